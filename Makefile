@@ -1,0 +1,47 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := $(CURDIR)/.demo
+# The datasets whose sources have stand-in feeds.
+SAMPLED := stlouis-requests stlouis-days-to-close syracuse-permits alicante-water
+
+.PHONY: install demo test format clean
+
+install: .venv/installed  ## the `publisher` command in .venv
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/installed  ## a sample city, released and published on the embedded portal; ONCE=1 ends after verifying
+	@set -eu; export PATH="$(CURDIR)/$(BIN):$$PATH" PUBLISHER_STATE="$(DEMO)/state"; \
+	mkdir -p "$(DEMO)"; rm -f "$(DEMO)/address"; datasets=""; \
+	if [ -z "$${PUBLISHER_DATA:-}" ]; then \
+	  export PUBLISHER_DATA="$(DEMO)/city"; datasets="$(SAMPLED)"; \
+	  [ -f "$$PUBLISHER_DATA/SAMPLE.json" ] || publisher sample "$$PUBLISHER_DATA"; \
+	fi; \
+	publisher serve --ready-file "$(DEMO)/address" & portal=$$!; \
+	trap 'kill $$portal 2>/dev/null; wait $$portal 2>/dev/null' EXIT; \
+	until [ -s "$(DEMO)/address" ] || ! kill -0 $$portal; do sleep 0.1; done; \
+	publisher run $$datasets; publisher verify $$datasets; publisher ledger verify; \
+	[ -n "$(ONCE)" ] || { echo "The portal is open at $$(cat "$(DEMO)/address"); Ctrl-C ends it."; wait $$portal; }
+
+test: .venv/installed-dev  ## every gate: format, lint, types, import rules, docs, tests
+	@./tests/system-packages.sh
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+format: .venv/installed-dev  ## lay the code out as the gates want it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:  ## everything that was made here
+	rm -rf .venv .demo state build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

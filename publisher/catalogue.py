@@ -1,0 +1,142 @@
+"""What stands of each dataset: releases, whether they passed, and which of them are current."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from publisher.durable import write_file
+from publisher.errors import SourceError
+from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.validation import Validation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from publisher.privacy.ledger import Ledger
+    from publisher.release.manifest import Release
+    from publisher.release.store import Store
+
+Status = Literal["ready", "held", "unchecked", "withdrawn", "superseded"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A release and what became of it; `validation` is None until it was checked."""
+
+    release: Release
+    validation: Validation | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Reads the store and the ledger together."""
+
+    store: Store
+    ledger: Ledger
+
+    def standings(self, dataset: str) -> list[Standing]:
+        """Every release of a dataset with its status, by period and edition."""
+        withdrawn = self._withdrawn(dataset)
+        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, withdrawn)]
+
+    def standing(self, release: Release) -> Standing:
+        """One release with its status."""
+        says = release.manifest
+        editions = self._of_period(says.dataset, says.period, self._withdrawn(says.dataset))
+        return next(each for each in editions if each.release.manifest.edition == says.edition)
+
+    def current(self, dataset: str) -> list[Release]:
+        """The releases that are or should be public: of each period the newest that passed and was not withdrawn."""
+        return [each.release for each in self.standings(dataset) if each.status == "ready"]
+
+    def before(self, dataset: str, period: str) -> Release | None:
+        """The current release of the last period before this one that has any."""
+        withdrawn = self._withdrawn(dataset)
+        for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
+            for standing in self._of_period(dataset, earlier, withdrawn):
+                if standing.status == "ready":
+                    return standing.release
+        return None
+
+    def validation(self, release: Release) -> Validation | None:
+        """The last check of a release against its suite."""
+        path = self._validation_path(release)
+        return Validation.model_validate_json(path.read_bytes()) if path.is_file() else None
+
+    def keep(self, release: Release, validation: Validation) -> None:
+        """Writes the result of a check; the release itself stays as it is."""
+        content = validation.model_dump_json(indent=2).encode() + b"\n"
+        write_file(self._validation_path(release), content)
+
+    def reconcile(self, dataset: str) -> None:
+        """Makes ledger and store agree after a crash: a release that became visible is entered if it was not.
+
+        Raises SourceError when a release that the ledger knows is gone: it must never be drawn again.
+        """
+        known = {
+            (entry.payload["period"], entry.payload["edition"])
+            for entry in self.ledger.entries("release")
+            if entry.payload["dataset"] == dataset
+        }
+        there = {(period, n) for period in self.store.periods(dataset) for n in self.store.numbers(dataset, period)}
+        gone = sorted(f"{dataset}/{period}/{edition}" for period, edition in known - there)
+        if gone:
+            raise SourceError(
+                f"released before, but no longer in {self.store.root}: {', '.join(gone[:5])}. "
+                f"Restore the folder from a backup: a release is never drawn twice."
+            )
+        for period, edition in sorted(there - known):
+            self.enter(self.store.read(self.store.root / dataset / period / str(edition)))
+
+    def enter(self, release: Release) -> None:
+        """Enters a visible release into the ledger."""
+        says = release.manifest
+        self.ledger.record(
+            "release",
+            {
+                "dataset": says.dataset,
+                "period": says.period,
+                "edition": says.edition,
+                "statistical_hash": says.statistical_hash,
+                "manifest": hash_of(release.folder / MANIFEST).sha256,
+            },
+        )
+
+    def withdraw(self, release: Release, *, undo: bool = False) -> None:
+        """Takes a release back from the public, or (`undo`) gives it back; the folder stays."""
+        says = release.manifest
+        kind = "reinstatement" if undo else "withdrawal"
+        self.ledger.record(kind, {"dataset": says.dataset, "period": says.period, "edition": says.edition})
+
+    def _of_period(self, dataset: str, period: str, withdrawn: set[tuple[str, int]]) -> list[Standing]:
+        """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""
+        standings: list[Standing] = []
+        for release in reversed(self.store.editions(dataset, period)):
+            validation = self.validation(release)
+            status = _status(release, validation, withdrawn)
+            if status == "ready" and any(each.status == "ready" for each in standings):
+                status = "superseded"
+            standings.append(Standing(release, validation, status))
+        return standings[::-1]
+
+    def _withdrawn(self, dataset: str) -> set[tuple[str, int]]:
+        withdrawn: set[tuple[str, int]] = set()
+        for entry in self.ledger.entries("withdrawal", "reinstatement"):
+            if entry.payload["dataset"] == dataset:
+                key = (entry.payload["period"], entry.payload["edition"])
+                withdrawn = withdrawn | {key} if entry.kind == "withdrawal" else withdrawn - {key}
+        return withdrawn
+
+    def _validation_path(self, release: Release) -> Path:
+        says = release.manifest
+        return self.store.public / "validations" / says.dataset / says.period / f"{says.edition}.json"
+
+
+def _status(release: Release, validation: Validation | None, withdrawn: set[tuple[str, int]]) -> Status:
+    if (release.manifest.period, release.manifest.edition) in withdrawn:
+        return "withdrawn"
+    if validation is None:
+        return "unchecked"
+    return "ready" if validation.passed else "held"

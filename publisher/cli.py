@@ -1,0 +1,441 @@
+"""The command line: parse, call, print. Heavy modules are imported by the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from publisher import __version__
+from publisher.errors import HeldError, PortalError, PublisherError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from publisher.run import Selection
+    from publisher.workspace import DatasetFile, Workspace
+
+EXIT_CODES = """\b
+Exit codes:
+  0   done
+  2   a definition or the command line is wrong
+  3   a release is held by validation
+  4   the privacy budget refuses, or the ledger does not verify
+  5   a source is missing or not as declared, or the state cannot be written
+  6   the portal cannot be reached or does not hold what was sent
+  75  another run holds the lock
+"""
+
+
+class _Commands(click.Group):
+    """Turns every PublisherError into one message and its exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the command."""
+        from publisher.terminal import print_error
+
+        try:
+            return super().invoke(ctx)
+        except PublisherError as error:
+            print_error(error)
+            sys.exit(error.exit_code)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="publisher")
+@click.option("-C", "folder", type=click.Path(path_type=Path), default=Path(), help="Work in this folder.")
+@click.pass_context
+def main(ctx: click.Context, folder: Path) -> None:
+    """Turn record-level city data into open data in which no one can be found.
+
+    \b
+    Examples:
+      publisher check              look at every definition
+      publisher plan               what releases will cost, before they do
+      publisher run                land, release, validate and push what is due
+      publisher serve              the embedded portal
+    """
+    ctx.obj = folder
+
+
+def _command(name: str | None = None, **options: Any) -> Callable[..., Any]:
+    return main.command(name, context_settings={"max_content_width": 100}, **options)
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@_command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+def init(folder: Path) -> None:
+    """Make a new workspace in FOLDER: settings, empty rooms for definitions, and the key of this installation.
+
+    \b
+    Example:
+      publisher init my-city
+    """
+    from publisher.commands.scaffold import scaffold
+
+    for line in scaffold(folder):
+        click.echo(line)
+
+
+@_command()
+@click.pass_obj
+def check(folder: Path) -> None:
+    """Check every definition, SELECT, keyset and suite; nothing is read from the records.
+
+    A suite that is missing is written from the dataset's definition; edit it as you like.
+    """
+    from publisher.commands.inspection import inspect_workspace
+
+    for line in inspect_workspace(_workspace(folder)):
+        click.echo(line)
+
+
+@_command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--rows", default=200_000, show_default=True, help="How many service requests.")
+@click.option("--seed", default=20_180_101, show_default=True, help="The same seed gives the same files.")
+def sample(folder: Path, rows: int, seed: int) -> None:
+    """Write stand-in raw feeds of an invented city into FOLDER, in the layouts that cities publish.
+
+    \b
+    Example:
+      publisher sample sample-city --rows 1000000
+      PUBLISHER_DATA=sample-city publisher run
+    """
+    from publisher.sample import write_sample
+
+    write_sample(folder, rows=rows, seed=seed, progress=lambda words: click.echo(words, err=True))
+
+
+@_command()
+@click.argument("sources", nargs=-1)
+@click.pass_obj
+def land(folder: Path, sources: Sequence[str]) -> None:
+    """Read raw files into the private store. Landing the same file again changes nothing.
+
+    How many rows there were is private: the report that is named here says it.
+    """
+    from publisher.commands.landings import land_sources
+
+    workspace = _workspace(folder)
+    for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
+        click.echo(line)
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@_json_option
+@click.pass_obj
+def plan(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
+    """Show what each release will cost and how sure its numbers will be, before anything is spent."""
+    from publisher.commands.forecast import forecasts
+    from publisher.terminal import print_json, print_table
+
+    workspace = _workspace(folder)
+    rows = [asdict(each) for each in forecasts(workspace, _datasets(workspace, datasets))]
+    if as_json:
+        print_json(rows)
+    else:
+        headings = [name.replace("_", " ") for name in rows[0]] if rows else []
+        print_table("", headings, [list(row.values()) for row in rows])
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@click.option("--period", help="One period, such as 2018-W03, or a longer one that holds several.")
+@click.option("--from", "first", help="The first period.")
+@click.option("--to", "last", help="The last period.")
+@click.option("--no-push", is_flag=True, help="Release and validate, leave the portal alone.")
+@click.option("--rehearse", is_flag=True, help="Try everything on generated records: nothing is charged or pushed.")
+@_json_option
+@click.pass_obj
+def run(
+    folder: Path,
+    datasets: Sequence[str],
+    period: str | None,
+    first: str | None,
+    last: str | None,
+    no_push: bool,
+    rehearse: bool,
+    as_json: bool,
+) -> None:
+    """Land, release, validate and push what is due. Safe to repeat: a release is drawn and charged once.
+
+    \b
+    Examples:
+      publisher run
+      publisher run stlouis-requests --period 2018-W03 --no-push
+      publisher run --from 2015-01 --to 2015-06 --json
+    """
+    from publisher.run import run as run_all
+    from publisher.terminal import print_report, watching
+
+    workspace = _workspace(folder)
+    chosen = _datasets(workspace, datasets)
+    if rehearse:
+        from publisher.commands.rehearsal import rehearsal_of
+
+        workspace = rehearsal_of(workspace, chosen)
+        chosen = [workspace.dataset(dataset.name) for dataset in chosen]
+    with watching() as observer:
+        report = run_all(workspace, chosen, _selection(period, first, last), observer, push=not (no_push or rehearse))
+    print_report(report, as_json=as_json)
+    if rehearse and not as_json:
+        click.echo(f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}.")
+    sys.exit(report.exit_code)
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@_json_option
+@click.pass_obj
+def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
+    """List every release with its status."""
+    from publisher.session import opened
+    from publisher.terminal import print_json, print_table
+
+    workspace = _workspace(folder)
+    with opened(workspace) as catalogue:
+        standings = [each for dataset in _datasets(workspace, datasets) for each in catalogue.standings(dataset.name)]
+    rows = [
+        {
+            "dataset": each.release.manifest.dataset,
+            "period": each.release.manifest.period,
+            "edition": each.release.manifest.edition,
+            "status": each.status,
+            "cells": each.release.manifest.rows,
+            "suppressed": each.release.manifest.suppressed,
+            "created": each.release.manifest.created,
+        }
+        for each in standings
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("", list(rows[0]) if rows else ["no release yet"], [list(row.values()) for row in rows])
+
+
+@_command()
+@click.argument("dataset")
+@click.argument("period", required=False)
+@_json_option
+@click.pass_obj
+def show(folder: Path, dataset: str, period: str | None, as_json: bool) -> None:
+    """Show a release: its guarantee, its first rows, and which expectation failed where it is held.
+
+    PERIOD is the last released one unless said.
+    """
+    from publisher.commands.presentation import present, presented
+    from publisher.session import opened
+    from publisher.terminal import print_json
+
+    workspace = _workspace(folder)
+    with opened(workspace) as catalogue:
+        found = presented(catalogue, workspace.dataset(dataset), period)
+    if as_json:
+        print_json(asdict(found) | {"folder": str(found.folder)})
+    else:
+        present(found)
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@click.pass_obj
+def revalidate(folder: Path, datasets: Sequence[str]) -> None:
+    """Check held releases again after their suite was mended. Same bytes: nothing is drawn again."""
+    from publisher.commands.review import revalidate as again
+
+    workspace = _workspace(folder)
+    held = []
+    for line, passed in again(workspace, _datasets(workspace, datasets)):
+        click.echo(line)
+        held += [] if passed else [line]
+    if held:
+        raise HeldError(f"{len(held)} still held; mend the suite and revalidate")
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@click.pass_obj
+def push(folder: Path, datasets: Sequence[str]) -> None:
+    """Bring the portal to the current releases. Pushing again changes nothing."""
+    from publisher.delivery import deliver, portal_of
+    from publisher.session import locked
+
+    workspace = _workspace(folder)
+    with locked(workspace) as catalogue, portal_of(workspace) as client:
+        for dataset in _datasets(workspace, datasets):
+            url = deliver(workspace, catalogue, client, dataset)
+            click.echo(f"{dataset.name}: {url or 'nothing to publish yet'}")
+
+
+@_command()
+@click.argument("datasets", nargs=-1)
+@click.option("--no-portal", is_flag=True, help="Compare the releases with their manifests only.")
+@click.pass_obj
+def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
+    """Compare every release with its manifest, and the portal with the releases, through its public API."""
+    from publisher.commands.review import verify_portal, verify_releases
+    from publisher.session import opened
+
+    workspace = _workspace(folder)
+    chosen = _datasets(workspace, datasets)
+    with opened(workspace) as catalogue:
+        for line in verify_releases(catalogue, chosen):
+            click.echo(line)
+        if not no_portal:
+            for line in verify_portal(workspace, catalogue, chosen):
+                click.echo(line)
+
+
+@_command()
+@click.argument("dataset")
+@click.option("--period", help="The period to take back; the one released last unless said.")
+@click.option("--undo", is_flag=True, help="Give the release that was taken back to the public again.")
+@click.option("--no-push", is_flag=True, help="Leave the portal for the next push.")
+@click.pass_obj
+def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push: bool) -> None:
+    """Put the release before the current one back: the last edition is withdrawn, its budget stays spent.
+
+    \b
+    Example:
+      publisher rollback stlouis-requests --period 2018-W03
+    """
+    from publisher.commands.review import rollback as withdraw
+
+    workspace = _workspace(folder)
+    click.echo(withdraw(workspace, workspace.dataset(dataset), period, undo=undo, push=not no_push))
+
+
+@main.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@_json_option
+@click.pass_context
+def ledger(ctx: click.Context, as_json: bool) -> None:
+    """Show what was spent per source, block and dataset; `ledger verify` looks for tampering."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from publisher.commands.accounts import statement
+    from publisher.session import opened
+    from publisher.terminal import print_json, print_table
+
+    workspace = _workspace(ctx.obj)
+    with opened(workspace) as catalogue:
+        rows = [asdict(each) for each in statement(workspace, catalogue.ledger)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("", list(rows[0]) if rows else ["nothing was spent yet"], [list(row.values()) for row in rows])
+
+
+@ledger.command("verify")
+@click.pass_obj
+def ledger_verify(folder: Path) -> None:
+    """Find a changed byte, a cut tail or a restored backup."""
+    from publisher.commands.review import verify_ledger
+    from publisher.session import opened
+
+    workspace = _workspace(folder)
+    with opened(workspace) as catalogue:
+        click.echo(verify_ledger(workspace, catalogue))
+
+
+@_command()
+@click.argument("query", required=False)
+@click.pass_obj
+def sql(folder: Path, query: str | None) -> None:
+    """Run one QUERY over everything released, or read queries from a prompt.
+
+    \b
+    Examples:
+      publisher sql "SELECT dataset, count(*) FROM _releases GROUP BY ALL"
+      publisher sql "SELECT sum(requests) FROM stlouis_requests WHERE period = '2018-W03'"
+    """
+    from publisher.commands.analysis import prompt, run_query
+
+    workspace = _workspace(folder)
+    if query is None:
+        prompt(workspace.public)
+    else:
+        run_query(workspace.public, query)
+
+
+@_command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=int, help="Port to listen on; that of publisher.toml unless said.")
+@click.option("--public-url", help="The address under which the public reaches the portal.")
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the address here once the portal answers.")
+@click.pass_obj
+def serve(folder: Path, host: str, port: int | None, public_url: str | None, ready_file: Path | None) -> None:
+    """Serve the embedded portal until it is interrupted."""
+    from urllib.parse import urlsplit
+
+    from publisher.portal.server import serve as serve_portal
+
+    workspace = _workspace(folder)
+    if workspace.settings.portal.kind != "embedded":
+        raise PortalError(
+            "this workspace publishes to a Socrata domain: [portal] kind in publisher.toml is not embedded"
+        )
+    chosen = port if port is not None else urlsplit(workspace.settings.portal.url).port or 80
+    serve_portal(workspace.portal, host=host, port=chosen, public_url=public_url, ready_file=ready_file)
+
+
+@_command()
+@click.pass_obj
+def doctor(folder: Path) -> None:
+    """Look at this machine and this workspace: versions, folders, key, ledger, portal, noise."""
+    from publisher.commands.checkup import checkup
+    from publisher.terminal import print_table
+
+    findings = list(checkup(_workspace(folder)))
+    print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
+    worst = max((each.exit_code for each in findings), default=0)
+    sys.exit(worst)
+
+
+@_command()
+@click.argument("kind", type=click.Choice(["workspace", "source", "dataset"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a kind of file, so that editors complete it.
+
+    \b
+    Example:
+      publisher schema dataset > dataset.schema.json
+    """
+    from publisher.definitions.schema import schema_of
+    from publisher.terminal import print_json
+
+    print_json(schema_of(kind))
+
+
+def _workspace(folder: Path) -> Workspace:
+    from publisher.workspace import find_workspace
+
+    return find_workspace(folder)
+
+
+def _datasets(workspace: Workspace, names: Sequence[str]) -> list[DatasetFile]:
+    return [workspace.dataset(name) for name in names or workspace.datasets]
+
+
+def _selection(period: str | None, first: str | None, last: str | None) -> Selection:
+    from publisher.definitions.period import parse
+    from publisher.run import Selection
+
+    try:
+        whole = parse(period) if period else None
+        start = whole or (parse(first) if first else None)
+        end = whole or (parse(last) if last else None)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return Selection(start.start if start else None, end.end if end else None)

@@ -1,0 +1,40 @@
+"""`publisher check`: every definition, without reading a record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.engine.aggregate import check_columns
+from publisher.engine.guard import guarded
+from publisher.errors import DefinitionError
+from publisher.release.suite import write_suite
+from publisher.release.validation import check_suite
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.workspace import Workspace
+
+
+def inspect_workspace(workspace: Workspace) -> Iterator[str]:
+    """A line for everything that is in order. Raises DefinitionError for what is not."""
+    for source in workspace.sources.values():
+        guarded(source)
+        definition = source.definition
+        withheld = sum(not column.read for column in definition.columns.values())
+        yield (
+            f"source {source.name}: {len(definition.landed)} columns read, {withheld} never read; "
+            f"unit {definition.privacy.unit}, window {definition.privacy.window}"
+        )
+    for dataset in workspace.datasets.values():
+        check_columns(dataset, guarded(dataset.source))
+        path = workspace.suite(dataset.name)
+        if not path.is_file():
+            write_suite(dataset, path)
+            yield f"wrote {workspace.shown(path)}: the expectations of a release; edit them as you like"
+        check_suite(path)
+        measures = ", ".join(measure.name for measure in dataset.definition.measures)
+        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}"
+    if not workspace.datasets:
+        raise DefinitionError(f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet")
+    yield "everything is in order"

@@ -1,0 +1,55 @@
+"""`publisher run --rehearse`: the whole path on generated records, with a ledger of its own that is thrown away."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from publisher.definitions.source import Feed
+from publisher.durable import writing
+from publisher.errors import SourceError
+from publisher.sample.stand_in import write_stand_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from publisher.workspace import DatasetFile, SourceFile, Workspace
+
+
+def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Workspace:
+    """The same definitions over stand-in feeds, in a state of their own that starts empty. Raises SourceError.
+
+    Boundaries and address lists are copied from the real data folder; nothing else of it is looked at.
+    """
+    state = workspace.state / "rehearsal"
+    data = state / "data"
+    sources = {dataset.source.name: dataset.source for dataset in datasets}
+    with writing(str(state)):
+        shutil.rmtree(state, ignore_errors=True)
+        data.mkdir(parents=True, mode=0o700)
+        for source in sources.values():
+            for path in _public_files(source):
+                _copy(workspace.data, data, path)
+    for source in sources.values():
+        wanted = [dataset for dataset in workspace.datasets.values() if dataset.source.name == source.name]
+        write_stand_in(source, wanted, data)
+    (data / "SAMPLE.json").write_text('{"generated_by": "publisher"}\n', encoding="utf-8")
+    feeds = {name: Feed(path=f"{name}.csv", nulls=source.definition.feed.nulls) for name, source in sources.items()}
+    return replace(workspace, data=data, state=state, feeds=feeds)
+
+
+def _public_files(source: SourceFile) -> Iterator[str]:
+    for place in source.definition.places.values():
+        if place.boundaries is not None:
+            yield place.boundaries.path
+        if place.address is not None:
+            yield place.address.list_.path
+
+
+def _copy(data: Path, target: Path, path: str) -> None:
+    if not (data / path).is_file():
+        raise SourceError(f"{path}: not in {data}; a rehearsal needs the boundaries and address lists")
+    (target / path).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(data / path, target / path)

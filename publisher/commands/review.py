@@ -1,0 +1,103 @@
+"""What people do with releases after a run: check again, take back, compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.definitions import period as civil
+from publisher.delivery import check_delivery, deliver, portal_of
+from publisher.errors import BudgetError, DefinitionError, SourceError
+from publisher.publish import Job, check
+from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.store import changed_files
+from publisher.run import refresh_analyst_file
+from publisher.session import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from publisher.catalogue import Catalogue, Standing
+    from publisher.workspace import DatasetFile, Workspace
+
+
+def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterator[tuple[str, bool]]:
+    """Checks every held or unchecked release again: (a line, whether it passed)."""
+    with locked(workspace) as catalogue:
+        for dataset in datasets:
+            for standing in catalogue.standings(dataset.name):
+                if standing.status in ("held", "unchecked"):
+                    yield _again(workspace, catalogue, dataset, standing)
+        refresh_analyst_file(workspace, catalogue)
+
+
+def _again(workspace: Workspace, catalogue: Catalogue, dataset: DatasetFile, standing: Standing) -> tuple[str, bool]:
+    release = standing.release
+    job = Job(workspace, catalogue, dataset, civil.parse(release.manifest.period), "")
+    validation = check(job, release)
+    words = "passed" if validation.passed else f"held: {'; '.join(validation.failures)}"
+    return f"{release.manifest.name}: {words}", validation.passed
+
+
+def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, undo: bool, push: bool) -> str:
+    """Withdraws the newest current edition (of the period), or gives the one withdrawn last back; says what stands."""
+    with locked(workspace) as catalogue:
+        wanted = "withdrawn" if undo else "ready"
+        found = [
+            each.release
+            for each in catalogue.standings(dataset.name)
+            if each.status == wanted and period in (None, each.release.manifest.period)
+        ]
+        if not found:
+            of_period = f" of {period}" if period else ""
+            raise DefinitionError(f"{dataset.name}: no release{of_period} is {'withdrawn' if undo else 'current'}")
+        catalogue.withdraw(found[-1], undo=undo)
+        refresh_analyst_file(workspace, catalogue)
+        says = found[-1].manifest
+        current = [each for each in catalogue.current(dataset.name) if each.manifest.period == says.period]
+        now = f"edition {current[-1].manifest.edition} is current" if current else "no release of it is current"
+        if push:
+            with portal_of(workspace) as client:
+                deliver(workspace, catalogue, client, dataset)
+        return f"{says.name}: {'given back' if undo else 'withdrawn'}; {says.period}: {now}"
+
+
+def verify_releases(catalogue: Catalogue, datasets: Sequence[DatasetFile]) -> Iterator[str]:
+    """A line per dataset whose files are as their manifests say. Raises SourceError naming the first that is not."""
+    for dataset in datasets:
+        catalogue.reconcile(dataset.name)
+        releases = catalogue.store.releases(dataset.name)
+        for release in releases:
+            changed = changed_files(release)
+            if changed:
+                raise SourceError(f"{release.folder}: changed since it was written: {', '.join(changed)}")
+        yield f"{dataset.name}: {len(releases)} releases are as they were written"
+
+
+def verify_portal(workspace: Workspace, catalogue: Catalogue, datasets: Sequence[DatasetFile]) -> Iterator[str]:
+    """A line per dataset that the portal holds whole. Raises PortalError."""
+    with portal_of(workspace) as client:
+        for dataset in datasets:
+            url = check_delivery(workspace, catalogue, client, dataset)
+            yield f"{dataset.name}: {'the portal holds it whole: ' + url if url else 'not published'}"
+
+
+def verify_ledger(workspace: Workspace, catalogue: Catalogue) -> str:
+    """What was compared. Raises BudgetError listing every fault."""
+    releases = [release for name in workspace.datasets for release in catalogue.store.releases(name)]
+    heads = [(each.manifest.name, each.manifest.ledger.sequence, each.manifest.ledger.hash) for each in releases]
+    faults = catalogue.ledger.verify(heads)
+    if not faults:
+        faults = [*_manifest_faults(catalogue)]
+    if faults:
+        raise BudgetError("the ledger does not verify:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return f"the ledger holds: {len(catalogue.ledger.entries())} entries, {len(releases)} releases agree"
+
+
+def _manifest_faults(catalogue: Catalogue) -> Iterator[str]:
+    for entry in catalogue.ledger.entries("release"):
+        says = entry.payload
+        path = catalogue.store.root / says["dataset"] / says["period"] / str(says["edition"]) / MANIFEST
+        if not path.is_file():
+            yield f"{says['dataset']}/{says['period']}/{says['edition']}: the release is gone"
+        elif hash_of(path).sha256 != says["manifest"]:
+            yield f"{says['dataset']}/{says['period']}/{says['edition']}: the manifest was changed"

@@ -1,0 +1,47 @@
+"""`publisher init`: a new workspace with its rooms and its key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.durable import write_file, writing
+from publisher.records.secrets import create_key
+from publisher.workspace import FILE, find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ROOMS = ("pipelines", "datasets/keysets", "expectations")
+
+SETTINGS = """\
+# This workspace. Every key is described by `publisher schema workspace`.
+organisation = "Your city"
+contact = "opendata@example.org"
+licence = "CC0 1.0"
+licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"
+jurisdiction = "The open records law that applies to you"
+data = "data"    # the folder of the raw files; PUBLISHER_DATA overrides it
+state = "state"  # everything that publisher writes; PUBLISHER_STATE overrides it
+
+[portal]
+kind = "embedded"
+url = "http://127.0.0.1:8311"
+"""
+
+
+def scaffold(folder: Path) -> Iterator[str]:
+    """Makes what is missing and leaves the rest alone; says what it made. Raises SourceError."""
+    if not (folder / FILE).is_file():
+        write_file(folder / FILE, SETTINGS.encode())
+        yield f"wrote {folder / FILE}: say who you are there"
+    with writing(str(folder)):
+        for room in ROOMS:
+            (folder / room).mkdir(parents=True, exist_ok=True)
+    if not (folder / ".gitignore").is_file():
+        write_file(folder / ".gitignore", b"state/\ndata/\n")
+        yield f"wrote {folder / '.gitignore'}: state and raw data never go into a repository"
+    workspace = find_workspace(folder)
+    create_key(workspace.private)
+    yield f"the key lies in {workspace.private}: keep a copy in a safe, pseudonyms depend on it"
+    yield "next: write pipelines/<source>.toml and .sql, datasets/<dataset>.toml, then run `publisher check`"

@@ -1,0 +1,1 @@
+"""What people write down: the workspace, its sources, datasets and keysets, as frozen, strict models."""

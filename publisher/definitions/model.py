@@ -1,0 +1,40 @@
+"""The base of every definition: frozen, strict, and unknown keys are errors."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+
+class Model(BaseModel):
+    """A frozen model that accepts exactly the declared keys and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class RuleError(ValueError):
+    """A broken rule that one key of a model can mend; `key` is seen from the model."""
+
+    def __init__(self, key: tuple[str | int, ...], message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+"""A column that publisher writes or reads in SQL: lower case, digits, underscores."""
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
+"""The name of a source, dataset or keyset: its file's name without the ending."""
+
+Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+"""A text that is not empty."""
+
+Exact = Annotated[
+    Decimal,
+    BeforeValidator(lambda value: Decimal(value) if type(value) is int else value),
+    Field(allow_inf_nan=False),
+    WithJsonSchema({"type": "number"}),
+]
+"""A number exactly as it was written: losses, bounds and shares are never floats."""

@@ -1,0 +1,107 @@
+"""Civil time: days, ISO weeks, months, quarters, years and the lifetime, and how they nest.
+
+A release covers one `Period`; its cells carry finer periods; the budget's blocks are periods too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Grain = Literal["day", "week", "month", "quarter", "year", "lifetime"]
+
+NESTS: dict[Grain, tuple[Grain, ...]] = {
+    "day": ("day",),
+    "week": ("week", "day"),
+    "month": ("month", "day"),
+    "quarter": ("quarter", "month", "day"),
+    "year": ("year", "quarter", "month", "day"),
+}
+"""Which grains a period of each grain is cut into without remainder."""
+
+_FORMS: dict[Grain, re.Pattern[str]] = {
+    "day": re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})"),
+    "week": re.compile(r"([0-9]{4})-W([0-9]{2})"),
+    "month": re.compile(r"([0-9]{4})-([0-9]{2})"),
+    "quarter": re.compile(r"([0-9]{4})-Q([1-4])"),
+    "year": re.compile(r"([0-9]{4})"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """Days from `start` (inclusive) to `end` (exclusive), named as people write them, such as 2018-W03."""
+
+    start: date
+    end: date
+    grain: Grain
+
+    @property
+    def label(self) -> str:
+        """The period's name: 2018-01-05, 2018-W01, 2018-01, 2018-Q1, 2018 or lifetime."""
+        year, month = self.start.year, self.start.month
+        names = {
+            "day": self.start.isoformat(),
+            "week": "{:04d}-W{:02d}".format(*self.start.isocalendar()),
+            "month": f"{year:04d}-{month:02d}",
+            "quarter": f"{year:04d}-Q{(month + 2) // 3}",
+            "year": f"{year:04d}",
+            "lifetime": "lifetime",
+        }
+        return names[self.grain]
+
+    def cut(self, grain: Grain) -> tuple[Period, ...]:
+        """Every period of that grain which overlaps this one, in order."""
+        if grain == "lifetime":
+            return (LIFETIME,)
+        return tuple(_walk(containing(self.start, grain), self.end))
+
+
+LIFETIME = Period(date(1, 1, 1), date(9999, 12, 31), "lifetime")
+
+
+def containing(day: date, grain: Grain) -> Period:
+    """The period of that grain in which the day falls."""
+    if grain == "lifetime":
+        return LIFETIME
+    if grain == "day":
+        return Period(day, day + timedelta(days=1), grain)
+    if grain == "week":
+        monday = day - timedelta(days=day.weekday())
+        return Period(monday, monday + timedelta(days=7), grain)
+    months = {"month": 1, "quarter": 3, "year": 12}[grain]
+    first = (day.month - 1) // months * months
+    start = date(day.year, first + 1, 1)
+    after = first + months
+    return Period(start, date(day.year + after // 12, after % 12 + 1, 1), grain)
+
+
+def parse(text: str) -> Period:
+    """The period a person wrote: 2018-01-05, 2018-W03, 2018-01, 2018-Q1 or 2018. Raises ValueError."""
+    for grain, form in _FORMS.items():
+        if match := form.fullmatch(text):
+            numbers = [int(part) for part in match.groups()]
+            try:
+                return containing(_first_day(grain, numbers), grain)
+            except OverflowError:
+                break
+    raise ValueError(f"{text!r} is not a period: write 2018-01-05, 2018-W03, 2018-01, 2018-Q1 or 2018")
+
+
+def _first_day(grain: Grain, numbers: list[int]) -> date:
+    if grain == "week":
+        return date.fromisocalendar(numbers[0], numbers[1], 1)
+    if grain == "quarter":
+        return date(numbers[0], numbers[1] * 3 - 2, 1)
+    return date(*[*numbers, 1, 1][:3])
+
+
+def _walk(period: Period, end: date) -> Iterator[Period]:
+    while period.start < end:
+        yield period
+        period = containing(period.end, period.grain)

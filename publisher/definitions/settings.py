@@ -1,0 +1,51 @@
+"""`publisher.toml`: the organisation, its folders, its engine's limits and its portal."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from publisher.definitions.model import Model, Text
+
+
+class Engine(Model):
+    """Limits of DuckDB."""
+
+    memory: Text = Field("1500MB", pattern=r"^\d+(MB|GB)$")
+    threads: int | None = Field(None, ge=1, le=256)
+    """All processors unless said."""
+
+
+class PortalTarget(Model):
+    """Where releases are published. Credentials come from the environment, never from this file."""
+
+    kind: Literal["embedded", "socrata"] = "embedded"
+    url: Text = Field("http://127.0.0.1:8311", pattern=r"^https?://[^/]+$")
+    """embedded: where `publisher serve` listens."""
+    domain: Text | None = None
+    """socrata: the portal's domain, such as data.example.gov."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "socrata") != (self.domain is not None):
+            raise ValueError("a socrata portal needs its domain, the embedded one has none")
+        return self
+
+
+class Settings(Model):
+    """`publisher.toml`."""
+
+    organisation: Text
+    contact: Text
+    licence: Text
+    """The licence of the published data, such as CC0 1.0."""
+    licence_url: Text | None = None
+    jurisdiction: Text
+    """The open records law that applies."""
+    data: Text = "data"
+    """The folder of the raw files; PUBLISHER_DATA overrides it."""
+    state: Text = "state"
+    """The folder of everything that publisher writes; PUBLISHER_STATE overrides it."""
+    engine: Engine = Engine.model_construct(memory="1500MB", threads=None)
+    portal: PortalTarget = PortalTarget.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)

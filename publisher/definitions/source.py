@@ -1,0 +1,231 @@
+"""A source: where records come from, what their columns are in law, and whom the guarantee protects."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field, model_validator
+
+from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
+from publisher.definitions.period import Grain
+
+Class = Literal["public", "private", "confidential", "nonpublic", "protected-nonpublic"]
+Currency = Literal["zcdp", "pure"]
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is not a time zone name such as America/Chicago")
+    return name
+
+
+def _relative(path: str) -> str:
+    if path.startswith(("/", "~")) or ".." in path.split("/"):
+        raise ValueError(f"{path!r} must lie below the data folder: write it relative to that folder")
+    return path
+
+
+def _form(form: str) -> str:
+    unknown = re.findall(r"%(?!-?[aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%]).?", form)
+    if unknown or "%" not in form:
+        raise ValueError(f"{form!r} is not a strptime form such as %Y-%m-%d %H:%M:%S")
+    return form
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+DataPath = Annotated[Text, AfterValidator(_relative)]
+Form = Annotated[Text, AfterValidator(_form)]
+
+
+class Privacy(Model):
+    """Whom the guarantee protects, and how much may ever be spent on them."""
+
+    unit: Text
+    """`record`, or the column that identifies the person, account or parcel."""
+    window: Grain
+    """Neighbours differ by all records of one unit inside one window; budget blocks are windows."""
+    budget: Exact = Field(gt=0)
+    """What all releases together may spend on one block: ρ for zcdp, ε for pure."""
+    currency: Currency = "zcdp"
+    missing: Literal["own-unit", "drop"] | None = None
+    """A row without identifier: a unit of its own by record id, or not counted. Needed unless unit is record."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.unit == "record" and self.missing is not None:
+            raise RuleError(("missing",), "has no meaning for the unit record: delete it")
+        if self.unit != "record" and self.missing is None:
+            raise ValueError('say what a row without identifier is: missing = "own-unit" or "drop"')
+        if self.unit != "record" and self.window == "day":
+            raise RuleError(("window",), "days are for the unit record; a person's window is a month or longer")
+        return self
+
+
+class Feed(Model):
+    """The raw files, as the city publishes them."""
+
+    path: DataPath
+    """Relative to the data folder; may be a folder or hold wildcards."""
+    format: Literal["csv", "parquet", "json", "excel"] = "csv"
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: Text = "utf-8"
+    nulls: tuple[str, ...] = ()
+    """Texts that mean missing, beside the empty one."""
+    sheet: Text | None = None
+    """The sheet of an Excel workbook; the first unless said."""
+
+
+class Event(Model):
+    """The event time of a record, by which windows, blocks and periods are cut."""
+
+    column: Text
+    formats: tuple[Form, ...] = Field(min_length=1)
+    """strptime forms, tried in order."""
+    zone: Zone | None = None
+    """The zone of the feed's clock where it differs from the source's zone."""
+
+
+class Column(Model):
+    """A raw column: its class in law and whether it is read at all."""
+
+    class_: Class = Field(alias="class")
+    statute: Text
+    """The legal authority for the class."""
+    read: bool = True
+    """Columns that are not read never reach the landed records."""
+    identifier: bool = False
+    """Identifiers are pseudonymised with a keyed hash when landed."""
+    description: Text | None = None
+
+
+class Point(Model):
+    """Coordinates in two raw columns."""
+
+    x: Text
+    y: Text
+    crs: Text = "EPSG:4326"
+    """Any name pyproj knows; x is easting or longitude, y northing or latitude."""
+    unknown: tuple[tuple[Exact, Exact], ...] = ()
+    """Exact coordinates that mean no location: the geocoder's default point, null islands."""
+
+
+class AddressList(Model):
+    """A file in the data folder that gives coordinates to addresses."""
+
+    path: DataPath
+    address: Text
+    """Its address column; addresses are compared without case, punctuation and repeated blanks."""
+    x: Text
+    y: Text
+    crs: Text = "EPSG:4326"
+    nulls: tuple[str, ...] = ()
+
+
+class Address(Model):
+    """An address column, located through a list."""
+
+    column: Text
+    list_: AddressList = Field(alias="list")
+
+
+class Boundaries(Model):
+    """Polygons in a GeoJSON file of the data folder."""
+
+    path: DataPath
+    key: Text
+    """The property that names the place; whole numbers are compared without decimals."""
+    crs: Text = "OGC:CRS84"
+
+
+class Place(Model):
+    """One level of place; every record gets exactly one place or none (then it counts as Unknown)."""
+
+    code: Text | None = None
+    """A raw column that holds the place's key."""
+    point: Point | None = None
+    address: Address | None = None
+    boundaries: Boundaries | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if [self.code, self.point, self.address].count(None) != 2:
+            raise ValueError("give exactly one of code, point, address")
+        if (self.code is None) != (self.boundaries is not None):
+            raise ValueError("a point or an address needs boundaries, a code has none")
+        return self
+
+
+class Register(Model):
+    """Cumulative register readings (water, electricity) become differences inside one unit and window."""
+
+    reading: Name
+    """The column of the pipeline's SELECT that holds the reading."""
+    consumption: Name
+    """The column that holds the difference to the unit's reading before it."""
+
+
+class Source(Model):
+    """`pipelines/<source>.toml`; its row-level SELECT stands beside it in `<source>.sql`."""
+
+    title: Text
+    description: Text
+    purpose: Text
+    population: Slug
+    """Sources of the same population add up for a household."""
+    timezone: Zone
+    retention_months: int = Field(gt=0)
+    delivery: Literal["append", "snapshot", "changes"] = "append"
+    """append: files hold new rows; snapshot: each file holds everything; changes: later rows replace earlier."""
+    privacy: Privacy
+    feed: Feed
+    record_id: tuple[Text, ...] = ()
+    """The raw columns that make a record; rows that share them are one record. Empty: the whole row."""
+    event: Event
+    columns: dict[str, Column] = Field(min_length=1)
+    """Every raw column in the order of the file."""
+    places: dict[Name, Place] = Field(default_factory=dict)
+    lookups: tuple[Slug, ...] = ()
+    """Keyset files that the SQL may join to, each by its unique first column."""
+    register_: Register | None = Field(None, alias="register")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for what, column in self.references():
+            if column not in self.columns:
+                raise RuleError(
+                    tuple(what.split(".")), f"names the column {column!r}, which [columns] does not declare"
+                )
+            if not self.columns[column].read:
+                raise RuleError(tuple(what.split(".")), f"names the column {column!r}, which is declared read = false")
+        unit = self.privacy.unit
+        if unit != "record" and not self.columns[unit].identifier:
+            raise RuleError(("columns", unit), "the privacy unit's column must be declared identifier = true")
+        if self.register_ is not None and unit == "record":
+            raise RuleError(("register",), "needs an identifying unit, such as the account")
+        return self
+
+    def references(self) -> list[tuple[str, str]]:
+        """Every (setting, raw column) by which this definition names a column."""
+        named = [("record_id", column) for column in self.record_id]
+        named.append(("event.column", self.event.column))
+        if self.privacy.unit != "record":
+            named.append(("privacy.unit", self.privacy.unit))
+        for level, place in self.places.items():
+            named += [(f"places.{level}", column) for column in place_columns(place)]
+        return named
+
+    @property
+    def landed(self) -> tuple[str, ...]:
+        """The raw columns that are read, in file order."""
+        return tuple(name for name, column in self.columns.items() if column.read)
+
+
+def place_columns(place: Place) -> tuple[str, ...]:
+    """The raw columns that decide a place."""
+    if place.point is not None:
+        return (place.point.x, place.point.y)
+    if place.address is not None:
+        return (place.address.column,)
+    return (place.code,) if place.code is not None else ()

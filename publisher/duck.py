@@ -1,0 +1,76 @@
+"""The one door to DuckDB: connections in memory, with limits, whose errors never show a record's value."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from publisher.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.definitions.settings import Engine
+
+
+@contextmanager
+def connect(engine: Engine, spill: Path) -> Iterator[DuckDBPyConnection]:
+    """A connection in memory that spills to `spill` (inside the private folder) and fetches nothing."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": engine.memory,
+        "temp_directory": str(spill),
+        "preserve_insertion_order": False,
+        "perfect_ht_threshold": 20,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    if engine.threads is not None:
+        config["threads"] = engine.threads
+    connection = duckdb.connect(":memory:", config=config)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def safely(what: str) -> Iterator[None]:
+    """Turns DuckDB's errors, which may quote a value, into a SourceError that says only what was being done."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise SourceError(f"{what}: {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """Words for a DuckDB error that hold nothing of its message, in which values may stand."""
+    import duckdb
+
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (duckdb.OutOfMemoryException, "more memory is needed; raise [engine] memory in publisher.toml"),
+        (duckdb.IOException, "a file cannot be read or written (missing, damaged, or the disk is full or read-only)"),
+        (duckdb.ConversionException, "a value does not convert; use TRY_CAST"),
+        (duckdb.BinderException, "a column or a type does not fit"),
+        (duckdb.CatalogException, "a name is unknown"),
+        (duckdb.ParserException, "the SQL cannot be parsed"),
+    )
+    return next((words for kind, words in kinds if isinstance(error, kind)), "the data cannot be read as declared")
+
+
+@contextmanager
+def open_file(path: Path, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
+    """A connection to a DuckDB file, for the analysts' file alone: it holds nothing but releases."""
+    import duckdb
+
+    connection = duckdb.connect(str(path), read_only=read_only)
+    try:
+        yield connection
+    finally:
+        connection.close()

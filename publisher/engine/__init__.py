@@ -1,0 +1,1 @@
+"""From landed records to exact bounded tables, in memory."""

@@ -1,0 +1,45 @@
+"""The few ways in which publisher stops. Each has its exit code; no message ever shows a record's value."""
+
+from __future__ import annotations
+
+
+class PublisherError(Exception):
+    """Something a person can mend; the message says what and where."""
+
+    exit_code = 1
+
+
+class DefinitionError(PublisherError):
+    """A definition or a command line is wrong."""
+
+    exit_code = 2
+
+
+class HeldError(PublisherError):
+    """A release failed its expectations and is held for a person."""
+
+    exit_code = 3
+
+
+class BudgetError(PublisherError):
+    """The privacy budget does not allow the release, or the ledger does not verify."""
+
+    exit_code = 4
+
+
+class SourceError(PublisherError):
+    """Raw data is missing, unreadable or not as declared; or the state folder cannot be written."""
+
+    exit_code = 5
+
+
+class PortalError(PublisherError):
+    """The portal cannot be reached, refused a write, or does not hold what was sent."""
+
+    exit_code = 6
+
+
+class LockedError(PublisherError):
+    """Another run holds the lock of this workspace."""
+
+    exit_code = 75

@@ -1,0 +1,107 @@
+"""What became of a run, for people and for machines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.errors import (
+    BudgetError,
+    DefinitionError,
+    HeldError,
+    PortalError,
+    PublisherError,
+    SourceError,
+)
+from publisher.privacy.finish import CONFIDENCE
+from publisher.privacy.ledger import decimal
+from publisher.privacy.margins import half_width
+from publisher.stages import Mechanism
+
+if TYPE_CHECKING:
+    from publisher.definitions.period import Period
+    from publisher.release.manifest import Release
+    from publisher.workspace import DatasetFile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one dataset's period; the fields of `publisher run --json`."""
+
+    dataset: str
+    period: str
+    edition: int | None
+    release: str | None
+    status: str
+    """published, ready (not pushed), held, withdrawn, superseded, refused (budget) or failed."""
+    cells: int
+    suppressed: int
+    loss: str
+    margin: str
+    portal_url: str | None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All outcomes, and the exit code: that of the gravest thing that happened."""
+
+    outcomes: tuple[Outcome, ...]
+    errors: tuple[PublisherError, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code of the first of source, budget, portal, held, definition that happened."""
+        order = (SourceError, BudgetError, PortalError, HeldError, DefinitionError)
+        codes = [kind.exit_code for kind in order if any(isinstance(error, kind) for error in self.errors)]
+        return codes[0] if codes else 0
+
+
+def outcome_of(dataset: DatasetFile, release: Release, status: str) -> Outcome:
+    """The outcome of a release that stands."""
+    says = release.manifest
+    return Outcome(
+        dataset=says.dataset,
+        period=says.period,
+        edition=says.edition,
+        release=says.name,
+        status=status,
+        cells=says.rows,
+        suppressed=says.suppressed,
+        loss=loss_words(dataset),
+        margin=margin_words(dataset, release),
+        portal_url=None,
+    )
+
+
+def failure_of(dataset: DatasetFile, period: Period, error: PublisherError) -> Outcome:
+    """The outcome where no release came about."""
+    return Outcome(
+        dataset=dataset.name,
+        period=period.label,
+        edition=None,
+        release=None,
+        status="refused" if isinstance(error, BudgetError) else "failed",
+        cells=dataset.grid(period).size,
+        suppressed=0,
+        loss=loss_words(dataset),
+        margin="",
+        portal_url=None,
+    )
+
+
+def loss_words(dataset: DatasetFile) -> str:
+    """What one release spends on a block, such as ρ 0.1."""
+    loss = dataset.definition.loss
+    return f"{'ρ' if loss.currency == 'zcdp' else 'ε'} {decimal(loss.amount)}"
+
+
+def margin_words(dataset: DatasetFile, release: Release) -> str:
+    """The margin of the first published count or sum, such as ±5 requests; the same for every cell."""
+    definition = dataset.definition
+    measure = next((each for each in definition.measured if each.publish), definition.measured[0])
+    table = next((each for each in release.manifest.charge.tables if each.measure == measure.name), None)
+    if table is None:
+        return ""
+    noise = Mechanism(table.measure, table.mechanism, table.scale, table.sensitivity, definition.loss.amount, "")
+    width = half_width(noise, CONFIDENCE) * (measure.resolution or 1)
+    return f"±{width:,} {measure.unit}"

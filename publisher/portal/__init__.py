@@ -1,0 +1,1 @@
+"""The embedded open data portal: a Socrata-style API and public pages over its own store."""

@@ -1,0 +1,98 @@
+"""Every address of the portal."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal import discovery, pages, resource, views
+from publisher.portal.guard import Guard
+from publisher.portal.problems import SodaError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.requests import Request
+
+    from publisher.portal.access import Portal
+
+
+def health(_request: Request) -> Response:
+    """GET /health."""
+    return JSONResponse({"status": "ok"})
+
+
+async def _soda_error(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, SodaError):
+        raise error
+    return JSONResponse(error.body, status_code=error.status, headers=error.headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
+        return await run_in_threadpool(pages.missing, request)
+    message = {404: "Not found", 405: "Method not allowed"}.get(error.status_code, error.detail)
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
+    body = {"code": code, "error": True, "message": message}
+    return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+ROUTES = [
+    Route("/", pages.catalog),
+    Route("/d/{id}", pages.page),
+    Route("/static/portal.css", pages.stylesheet),
+    Route("/health", health),
+    Route("/data.json", discovery.data_json),
+    Route("/api/catalog/v1", discovery.search),
+    Route("/api/catalog/v1.json", discovery.search),
+    Route("/api/views", views.listing),
+    Route("/api/views.json", views.listing),
+    Route("/api/views", views.create, methods=["POST"]),
+    Route("/api/views.json", views.create, methods=["POST"]),
+    Route("/api/views/metadata/v1", views.metadata_list),
+    Route("/api/views/metadata/v1/{name}", views.metadata_show),
+    Route("/api/views/metadata/v1/{name}", views.metadata_change, methods=["PATCH"]),
+    Route("/api/views/{name}", views.show),
+    Route("/api/views/{name}", views.update, methods=["PUT"]),
+    Route("/api/views/{name}", views.delete, methods=["DELETE"]),
+    Route("/api/views/{id}/columns", views.columns),
+    Route("/api/views/{id}/columns.json", views.columns),
+    Route("/api/views/{id}/columns", views.add_column, methods=["POST"]),
+    Route("/api/views/{id}/columns.json", views.add_column, methods=["POST"]),
+    Route("/api/views/{id}/permissions", views.permissions),
+    Route("/api/views/{id}/publication", views.publish, methods=["POST"]),
+    Route("/api/views/{id}/publication.json", views.publish, methods=["POST"]),
+    Route("/api/views/{id}/rows.csv", views.download),
+    Route("/resource/{name}", resource.read),
+    Route("/resource/{name}", resource.write, methods=["POST", "PUT"]),
+    Route("/resource/{id}/{row}", resource.read_row),
+    Route("/resource/{id}/{row}", resource.delete_row, methods=["DELETE"]),
+]
+
+
+def application(portal: Portal, started: Callable[[], None] = lambda: None) -> Starlette:
+    """The portal as an ASGI application; `started` is called before the first request."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        started()
+        yield
+
+    app = Starlette(
+        lifespan=lifespan,
+        routes=ROUTES,
+        middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3)],
+        exception_handlers={SodaError: _soda_error, HTTPException: _http_error},
+    )
+    app.state.portal = portal
+    return app

@@ -1,0 +1,186 @@
+"""The kinds of values a column holds, and how each is stored, read in and written out (as DuckDB SQL)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """A column's type, by the name that SODA's headers use."""
+
+    TEXT = "text"
+    NUMBER = "number"
+    CHECKBOX = "checkbox"
+    FLOATING = "floating_timestamp"
+    FIXED = "fixed_timestamp"
+    URL = "url"
+    POINT = "point"
+    MULTIPOINT = "multipoint"
+    LINE = "line"
+    MULTILINE = "multiline"
+    POLYGON = "polygon"
+    MULTIPOLYGON = "multipolygon"
+
+
+GEOMETRIES = {
+    Kind.POINT: "Point",
+    Kind.MULTIPOINT: "MultiPoint",
+    Kind.LINE: "LineString",
+    Kind.MULTILINE: "MultiLineString",
+    Kind.POLYGON: "Polygon",
+    Kind.MULTIPOLYGON: "MultiPolygon",
+}
+
+TIMES = frozenset({Kind.FLOATING, Kind.FIXED})
+
+SPELLINGS = {
+    "calendar_date": Kind.FLOATING,
+    "date": Kind.FIXED,
+    "double": Kind.NUMBER,
+    "money": Kind.NUMBER,
+    "percent": Kind.NUMBER,
+    "email": Kind.TEXT,
+    "html": Kind.TEXT,
+    **{kind.value: kind for kind in Kind},
+}
+"""What a client may write for a type when it creates a column."""
+
+VIEW_NAMES = {Kind.FLOATING: "calendar_date", Kind.FIXED: "date"}
+"""`dataTypeName` of a view's column, where it differs from the name in SODA's headers."""
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%g"
+
+_NUMBER = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"
+_TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?"
+_PAIR = r"\[([-+0-9.eE]+),([-+0-9.eE]+)[^\[\]]*\]"
+_WKT_PAIR = r"([-+0-9.eE]+)\s+([-+0-9.eE]+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Numbers have no fixed width in Socrata; a stored file gives each column the one that its values need."""
+
+    whole: int = 1
+    """digits before the point"""
+    scale: int = 0
+    """digits after the point"""
+
+    def joined(self, other: Reading) -> Reading:
+        """The width that holds the values of both."""
+        return Reading(max(self.whole, other.whole), max(self.scale, other.scale))
+
+    @property
+    def fits(self) -> bool:
+        """True where 38 digits are enough."""
+        return self.whole + self.scale <= 38
+
+    @property
+    def sql(self) -> str:
+        """The DuckDB type."""
+        width = self.whole + self.scale
+        return f"DECIMAL({9 if width <= 9 else 18 if width <= 18 else 38},{self.scale})"
+
+
+def storage(kind: Kind) -> str:
+    """The DuckDB type of a stored column (numbers apart, whose width depends on their values)."""
+    if kind in TIMES:
+        return "TIMESTAMP"
+    return {Kind.CHECKBOX: "BOOLEAN", Kind.NUMBER: "DECIMAL(9,0)"}.get(kind, "VARCHAR")
+
+
+def reading(kind: Kind, text: str) -> str:
+    """SQL that turns the SQL text `text` into a value of `kind`, or NULL where it cannot be one.
+
+    Numbers stay text here (checked and trimmed): their width is chosen once all of them are known.
+    """
+    plain = f"nullif(trim({text}), '')"
+    if kind is Kind.TEXT:
+        return text
+    if kind in GEOMETRIES:
+        return _reading_geometry(GEOMETRIES[kind], plain)
+    return _READINGS[kind](plain)
+
+
+def _reading_number(plain: str) -> str:
+    return f"CASE WHEN regexp_matches({plain}, '{_NUMBER}') THEN {plain} END"
+
+
+def _reading_checkbox(plain: str) -> str:
+    word = f"lower({plain})"
+    return f"CASE WHEN {word} IN ('true', '1') THEN true WHEN {word} IN ('false', '0') THEN false END"
+
+
+def _reading_time(plain: str) -> str:
+    clock = f"regexp_replace({plain}, 'Z$', '')"
+    return f"CASE WHEN regexp_matches({clock}, '{_TIME}$') THEN TRY_CAST({clock} AS TIMESTAMP) END"
+
+
+def _reading_url(plain: str) -> str:
+    """An address alone, or an object that holds it."""
+    whole = f"CASE WHEN json_valid({plain}) THEN {plain} END"
+    made = f"CASE WHEN {plain} IS NOT NULL THEN json_object('url', {plain})::VARCHAR END"
+    return f"CASE WHEN starts_with({plain}, '{{') THEN {whole} ELSE {made} END"
+
+
+def _reading_instant(plain: str) -> str:
+    """An instant without a zone is in UTC; it is stored in UTC."""
+    whole = f"CASE WHEN length({plain}) = 10 THEN {plain} || 'T00:00:00' ELSE {plain} END"
+    zoned = f"regexp_matches({plain}, '.{{10}}.*(Z|[-+]\\d\\d(:?\\d\\d)?)$')"
+    instant = f"TRY_CAST(({whole}) || CASE WHEN {zoned} THEN '' ELSE 'Z' END AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+    return f"CASE WHEN regexp_matches({plain}, '{_TIME}(Z|[-+]\\d\\d(:?\\d\\d)?)?$') THEN {instant} END"
+
+
+def _reading_geometry(name: str, plain: str) -> str:
+    inner = f"regexp_extract({plain}, '(?i)^{name}\\s*(\\(.*\\))$', 1)"
+    brackets = f"regexp_replace(translate({inner}, '()', '[]'), '{_WKT_PAIR}', '[\\1,\\2]', 'g')"
+    flat = f"regexp_replace({brackets}, '\\s', '', 'g')"
+    coordinates = f"regexp_replace({flat}, '^\\[(.*)\\]$', '\\1')" if name == "Point" else flat
+    wkt = f"""'{{"type":"{name}","coordinates":' || {coordinates} || '}}'"""
+    text = f"CASE WHEN starts_with({plain}, '{{') THEN {plain} ELSE {wkt} END"
+    valid = f"json_valid({text}) AND json_extract_string({text}, '$.type') = '{name}'"
+    pair = f"regexp_matches(json_extract({text}, '$.coordinates')::VARCHAR, '[0-9]')"
+    rebuilt = f"json_object('type', '{name}', 'coordinates', json_extract({text}, '$.coordinates'))::VARCHAR"
+    return f"CASE WHEN {valid} THEN CASE WHEN {pair} THEN {rebuilt} END END"
+
+
+_READINGS = {
+    Kind.NUMBER: _reading_number,
+    Kind.CHECKBOX: _reading_checkbox,
+    Kind.FLOATING: _reading_time,
+    Kind.FIXED: _reading_instant,
+    Kind.URL: _reading_url,
+}
+
+
+def plain_text(kind: Kind, value: str) -> str:
+    """SQL for the text of the SQL value `value`, as CSV and search show it."""
+    if kind is Kind.NUMBER:
+        return f"soda_number({value})"
+    if kind is Kind.CHECKBOX:
+        return f"CASE WHEN {value} THEN 'true' WHEN NOT {value} THEN 'false' END"
+    if kind in TIMES:
+        return f"strftime({value}, '{_clock(kind)}')"
+    if kind is Kind.URL:
+        return f"json_extract_string({value}, '$.url')"
+    if kind in GEOMETRIES:
+        pairs = f"regexp_replace(json_extract({value}, '$.coordinates')::VARCHAR, '{_PAIR}', '\\1 \\2', 'g')"
+        shape = f"replace(translate({pairs}, '[]', '()'), ',', ', ')"
+        body = f"'(' || {shape} || ')'" if kind is Kind.POINT else shape
+        return f"'{GEOMETRIES[kind].upper()} ' || {body}"
+    return value
+
+
+def json_text(kind: Kind, value: str) -> str:
+    """SQL for the JSON text of the SQL value `value`; NULL stays NULL. Numbers are strings, as in Socrata."""
+    if kind is Kind.NUMBER or kind in TIMES:
+        return f"""('"' || {plain_text(kind, value)} || '"')"""
+    if kind is Kind.CHECKBOX:
+        return plain_text(kind, value)
+    if kind is Kind.TEXT:
+        return f"to_json({value})::VARCHAR"
+    return value
+
+
+def _clock(kind: Kind) -> str:
+    return TIME_FORMAT + ("Z" if kind is Kind.FIXED else "")

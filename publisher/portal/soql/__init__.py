@@ -1,0 +1,1 @@
+"""SoQL: the query language of the API, parsed, checked, typed and turned into SQL for DuckDB."""

@@ -1,0 +1,1 @@
+"""Sensitivity, noise, ledger, margins and suppression."""

@@ -1,0 +1,65 @@
+"""The embedded portal as a process of its own: found running, or started for the length of a push."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from publisher.errors import PortalError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.definitions.settings import PortalTarget
+
+START_SECONDS = 60
+
+
+@contextmanager
+def running(settings: PortalTarget, state: Path) -> Iterator[None]:
+    """Makes sure that the portal of the settings answers; one that is started here ends here.
+
+    Raises PortalError when it does not start.
+    """
+    if settings.kind != "embedded" or answers(settings.url):
+        yield
+        return
+    address = urlsplit(settings.url)
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready"
+        command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
+        command += ["--port", str(address.port or 80), "--ready-file", str(ready)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        try:
+            _wait(process, ready)
+            yield
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def answers(url: str) -> bool:
+    """Whether a portal answers there."""
+    import requests
+
+    try:
+        return requests.get(f"{url}/health", timeout=5).ok
+    except requests.RequestException:
+        return False
+
+
+def _wait(process: subprocess.Popen[bytes], ready: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not ready.exists():
+        if process.poll() is not None:
+            words = (process.stderr.read() if process.stderr else b"").decode(errors="replace").strip()
+            raise PortalError(f"the embedded portal did not start: {words.splitlines()[-1] if words else 'no reason'}")
+        if time.monotonic() > deadline:
+            raise PortalError(f"the embedded portal did not start within {START_SECONDS} s")
+        time.sleep(0.05)

@@ -1,0 +1,121 @@
+"""How the portal lists a dataset: its title, licence and columns, and the fields by which it is known as ours."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.push.portal import MARKER, Fields, View
+
+if TYPE_CHECKING:
+    from publisher.release.manifest import ColumnSpec, Shape
+
+IDENTIFIER = "id"
+"""The column that identifies a row."""
+
+LICENCES = {
+    "CC0 1.0": "CC0_10",
+    "CC BY 4.0": "CC_40_BY",
+    "CC BY-SA 4.0": "CC_40_BY_SA",
+    "ODC-BY 1.0": "ODC_BY",
+    "ODbL 1.0": "ODBL",
+    "PDDL 1.0": "PDDL",
+    "Public Domain": "PUBLIC_DOMAIN",
+}
+"""Socrata's codes; any other licence is told by name and link alone."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Everything that the portal shows of a dataset beside its rows."""
+
+    name: str
+    title: str
+    description: str
+    attribution: str
+    licence: str
+    licence_url: str | None
+    contact: str
+    category: str
+    tags: tuple[str, ...]
+    columns: tuple[ColumnSpec, ...]
+    """The columns in order; `id` is one of them."""
+    shape: Shape
+    guarantee: str
+    """Markdown."""
+    stand_in: bool
+    limitations: tuple[str, ...]
+
+    @property
+    def shown_title(self) -> str:
+        """The title, which says so where the data is not real."""
+        return f"[Sample] {self.title}" if self.stand_in else self.title
+
+    @property
+    def custom(self) -> dict[str, str]:
+        """Our custom fields; all are texts."""
+        return {
+            "dataset": self.name,
+            "shape": self.shape.model_dump_json(),
+            "guarantee": self.guarantee,
+            "stand_in": json.dumps(self.stand_in),
+            "contact": self.contact,
+            "licence": self.licence,
+            "licence_url": self.licence_url or "",
+            "limitations": "\n".join(self.limitations),
+        }
+
+    def creation(self) -> Fields:
+        """The metadata of a new dataset, its typed columns and its row identifier."""
+        columns = [described(column) for column in self.columns]
+        metadata = {"rowIdentifier": IDENTIFIER, "custom_fields": {MARKER: self.custom}}
+        return {**self._plain(), "columns": columns, "metadata": metadata}
+
+    def changes(self, view: View) -> Fields:
+        """The metadata fields in which the portal differs, each as a whole and without losing what is not ours."""
+        changes = {key: value for key, value in self._plain().items() if not _same(view.fields.get(key), value)}
+        if view.custom != self.custom:
+            metadata = view.fields.get("metadata") or {}
+            custom = {**(metadata.get("custom_fields") or {}), MARKER: self.custom}
+            changes["metadata"] = {**metadata, "custom_fields": custom}
+        columns = [(view.columns[column.name], column) for column in self.columns]
+        if any((held["name"], held.get("description") or "") != (c.title, c.description) for held, c in columns):
+            changes["columns"] = [{**held, "name": c.title, "description": c.description} for held, c in columns]
+        return changes
+
+    def missing(self, view: View) -> list[ColumnSpec]:
+        """The columns that the portal lacks."""
+        return [column for column in self.columns if column.name not in view.columns]
+
+    def misfits(self, view: View) -> list[str]:
+        """The columns that the portal has beside ours, or holds with another type."""
+        wanted = {column.name: column.type for column in self.columns}
+        return [name for name, held in view.columns.items() if wanted.get(name) != held["dataTypeName"]]
+
+    def _plain(self) -> Fields:
+        fields = {
+            "name": self.shown_title,
+            "description": self.description,
+            "attribution": self.attribution,
+            "category": self.category,
+            "tags": list(self.tags),
+        }
+        return {**fields, "licenseId": LICENCES[self.licence]} if self.licence in LICENCES else fields
+
+
+def described(column: ColumnSpec) -> Fields:
+    """The column as the portal is told of it."""
+    return {
+        "fieldName": column.name,
+        "name": column.title,
+        "dataTypeName": column.type,
+        "description": column.description,
+    }
+
+
+def _same(held: object, wanted: object) -> bool:
+    """Portals order tags as they like, put them in lower case, and leave empty fields out."""
+    if isinstance(wanted, list):
+        return {tag.lower() for tag in held or ()} == {tag.lower() for tag in wanted}  # type: ignore[attr-defined]
+    return (held or "") == (wanted or "")

@@ -1,0 +1,306 @@
+"""The one door to sodapy: a Socrata portal as a few typed calls that retry what is worth it and fail in one line."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from publisher.errors import PortalError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from requests import Response
+    from sodapy import Socrata
+
+    from publisher.push.target import Target
+
+T = TypeVar("T")
+Fields = dict[str, Any]
+
+PAGE = 20_000
+"""Rows asked for at once."""
+CHUNK = 8_000_000
+"""Bytes of JSON sent at once."""
+MARKER = "Publisher"
+"""The custom field set by which a dataset is known as ours."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How often a request is tried and how the pauses grow, in seconds."""
+
+    attempts: int = 5
+    first: float = 0.5
+    longest: float = 30.0
+
+    def pause(self, attempt: int, asked: float = 0.0) -> float:
+        """Seconds to wait after that failed attempt: exponential, with jitter, not less than the portal asked."""
+        full = min(self.longest, self.first * 2.0**attempt)
+        return max(min(asked, self.longest), full * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not secrecy
+
+
+@dataclass(frozen=True)
+class View:
+    """A dataset's metadata as the portal tells it."""
+
+    id: str
+    fields: Fields
+
+    @property
+    def ours(self) -> str | None:
+        """The dataset's name where we made it."""
+        name = self.custom.get("dataset")
+        return name if isinstance(name, str) else None
+
+    @property
+    def custom(self) -> Fields:
+        """Our custom fields."""
+        fields = (self.fields.get("metadata") or {}).get("custom_fields") or {}
+        return fields.get(MARKER) or {}
+
+    @property
+    def published(self) -> bool:
+        """False while it is a working copy."""
+        return self.fields.get("publicationStage") == "published"
+
+    @property
+    def public(self) -> bool:
+        """Whether anyone may read it."""
+        return any("public" in (grant.get("flags") or ()) for grant in self.fields.get("grants") or ())
+
+    @property
+    def columns(self) -> dict[str, Fields]:
+        """The columns by field name, without the portal's own."""
+        columns = self.fields.get("columns") or ()
+        return {column["fieldName"]: column for column in columns if not column["fieldName"].startswith(":")}
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the portal counted for one write; `repeated` when an earlier try of it may have been carried out too."""
+
+    errors: int
+    done: int
+    repeated: bool
+
+
+class MissingError(PortalError):
+    """The portal has no such dataset."""
+
+
+class _Unsettled(Exception):  # noqa: N818 - it may pass
+    """A reply that is no answer yet: the request is worth another try."""
+
+
+class Portal:
+    """A session with the portal; use it in a `with` block. Every method raises PortalError."""
+
+    def __init__(self, target: Target, patience: Patience | None = None, *, chunk: int = CHUNK) -> None:
+        self.target = target
+        self.chunk = chunk
+        self._patience = patience or Patience()
+        self._writer = _session(target, target.username, target.password)
+        self._reader = _session(target, None, None)
+
+    def __enter__(self) -> Portal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+        self._reader.close()
+
+    def link(self, identifier: str) -> str:
+        """The permanent address of the dataset's page."""
+        return f"{self.target.url}/d/{identifier}"
+
+    def view(self, identifier: str) -> View | None:
+        """The dataset's metadata; None where the portal has no such dataset."""
+        try:
+            return self._try("read the dataset", lambda _: _view(self._writer.get_metadata(identifier)))
+        except MissingError:
+            return None
+
+    def find(self, name: str, title: str) -> View | None:
+        """Our dataset of that name among those that this account sees, published or not."""
+        assets = self._try("list the datasets", lambda _: self._writer.datasets(only=["dataset"]))
+        for asset in assets:
+            resource = asset["resource"]
+            if resource.get("name") == title or _marked(asset, name):
+                view = self.view(resource["id"])
+                if view is not None and view.ours == name:
+                    return view
+        return None
+
+    def create(self, name: str, fields: Fields) -> View:
+        """A private working copy. When an answer was lost, what it made is looked for: never two of one name."""
+        title = fields["name"]
+        rest = {key: value for key, value in fields.items() if key != "name"}
+
+        def once(repeated: bool) -> View:
+            found = self.find(name, title) if repeated else None
+            return found or _view(self._writer.create(title, **rest, new_backend=True))
+
+        return self._try("create the dataset", once)
+
+    def rows(self, identifier: str, columns: Sequence[str], *, anonymous: bool = False) -> Iterator[Fields]:
+        """Every row, page by page; null values are absent. `anonymous` reads without account, as the public does."""
+        session = self._reader if anonymous else self._writer
+        for offset in count(0, PAGE):
+            page = self._try("read the rows", partial(_page, session, identifier, ",".join(columns), offset))
+            yield from page
+            if len(page) < PAGE:
+                return
+
+    def add_column(self, identifier: str, column: Fields) -> None:
+        """Adds a column, empty in every row, unless an earlier try has."""
+
+        def once(repeated: bool) -> None:
+            there = repeated and column["fieldName"] in _view(self._writer.get_metadata(identifier)).columns
+            if not there:
+                # sodapy has no call for this, but signs and checks the request.
+                self._writer._perform_update("post", f"/api/views/{identifier}/columns.json", column)
+
+        self._try("add a column", once)
+
+    def upsert(self, identifier: str, rows: list[Fields]) -> Receipt:
+        """Creates, changes and deletes rows by their id, all in one request."""
+
+        def once(repeated: bool) -> Receipt:
+            reply = self._writer.upsert(identifier, rows)
+            if not isinstance(reply, dict) or "Errors" not in reply:
+                raise _Unsettled("the rows are accepted but not stored yet")
+            done = sum(int(reply.get(f"Rows {what}", 0)) for what in ("Created", "Updated", "Deleted"))
+            return Receipt(int(reply["Errors"]), done, repeated)
+
+        return self._try("write the rows", once, quiet=True)
+
+    def publish(self, identifier: str) -> None:
+        """Makes the working copy the published dataset; returns when it is."""
+
+        def published() -> bool:
+            return _view(self._writer.get_metadata(identifier)).published
+
+        def once(repeated: bool) -> None:
+            if repeated and published():
+                return
+            self._writer.publish(identifier)
+            if not published():
+                raise _Unsettled("it is still a working copy")
+
+        self._try("publish the dataset", once)
+
+    def update(self, identifier: str, fields: Fields) -> None:
+        """Sets those metadata fields, each as a whole."""
+        self._try("update the metadata", lambda _: self._writer.update_metadata(identifier, fields))
+
+    def open(self, identifier: str, *, public: bool) -> None:
+        """Lets everybody read the dataset, or nobody."""
+        permission = "public" if public else "private"
+        self._try("set the permission", lambda _: self._writer.set_permission(identifier, permission))
+
+    def _try(self, what: str, call: Callable[[bool], T], *, quiet: bool = False) -> T:
+        """The call's result. It is told whether an earlier try was made, which may have been carried out after all."""
+        attempt = 0
+        while True:
+            try:
+                return call(attempt > 0)
+            except PortalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - sodapy raises bare Exceptions
+                attempt += 1
+                if attempt >= self._patience.attempts or not _passing(error):
+                    kind = MissingError if _status(error) == 404 else PortalError
+                    raise kind(f"{self.target.url}: cannot {what}: {_words(error, quiet)}") from None
+                pause = self._patience.pause(attempt - 1, _asked(error))
+            time.sleep(pause)
+
+
+def _session(target: Target, username: str | None, password: str | None) -> Socrata:
+    from requests.adapters import HTTPAdapter
+    from sodapy import Socrata
+
+    scheme, domain = target.url.split("://")
+    adapter = {"prefix": "http://", "adapter": HTTPAdapter()} if scheme == "http" else None
+    session = Socrata(domain, target.app_token, username, password, session_adapter=adapter, timeout=target.timeout)
+    # sodapy asks for one number; requests takes another for connecting, which must not wait as long as a write.
+    session.timeout = (min(10.0, target.timeout), target.timeout)
+    # A proxy of the environment leads to Socrata, never to the portal on this machine.
+    session.session.trust_env = target.public
+    return session
+
+
+def _view(fields: Any) -> View:
+    if not isinstance(fields, dict) or "id" not in fields:
+        raise _Unsettled("the answer is no dataset")
+    return View(fields["id"], fields)
+
+
+def _page(session: Socrata, identifier: str, fields: str, offset: int, _: bool) -> list[Fields]:
+    page = session.get(identifier, select=fields, order=":id", limit=PAGE, offset=offset)
+    if not isinstance(page, list):
+        raise _Unsettled("the rows are not ready yet")
+    return page
+
+
+def _marked(asset: Fields, name: str) -> bool:
+    held = (asset.get("classification") or {}).get("domain_metadata") or ()
+    return {"key": f"{MARKER}_dataset", "value": name} in held
+
+
+def _response(error: Exception) -> Response | None:
+    return getattr(error, "response", None)
+
+
+def _status(error: Exception) -> int | None:
+    response = _response(error)
+    return None if response is None else response.status_code
+
+
+def _passing(error: Exception) -> bool:
+    """Whether another try may succeed: connections, time-outs, 429 and 5xx."""
+    from requests import exceptions
+
+    status = _status(error)
+    if status is not None and isinstance(error, exceptions.HTTPError):
+        return status == 429 or status >= 500
+    lost = (exceptions.ConnectionError, exceptions.Timeout, exceptions.ChunkedEncodingError, _Unsettled)
+    return isinstance(error, lost) and not isinstance(error, exceptions.SSLError)
+
+
+def _asked(error: Exception) -> float:
+    """The seconds of a Retry-After header, 0 without one."""
+    response = _response(error)
+    asked = "" if response is None else response.headers.get("Retry-After", "")
+    return float(asked) if asked.isdigit() else 0.0
+
+
+def _words(error: Exception, quiet: bool) -> str:
+    """The reason in words of ours and, unless it could quote a row, of the portal; never of the request."""
+    from requests import exceptions
+
+    if (response := _response(error)) is not None:
+        return _refusal(response, quiet)
+    kinds: tuple[tuple[type[Exception], str], ...] = (
+        (exceptions.SSLError, "its certificate is not trusted"),
+        (exceptions.Timeout, "it did not answer in time"),
+        (exceptions.ConnectionError, "it cannot be reached or broke the connection; does it run?"),
+        (exceptions.ChunkedEncodingError, "it broke the connection"),
+        (_Unsettled, str(error)),
+    )
+    return next((words for kind, words in kinds if isinstance(error, kind)), "its answer is not understood")
+
+
+def _refusal(response: Response, quiet: bool) -> str:
+    try:
+        body = response.json()
+    except ValueError:
+        body = {}
+    body = body if isinstance(body, dict) else {}
+    said = body.get("code") or body.get("errorCode") if quiet else body.get("message")
+    hint = "; check SOCRATA_USERNAME and SOCRATA_PASSWORD" if response.status_code in (401, 403) else ""
+    return f"HTTP {response.status_code} {str(said or response.reason)[:300]}{hint}"

@@ -1,0 +1,178 @@
+"""Publishing: the portal's dataset becomes exactly the rows of the given releases, and is read back.
+
+Every step looks first at what the portal holds, so that a push which was interrupted anywhere is completed by the
+next, and a push of what is there already writes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.errors import PortalError
+from publisher.push.listing import described
+from publisher.push.rows import batches, checksum_of, compare, wanted_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from publisher.push.listing import Listing
+    from publisher.push.portal import Fields, Portal, Receipt, View
+    from publisher.push.rows import Difference, Row
+    from publisher.release.manifest import Release
+
+SHOWN = 10
+"""How many row ids a message names."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What stands on the portal."""
+
+    dataset_id: str
+    url: str
+    rows: int
+    checksum: str
+    """Of the rows, ours and the portal's: they are equal value by value."""
+    changed: bool
+    """Whether anything was written."""
+
+
+def publish(
+    client: Portal,
+    listing: Listing,
+    releases: Sequence[Release],
+    *,
+    known_id: str | None,
+    remember: Callable[[str], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> Publication:
+    """Makes the dataset hold exactly these releases, reads it back and opens it to the public.
+
+    `remember` is told the dataset's id at once when it was not `known_id`; `progress` is told rows sent and rows to
+    send. Without any release the dataset is withdrawn. Raises PortalError; the next call completes what is left.
+    """
+    refuse_stand_ins(client, listing, releases)
+    if not releases:
+        return withdraw(client, listing, known_id=known_id)
+    wanted = wanted_rows(releases, listing.columns)
+    view = find(client, listing, known_id)
+    changed = view is None
+    if view is None:
+        view = client.create(listing.name, listing.creation())
+    if view.id != known_id:
+        remember(view.id)
+    view, added = _fit(client, listing, view)
+    before = _held(client, view, listing, wanted)
+    sent = _send(client, view, listing, wanted, before, progress)
+    if not view.published:
+        client.publish(view.id)
+    _prove(client, view, wanted, _held(client, view, listing, wanted) if sent or not view.published else before)
+    shown = _show(client, listing, view)
+    return Publication(
+        dataset_id=view.id,
+        url=client.link(view.id),
+        rows=len(wanted),
+        checksum=checksum_of(wanted),
+        changed=changed or added or sent or not view.published or shown,
+    )
+
+
+def withdraw(client: Portal, listing: Listing, *, known_id: str | None) -> Publication:
+    """Closes the dataset to the public; its rows stay for its owner. Raises PortalError when there is none."""
+    view = find(client, listing, known_id)
+    if view is None:
+        raise PortalError(f"{client.target.url}: holds no dataset {listing.name} to withdraw")
+    if view.public:
+        client.open(view.id, public=False)
+    return Publication(view.id, client.link(view.id), 0, checksum_of({}), changed=view.public)
+
+
+def find(client: Portal, listing: Listing, known_id: str | None) -> View | None:
+    """Our dataset on the portal. Raises PortalError where the known id belongs to another one."""
+    view = client.view(known_id) if known_id is not None else None
+    if view is None:
+        return client.find(listing.name, listing.shown_title)
+    if view.ours != listing.name:
+        raise PortalError(f"{client.link(view.id)} is not the dataset {listing.name}; nothing was changed")
+    return view
+
+
+def refuse_stand_ins(client: Portal, listing: Listing, releases: Sequence[Release]) -> None:
+    """Raises PortalError where made-up data would go to a public portal."""
+    if client.target.public and (listing.stand_in or any(release.manifest.stand_in for release in releases)):
+        raise PortalError(f"{listing.name} holds stand-in data, which never goes to {client.target.url}")
+
+
+def named(ids: Sequence[str]) -> str:
+    """The first ids, and how many more."""
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(ids[:SHOWN]) + more
+
+
+def _fit(client: Portal, listing: Listing, view: View) -> tuple[View, bool]:
+    """Adds the columns that the portal lacks. Raises PortalError for those that it should not have."""
+    if misfits := listing.misfits(view):
+        raise PortalError(
+            f"{client.link(view.id)}: the columns {', '.join(misfits)} are not those of {listing.name}; "
+            "change them there, or delete that dataset and push again"
+        )
+    missing = listing.missing(view)
+    for column in missing:
+        client.add_column(view.id, described(column))
+    return (client.view(view.id) or view, True) if missing else (view, False)
+
+
+def _send(
+    client: Portal,
+    view: View,
+    listing: Listing,
+    wanted: dict[str, Row],
+    difference: Difference,
+    progress: Callable[[int, int], None] | None,
+) -> bool:
+    """Sends what differs, batch by batch, and checks the portal's counters; whether anything was sent."""
+    total, done = len(difference.changed) + len(difference.gone), 0
+    for batch in batches(difference, listing.columns, client.chunk):
+        receipt = client.upsert(view.id, batch)
+        if not _taken(receipt, batch):
+            left = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted).ids)
+            raise PortalError(
+                f"{client.link(view.id)}: of {len(batch)} rows sent the portal took {receipt.done} and refused "
+                f"{receipt.errors}; not as sent are: {named(sorted(left)) or 'none'}"
+            )
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+    return total > 0
+
+
+def _taken(receipt: Receipt, batch: list[Fields]) -> bool:
+    """Whether the portal's counters say that it took every row."""
+    # After a lost answer rows may be deleted already, which the portal counts as errors; reading back decides.
+    tolerated = sum(":deleted" in row for row in batch) if receipt.repeated else 0
+    return receipt.errors <= tolerated and receipt.done + receipt.errors == len(batch)
+
+
+def _prove(client: Portal, view: View, wanted: dict[str, Row], held: Difference) -> None:
+    """Raises PortalError unless the portal holds exactly the wanted rows."""
+    if held.ids or held.rows != len(wanted):
+        raise PortalError(
+            f"{client.link(view.id)}: the rows read back are not those sent: {held.rows} of {len(wanted)} rows, "
+            f"different are: {named(held.ids)}"
+        )
+
+
+def _held(client: Portal, view: View, listing: Listing, wanted: dict[str, Row]) -> Difference:
+    rows = client.rows(view.id, [column.name for column in listing.columns])
+    return compare(wanted, rows, listing.columns)
+
+
+def _show(client: Portal, listing: Listing, view: View) -> bool:
+    """Brings the metadata up to date and opens the dataset; whether anything was written."""
+    changes = listing.changes(view)
+    if changes:
+        client.update(view.id, changes)
+    if not view.public:
+        client.open(view.id, public=True)
+    return bool(changes) or not view.public

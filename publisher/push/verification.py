@@ -1,0 +1,48 @@
+"""Verifying: what the public reads on the portal is compared with the releases, and nothing is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.errors import PortalError
+from publisher.push.publication import Publication, find, named
+from publisher.push.rows import checksum_of, compare, wanted_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from publisher.push.listing import Listing
+    from publisher.push.portal import Portal, View
+    from publisher.push.rows import Row
+    from publisher.release.manifest import Release
+
+
+def verify(client: Portal, listing: Listing, releases: Sequence[Release], known_id: str | None) -> Publication:
+    """The publication as it stands, read without an account. Raises PortalError naming everything that differs."""
+    view = find(client, listing, known_id)
+    if view is None:
+        raise PortalError(f"{client.target.url}: holds no dataset {listing.name}; run `publisher push {listing.name}`")
+    wanted = wanted_rows(releases, listing.columns)
+    if faults := list(_faults(client, listing, view, wanted)):
+        raise PortalError(f"{client.link(view.id)}: {'; '.join(faults)}")
+    return Publication(view.id, client.link(view.id), len(wanted), checksum_of(wanted), changed=False)
+
+
+def _faults(client: Portal, listing: Listing, view: View, wanted: dict[str, Row]) -> Iterator[str]:
+    if not wanted:
+        if view.public:
+            yield "it should be withdrawn, but everybody can read it"
+        return
+    misfits = [*listing.misfits(view), *(column.name for column in listing.missing(view))]
+    if misfits:
+        yield f"the columns differ: {', '.join(misfits)}"
+        return
+    if changes := listing.changes(view):
+        yield f"the metadata differs: {', '.join(changes)}"
+    if not (view.published and view.public):
+        yield "it is not open to the public"
+        return
+    held = client.rows(view.id, [column.name for column in listing.columns], anonymous=True)
+    difference = compare(wanted, held, listing.columns)
+    if difference.ids or difference.rows != len(wanted):
+        yield f"{difference.rows} rows stand there, {len(wanted)} should; different are: {named(difference.ids)}"

@@ -1,0 +1,1 @@
+"""Raw files become private Parquet: landing, pseudonyms, places, and reading them back."""

@@ -1,0 +1,127 @@
+"""What each landed row is made of, in SQL: its record id, unit, event time and pseudonyms."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from publisher.errors import SourceError
+from publisher.records import secrets, sql
+from publisher.records.batch import NOWHEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.definitions.source import Source
+    from publisher.workspace import SourceFile
+
+_BLOCK = 64
+_OWN = ("_record", "_unit", "_event", "_month", "_identity", "_batch")
+
+
+def check_names(source: SourceFile) -> None:
+    """Raises DefinitionError for columns that cannot stand side by side in the landed records."""
+    seen: set[str] = set()
+    for column in source.definition.landed:
+        folded = column.lower()
+        if folded in _OWN or folded.startswith("_place_"):
+            raise source.origin.error(("columns", column), "the name is one of publisher's own: set read = false")
+        if folded in seen:
+            raise source.origin.error(("columns", column), "differs from another column only by case: read only one")
+        seen.add(folded)
+
+
+def check_replaceable(source: SourceFile) -> None:
+    """Raises SourceError when a place hangs on an identifier: landed records hold its pseudonym alone."""
+    for what, column in source.definition.references():
+        if what.startswith("places.") and source.definition.columns[column].identifier:
+            raise SourceError(
+                f"{source.origin.name}: {what} has changed, and landed records cannot be placed anew: they hold only "
+                f"pseudonyms of {column!r}: remove {source.name} from the landed records and land its files again"
+            )
+
+
+def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) -> None:
+    """Gives the connection the source's keys, as the pads of HMAC, and its clock. Raises SourceError."""
+    for domain in ("record", "unit"):
+        key = secrets.derive(private, f"{domain}/{source.name}").ljust(_BLOCK, b"\0")
+        connection.execute(f"SET VARIABLE {domain}_inner = ?", [bytes(byte ^ 0x36 for byte in key)])
+        connection.execute(f"SET VARIABLE {domain}_outer = ?", [bytes(byte ^ 0x5C for byte in key)])
+    event = source.definition.event
+    connection.execute(f"SET TimeZone = {sql.literal(event.zone or source.definition.timezone)}")
+
+
+def identity(definition: Source) -> str:
+    """What makes a row a record: the columns of its record id, or the whole row where it has none."""
+    row = "'row ' || " + sql.separated(map(sql.name, definition.landed))
+    if not definition.record_id:
+        return row
+    named = [sql.name(column) for column in definition.record_id]
+    missing = " AND ".join(f"{column} IS NULL" for column in named)
+    return f"CASE WHEN {missing} THEN {row} ELSE 'id ' || {sql.separated(named)} END"
+
+
+def record() -> str:
+    """The record's pseudonym as UUID, of the column `_identity`."""
+    return f"CAST({sql.keyed('_identity', 'record')} AS UUID)"
+
+
+def pseudonym(column: str) -> str:
+    """The pseudonym of an identifier: 32 hex digits, equal within the source alone."""
+    return sql.keyed(sql.normal(sql.name(column)), "unit")
+
+
+def unit(definition: Source) -> str | None:
+    """The unit as UUID, of pseudonymised columns; None when the record is the unit."""
+    if definition.privacy.unit == "record":
+        return None
+    known = f"CAST({sql.name(definition.privacy.unit)} AS UUID)"
+    return f"coalesce({known}, _record)" if definition.privacy.missing == "own-unit" else known
+
+
+def event(definition: Source) -> str:
+    """The event time as civil time of the source; NULL when it does not parse or lies outside 1900–2199."""
+    when = definition.event
+    time = f"try_strptime({sql.name(when.column)}, {sql.array(when.formats)})"
+    local = sql.literal(definition.timezone)
+    if any(re.search(r"%[zZ]", form) for form in when.formats):
+        time = f"timezone({local}, {time})"
+    elif when.zone is not None:
+        time = f"timezone({local}, timezone({sql.literal(when.zone)}, {time}))"
+    return f"CASE WHEN year({time}) BETWEEN 1900 AND 2199 THEN {time} END"
+
+
+def month() -> str:
+    """The partition of a row, of its `_event`."""
+    return f"coalesce(strftime(_event, '%Y-%m'), {sql.literal(NOWHEN)})"
+
+
+def landed_types(definition: Source) -> dict[str, str]:
+    """Every column of the landed records with its DuckDB type, in order."""
+    types = dict.fromkeys(definition.landed, "VARCHAR") | {"_record": "UUID"}
+    if definition.privacy.unit != "record":
+        types["_unit"] = "UUID"
+    return types | {"_event": "TIMESTAMP"} | {f"_place_{level}": "VARCHAR" for level in definition.places}
+
+
+def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[str, ...]:
+    """The columns of a file that nobody declared. Raises SourceError when declared ones are missing or out of order."""
+    declared = tuple(source.definition.columns)
+    new = tuple(column for column in columns if column not in source.definition.columns)
+    missing = [column for column in declared if column not in columns]
+    found = tuple(column for column in columns if column in source.definition.columns)
+    if missing:
+        # Where most names are unknown, the first line may be a record: then it is not shown.
+        named = f"; new and not declared: {', '.join(new)}" if new and len(found) > len(new) else ""
+        raise _drift(source, shown, f"missing: {', '.join(missing)}{named}")
+    if len(set(found)) != len(found):
+        raise _drift(source, shown, f"twice: {', '.join(sorted({c for c in found if found.count(c) > 1}))}")
+    if found != declared:
+        raise _drift(source, shown, f"expected order: {', '.join(declared)}; found: {', '.join(found)}")
+    return new
+
+
+def _drift(source: SourceFile, shown: str, what: str) -> SourceError:
+    return SourceError(f"{shown}: its columns are not those that {source.origin.name} declares: {what}")

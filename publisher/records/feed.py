@@ -1,0 +1,123 @@
+"""The raw files of a source: which they are, and each as a table of texts for DuckDB.
+
+A file is read in place where DuckDB reads it faithfully. Else (gzip, another encoding, a byte order mark, mixed line
+ends, a workbook) a plain UTF-8 copy is made in the private temporary folder, in pieces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.duck import safely
+from publisher.errors import SourceError
+from publisher.records import plain, sql, workbook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.workspace import SourceFile
+
+_ENDINGS = {
+    "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
+    "parquet": (".parquet", ".pq"),
+    "json": (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz"),
+    "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """One raw file as DuckDB reads it."""
+
+    columns: tuple[str, ...]
+    """The names in the file's header, in order."""
+    relation: str
+    """SQL for FROM that gives the columns as texts c0, c1, …"""
+    rejected: str | None
+    """SQL that, after the relation was read once, counts the records that could not be read."""
+
+
+def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
+    """The files of the feed in order of their paths. Raises SourceError when there are none."""
+    pattern = source.definition.feed.path
+    if data.is_dir() and not pattern.startswith("/"):
+        found = _matching(data, pattern, _ENDINGS[source.definition.feed.format])
+        if found:
+            return found
+    raise SourceError(
+        f"{source.origin.name}: feed.path: no file {pattern!r} in {data}: put it there, or say where the raw files "
+        "are: PUBLISHER_DATA in the environment or `data` in publisher.toml"
+    )
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of the file's bytes. Raises SourceError."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from None
+
+
+def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path) -> Table:
+    """The raw file as a table. Raises SourceError for a file that is empty or not of the declared format."""
+    if path.stat().st_size == 0:
+        raise SourceError(f"{path.name}: is empty")
+    feed, copy = source.definition.feed, temporary / "plain"
+    if feed.format == "csv":
+        return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name)
+    if feed.format == "excel":
+        return _csv(workbook.text(path, feed.sheet, copy), ",", path.name)
+    if feed.format == "json":
+        return _json(plain.text(path, feed.encoding, copy), source, connection, path.name)
+    return _parquet(path, connection)
+
+
+def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    if any(c in pattern for c in "*?["):
+        return tuple(sorted(path for path in data.glob(pattern) if path.is_file()))
+    path = data / pattern
+    if path.is_dir():
+        inside = (file for file in path.rglob("[!.]*") if file.name.lower().endswith(endings) and file.is_file())
+        return tuple(sorted(inside))
+    return tuple(file for file in (path, path.with_name(path.name + ".gz")) if file.is_file())[:1]
+
+
+def _csv(path: Path, delimiter: str, shown: str) -> Table:
+    columns = plain.header(path, delimiter, shown)
+    relation = plain.relation(path, delimiter, len(columns))
+    return Table(columns, relation, "SELECT count(DISTINCT line) FROM reject_errors")
+
+
+def _parquet(path: Path, connection: DuckDBPyConnection) -> Table:
+    with safely(f"{path.name}: is not readable as Parquet"):
+        found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
+    columns = tuple(str(row[0]) for row in found)
+    cells = ", ".join(f"CAST({sql.name(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
+    return Table(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
+
+
+def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown: str) -> Table:
+    objects = f"read_json_objects({sql.file(path)}, format = '{plain.json_form(path)}', ignore_errors = true)"
+    with safely(f"{shown}: is not readable as JSON"):
+        keys = {
+            str(row[0])
+            for row in connection.execute(
+                f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects} WHERE json_type(json) = 'OBJECT'"
+            ).fetchall()
+        }
+    if not keys:
+        raise SourceError(f"{shown}: holds no JSON objects")
+    declared = tuple(column for column in source.definition.columns if column in keys)  # keys have no order
+    columns = (*declared, *sorted(keys.difference(declared)))
+    cells = ", ".join(f"json ->> {sql.literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
+    relation = f"(SELECT {cells} FROM {objects} WHERE json_type(json) = 'OBJECT')"
+    return Table(columns, relation, f"SELECT count(*) FROM {objects} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'")
+
+
+def _pointer(key: str) -> str:
+    return "/" + key.replace("~", "~0").replace("/", "~1")

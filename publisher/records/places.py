@@ -1,0 +1,153 @@
+"""Places of records: a code column, or coordinates (their own or their address's) inside polygons.
+
+Every record gets exactly one place per level, or none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.duck import safely
+from publisher.errors import SourceError
+from publisher.records import plain, sql
+from publisher.records.polygons import read_polygons
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.definitions.source import Address, AddressList, Boundaries, Place, Point
+    from publisher.records.polygons import Polygons
+    from publisher.workspace import SourceFile
+
+_BATCH = 1 << 17
+
+
+@dataclass(frozen=True)
+class Located:
+    """How SQL gets the places of rows that hold the raw columns."""
+
+    places: dict[str, str]
+    """For each level an expression: the row's place, or NULL."""
+    joins: str
+    """What must stand after the rows in FROM; a join never repeats or drops a row."""
+
+
+def fingerprint(source: SourceFile, data: Path) -> str:
+    """SHA-256 over the definition of the places, the boundaries and the address lists. Raises SourceError."""
+    content = hashlib.sha256()
+    for level, place in sorted(source.definition.places.items()):
+        content.update(json.dumps([level, place.model_dump(mode="json", by_alias=True)], sort_keys=True).encode())
+        for path in _paths(place):
+            content.update(_digest(data, path))
+    return content.hexdigest()
+
+
+def locate(source: SourceFile, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path) -> Located:
+    """Finds the places of every level for `rows`, a relation that holds the raw columns under their names.
+
+    Only distinct coordinates are looked at; the tables to join to stay in the connection. Raises SourceError.
+    """
+    places, joins = {}, []
+    for level, place in source.definition.places.items():
+        with safely(f"{source.name}: placing the records ({level})"):
+            places[level], join = _level(_Step(level, data, connection, rows, temporary), place)
+        joins.append(join)
+    return Located(places, " ".join(joins))
+
+
+@dataclass(frozen=True)
+class _Step:
+    level: str
+    data: Path
+    connection: DuckDBPyConnection
+    rows: str
+    temporary: Path
+
+    @property
+    def points(self) -> str:
+        return sql.name(f"points_{self.level}")
+
+    @property
+    def addresses(self) -> str:
+        return sql.name(f"addresses_{self.level}")
+
+
+def _level(step: _Step, place: Place) -> tuple[str, str]:
+    if place.code is not None:
+        return sql.whole(f"_row.{sql.name(place.code)}"), ""
+    assert place.boundaries is not None  # noqa: S101 - the definition's own rule, for the type checker
+    if place.point is not None:
+        return _by_point(step, place.point, place.boundaries)
+    assert place.address is not None  # noqa: S101 - as above
+    return _by_address(step, place.address, place.boundaries)
+
+
+def _by_point(step: _Step, point: Point, boundaries: Boundaries) -> tuple[str, str]:
+    x, y = (f"TRY_CAST(_row.{sql.name(column)} AS DOUBLE)" for column in (point.x, point.y))
+    polygons = read_polygons(step.data / boundaries.path, boundaries, point.crs)
+    _place_points(step, f"SELECT DISTINCT {x} AS x, {y} AS y FROM {step.rows} AS _row", polygons, point.crs)
+    for pair in point.unknown:
+        step.connection.execute(f"DELETE FROM {step.points} WHERE x = ? AND y = ?", [float(part) for part in pair])
+    return f"{step.points}.place", f"LEFT JOIN {step.points} ON {x} = {step.points}.x AND {y} = {step.points}.y"
+
+
+def _by_address(step: _Step, address: Address, boundaries: Boundaries) -> tuple[str, str]:
+    polygons = read_polygons(step.data / boundaries.path, boundaries, address.list_.crs)
+    listed = _list(step, address.list_)
+    _place_points(step, f"SELECT DISTINCT x, y FROM ({listed})", polygons, address.list_.crs)
+    step.connection.execute(
+        # An address with several entries has the smallest place among those that lie in one.
+        f"CREATE TABLE {step.addresses} AS SELECT address, min(place) AS place "
+        f"FROM ({listed}) JOIN {step.points} USING (x, y) GROUP BY address"
+    )
+    compared = sql.address(f"_row.{sql.name(address.column)}")
+    return f"{step.addresses}.place", f"LEFT JOIN {step.addresses} ON {compared} = {step.addresses}.address"
+
+
+def _list(step: _Step, listed: AddressList) -> str:
+    """SQL that gives (address, x, y) of the address list."""
+    path = plain.text(step.data / listed.path, "utf-8", step.temporary / f"list-{step.level}.csv")
+    header = plain.header(path, ",", listed.path)
+    missing = [column for column in (listed.address, listed.x, listed.y) if column not in header]
+    if missing:
+        raise SourceError(f"{listed.path}: the address list lacks the columns {', '.join(missing)}")
+    address, x, y = (
+        sql.present(f"c{header.index(column)}", listed.nulls) for column in (listed.address, listed.x, listed.y)
+    )
+    return (
+        f"SELECT {sql.address(address)} AS address, TRY_CAST({x} AS DOUBLE) AS x, TRY_CAST({y} AS DOUBLE) AS y "
+        f"FROM {plain.relation(path, ',', len(header))}"
+    )
+
+
+def _place_points(step: _Step, pairs: str, polygons: Polygons, crs: str) -> None:
+    """Makes the table (x, y, place) of those pairs that lie in a polygon."""
+    import pyarrow as pa
+
+    step.connection.execute(f"CREATE TABLE {step.points} (x DOUBLE, y DOUBLE, place VARCHAR)")
+    reader = step.connection.cursor().sql(pairs).to_arrow_reader(_BATCH)
+    for batch in reader:
+        x, y = (batch.column(n).to_numpy(zero_copy_only=False) for n in (0, 1))
+        columns = [batch.column(0), batch.column(1), pa.array(polygons.holding(x, y, crs), pa.string())]
+        step.connection.register("_placed", pa.table(columns, names=["x", "y", "place"]))
+        step.connection.execute(f"INSERT INTO {step.points} SELECT * FROM _placed WHERE place IS NOT NULL")
+        step.connection.unregister("_placed")
+
+
+def _paths(place: Place) -> list[str]:
+    boundaries = [place.boundaries.path] if place.boundaries is not None else []
+    return [*boundaries, *([place.address.list_.path] if place.address is not None else [])]
+
+
+def _digest(data: Path, path: str) -> bytes:
+    try:
+        return hashlib.sha256((data / path).read_bytes()).digest()
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read in {data}: {error.strerror}: put it there, or set PUBLISHER_DATA"
+        ) from None

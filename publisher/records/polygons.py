@@ -1,0 +1,112 @@
+"""Polygons with keys, and which of them holds a point. The only import of pyproj and shapely."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from publisher.definitions.source import Boundaries
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+    Objects = NDArray[np.object_]
+
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
+
+
+@dataclass(frozen=True)
+class Polygons:
+    """Valid polygons in order of their keys; a key may have several."""
+
+    keys: tuple[str, ...]
+    shapes: Objects
+    crs: str
+
+    def holding(self, x: Floats, y: Floats, crs: str) -> Objects:
+        """For each point the smallest key among the polygons that hold it or touch it, else None.
+
+        Shape (n,); `x` is easting or longitude in `crs`. Coordinates that are not finite lie nowhere.
+        """
+        import numpy as np
+        import shapely
+
+        x, y, usable = _transformed(x, y, crs, self.crs)
+        places = np.full(x.shape, None, dtype=object)
+        rows = np.flatnonzero(usable)
+        # The tree holds the points: so each polygon is prepared once, however many points are asked about.
+        points: Any = shapely.points(x[rows], y[rows])
+        tree = shapely.STRtree(points)
+        polygon, point = tree.query(self.shapes, predicate="intersects")
+        last_first = np.argsort(-polygon, kind="stable")  # the smallest key is written last and stays
+        places[rows[point[last_first]]] = np.array(self.keys, dtype=object)[polygon[last_first]]
+        return places
+
+
+def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
+    """The polygons of a GeoJSON file, repaired where invalid, for points in `crs`. Raises SourceError."""
+    from shapely.errors import ShapelyError
+
+    try:
+        features = json.loads(path.read_bytes())["features"]
+        found = [(_key(feature["properties"][boundaries.key]), feature["geometry"]) for feature in features]
+        pairs = sorted(((key, _shape(geometry)) for key, geometry in found if key and geometry), key=lambda p: p[0])
+    except OSError as error:
+        raise SourceError(f"{boundaries.path}: the boundaries cannot be read: {error.strerror}") from None
+    except KeyError as error:
+        raise SourceError(f"{boundaries.path}: the boundaries lack the property {error}") from None
+    except (ValueError, TypeError, AttributeError, ShapelyError):
+        raise SourceError(f"{boundaries.path}: the boundaries are not GeoJSON polygons") from None
+    if not pairs:
+        raise SourceError(f"{boundaries.path}: the boundaries hold no polygon")
+    _check_crs(crs, boundaries.crs)
+    return Polygons(tuple(key for key, _ in pairs), _array([shape for _, shape in pairs]), boundaries.crs)
+
+
+def _key(value: object) -> str:
+    return "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
+
+
+def _shape(geometry: dict[str, Any]) -> Any:
+    import shapely
+    from shapely.geometry import shape
+
+    return shapely.make_valid(shape(geometry))
+
+
+def _array(shapes: list[Any]) -> Objects:
+    import numpy as np
+
+    array = np.empty(len(shapes), dtype=object)
+    array[:] = shapes
+    return array
+
+
+def _transformed(x: Floats, y: Floats, source: str, target: str) -> tuple[Floats, Floats, Flags]:
+    """The coordinates in `target`, and which of them are finite there."""
+    import numpy as np
+    from pyproj import Transformer
+
+    x, y = Transformer.from_crs(source, target, always_xy=True).transform(x, y)
+    return x, y, np.isfinite(x) & np.isfinite(y)
+
+
+def _check_crs(*names: str) -> None:
+    from pyproj import CRS
+    from pyproj.exceptions import CRSError
+
+    for name in names:
+        try:
+            CRS.from_user_input(name)
+        except CRSError:
+            raise SourceError(f"the coordinate system {name!r} is unknown to pyproj") from None

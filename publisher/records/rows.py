@@ -1,0 +1,156 @@
+"""From a raw table to landed Parquet: staged as it came, then one row per record, pseudonymised and placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.duck import safely
+from publisher.records import columns, sql
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.definitions.source import Source
+    from publisher.records.feed import Table
+    from publisher.records.places import Located
+    from publisher.workspace import SourceFile
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The read columns of one file under their names, staged in the temporary folder."""
+
+    relation: str
+    read: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Private counts of the rows of one landed batch."""
+
+    landed: int
+    without_event_time: int
+    without_unit: int
+    unlocated: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where partitions are written: `<folder>/month=…/<name>-<n>.parquet`."""
+
+    folder: Path
+    name: str
+
+
+def stage(source: SourceFile, table: Table, shown: str, connection: DuckDBPyConnection, target: Path) -> Raw:
+    """Reads the file once: declared columns alone, as trimmed texts, tokens that mean missing as NULL."""
+    feed = source.definition.feed
+    cells = ", ".join(
+        f"{sql.present(f'c{table.columns.index(column)}', feed.nulls)} AS {sql.name(column)}"
+        for column in source.definition.landed
+    )
+    with safely(f"{shown}: reading the records"):
+        copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {sql.literal(str(target))} (FORMAT parquet)"
+        read = _number(connection, copy)
+        rejected = _number(connection, table.rejected) if table.rejected is not None else 0
+    return Raw(sql.parquet([target]), read, rejected)
+
+
+def write(
+    source: SourceFile,
+    raw: str,
+    located: Located,
+    target: Target,
+    connection: DuckDBPyConnection,
+    *,
+    earlier: list[Path],
+) -> None:
+    """Writes the records of `raw` that no `earlier` file holds into month partitions."""
+    definition = source.definition
+    places = ", ".join(f"{place} AS {sql.name(f'_place_{level}')}" for level, place in located.places.items())
+    pseudonyms = ", ".join(
+        f"{columns.pseudonym(column)} AS {sql.name(column)}"
+        for column in definition.landed
+        if definition.columns[column].identifier
+    )
+    with safely(f"{source.name}: landing the records"):
+        known = f"ANTI JOIN {sql.parquet(earlier)} AS _earlier USING (_record)" if earlier else ""
+        unit = columns.unit(definition)
+        _partition(
+            connection,
+            f"""WITH _kept AS ({_one_row_each(definition, raw, connection)}),
+            _located AS (SELECT _row.*{", " + places if places else ""} FROM _kept AS _row {located.joins}),
+            _keyed AS (SELECT *{f" REPLACE ({pseudonyms})" if pseudonyms else ""},
+                {columns.record()} AS _record, {columns.event(definition)} AS _event FROM _located),
+            _whole AS (SELECT *{f", {unit} AS _unit" if unit else ""} FROM _keyed {known})
+            SELECT {_names(definition)}, {columns.month()} AS _month FROM _whole""",
+            target,
+        )
+
+
+def place(source: SourceFile, landed: str, located: Located, target: Target, connection: DuckDBPyConnection) -> None:
+    """Writes landed records with their places found anew."""
+    kept = [sql.name(column) for column in columns.landed_types(source.definition) if not column.startswith("_place_")]
+    rows = ", ".join(f"_row.{column}" for column in kept)
+    places = "".join(f", {place} AS {sql.name(f'_place_{level}')}" for level, place in located.places.items())
+    with safely(f"{source.name}: placing the records anew"):
+        select = f"SELECT {rows}{places}, {columns.month()} AS _month FROM {landed} AS _row {located.joins}"
+        _partition(connection, select, target)
+
+
+def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> Counts:
+    """Counts what was written into the folder."""
+    files = sorted(folder.glob("month=*/*.parquet"))
+    levels = source.definition.places
+    if not files:
+        return Counts(0, 0, 0, dict.fromkeys(levels, 0))
+    unit = source.definition.privacy.unit
+    absent = ["_event", *([unit] if unit != "record" else []), *(f"_place_{level}" for level in levels)]
+    missing = "".join(f", count(*) FILTER (WHERE {sql.name(column)} IS NULL)" for column in absent)
+    with safely(f"{source.name}: counting the landed records"):
+        found = connection.execute(f"SELECT count(*){missing} FROM {sql.parquet(files)}").fetchall()[0]
+    counted = dict(zip(absent, map(int, found[1:]), strict=True))
+    places = {level: counted[f"_place_{level}"] for level in levels}
+    return Counts(int(found[0]), counted["_event"], counted.get(unit, 0), places)
+
+
+def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) -> str:
+    """SQL that keeps one row of each record, by the record's own rows alone: the first in the order of its texts.
+
+    Rows whose hash no other row has are not sorted. A chance collision of hashes only costs its rows the sorting.
+    """
+    identified = f"SELECT *, {columns.identity(definition)} AS _identity FROM {raw}"
+    connection.execute(
+        f"CREATE TABLE _repeated AS SELECT hash(_identity) AS _hash FROM ({identified}) GROUP BY _hash "
+        "HAVING count(*) > 1"
+    )
+    if _number(connection, "SELECT count(*) FROM _repeated") == 0:
+        return identified
+    order = ", ".join(sql.name(column) for column in definition.landed)
+    return f"""WITH _identified AS ({identified})
+        SELECT * FROM _identified ANTI JOIN _repeated ON hash(_identity) = _hash
+        UNION ALL
+        (SELECT * FROM _identified SEMI JOIN _repeated ON hash(_identity) = _hash
+        QUALIFY row_number() OVER (PARTITION BY _identity ORDER BY {order}) = 1)"""
+
+
+def _partition(connection: DuckDBPyConnection, select: str, target: Target) -> None:
+    """Writes the rows into the month partitions, by their last column."""
+    connection.execute(
+        f"COPY ({select}) TO {sql.literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "
+        f"PARTITION_BY (_month), FILENAME_PATTERN {sql.literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
+    )
+    for partition in target.folder.glob("_month=*"):  # a raw column may be called month, so DuckDB's name is another
+        partition.rename(target.folder / partition.name.removeprefix("_"))
+
+
+def _names(definition: Source) -> str:
+    return ", ".join(sql.name(column) for column in columns.landed_types(definition))
+
+
+def _number(connection: DuckDBPyConnection, query: str) -> int:
+    return int(connection.execute(query).fetchall()[0][0])

@@ -1,0 +1,1 @@
+"""Releases: immutable folders of noisy data with their manifest, guarantee and validation."""

@@ -1,0 +1,102 @@
+"""The analyst file: every released dataset as a table of one DuckDB file, written beside and renamed into place.
+
+While one process holds a DuckDB file open for writing no other can read it; readers of the old file keep it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from publisher.duck import open_file, safely
+from publisher.durable import sync, writing
+from publisher.release.manifest import GUARANTEE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.release.manifest import Release
+
+FILE = "open_data.duckdb"
+
+
+def write_analyst_file(public: Path, current: Mapping[str, Sequence[Release]], titles: Mapping[str, str]) -> Path:
+    """Writes the current edition of every dataset, with `_releases`, `_columns` and `_guarantees`.
+
+    Raises SourceError. The dataset stlouis-requests becomes the table stlouis_requests.
+    """
+    path = public / FILE
+    beside = public / f".{FILE}.{os.getpid()}"
+    with writing(FILE):
+        public.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        with safely(FILE), open_file(beside) as connection:
+            connection.begin()  # one transaction reaches the disk once, not with every statement
+            _describe(connection, current, titles)
+            for dataset, releases in current.items():
+                _write_dataset(connection, dataset, releases)
+            connection.commit()
+        sync(beside)
+        beside.replace(path)
+        sync(public)
+    return path
+
+
+def table_name(dataset: str) -> str:
+    """The dataset's table in the analyst file."""
+    return dataset.replace("-", "_")
+
+
+def _write_dataset(connection: DuckDBPyConnection, dataset: str, releases: Sequence[Release]) -> None:
+    if not releases:
+        return
+    files = [str(release.data) for release in releases]
+    connection.execute(
+        f'CREATE TABLE "{table_name(dataset)}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id',
+        [files],
+    )
+    for spec in releases[-1].manifest.columns:
+        words = spec.description.replace("'", "''")
+        connection.execute(f'COMMENT ON COLUMN "{table_name(dataset)}"."{spec.name}" IS \'{words}\'')
+
+
+def _describe(
+    connection: DuckDBPyConnection, current: Mapping[str, Sequence[Release]], titles: Mapping[str, str]
+) -> None:
+    connection.execute(
+        "CREATE TABLE _releases (dataset TEXT, title TEXT, period TEXT, edition INTEGER, created TEXT, rows INTEGER, "
+        "suppressed INTEGER, unreliable INTEGER, stand_in BOOLEAN)"
+    )
+    connection.execute(
+        "CREATE TABLE _columns (dataset TEXT, position INTEGER, name TEXT, title TEXT, type TEXT, description TEXT)"
+    )
+    connection.execute(
+        "CREATE TABLE _guarantees (dataset TEXT, period TEXT, edition INTEGER, currency TEXT, loss TEXT, "
+        "statement TEXT, guarantee TEXT)"
+    )
+    for dataset, releases in current.items():
+        _insert(connection, "_releases", [_release_row(release, titles[dataset]) for release in releases])
+        _insert(connection, "_guarantees", [_guarantee_row(release) for release in releases])
+        specs = releases[-1].manifest.columns if releases else ()
+        rows = [[dataset, n, each.name, each.title, each.type, each.description] for n, each in enumerate(specs, 1)]
+        _insert(connection, "_columns", rows)
+
+
+def _insert(connection: DuckDBPyConnection, table: str, rows: list[list[object]]) -> None:
+    if rows:
+        connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _release_row(release: Release, title: str) -> list[object]:
+    says = release.manifest
+    return [says.dataset, title, says.period, says.edition, says.created, says.rows, says.suppressed, says.unreliable,
+            says.stand_in]  # fmt: skip
+
+
+def _guarantee_row(release: Release) -> list[object]:
+    says = release.manifest
+    text = (release.folder / GUARANTEE).read_text(encoding="utf-8")
+    return [says.dataset, says.period, says.edition, says.charge.currency, says.charge.loss, release.statement, text]

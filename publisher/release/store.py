@@ -1,0 +1,111 @@
+"""The store of releases: one immutable folder each, `releases/<dataset>/<period>/<edition>`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from publisher.durable import new_folder, sync, writing
+from publisher.errors import SourceError
+from publisher.release.manifest import (
+    CSV,
+    DATA,
+    GUARANTEE,
+    MANIFEST,
+    MEASUREMENTS,
+    STATEMENT,
+    Manifest,
+    Release,
+    hash_of,
+    read_release,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from publisher.release.table import PublishedTable
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The files of a release before they are written."""
+
+    published: PublishedTable
+    measurements: pa.Table
+    guarantee: dict[str, Any]
+    statement: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """The releases below a workspace's public folder."""
+
+    public: Path
+
+    @property
+    def root(self) -> Path:
+        """Where the releases lie."""
+        return self.public / "releases"
+
+    def periods(self, dataset: str) -> list[str]:
+        """The periods of a dataset that were ever released, in order."""
+        return sorted(each.name for each in (self.root / dataset).glob("[0-9]*") if each.is_dir())
+
+    def numbers(self, dataset: str, period: str) -> list[int]:
+        """The editions of a period, oldest first."""
+        return sorted(int(each.name) for each in (self.root / dataset / period).glob("[0-9]*") if each.is_dir())
+
+    def editions(self, dataset: str, period: str) -> list[Release]:
+        """The releases of a dataset's period, oldest edition first."""
+        folder = self.root / dataset / period
+        return [self.read(folder / str(number)) for number in self.numbers(dataset, period)]
+
+    def releases(self, dataset: str) -> list[Release]:
+        """Every release of a dataset, by period and edition."""
+        return [release for period in self.periods(dataset) for release in self.editions(dataset, period)]
+
+    def read(self, folder: Path) -> Release:
+        """The release in a folder. Raises SourceError when its manifest is missing or damaged."""
+        try:
+            return read_release(folder)
+        except (OSError, ValueError):
+            raise SourceError(f"the manifest in {folder} is missing or damaged: restore it from a backup") from None
+
+    def write(self, manifest: Manifest, contents: Contents) -> Release:
+        """Writes the folder whole and makes it visible by one rename. Raises SourceError."""
+        import pyarrow.csv
+        import pyarrow.parquet
+
+        folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
+        with writing(manifest.name):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            for level in (self.root, folder.parent.parent):
+                sync(level)
+        with new_folder(folder) as staging:
+            options = {"compression": "zstd", "version": "2.6"}
+            pyarrow.parquet.write_table(contents.published.table, staging / DATA, **options)
+            pyarrow.parquet.write_table(contents.measurements, staging / MEASUREMENTS, **options)
+            pyarrow.csv.write_csv(contents.published.table, staging / CSV)
+            (staging / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")
+            (staging / STATEMENT).write_text(contents.statement, encoding="utf-8")
+            files = {name: hash_of(staging / name) for name in (DATA, CSV, MEASUREMENTS, GUARANTEE, STATEMENT)}
+            complete = manifest.model_copy(update={"files": files})
+            (staging / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
+        return Release(folder, complete)
+
+
+def changed_files(release: Release) -> list[str]:
+    """The files of a release that no longer are as its manifest says."""
+    faults = []
+    for name, written in release.manifest.files.items():
+        path = release.folder / name
+        if not path.is_file() or hash_of(path) != written:
+            faults.append(name)
+    return faults
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

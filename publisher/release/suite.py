@@ -1,0 +1,212 @@
+"""The starting suite of a dataset, from its definition, and what a release of it should look like, from public facts.
+
+The suite is a file that people read and edit; whatever changes with each release enters it as a parameter.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from publisher.release.validation import Expected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+
+    from publisher.definitions.dataset import Dataset, Measure
+    from publisher.definitions.period import Period
+    from publisher.release.manifest import Release
+    from publisher.workspace import DatasetFile
+
+STATUSES = ("ok", "suppressed", "unreliable")
+
+IDENTIFIERS = {
+    "e-mail address": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
+    "phone number": r"(?<![\d-])(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])[2-9]\d{2}[ .-]\d{4}(?![\d-])"
+    r"|(?<!\d)[2-9]\d{2}[2-9]\d{6}(?!\d)",
+    "social security number": r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])",
+    "payment card number": r"(?<![\d-])(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))(?:[ -]?\d{4}){3}(?![\d-])"
+    r"|(?<![\d-])3[47]\d{2}[ -]\d{6}[ -]\d{5}(?![\d-])",
+    "street address": r"(?i)(?<![\w-])(?<!ward )(?<!zone )(?<!area )(?<!tract )(?<!group )(?<!region )(?<!district )"
+    r"(?<!precinct )\d{1,6}[a-z]?\s+(?:[a-z0-9'.-]+\s+){1,4}(?:street|st|avenue|ave|boulevard|blvd|road|rd|drive|dr"
+    r"|lane|ln|court|ct|place|pl|terrace|parkway|pkwy|circle|cir|highway|hwy|way)(?![\w'-])",
+}
+"""What no published text may look like. Numbered wards and tracts, periods and codes of places do not match."""
+
+CHANGE = 3.0
+"""A total may become this many times as large or as small from one release to the next before a person looks at it."""
+
+Expectation = dict[str, Any]
+
+
+def columns_of(dataset: DatasetFile) -> tuple[str, ...]:
+    """The published columns in order."""
+    measures = [f"{m.name}{end}" for m in _published(dataset.definition) for end in ("", "_low", "_high", "_status")]
+    return ("id", "period", "period_start", *_key_columns(dataset), *measures, "edition")
+
+
+def suite_for(dataset: DatasetFile) -> dict[str, Any]:
+    """The starting suite, in Great Expectations' own layout."""
+    expectations = [*_table(dataset), *_keys(dataset), *_texts(dataset)]
+    for measure in _published(dataset.definition):
+        expectations += _values(measure, _nonnegative(dataset.definition, measure))
+        if measure.measured:
+            expectations.append(_total(measure))
+    notes = (
+        f"What a release of {dataset.name} must meet before it is pushed. Edit it freely; notes are shown on failure."
+    )
+    return {"name": dataset.name, "expectations": expectations, "meta": {"notes": notes}}
+
+
+def write_suite(dataset: DatasetFile, path: Path) -> None:
+    """Writes the starting suite; the same definition gives the same bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(suite_for(dataset), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def expected_of(dataset: DatasetFile, period: Period, ids: Iterable[str], previous: Release | None) -> Expected:
+    """What a release of that period must hold: `ids` are all its rows, `previous` is the last release, if any."""
+    grid = dataset.grid(period)
+    allowed = {"period": tuple(cell.label for cell in grid.periods)}
+    for axis in grid.axes:
+        allowed[axis.name] = axis.keys
+        if axis.labels is not None:
+            allowed[f"{axis.name}_name"] = axis.labels
+    measured = [measure for measure in _published(dataset.definition) if measure.measured]
+    totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
+    return Expected(columns_of(dataset), frozenset(ids), allowed, totals)
+
+
+def _published(definition: Dataset) -> tuple[Measure, ...]:
+    return tuple(measure for measure in definition.measures if measure.publish)
+
+
+def _key_columns(dataset: DatasetFile) -> list[str]:
+    """Each key, followed by its labels where it has them."""
+    columns = []
+    for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
+        columns += [key.name] if keyset.labels is None else [key.name, f"{key.name}_name"]
+    return columns
+
+
+def _nonnegative(definition: Dataset, measure: Measure) -> bool:
+    if measure.kind == "mean":
+        measure = next(other for other in definition.measures if other.name == measure.sum_)
+    return measure.kind != "sum" or measure.clamps[0] >= 0
+
+
+def _expect(kind: str, notes: str, **kwargs: Any) -> Expectation:
+    return {"type": f"expect_{kind}", "kwargs": kwargs, "meta": {"notes": notes}}
+
+
+def _parameter(name: str) -> dict[str, str]:
+    return {"$PARAMETER": name}
+
+
+def _table(dataset: DatasetFile) -> Iterator[Expectation]:
+    keys = ["period", *(key.name for key in dataset.definition.keys)]
+    yield _expect(
+        "table_columns_to_match_ordered_list",
+        "columns: must be exactly those of the definition, in order",
+        column_list=_parameter("columns"),
+    )
+    yield _expect("table_row_count_to_equal", "rows: there must be one per cell", value=_parameter("rows"))
+    yield _expect(
+        "table_row_count_to_equal", "id: every expected row must be there, and no other", value=_parameter("known_ids")
+    )
+    yield _expect("column_values_to_be_unique", "id: every value must be unique", column="id")
+    yield _expect("compound_columns_to_be_unique", f"{', '.join(keys)}: together they must be unique", column_list=keys)
+
+
+def _keys(dataset: DatasetFile) -> Iterator[Expectation]:
+    for column in ("id", "period_start"):
+        yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
+    for column in ("period", *_key_columns(dataset)):
+        yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
+        allowed = _parameter(f"keys_{column}")
+        notes = f"{column}: every value must be one of the public keys"
+        yield _expect("column_values_to_be_in_set", notes, column=column, value_set=allowed)
+    notes = "edition: every value must be at least 1"
+    yield _expect("column_values_to_be_between", notes, column="edition", min_value=1)
+
+
+def _texts(dataset: DatasetFile) -> Iterator[Expectation]:
+    # Ids and periods are made of keys and the calendar, and compared with the expected ones.
+    for column in _key_columns(dataset):
+        for thing, regex in IDENTIFIERS.items():
+            notes = f"{column}: nothing may look like {'an' if thing[0] == 'e' else 'a'} {thing}"
+            yield _expect("column_values_to_not_match_regex", notes, column=column, regex=regex)
+
+
+def _values(measure: Measure, nonnegative: bool) -> Iterator[Expectation]:
+    name, low, high, status = (f"{measure.name}{end}" for end in ("", "_low", "_high", "_status"))
+    yield _expect(
+        "column_values_to_be_in_set",
+        f"{status}: every value must be one of {', '.join(STATUSES)}",
+        column=status,
+        value_set=list(STATUSES),
+    )
+    yield _expect("column_values_to_not_be_null", f"{status}: must never be empty", column=status)
+    suppressed = {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": "suppressed"}
+    for column in (name, low, high):
+        notes = f"{column}: must be empty where {status} is suppressed"
+        yield _expect("column_values_to_be_null", notes, column=column, row_condition=suppressed)
+        if nonnegative:
+            notes = f"{column}: every value must be at least 0"
+            yield _expect("column_values_to_be_between", notes, column=column, min_value=0)
+    for greater, smaller in ((name, low), (high, name)):
+        yield _expect(
+            "column_pair_values_a_to_be_greater_than_b",
+            f"{smaller}: must never exceed {greater}",
+            column_A=greater,
+            column_B=smaller,
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",
+        )
+    if measure.measured:
+        shown = {**suppressed, "operator": "!="}
+        notes = f"{name}: must have a value unless {status} is suppressed"
+        yield _expect("column_values_to_not_be_null", notes, column=name, row_condition=shown)
+
+
+def _total(measure: Measure) -> Expectation:
+    return _expect(
+        "column_sum_to_be_between",
+        f"{measure.name}: the total must be plausible against the last release",
+        column=measure.name,
+        min_value=_parameter(f"total_{measure.name}_min"),
+        max_value=_parameter(f"total_{measure.name}_max"),
+    )
+
+
+def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tuple[float, float] | None:
+    """The range of this measure's published total; None where the last release gives no hint.
+
+    Cells may change by `CHANGE`; those whose count would then fall under the threshold are not published any more,
+    and suppressed ones may come back at an average size. Twice the 95 % margin of the total is allowed for noise.
+    """
+    import numpy as np
+
+    columns = [measure.name, f"{measure.name}_low", f"{measure.name}_high", definition.suppression.measure]
+    try:
+        value, low, high, count = _floats(previous, columns)
+    except KeyError:
+        return None
+    seen = ~np.isnan(value)
+    if not seen.any() or not _nonnegative(definition, measure):
+        return None
+    margin = float(np.sqrt(np.nansum(((high - low) / 2) ** 2)))
+    kept = seen & (count >= CHANGE * definition.suppression.threshold)
+    largest = CHANGE * value[seen].mean() * len(value)
+    return float(max(0.0, value[kept].sum() / CHANGE - 2 * margin)), float(largest + 2 * margin)
+
+
+def _floats(release: Release, columns: list[str]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    """Those columns, NaN where empty. Raises KeyError when the release lacks one."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(release.data)
+    return [table.column(name).cast("float64").to_numpy() for name in columns]

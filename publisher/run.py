@@ -1,0 +1,188 @@
+"""One run: what is due, in order, under the workspace's lock; then the analyst file and the portal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Protocol
+from zoneinfo import ZoneInfo
+
+from publisher.definitions import period as civil
+from publisher.delivery import deliver, portal_of
+from publisher.engine.aggregate import check_columns
+from publisher.engine.guard import guarded
+from publisher.errors import DefinitionError, HeldError, PublisherError, SourceError
+from publisher.outcome import Outcome, RunReport, failure_of, outcome_of
+from publisher.publish import Job, afford, check, draw, drawn, refinish, released
+from publisher.records.landing import land
+from publisher.records.places import fingerprint
+from publisher.release.analyst import write_analyst_file
+from publisher.release.validation import check_suite
+from publisher.session import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.catalogue import Catalogue
+    from publisher.definitions.period import Period
+    from publisher.release.manifest import Release
+    from publisher.workspace import DatasetFile, SourceFile, Workspace
+
+
+class Observer(Protocol):
+    """Who watches a run: `total` steps are ahead, each `step` says what is done now, `warn` what went wrong."""
+
+    def total(self, steps: int) -> None: ...
+
+    def step(self, words: str) -> None: ...
+
+    def warn(self, error: PublisherError) -> None: ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which periods to run: those that lie within [start, end), or everything due."""
+
+    start: date | None = None
+    end: date | None = None
+
+    def periods(self, dataset: DatasetFile, today: date) -> tuple[Period, ...]:
+        """The dataset's periods that have ended, or those asked for. None of it is looked up in the records."""
+        definition = dataset.definition
+        first, last = civil.parse(definition.first), definition.last
+        end = civil.parse(last).end if last is not None else today
+        periods = civil.Period(first.start, max(first.start, end), definition.period).cut(definition.period)
+        return tuple(
+            period
+            for period in periods
+            if period.end <= end
+            and (self.start is None or period.start >= self.start)
+            and (self.end is None or period.end <= self.end)
+        )
+
+
+def today_of(source: SourceFile) -> date:
+    """Today, on the source's own clock."""
+    return datetime.now(UTC).astimezone(ZoneInfo(source.definition.timezone)).date()
+
+
+def run(
+    workspace: Workspace, datasets: Sequence[DatasetFile], selection: Selection, observer: Observer, *, push: bool
+) -> RunReport:
+    """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest."""
+    due = [(dataset, selection.periods(dataset, today_of(dataset.source))) for dataset in datasets]
+    observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
+    with locked(workspace) as catalogue:
+        work = _Run(workspace, catalogue, observer)
+        for dataset, periods in due:
+            work.release_dataset(dataset, periods)
+        work.refresh_analyst_file()
+        if push:
+            work.push(datasets)
+    return RunReport(tuple(work.outcomes), tuple(work.errors))
+
+
+def refresh_analyst_file(workspace: Workspace, catalogue: Catalogue) -> None:
+    """Writes the analyst file when what is current has changed."""
+    current = {name: catalogue.current(name) for name in workspace.datasets}
+    titles = {name: dataset.definition.title for name, dataset in workspace.datasets.items()}
+    write_analyst_file(workspace.public, current, titles)
+
+
+@dataclass
+class _Run:
+    """The work of one run; a fault of one dataset does not stop the others."""
+
+    workspace: Workspace
+    catalogue: Catalogue
+    observer: Observer
+    outcomes: list[Outcome] = field(default_factory=list)
+    errors: list[PublisherError] = field(default_factory=list)
+    landed: set[str] = field(default_factory=set)
+
+    def release_dataset(self, dataset: DatasetFile, periods: Sequence[Period]) -> None:
+        try:
+            check_columns(dataset, guarded(dataset.source))  # a refused SELECT is told before anything is read
+            self.catalogue.reconcile(dataset.name)
+            places = fingerprint(dataset.source, self.workspace.data)
+        except PublisherError as error:
+            self._failed(error)
+            return
+        for period in periods:
+            job = Job(self.workspace, self.catalogue, dataset, period, places)
+            try:
+                release = self._release(job)
+                self._finished(job, release)
+            except PublisherError as error:
+                self.outcomes.append(failure_of(dataset, period, error))
+                self._failed(error)
+                if isinstance(error, SourceError | DefinitionError):
+                    return  # the next period would meet the same
+
+    def refresh_analyst_file(self) -> None:
+        try:
+            refresh_analyst_file(self.workspace, self.catalogue)
+        except SourceError as error:
+            if not any(isinstance(each, SourceError) for each in self.errors):  # a full disk is told once
+                self._failed(error)
+
+    def push(self, datasets: Sequence[DatasetFile]) -> None:
+        try:
+            with portal_of(self.workspace) as client:
+                for dataset in datasets:
+                    self.observer.step(f"pushing {dataset.name}")
+                    try:
+                        url = deliver(self.workspace, self.catalogue, client, dataset)
+                    except PublisherError as error:
+                        self._failed(error)
+                    else:
+                        self._delivered(dataset.name, url)
+        except PublisherError as error:
+            self._failed(error)
+
+    def _release(self, job: Job) -> Release:
+        """The release that stands, the same draw finished anew, or a new, charged draw."""
+        self.observer.step(job.name)
+        release = released(job)
+        before = drawn(job) if release is None else None
+        if before is not None:
+            release = refinish(job, before)
+        if release is None:
+            check_suite(job.workspace.suite(job.dataset.name))  # no budget is spent where the suite is broken
+            afford(job)
+            self._land(job.dataset.source)
+            release = draw(job)
+        if job.catalogue.validation(release) is None:
+            check(job, release)
+        return release
+
+    def _land(self, source: SourceFile) -> None:
+        if source.name in self.landed:
+            return
+        land(
+            source,
+            data=self.workspace.data,
+            private=self.workspace.private,
+            engine=self.workspace.settings.engine,
+            received=today_of(source),
+        )
+        self.landed.add(source.name)
+
+    def _finished(self, job: Job, release: Release) -> None:
+        standing = job.catalogue.standing(release)
+        self.outcomes.append(outcome_of(job.dataset, release, standing.status))
+        if standing.status == "held" and standing.validation is not None:
+            reasons = "; ".join(standing.validation.failures)
+            self._failed(HeldError(f"{job.name} is held: {reasons}. Mend the suite, then `publisher revalidate`."))
+
+    def _delivered(self, dataset: str, url: str | None) -> None:
+        self.outcomes = [
+            replace(each, status="published", portal_url=url)
+            if each.dataset == dataset and each.status == "ready" and url is not None
+            else each
+            for each in self.outcomes
+        ]
+
+    def _failed(self, error: PublisherError) -> None:
+        self.errors.append(error)
+        self.observer.warn(error)

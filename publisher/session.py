@@ -1,0 +1,63 @@
+"""The open state of a workspace: for one writer under its lock, or for readers beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from publisher.catalogue import Catalogue
+from publisher.durable import remove_unfinished, writing
+from publisher.errors import LockedError, SourceError
+from publisher.privacy.ledger import open_ledger
+from publisher.records.secrets import create_key
+from publisher.release.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.workspace import Workspace
+
+
+@contextmanager
+def locked(workspace: Workspace) -> Iterator[Catalogue]:
+    """The catalogue, for one writer at a time. Raises LockedError when another run is at work."""
+    create_key(workspace.private)
+    with writing("the state folder"):
+        descriptor = os.open(workspace.private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LockedError(f"another run holds {workspace.private / 'lock'}; wait for it to end") from None
+    try:
+        with opened(workspace) as catalogue:
+            _tidy(workspace)
+            yield catalogue
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened(workspace: Workspace) -> Iterator[Catalogue]:
+    """The catalogue for reading, beside a run that may be at work."""
+    if not workspace.private.is_dir():
+        raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
+    ledger = open_ledger(workspace.private)
+    try:
+        yield Catalogue(Store(workspace.public), ledger)
+    finally:
+        ledger.close()
+
+
+def _tidy(workspace: Workspace) -> None:
+    """Removes what a killed run left: spilled data, and files and folders that it was still writing."""
+    shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
+    with writing("the state folder"):
+        (workspace.private / "tmp").mkdir(mode=0o700)
+        workspace.public.mkdir(exist_ok=True)
+        remove_unfinished(workspace.state.glob(".*"))
+        for folder in (workspace.private, workspace.public):
+            remove_unfinished(folder.rglob(".*"))

@@ -1,0 +1,220 @@
+"""Killed at any moment, the portal holds the old rows or the new, whole."""
+
+from __future__ import annotations
+
+import random
+import stat
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from portal_process import blank, publish, start, stop
+
+if TYPE_CHECKING:
+    import pytest
+    from portal_process import Running
+
+
+def edition(number: int, rows: int = 3000) -> list[dict[str, Any]]:
+    """Rows that all say which edition they belong to."""
+    return [{"id": f"r{row}", "zone": f"edition {number}", "requests": number * 1000 + row} for row in range(rows)]
+
+
+def whole(rows: list[dict[str, Any]]) -> str:
+    """The one edition that all rows are of."""
+    (found,) = {row["zone"] for row in rows}
+    number = int(found.split()[1])
+    assert sorted(int(row["requests"]) for row in rows) == [number * 1000 + row for row in range(3000)]
+    return str(found)
+
+
+def test_kill_during_writes_leaves_old_or_new(tmp_path: Path) -> None:
+    """SIGKILL at random moments of a replace: after a restart the dataset is one whole edition."""
+    chance = random.Random(7)
+    running = start(tmp_path / "state")
+    with running.client() as client:
+        name = publish(client, "Killed", edition(0))
+    seen = ["edition 0"]
+    for number in range(1, 4):
+        body = edition(number)
+        address, login = f"{running.address}/resource/{name}.json", running.login
+        sender = threading.Thread(target=_send, args=(address, body, login))
+        sender.start()
+        time.sleep(chance.uniform(0.0, 0.22))
+        running.process.kill()
+        running.process.wait()
+        sender.join()
+        running = start(tmp_path / "state")
+        answer = requests.get(f"{running.address}/resource/{name}.json?$limit=9999", timeout=30)
+        seen.append(whole(answer.json()))
+        assert seen[-1] in (seen[-2], f"edition {number}")
+    with running.client() as client:
+        assert client.replace(name, edition(9))["Rows Created"] == 3000
+    left = [file.name for file in (tmp_path / "state" / "data" / name).iterdir()]
+    assert all(file.endswith(".parquet") for file in left), left
+    stop(running)
+
+
+def _send(address: str, body: list[dict[str, Any]], login: tuple[str, str]) -> None:
+    try:
+        requests.put(address, json=body, auth=login, timeout=30)
+    except requests.RequestException:
+        return
+
+
+CRASHES = """
+import json, os, sys
+from pathlib import Path
+from publisher.portal.engine import Engine
+from publisher.portal.model import Column
+from publisher.portal.kinds import Kind
+from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.store import Store
+sys.path.insert(0, sys.argv[2])
+from portal_process import blank
+
+state, name = Path(sys.argv[1]), "aaaa-aaaa"
+step = 0
+
+
+def counted(function, end):
+    def wrapped(*arguments, **more):
+        global step
+        step += 1
+        if step == end:
+            os._exit(9)
+        result = function(*arguments, **more)
+        step += 1
+        if step == end:
+            os._exit(9)
+        return result
+    return wrapped
+
+
+def apart(work):
+    child = os.fork()
+    if child == 0:
+        work()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def body(number):
+    return json.dumps([{"id": str(row), "edition": number} for row in range(500)]).encode()
+
+
+def create():
+    from dataclasses import replace
+    columns = (Column(0, "id", "Id", Kind.TEXT, 1), Column(0, "edition", "Edition", Kind.NUMBER, 2))
+    Store(state).create(replace(blank(name), columns=columns, row_identifier="id"))
+    Store(state).write(name, body(0), "application/json", replace=True)
+
+
+def crash_at(number):
+    store = Store(state)
+    os.fsync, os.replace = counted(os.fsync, number), counted(os.replace, number)
+    store.catalogue.change = counted(store.catalogue.change, number)
+    store._prune = counted(store._prune, number)
+    store.write(name, body(number), "application/json", replace=True)
+
+
+def check(number):
+    store = Store(state)
+    dataset = store.get(name)
+    asked = Question({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
+    (row,) = Engine().fetch(dataset, store.rows(dataset), compile_question(dataset, asked))
+    assert row["a"] == row["b"] and row["n"] == dataset.rows == 500, row
+    assert row["a"] in (0, *range(1, number + 1)), row
+    print(int(row["a"]), flush=True)
+
+
+assert apart(create) == 0
+crashed, number = 9, 0
+while crashed == 9:
+    number += 1
+    crashed = apart(lambda: crash_at(number))
+    assert crashed in (0, 9)
+    assert apart(lambda: check(number)) == 0
+"""
+
+
+def test_a_crash_at_every_step_of_a_write_leaves_old_or_new(tmp_path: Path) -> None:
+    """Ended before and after each fsync, rename and transaction, the store is whole, and the next write goes on."""
+    command = [sys.executable, "-c", CRASHES, str(tmp_path / "state"), str(Path(__file__).parent)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    editions = [int(line) for line in ended.stdout.split()]
+    steps = len(editions)
+    assert steps > 8
+    assert editions[0] == 0, "the first crash comes before anything is there to see"
+    assert editions[-1] == steps, "the last write is not ended early"
+    assert all(seen in (before, number) for number, (before, seen) in enumerate(pairwise([0, *editions]), start=1))
+
+
+def test_a_reader_never_sees_half_a_write(portal: Running) -> None:
+    """While editions replace each other, every answer is one whole edition."""
+    with portal.client() as client:
+        name = publish(client, "Replaced", edition(0))
+        ended = threading.Event()
+
+        def replace_over_and_over() -> None:
+            for number in range(1, 6):
+                client.replace(name, edition(number))
+            ended.set()
+
+        sender = threading.Thread(target=replace_over_and_over)
+        sender.start()
+        editions = set()
+        while not ended.is_set():
+            rows = requests.get(f"{portal.address}/resource/{name}.json?$limit=9999", timeout=30).json()
+            editions.add(whole(rows))
+        sender.join()
+        client.delete(name)
+    assert len(editions) > 1
+
+
+def test_two_processes_serve_one_store(tmp_path: Path) -> None:
+    """What one writes the other shows at once; writes to one dataset queue, and none is lost."""
+    first, second = start(tmp_path / "state"), start(tmp_path / "state")
+    with first.client() as one, second.client() as other:
+        name = publish(one, "Shared", [])
+        writers = [
+            threading.Thread(target=client.upsert, args=(name, [{"id": f"{side}-{part}"} for part in range(50)]))
+            for side, client in enumerate((one, other))
+        ]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert len(one.get(name)) == len(other.get(name)) == 100
+        assert len({row[":id"] for row in one.get(name, exclude_system_fields="false")}) == 100
+    assert (stop(first), stop(second)) == (0, 0)
+
+
+def test_the_state_is_for_its_owner_alone(portal: Running, sample: str) -> None:
+    """Folders are 0700 and files 0600, the password's above all."""
+    assert (portal.state / "data" / sample).is_dir()
+    for path in [portal.state, *portal.state.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        assert mode == (0o700 if path.is_dir() else 0o600), (path, oct(mode))
+
+
+def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the last few stay once no reader can still look for an older one."""
+    from publisher.portal import store as module
+
+    monkeypatch.setattr(module, "GRACE", 0.0)
+    store = module.Store(tmp_path / "state")
+    name = store.catalogue.free_identifier()
+    store.create(blank(name))
+    for _ in range(6):
+        store.write(name, b"[]", "application/json", replace=False)
+    left = sorted(file.stem for file in (tmp_path / "state" / "data" / name).iterdir())
+    assert left == ["000000005", "000000006", "000000007"]
+    store.delete(name)
+    assert not (tmp_path / "state" / "data" / name).exists()

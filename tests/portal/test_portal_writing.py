@@ -1,0 +1,262 @@
+"""Writes: counters, identities, types, and what is refused whole."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+from portal_process import COLUMNS, publish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from portal_process import Running
+
+
+class Writer:
+    """A dataset of its own, spoken to over plain HTTP."""
+
+    def __init__(self, portal: Running, identifier: str) -> None:
+        self.address = f"{portal.address}/resource/{identifier}.json"
+        self.login = portal.login
+
+    def send(self, method: str, body: Any, content_type: str | None = "application/json") -> requests.Response:
+        """One write."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Content-Type": content_type} if content_type else {}
+        return requests.request(method, self.address, data=content, headers=headers, auth=self.login, timeout=60)
+
+    def counters(self, method: str, body: Any) -> dict[str, int]:
+        """What one write did, zeros left out."""
+        answer = self.send(method, body)
+        assert answer.status_code == 200, answer.text
+        return {name: count for name, count in answer.json().items() if count}
+
+    def rows(self, **parameters: str) -> list[dict[str, Any]]:
+        """Every row with its system columns."""
+        found: list[dict[str, Any]] = requests.get(
+            self.address, params={"$$exclude_system_fields": "false", **parameters}, timeout=30
+        ).json()
+        return found
+
+
+@pytest.fixture
+def writer(portal: Running) -> Iterator[Writer]:
+    """An empty public dataset."""
+    with portal.client() as client:
+        name = publish(client, "Written to", [])
+        yield Writer(portal, name)
+        client.delete(name)
+
+
+def test_every_counter_is_there(writer: Writer) -> None:
+    """The reply has Socrata's six counters."""
+    reply = writer.send("POST", [{"id": "a"}]).json()
+    names = {"Errors", "Rows Deleted", "Rows Updated", "By SID", "Rows Created", "By RowIdentifier"}
+    assert (reply.keys(), sum(reply.values())) == (names, 1)
+
+
+def test_upsert_creates_updates_and_deletes(writer: Writer) -> None:
+    """Rows are matched by row identifier; fields not sent stay; deleting an absent row counts as an error."""
+    assert writer.counters("POST", [{"id": "a", "zone": "x", "requests": 1}, {"id": "b"}]) == {"Rows Created": 2}
+    before = {row["id"]: row for row in writer.rows()}
+    sent = [{"id": "a", "requests": 2}, {"id": "b", ":deleted": True}, {"id": "no", ":deleted": True}, {"id": "c"}]
+    assert writer.counters("POST", sent) == {
+        "Rows Created": 1,
+        "Rows Updated": 1,
+        "Rows Deleted": 1,
+        "Errors": 1,
+        "By RowIdentifier": 2,
+    }
+    after = {row["id"]: row for row in writer.rows()}
+    assert set(after) == {"a", "c"}
+    assert (after["a"]["zone"], after["a"]["requests"]) == ("x", "2")
+    assert after["a"][":id"] == before["a"][":id"]
+    assert after["a"][":created_at"] == before["a"][":created_at"]
+    assert after["a"][":updated_at"] > before["a"][":updated_at"]
+
+
+def test_null_empties_a_cell(writer: Writer) -> None:
+    """A null that is sent replaces what was there, in one row and not the others."""
+    writer.counters("POST", [{"id": "a", "zone": "x"}, {"id": "b", "zone": "y"}])
+    writer.counters("POST", [{"id": "a", "zone": None}, {"id": "b", "period": "p"}])
+    assert [row.get("zone") for row in writer.rows()] == [None, "y"]
+
+
+def test_replace_keeps_the_identity_of_rows(writer: Writer) -> None:
+    """After a replace only the sent rows are there, in their order; one that was there before keeps `:id`."""
+    writer.counters("POST", [{"id": name} for name in "abc"])
+    before = {row["id"]: row[":id"] for row in writer.rows()}
+    assert writer.counters("PUT", [{"id": "c", "zone": "new"}, {"id": "d"}, {"id": "a"}]) == {"Rows Created": 3}
+    after = writer.rows()
+    assert [row["id"] for row in after] == ["c", "d", "a"]
+    assert (after[0][":id"], after[2][":id"]) == (before["c"], before["a"])
+    assert after[1][":id"] not in before.values()
+    assert writer.counters("PUT", []) == {}
+    assert writer.rows() == []
+
+
+def test_the_last_of_two_rows_with_one_identifier_wins(writer: Writer) -> None:
+    """Within one body the later row is an update of the earlier."""
+    assert writer.counters("POST", [{"id": "a", "zone": "1"}, {"id": "a", "zone": "2"}]) == {
+        "Rows Created": 1,
+        "Rows Updated": 1,
+        "By RowIdentifier": 1,
+    }
+    assert [row["zone"] for row in writer.rows()] == ["2"]
+
+
+def test_rows_by_their_system_id(writer: Writer) -> None:
+    """A body that names `:id` updates by it."""
+    writer.counters("POST", [{"id": "a"}, {"id": "b"}])
+    first = writer.rows()[0]
+    assert writer.counters("POST", [{":id": first[":id"], "zone": "z"}]) == {"Rows Updated": 1, "By SID": 1}
+    assert [row.get("zone") for row in writer.rows()] == ["z", None]
+
+
+def test_bodies_come_in_several_forms(writer: Writer) -> None:
+    """One bare object, no Content-Type, CSV with a byte order mark."""
+    assert writer.send("POST", {"id": "a"}, None).json()["Rows Created"] == 1
+    csv = '\ufeffid,zone\nb,"line\nbreak"\n'.encode()
+    assert writer.send("POST", csv, "text/csv; charset=utf-8").json()["Rows Created"] == 1
+    assert [row.get("zone") for row in writer.rows()] == [None, "line\nbreak"]
+
+
+def test_numbers_keep_every_digit(writer: Writer) -> None:
+    """Any decimal of at most 38 digits comes back as it was, however it was written; columns widen as needed."""
+    sent = {"a": "0.1", "b": "-12345678901234567890.5", "c": "1e3", "d": "2.50", "e": "1E-7", "f": "+.5", "g": "0"}
+    for name, text in sent.items():
+        writer.counters("POST", [{"id": name, "requests": text}])
+    shown = {row["id"]: row["requests"] for row in writer.rows()}
+    assert shown == {
+        "a": "0.1", "b": "-12345678901234567890.5", "c": "1000", "d": "2.5", "e": "0.0000001", "f": "0.5", "g": "0",
+    }  # fmt: skip
+    assert writer.rows(**{"$where": "requests = 0.0000001"})[0]["id"] == "e"
+
+
+BAD_CELLS = [
+    ("requests", "many"),
+    ("requests", "NaN"),
+    ("requests", "1" * 39),
+    ("requests", "1,000"),
+    ("period_start", "2024-13-01"),
+    ("period_start", "yesterday"),
+    ("period_start", "infinity"),
+    ("open", "perhaps"),
+    ("place", "POINT (a b)"),
+    ("place", {"type": "Polygon", "coordinates": []}),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD_CELLS)
+def test_a_cell_of_the_wrong_type_refuses_the_whole_body(writer: Writer, field: str, value: Any) -> None:
+    """Nothing is written, and the message names column and row but not the value."""
+    answer = writer.send("POST", [{"id": "a"}, {"id": "b", field: value}])
+    assert (answer.status_code, answer.json()["code"]) == (400, "soda.column.maltyped")
+    assert field in answer.json()["message"]
+    assert str(value) not in answer.json()["message"]
+    assert writer.rows() == []
+
+
+BAD_BODIES = [
+    (b"[{]", "application/json", "invalid_request"),
+    (b"[1, 2]", "application/json", "invalid_request"),
+    (b'"text"', "application/json", "invalid_request"),
+    (b"[" * 100_000, "application/json", "invalid_request"),
+    (b'[{"id": "a", "nothing": 1}]', "application/json", "soda.row.column-not-found"),
+    (b'[{"zone": "a"}]', "application/json", "soda.row.missing-identifier"),
+    (b'[{"id": null}]', "application/json", "soda.row.missing-identifier"),
+    (b'[{"id": "\\ud800"}]', "application/json", "invalid_request"),
+    (b"id,zone\na\n", "text/csv", "invalid_request"),
+    (b"id,id\na,b\n", "text/csv", "invalid_request"),
+    (b"id,zone\n\xff,x\n", "text/csv", "invalid_request"),
+    (b"", "text/csv", "invalid_request"),
+]
+
+
+@pytest.mark.parametrize(("body", "kind", "code"), BAD_BODIES, ids=range(len(BAD_BODIES)))
+def test_a_body_that_cannot_be_read_is_refused(writer: Writer, body: bytes, kind: str, code: str) -> None:
+    """Broken JSON and CSV, unknown columns, rows without identifier: 400 with a code, and no row."""
+    answer = writer.send("POST", body, kind)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert writer.rows() == []
+
+
+def test_a_body_that_is_too_large_is_refused(writer: Writer) -> None:
+    """413 in JSON, heard by a client that sends everything first."""
+    answer = writer.send("POST", b"[" + b" " * (65 * 1024 * 1024) + b"]")
+    assert (answer.status_code, answer.json()["code"]) == (413, "req.body.too-large")
+
+
+def test_field_names_that_the_store_uses_itself(portal: Running) -> None:
+    """Columns may be called deleted, place, rows or select."""
+    names = ["deleted", "place", "rows", "select", "order", "line", "q", "position"]
+    columns = [{"fieldName": name, "name": name, "dataTypeName": "text"} for name in names]
+    with portal.client() as client:
+        view = client.create("Awkward names", columns=columns, row_identifier="deleted")
+        client.upsert(view["id"], [dict.fromkeys(names, "x"), dict.fromkeys(names, "y")])
+        client.upsert(view["id"], [{"deleted": "y", ":deleted": True}])
+        assert client.get(view["id"]) == [dict.fromkeys(names, "x")]
+        assert client.get(view["id"], select="`select`,`order`", where="`rows`='x' and deleted='x'")
+        client.delete(view["id"])
+
+
+def test_a_column_can_be_added_later(portal: Running) -> None:
+    """It is empty in the rows that are there, and can be filled."""
+    with portal.client() as client:
+        name = publish(client, "Growing", [{"id": "a"}])
+        added = requests.post(
+            f"{portal.address}/api/views/{name}/columns",
+            json={"name": "New one", "dataTypeName": "number"},
+            auth=portal.login,
+            timeout=30,
+        ).json()
+        assert added["fieldName"] == "new_one"
+        assert client.get(name) == [{"id": "a"}]
+        client.upsert(name, [{"id": "b", "new_one": 3}])
+        assert client.get(name, where="new_one > 2") == [{"id": "b", "new_one": "3"}]
+        client.delete(name)
+
+
+def test_every_type_comes_back_as_it_was(portal: Running) -> None:
+    """Each column type, from JSON and as WKT."""
+    polygon = {"type": "MultiPolygon", "coordinates": [[[[0, 0], [1, 0], [1, 1], [0, 0]]]]}
+    values: dict[str, Any] = {
+        "text": 'q"u\\ote\n€',
+        "checkbox": True,
+        "calendar_date": "2024-02-29T13:14:15.678",
+        "date": "2024-02-29T13:14:15.678Z",
+        "url": {"url": "https://example.org/a?b=c", "description": "d"},
+        "multipolygon": polygon,
+        "line": {"type": "LineString", "coordinates": [[0, 0], [1.5, -2]]},
+    }
+    columns = [{"fieldName": f"c_{kind}", "name": kind, "dataTypeName": kind} for kind in values]
+    row = {f"c_{kind}": value for kind, value in values.items()}
+    with portal.client() as client:
+        view = client.create("Every type", columns=columns)
+        client.upsert(view["id"], [row, {"c_multipolygon": "MULTIPOLYGON (((0 0, 1 0, 1 1, 0 0)))"}])
+        first, second = client.get(view["id"])
+        assert first == row
+        assert second == {"c_multipolygon": polygon}
+        table = client.get(view["id"], content_type="csv")
+        assert table[1][-2:] == ["MULTIPOLYGON (((0 0, 1 0, 1 1, 0 0)))", "LINESTRING (0 0, 1.5 -2)"]
+        client.delete(view["id"])
+
+
+def test_creating_needs_sound_columns(portal: Running) -> None:
+    """A name twice, an unknown type, an identifier that is no column: one clear message each."""
+
+    def refused(**payload: Any) -> str:
+        address = f"{portal.address}/api/views.json"
+        answer = requests.post(address, json={"name": "x"} | payload, auth=portal.login, timeout=30)
+        assert answer.status_code == 400
+        message: str = answer.json()["message"]
+        return message
+
+    assert "same field name" in refused(columns=[COLUMNS[0], COLUMNS[0]])
+    assert "columns.0" in refused(columns=[{"fieldName": "a", "dataTypeName": "blob"}])
+    assert "field name" in refused(columns=[{"fieldName": "a b", "dataTypeName": "text"}])
+    assert "rowIdentifier" in refused(columns=COLUMNS, metadata={"rowIdentifier": "nope"})
+    assert "name" in refused(name=None)

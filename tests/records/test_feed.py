@@ -1,0 +1,301 @@
+"""Raw files of every kind become the same landed texts; faults are one clear error without a value."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import zipfile
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
+
+import duckdb
+import pytest
+from invented import HEADER, definition
+
+from publisher.errors import SourceError
+
+if TYPE_CHECKING:
+    from invented import City
+
+ROWS = [
+    ("1", "Zoë", "2018-01-02 03:04:05", "Straße, “quoted”", "x"),
+    ("2", "Ann", "2018-01-03", "two\nlines", "y"),
+    ("3", "", "2018-01-04", 'a "b" c', "z"),
+]
+LANDED = [("1", "Straße, “quoted”"), ("2", "two\nlines"), ("3", 'a "b" c')]
+
+
+def _csv(delimiter: str = ",", end: str = "\n") -> str:
+    def cell(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',;"\n') else text
+
+    lines = [HEADER.split(","), *ROWS]
+    return "".join(delimiter.join(map(cell, line)) + end for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ("utf-8", "utf-8"),
+        ("utf-8", "utf-8-sig"),
+        ("utf-8-sig", "utf-8"),
+        ("utf-8-sig", "utf-8-sig"),
+        ("utf-16", "utf-16"),
+        ("utf-16-le", "utf-16-le"),
+        ("cp1252", "cp1252"),
+    ],
+)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_encodings(city: City, declared: str, encoding: str, zipped: bool) -> None:
+    """UTF-8 with and without byte order mark, UTF-16, Windows code pages, each plain and gzipped."""
+    content = _csv().encode(encoding)
+    city.put(gzip.compress(content) if zipped else content, "raw/a.csv.gz" if zipped else "raw/a.csv")
+    city.source = definition(feed={"encoding": declared})
+    city.land()
+    assert city.rows("id, what") == LANDED
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends(city: City, end: str) -> None:
+    """Unix, Windows and old Macintosh line ends."""
+    city.put(_csv(end=end))
+    city.land()
+    assert [row[0] for row in city.rows("id")] == ["1", "2", "3"]
+
+
+def test_one_other_line_end_does_not_stop_the_file(city: City) -> None:
+    """Records with Windows and Unix line ends may be mixed, also where a line break stands alone."""
+    city.put(f"{HEADER}\r\n1,a,2018-01-01,x,y\n2,b,2018-01-01,x,y\r\n3,c,2018-01-01,x\r,y\n4,d,2018-01-01,x,y\n")
+    report = city.report(city.land())[0]
+    assert [row[0] for row in city.rows("id")] == ["1", "2", "4"]
+    assert report["rejected"] == 2
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_delimiter(city: City, delimiter: str) -> None:
+    """Semicolons, as in Europe, tabulators, bars."""
+    city.put(_csv(delimiter))
+    city.source = definition(feed={"delimiter": delimiter})
+    city.land()
+    assert city.rows("id, what") == LANDED
+
+
+def test_blank_lines_around_the_header(city: City) -> None:
+    """They are no records, and the header is still the header; its names may be quoted."""
+    city.put("\n\n" + _csv().replace(HEADER, '"id","who","when","what","secret"\n') + "\n\n")
+    report = city.report(city.land())[0]
+    assert city.rows("id, what") == LANDED
+    assert (report["rows_read"], report["rejected"]) == (3, 0)
+
+
+def test_a_text_that_looks_like_records_stays_one_text(city: City) -> None:
+    """Lines inside quotes that look like records make none, wherever readers might cut a large file."""
+    fake = "666,mallory,2018-01-01,x,y\n" * 300
+    lines = "".join(f'{n},a,2018-01-01,"free text\n{fake}",y\n' for n in range(2500))
+    city.put(f"{HEADER}\n{lines}")
+    report = city.report(city.land())[0]
+    assert (report["rows_read"], report["rejected"], report["landed"]) == (2500, 0, 2500)
+
+
+def test_malformed_records_are_counted_and_harm_no_other(city: City) -> None:
+    """Too short, too long, stray quotes, bytes outside the encoding, an endless line: the others are landed as ever."""
+    good = [f"{n},a,2018-01-01,x,y".encode() for n in range(1, 7)]
+    bad = [b"7,a", b"8,a,b,c,d,e,f", b'9,a,2018-01-01,"x"x,y', b"10,a,2018-01-01,\xff\xfe,y", b"11," + b"a" * 3_000_000]
+    lines = [line for pair in zip(good, [*bad, b""], strict=True) for line in pair]
+    city.put(HEADER.encode() + b"\n" + b"\n".join(lines) + b"\n")
+    report = city.report(city.land())[0]
+    assert [row[0] for row in city.rows("id")] == ["1", "2", "3", "4", "5", "6"]
+    assert (report["rows_read"], report["rejected"]) == (6, 5)
+
+
+def test_parquet(city: City) -> None:
+    """Typed columns become texts."""
+    path = city.data / "raw" / "a.parquet"
+    path.parent.mkdir()
+    duckdb.connect().execute(
+        f"COPY (SELECT 7 AS id, 'Ann' AS who, TIMESTAMP '2018-01-02 03:04:05' AS when, 1.5 AS what, 'x' AS secret) "
+        f"TO '{path}'"
+    )
+    city.source = definition(feed={"format": "parquet"})
+    city.land()
+    assert city.rows("id, what, _event::VARCHAR") == [("7", "1.5", "2018-01-02 03:04:05")]
+
+
+@pytest.mark.parametrize("layout", ["lines", "array", "gzip"])
+def test_json(city: City, layout: str) -> None:
+    """Objects on lines or in an array; keys have no order; a broken line is rejected."""
+    objects = [dict(zip(reversed(HEADER.split(",")), reversed(row), strict=True)) for row in ROWS]
+    lines = "\n".join(json.dumps(entry) for entry in objects)
+    if layout == "array":
+        city.put(json.dumps(objects), "raw/a.json")
+    elif layout == "gzip":
+        city.put(gzip.compress(lines.encode()), "raw/a.ndjson.gz")
+    else:
+        city.put(lines + '\n{"id": 4, broken\n[1, 2]\n', "raw/a.ndjson")
+    city.source = definition(feed={"format": "json"})
+    report = city.report(city.land())[0]
+    assert city.rows("id, what") == LANDED
+    assert report["rejected"] == (2 if layout == "lines" else 0)
+
+
+def test_excel(city: City) -> None:
+    """The first sheet or a named one; whole numbers without decimals, dates as ISO."""
+    city.put(
+        _workbook({"Notes": [["nothing"]], "Data": [HEADER.split(","), [1, "Ann", "2018-01-02", 2.5, "x"]]}),
+        "raw/a.xlsx",
+    )
+    city.source = definition(feed={"format": "excel", "sheet": "Data"})
+    city.land()
+    assert city.rows("id, what, _event::VARCHAR") == [("1", "2.5", "2018-01-02 00:00:00")]
+    city.source = definition(feed={"format": "excel", "sheet": "Absent"}, name="other")
+    with pytest.raises(SourceError, match="no sheet 'Absent'"):
+        city.land()
+
+
+def _workbook(sheets: dict[str, list[list[object]]]) -> bytes:
+    """A minimal .xlsx made of its XML parts."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relations = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006"
+    kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+    numbered = list(enumerate(sheets.items(), 1))
+
+    def cell(value: object) -> str:
+        if isinstance(value, (int, float)):
+            return f"<c><v>{value}</v></c>"
+        return f'<c t="inlineStr"><is><t>{escape(str(value))}</t></is></c>'
+
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as book:
+        parts = "".join(
+            f'<Override PartName="/xl/worksheets/sheet{n}.xml" ContentType="{kinds}.worksheet+xml"/>'
+            for n, _ in numbered
+        )
+        book.writestr(
+            "[Content_Types].xml",
+            f'<Types xmlns="{package}/content-types"><Default Extension="rels" ContentType="application/vnd.'
+            f'openxmlformats-package.relationships+xml"/><Override PartName="/xl/workbook.xml" '
+            f'ContentType="{kinds}.sheet.main+xml"/>{parts}</Types>',
+        )
+        book.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{relations}/officeDocument" '
+            'Target="xl/workbook.xml"/></Relationships>',
+        )
+        named = "".join(f'<sheet name="{name}" sheetId="{n}" r:id="r{n}"/>' for n, (name, _) in numbered)
+        book.writestr(
+            "xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{relations}"><sheets>{named}</sheets></workbook>'
+        )
+        links = "".join(
+            f'<Relationship Id="r{n}" Type="{relations}/worksheet" Target="worksheets/sheet{n}.xml"/>'
+            for n, _ in numbered
+        )
+        book.writestr(
+            "xl/_rels/workbook.xml.rels", f'<Relationships xmlns="{package}/relationships">{links}</Relationships>'
+        )
+        for n, (_, rows) in numbered:
+            cells = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+            book.writestr(
+                f"xl/worksheets/sheet{n}.xml", f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>'
+            )
+    return content.getvalue()
+
+
+def test_files_of_a_folder_a_pattern_and_a_zipped_name(city: City) -> None:
+    """A folder gives the files with the format's endings, a pattern what it matches, a name also its .gz."""
+    city.put(f"{HEADER}\n1,a,2018-01-01,x,y\n", "raw/a.csv")
+    city.put("not data", "raw/SOURCE.md")
+    city.put(gzip.compress(f"{HEADER}\n2,a,2018-01-01,x,y\n".encode()), "raw/sub/b.csv.gz")
+    found = {}
+    for path in ("raw", "raw/*.csv", "raw/sub/b.csv"):
+        city.source = definition(feed={"path": path}, name=f"source-{len(found)}")
+        city.land()
+        found[path] = [row[0] for row in city.rows("id")]
+    assert found == {"raw": ["1", "2"], "raw/*.csv": ["1"], "raw/sub/b.csv": ["2"]}
+
+
+def test_names_with_wildcards_are_read_as_they_are(city: City) -> None:
+    """A file whose name holds a bracket or a star is that file alone."""
+    city.put(f"{HEADER}\n1,a,2018-01-01,x,y\n", "raw/a[1]*'.csv")
+    city.put(f"{HEADER}\n2,a,2018-01-01,x,y\n", "raw/a1x'.csv")
+    city.land()
+    assert city.rows("id") == [("1",), ("2",)]
+
+
+def test_missing_renamed_and_reordered_columns_are_named(city: City) -> None:
+    """One error names what is missing and what is new, or the order that was expected."""
+    faults = {
+        "id,who,when,secret": "missing: what$",
+        "id,who,when,kind,secret": "missing: what; new and not declared: kind$",
+        "id,when,who,what,secret": "expected order: id, who, when, what, secret; found: id, when, who, what, secret$",
+        "id,who,when,what,what,secret": "twice: what$",
+    }
+    for header, message in faults.items():
+        city.put(f"{header}\n1,a,b,c,d,e\n")
+        with pytest.raises(SourceError, match=message):
+            city.land()
+    assert not list((city.private / "landed").glob("*/*"))
+
+
+def test_undeclared_columns_are_told_and_not_read(city: City) -> None:
+    """They come back by name and stand in the report; their values are nowhere."""
+    city.put(f"_id,{HEADER},note\n9,1,a,2018-01-01,x,y,hush\n")
+    landing = city.land()
+    assert landing.unlisted == ("_id", "note")
+    assert city.land().unlisted == ("_id", "note")
+    assert city.report(landing)[0]["unlisted"] == ["_id", "note"]
+    assert city.rows("id, what, _event::VARCHAR") == [("1", "x", "2018-01-01 00:00:00")]
+    assert not any("hush" in str(value) for row in city.landed() for value in row)
+
+
+def test_a_header_alone_is_no_record(city: City) -> None:
+    """A file without records is landed: the period is empty, not unknown."""
+    city.put(HEADER + "\n")
+    assert city.land().new == 1
+    assert city.rows() == []
+    assert city.land().known == 1
+
+
+CANARY = "canary-7391"
+BAD = {
+    "empty": (b"", "is empty"),
+    "empty zip": (gzip.compress(b""), "is empty"),
+    "blank": (b"\n\n", "is empty"),
+    "no header": (f"1,{CANARY},2018-01-01,{CANARY},y\n".encode() * 5, "missing: id, who, when, what, secret$"),
+    "junk": (bytes(range(256)) * 40, "not a header|missing"),
+    "zip cut short": (gzip.compress(_csv().encode() * 999)[:200], "damaged or cut short"),
+    "not a zip": (b"plain" + CANARY.encode(), "cannot be read"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_unreadable_files_are_one_error_each_that_shows_no_value(city: City, fault: str) -> None:
+    """And nothing is landed, nothing half-done is left."""
+    content, message = BAD[fault]
+    city.put(content, "raw/a.csv.gz" if "zip" in fault else "raw/a.csv")
+    with pytest.raises(SourceError, match=message) as caught:
+        city.land()
+    assert CANARY not in str(caught.value)
+    assert "a.csv" in str(caught.value)
+    assert caught.value.exit_code == 5
+    assert [name for name in city.tree() if not name.endswith("key")] == []
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json", "excel"])
+def test_junk_of_other_formats_is_one_error(city: City, kind: str) -> None:
+    """Bytes that are no Parquet, JSON or workbook."""
+    ending = {"parquet": "parquet", "json": "json", "excel": "xlsx"}[kind]
+    city.put(CANARY.encode() + bytes(range(256)) * 10, f"raw/a.{ending}")
+    city.source = definition(feed={"format": kind})
+    with pytest.raises(SourceError, match=re.escape(f"a.{ending}")) as caught:
+        city.land()
+    assert CANARY not in str(caught.value)
+
+
+def test_no_file_says_where_it_was_looked_for(city: City) -> None:
+    """The path, the folder and the setting."""
+    with pytest.raises(SourceError, match=r"'raw' in .*data.*PUBLISHER_DATA"):
+        city.land()
+    assert not (city.root / "state").exists()

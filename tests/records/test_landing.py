@@ -1,0 +1,387 @@
+"""Landed records: one row each, pseudonyms, event times, deliveries; complete or absent, and always private."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from datetime import date
+from uuid import UUID
+
+import duckdb
+import pytest
+from invented import DEFINITION, HEADER, TODAY, City, definition
+
+from publisher.definitions.settings import Engine
+from publisher.errors import DefinitionError, SourceError
+from publisher.records import secrets
+
+CANARY = "canary-7391"
+PERSON = {"privacy": {"unit": "who", "window": "month", "missing": "own-unit"}}
+
+
+def _csv(*rows: str) -> str:
+    return "\n".join([HEADER, *rows]) + "\n"
+
+
+def test_landing_again_changes_nothing(city: City) -> None:
+    """Not one byte, whatever the day; a new file makes a new batch beside the old."""
+    city.put(_csv("1,a,2018-01-01,x,y"))
+    first = city.land()
+    before = city.tree()
+    again = city.land(received=date(2027, 1, 1))
+    assert (first.new, first.known, again.new, again.known, again.report) == (1, 0, 0, 1, None)
+    assert city.tree() == before
+    city.put(_csv("2,b,2018-02-01,x,y"), "raw/b.csv")
+    assert city.land().new == 1
+    assert before.items() <= city.tree().items()
+
+
+def test_everything_private_is_private(city: City) -> None:
+    """Folders 0700, files 0600, whatever the process's umask; nothing stays in the temporary folder."""
+    city.put(_csv("1,a,2018-01-01,x,y"))
+    before = os.umask(0)
+    try:
+        city.land()
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in [city.private, *city.private.rglob("*")]}
+    assert modes == {0o700, 0o600}
+    assert not (city.private / "tmp").exists()
+
+
+def test_texts_that_mean_missing_and_blanks_are_null(city: City) -> None:
+    """Declared tokens, empty and blank cells; other texts lose the blanks around them."""
+    city.source = definition(feed={"nulls": ("NULL", "NA")})
+    city.put(
+        _csv(*(f"{n},a,2018-01-01,{cell},y" for n, cell in enumerate(["NULL", " NA ", "", " \t", '""', " na", "0"])))
+    )
+    city.land()
+    assert [row[1] for row in city.rows("id, what")] == [None, None, None, None, None, "na", "0"]
+
+
+def test_rows_that_share_the_record_id_are_one_record(city: City) -> None:
+    """Which row stays hangs on the record's own rows alone: not on their order, the others, or threads."""
+    rows = [
+        "1,a,2018-01-01,x,y",
+        "1,a,2018-03-01,w,y",
+        "1,a,2018-03-01,w,y",
+        " 1 ,b,2018-02-01,v,y",
+        "2,b,2018-01-01,x,y",
+    ]
+    kept = set()
+    for number, order in enumerate([rows, rows[::-1], rows[:4], [*rows[2:], *rows[:2], "3,c,2018-01-01,a,y"]]):
+        one = City(city.root / str(number))
+        one.put(_csv(*order))
+        report = one.report(one.land(engine=Engine(memory="500MB", threads=1 + number % 3)))[0]
+        assert (
+            report["rows_read"] - report["duplicates"]
+            == report["landed"]
+            == len({row.split(",")[0].strip() for row in order})
+        )
+        kept.add(one.rows("trim(id), what, _event")[0])
+    assert len(kept) == 1
+
+
+def test_without_record_id_equal_rows_are_one_and_null_is_unlike_any_text(city: City) -> None:
+    """Cells cannot be shifted between columns: each of these rows is another record, but the repeated one."""
+    city.source = definition(record_id=())
+    rows = ["a,b,2018-01-01,c,y", "ab,,2018-01-01,c,y", ",ab,2018-01-01,c,y", "a,b,2018-01-01,,y", "a,b,2018-01-01,-,y"]
+    city.put(_csv(*rows, "1:a,b,2018-01-01,c,y", *rows[:1]))
+    city.land()
+    assert len(city.rows()) == 6
+
+
+def test_records_without_id_are_not_merged(city: City) -> None:
+    """A missing record id says nothing: such rows are told apart by all their columns."""
+    city.put(_csv(",a,2018-01-01,x,y", ",b,2018-01-01,x,y", ",b,2018-01-01,x,y"))
+    city.land()
+    assert len(city.rows()) == 2
+
+
+def test_pseudonyms_are_hmac_of_the_normalised_identifier(city: City) -> None:
+    """Case, blanks and ways of composing letters do not matter; the hash is HMAC-SHA256 cut to 128 bits."""
+    city.put(_csv("1, Zoe\u0308   Smith ,2018-01-01,x,y", "2,zoë smith,2018-01-01,x,y", "3,,2018-01-01,x,y"))
+    city.land()
+    key = secrets.derive(city.private, "unit/requests")
+    expected = hmac.new(key, "ZOË SMITH".encode(), hashlib.sha256).hexdigest()[:32]
+    assert city.rows("id, who") == [("1", expected), ("2", expected), ("3", None)]
+    record = hmac.new(secrets.derive(city.private, "record/requests"), b"id 1:1", hashlib.sha256).hexdigest()[:32]
+    assert city.rows("_record")[0][0] in {row[0] for row in city.rows("_record")}
+    assert UUID(record) in {row[0] for row in city.rows("_record")}
+
+
+def test_pseudonyms_of_two_sources_never_match(city: City) -> None:
+    """The same file landed as two sources shares neither a pseudonym nor a record; landed twice, all of them."""
+    city.put(_csv("1,a,2018-01-01,x,y", "2,b,2018-01-01,x,y"))
+    found = {}
+    for name in ("requests", "permits"):
+        city.source = definition(name=name, **PERSON)
+        city.land()
+        found[name] = {value for row in city.rows("who, _record, _unit") for value in row}
+    assert not found["requests"] & found["permits"]
+    other = City(city.root / "other", city.source)
+    other.put(_csv("3,a,2019-01-01,x,y", "2,b,2019-01-01,x,y"))
+    secrets.create_key(other.private)
+    (other.private / "key").write_bytes((city.private / "key").read_bytes())
+    other.land()
+    assert {row[0] for row in other.rows("who")} <= found["permits"]
+
+
+@pytest.mark.parametrize("missing", ["own-unit", "drop"])
+def test_a_row_without_identifier(city: City, missing: str) -> None:
+    """Is a unit of its own by record id, or has no unit; identified rows share theirs."""
+    city.source = definition(feed={"nulls": ("NULL",)}, privacy={**PERSON["privacy"], "missing": missing})
+    city.put(_csv("1,Ann,2018-01-01,x,y", "2,ANN,2018-01-01,x,y", "3,NULL,2018-01-01,x,y", "4,,2018-01-01,x,y"))
+    report = city.report(city.land())[0]
+    rows = city.rows("id, _unit, _record, who")
+    assert rows[0][1] == rows[1][1] == UUID(rows[0][3])
+    assert [row[1] for row in rows[2:]] == ([row[2] for row in rows[2:]] if missing == "own-unit" else [None, None])
+    assert report["without_unit"] == 2
+
+
+def test_identifiers_and_unread_columns_reach_no_landed_file(city: City) -> None:
+    """Decoded, no landed cell holds what stood there; the report and batch.json hold none either."""
+    city.put(
+        _csv(f"1,{CANARY},2018-01-01,x,{CANARY}2", f"1,{CANARY},2018-01-02,x,{CANARY}2", f"x,{CANARY},,x,{CANARY}")
+    )
+    city.land()
+    cells = [str(value) for row in city.landed() for value in row]
+    assert len(city.landed()) == 2
+    assert not any(CANARY in cell for cell in cells)
+    assert not [name for name, content in city.tree().items() if CANARY.encode() in content]
+
+
+def test_event_times(city: City) -> None:
+    """Forms are tried in order; 1753 and nonsense are kept apart and never counted, 2106 is a month like any."""
+    times = [
+        "1753-01-01",
+        "1899-12-31",
+        "1900-01-01",
+        "2106-02-07 06:28:15",
+        "2199-12-31",
+        "2200-01-01",
+        "soon",
+        "",
+        "2018-02-30",
+    ]
+    city.put(_csv(*(f"{n},a,{when},x,y" for n, when in enumerate(times))))
+    report = city.report(city.land())[0]
+    assert [row[1] for row in city.rows("id, strftime(_event, '%Y-%m-%d %H:%M:%S')")] == [
+        "1900-01-01 00:00:00",
+        "2106-02-07 06:28:15",
+        "2199-12-31 00:00:00",
+    ]
+    assert (report["landed"], report["without_event_time"]) == (9, 6)
+    months = {path.name for path in city.private.glob("landed/*/*/month=*")}
+    assert months == {"month=none", "month=1900-01", "month=2106-02", "month=2199-12"}
+
+
+def test_event_times_of_another_clock_become_civil_time(city: City) -> None:
+    """UTC clocks and times with offsets land as the source's civil time, summer time included."""
+    city.put(_csv("1,a,2018-01-01 05:00:00,x,y", "2,a,2018-07-01 05:00:00,x,y"))
+    city.source = definition(event={"zone": "UTC"})
+    city.land()
+    assert city.rows("_event::VARCHAR") == [("2017-12-31 23:00:00",), ("2018-07-01 00:00:00",)]
+    city.put(_csv("1,a,2018-01-01T05:00:00+0100,x,y"), "raw/a.csv")
+    city.source = definition(event={"formats": ("%Y-%m-%dT%H:%M:%S%z",)}, name="offset")
+    city.land()
+    assert city.rows("_event::VARCHAR") == [("2017-12-31 22:00:00",)]
+
+
+def test_a_period_reads_its_days_and_no_other(city: City) -> None:
+    """From midnight to midnight; a period without records gives no rows but the same columns and types."""
+    city.put(
+        _csv("1,a,2017-12-31 23:59:59,x,y", "2,a,2018-01-01,x,y", "3,a,2018-01-31 23:59:59,x,y", "4,a,2018-02-01,x,y")
+    )
+    city.land()
+    assert [row[0] for row in city.rows("id", date(2018, 1, 1), date(2018, 2, 1))] == ["2", "3"]
+    assert [row[0] for row in city.rows("id", date(2017, 12, 31), date(2018, 1, 2))] == ["1", "2"]
+    shapes = []
+    for start in (date(2018, 1, 1), date(1990, 1, 1)):
+        read = city.raw(start, date(start.year, 2, 1))
+        described = duckdb.connect().execute(f"DESCRIBE {read.sql}", read.parameters).fetchall()
+        shapes.append([row[:2] for row in described])
+    assert shapes[0] == shapes[1]
+    assert ("_event", "TIMESTAMP") in shapes[0]
+    assert ("_record", "UUID") in shapes[0]
+    assert city.rows("id", date(1990, 1, 1), date(1990, 2, 1)) == []
+
+
+def test_append_keeps_the_first_version(city: City) -> None:
+    """A record that an earlier batch holds is not landed again."""
+    city.put(_csv("1,a,2018-01-01,old,y"), "raw/a.csv")
+    city.land()
+    city.put(_csv("1,a,2018-02-01,new,y", "2,b,2018-02-01,new,y"), "raw/b.csv")
+    report = city.report(city.land())[0]
+    assert city.rows("id, what") == [("1", "old"), ("2", "new")]
+    assert (report["rows_read"], report["landed"], report["duplicates"]) == (2, 1, 1)
+
+
+def test_snapshot_reads_the_latest_batch_alone(city: City) -> None:
+    """The latest received; on one day the last landed."""
+    city.source = definition(delivery="snapshot")
+    for number, received in enumerate([TODAY, date(2025, 1, 1), TODAY]):
+        city.put(_csv(f"{number},a,2018-01-01,x,y"), f"raw/{9 - number}.csv")
+        city.land(received)
+    assert city.rows("id") == [("2",)]
+    assert len(city.raw().batches) == 1
+
+
+def test_changes_read_the_latest_version_of_each_record(city: City) -> None:
+    """Also when it moved the record to another month, or took its event time away."""
+    city.source = definition(delivery="changes")
+    city.put(_csv(*(f"{n},a,2018-01-0{n},old,y" for n in range(1, 5))), "raw/a.csv")
+    city.land()
+    city.put(_csv("2,a,2018-01-05,new,y", "3,a,2018-02-05,new,y", "4,a,,new,y"), "raw/b.csv")
+    city.land()
+    assert city.rows("id, what", date(2018, 1, 1), date(2018, 2, 1)) == [("1", "old"), ("2", "new")]
+    assert city.rows("id, what", date(2018, 2, 1), date(2018, 3, 1)) == [("3", "new")]
+    city.put(_csv("9,a,2019-01-05,new,y"), "raw/c.csv")
+    city.land()
+    assert city.rows("id", date(2018, 1, 1), date(2018, 2, 1)) == [("1",), ("2",)]
+
+
+def test_nothing_landed_says_what_to_run(city: City) -> None:
+    """One error instead of an empty table."""
+    with pytest.raises(SourceError, match="run `publisher land`"):
+        city.raw()
+
+
+def test_a_changed_definition_lands_the_files_anew(city: City) -> None:
+    """Until then reading is refused; when a file is gone, landing says which, and changes nothing."""
+    path = city.put(_csv("1,a,2018-01-01,x,y", "2,b,2018-01-01,NA,y"))
+    city.land()
+    city.source = definition(feed={"nulls": ("NA",)})
+    with pytest.raises(SourceError, match="earlier definition"):
+        city.raw()
+    city.land()
+    assert city.rows("id, what") == [("1", "x"), ("2", None)]
+    assert len(list(city.private.glob("landed/requests/*"))) == 1
+    city.source = definition()
+    path.rename(path.with_name("b.csv"))
+    city.put(_csv("3,a,2018-01-01,x,y"), "raw/b.csv")
+    before = city.tree()
+    with pytest.raises(SourceError, match=r"raw/a\.csv"):
+        city.land()
+    assert city.tree() == before
+
+
+def test_landing_anew_keeps_the_order_and_the_days_of_receipt(city: City) -> None:
+    """Under a changed definition the first version of a record is still the first, received when it was."""
+    for name, received in (("b", date(2025, 1, 1)), ("a", date(2025, 2, 1))):
+        city.put(_csv(f"1,a,2018-01-01,{name},y"), f"raw/{name}.csv")
+        city.land(received)
+    city.source = definition(feed={"nulls": ("NA",)})
+    assert city.land().new == 2
+    assert city.rows("id, what") == [("1", "b")]
+    received = {json.loads(path.read_bytes())["received"] for path in city.private.glob("landed/*/*/batch.json")}
+    assert received == {"2025-01-01", "2025-02-01"}
+
+
+def test_equal_files_are_one_batch(city: City) -> None:
+    """A copy under another name is known."""
+    for name in ("a", "b"):
+        city.put(_csv("1,a,2018-01-01,x,y"), f"raw/{name}.csv")
+    assert (city.land().new, city.land().known) == (1, 2)
+
+
+def test_stand_in_records_are_known_as_such(city: City) -> None:
+    """A data folder with SAMPLE.json holds generated records, and every reading says so."""
+    city.put(_csv("1,a,2018-01-01,x,y"))
+    city.land()
+    assert not city.raw().generated
+    city.put("{}", "SAMPLE.json")
+    city.put(_csv("2,a,2018-01-01,x,y"), "raw/b.csv")
+    city.land()
+    assert city.raw().generated
+
+
+def test_columns_of_any_name(city: City) -> None:
+    """Quotes, blanks, a column called month: quoted everywhere. Publisher's own names are refused, and twins."""
+    names = ['a "b"', "month", "it's; --", "_id", "when"]
+    columns = {name: {"class": "public", "statute": "none"} for name in names}
+    text = DEFINITION.split("[columns]")[0]
+    city.source = definition(text, columns=columns, record_id=("_id",))
+    city.put('"a ""b""",month,it\'s; --,_id,when\n1,2,3,4,2018-01-01\n')
+    city.land()
+    assert city.rows()[0][:5] == ("1", "2", "3", "4", "2018-01-01")
+    for name in ("_event", "_PLACE_x", "WHEN"):
+        city.source = definition(text, columns={**columns, name: columns["_id"]}, record_id=("_id",))
+        with pytest.raises(DefinitionError, match=re.escape(name)):
+            city.land()
+
+
+LANDING = """
+import sys
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from invented import City
+City(Path({root!r})).land()
+"""
+
+
+def _child(city: City, before: str = "") -> subprocess.Popen[bytes]:
+    code = before + LANDING.format(tests=os.path.dirname(__file__), root=str(city.root))  # noqa: PTH120
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def test_a_killed_landing_leaves_nothing_half_done(city: City) -> None:
+    """Killed at any moment, there is no batch or the whole one; the next landing is as if nothing had happened."""
+    city.put(_csv(*(f"{n},a,2018-0{1 + n % 9}-01,{n % 77},y" for n in range(150_000))))
+    whole = City(city.root / "whole")
+    (whole.root).mkdir()
+    (whole.data).symlink_to(city.data)
+    start = time.monotonic()
+    _child(whole).communicate()
+    assert len(whole.rows("id")) == 150_000
+    duration = time.monotonic() - start
+    for share in (0.5, 0.6, 0.7, 0.8, 0.9):
+        child = _child(city)
+        time.sleep(duration * share)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        batches = list((city.private / "landed" / "requests").glob("[!.]*"))
+        assert all((batch / "batch.json").exists() for batch in batches)
+    city.land()
+    assert len(city.rows("id")) == 150_000
+    assert not list(city.private.glob("landed/*/.*"))
+    assert not (city.private / "tmp").exists()
+    assert {name.split("/")[2] for name in city.tree()} == {"key", "landed", "reports"}
+
+
+def test_a_disk_that_takes_no_more_is_one_error(city: City) -> None:
+    """Writing fails in the middle: one message, and nothing is landed."""
+    city.put(_csv(*(f"{n},{n},2018-01-01,{n * 7919},{CANARY}" for n in range(150_000))))
+    limit = "import resource, signal\nsignal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    limit += "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
+    child = _child(city, limit)
+    errors = child.communicate()[0].decode()
+    assert child.returncode != 0
+    assert "SourceError" in errors.splitlines()[-1]
+    assert CANARY not in errors
+    assert not list((city.private / "landed").glob("*/*"))
+
+
+def test_a_state_folder_in_the_way_is_one_error(city: City) -> None:
+    """A file where the folder should be."""
+    city.put(_csv("1,a,2018-01-01,x,y"))
+    (city.root / "state").write_text("")
+    with pytest.raises(SourceError, match="cannot be written"):
+        city.land()
+
+
+def test_a_damaged_batch_is_named(city: City) -> None:
+    """batch.json that cannot be read stops reading, with its path."""
+    city.put(_csv("1,a,2018-01-01,x,y"))
+    city.land()
+    next(city.private.glob("landed/*/*/batch.json")).write_text("{}")
+    with pytest.raises(SourceError, match=r"batch\.json: is damaged"):
+        city.raw()

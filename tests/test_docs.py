@@ -1,0 +1,61 @@
+"""The documentation agrees with the code."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from publisher.cli import main
+from publisher.errors import PublisherError
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_cli_page_is_the_help(generate: ModuleType) -> None:
+    """docs/cli.md is what the commands say of themselves; `python docs/generate.py` writes it."""
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page()
+
+
+def test_definitions_page_lists_every_key(generate: ModuleType) -> None:
+    """The tables of docs/definitions.md are those of the models."""
+    page = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
+    assert page == generate.definitions_page(page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page names a file that is there."""
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_pages_exist(page: Path) -> None:
+    """Every `publisher COMMAND` in a console block is a command."""
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    used = set(re.findall(r"(?:^\$ |/)(?:\w+=\S+ )*publisher (\w+)", "\n".join(blocks), re.MULTILINE))
+    assert used <= set(main.commands)
+
+
+def test_exit_codes_are_documented() -> None:
+    """README, the help and the errors name the same exit codes."""
+    codes = {str(kind.exit_code) for kind in PublisherError.__subclasses__()} | {"0"}
+    readme = set(re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
+    told = set(re.findall(r"^  (\d+) ", main.epilog or "", re.MULTILINE))
+    assert readme == told == codes

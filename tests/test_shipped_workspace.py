@@ -1,0 +1,182 @@
+"""The repository's own workspace: every definition loads, fits the others and keeps to the ceilings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.definitions import period as civil
+from publisher.engine.guard import guarded
+from publisher.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from publisher.workspace import DatasetFile
+
+WORKSPACE = find_workspace(Path(__file__).parent)
+MOST_A_RELEASE = Fraction(1, 10)
+MOST_A_BLOCK = Fraction(1, 2)
+
+datasets = pytest.mark.parametrize("name", list(WORKSPACE.datasets))
+sources = pytest.mark.parametrize("name", list(WORKSPACE.sources))
+
+
+def _periods(dataset: DatasetFile) -> tuple[civil.Period, ...]:
+    definition = dataset.definition
+    assert definition.last is not None
+    whole = civil.Period(civil.parse(definition.first).start, civil.parse(definition.last).end, "lifetime")
+    return whole.cut(definition.period)
+
+
+def _charges(workspace: Workspace, source: str) -> dict[civil.Period, Fraction]:
+    """What all releases of all datasets of a source charge each of its blocks."""
+    charges: dict[civil.Period, Fraction] = defaultdict(Fraction)
+    for dataset in workspace.datasets.values():
+        if dataset.definition.source == source:
+            for period in _periods(dataset):
+                for block in period.cut(dataset.source.definition.privacy.window):
+                    charges[block] += dataset.definition.loss.amount
+    return charges
+
+
+def test_the_workspace_publishes_these_datasets() -> None:
+    """Six datasets of six sources, each source used."""
+    assert list(WORKSPACE.datasets) == [
+        "alicante-water",
+        "boston-requests",
+        "seattle-energy",
+        "stlouis-days-to-close",
+        "stlouis-requests",
+        "syracuse-permits",
+    ]
+    assert {each.definition.source for each in WORKSPACE.datasets.values()} == set(WORKSPACE.sources)
+
+
+@datasets
+def test_a_release_spends_at_most_a_tenth(name: str) -> None:
+    """ρ ≤ 0.1 for every release, under zCDP."""
+    loss = WORKSPACE.dataset(name).definition.loss
+    assert loss.currency == "zcdp"
+    assert loss.amount <= MOST_A_RELEASE
+
+
+@sources
+def test_no_block_is_charged_beyond_its_budget(name: str) -> None:
+    """All releases of all datasets together spend at most 0.5, and at most the budget, on any block."""
+    charges = _charges(WORKSPACE, name)
+    assert charges
+    assert max(charges.values()) <= min(MOST_A_BLOCK, Fraction(WORKSPACE.source(name).definition.privacy.budget))
+
+
+@sources
+def test_every_select_passes_the_guard(name: str) -> None:
+    """The SELECT is row-level and gives every column that the source's datasets name."""
+    source = WORKSPACE.source(name)
+    columns = set(guarded(source).columns)
+    if source.definition.register_ is not None:
+        columns.add(source.definition.register_.consumption)
+    for dataset in WORKSPACE.datasets.values():
+        if dataset.definition.source == name:
+            definition = dataset.definition
+            assert {key.name for key in definition.keys} <= columns
+            assert {measure.column for measure in definition.measures if measure.column} <= columns
+
+
+@sources
+def test_every_column_that_is_read_is_used(name: str) -> None:
+    """A raw column is read only where the unit, the record id, the event, a place or the SELECT needs it."""
+    import sqlglot
+    from sqlglot import exp
+
+    source = WORKSPACE.source(name)
+    used = {column for _, column in source.definition.references()}
+    statement = sqlglot.parse_one(source.sql, dialect="duckdb")
+    used |= {column.name for column in statement.find_all(exp.Column)}
+    assert set(source.definition.landed) - used == set()
+
+
+@sources
+def test_every_column_cites_a_law(name: str) -> None:
+    """Each class rests on a section or article, and free text and names are never read in the clear."""
+    for column, definition in WORKSPACE.source(name).definition.columns.items():
+        assert any(sign in definition.statute for sign in ("§", "RSMo", "art.", "RCW")), column
+        told = (definition.description or "").lower()
+        if definition.read and any(word in told for word in ("free text", "name of", "person")):
+            assert definition.identifier, column
+
+
+@sources
+def test_record_ids_and_units_are_pseudonyms(name: str) -> None:
+    """Whoever knows a case or account number finds it nowhere in the landed records; a time may tell rows apart."""
+    definition = WORKSPACE.source(name).definition
+    assert definition.record_id
+    for column in definition.record_id:
+        assert definition.columns[column].identifier or column == definition.event.column
+
+
+@sources
+def test_lookups_lead_to_public_keys(name: str) -> None:
+    """Every value of a lookup column that is a dataset's key stands in that key's keyset."""
+    source = WORKSPACE.source(name)
+    checked = set()
+    for dataset in WORKSPACE.datasets.values():
+        if dataset.definition.source != name:
+            continue
+        for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
+            for lookup in source.lookups.values():
+                if key.name in lookup.columns[1:]:
+                    place = lookup.columns.index(key.name)
+                    assert {row[place] for row in lookup.rows} <= {*keyset.keys, key.other}
+                    checked.add(lookup.name)
+    assert checked == set(source.lookups)
+
+
+@datasets
+def test_every_key_of_a_keyset_can_be_reached(name: str) -> None:
+    """A category that no lookup leads to would be a row that is always empty."""
+    dataset = WORKSPACE.dataset(name)
+    for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
+        for lookup in dataset.source.lookups.values():
+            if key.name in lookup.columns[1:]:
+                values = {row[lookup.columns.index(key.name)] for row in lookup.rows}
+                assert set(keyset.keys) - values <= {key.other}
+
+
+@datasets
+def test_a_reader_is_told_what_the_data_cannot_say(name: str) -> None:
+    """Every dataset has limitations, a category and tags, and is released for periods that are written down."""
+    definition = WORKSPACE.dataset(name).definition
+    assert len(definition.limitations) >= 3
+    assert definition.portal.tags
+    assert all(sentence.endswith(".") for sentence in (definition.description, *definition.limitations))
+    assert definition.last is not None
+
+
+def test_invented_zones_are_said_to_be_invented() -> None:
+    """Title, description, limitations, key and labels of the water table all say it."""
+    dataset = WORKSPACE.dataset("alicante-water")
+    definition = dataset.definition
+    texts = [definition.title, definition.description, definition.limitations[0], definition.keys[0].title]
+    labels = dataset.keysets[0].labels
+    assert labels is not None
+    assert all("invented" in text.lower() for text in (*texts, *labels))
+
+
+def test_boundaries_hold_the_keys_of_the_keysets() -> None:
+    """Where the real boundaries stand, every key of a place's keyset is a polygon, or the catch-all."""
+    import json
+    import os
+
+    data = Path(os.environ.get("PUBLISHER_DATA") or WORKSPACE.root.parent / "shared" / "data")
+    if not (data / "stlouis-boundaries").is_dir() or (data / "SAMPLE.json").is_file():
+        pytest.skip("no real boundaries in the data folder")
+    for dataset in WORKSPACE.datasets.values():
+        for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
+            place = dataset.source.definition.places.get(key.name)
+            if place is not None and place.boundaries is not None:
+                features = json.loads((data / place.boundaries.path).read_text())["features"]
+                found = {str(feature["properties"][place.boundaries.key]).removesuffix(".0") for feature in features}
+                assert set(keyset.keys) - found == {key.other}
