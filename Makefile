@@ -26,7 +26,7 @@ demo: .venv/installed  ## a sample city, released and published on the embedded 
 	  export PUBLISHER_DATA="$(DEMO)/city"; datasets="$(SAMPLED)"; \
 	  [ -f "$$PUBLISHER_DATA/SAMPLE.json" ] || publisher sample "$$PUBLISHER_DATA"; \
 	fi; \
-	publisher serve --ready-file "$(DEMO)/address" & portal=$$!; \
+	publisher serve --ready-file "$(DEMO)/address" 2> "$(DEMO)/portal.log" & portal=$$!; \
 	trap 'kill $$portal 2>/dev/null; wait $$portal 2>/dev/null' EXIT; \
 	until [ -s "$(DEMO)/address" ] || ! kill -0 $$portal; do sleep 0.1; done; \
 	publisher run $$datasets; publisher verify $$datasets; publisher ledger verify; \

@@ -170,5 +170,8 @@ def _check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
         raise origin.error(("loss",), f"one release would spend more than the block's whole budget {privacy.budget}")
     if privacy.unit == "record" and (dataset.bounds.max_groups, dataset.bounds.max_per_group) != (1, 1):
         raise origin.error(("bounds",), "a record lies in one cell once: delete bounds for the unit record")
+    customers = next(each for each in dataset.measures if each.name == dataset.suppression.measure)
+    if dataset.suppression.customers is not None and privacy.unit != "record" and customers.kind != "count_units":
+        raise origin.error(("suppression", "customers"), "customers are units: compare a count_units measure")
     if privacy.unit != "record" and "bounds" not in dataset.model_fields_set:
         raise origin.error((), "is missing [bounds]: say max_groups and max_per_group for the source's unit")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 GENESIS = "0" * 64
 
+_UNREADABLE = (sa.exc.DatabaseError, UnicodeDecodeError)
+"""What a damaged database raises; even the words of SQLite's own errors may no longer be text."""
+
 _METADATA = sa.MetaData()
 ENTRIES = sa.Table(
     "entries",
@@ -168,24 +171,24 @@ class Ledger:
                 faults = _damage(connection)
                 entries = [tuple(row) for row in connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence))]
                 spending = {tuple(row) for row in connection.execute(sa.select(SPENDING))}
-        except (sa.exc.DatabaseError, UnicodeDecodeError):
+        except _UNREADABLE:
             return ["the ledger's database is damaged and cannot be read"]
         faults += _chain_faults(entries)
         faults += _spending_faults(entries, spending)
         known = {entry[0]: entry[5] for entry in entries}
         return faults + [
             f"{who} remembers entry {sequence}, which the ledger no longer holds: it was cut, restored or changed"
-            for who, sequence, digest in [*heads, *self._anchored()]
+            for who, sequence, digest in [*heads, *self._anchored(len(entries))]
             if known.get(sequence) != digest
         ]
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         try:
-            with self._engine.begin() as connection:
+            with self._engine.execution_options(writing=True).begin() as connection:
                 yield connection
-        except sa.exc.DatabaseError as error:
-            raise SourceError(f"the ledger cannot be read or written: {error.orig}") from None
+        except _UNREADABLE as error:
+            raise SourceError(f"the ledger cannot be read or written: {_why(error)}") from None
 
     def _charge_of(self, connection: sa.Connection, key: tuple[str, str, str]) -> Entry | None:
         query = sa.select(ENTRIES).where(ENTRIES.c.kind == "charge", ENTRIES.c.payload.contains(key[2]))
@@ -201,14 +204,15 @@ class Ledger:
         text = json.dumps({"sequence": entry.sequence, "hash": entry.hash})
         write_file(self._anchor, text.encode(), mode=0o600)
 
-    def _anchored(self) -> list[tuple[str, int, str]]:
+    def _anchored(self, entries: int) -> list[tuple[str, int, str]]:
+        """What the anchor remembers; it may be missing only after a crash at the very first entry."""
         try:
             head = json.loads(self._anchor.read_text(encoding="utf-8"))
             return [(self._anchor.name, int(head["sequence"]), str(head["hash"]))]
         except FileNotFoundError:
-            return []
+            return [(f"{self._anchor.name}, which is missing,", -1, "")] if entries > 1 else []
         except (ValueError, KeyError, TypeError):
-            return [(self._anchor.name, -1, "unreadable")]
+            return [(f"{self._anchor.name}, which is damaged,", -1, "")]
 
 
 def open_ledger(private: Path) -> Ledger:
@@ -217,11 +221,15 @@ def open_ledger(private: Path) -> Ledger:
     _use_immediate_transactions(engine)
     try:
         _METADATA.create_all(engine)
-    except sa.exc.DatabaseError as error:
+    except _UNREADABLE as error:
         engine.dispose()
-        raise SourceError(f"the ledger in {private} cannot be opened: {error.orig}") from None
+        raise SourceError(f"the ledger in {private} cannot be opened: {_why(error)}") from None
     (private / "ledger.sqlite").chmod(0o600)
     return Ledger(engine, private / "ledger.head")
+
+
+def _why(error: Exception) -> str:
+    return str(error.orig) if isinstance(error, sa.exc.DatabaseError) else "it is damaged"
 
 
 def _use_immediate_transactions(engine: sa.Engine) -> None:
@@ -235,7 +243,8 @@ def _use_immediate_transactions(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        writing = connection.get_execution_options().get("writing", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
 def _payload(request: ChargeRequest) -> dict[str, Any]:

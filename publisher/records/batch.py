@@ -40,6 +40,9 @@ class Batch:
     file: str
     """Relative to the data folder."""
     sha256: str
+    size: int
+    modified: int
+    """Nanoseconds. A file of the same name, size and time is taken for the same without reading it again."""
     basis: str
     """Digest of the parts of the definition that decide what is landed."""
     received: date

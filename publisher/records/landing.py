@@ -89,8 +89,8 @@ class _Job:
             shutil.rmtree(self.temporary, ignore_errors=True)
 
     def _run(self, files: tuple[Path, ...]) -> Landing:
-        digests = {path: feed.digest(path) for path in files}
         batches = self.shelf.batches()
+        digests = {path: self._digest(path, batches) for path in files}
         outdated = self._outdated(batches, set(digests.values()))
         for batch in batches:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
@@ -101,6 +101,14 @@ class _Job:
         for batch in outdated.values():
             self.shelf.drop(batch)
         return self._landing(len(new), files, set(digests.values()))
+
+    def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
+        """The sha256 of the content; it is read unless name, size and time are those of a landed file."""
+        status, file = path.stat(), str(path.relative_to(self.data))
+        for batch in batches:
+            if (batch.file, batch.size, batch.modified) == (file, status.st_size, status.st_mtime_ns):
+                return batch.sha256
+        return feed.digest(path)
 
     def _new(self, digests: dict[Path, str], batches: tuple[Batch, ...]) -> list[Path]:
         """The first file of each content that no batch holds."""
@@ -144,7 +152,7 @@ class _Job:
             rows.write(self.source, raw.relation, located, target, connection, earlier=earlier)
             counts = rows.count(self.source, staging, connection)
             _check_unchanged(path, status)
-            batch = self._batch(path, digest, unlisted, before.received if before else self.received)
+            batch = self._batch(path, status, digest, unlisted, before.received if before else self.received)
             self._report(batch, raw.read, raw.rejected, counts)
             self.shelf.commit(staging, batch)
 
@@ -158,12 +166,16 @@ class _Job:
                 rows.place(self.source, landed, located, rows.Target(staging, prefix(self.fingerprint)), connection)
             self.shelf.replace(staging, replace(batch, fingerprint=self.fingerprint))
 
-    def _batch(self, path: Path, digest: str, unlisted: tuple[str, ...], received: date) -> Batch:
+    def _batch(
+        self, path: Path, status: os.stat_result, digest: str, unlisted: tuple[str, ...], received: date
+    ) -> Batch:
         return Batch(
             batch=batch_id(digest, self.basis),
             sequence=1 + max((batch.sequence for batch in self.shelf.batches()), default=0),
             file=str(path.relative_to(self.data)),
             sha256=digest,
+            size=status.st_size,
+            modified=status.st_mtime_ns,
             basis=self.basis,
             received=received,
             unlisted=unlisted,

@@ -42,7 +42,7 @@ def finishing_hash(dataset: DatasetFile) -> str:
 
 def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
     definition: Source = source.definition
-    fields = {"timezone", "delivery", "privacy", "record_id", "event", "places", "register_", "feed"}
+    fields = {"timezone", "delivery", "privacy", "record_id", "event", "register_", "feed"}
     values = definition.model_dump(mode="json", include=fields)
     values["privacy"].pop("budget")
     values["feed"].pop("path")

@@ -171,6 +171,10 @@ def _measure(each: FinishedMeasure, finished: FinishedTable, measure: Measure) -
             "_low": np.floor(np.round(each.low * scale, 6)) / scale,
             "_high": np.ceil(np.round(each.high * scale, 6)) / scale,
         }
+    elif measure.resolution is not None:
+        # Whole multiples of a decimal step, without the dust of binary fractions.
+        places = max(0, -int(measure.resolution.normalize().as_tuple().exponent))
+        columns = {end: np.round(values, places) for end, values in columns.items()}
     whole = measure.kind != "mean" and (measure.resolution or 1) % 1 == 0
     arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in columns.items()}
     return arrays | {f"{each.name}_status": pa.array(status.tolist(), pa.string())}

@@ -1,0 +1,341 @@
+"""Whatever is wrong in a definition is said once, with file, line and key."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from publisher.definitions.dataset import Dataset
+from publisher.definitions.keyset import read_keyset, read_lookup
+from publisher.definitions.schema import KINDS, schema_of
+from publisher.definitions.toml import build, read_toml
+from publisher.errors import DefinitionError
+from publisher.workspace import find_workspace
+
+ROOT = Path(__file__).parents[2]
+
+WORKSPACE = """
+organisation = "Town"
+contact = "data@example.org"
+licence = "CC0 1.0"
+jurisdiction = "Example Act"
+[engine]
+threads = 2
+[portal]
+kind = "embedded"
+"""
+SOURCE = """
+title = "Visits"
+description = "Visits."
+purpose = "Tests."
+population = "town"
+timezone = "America/Chicago"
+retention_months = 12
+record_id = ["id"]
+lookups = ["spellings"]
+[privacy]
+unit = "who"
+window = "month"
+missing = "drop"
+budget = 0.5
+[feed]
+path = "raw"
+[event]
+column = "day"
+formats = ["%Y"]
+[register]
+reading = "reading"
+consumption = "used"
+[places.zone]
+point = { x = "x", y = "y", unknown = [[1, 1]] }
+boundaries = { path = "zones.geojson", key = "name" }
+[columns]
+id = { class = "public", statute = "s. 1", identifier = true }
+who = { class = "private", statute = "s. 2", identifier = true }
+day = { class = "public", statute = "s. 1" }
+x = { class = "private", statute = "s. 2" }
+y = { class = "private", statute = "s. 2" }
+secret = { class = "private", statute = "s. 2", read = false }
+"""
+DATASET = """
+title = "Visits"
+description = "Visits."
+source = "visits"
+period = "month"
+first = "2020-01"
+last = "2020-12"
+[loss]
+rho = 0.1
+[bounds]
+max_groups = 2
+max_per_group = 3
+[[keys]]
+name = "zone"
+title = "Zone"
+keyset = "zones"
+other = "Unknown"
+[[measures]]
+name = "visits"
+title = "Visits"
+kind = "count_units"
+unit = "visits"
+share = 0.4
+[[measures]]
+name = "paid"
+title = "Paid"
+kind = "sum"
+unit = "dollars"
+column = "paid"
+lower = 0
+upper = 20
+resolution = 0.5
+share = 0.6
+[[measures]]
+name = "mean_paid"
+title = "Mean"
+kind = "mean"
+unit = "dollars"
+sum = "paid"
+count = "visits"
+[suppression]
+measure = "visits"
+threshold = 10
+customers = 15
+largest_share = 0.15
+[portal]
+category = "Tests"
+"""
+FILES = {
+    "publisher.toml": WORKSPACE,
+    "pipelines/visits.toml": SOURCE,
+    "pipelines/visits.sql": "SELECT day FROM raw",
+    "datasets/visits.toml": DATASET,
+    "datasets/keysets/zones.csv": "key,label\na,Zone A\nb,Zone B\n",
+    "datasets/keysets/spellings.csv": "spelling,zone\nA,a\nB,b\n",
+}
+W, S, D = "publisher.toml", "pipelines/visits.toml", "datasets/visits.toml"
+ZONES, SPELLINGS = "datasets/keysets/zones.csv", "datasets/keysets/spellings.csv"
+
+
+def make(folder: Path, *changes: tuple[str, str, str]) -> None:
+    """Writes the workspace, `old` of a file replaced by `new`; the line of a fault is looked up in the result."""
+    for name, original in FILES.items():
+        text, path = original, folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file, old, new in changes:
+            if file == name:
+                assert old in text, f"{old!r} does not stand in {name}"
+                text = text.replace(old, new, 1)
+        path.write_text(text.lstrip("\n"))
+
+
+def load(folder: Path) -> None:
+    dict(find_workspace(folder).datasets)
+
+
+FAULTS = [
+    (W, 'contact = "data@example.org"', "", 1, "contact: is missing"),
+    (W, 'contact = "', 'contct = "x"\ncontact = "', 2, "contct: unknown key"),
+    (W, "threads = 2", 'threads = "2"', 6, "engine.threads: .*integer"),
+    (W, "threads = 2", 'memory = "lots"', 6, "engine.memory: .*pattern"),
+    (W, 'kind = "embedded"', 'kind = "socrata"', 7, "portal: .*domain"),
+    (W, 'kind = "embedded"', 'domain = "x.org"', 7, "portal: .*domain"),
+    (W, "[engine]", "[engine", None, "not valid TOML"),
+    (S, 'title = "Visits"', "", 1, "title: is missing"),
+    (S, 'title = "Visits"', 'title = ""', 1, "title: .*character"),
+    (S, 'title = "Visits"', "title = 5", 1, "title: .*string"),
+    (S, 'window = "month"', 'window = "months"', 11, "privacy.window: "),
+    (S, 'window = "month"', 'window = "day"', 11, "privacy.window: days are for the unit record"),
+    (S, 'missing = "drop"\n', "", 9, "privacy: say what a row without identifier is"),
+    (S, "budget = 0.5", "budget = 0", 13, "privacy.budget: .*greater than 0"),
+    (S, "budget = 0.5", 'budget = "0.5"', 13, "privacy.budget: "),
+    (S, "budget = 0.5", "budget = nan", 13, "privacy.budget: .*finite"),
+    (S, "budget = 0.5", "budget = 0.5\nbadget = 1", 14, "privacy.badget: unknown key"),
+    (S, 'unit = "who"', 'unit = "day"', None, "columns.day: .*identifier = true"),
+    (S, 'unit = "who"', 'unit = "record"', 12, "privacy.missing: .*no meaning"),
+    (S, 'unit = "who"\nwindow = "month"\nmissing = "drop"', 'unit = "record"\nwindow = "day"', 18, "register: "),
+    (S, 'unit = "who"', 'unit = "whom"', 10, "privacy.unit: names the column 'whom'"),
+    (S, 'timezone = "America/Chicago"', 'timezone = "Mars"', 5, "timezone: 'Mars' is not a time zone"),
+    (S, "retention_months = 12", "retention_months = 12.5", 6, "retention_months: .*integer"),
+    (S, 'column = "day"', 'column = "night"', 17, "event.column: names the column 'night'"),
+    (S, 'column = "day"', 'column = "secret"', 17, "event.column: .*read = false"),
+    (S, 'record_id = ["id"]', 'record_id = ["no"]', 7, "record_id: names the column 'no'"),
+    (S, 'statute = "s. 2", read', "read", None, "columns.secret.statute: is missing"),
+    (S, 'day = { class = "public"', 'day = { class = "open"', None, "columns.day.class: "),
+    (S, 'x = "x"', 'x = "secret"', None, "places.zone: .*read = false"),
+    (S, 'boundaries = { path = "zones.geojson", key = "name" }', "", None, "places.zone: .*needs boundaries"),
+    (S, "[[1, 1]]", "[[1]]", None, "places.zone.point.unknown.0.1: is missing"),
+    (S, "[places.zone]", "[places.Zone]", None, "places.Zone: .*pattern"),
+    (S, 'lookups = ["spellings"]', 'lookups = ["nothing"]', 8, "lookups: the lookup 'nothing' is missing"),
+    (D, 'source = "visits"', 'source = "vists"', 3, "source: unknown source 'vists'; there are: visits"),
+    (D, "rho = 0.1", "rho = 0.1\nepsilon = 1", 7, "loss: give one of rho"),
+    (D, "rho = 0.1", "", 7, "loss: give one of rho"),
+    (D, "rho = 0.1", "epsilon = 0.1", 7, "loss: the source visits keeps its budget in rho"),
+    (D, "rho = 0.1", "rho = 0.6", 7, "loss: one release would spend more"),
+    (D, "rho = 0.1", "rho = true", 8, "loss.rho: "),
+    (D, "rho = 0.1", "rho = -0.1", 8, "loss.rho: .*greater than 0"),
+    (D, "rho = 0.1", "rho = inf", 8, "loss.rho: .*finite"),
+    (D, "[bounds]\nmax_groups = 2\nmax_per_group = 3\n", "", 1, r"is missing \[bounds\]"),
+    (D, "max_groups = 2", "max_groups = 0", 10, "bounds.max_groups: "),
+    (D, "max_groups = 2", "max_groups = 2.0", 10, "bounds.max_groups: .*integer"),
+    (D, "share = 0.4", "share = 0.3", 17, "measures: .*add up to exactly 1"),
+    (D, "share = 0.4", "", 17, "measures: .*every count and sum"),
+    (D, 'count = "visits"', 'count = "visits"\nshare = 0.1', None, "measures.2.share: "),
+    (D, "upper = 20\n", "", 23, "measures.1.upper: is needed for a sum"),
+    (D, "resolution = 0.5", "", 23, "measures.1.resolution: is needed for a sum"),
+    (D, "share = 0.4", "share = 0.4\nlower = 0", 23, "measures.0.lower: has no meaning for a count"),
+    (D, "lower = 0", "lower = 20", 29, "measures.1.lower: must lie below upper"),
+    (D, "upper = 20", "upper = 20.2", 30, "measures.1.upper: must be a whole multiple"),
+    (D, "upper = 20", "upper = 1e30", 30, "measures.1.upper: lies more than"),
+    (D, "resolution = 0.5", "resolution = 0", 31, "measures.1.resolution: "),
+    (D, 'sum = "paid"', 'sum = "pad"', None, "measures.2.sum: there is no sum called 'pad'"),
+    (D, 'count = "visits"', 'count = "paid"', None, "measures.2.count: there is no count called 'paid'"),
+    (D, 'kind = "sum"', 'kind = "median"', 26, "measures.1.kind: "),
+    (D, 'name = "zone"', 'name = "Zone"', 13, "keys.0.name: .*pattern"),
+    (D, 'name = "zone"', 'name = "period"', 1, "two columns would be called period"),
+    (D, 'name = "paid"', 'name = "visits_low"', None, "two columns would be called visits_low"),
+    (D, 'title = "Zone"\n', "", 12, "keys.0.title: is missing"),
+    (D, 'keyset = "zones"', 'keyset = "areas"', 15, r"keys\.0\.keyset: is missing: write datasets/keysets/areas\.csv"),
+    (D, 'measure = "visits"', 'measure = "paid"', None, "suppression.measure: 'paid' is not a count"),
+    (D, 'kind = "count_units"', 'kind = "count"', None, "suppression.customers: customers are units"),
+    (D, "customers = 15\n", "", None, "suppression: customers and largest_share belong together"),
+    (D, "threshold = 10", "threshold = 10.5", None, "suppression.threshold: .*integer"),
+    (D, 'period = "month"', 'period = "week"', 5, "first: '2020-01' is not a week"),
+    (D, 'period = "month"', 'period = "lifetime"', 4, "period: "),
+    (D, 'period = "month"', 'period = "month"\ngrain = "week"', 5, "grain: a month is not cut into weeks"),
+    (D, 'last = "2020-12"', 'last = "2019-12"', 6, "last: lies before first"),
+    (D, 'first = "2020-01"', 'first = "9999-12"', 5, "first: "),
+    (D, 'first = "2020-01"', "first = 2020-01-01", 5, "first: .*string"),
+    (ZONES, "key,label", "keys,label", 1, "a keyset's columns are"),
+    (ZONES, "b,Zone B", "a,Zone B", 3, "the key 'a' stands in line 2 already"),
+    (ZONES, "b,Zone B", " ,Zone B", 3, "the key is empty"),
+    (ZONES, "b,Zone B", "b", 3, "has 1 values"),
+    (ZONES, "b,Zone B", '"b,Zone B', 3, "is not CSV"),
+    (ZONES, "a,Zone A\nb,Zone B\n", "", 1, "holds no keys"),
+    (SPELLINGS, "B,b", "A,b", 3, "the key 'A' stands in line 2 already"),
+    (SPELLINGS, "spelling,zone", "zone,Zone", 1, "a name of its own"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "old", "new", "line", "words"), FAULTS, ids=[f"{f[0]}-{f[4]}" for f in FAULTS])
+def test_one_fault_is_one_message(tmp_path: Path, file: str, old: str, new: str, line: int | None, words: str) -> None:
+    """Each fault is one line `file:line: key: what to do`, with the line where the key stands."""
+    make(tmp_path, (file, old, new))
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1, message
+    assert message.startswith(f"{file}:{line}: " if line else file), message
+    assert re.search(words, message), message
+
+
+def test_the_workspace_without_faults_loads(tmp_path: Path) -> None:
+    """What the faults are planted in has none of its own."""
+    make(tmp_path)
+    load(tmp_path)
+
+
+def test_every_fault_is_listed(tmp_path: Path) -> None:
+    """Several faults of a file are said together, a line each."""
+    make(tmp_path, (D, "rho = 0.1", "rho = 0"), (D, "max_groups = 2", "max_groups = -1"), (D, "threshold", "treshold"))
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path)
+    starts = [line.split(": ")[:2] for line in str(caught.value).splitlines()]
+    assert [start[1] for start in starts] == [
+        "loss.rho",
+        "bounds.max_groups",
+        "suppression.threshold",
+        "suppression.treshold",
+    ]
+    assert [start[0] for start in starts[:2]] == [f"{D}:8", f"{D}:10"]
+
+
+def test_losses_are_exact(tmp_path: Path) -> None:
+    """A loss, a share and a clamp are what was written, never a float near it."""
+    make(tmp_path)
+    definition = find_workspace(tmp_path).dataset("visits").definition
+    assert definition.loss.amount == Fraction(1, 10)
+    assert [definition.loss_of(each) for each in definition.measured] == [Fraction(4, 100), Fraction(6, 100)]
+    assert definition.measures[1].clamps == (0, 40)
+    assert find_workspace(tmp_path).source("visits").definition.privacy.budget == Decimal("0.5")
+
+
+def test_equal_shares_are_exact(tmp_path: Path) -> None:
+    """Without shares each of three tables gets exactly a third."""
+    make(tmp_path)
+    values, origin = read_toml(tmp_path / D, D)
+    third = values["measures"][0] | {"name": "third", "share": None}
+    measures = tuple(each | {"share": None} for each in (*values["measures"][:2], third))
+    definition = build(Dataset, values | {"measures": measures}, origin)
+    assert sum(definition.loss_of(each) for each in definition.measured) == Fraction(1, 10)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    """A source without SELECT, an unknown dataset and a folder without workspace say what to write."""
+    with pytest.raises(DefinitionError, match="publisher init"):
+        find_workspace(tmp_path)
+    make(tmp_path)
+    (tmp_path / "pipelines/visits.sql").unlink()
+    with pytest.raises(DefinitionError, match=r"pipelines/visits\.toml:1: file: its SELECT is missing"):
+        load(tmp_path)
+    make(tmp_path)
+    with pytest.raises(DefinitionError, match="no dataset is called 'x'; there are: visits"):
+        find_workspace(tmp_path).dataset("x")
+
+
+def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    """Binary junk in any definition is one message, not a traceback."""
+    for name in (W, S, D, ZONES, SPELLINGS):
+        make(tmp_path)
+        (tmp_path / name).write_bytes(b"\xff\xfe\x00junk")
+        with pytest.raises(DefinitionError, match=f"{name}: is not UTF-8 text"):
+            load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "keys"),
+    [
+        (b"\xef\xbb\xbfkey\na\n", ("a",)),
+        (b'key\r\na\r\n"b\r\nc"\r\n', ("a", "b\r\nc")),
+        ('key\n"a\x85b"\na\x0cb\n'.encode(), ("a\x85b", "a\x0cb")),
+        (b'key\n"say ""a"""\n', ('say "a"',)),
+    ],
+)
+def test_keysets_are_read_as_csv(tmp_path: Path, content: bytes, keys: tuple[str, ...]) -> None:
+    """Byte order marks, quotes and unusual line ends inside a key are what CSV says they are."""
+    (tmp_path / "k.csv").write_bytes(content)
+    assert read_keyset(tmp_path / "k.csv", "k.csv").keys == keys
+    assert [row[0] for row in read_lookup(tmp_path / "k.csv", "k.csv").rows] == list(keys)
+
+
+def test_schemas_accept_what_is_shipped_and_refuse_faults() -> None:
+    """The JSON Schemas validate the repository's own files, and not one with an unknown key or a wrong type."""
+    files = {
+        "workspace": [ROOT / W],
+        "source": (ROOT / "pipelines").glob("*.toml"),
+        "dataset": (ROOT / "datasets").glob("*.toml"),
+    }
+    assert files.keys() == KINDS.keys()
+    for kind, paths in files.items():
+        checker = jsonschema.Draft202012Validator(schema_of(kind))
+        checker.check_schema(schema_of(kind))
+        for path in paths:
+            values = tomllib.loads(path.read_text())
+            assert list(checker.iter_errors(values)) == [], path
+            assert not checker.is_valid(values | {"unknown_key": 1})
+            assert not checker.is_valid({})
+
+
+def test_what_is_shipped_loads() -> None:
+    """Every definition of the repository is without fault and keeps the ceilings: ρ ≤ 0.1 a release, ≤ 0.5 a block."""
+    workspace = find_workspace(ROOT)
+    assert workspace.datasets
+    for dataset in workspace.datasets.values():
+        assert dataset.definition.loss.amount <= Fraction(1, 10)
+        assert dataset.source.definition.privacy.budget <= Decimal("0.5")
