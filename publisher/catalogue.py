@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from publisher.durable import write_file
-from publisher.errors import SourceError
+from publisher.errors import BudgetError, SourceError
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.validation import Validation
 
@@ -88,7 +88,14 @@ class Catalogue:
                 f"Restore the folder from a backup: a release is never drawn twice."
             )
         for period, edition in sorted(there - known):
-            self.enter(self.store.read(self.store.root / dataset / period / str(edition)))
+            release = self.store.read(self.store.root / dataset / period / str(edition))
+            head = release.manifest.ledger
+            if not self.ledger.holds(head.sequence, head.hash):
+                raise BudgetError(
+                    f"{release.manifest.name} was paid for by a ledger that is no longer here: put the newest copy of "
+                    f"ledger.sqlite back. Nothing was spent."
+                )
+            self.enter(release)
 
     def enter(self, release: Release) -> None:
         """Enters a visible release into the ledger."""

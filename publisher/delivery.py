@@ -15,6 +15,7 @@ from publisher.push.portal import Portal
 from publisher.push.publication import publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
+from publisher.release.store import refuse_if_changed
 from publisher.release.table import column_specs, shape_of
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset:
 
     Raises PortalError. Delivering again changes nothing.
     """
+    catalogue.reconcile(dataset.name)
     releases = catalogue.current(dataset.name)
+    for release in releases:
+        refuse_if_changed(release)
     known = _known(workspace).get(_key(client, dataset))
     if not releases and known is None:
         return None

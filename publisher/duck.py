@@ -56,6 +56,8 @@ def reason(error: Exception) -> str:
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (duckdb.OutOfMemoryException, "more memory is needed; raise [engine] memory in publisher.toml"),
         (duckdb.IOException, "a file cannot be read or written (missing, damaged, or the disk is full or read-only)"),
+        (duckdb.FatalException, "a file cannot be written; is the disk full?"),
+        (duckdb.TransactionException, "a file cannot be written; is the disk full?"),
         (duckdb.ConversionException, "a value does not convert; use TRY_CAST"),
         (duckdb.BinderException, "a column or a type does not fit"),
         (duckdb.CatalogException, "a name is unknown"),

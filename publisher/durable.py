@@ -73,19 +73,20 @@ def sync_tree(folder: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that appears at `path` whole, or not at all. Raises SourceError."""
+    """A folder to fill that appears at `path` whole or not at all; closed to others before. Raises SourceError."""
     staging = path.with_name(f".staging-{path.name}-{os.getpid()}")
     with writing(path):
         shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
+        staging.mkdir(parents=True, mode=0o700)
+        content = staging / path.name
+        content.mkdir(mode=0o755)
         try:
-            yield staging
+            yield content
             sync_tree(staging)
-            staging.rename(path)
+            content.rename(path)
             sync(path.parent)
-        except BaseException:
+        finally:
             shutil.rmtree(staging, ignore_errors=True)
-            raise
 
 
 def remove_unfinished(paths: Iterable[Path]) -> None:

@@ -15,6 +15,7 @@ from publisher.duck import connect
 from publisher.durable import write_file
 from publisher.engine.aggregate import RecordSource, bound_and_aggregate, cast_failures
 from publisher.engine.guard import guarded
+from publisher.errors import BudgetError
 from publisher.privacy.finish import finish
 from publisher.privacy.ledger import ChargeRequest
 from publisher.privacy.mechanism import add_noise, epsilon_of, mechanism_for
@@ -23,8 +24,8 @@ from publisher.records.landed import raw
 from publisher.records.secrets import derive
 from publisher.release.guarantee import TINY, guarantee, statement
 from publisher.release.identity import finishing_hash, statistical_hash
-from publisher.release.manifest import Charge, LedgerHead, Manifest, Release, TableCharge
-from publisher.release.store import Contents
+from publisher.release.manifest import MEASUREMENTS, Charge, LedgerHead, Manifest, Release, TableCharge
+from publisher.release.store import Contents, refuse_if_changed
 from publisher.release.suite import expected_of
 from publisher.release.table import cell_ids, measurements_table, published_table
 from publisher.release.validation import Validation, validate
@@ -59,16 +60,16 @@ class Job:
 
 
 def released(job: Job) -> Release | None:
-    """The release that this definition already has: the same draw with the same finish."""
+    """The newest edition, if it is what this definition asks for: the same draw with the same finish."""
     wanted = (statistical_hash(job.dataset, job.fingerprint), finishing_hash(job.dataset))
-    found = [
-        each for each in job.editions() if (each.manifest.statistical_hash, each.manifest.finishing_hash) == wanted
-    ]
-    return found[-1] if found else None
+    newest = job.editions()[-1:]
+    return next(
+        (each for each in newest if (each.manifest.statistical_hash, each.manifest.finishing_hash) == wanted), None
+    )
 
 
 def drawn(job: Job) -> Release | None:
-    """An earlier release whose draw serves this definition too: only what is done after the noise has changed."""
+    """The latest release whose draw serves this definition too: only what is done after the noise has changed."""
     wanted = statistical_hash(job.dataset, job.fingerprint)
     found = [each for each in job.editions() if each.manifest.statistical_hash == wanted]
     return found[-1] if found else None
@@ -96,20 +97,28 @@ def draw(job: Job) -> Release:
 
 
 def refinish(job: Job, before: Release) -> Release:
-    """The same draw with another threshold or other columns: post-processing, which costs nothing."""
+    """The same draw with another threshold or other columns: post-processing, which costs nothing.
+
+    A draw that people have withdrawn stays withdrawn. Raises SourceError when the files are not as they were written.
+    """
     import pyarrow.parquet
 
+    if job.catalogue.standing(before).status == "withdrawn":
+        return before
+    refuse_if_changed(before)
     grid = job.dataset.grid(job.period)
-    table = pyarrow.parquet.read_table(before.folder / "measurements.parquet")
+    table = pyarrow.parquet.read_table(before.folder / MEASUREMENTS)
     mechanisms = tuple(
         Mechanism(each.measure, each.mechanism, each.scale, each.sensitivity, Fraction(each.loss), "")
         for each in before.manifest.charge.tables
     )
     noisy = NoisyTable(grid, {each.measure: table[each.measure].to_numpy() for each in mechanisms}, mechanisms)
-    entry = job.catalogue.ledger.charges(job.dataset.name, job.period.label)
-    charge = next(each for each in entry if each.payload["statistical_hash"] == before.manifest.statistical_hash)
+    made = job.catalogue.ledger.charges(job.dataset.name, job.period.label)
+    charge = [each for each in made if each.payload["statistical_hash"] == before.manifest.statistical_hash]
+    if not charge:
+        raise BudgetError(f"{before.manifest.name}: the ledger does not hold its charge; see `publisher ledger verify`")
     finished = finish(noisy, job.dataset.definition)
-    release = _write(job, noisy, finished, charge, stand_in=before.manifest.stand_in)
+    release = _write(job, noisy, finished, charge[0], stand_in=before.manifest.stand_in)
     job.catalogue.enter(release)
     return release
 
@@ -150,7 +159,8 @@ def _mechanisms(job: Job) -> tuple[Mechanism, ...]:
 
 
 def _request(job: Job, mechanisms: tuple[Mechanism, ...]) -> ChargeRequest:
-    privacy = job.dataset.source.definition.privacy
+    source = job.dataset.source.definition
+    privacy = source.privacy
     return ChargeRequest(
         source=job.dataset.source.name,
         dataset=job.dataset.name,
@@ -163,6 +173,8 @@ def _request(job: Job, mechanisms: tuple[Mechanism, ...]) -> ChargeRequest:
         budget=Fraction(privacy.budget),
         blocks=tuple(block.label for block in job.period.cut(privacy.window)),
         measurements=tuple(each.serialized for each in mechanisms),
+        event=f"{source.event.column} in {source.timezone}",
+        records=f"{', '.join(source.record_id) or 'whole rows'}; missing {privacy.missing}",
     )
 
 

@@ -15,7 +15,7 @@ from publisher.errors import DefinitionError, HeldError, PublisherError, SourceE
 from publisher.outcome import Outcome, RunReport, failure_of, outcome_of
 from publisher.publish import Job, afford, check, draw, drawn, refinish, released
 from publisher.records.landing import land
-from publisher.records.places import fingerprint
+from publisher.records.places import boundaries_fingerprint
 from publisher.release.analyst import write_analyst_file
 from publisher.release.validation import check_suite
 from publisher.session import locked
@@ -50,7 +50,7 @@ class Selection:
         """The dataset's periods that have ended, or those asked for. None of it is looked up in the records."""
         definition = dataset.definition
         first, last = civil.parse(definition.first), definition.last
-        end = civil.parse(last).end if last is not None else today
+        end = min(today, civil.parse(last).end) if last is not None else today
         periods = civil.Period(first.start, max(first.start, end), definition.period).cut(definition.period)
         return tuple(
             period
@@ -104,7 +104,7 @@ class _Run:
         try:
             check_columns(dataset, guarded(dataset.source))  # a refused SELECT is told before anything is read
             self.catalogue.reconcile(dataset.name)
-            places = fingerprint(dataset.source, self.workspace.data)
+            places = boundaries_fingerprint(dataset.source, self.workspace.data)
         except PublisherError as error:
             self._failed(error)
             return

@@ -35,6 +35,7 @@ def locked(workspace: Workspace) -> Iterator[Catalogue]:
     try:
         with opened(workspace) as catalogue:
             _tidy(workspace)
+            catalogue.ledger.refuse_if_cut()
             yield catalogue
     finally:
         os.close(descriptor)
@@ -45,7 +46,7 @@ def opened(workspace: Workspace) -> Iterator[Catalogue]:
     """The catalogue for reading, beside a run that may be at work."""
     if not workspace.private.is_dir():
         raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
-    ledger = open_ledger(workspace.private)
+    ledger = open_ledger(workspace.private, workspace.public / "ledger.head")
     try:
         yield Catalogue(Store(workspace.public), ledger)
     finally:

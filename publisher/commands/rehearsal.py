@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions.source import Feed
 from publisher.durable import writing
 from publisher.errors import SourceError
+from publisher.records.secrets import create_key
 from publisher.sample.stand_in import write_stand_in
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
 
     Boundaries and address lists are copied from the real data folder; nothing else of it is looked at.
     """
-    state = workspace.state / "rehearsal"
+    state = workspace.private / "rehearsal"  # address lists are as private as records
     data = state / "data"
     sources = {dataset.source.name: dataset.source for dataset in datasets}
     with writing(str(state)):
         shutil.rmtree(state, ignore_errors=True)
-        data.mkdir(parents=True, mode=0o700)
+        create_key(workspace.private)
+        data.mkdir(parents=True)
         for source in sources.values():
             for path in _public_files(source):
                 _copy(workspace.data, data, path)

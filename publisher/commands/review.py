@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.delivery import check_delivery, deliver, portal_of
-from publisher.errors import BudgetError, DefinitionError, SourceError
+from publisher.errors import BudgetError, DefinitionError
 from publisher.publish import Job, check
 from publisher.release.manifest import MANIFEST, hash_of
-from publisher.release.store import changed_files
+from publisher.release.store import refuse_if_changed
 from publisher.run import refresh_analyst_file
 from publisher.session import locked
 
@@ -67,9 +67,7 @@ def verify_releases(catalogue: Catalogue, datasets: Sequence[DatasetFile]) -> It
         catalogue.reconcile(dataset.name)
         releases = catalogue.store.releases(dataset.name)
         for release in releases:
-            changed = changed_files(release)
-            if changed:
-                raise SourceError(f"{release.folder}: changed since it was written: {', '.join(changed)}")
+            refuse_if_changed(release)
         yield f"{dataset.name}: {len(releases)} releases are as they were written"
 
 

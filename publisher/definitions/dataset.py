@@ -23,8 +23,8 @@ RESERVED = ("id", "period", "period_start", "edition")
 class Loss(Model):
     """What one release spends on each block it touches: ρ (zCDP) or ε (pure), never both."""
 
-    rho: Exact | None = Field(None, gt=0)
-    epsilon: Exact | None = Field(None, gt=0)
+    rho: Exact | None = Field(None, gt=0, le=1000)
+    epsilon: Exact | None = Field(None, gt=0, le=1000)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -214,6 +214,8 @@ class Dataset(Model):
             raise RuleError(("suppression", "measure"), f"{self.suppression.measure!r} is not a count of this dataset")
 
     def _check_shares(self) -> None:
+        if not any(measure.publish for measure in self.measures):
+            raise RuleError(("measures",), "publish at least one measure")
         given = [measure.share for measure in self.measured]
         if not given:
             raise RuleError(("measures",), "measure at least one count or sum")

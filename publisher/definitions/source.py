@@ -181,7 +181,7 @@ class Source(Model):
     privacy: Privacy
     feed: Feed
     record_id: tuple[Text, ...] = ()
-    """The raw columns that make a record; rows that share them are one record. Empty: the whole row."""
+    """The raw columns that make a record; rows of one unit that share them are one record. Empty: the whole row."""
     event: Event
     columns: dict[str, Column] = Field(min_length=1)
     """Every raw column in the order of the file."""

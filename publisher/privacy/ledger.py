@@ -66,6 +66,10 @@ class ChargeRequest:
     blocks: tuple[str, ...]
     measurements: tuple[str, ...]
     """The serialised OpenDP measurements, one per measured table."""
+    event: str
+    """By which column and clock records fall into blocks."""
+    records: str
+    """What makes a record, and what a row without identifier is."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -95,11 +99,11 @@ class Spending:
 
 
 class Ledger:
-    """A ledger in a database; `anchor` is a file beside it that names its last entry."""
+    """A ledger in a database; `anchors` are files, in different places, that name its last entry."""
 
-    def __init__(self, engine: sa.Engine, anchor: Path) -> None:
+    def __init__(self, engine: sa.Engine, anchors: tuple[Path, ...]) -> None:
         self._engine = engine
-        self._anchor = anchor
+        self._anchors = anchors
 
     def close(self) -> None:
         """Gives the database back."""
@@ -108,6 +112,7 @@ class Ledger:
     def afford(self, request: ChargeRequest) -> None:
         """Raises BudgetError when the charge would be refused now. Charges nothing."""
         with self._transaction() as connection:
+            self._refuse_if_cut(connection)
             if self._charge_of(connection, request.key) is None:
                 _refuse_if_over(connection, request)
 
@@ -117,6 +122,7 @@ class Ledger:
         When this returns the entry has been synchronised to disk; only then may noise be drawn.
         """
         with self._transaction() as connection:
+            self._refuse_if_cut(connection)
             made = self._charge_of(connection, request.key)
             if made is not None:
                 return made
@@ -133,6 +139,7 @@ class Ledger:
     def record(self, kind: str, payload: dict[str, Any]) -> Entry:
         """Appends a fact that spends nothing: a release that became visible, a withdrawal."""
         with self._transaction() as connection:
+            self._refuse_if_cut(connection)
             entry = _append(connection, kind, payload)
         self._write_anchor(entry)
         return entry
@@ -199,33 +206,62 @@ class Ledger:
                 return entry
         return None
 
+    def holds(self, sequence: int, digest: str) -> bool:
+        """Whether the ledger has this entry."""
+        query = sa.select(ENTRIES.c.hash).where(ENTRIES.c.sequence == sequence)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar() == digest
+
+    def refuse_if_cut(self) -> None:
+        """Raises BudgetError when the ledger has lost an entry that a head remembers."""
+        with self._engine.connect() as connection:
+            self._refuse_if_cut(connection)
+
+    def _refuse_if_cut(self, connection: sa.Connection) -> None:
+        """Nothing is spent from, or added to, a ledger that has lost entries: its blocks would look fresh."""
+        for who, sequence, digest in self._anchored(0):
+            query = sa.select(ENTRIES.c.hash).where(ENTRIES.c.sequence == sequence)
+            if connection.execute(query).scalar() != digest:
+                raise BudgetError(
+                    f"the ledger lacks entry {sequence}, which {who} remembers: it was deleted, cut or replaced by an "
+                    f"older copy. Put the newest copy back; see `publisher ledger verify`. Nothing was spent."
+                )
+
     def _write_anchor(self, entry: Entry) -> None:
         """Written after the commit: it may lag behind the ledger by a crash, never run ahead of it."""
         text = json.dumps({"sequence": entry.sequence, "hash": entry.hash})
-        write_file(self._anchor, text.encode(), mode=0o600)
+        for anchor in self._anchors:
+            write_file(anchor, text.encode(), mode=0o600)
 
     def _anchored(self, entries: int) -> list[tuple[str, int, str]]:
-        """What the anchor remembers; it may be missing only after a crash at the very first entry."""
-        try:
-            head = json.loads(self._anchor.read_text(encoding="utf-8"))
-            return [(self._anchor.name, int(head["sequence"]), str(head["hash"]))]
-        except FileNotFoundError:
-            return [(f"{self._anchor.name}, which is missing,", -1, "")] if entries > 1 else []
-        except (ValueError, KeyError, TypeError):
-            return [(f"{self._anchor.name}, which is damaged,", -1, "")]
+        """What the anchors remember; one may be missing only after a crash at the very first entry."""
+        heads = []
+        for anchor in self._anchors:
+            name = f"{anchor.parent.name}/{anchor.name}"
+            try:
+                head = json.loads(anchor.read_text(encoding="utf-8"))
+                heads.append((name, int(head["sequence"]), str(head["hash"])))
+            except FileNotFoundError:
+                heads += [(f"{name}, which is missing,", -1, "")] if entries > 1 else []
+            except (ValueError, KeyError, TypeError):
+                heads.append((f"{name}, which is damaged,", -1, ""))
+        return heads
 
 
-def open_ledger(private: Path) -> Ledger:
-    """The workspace's ledger in SQLite; made when it is not there. Raises SourceError when it cannot be opened."""
+def open_ledger(private: Path, *anchors: Path) -> Ledger:
+    """The workspace's ledger in SQLite; made when it is not there. Raises SourceError when it cannot be opened.
+
+    `anchors` are further heads, kept away from the private folder: so a restored backup of it is found.
+    """
     engine = sa.create_engine(f"sqlite:///{private / 'ledger.sqlite'}", connect_args={"timeout": 60})
     _use_immediate_transactions(engine)
     try:
-        _METADATA.create_all(engine)
+        _METADATA.create_all(engine.execution_options(writing=True))
     except _UNREADABLE as error:
         engine.dispose()
         raise SourceError(f"the ledger in {private} cannot be opened: {_why(error)}") from None
     (private / "ledger.sqlite").chmod(0o600)
-    return Ledger(engine, private / "ledger.head")
+    return Ledger(engine, (private / "ledger.head", *anchors))
 
 
 def _why(error: Exception) -> str:
@@ -260,6 +296,8 @@ def _payload(request: ChargeRequest) -> dict[str, Any]:
         "budget": str(request.budget),
         "blocks": list(request.blocks),
         "measurements": [json.loads(text) for text in request.measurements],
+        "event": request.event,
+        "records": request.records,
     }
 
 
@@ -311,7 +349,8 @@ def _refuse_if_redefined(connection: sa.Connection, request: ChargeRequest) -> N
     if first is None:
         return
     before = _entry(first).payload
-    for field, now in (("unit", request.unit), ("window", request.window), ("currency", request.currency)):
+    for field in ("unit", "window", "currency", "event", "records"):
+        now = getattr(request, field)
         if before[field] != now:
             raise BudgetError(
                 f"source {request.source}: its ledger was begun with {field} = {before[field]}, the definition now "

@@ -36,7 +36,7 @@ class Batch:
 
     batch: str
     sequence: int
-    """Batches of one source are numbered as they are landed."""
+    """Batches of one source are numbered as they are landed; it alone decides which is the latest."""
     file: str
     """Relative to the data folder."""
     sha256: str
@@ -46,8 +46,9 @@ class Batch:
     basis: str
     """Digest of the parts of the definition that decide what is landed."""
     received: date
+    """The day of the first landing, as the clock had it; nothing is decided by it."""
     unlisted: tuple[str, ...]
-    """Columns of the file that nobody declared; they were not read."""
+    """Columns of the file's header that nobody declared; they were not read."""
     fingerprint: str
     generated: bool
 
@@ -59,9 +60,9 @@ class Shelf:
         self.folder = private / "landed" / source
 
     def batches(self) -> tuple[Batch, ...]:
-        """Every batch, by received date and then in the order of landing. Raises SourceError."""
+        """Every batch in the order of landing, whatever the clock said. Raises SourceError."""
         found = (self._read(path) for path in self.folder.glob(f"[!.]*/{_FILE}"))
-        return tuple(sorted(found, key=lambda batch: (batch.received, batch.sequence)))
+        return tuple(sorted(found, key=lambda batch: batch.sequence))
 
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
@@ -132,12 +133,13 @@ class Shelf:
 
 def basis(definition: Source) -> str:
     """SHA-256 over what decides how a raw file is landed; places have their own fingerprint."""
+    unit = definition.privacy.unit
     parts = {
         "feed": definition.feed.model_dump(exclude={"path"}),
         "timezone": definition.timezone,
         "event": definition.event.model_dump(),
-        "record_id": definition.record_id,
-        "unit": [definition.privacy.unit, definition.privacy.missing],
+        "record_id": [*([unit] if unit != "record" else []), *definition.record_id],
+        "unit": [unit, definition.privacy.missing],
         "append": definition.delivery == "append",
         "columns": [[name, definition.columns[name].identifier] for name in definition.landed],
     }

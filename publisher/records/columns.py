@@ -54,13 +54,16 @@ def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) 
 
 
 def identity(definition: Source) -> str:
-    """What makes a row a record: the columns of its record id, or the whole row where it has none."""
-    row = "'row ' || " + sql.separated(map(sql.name, definition.landed))
-    if not definition.record_id:
-        return row
-    named = [sql.name(column) for column in definition.record_id]
-    missing = " AND ".join(f"{column} IS NULL" for column in named)
-    return f"CASE WHEN {missing} THEN {row} ELSE 'id ' || {sql.separated(named)} END"
+    """What makes a row a record: the columns of its record id, or the whole row where it has none.
+
+    Where people are the units, a record is one within its unit: rows of two units are never taken for one record,
+    or what is landed of a unit would hang on the rows of another.
+    """
+    made = _identity(definition)
+    if definition.privacy.unit == "record":
+        return made
+    within = sql.separated([sql.normal(sql.name(definition.privacy.unit))])
+    return f"'unit ' || {within} || ' ' || {made}"
 
 
 def record() -> str:
@@ -121,6 +124,15 @@ def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[
     if found != declared:
         raise _drift(source, shown, f"expected order: {', '.join(declared)}; found: {', '.join(found)}")
     return new
+
+
+def _identity(definition: Source) -> str:
+    row = "'row ' || " + sql.separated(map(sql.name, definition.landed))
+    if not definition.record_id:
+        return row
+    named = [sql.name(column) for column in definition.record_id]
+    missing = " AND ".join(f"{column} IS NULL" for column in named)
+    return f"CASE WHEN {missing} THEN {row} ELSE 'id ' || {sql.separated(named)} END"
 
 
 def _drift(source: SourceFile, shown: str, what: str) -> SourceError:

@@ -34,11 +34,13 @@ class Table:
     """One raw file as DuckDB reads it."""
 
     columns: tuple[str, ...]
-    """The names in the file's header, in order."""
+    """The names in the file's header, in order; of JSON, which has none, the declared ones."""
     relation: str
     """SQL for FROM that gives the columns as texts c0, c1, …"""
     rejected: str | None
     """SQL that, after the relation was read once, counts the records that could not be read."""
+    keys: tuple[str, ...] = ()
+    """Undeclared keys of JSON objects. They are content of records: for the private report alone."""
 
 
 def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
@@ -88,6 +90,7 @@ def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path,
 
 
 def _csv(path: Path, delimiter: str, shown: str) -> Table:
+    plain.check_quotes(path, delimiter, shown)
     columns = plain.header(path, delimiter, shown)
     relation = plain.relation(path, delimiter, len(columns))
     return Table(columns, relation, "SELECT count(DISTINCT line) FROM reject_errors")
@@ -102,21 +105,19 @@ def _parquet(path: Path, connection: DuckDBPyConnection) -> Table:
 
 
 def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown: str) -> Table:
-    objects = f"read_json_objects({sql.file(path)}, format = '{plain.json_form(path)}', ignore_errors = true)"
+    """Each declared key of each object, absent ones as NULL: no record's keys decide whether a file can be read."""
+    columns, form = tuple(source.definition.columns), plain.json_form(path)
+    values = f"read_json_objects({sql.file(path)}, format = '{form}', ignore_errors = true)"
+    objects = f"{values} WHERE json_type(json) = 'OBJECT'"
     with safely(f"{shown}: is not readable as JSON"):
-        keys = {
-            str(row[0])
-            for row in connection.execute(
-                f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects} WHERE json_type(json) = 'OBJECT'"
-            ).fetchall()
-        }
-    if not keys:
-        raise SourceError(f"{shown}: holds no JSON objects")
-    declared = tuple(column for column in source.definition.columns if column in keys)  # keys have no order
-    columns = (*declared, *sorted(keys.difference(declared)))
+        lines, readable = connection.execute(f"SELECT count(*), count(json) FROM {values}").fetchall()[0]
+        found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects}").fetchall()
+    if not readable and (lines or form != "array"):
+        raise SourceError(f"{shown}: is {'not readable as JSON' if lines else 'empty'}")
     cells = ", ".join(f"json ->> {sql.literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
-    relation = f"(SELECT {cells} FROM {objects} WHERE json_type(json) = 'OBJECT')"
-    return Table(columns, relation, f"SELECT count(*) FROM {objects} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'")
+    rejected = f"SELECT count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
+    keys = tuple(sorted({str(row[0]) for row in found}.difference(columns)))
+    return Table(columns, f"(SELECT {cells} FROM {objects})", rejected, keys)
 
 
 def _pointer(key: str) -> str:

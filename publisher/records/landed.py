@@ -30,7 +30,7 @@ class Raw:
     generated: bool
     """Some of the records are stand-ins."""
     batches: tuple[str, ...]
-    """The batches that were looked at, in order of receipt."""
+    """The batches that were looked at, in the order of landing."""
 
 
 def raw(source: SourceFile, private: Path, start: date, end: date) -> Raw:

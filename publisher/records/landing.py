@@ -40,7 +40,7 @@ class Landing:
     report: Path | None
     """The private report, when something was landed."""
     unlisted: tuple[str, ...]
-    """Columns that nobody declared, in the files at hand."""
+    """Columns that nobody declared, in the headers of the files at hand."""
 
 
 def land(
@@ -153,7 +153,7 @@ class _Job:
             counts = rows.count(self.source, staging, connection)
             _check_unchanged(path, status)
             batch = self._batch(path, status, digest, unlisted, before.received if before else self.received)
-            self._report(batch, raw.read, raw.rejected, counts)
+            self._report(batch, unlisted + table.keys, raw, counts)
             self.shelf.commit(staging, batch)
 
     def _place_anew(self, batch: Batch) -> None:
@@ -190,16 +190,16 @@ class _Job:
         current = (batch for batch in self.shelf.batches() if batch.basis == self.basis)
         return [path for batch in current for path in self.shelf.files(batch)]
 
-    def _report(self, batch: Batch, read: int, rejected: int, counts: rows.Counts) -> None:
+    def _report(self, batch: Batch, unlisted: tuple[str, ...], raw: rows.Raw, counts: rows.Counts) -> None:
         self.reports.append(
             report.BatchReport(
                 batch=batch.batch,
                 file=batch.file,
-                unlisted=batch.unlisted,
-                rows_read=read,
-                rejected=rejected,
+                unlisted=unlisted,
+                rows_read=raw.read,
+                rejected=raw.rejected,
                 landed=counts.landed,
-                duplicates=read - counts.landed,
+                duplicates=raw.read - counts.landed,
                 without_event_time=counts.without_event_time,
                 without_unit=counts.without_unit,
                 unlocated=counts.unlocated,

@@ -47,6 +47,20 @@ def fingerprint(source: SourceFile, data: Path) -> str:
     return content.hexdigest()
 
 
+def boundaries_fingerprint(source: SourceFile, data: Path) -> str:
+    """SHA-256 over the definition of the places and the boundaries, but no address list's content. Raises SourceError.
+
+    Address lists are like records and grow; what is public about places is the same until their boundaries change.
+    """
+    content = hashlib.sha256()
+    for level, place in sorted(source.definition.places.items()):
+        defined = place.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        content.update(json.dumps([level, defined], sort_keys=True).encode())
+        if place.boundaries is not None:
+            content.update(_digest(data, place.boundaries.path))
+    return content.hexdigest()
+
+
 def locate(source: SourceFile, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path) -> Located:
     """Finds the places of every level for `rows`, a relation that holds the raw columns under their names.
 
@@ -112,6 +126,7 @@ def _by_address(step: _Step, address: Address, boundaries: Boundaries) -> tuple[
 def _list(step: _Step, listed: AddressList) -> str:
     """SQL that gives (address, x, y) of the address list."""
     path = plain.text(step.data / listed.path, "utf-8", step.temporary / f"list-{step.level}.csv")
+    plain.check_quotes(path, ",", listed.path)
     header = plain.header(path, ",", listed.path)
     missing = [column for column in (listed.address, listed.x, listed.y) if column not in header]
     if missing:

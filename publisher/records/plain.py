@@ -6,6 +6,8 @@ import codecs
 import csv
 import gzip
 import io
+import mmap
+import re
 import zlib
 from typing import IO, TYPE_CHECKING
 
@@ -50,6 +52,20 @@ def header(path: Path, delimiter: str, shown: str) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_quotes(path: Path, delimiter: str, shown: str) -> None:
+    """Raises SourceError for a plain CSV file that ends inside a quoted value: all after its quote would be lost.
+
+    A quote inside a value that does not begin with one is a letter like any, as DuckDB reads it.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        whole = _closed(delimiter).fullmatch(content) is not None
+    if not whole:
+        raise SourceError(
+            f"{shown}: a quote is opened and never closed, so the records after it cannot be told apart: perhaps the "
+            "download was torn: fetch the file again, or close the quote"
+        )
+
+
 def relation(path: Path, delimiter: str, width: int) -> str:
     """SQL for FROM that reads a plain CSV file of so many columns as texts c0, c1, …
 
@@ -70,6 +86,22 @@ def json_form(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(_LONGEST_HEADER).lstrip()
     return "array" if start.startswith(b"[") else "auto"
+
+
+def _closed(delimiter: str) -> re.Pattern[bytes]:
+    """What a CSV file without an open quote matches: cells, and between them whatever holds no quote, in one leap.
+
+    DuckDB's reader takes a quote for the first letter of a cell also after one blank, and goes on inside a quoted
+    value when only blanks stand between a quote and the next.
+    """
+    encoded = delimiter.encode()
+    first, rest = re.escape(encoded[:1]), re.escape(encoded[1:])
+    text = b"(?:[^%b\\n]++|%b(?!%b))*+" % (first, first, rest)
+    quoted = b'"[^"]*+(?:" *+"[^"]*+)*+"'
+    cell = b' ?+(?:%b|(?!"))%b' % (quoted, text)
+    end = b"(?:%b|\\n)" % (first + rest)
+    leap = b'(?>[^"]*%b)?+' % end
+    return re.compile(b"(?:%b%b%b)*+%b%b" % (leap, cell, end, leap, cell))
 
 
 def _codec(encoding: str, shown: str) -> str:

@@ -20,6 +20,7 @@ class BatchReport:
     batch: str
     file: str
     unlisted: tuple[str, ...]
+    """Columns, or keys of JSON objects, that nobody declared; they were not read."""
     rows_read: int
     rejected: int
     """Records that could not be read: wrong length, broken quotes, bytes outside the encoding."""

@@ -61,6 +61,7 @@ def guarantee(dataset: DatasetFile, period: str, charge: Charge, epsilon: float,
             "cut at zero",
             "suppression and status on noisy values",
             "margins from the noise's quantiles",
+            *(["customer rule on noisy values"] if dataset.definition.suppression.customers is not None else []),
         ],
         "not_protected": list(NOT_PROTECTED),
     }
@@ -93,23 +94,26 @@ Someone who is at 50 % on whether {_presence_words(privacy.unit)}, and knows eve
 ## In numbers
 
 This release spends {symbol} = {_short(loss)} on each {privacy.window} that it covers \
-({len(charge.blocks)} in all){_approximately(charge.currency, epsilon)}. Nothing more can ever be spent on one \
-{privacy.window} of this source than {symbol} = {_short(Fraction(privacy.budget))}.
+({len(charge.blocks)} in all){_approximately(charge.currency, epsilon)}. All releases of this source together may \
+spend at most {symbol} = {_short(Fraction(privacy.budget))} on one {privacy.window}, by its definition on the day of \
+this release.
 
 {tables}
 
 {_bounds_words(dataset)}
 
-A household with several records in one {privacy.window} bears more: {household}. \
-{_anonymous_words(privacy.missing, symbol)}A table whose cells add up s windows costs a unit with records in W windows \
-at most W·s times as much. Other sources about the same people ({dataset.source.definition.population}) add up with \
-this one.
+A household with several {_units_word(privacy.unit)} in this release bears more: {household}. \
+{_anonymous_words(privacy.missing, charge.currency)}A table whose cells add up s windows costs a unit with records in \
+W windows at most W·s times as much. All of this is said of this release alone: other releases that cover the same \
+{privacy.window}, and other sources about the same people ({dataset.source.definition.population}; one unit of each \
+source assumed for a household), add up with it.
 
 ## What was done after the noise
 
-Negative counts are shown as zero. Cells below {definition.suppression.threshold} (on the noisy value) are suppressed; \
-values with a wide margin are marked unreliable. The margins hold for 95 % of cells before suppression, not among \
-those that survive it. None of this weakens the guarantee, which does not rest on suppression.
+Negative counts are shown as zero. Cells below {definition.suppression.threshold} (on the noisy value) are \
+suppressed; values with a wide margin are marked unreliable. {_customer_words(dataset)}The margins hold for 95 % of \
+cells before suppression, not among those that survive it. None of this weakens the guarantee, which does not rest \
+on suppression.
 
 ## What is not protected
 
@@ -134,8 +138,8 @@ def _bounds_words(dataset: DatasetFile) -> str:
         words = "A record counts in exactly one cell. "
     else:
         words = (
-            f"One {privacy.unit.lower()} counts in at most {bounds.max_groups} cells a {privacy.window}, "
-            f"with at most {bounds.max_per_group} records in each. "
+            f"In this release one {privacy.unit.lower()} counts in at most {bounds.max_groups} cells a "
+            f"{privacy.window}, with at most {bounds.max_per_group} records in each. "
         )
     clamps = [
         f"{each.title}: a total is cut to {each.lower} to {each.upper} {each.unit}"
@@ -145,12 +149,26 @@ def _bounds_words(dataset: DatasetFile) -> str:
     return words + ("; ".join(clamps) + ". The margins do not cover what is cut off." if clamps else "")
 
 
-def _anonymous_words(missing: str | None, symbol: str) -> str:
+def _units_word(unit: str) -> str:
+    return "records" if unit == "record" else f"units ({unit.lower()})"
+
+
+def _anonymous_words(missing: str | None, currency: str) -> str:
     if missing != "own-unit":
         return ""
     return (
         f"Records without a name are units of their own: somebody with a of them beside named ones bears up to "
-        f"(1 + a)² {symbol}. "
+        f"{'(1 + a)² ρ' if currency == 'zcdp' else '(1 + a) ε'}. "
+    )
+
+
+def _customer_words(dataset: DatasetFile) -> str:
+    rule = dataset.definition.suppression
+    if rule.customers is None or rule.largest_share is None:
+        return ""
+    return (
+        f"Cells are suppressed too unless, with 97.5 % confidence for each, they hold at least {rule.customers} "
+        f"customers and none above {float(rule.largest_share):.0%} of the total. "
     )
 
 
@@ -168,14 +186,14 @@ def _presence(loss: Fraction, currency: str) -> float:
     amount = float(loss)
     if currency == "zcdp":
         return min(1.0, 0.5 + 0.5 * math.sqrt(amount / 2))
-    return math.exp(amount) / (1 + math.exp(amount))
+    return 1 / (1 + math.exp(-amount))
 
 
 def _belief(loss: Fraction, currency: str) -> str:
     if currency == "pure":
         return f"This holds outright: their belief never rises above {_percent(_presence(loss, currency))}."
     epsilon = float(loss) + 2 * math.sqrt(float(loss) * math.log(1 / TINY))
-    belief = math.exp(epsilon) / (1 + math.exp(epsilon))
+    belief = 1 / (1 + math.exp(-epsilon))
     swap = min(1.0, 0.5 + 0.5 * math.sqrt(2 * float(loss)))
     return (
         f"Except with probability 10⁻⁶ their belief stays below {_percent(belief)}. Which of two records you filed "

@@ -43,12 +43,13 @@ def finishing_hash(dataset: DatasetFile) -> str:
 def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
     definition: Source = source.definition
     fields = {"timezone", "delivery", "privacy", "record_id", "event", "register_", "feed"}
-    values = definition.model_dump(mode="json", include=fields)
+    # Defaults are left out: a key that a later version adds must not make every release a new one.
+    values = definition.model_dump(mode="json", include=fields, exclude_defaults=True)
     values["privacy"].pop("budget")
     values["feed"].pop("path")
     return values | {
-        "columns": [[name, column.read, column.identifier] for name, column in definition.columns.items()],
-        "lookups": {name: lookup.sha256 for name, lookup in source.lookups.items()},
+        "columns": {name: definition.columns[name].identifier for name in definition.landed},
+        "lookups": {name: [lookup.columns, sorted(lookup.rows)] for name, lookup in source.lookups.items()},
         "places": fingerprint,
         "sql": _words(source.sql),
     }
@@ -77,10 +78,12 @@ def _exact(number: Decimal | None) -> str | None:
 
 
 def _words(sql: str) -> list[str]:
-    """The statement without comments and line breaks; 'who', "who" and who are three different words."""
+    """The statement without comments, line breaks and the case of bare words; 'who', "who" and who are three words."""
     import sqlglot
 
-    return [f"{token.token_type.name} {token.text}" for token in sqlglot.tokenize(sql, dialect="duckdb")]
+    quotes = {"STRING": "'", "IDENTIFIER": '"'}
+    tokens = [(quotes.get(each.token_type.name), each.text) for each in sqlglot.tokenize(sql, dialect="duckdb")]
+    return [text.lower() if quote is None else quote + text for quote, text in tokens]
 
 
 def _hash(value: object) -> str:

@@ -107,5 +107,12 @@ def changed_files(release: Release) -> list[str]:
     return faults
 
 
+def refuse_if_changed(release: Release) -> None:
+    """Raises SourceError naming the files that are not as they were written."""
+    changed = changed_files(release)
+    if changed:
+        raise SourceError(f"{release.folder}: changed since it was written: {', '.join(changed)}; restore them")
+
+
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions import period as civil
+from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,10 +140,16 @@ class _Draft:
         if place.address is None:
             raise ValueError("not a place by address")
         listed = place.address.list_
-        options = pyarrow.csv.ConvertOptions(
+        convert = pyarrow.csv.ConvertOptions(
             include_columns=[listed.address], column_types={listed.address: pa.string()}
         )
-        return self._drawn(pyarrow.csv.read_csv(self.data / listed.path, convert_options=options)[0].to_pylist())
+        parse = pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=lambda _: "skip")
+        try:
+            found = pyarrow.csv.read_csv(self.data / listed.path, parse_options=parse, convert_options=convert)
+        except (pa.ArrowException, KeyError):
+            # Arrow quotes what it read; nothing of it may be shown.
+            raise SourceError(f"{listed.path}: cannot be read as the address list that its source declares") from None
+        return self._drawn(sorted({text for text in found[0].to_pylist() if text}))
 
     def _times(self) -> Column:
         """Event times over all periods of the source's datasets, in order, in the feed's first form."""

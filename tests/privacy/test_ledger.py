@@ -37,6 +37,8 @@ REQUEST = ChargeRequest(
     budget=Fraction(3, 10),
     blocks=("2020-01-01", "2020-01-02"),
     measurements=('{"scale": 2.5}',),
+    event="opened in UTC",
+    records="id; missing None",
 )
 
 
@@ -284,7 +286,7 @@ def work(me):
     for n in range(3):
         try:
             ledger.charge(ChargeRequest("town", "visits", "2020-01", f"{me}-{n}", "zcdp", "record", "day",
-                                        Fraction(1, 10), Fraction(2), ("a", "b"), ("{}",)))
+                                        Fraction(1, 10), Fraction(2), ("a", "b"), ("{}",), "e", "r"))
             made += 1
         except BudgetError:
             pass
@@ -372,7 +374,7 @@ print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in childr
         latest = ledger.charge(request(30))
         ledger.close()
         shutil.copy(backup / "ledger.sqlite", filled)
-        assert [fault.split(" remembers")[0] for fault in self.faults(filled)] == ["ledger.head"]
+        assert [fault.split(" remembers")[0] for fault in self.faults(filled)] == [f"{filled.name}/ledger.head"]
         shutil.copy(backup / "ledger.head", filled)
         ledger = open_ledger(filled)
         assert ledger.verify([]) == []

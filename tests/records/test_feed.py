@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+from random import Random
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
@@ -15,8 +16,11 @@ import pytest
 from invented import HEADER, definition
 
 from publisher.errors import SourceError
+from publisher.records import plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from invented import City
 
 ROWS = [
@@ -24,6 +28,7 @@ ROWS = [
     ("2", "Ann", "2018-01-03", "two\nlines", "y"),
     ("3", "", "2018-01-04", 'a "b" c', "z"),
 ]
+CANARY = "canary-7391"
 LANDED = [("1", "Straße, “quoted”"), ("2", "two\nlines"), ("3", 'a "b" c')]
 
 
@@ -250,6 +255,122 @@ def test_undeclared_columns_are_told_and_not_read(city: City) -> None:
     assert not any("hush" in str(value) for row in city.landed() for value in row)
 
 
+LINES = [f"{n},a,2018-01-01,x,y" for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        f'9,a,2018-01-01,"{CANARY},y',
+        f'9,a,2018-01-01, "{CANARY},y',
+        f'"9,{CANARY},2018-01-01,x,y',
+        f'9,a,2018-01-01,5" {CANARY},"y',
+        f'9,a,2018-01-01,"5"" {CANARY}"" ,y',
+        f'9,a,2018-01-01,"x","{CANARY}',
+    ],
+)
+@pytest.mark.parametrize("form", ["plain", "windows", "zipped", "last"])
+def test_a_quote_that_is_never_closed_is_one_error(city: City, torn: str, form: str) -> None:
+    """All records after it would be lost in silence; wherever the quote stands, with stray quotes before it or not."""
+    lines = [HEADER, *LINES[:4], torn, *([] if form == "last" else LINES[4:])]
+    content = (("\r\n" if form == "windows" else "\n").join(lines) + ("" if form == "last" else "\n")).encode()
+    zipped = form == "zipped"
+    city.put(gzip.compress(content) if zipped else content, "raw/a.csv.gz" if zipped else "raw/a.csv")
+    with pytest.raises(SourceError, match=r"a\.csv.*: a quote is opened and never closed.*torn") as caught:
+        city.land()
+    assert CANARY not in str(caught.value)
+    assert not list((city.private / "landed").glob("*/*"))
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "¦"])
+def test_stray_quotes_harm_no_file(city: City, delimiter: str) -> None:
+    """Inches, quotes doubled, at the end of a value, around line breaks, after blanks: the records are as they were."""
+    values = ['5" pipe', 'pipe 5"', '"5"" pipe"', '""', '""""', '"two\nlines"', 'a "b" c', ' "x, y" ', '"z"']
+    rows = (delimiter.join([str(n), "a", "2018-01-01", value, 'y"']) for n, value in enumerate(values))
+    city.put(HEADER.replace(",", delimiter) + "\n" + "\n".join(rows))
+    city.source = definition(feed={"delimiter": delimiter})
+    report = city.report(city.land())[0]
+    found = ['5" pipe', 'pipe 5"', '5" pipe', None, '"', "two\nlines", 'a "b" c', "x, y", "z"]
+    assert [row[1] for row in city.rows("id, what")] == found
+    assert (report["rows_read"], report["rejected"]) == (len(values), 0)
+
+
+def test_quotes_are_open_where_duckdb_finds_them_open(tmp_path: Path) -> None:
+    """Of texts drawn from quotes, blanks and separators, those are refused whose next record DuckDB loses, no other."""
+    draw, connection, path = Random(7), duckdb.connect(), tmp_path / "a.csv"
+    parts, refused = ('",', "x,y\n", "1", '"', "\n", ",", " ", '""'), 0
+    for _ in range(400):
+        path.write_text("a,b\n" + "".join(draw.choices(parts, k=draw.randint(1, 10))) + "\nnext,1\nnext,2\n")
+        connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
+        seen = connection.execute(f"SELECT 1 FROM {plain.relation(path, ',', 2)} WHERE c0 = 'next'").fetchall()
+        if seen:
+            plain.check_quotes(path, ",", "a.csv")
+        else:
+            refused += 1
+            with pytest.raises(SourceError, match="never closed"):
+                plain.check_quotes(path, ",", "a.csv")
+    assert 50 < refused < 350
+
+
+def test_no_real_file_has_an_open_quote(real: City, tmp_path: Path) -> None:
+    """Every CSV file of the real records passes, in the delimiter that its header shows."""
+    files = [path for path in sorted(real.data.glob("*/*.csv*")) if path.name.endswith((".csv", ".csv.gz"))]
+    for path in files:
+        text = plain.text(path, "utf-8", tmp_path / "plain")
+        with text.open("rb") as file:
+            header = file.readline()
+        plain.check_quotes(text, ";" if header.count(b";") > header.count(b",") else ",", path.name)
+    assert len(files) > 5
+
+
+def test_keys_of_json_objects_stand_in_the_private_report_alone(city: City) -> None:
+    """They are content of records: no message, no batch.json and no landing tells them."""
+    city.put(f'[{{"id": 1, "when": "2018-01-01", "{CANARY}": 1}}, {{"id": 2, "when": "2018-01-01"}}]', "raw/a.json")
+    city.source = definition(feed={"format": "json"})
+    landing = city.land()
+    assert landing.unlisted == city.land().unlisted == ()
+    assert city.report(landing)[0]["unlisted"] == [CANARY]
+    told = {city.root / name for name, content in city.tree().items() if CANARY.encode() in content}
+    assert told == {landing.report}
+
+
+@pytest.mark.parametrize("layout", ["lines", "array"])
+def test_a_key_that_objects_lack_is_null(city: City, layout: str) -> None:
+    """In one object or in all of them: no record's keys decide whether a file is landed."""
+    objects = ['{"id": 1, "when": "2018-01-01", "what": "x"}', '{"id": 2, "when": "2018-01-01"}', "{}"]
+    city.source = definition(feed={"format": "json"}, delivery="snapshot")
+    for number, some in enumerate((objects, objects[1:], objects[2:])):
+        content = "\n".join(some) if layout == "lines" else f"[{', '.join(some)}]"
+        city.put(content, f"raw/{number}.json")
+        report = city.report(city.land())[0]
+        assert (report["landed"], report["without_event_time"]) == (len(some), 1)
+        assert city.rows("id, what, who") == [("1", "x", None), ("2", None, None)][number:]
+
+
+@pytest.mark.parametrize(
+    ("content", "rejected"), [("[]", 0), (" [ ]\n", 0), ("[1, null]", 2), ("null\n", 1), ('"x"\n7\n', 2)]
+)
+def test_json_without_objects_is_no_record(city: City, content: str, rejected: int) -> None:
+    """It is landed: the period is empty, not unknown."""
+    city.put(content, "raw/a.json")
+    city.source = definition(feed={"format": "json"})
+    report = city.report(city.land())[0]
+    assert (report["rows_read"], report["rejected"], report["landed"]) == (0, rejected, 0)
+    assert city.rows() == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "\n\n", "   ", " \n \n", CANARY, f"{CANARY}\n{{}}", f'{{"id": "{CANARY}', "[{}"]
+)
+def test_a_file_that_is_no_json_is_one_error(city: City, content: str) -> None:
+    """Empty, blank, junk or torn."""
+    city.put(content, "raw/a.json")
+    city.source = definition(feed={"format": "json"})
+    with pytest.raises(SourceError, match=r"a\.json: is (empty|not readable as JSON)") as caught:
+        city.land()
+    assert CANARY not in str(caught.value)
+
+
 def test_a_header_alone_is_no_record(city: City) -> None:
     """A file without records is landed: the period is empty, not unknown."""
     city.put(HEADER + "\n")
@@ -258,7 +379,6 @@ def test_a_header_alone_is_no_record(city: City) -> None:
     assert city.land().known == 1
 
 
-CANARY = "canary-7391"
 BAD = {
     "empty": (b"", "is empty"),
     "empty zip": (gzip.compress(b""), "is empty"),

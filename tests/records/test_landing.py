@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from datetime import date
+from random import Random
 from uuid import UUID
 
 import duckdb
@@ -147,6 +148,70 @@ def test_a_row_without_identifier(city: City, missing: str) -> None:
     assert report["without_unit"] == 2
 
 
+PEOPLE = ("Ann", " ann", "ANN", "Bob", "Cyd", "Dee", "")
+
+
+def _drawn_rows(seed: int) -> list[str]:
+    """Rows of few people and fewer record ids, so that people share ids and ids repeat in one file and in the next."""
+    draw = Random(seed)
+    cells = (["1", "2", "3", "4", ""], PEOPLE, ["2018-01-01", "2018-01-02", "2018-02-01"], "pq", "s")
+    return [",".join(map(draw.choice, cells)) for _ in range(40)]
+
+
+def _person(row: str) -> str:
+    return row.split(",")[1].strip().upper()
+
+
+@pytest.mark.parametrize("delivery", ["append", "changes", "snapshot"])
+@pytest.mark.parametrize("missing", ["own-unit", "drop"])
+@pytest.mark.parametrize("record_id", [("id",), ()])
+def test_what_is_landed_of_a_unit_hangs_on_its_own_rows_alone(
+    city: City, delivery: str, missing: str, record_id: tuple[str, ...]
+) -> None:
+    """Without one person's rows, those of all others are read as before, whoever shares their record ids."""
+    source = definition(delivery=delivery, record_id=record_id, privacy={**PERSON["privacy"], "missing": missing})
+    files = {"a": _drawn_rows(1), "b": _drawn_rows(2)}
+
+    def landed(name: str, gone: str | None) -> set[tuple[object, ...]]:
+        one = City(city.root / name, source)
+        secrets.create_key(one.private)
+        (one.private / "key").write_bytes(key)
+        for file, rows in files.items():
+            one.put(_csv(*(row for row in rows if _person(row) != gone)), f"raw/{file}.csv")
+            one.land()
+        rows = one.rows('_unit, _record, id, who, "when", what, _event')
+        assert len({row[:2] for row in rows}) == len({row[1] for row in rows}) == len(rows)
+        return set(rows)
+
+    secrets.create_key(city.private)
+    key = (city.private / "key").read_bytes()
+    whole = landed("whole", None)
+    pseudonyms = dict(zip(("ANN", "BOB", "CYD"), _pseudonyms(city, "Ann", "Bob", "Cyd"), strict=True))
+    for person, pseudonym in pseudonyms.items():
+        others = {row for row in whole if row[3] != pseudonym}
+        assert len(others) < len(whole)
+        assert landed(person, person) == others
+    assert landed("nameless", "") == {row for row in whole if row[3] is not None}
+
+
+def _pseudonyms(city: City, *people: str) -> list[str]:
+    key = secrets.derive(city.private, "unit/requests")
+    return [hmac.new(key, person.upper().encode(), hashlib.sha256).hexdigest()[:32] for person in people]
+
+
+def test_a_record_is_one_within_its_unit(city: City) -> None:
+    """Two people's rows of one record id are two records, one person's are one; a missing person is like no person."""
+    city.source = definition(**PERSON)
+    rows = ["1,Ann,2018-01-01,x,y", "1, ANN ,2018-01-02,x,y", "1,Bob,2018-01-01,x,y", "1,-,2018-01-01,x,y"]
+    city.put(_csv(*rows, "1,,2018-01-01,x,y", "1,,2018-01-03,x,y"))
+    city.land()
+    key = secrets.derive(city.private, "record/requests")
+    made = [b"unit 3:ANN id 1:1", b"unit 3:BOB id 1:1", b"unit 1:- id 1:1", b"unit - id 1:1"]
+    expected = {UUID(hmac.new(key, each, hashlib.sha256).hexdigest()[:32]) for each in made}
+    assert {row[0] for row in city.rows("_record")} == expected
+    assert len(city.rows()) == len({row[0] for row in city.rows("_unit")}) == 4
+
+
 def test_identifiers_and_unread_columns_reach_no_landed_file(city: City) -> None:
     """Decoded, no landed cell holds what stood there; the report and batch.json hold none either."""
     city.put(
@@ -226,13 +291,25 @@ def test_append_keeps_the_first_version(city: City) -> None:
 
 
 def test_snapshot_reads_the_latest_batch_alone(city: City) -> None:
-    """The latest received; on one day the last landed."""
+    """The last landed, whatever the clock said on the day of an earlier one, also when all are landed anew."""
     city.source = definition(delivery="snapshot")
-    for number, received in enumerate([TODAY, date(2025, 1, 1), TODAY]):
+    for number, received in enumerate([TODAY, date(2030, 1, 1), date(2025, 1, 1)]):
         city.put(_csv(f"{number},a,2018-01-01,x,y"), f"raw/{9 - number}.csv")
         city.land(received)
-    assert city.rows("id") == [("2",)]
+        assert city.rows("id") == [(str(number),)]
     assert len(city.raw().batches) == 1
+    city.source = definition(delivery="snapshot", feed={"nulls": ("NA",)})
+    assert city.land().new == 3
+    assert city.rows("id") == [("2",)]
+
+
+def test_changes_come_in_the_order_of_landing_whatever_the_clock(city: City) -> None:
+    """A version landed under a clock that ran ahead is replaced by the next."""
+    city.source = definition(delivery="changes")
+    for what, received in (("old", date(2030, 1, 1)), ("new", TODAY)):
+        city.put(_csv(f"1,a,2018-01-01,{what},y"), f"raw/{what}.csv")
+        city.land(received)
+    assert city.rows("what") == [("new",)]
 
 
 def test_changes_read_the_latest_version_of_each_record(city: City) -> None:

@@ -18,7 +18,7 @@ from shapely import contains_xy, make_valid
 from shapely.geometry import shape
 
 from publisher.errors import SourceError
-from publisher.records.places import fingerprint
+from publisher.records.places import boundaries_fingerprint, fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -168,6 +168,42 @@ def test_new_boundaries_place_landed_records_anew(city: City) -> None:
     city.source = replace(city.source, definition=extra)
     city.land()
     assert city.rows("id, _place_zone, _place_code") == [("1", "b", "5"), ("2", "b", "25"), ("4", "b", "5")]
+
+
+def test_the_fingerprint_of_the_boundaries_knows_nothing_of_the_lists(city: City) -> None:
+    """It follows the boundaries and the definition of every place, but not an address list, which may even be gone."""
+    _zones(city, _square("a", 0, 0))
+    listed = city.put("Street,lon,lat\n12 Main,5,5\n", "list.csv")
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    place = {"address": address, "boundaries": BOUNDARIES}
+    source = _source(place)
+    first, full = boundaries_fingerprint(source, city.data), fingerprint(source, city.data)
+    assert len(first) == 64
+    city.put("Street,lon,lat\n12 Main,5,5\n9 Elm,5,5\n", "list.csv")
+    assert boundaries_fingerprint(source, city.data) == first
+    assert fingerprint(source, city.data) != full
+    listed.unlink()
+    said = _source({**place, "boundaries": {**BOUNDARIES, "crs": "OGC:CRS84"}})
+    assert boundaries_fingerprint(said, city.data) == boundaries_fingerprint(source, city.data) == first
+    other = _source({**place, "address": {**address, "list": {**address["list"], "x": "east"}}})  # type: ignore[dict-item]
+    more = replace(source, definition=source.definition.model_copy(update={"places": {}}))
+    found = {boundaries_fingerprint(each, city.data) for each in (source, other, more)}
+    _zones(city, _square("b", 0, 0))
+    assert len(found | {boundaries_fingerprint(source, city.data)}) == 4
+    (city.data / "zones.geojson").unlink()
+    with pytest.raises(SourceError, match=r"zones\.geojson: cannot be read .*PUBLISHER_DATA"):
+        boundaries_fingerprint(source, city.data)
+
+
+def test_an_open_quote_in_an_address_list_is_one_error(city: City) -> None:
+    """The addresses after it would be unknown in silence."""
+    _zones(city, _square("a", 0, 0))
+    _points(city, ("12 Main", 5))
+    city.put('Street,lon,lat\n"9 Elm,5,5\n12 Main,5,5\n', "list.csv")
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    city.source = _source({"address": address, "boundaries": BOUNDARIES})
+    with pytest.raises(SourceError, match=r"list\.csv: a quote is opened and never closed"):
+        city.land()
 
 
 def test_a_batch_without_records_is_placed_anew(city: City) -> None:

@@ -128,4 +128,4 @@ def test_what_is_not_protected_is_said(town: Town) -> None:
     assert all(f"- {sentence}" in text for sentence in file["not_protected"])
     assert len(file["not_protected"]) >= 5
     assert "Cells below 17" in text
-    assert f"than ρ = {Decimal(1)}" in text
+    assert f"at most ρ = {Decimal(1)} on one" in text

@@ -75,7 +75,9 @@ STATISTICAL = {
     "feed delimiter": lambda p: source(p, feed={"path": "raw", "delimiter": ";"}),
     "columns": lambda p: source(p, columns=RAW | {"new": COLUMN}),
     "column not read": lambda p: source(p, columns=RAW | {"secret": COLUMN}),
-    "lookup contents": lambda p: replace(p, lookups={"zones": replace(p.lookups["zones"], sha256="4" * 64)}),
+    "lookup contents": lambda p: replace(
+        p, lookups={"zones": replace(p.lookups["zones"], rows=(*p.lookups["zones"].rows, ("new", "x")))}
+    ),
     "sql": lambda p: replace(p, sql=p.sql + " AND category = 'x'"),
     "sql, text or column": lambda p: replace(p, sql=p.sql.replace("'who'", "who")),
     "sql, text or quoted column": lambda p: replace(p, sql=p.sql.replace("'who'", '"who"')),
@@ -176,3 +178,27 @@ def test_keysets_of_other_names_are_other_keys(declared: Town) -> None:
     assert hashes(replace(declared, keysets=(Keyset("places", ("x",), None, ""), declared.keysets[1]))) != hashes(
         declared
     )
+
+
+def test_the_hashes_of_a_definition_never_change(declared: Town) -> None:
+    """A later version must compute these same hashes, or every release of every city would be drawn and paid anew."""
+    assert hashes(declared) == (
+        "6e6afcbacd783eab63e0e782d1aeaa7e0e5f8e98f16061f87c25d97de56bfbd3",
+        "cd1f3d356f075a151cc710edd630ea71189ec3edd0dd0fdaa374f286d18c17e8",
+    )
+
+
+HARMLESS = {
+    "a column that is not read": lambda p: source(p, columns=RAW | {"unread": COLUMN | {"read": False}}),
+    "the order of columns": lambda p: source(p, columns=dict(reversed(RAW.items()))),
+    "keywords in lower case": lambda p: replace(p, sql=p.sql.replace("SELECT", "select")),
+    "the order of a lookup's lines": lambda p: replace(
+        p, lookups={"zones": replace(p.lookups["zones"], rows=p.lookups["zones"].rows[::-1], sha256="5" * 64)}
+    ),
+}
+
+
+@pytest.mark.parametrize("change", HARMLESS.values(), ids=HARMLESS.keys())
+def test_what_decides_nothing_makes_no_new_draw(declared: Town, change: Any) -> None:
+    """What does not touch the records that are counted costs nothing."""
+    assert hashes(change(declared)) == hashes(declared)

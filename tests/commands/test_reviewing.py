@@ -1,0 +1,277 @@
+"""What people do after a run: look, compare, take back, ask the ledger, query."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+
+import duckdb
+import pytest
+from township import CANARY, MONTHS, Town
+
+ANALYSTS = "state/public/open_data.duckdb"
+
+
+def _statuses(town: Town) -> dict[str, str]:
+    rows = town.publisher("releases", "requests", "--json").rows
+    return {f"{row['period']}/{row['edition']}": row["status"] for row in rows}
+
+
+def _current(town: Town) -> list[tuple[str, int]]:
+    with duckdb.connect(str(town.root / ANALYSTS), read_only=True) as connection:
+        query = "SELECT DISTINCT period, edition FROM requests ORDER BY period"
+        return [(period, edition) for period, edition in connection.execute(query).fetchall()]
+
+
+def test_rollback_puts_the_edition_before_back(released: Town) -> None:
+    """The last edition is withdrawn and the one before is current, until it is undone; nothing is refunded."""
+    released.edit("datasets/requests.toml", "threshold = 5", "threshold = 8")
+    assert released.run("requests", "--period", "2024-02").code == 0
+    charges, files = released.charges(), released.tree("state/public/releases")
+    assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
+    answer = released.publisher("rollback", "requests", "--period", "2024-02", "--no-push")
+    assert (answer.code, answer.out) == (0, "requests/2024-02/2: withdrawn; 2024-02: edition 1 is current\n")
+    assert _current(released) == [("2024-01", 1), ("2024-02", 1), ("2024-03", 1)]
+    assert _statuses(released) == {
+        "2024-01/1": "ready",
+        "2024-02/1": "ready",
+        "2024-02/2": "withdrawn",
+        "2024-03/1": "ready",
+    }
+    again = released.run("requests", "--period", "2024-02")
+    assert [(row["edition"], row["status"]) for row in again.rows] == [(2, "withdrawn")]
+    answer = released.publisher("rollback", "requests", "--undo", "--no-push")
+    assert (answer.code, answer.out) == (0, "requests/2024-02/2: given back; 2024-02: edition 2 is current\n")
+    assert _statuses(released)["2024-02/1"] == "superseded"
+    assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
+    assert (released.charges(), released.tree("state/public/releases")) == (charges, files)
+
+
+def test_rollback_of_the_only_edition_leaves_none(released: Town) -> None:
+    """The last period released is meant unless one is named; what is not there cannot be taken back."""
+    answer = released.publisher("rollback", "requests", "--no-push")
+    assert "requests/2024-03/1: withdrawn; 2024-03: no release of it is current" in answer.out
+    assert _current(released) == [("2024-01", 1), ("2024-02", 1)]
+    for arguments in (["--period", "2024-03"], ["--undo", "--period", "2024-01"], ["--period", "1999-01"]):
+        assert released.publisher("rollback", "requests", "--no-push", *arguments).code == 2
+
+
+@pytest.mark.parametrize("name", ["data.csv", "measurements.parquet", "guarantee.md"])
+def test_verify_finds_a_changed_byte(released: Town, name: str) -> None:
+    """Release and file are named; as long as nothing was changed, all is well."""
+    whole = released.publisher("verify", "--no-portal")
+    assert (whole.code, whole.err) == (0, "")
+    assert "water: 3 releases are as they were written" in whole.out
+    path = released.releases / "water" / "2024-02" / "1" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    answer = released.publisher("verify", "--no-portal")
+    assert answer.code == 5
+    assert f"water/2024-02/1: changed since it was written: {name}" in answer.err
+
+
+def test_a_release_that_is_gone_is_never_drawn_again(released: Town) -> None:
+    """The run says which folder must be restored, and charges nothing."""
+    shutil.rmtree(released.releases / "water" / "2024-02")
+    answer = released.run("water")
+    assert answer.code == 5
+    assert "water/2024-02/1" in answer.err
+    assert "never drawn twice" in answer.err
+    assert not (released.releases / "water" / "2024-02").exists()
+    assert len(released.charges()) == 6
+    assert released.publisher("ledger", "verify").code == 4
+
+
+TAMPERING = {
+    "a changed loss": ["UPDATE entries SET payload = replace(payload, '1/10', '1/20') WHERE sequence = 3"],
+    "a changed hash": ["UPDATE entries SET hash = substr(hash, 2) || '0' WHERE sequence = 5"],
+    "a changed time": ["UPDATE entries SET at = '2020-01-01T00:00:00+00:00' WHERE sequence = 2"],
+    "forgotten spending": ["DELETE FROM spending WHERE block = '2024-01-05'"],
+    "a removed entry": ["DELETE FROM spending WHERE sequence = 1", "DELETE FROM entries WHERE sequence = 1"],
+    "a cut tail": ["DELETE FROM spending WHERE sequence > 8", "DELETE FROM entries WHERE sequence > 8"],
+}
+
+
+@pytest.mark.parametrize("fault", TAMPERING)
+def test_the_ledger_finds_tampering(released: Town, fault: str) -> None:
+    """Exit code 4, whether an entry was changed, removed or cut off, or the spending does not agree."""
+    released.ledger(*TAMPERING[fault])
+    answer = released.publisher("ledger", "verify")
+    assert answer.code == 4
+    assert answer.err.startswith("error: the ledger does not verify:")
+
+
+def test_the_ledger_finds_a_restored_backup(released: Town) -> None:
+    """A ledger of yesterday with its own head: the releases of today remember more."""
+    private = released.state / "private"
+    backup = {name: (private / name).read_bytes() for name in ("ledger.sqlite", "ledger.head")}
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert released.run("water", "--period", "2024-01").code == 0
+    assert released.publisher("ledger", "verify").code == 0
+    for name, content in backup.items():
+        (private / name).write_bytes(content)
+    answer = released.publisher("ledger", "verify")
+    assert answer.code == 4
+    assert "water/2024-01/2 remembers entry" in answer.err
+
+
+def test_a_damaged_ledger_is_one_message(released: Town) -> None:
+    """A file that is no database any more: exit code 4 or 5, and no run goes on with it."""
+    path = released.state / "private" / "ledger.sqlite"
+    path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
+    for command in (["ledger", "verify"], ["run", "--no-push"]):
+        answer = released.publisher(*command)
+        assert answer.code in (4, 5)
+        assert len(answer.err.splitlines()) == 1
+        assert answer.err.startswith("error: ")
+
+
+def test_the_ledger_as_a_table_and_as_json(released: Town) -> None:
+    """Every block with what each dataset spent on it and what is left, exactly."""
+    rows = released.publisher("ledger", "--json").rows
+    assert list(rows[0]) == ["source", "block", "datasets", "spent", "budget", "left", "currency"]
+    blocks = {source: [row["block"] for row in rows if row["source"] == source] for source in ("meters", "requests")}
+    assert blocks["meters"] == list(MONTHS)
+    assert (blocks["requests"][0], blocks["requests"][-1], len(blocks["requests"])) == ("2024-01-01", "2024-03-31", 91)
+    assert {(row["spent"], row["budget"], row["left"], row["currency"]) for row in rows} == {
+        ("0.1", "0.25", "0.15", "ρ")
+    }
+    table = released.publisher("ledger")
+    assert table.code == 0
+    assert "water 0.1" in table.out
+
+
+def test_the_analysts_file_describes_itself(released: Town) -> None:
+    """A table per dataset, and _releases, _columns, _guarantees; every column has a description."""
+    with duckdb.connect(str(released.root / ANALYSTS), read_only=True) as connection:
+        names = {row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        assert names == {"requests", "water", "_releases", "_columns", "_guarantees"}
+        described = connection.execute("SELECT name FROM _columns WHERE dataset = 'water' ORDER BY position").fetchall()
+        columns = connection.execute("SELECT column_name, comment FROM duckdb_columns() WHERE table_name = 'water'")
+        found = columns.fetchall()
+        assert [name for (name,) in described] == [name for name, _ in found]
+        assert all(comment for _, comment in found)
+        losses = connection.execute("SELECT DISTINCT currency, loss FROM _guarantees").fetchall()
+        assert losses == [("zcdp", "1/10")]
+        counted = connection.execute("SELECT sum(rows), count(*) FROM _releases").fetchone()
+        assert counted == (36, 6)
+
+
+def test_queries(released: Town) -> None:
+    """Answers as a table; what cannot be answered is one message; nothing can be written."""
+    answer = released.publisher("sql", "SELECT dataset, count(*) AS n FROM _releases GROUP BY ALL ORDER BY ALL")
+    assert (answer.code, answer.err) == (0, "")
+    assert "water" in answer.out
+    before = (released.root / ANALYSTS).read_bytes()
+    for query in (
+        "SELECT nothing FROM water",
+        "SELEC 1",
+        "DROP TABLE water",
+        "SELECT * FROM elsewhere",
+        "SELECT 1/'a'",
+    ):
+        refused = released.publisher("sql", query)
+        assert refused.code == 2, query
+        assert len(refused.err.splitlines()) == 1
+        assert "Traceback" not in refused.err
+    assert (released.root / ANALYSTS).read_bytes() == before
+
+
+def test_show(released: Town) -> None:
+    """The last period unless one is named: status, guarantee and a glimpse of the rows."""
+    answer = released.publisher("show", "water")
+    assert answer.code == 0
+    assert answer.out.startswith("water/2024-03/1: ready\n")
+    assert all(words in answer.out for words in ("2024-03.a", "How privacy is protected", "ρ = 0.1"))
+    found = json.loads(released.publisher("show", "water", "2024-01", "--json").out)
+    assert (found["name"], found["status"], len(found["rows"])) == ("water/2024-01/1", "ready", 3)
+    for arguments in (["water", "1999-01"], ["nothing"]):
+        assert released.publisher("show", *arguments).code == 2
+
+
+def test_before_anything_was_released(town: Town) -> None:
+    """Every command that looks at the state says that there is none yet, and makes none."""
+    looks = (["releases"], ["show", "water"], ["ledger"], ["ledger", "verify"], ["verify", "--no-portal"])
+    for command in looks:
+        answer = town.publisher(*command)
+        assert (answer.code, len(answer.err.splitlines())) == (5, 1), command
+    assert town.publisher("sql", "SELECT 1").code == 2
+    assert not town.state.exists()
+
+
+def test_plan_needs_neither_records_nor_state(town: Town) -> None:
+    """What releases will cost comes from the definitions alone."""
+    shutil.rmtree(town.data)
+    rows = town.publisher("plan", "--json").rows
+    assert [(row["dataset"], row["measure"]) for row in rows] == [
+        ("requests", "requests"),
+        ("water", "accounts"),
+        ("water", "used"),
+    ]
+    assert [row["blocks_a_release"] for row in rows] == [31, 1, 1]
+    assert {row["left_on_fullest_block"] for row in rows} == {"0.25 of 0.25"}
+    assert {row["loss_a_block"] for row in rows} == {"ρ 0.1"}
+    assert rows[0]["margin"] == "±4 requests"
+    assert town.publisher("plan").code == 0
+    assert not town.state.exists()
+
+
+def test_plan_knows_what_was_spent(released: Town) -> None:
+    """The fullest block of the periods ahead."""
+    before = released.tree()
+    rows = released.publisher("plan", "water", "--json").rows
+    assert {row["left_on_fullest_block"] for row in rows} == {"0.15 of 0.25"}
+    assert released.tree() == before
+
+
+def test_landing_twice_changes_nothing(town: Town) -> None:
+    """Files are counted, rows never; exact counts stand in the private report that is named."""
+    first = town.publisher("land")
+    before = town.tree("state/private/landed")
+    second = town.publisher("land", "requests")
+    assert (first.code, second.code) == (0, 0)
+    assert "requests: 1 new files, 0 known; private report: " in first.out
+    assert second.out == "requests: 0 new files, 1 known\n"
+    assert town.tree("state/private/landed") == before
+    assert "900" not in first.out
+    assert CANARY not in first.out + first.err
+
+
+def test_private_is_private(released: Town) -> None:
+    """The private folder and everything in it is for its owner alone."""
+    private = released.state / "private"
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    open_to_others = [path for path in private.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert not open_to_others
+
+
+def test_doctor(released: Town) -> None:
+    """All is well, until the private folder is open to others or the ledger was changed."""
+    well = released.publisher("doctor")
+    assert (well.code, well.err) == (0, "")
+    assert "failed" not in well.out
+    (released.state / "private").chmod(0o755)
+    assert released.publisher("doctor").code == 5
+    (released.state / "private").chmod(0o700)
+    with closing(sqlite3.connect(released.state / "private" / "ledger.sqlite")) as connection, connection:
+        connection.execute("UPDATE entries SET kind = 'x' WHERE sequence = 2")
+    ill = released.publisher("doctor")
+    assert ill.code == 4
+    assert "failed" in ill.out
+
+
+def test_a_missing_suite_is_written_by_check(town: Town) -> None:
+    """The starting suite is the same every time, and is left alone once it is there."""
+    path = town.root / "expectations" / "water.json"
+    content = path.read_bytes()
+    path.unlink()
+    answer = town.publisher("check")
+    assert (answer.code, path.read_bytes()) == (0, content)
+    assert "wrote expectations/water.json" in answer.out
+    path.write_bytes(content + b"\n")
+    assert "wrote" not in town.publisher("check").out
+    assert path.read_bytes() == content + b"\n"

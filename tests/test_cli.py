@@ -1,0 +1,160 @@
+"""The command line itself: its commands, their help, how quickly it answers, and what it says of a wrong call."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("publisher")
+COMMANDS = (
+    "init check sample land plan run releases show revalidate push verify rollback ledger sql serve doctor schema"
+).split()
+HEAVY = (
+    "duckdb great_expectations numpy opendp pandas pyarrow pydantic pyproj requests rich shapely sodapy sqlalchemy "
+    "sqlglot starlette uvicorn"
+).split()
+
+
+def publisher(*arguments: str, cwd: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the installed command."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PUBLISHER_")} | settings
+    return subprocess.run([COMMAND, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_every_command_is_listed(tmp_path: Path) -> None:
+    """Those and no others, each with a line."""
+    answer = publisher("--help", cwd=tmp_path)
+    assert answer.returncode == 0
+    listed = answer.stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
+    assert sorted(line.split()[0] for line in listed if line[2] != " ") == sorted(COMMANDS)
+    assert all(len(line.split()) > 2 for line in listed)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "ledger verify"])
+def test_every_command_says_what_it_does(tmp_path: Path, command: str) -> None:
+    """Its help needs no workspace, begins with a sentence, and explains every option."""
+    answer = publisher(*command.split(), "--help", cwd=tmp_path)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    usage, sentence = answer.stdout.split("\n\n")[:2]
+    assert usage.startswith(f"Usage: publisher {command} ")
+    assert sentence.strip()[0].isupper()
+    assert "." in sentence or ":" in sentence
+    options = answer.stdout.split("Options:\n")[1].split("\n\n")[0].splitlines()
+    assert all(len(line.split("  ")) > 2 or line.startswith("    ") for line in options), "an option says nothing"
+
+
+def test_help_lists_the_exit_codes(tmp_path: Path) -> None:
+    """Each code with its meaning."""
+    words = publisher("--help", cwd=tmp_path).stdout.split("Exit codes:\n")[1]
+    assert re.findall(r"^ +(\d+) +\S", words, re.MULTILINE) == ["0", "2", "3", "4", "5", "6", "75"]
+
+
+def test_help_is_quick(tmp_path: Path) -> None:
+    """Under 0.3 s of work, since nothing heavy is imported."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    publisher("--help", cwd=tmp_path)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.3
+    code = (
+        "import sys; from publisher.cli import main; main(['--help'], standalone_mode=False); "
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr.split()
+    assert not set(HEAVY) & set(imported)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["publish"],
+        ["run", "--everything"],
+        ["run", "--period"],
+        ["show"],
+        ["schema", "city"],
+        ["sample", "city", "--rows", "many"],
+    ],
+)
+def test_a_wrong_call_ends_with_2(tmp_path: Path, arguments: list[str]) -> None:
+    """One message on standard error says what is wrong."""
+    answer = publisher(*arguments, cwd=tmp_path)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "Error: " in answer.stderr
+
+
+def test_outside_of_a_workspace(tmp_path: Path) -> None:
+    """Every command that needs one says how to make it."""
+    for command in ("check", "plan", "run", "ledger", "sql"):
+        answer = publisher(command, cwd=tmp_path)
+        assert (answer.returncode, len(answer.stderr.splitlines())) == (2, 1)
+        assert "publisher init" in answer.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_init_makes_a_workspace_once(tmp_path: Path) -> None:
+    """Settings, rooms and a key that is its owner's alone; a second time changes nothing."""
+    first = publisher("init", "city", cwd=tmp_path)
+    assert (first.returncode, first.stderr) == (0, "")
+    city = tmp_path / "city"
+    assert {path.name for path in city.iterdir()} >= {
+        "publisher.toml",
+        "pipelines",
+        "datasets",
+        "expectations",
+        "state",
+    }
+    key = city / "state" / "private" / "key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(key.parent.stat().st_mode) == 0o700
+    assert "state/" in (city / ".gitignore").read_text()
+    before = {path: path.read_bytes() for path in city.rglob("*") if path.is_file()}
+    assert publisher("init", "city", cwd=tmp_path).returncode == 0
+    assert {path: path.read_bytes() for path in city.rglob("*") if path.is_file()} == before
+    for arguments in (["check"], ["-C", "city", "check"]):
+        answer = publisher(*arguments, cwd=city if len(arguments) == 1 else tmp_path)
+        assert answer.returncode == 2
+        assert "no dataset is defined yet" in answer.stderr
+
+
+def test_names_and_periods_that_do_not_exist(tmp_path: Path) -> None:
+    """Exit code 2; a name that is wrong is answered with those that exist."""
+    publisher("init", cwd=tmp_path)
+    assert "there are: none" in publisher("run", "parking", cwd=tmp_path).stderr
+    assert "there are: none" in publisher("land", "parking", cwd=tmp_path).stderr
+    for period in ("soon", "2024-13", "2024-W54", "2024-Q5", "2024-02-30", "0000"):
+        answer = publisher("run", "--no-push", "--period", period, cwd=tmp_path)
+        assert answer.returncode == 2, period
+        assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("kind", ["workspace", "source", "dataset"])
+def test_schemas_are_json_schema(tmp_path: Path, kind: str) -> None:
+    """Of each kind of file: strict objects whose required keys are described by type."""
+    schema = json.loads(publisher("schema", kind, cwd=tmp_path).stdout)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert (schema["type"], schema["additionalProperties"]) == ("object", False)
+    assert set(schema["required"]) <= set(schema["properties"])
+    assert {"workspace": "organisation", "source": "privacy", "dataset": "loss"}[kind] in schema["properties"]
+
+
+def test_sample_is_labelled(tmp_path: Path) -> None:
+    """Stand-in feeds say that they are generated, and are the same for the same seed."""
+    for folder in ("a", "b"):
+        assert publisher("sample", folder, "--rows", "1000", "--seed", "7", cwd=tmp_path).returncode == 0
+    trees = [
+        {
+            path.relative_to(tmp_path / folder): path.read_bytes()
+            for path in (tmp_path / folder).rglob("*")
+            if path.is_file()
+        }
+        for folder in ("a", "b")
+    ]
+    assert trees[0] == trees[1]
+    assert Path("SAMPLE.json") in trees[0]

@@ -1,0 +1,160 @@
+"""Released numbers against exact ones, worked out apart: they lie where the guarantee says.
+
+No message shows an exact value: what is compared are truths and distances in standard deviations of the noise.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from apart import EXACT, ROOT, Exact
+
+FARTHEST = 4.892
+"""A normal value lies farther out with a probability of one in a million."""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One dataset: its definition, exact tables, and what was released, all periods below each other."""
+
+    definition: dict[str, Any]
+    exact: Exact
+    cells: pd.DataFrame
+    """A row per released cell: published columns, `noisy_<measure>`, and the exact `<measure>_least`, `…_most`."""
+    guarantees: tuple[dict[str, Any], ...]
+
+    @property
+    def measured(self) -> list[dict[str, Any]]:
+        return [measure for measure in self.definition["measures"] if measure["kind"] != "mean"]
+
+    def scale(self, measure: dict[str, Any]) -> float:
+        """The standard deviation that the definition asks for: Δ₂ / √(2ρ), ρ being the measure's share."""
+        bounds = self.definition.get("bounds", {"max_groups": 1, "max_per_group": 1})
+        each = {"count": bounds["max_per_group"], "count_units": 1}.get(measure["kind"], measure.get("upper"))
+        share = measure.get("share", 1 / len(self.measured))
+        return each * math.sqrt(bounds["max_groups"]) / math.sqrt(2 * self.definition["loss"]["rho"] * share)
+
+    def sure(self, measure: dict[str, Any]) -> pd.DataFrame:
+        """The cells whose exact value does not hang on the ordering key."""
+        name = measure["name"]
+        return self.cells[self.cells[f"{name}_least"] == self.cells[f"{name}_most"]]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_released_numbers_lie_where_the_guarantee_says(real: Path, tmp_path: Path, name: str) -> None:
+    """A shipped dataset, released by `publisher run` from the real records, against what they hold."""
+    compared = _compared(name, _released(name, real, tmp_path / "state"))
+    everything_that_counts_has_its_cell(compared)
+    the_noise_is_what_the_guarantee_says(compared)
+    noisy_totals_lie_within_the_guarantee(compared)
+    margins_hold_the_exact_values(compared)
+    means_hold_the_exact_values(compared)
+    if compared.definition["portal"]["category"] != "Utilities":  # meters are few: honest margins, and no promise
+        half_of_the_cells_are_ok(compared)
+
+
+def _released(name: str, data: Path, state: Path) -> Path:
+    settings = {"PUBLISHER_DATA": str(data), "PUBLISHER_STATE": str(state)}
+    command = [Path(sys.executable).with_name("publisher"), "run", name, "--no-push", "--json"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return state
+
+
+def _compared(name: str, state: Path) -> Compared:
+    definition = tomllib.loads((ROOT / "datasets" / f"{name}.toml").read_text())
+    exact = EXACT[name](state / "private")
+    releases = sorted((state / "public" / "releases" / name).glob("*/1"))
+    published = pd.concat(pd.read_parquet(release / "data.parquet") for release in releases)
+    noisy = pd.concat(pd.read_parquet(release / "measurements.parquet") for release in releases)
+    noisy = noisy.rename(columns={column: f"noisy_{column}" for column in noisy.columns if column != "id"})
+    cells = published.merge(noisy, on="id", validate="one_to_one")
+    keys = ["period", *(key["name"] for key in definition["keys"])]
+    cells = cells.merge(exact.cells, on=keys, how="left", validate="one_to_one")
+    bounds = [column for column in exact.cells.columns if column not in keys]
+    cells[bounds] = cells[bounds].fillna(0).astype("int64")
+    guarantees = tuple(json.loads((release / "guarantee.json").read_text()) for release in releases)
+    return Compared(definition, exact, cells, guarantees)
+
+
+def everything_that_counts_has_its_cell(compared: Compared) -> None:
+    """In the released periods every exact cell is a row of the table: catch-all keys lose nobody."""
+    periods = compared.cells.period.unique()
+    within = compared.exact.cells.period.isin(periods)
+    for measure in compared.measured:
+        column = f"{measure['name']}_most"
+        kept = compared.cells[column].sum() == compared.exact.cells[within][column].sum()
+        assert bool(kept), f"{measure['name']}: some cells are missing"
+    assert set(periods) <= set(compared.exact.totals.period)
+
+
+def the_noise_is_what_the_guarantee_says(compared: Compared) -> None:
+    """Each guarantee names the scale that unit, bounds and loss call for, and the draws have it."""
+    for measure in compared.measured:
+        scale = compared.scale(measure)
+        for guarantee in compared.guarantees:
+            (said,) = (each for each in guarantee["mechanisms"] if each["measure"] == measure["name"])
+            assert said["scale"] == pytest.approx(scale, rel=1e-6)
+            assert said["mechanism"] == "discrete gaussian"
+        sure = compared.sure(measure)
+        distances = (sure[f"noisy_{measure['name']}"] - sure[f"{measure['name']}_least"]) / scale
+        spread = float((distances**2).mean())
+        # A chi-squared mean of n squares, by the normal cube root of Wilson and Hilferty: good for small n too.
+        n = len(sure)
+        standard = (spread ** (1 / 3) - (1 - 2 / (9 * n))) / math.sqrt(2 / (9 * n))
+        assert n >= 10
+        assert abs(standard) <= FARTHEST
+        assert float(distances.abs().max()) <= FARTHEST + 1.5  # for each of some thousands of cells
+
+
+def noisy_totals_lie_within_the_guarantee(compared: Compared) -> None:
+    """The total of each release is the exact one give or take 4.9 σ √cells; where it is not known which cells of a
+    unit count, it lies that near to the range of what is possible."""
+    for measure in compared.measured:
+        name, scale = measure["name"], compared.scale(measure)
+        for period, cells in compared.cells.groupby("period"):
+            (total,) = compared.exact.totals[compared.exact.totals.period == period].to_dict("records")
+            noisy = float(cells[f"noisy_{name}"].sum())
+            nearest = min(max(noisy, float(total[f"{name}_least"])), float(total[f"{name}_most"]))
+            distance = (noisy - nearest) / (scale * math.sqrt(len(cells)))
+            assert abs(distance) <= FARTHEST, f"{name} {period}"
+
+
+def margins_hold_the_exact_values(compared: Compared) -> None:
+    """Of the cells that are published, the exact bounded value lies in the 95 % margin at least nine times in ten."""
+    held = shown = 0
+    for measure in compared.measured:
+        if measure.get("publish", True):
+            sure, name = compared.sure(measure), measure["name"]
+            sure = sure[sure[f"{name}_status"] != "suppressed"]
+            held += int(sure[f"{name}_least"].between(sure[f"{name}_low"], sure[f"{name}_high"]).sum())
+            shown += len(sure)
+    # With few cells chance alone could take it below nine in ten: then as many misses as one in a million has.
+    allowed = max(0.1 * shown, 0.05 * shown + FARTHEST * math.sqrt(0.0475 * shown) + 1)
+    assert shown >= 10
+    assert shown - held <= allowed
+
+
+def means_hold_the_exact_values(compared: Compared) -> None:
+    """A published mean's margin holds the exact mean of the clamped values, where there are any."""
+    for mean in (each for each in compared.definition["measures"] if each["kind"] == "mean"):
+        cells = compared.cells[compared.cells[mean["name"]].notna() & (compared.cells[f"{mean['count']}_least"] > 0)]
+        exact = cells[f"{mean['sum']}_least"] / cells[f"{mean['count']}_least"]
+        held = float(exact.between(cells[f"{mean['name']}_low"], cells[f"{mean['name']}_high"]).mean())
+        assert held >= 0.9
+
+
+def half_of_the_cells_are_ok(compared: Compared) -> None:
+    """Keys and losses of requests and permits were chosen so that at least half of the cells can be relied on."""
+    for status in (column for column in compared.cells.columns if column.endswith("_status")):
+        assert float((compared.cells[status] == "ok").mean()) >= 0.5, status
