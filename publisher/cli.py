@@ -177,6 +177,7 @@ def run(
       publisher run stlouis-requests --period 2018-W03 --no-push
       publisher run --from 2015-01 --to 2015-06 --json
     """
+    from publisher.delivery import report_notes
     from publisher.run import run as run_all
     from publisher.terminal import print_report, watching
 
@@ -190,8 +191,9 @@ def run(
     with watching() as observer:
         report = run_all(workspace, chosen, _selection(period, first, last), observer, push=not (no_push or rehearse))
     print_report(report, as_json=as_json)
-    if rehearse and not as_json:
-        click.echo(f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}.")
+    if not as_json:
+        for line in report_notes(workspace, rehearsal=rehearse, pushed=not (no_push or rehearse)):
+            click.echo(line)
     sys.exit(report.exit_code)
 
 

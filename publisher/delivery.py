@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
 from publisher.errors import PortalError
-from publisher.push.embedded import running
+from publisher.push.embedded import answers, running
 from publisher.push.listing import Listing
 from publisher.push.portal import Portal
 from publisher.push.publication import publish
@@ -65,6 +65,16 @@ def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, d
         return None
     known = _known(workspace).get(_key(client, dataset))
     return verify(client, _listing(workspace, dataset, releases), releases, known).url
+
+
+def report_notes(workspace: Workspace, *, rehearsal: bool, pushed: bool) -> list[str]:
+    """What a person should know after a run, beside its table."""
+    settings = workspace.settings.portal
+    if rehearsal:
+        return [f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}."]
+    if pushed and settings.kind == "embedded" and not answers(settings.url):
+        return ["The embedded portal was open for this push alone: `publisher serve` opens it."]
+    return []
 
 
 def _listing(workspace: Workspace, dataset: DatasetFile, releases: list[Release]) -> Listing:

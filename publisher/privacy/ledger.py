@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from publisher.definitions.period import LIFETIME, containing, parse
 from publisher.durable import write_file
 from publisher.errors import BudgetError, SourceError
 
@@ -334,8 +335,17 @@ def _refuse_if_over(connection: sa.Connection, request: ChargeRequest) -> None:
             f"{request.dataset} {request.period}: needs {decimal(request.loss)} on each of its "
             f"{len(request.blocks)} blocks, but block {fullest} of source {request.source} has {decimal(left)} left of "
             f"{decimal(request.budget)}; {len(free)} of its blocks could still pay. Nothing was read or spent. "
-            f"A block's budget never comes back: the next {request.window} opens a fresh block."
+            f"A block's budget never comes back: {_opening(request.blocks[-1])}."
         )
+
+
+def _opening(block: str) -> str:
+    """When the block after this one opens."""
+    if block == LIFETIME.label:
+        return "a lifetime has no other block"
+    this = parse(block)
+    following = containing(this.end, this.grain)
+    return f"the next block, {following.label}, opens on {following.start.isoformat()}"
 
 
 def _refuse_if_redefined(connection: sa.Connection, request: ChargeRequest) -> None:

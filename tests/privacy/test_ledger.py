@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TENTH = Fraction(1, 10)
+DAYS = ("2020-01-01", "2020-01-02", "2020-01-03")
 REQUEST = ChargeRequest(
     source="town",
     dataset="visits",
@@ -122,6 +123,13 @@ class LedgerContract:
             Spending("village", "b", TENTH),
         ]
 
+    def test_a_refusal_says_when_the_next_block_opens(self, ledger: Ledger) -> None:
+        """What remains, and from which day on there is budget again; a lifetime has no such day."""
+        with pytest.raises(BudgetError, match=r"0\.3 left of 0\.3.* the next block, 2020-01-03, opens on 2020-01-03"):
+            ledger.charge(request(1, Fraction(1)))
+        with pytest.raises(BudgetError, match="a lifetime has no other block"):
+            ledger.charge(request(1, Fraction(1), window="lifetime", blocks=("lifetime",)))
+
     def test_a_smaller_budget_holds_at_once(self, ledger: Ledger) -> None:
         """When people lower the budget below what was spent, nothing more can be."""
         ledger.charge(request(1))
@@ -173,7 +181,7 @@ class LedgerContract:
     @settings(max_examples=25, deadline=None)
     @given(
         charges=st.lists(
-            st.tuples(st.fractions(Fraction(1, 97), Fraction(1, 5)), st.sets(st.sampled_from("abc"), min_size=1)),
+            st.tuples(st.fractions(Fraction(1, 97), Fraction(1, 5)), st.sets(st.sampled_from(DAYS), min_size=1)),
             max_size=8,
         )
     )
@@ -182,7 +190,7 @@ class LedgerContract:
     ) -> None:
         """Whatever is asked for in whatever order: accepted exactly when every block has room, and summed exactly."""
         ledger = self.open(tmp_path_factory.mktemp("ledger"))
-        spent = dict.fromkeys("abc", Fraction(0))
+        spent = dict.fromkeys(DAYS, Fraction(0))
         for number, (loss, blocks) in enumerate(charges):
             fits = all(spent[block] + loss <= REQUEST.budget for block in blocks)
             try:
@@ -220,7 +228,8 @@ CHANGES = {
         "UPDATE entries SET sequence = 3 WHERE sequence = 99",
     ),
     "inserted": sql(
-        "INSERT INTO entries SELECT 6, kind, at, payload, hash, 'f' || substr(hash, 2) FROM entries WHERE sequence = 5"
+        "INSERT INTO entries SELECT 6, kind, at, payload, hash, substr(hash, 2) || substr(hash, 1, 1) "
+        "FROM entries WHERE sequence = 5"
     ),
     "spending lowered": sql("UPDATE spending SET loss = '1/100' WHERE sequence = 1"),
     "spending removed": sql("DELETE FROM spending WHERE sequence = 1 AND block = '2020-01-01'"),
@@ -286,7 +295,7 @@ def work(me):
     for n in range(3):
         try:
             ledger.charge(ChargeRequest("town", "visits", "2020-01", f"{me}-{n}", "zcdp", "record", "day",
-                                        Fraction(1, 10), Fraction(2), ("a", "b"), ("{}",), "e", "r"))
+                                        Fraction(1, 10), Fraction(2), ("2020-01-01", "2020-01-02"), ("{}",), "e", "r"))
             made += 1
         except BudgetError:
             pass
@@ -304,7 +313,7 @@ print(sum(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in childr
         )
         assert (ran.stdout.strip(), ran.stderr) == ("20", "")
         ledger = open_ledger(tmp_path)
-        assert ledger.spending() == [Spending("town", block, Fraction(2)) for block in ("a", "b")]
+        assert ledger.spending() == [Spending("town", block, Fraction(2)) for block in ("2020-01-01", "2020-01-02")]
         assert len(ledger.entries("charge")) == 20
         assert ledger.verify([]) == []
         ledger.close()
