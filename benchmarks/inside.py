@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from publisher.charges import mechanisms_of
 from publisher.definitions.period import parse
 from publisher.duck import connect
-from publisher.engine.aggregate import RecordSource, bound_and_aggregate
+from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
-from publisher.privacy.mechanism import add_noise, mechanism_for
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.engine.input import RecordSource
+from publisher.privacy.mechanism import add_noise
 from publisher.records.landed import raw
 from publisher.workspace import find_workspace
 
@@ -27,11 +28,7 @@ def main() -> None:
     period = parse("2018")
     landed = raw(dataset.source, workspace.private, period.start, period.end)
     records = RecordSource(landed.sql, tuple(landed.parameters), guarded(dataset.source))
-    definition = dataset.definition
-    mechanisms = tuple(
-        mechanism_for(each.name, "zcdp", sensitivity_of(each, definition.bounds), definition.loss_of(each))
-        for each in definition.measured
-    )
+    mechanisms = mechanisms_of(dataset, workspace.settings)
     files = workspace.private / "landed" / dataset.source.name / "*" / "month=2018-*" / "*.parquet"
     naive, bounding, noise = [], [], []
     with connect(workspace.settings.engine, workspace.private / "tmp") as connection:

@@ -93,12 +93,12 @@ class Catalogue:
             if not self.ledger.holds(head.sequence, head.hash):
                 raise BudgetError(
                     f"{release.manifest.name} was paid for by a ledger that is no longer here: put the newest copy of "
-                    f"ledger.sqlite back. Nothing was spent."
+                    f"the ledger back. Nothing was spent."
                 )
             self.enter(release)
 
     def enter(self, release: Release) -> None:
-        """Enters a visible release into the ledger."""
+        """Enters a visible release into the ledger. Raises BudgetError when it holds the edition with other content."""
         says = release.manifest
         self.ledger.record(
             "release",

@@ -134,20 +134,119 @@ def land(folder: Path, sources: Sequence[str]) -> None:
 
 @_command()
 @click.argument("datasets", nargs=-1)
+@click.option("--typical", "guesses", multiple=True, metavar="[MEASURE=]NUMBER", help="Guess what a cell holds.")
+@click.option("--compare", "settings", multiple=True, metavar="SETTING=VALUES", help="Try values side by side.")
+@click.option("--split", "splitting", is_flag=True, help="Suggest how to split the loss among the rollups.")
+@click.option("--weights", metavar="TABLE=NUMBER,...", help="What each table counts in the split; 1 unless said.")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the margins as an SVG file.")
 @_json_option
 @click.pass_obj
-def plan(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
-    """Show what each release will cost and how sure its numbers will be, before anything is spent."""
-    from publisher.commands.forecast import forecasts
-    from publisher.terminal import print_json, print_table
+def plan(
+    folder: Path,
+    datasets: Sequence[str],
+    guesses: Sequence[str],
+    settings: Sequence[str],
+    splitting: bool,
+    weights: str | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what each release will cost and how sure its numbers will be, before anything is spent.
+
+    Reads definitions, keysets, the ledger and what was released before; never a record.
+
+    \\b
+    Examples:
+      publisher plan
+      publisher plan stlouis-requests --typical 25
+      publisher plan stlouis-requests --compare rho=0.05,0.1 --compare threshold=5,10
+      publisher plan stlouis-requests --compare share.city=0.05,0.2
+      publisher plan stlouis-requests --split --weights city=1,finest=3
+      publisher plan stlouis-requests --picture margins.svg
+    """
+    from publisher.commands.chart import write_picture
+    from publisher.commands.comparison import candidates, split, the_one
+    from publisher.commands.forecast import public
+    from publisher.commands.overview import print_candidates, print_plans, print_split
+    from publisher.terminal import print_json
 
     workspace = _workspace(folder)
-    rows = [asdict(each) for each in forecasts(workspace, _datasets(workspace, datasets))]
-    if as_json:
-        print_json(rows)
+    chosen = _datasets(workspace, datasets)
+    facts = public(workspace, chosen, guesses)
+    if settings:
+        dataset = the_one(chosen, "--compare")
+        found = candidates(dataset, settings, facts)
+        print_json([asdict(each) for each in found]) if as_json else print_candidates(facts.plan(dataset), found)
+    elif splitting or weights:
+        dataset = the_one(chosen, "--split")
+        best = split(dataset, weights, facts)
+        print_json(asdict(best)) if as_json else print_split(best, facts.plan(dataset))
+    elif picture is not None:
+        write_picture(facts.plan(the_one(chosen, "--picture")), picture)
+        click.echo(f"{picture}: margin of error by the value of a cell")
+    elif as_json:
+        print_json([asdict(table) for each in chosen for table in facts.plan(each).tables])
     else:
-        headings = [name.replace("_", " ") for name in rows[0]] if rows else []
-        print_table("", headings, [list(row.values()) for row in rows])
+        print_plans([facts.plan(each) for each in chosen])
+
+
+@_command()
+@click.argument("source")
+@click.option("--dataset", help="Whose cells and sums; needed where several datasets have the source.")
+@click.option("--period", required=True, help="One period of the dataset, or a longer one that holds several.")
+@click.option("--rho", help="What to spend on each block, where the budget is in rho.")
+@click.option("--epsilon", help="What to spend on each block, where the budget is in epsilon.")
+@click.option("--column", help="Look at the totals of this column alone, also of one that no measure sums yet.")
+@click.option("--bins", help="Where that column's bins end, such as 0,10,100,1000; steps of 1-2-5 unless said.")
+@click.option(
+    "--keep",
+    type=click.FloatRange(0.5, 1),
+    default=0.95,
+    show_default=True,
+    help="The share of units that should lose nothing to a bound.",
+)
+@click.option("--yes", is_flag=True, help="Charge without asking.")
+@_json_option
+@click.pass_obj
+def tune(
+    folder: Path,
+    source: str,
+    dataset: str | None,
+    period: str,
+    rho: str | None,
+    epsilon: str | None,
+    column: str | None,
+    bins: str | None,
+    keep: float,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Measure what units have, with noise and at a price, and propose bounds and clamps.
+
+    The same question is drawn and charged once; with another --keep it is free.
+
+    \b
+    Examples:
+      publisher tune alicante-water --period 2016 --rho 0.01
+      publisher tune seattle-energy --period 2016 --rho 0.05 --keep 0.99
+      publisher tune stlouis-311-closed --period 2018-01 --rho 0.01 --column days_to_close --bins 0,1,7,30,90
+    """
+    from publisher.commands.advice import advice
+    from publisher.commands.measurement import measurement
+    from publisher.commands.tuning import measured
+    from publisher.terminal import print_json
+
+    asked = measurement(
+        _workspace(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins
+    )
+    click.echo(asked.words(), err=True)
+    if not (yes or asked.known) and sys.stdin.isatty():
+        click.confirm("Go on?", abort=True, err=True)
+    advised = advice(asked, measured(asked), keep)
+    if as_json:
+        print_json(advised.as_json())
+    else:
+        advised.present()
 
 
 @_command()
@@ -214,6 +313,7 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
             "dataset": each.release.manifest.dataset,
             "period": each.release.manifest.period,
             "edition": each.release.manifest.edition,
+            "final": each.release.manifest.final,
             "status": each.status,
             "cells": each.release.manifest.rows,
             "suppressed": each.release.manifest.suppressed,
@@ -230,9 +330,10 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
 @_command()
 @click.argument("dataset")
 @click.argument("period", required=False)
+@click.option("--table", metavar="ROLLUP", help="Show this rollup's table instead of the dataset's own.")
 @_json_option
 @click.pass_obj
-def show(folder: Path, dataset: str, period: str | None, as_json: bool) -> None:
+def show(folder: Path, dataset: str, period: str | None, table: str | None, as_json: bool) -> None:
     """Show a release: its guarantee, its first rows, and which expectation failed where it is held.
 
     PERIOD is the last released one unless said.
@@ -243,7 +344,7 @@ def show(folder: Path, dataset: str, period: str | None, as_json: bool) -> None:
 
     workspace = _workspace(folder)
     with opened(workspace) as catalogue:
-        found = presented(catalogue, workspace.dataset(dataset), period)
+        found = presented(catalogue, workspace.dataset(dataset), period, table)
     if as_json:
         print_json(asdict(found) | {"folder": str(found.folder)})
     else:
@@ -326,17 +427,17 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     """Show what was spent per source, block and dataset; `ledger verify` looks for tampering."""
     if ctx.invoked_subcommand is not None:
         return
-    from publisher.commands.accounts import statement
+    from publisher.commands.accounts import HEADINGS, statement
     from publisher.session import opened
     from publisher.terminal import print_json, print_table
 
     workspace = _workspace(ctx.obj)
     with opened(workspace) as catalogue:
-        rows = [asdict(each) for each in statement(workspace, catalogue.ledger)]
+        accounts = statement(workspace, catalogue.ledger)
     if as_json:
-        print_json(rows)
+        print_json([asdict(each) for each in accounts])
     else:
-        print_table("", list(rows[0]) if rows else ["nothing was spent yet"], [list(row.values()) for row in rows])
+        print_table("", HEADINGS if accounts else ["nothing was spent yet"], [each.row for each in accounts])
 
 
 @ledger.command("verify")
@@ -403,6 +504,42 @@ def doctor(folder: Path) -> None:
     print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
     worst = max((each.exit_code for each in findings), default=0)
     sys.exit(worst)
+
+
+@_command()
+@click.argument("dataset")
+@click.option("--period", help="The period whose records are looked at; the last one that is due unless said.")
+@click.option("--units", default=200, show_default=True, help="How many neighbours are tried.")
+@click.option("--releases", default=200_000, show_default=True, help="For the bound on the loss, so many at least.")
+@_json_option
+@click.pass_obj
+def audit(folder: Path, dataset: str, period: str | None, units: int, releases: int, as_json: bool) -> None:
+    """Try to break the promise of DATASET, on a private copy of its records and on generated worst cases.
+
+    Nothing is charged, nothing is written but in a private folder that is gone afterwards, and no exact value is shown.
+    Ends with exit code 4 when anything failed. docs/audit.md says what each look proves, and what it cannot.
+
+    \b
+    Examples:
+      publisher audit stlouis-requests
+      publisher audit syracuse-permits --period 2013-Q3 --units 500
+      publisher audit alicante-water --json
+    """
+    from publisher.commands.audit import audit as look
+    from publisher.errors import BudgetError
+    from publisher.terminal import print_json, print_table, watching
+
+    workspace = _workspace(folder)
+    with watching() as observer:
+        findings = look(
+            workspace, workspace.dataset(dataset), period=period, units=units, releases=releases, observer=observer
+        )
+    rows = [{"what": each.what, "finding": each.words, "status": each.status} for each in findings]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("", ("what", "finding", "status"), [tuple(row.values()) for row in rows])
+    sys.exit(0 if all(each.passed for each in findings) else BudgetError.exit_code)
 
 
 @_command()

@@ -1,4 +1,7 @@
-"""From current releases to the portal: what is listed, under which id, and the embedded portal where none runs."""
+"""From current releases to the portal: what is listed, under which id, and the embedded portal where none runs.
+
+Every table of a release is a dataset of its own on the portal: the dataset's own and those of its rollups.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,19 @@ from publisher.errors import PortalError
 from publisher.push.embedded import answers, running
 from publisher.push.listing import Listing
 from publisher.push.portal import Portal
-from publisher.push.publication import publish
+from publisher.push.publication import close, publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
 from publisher.release.store import refuse_if_changed
-from publisher.release.table import column_specs, shape_of
+from publisher.release.sums import additive
+from publisher.release.table import column_specs, level_names, rollup_of, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from publisher.catalogue import Catalogue
+    from publisher.definitions.dataset import Dataset
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -44,18 +49,10 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset:
     releases = catalogue.current(dataset.name)
     for release in releases:
         refuse_if_changed(release)
-    known = _known(workspace).get(_key(client, dataset))
-    if not releases and known is None:
-        return None
-    listing = _listing(workspace, dataset, releases)
-    publication = publish(
-        client,
-        listing,
-        releases,
-        known_id=known,
-        remember=lambda identifier: _remember(workspace, client, dataset, identifier),
-    )
-    return publication.url if releases else None
+    urls = [_deliver(workspace, client, dataset, level, releases) for level in level_names(dataset.definition)]
+    for level, identifier in _dropped(workspace, client, dataset).items():
+        close(client, dataset.named(level), identifier)
+    return urls[0]
 
 
 def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
@@ -63,8 +60,43 @@ def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, d
     releases = catalogue.current(dataset.name)
     if not releases:
         return None
-    known = _known(workspace).get(_key(client, dataset))
-    return verify(client, _listing(workspace, dataset, releases), releases, known).url
+    urls = [_check(workspace, client, dataset, level, releases) for level in level_names(dataset.definition)]
+    return urls[0]
+
+
+def _deliver(
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, releases: list[Release]
+) -> str | None:
+    """One table; its page's address, or None where there is nothing of it."""
+    tables = _tables(releases, level)
+    key = _key(client, dataset, level)
+    known = _known(workspace).get(key)
+    if not tables and known is None:
+        return None
+    publication = publish(
+        client,
+        _listing(workspace, dataset, level, tables),
+        tables,
+        known_id=known,
+        remember=lambda identifier: _remember(workspace, key, identifier),
+    )
+    return publication.url if tables else None
+
+
+def _check(
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, releases: list[Release]
+) -> str | None:
+    tables = _tables(releases, level)
+    known = _known(workspace).get(_key(client, dataset, level))
+    if not tables and known is None:
+        return None
+    return verify(client, _listing(workspace, dataset, level, tables), tables, known).url
+
+
+def _tables(releases: list[Release], level: str) -> list[Release]:
+    """That table of every release which has it."""
+    views = [release.tables for release in releases]
+    return [view[level] for view in views if level in view]
 
 
 def report_notes(workspace: Workspace, *, rehearsal: bool, pushed: bool) -> list[str]:
@@ -77,24 +109,48 @@ def report_notes(workspace: Workspace, *, rehearsal: bool, pushed: bool) -> list
     return []
 
 
-def _listing(workspace: Workspace, dataset: DatasetFile, releases: list[Release]) -> Listing:
+def _listing(workspace: Workspace, dataset: DatasetFile, level: str, tables: list[Release]) -> Listing:
     settings, definition = workspace.settings, dataset.definition
+    rollup = rollup_of(definition, level)
     return Listing(
-        name=dataset.name,
-        title=definition.title,
-        description=definition.description,
+        name=dataset.named(level),
+        title=rollup.title if rollup is not None else definition.title,
+        description=definition.description if rollup is None else f"{definition.description} {_relation(definition)}",
         attribution=settings.organisation,
         licence=settings.licence,
         licence_url=settings.licence_url,
         contact=settings.contact,
         category=definition.portal.category,
         tags=definition.portal.tags,
-        columns=column_specs(dataset),
-        shape=shape_of(dataset),
-        guarantee=releases[-1].statement if releases else "",
-        stand_in=any(release.manifest.stand_in for release in releases),
-        limitations=definition.limitations,
+        columns=column_specs(dataset, level),
+        shape=shape_of(dataset, level),
+        guarantee=tables[-1].statement if tables else "",
+        stand_in=any(table.manifest.stand_in for table in tables),
+        limitations=(*_provisional(tables), *definition.limitations),
+        companions=_companions(dataset, level),
     )
+
+
+def _provisional(tables: list[Release]) -> tuple[str, ...]:
+    """A line that names the periods of which another edition is to come."""
+    periods = [each.manifest.period for each in tables if not each.manifest.final]
+    return (f"Provisional, to be counted again: {', '.join(periods)}.",) if periods else ()
+
+
+def _companions(dataset: DatasetFile, level: str) -> tuple[tuple[str, str], ...]:
+    """The other tables of the dataset: name and title."""
+    titles = {"": dataset.definition.title} | {each.name: each.title for each in dataset.definition.rollups}
+    return tuple((dataset.named(name), title) for name, title in titles.items() if name != level)
+
+
+def _relation(definition: Dataset) -> str:
+    """How a companion relates to the dataset's own table. Means and quantiles never add up, and nobody expects it."""
+    added = [measure.title for measure in additive(definition)]
+    counted = [measure.title for measure in definition.measures if measure.shown and measure.measured]
+    if not added:
+        return f"Totals of {definition.title}."
+    which = "" if added == counted else f" in {', '.join(added)}"
+    return f"Totals of {definition.title}; adds up with it exactly{which}."
 
 
 def _ids(workspace: Workspace) -> Path:
@@ -112,10 +168,18 @@ def _known(workspace: Workspace) -> dict[str, str]:
     return known
 
 
-def _key(client: Portal, dataset: DatasetFile) -> str:
-    return f"{client.target.url} {dataset.name}"
+def _key(client: Portal, dataset: DatasetFile, level: str) -> str:
+    """The table's name in the file of ids; no part of it has a blank."""
+    return f"{client.target.url} {dataset.name} {level}".rstrip()
 
 
-def _remember(workspace: Workspace, client: Portal, dataset: DatasetFile, identifier: str) -> None:
-    known = _known(workspace) | {_key(client, dataset): identifier}
+def _dropped(workspace: Workspace, client: Portal, dataset: DatasetFile) -> dict[str, str]:
+    """The ids of tables whose rollups are defined no more, by their level."""
+    prefix = f"{client.target.url} {dataset.name} "
+    known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}
+    return {level: value for level, value in known.items() if rollup_of(dataset.definition, level) is None}
+
+
+def _remember(workspace: Workspace, key: str, identifier: str) -> None:
+    known = _known(workspace) | {key: identifier}
     write_file(_ids(workspace), json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")

@@ -13,10 +13,9 @@ from publisher.errors import (
     PublisherError,
     SourceError,
 )
+from publisher.privacy.distribution import Noise
 from publisher.privacy.finish import CONFIDENCE
 from publisher.privacy.ledger import decimal
-from publisher.privacy.margins import half_width
-from publisher.stages import Mechanism
 
 if TYPE_CHECKING:
     from publisher.definitions.period import Period
@@ -31,6 +30,8 @@ class Outcome:
     dataset: str
     period: str
     edition: int | None
+    final: bool | None
+    """Whether no other edition is scheduled; a provisional one is false."""
     release: str | None
     status: str
     """published, ready (not pushed), held, withdrawn, superseded, refused (budget) or failed."""
@@ -63,6 +64,7 @@ def outcome_of(dataset: DatasetFile, release: Release, status: str) -> Outcome:
         dataset=says.dataset,
         period=says.period,
         edition=says.edition,
+        final=says.final,
         release=says.name,
         status=status,
         cells=says.rows,
@@ -79,6 +81,7 @@ def failure_of(dataset: DatasetFile, period: Period, error: PublisherError) -> O
         dataset=dataset.name,
         period=period.label,
         edition=None,
+        final=None,
         release=None,
         status="refused" if isinstance(error, BudgetError) else "failed",
         cells=dataset.grid(period).size,
@@ -96,12 +99,15 @@ def loss_words(dataset: DatasetFile) -> str:
 
 
 def margin_words(dataset: DatasetFile, release: Release) -> str:
-    """The margin of the first published count or sum, such as ±5 requests; the same for every cell."""
+    """The margin of the first published count or sum, such as ±5 requests, of all draws together.
+
+    It is the same for every cell; where rollups are reconciled with the table it is smaller.
+    """
     definition = dataset.definition
-    measure = next((each for each in definition.measured if each.publish), definition.measured[0])
-    table = next((each for each in release.manifest.charge.tables if each.measure == measure.name), None)
-    if table is None:
+    measure = next((each for each in definition.measured if each.shown), definition.measured[0])
+    tables = [each for each in release.manifest.charge.tables if (each.level, each.measure) == ("", measure.name)]
+    if not tables:
         return ""
-    noise = Mechanism(table.measure, table.mechanism, table.scale, table.sensitivity, definition.loss.amount, "")
-    width = half_width(noise, CONFIDENCE) * (measure.resolution or 1)
+    noise = Noise(tuple((each.mechanism, each.scale) for each in tables))
+    width = noise.half_width(CONFIDENCE) * (measure.resolution or 1)
     return f"±{width:,} {measure.unit}"

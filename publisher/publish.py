@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import json
-import platform
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from publisher import __version__
+from publisher.charges import mechanisms_of, request_of, selection_of
 from publisher.duck import connect
 from publisher.durable import write_file
-from publisher.engine.aggregate import RecordSource, bound_and_aggregate, cast_failures
+from publisher.editions import write_edition
+from publisher.engine.aggregate import bound_and_aggregate
+from publisher.engine.candidates import candidates
 from publisher.engine.guard import guarded
+from publisher.engine.input import BoundedInput, RecordSource, cast_failures
 from publisher.errors import BudgetError
 from publisher.privacy.finish import finish
-from publisher.privacy.ledger import ChargeRequest
-from publisher.privacy.mechanism import add_noise, epsilon_of, mechanism_for
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.privacy.mechanism import add_noise
+from publisher.privacy.selection import select
+from publisher.records.batch import basis
 from publisher.records.landed import raw
+from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
-from publisher.release.guarantee import TINY, guarantee, statement
+from publisher.release.acceptance import accept
 from publisher.release.identity import finishing_hash, statistical_hash
-from publisher.release.manifest import MEASUREMENTS, Charge, LedgerHead, Manifest, Release, TableCharge
-from publisher.release.store import Contents, refuse_if_changed
-from publisher.release.suite import expected_of
-from publisher.release.table import cell_ids, measurements_table, published_table
-from publisher.release.validation import Validation, validate
+from publisher.release.store import refuse_if_changed
+from publisher.release.table import as_released, measured_of
 from publisher.stages import Mechanism, NoisyTable
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from publisher.catalogue import Catalogue
     from publisher.definitions.period import Period
-    from publisher.privacy.ledger import Entry
-    from publisher.stages import FinishedTable
+    from publisher.definitions.vintage import Vintage
+    from publisher.privacy.ledger import ChargeRequest, Entry
+    from publisher.release.manifest import Release
+    from publisher.release.validation import Validation
     from publisher.workspace import DatasetFile, Workspace
 
 
@@ -48,11 +50,28 @@ class Job:
     dataset: DatasetFile
     period: Period
     fingerprint: str
+    vintage: Vintage | None = None
+    """Which of the period's scheduled editions; None where the source has no policy for late records."""
 
     @property
     def name(self) -> str:
         """The dataset and period, for people."""
         return f"{self.dataset.name} {self.period.label}"
+
+    @property
+    def number(self) -> int:
+        """The number of its vintage, one where there is but one."""
+        return self.vintage.number if self.vintage is not None else 1
+
+    @property
+    def adds(self) -> bool:
+        """Whether its draw counts only what is new, to be added to the vintage before."""
+        late = self.dataset.source.definition.late
+        return late is not None and late.policy == "increment" and self.number > 1
+
+    def request(self) -> ChargeRequest:
+        """The charge that its draw needs."""
+        return request_of(self.dataset, self.period, self.fingerprint, self.workspace.settings, self.number)
 
     def editions(self) -> list[Release]:
         """The releases of this period so far."""
@@ -61,39 +80,52 @@ class Job:
 
 def released(job: Job) -> Release | None:
     """The newest edition, if it is what this definition asks for: the same draw with the same finish."""
-    wanted = (statistical_hash(job.dataset, job.fingerprint), finishing_hash(job.dataset))
     newest = job.editions()[-1:]
-    return next(
-        (each for each in newest if (each.manifest.statistical_hash, each.manifest.finishing_hash) == wanted), None
-    )
+    same = newest == [drawn(job)] and newest[0].manifest.finishing_hash == finishing_hash(job.dataset)
+    return newest[0] if same else None
 
 
 def drawn(job: Job) -> Release | None:
     """The latest release whose draw serves this definition too: only what is done after the noise has changed."""
+    return _draws(job).get(job.number)
+
+
+def last_vintage(job: Job) -> int:
+    """The number of the last vintage that was drawn for this definition; zero before the first."""
+    return max(_draws(job), default=0)
+
+
+def _draws(job: Job) -> dict[int, Release]:
+    """By vintage, the latest release of each draw that this definition asks for."""
     wanted = statistical_hash(job.dataset, job.fingerprint)
-    found = [each for each in job.editions() if each.manifest.statistical_hash == wanted]
-    return found[-1] if found else None
+    return {each.manifest.vintage: each for each in job.editions() if each.manifest.statistical_hash == wanted}
 
 
 def afford(job: Job) -> None:
     """Raises BudgetError when the draw could not be paid, before any record is read."""
-    job.catalogue.ledger.afford(_request(job, _mechanisms(job)))
+    job.catalogue.ledger.afford(job.request())
 
 
 def draw(job: Job) -> Release:
-    """Records -> bounded aggregate -> charge -> noise -> release. Raises BudgetError and SourceError."""
-    ledger, mechanisms = job.catalogue.ledger, _mechanisms(job)
-    ordering_key = int.from_bytes(derive(job.workspace.private, f"ordering:{job.dataset.source.name}")[:8])
+    """Records -> bounded aggregate -> charge -> noise -> release. Raises BudgetError and SourceError.
+
+    Where vintages add up, the noisy numbers of the one before are read first and what is new is added to them.
+    """
+    before = _draws(job)[job.number - 1] if job.adds else None
+    counted = _measurements(job, before) if before is not None else None
+    key = int.from_bytes(derive(job.workspace.private, f"ordering:{job.dataset.source.name}")[:8])
     with connect(job.workspace.settings.engine, job.workspace.private / "tmp") as connection:
         records, stand_in = _read(job)
-        bounded = bound_and_aggregate(connection, records, job.dataset, job.period, ordering_key)
+        if job.dataset.definition.discovered is not None:
+            job = _discover(job, connection, records, key)
+        bounded = bound_and_aggregate(connection, records, job.dataset, job.period, key)
         casts = cast_failures(connection, records, job.dataset, job.period)
     _report(job, casts)
-    entry = ledger.charge(_request(job, mechanisms))  # durable when it returns; only now may noise be drawn
-    noisy = add_noise(bounded, mechanisms)
-    release = _write(job, noisy, finish(noisy, job.dataset.definition), entry, stand_in=stand_in)
-    job.catalogue.enter(release)
-    return release
+    entry = _charge(job)  # durable when it returns; only now may noise be drawn
+    noisy = add_noise(bounded, mechanisms_of(job.dataset, job.workspace.settings))
+    if before is not None and counted is not None:
+        noisy, stand_in = _added(counted, noisy), stand_in or before.manifest.stand_in
+    return _released(job, noisy, entry, stand_in=stand_in)
 
 
 def refinish(job: Job, before: Release) -> Release:
@@ -101,41 +133,74 @@ def refinish(job: Job, before: Release) -> Release:
 
     A draw that people have withdrawn stays withdrawn. Raises SourceError when the files are not as they were written.
     """
-    import pyarrow.parquet
-
     if job.catalogue.standing(before).status == "withdrawn":
         return before
-    refuse_if_changed(before)
-    grid = job.dataset.grid(job.period)
-    table = pyarrow.parquet.read_table(before.folder / MEASUREMENTS)
-    mechanisms = tuple(
-        Mechanism(each.measure, each.mechanism, each.scale, each.sensitivity, Fraction(each.loss), "")
-        for each in before.manifest.charge.tables
-    )
-    noisy = NoisyTable(grid, {each.measure: table[each.measure].to_numpy() for each in mechanisms}, mechanisms)
+    job = replace(job, dataset=as_released(job.dataset, before))
+    noisy, says = _measurements(job, before), before.manifest
     made = job.catalogue.ledger.charges(job.dataset.name, job.period.label)
-    charge = [each for each in made if each.payload["statistical_hash"] == before.manifest.statistical_hash]
+    draw = says.statistical_hash, says.vintage
+    charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
     if not charge:
-        raise BudgetError(f"{before.manifest.name}: the ledger does not hold its charge; see `publisher ledger verify`")
-    finished = finish(noisy, job.dataset.definition)
-    release = _write(job, noisy, finished, charge[0], stand_in=before.manifest.stand_in)
-    job.catalogue.enter(release)
-    return release
+        raise BudgetError(f"{says.name}: the ledger does not hold its charge; see `publisher ledger verify`")
+    return _released(job, noisy, charge[0], stand_in=says.stand_in)
 
 
 def check(job: Job, release: Release) -> Validation:
-    """Validates a release against its suite and keeps the result; it is never drawn again to pass."""
+    """Validates a release against its suites and keeps the result; it is never drawn again to pass."""
     before = job.catalogue.before(job.dataset.name, job.period.label)
-    expected = expected_of(job.dataset, job.period, cell_ids(job.dataset.grid(job.period)), before)
-    validation = validate(release, job.workspace.suite(job.dataset.name), expected=expected)
+    validation = accept(release, job.dataset, job.workspace.suite, before)
     job.catalogue.keep(release, validation)
     return validation
 
 
+def _measurements(job: Job, release: Release) -> NoisyTable:
+    """The unbiased noisy numbers of a release, with every draw that is in them. Raises SourceError where changed."""
+    refuse_if_changed(release)
+    mechanisms = tuple(
+        Mechanism(
+            each.measure,
+            each.mechanism,
+            each.scale,
+            each.sensitivity,
+            Fraction(each.loss),
+            "",
+            each.level,
+            each.sampler,
+        )
+        for each in release.manifest.charge.tables
+    )
+    return NoisyTable(job.dataset.levels(job.period), measured_of(release), mechanisms)
+
+
+def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:
+    """Draws over disjoint records, added up: unbiased still, and their noise adds up too."""
+    tables = {name: table + new.tables[name] for name, table in before.tables.items()}
+    return NoisyTable(new.levels, tables, (*before.mechanisms, *new.mechanisms))
+
+
+def _discover(job: Job, connection: DuckDBPyConnection, records: RecordSource, key: int) -> Job:
+    """The job with the keys that enough units share. The charge is durable before they are looked for with noise."""
+    selection = selection_of(job.dataset)
+    if selection is None:
+        return job
+    rows = BoundedInput(connection, job.dataset, job.dataset.grid(job.period), job.period, records)
+    counts = candidates(rows, key)
+    _charge(job)
+    return replace(job, dataset=job.dataset.discovering(select(counts, selection)))
+
+
+def _charge(job: Job) -> Entry:
+    """The charge. What is landed from now on, whatever its name says, was received after the vintage's cutoff."""
+    if job.vintage is not None:
+        source = job.dataset.source
+        Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)
+    return job.catalogue.ledger.charge(job.request())
+
+
 def _read(job: Job) -> tuple[RecordSource, bool]:
     source = job.dataset.source
-    landed = raw(source, job.workspace.private, job.period.start, job.period.end)
-    return RecordSource(landed.sql, tuple(landed.parameters), guarded(source)), landed.generated
+    landed = raw(source, job.workspace.private, job.period.start, job.period.end, vintage=job.vintage)
+    return RecordSource(landed.sql, tuple(landed.parameters), guarded(source), job.number), landed.generated
 
 
 def _report(job: Job, casts: dict[str, int]) -> None:
@@ -145,89 +210,9 @@ def _report(job: Job, casts: dict[str, int]) -> None:
     write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n", mode=0o600)
 
 
-def _mechanisms(job: Job) -> tuple[Mechanism, ...]:
-    definition = job.dataset.definition
-    return tuple(
-        mechanism_for(
-            measure.name,
-            definition.loss.currency,
-            sensitivity_of(measure, definition.bounds),
-            definition.loss_of(measure),
-        )
-        for measure in definition.measured
-    )
-
-
-def _request(job: Job, mechanisms: tuple[Mechanism, ...]) -> ChargeRequest:
-    source = job.dataset.source.definition
-    privacy = source.privacy
-    return ChargeRequest(
-        source=job.dataset.source.name,
-        dataset=job.dataset.name,
-        period=job.period.label,
-        statistical_hash=statistical_hash(job.dataset, job.fingerprint),
-        currency=privacy.currency,
-        unit=privacy.unit,
-        window=privacy.window,
-        loss=job.dataset.definition.loss.amount,
-        budget=Fraction(privacy.budget),
-        blocks=tuple(block.label for block in job.period.cut(privacy.window)),
-        measurements=tuple(each.serialized for each in mechanisms),
-        event=f"{source.event.column} in {source.timezone}",
-        records=f"{', '.join(source.record_id) or 'whole rows'}; missing {privacy.missing}",
-    )
-
-
-def _write(job: Job, noisy: NoisyTable, finished: FinishedTable, entry: Entry, *, stand_in: bool) -> Release:
-    editions = job.editions()
-    edition = editions[-1].manifest.edition + 1 if editions else 1
-    published = published_table(finished, job.dataset, edition)
-    charge = _charge(noisy, entry)
-    loss = Fraction(charge.loss)
-    epsilon = epsilon_of(loss, TINY) if charge.currency == "zcdp" else float(loss)
-    manifest = Manifest(
-        dataset=job.dataset.name,
-        source=job.dataset.source.name,
-        period=job.period.label,
-        edition=edition,
-        statistical_hash=statistical_hash(job.dataset, job.fingerprint),
-        finishing_hash=finishing_hash(job.dataset),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        stand_in=stand_in,
-        rows=finished.grid.size,
-        suppressed=int(finished.suppressed.sum()),
-        unreliable=int(finished.measures[0].unreliable.sum()),
-        columns=published.columns,
-        shape=published.shape,
-        charge=charge,
-        ledger=LedgerHead(sequence=entry.sequence, hash=entry.hash),
-        versions={"publisher": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in ("opendp", "duckdb", "numpy", "pyarrow")},
-        files={},
-    )
-    words = (job.dataset, job.period.label, charge, epsilon)
-    contents = Contents(
-        published,
-        measurements_table(noisy),
-        guarantee(*words, stand_in=stand_in),
-        statement(*words, stand_in=stand_in),
-    )
-    return job.catalogue.store.write(manifest, contents)
-
-
-def _charge(noisy: NoisyTable, entry: Entry) -> Charge:
-    return Charge(
-        currency=entry.payload["currency"],
-        loss=entry.payload["loss"],
-        blocks=tuple(entry.payload["blocks"]),
-        tables=tuple(
-            TableCharge(
-                measure=each.measure,
-                mechanism=each.kind,
-                scale=each.scale,
-                sensitivity=each.sensitivity,
-                loss=str(each.loss),
-            )
-            for each in noisy.mechanisms
-        ),
-    )
+def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool) -> Release:
+    """Finishes the draw, writes it as the period's next edition and enters it into the ledger."""
+    tables = finish(noisy, job.dataset.definition)
+    release = write_edition(job, noisy, tables, entry, stand_in=stand_in)
+    job.catalogue.enter(release)
+    return release

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 from publisher.definitions import period as civil
+from publisher.definitions.vintage import due_vintages
 from publisher.delivery import deliver, portal_of
-from publisher.engine.aggregate import check_columns
 from publisher.engine.guard import guarded
+from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, SourceError
 from publisher.outcome import Outcome, RunReport, failure_of, outcome_of
-from publisher.publish import Job, afford, check, draw, drawn, refinish, released
+from publisher.publish import Job, afford, check, draw, drawn, last_vintage, refinish, released
 from publisher.records.landing import land
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.analyst import write_analyst_file
@@ -47,7 +48,8 @@ class Selection:
     end: date | None = None
 
     def periods(self, dataset: DatasetFile, today: date) -> tuple[Period, ...]:
-        """The dataset's periods that have ended, or those asked for. None of it is looked up in the records."""
+        """The dataset's periods of which an edition is due, or those asked for. None of it is looked up in the
+        records."""
         definition = dataset.definition
         first, last = civil.parse(definition.first), definition.last
         end = min(today, civil.parse(last).end) if last is not None else today
@@ -56,6 +58,7 @@ class Selection:
             period
             for period in periods
             if period.end <= end
+            and due_vintages(dataset.source.definition.late, period, today)
             and (self.start is None or period.start >= self.start)
             and (self.end is None or period.end <= self.end)
         )
@@ -105,14 +108,16 @@ class _Run:
             check_columns(dataset, guarded(dataset.source))  # a refused SELECT is told before anything is read
             self.catalogue.reconcile(dataset.name)
             places = boundaries_fingerprint(dataset.source, self.workspace.data)
+            if dataset.source.definition.late is not None:
+                self._land(dataset.source)  # the day of receipt may be the day of landing: none is missed
         except PublisherError as error:
             self._failed(error)
             return
         for period in periods:
             job = Job(self.workspace, self.catalogue, dataset, period, places)
+            self.observer.step(job.name)
             try:
-                release = self._release(job)
-                self._finished(job, release)
+                self._release_period(job)
             except PublisherError as error:
                 self.outcomes.append(failure_of(dataset, period, error))
                 self._failed(error)
@@ -140,15 +145,29 @@ class _Run:
         except PublisherError as error:
             self._failed(error)
 
+    def _release_period(self, job: Job) -> None:
+        """Every edition that is due and was not drawn, in order; what became of the period is what became of the last.
+
+        An edition that people have withdrawn has none after it: it would hold the same numbers.
+        """
+        late = job.dataset.source.definition.late
+        due = due_vintages(late, job.period, today_of(job.dataset.source))
+        jobs = [replace(job, vintage=vintage) for vintage in due]
+        for each in [each for each in jobs if each.number >= last_vintage(job)]:
+            release = self._release(each)
+            if each is jobs[-1] or job.catalogue.standing(release).status == "withdrawn":
+                self._finished(each, release)
+                break
+
     def _release(self, job: Job) -> Release:
         """The release that stands, the same draw finished anew, or a new, charged draw."""
-        self.observer.step(job.name)
         release = released(job)
         before = drawn(job) if release is None else None
         if before is not None:
             release = refinish(job, before)
         if release is None:
-            check_suite(job.workspace.suite(job.dataset.name))  # no budget is spent where the suite is broken
+            for level in (*(rollup.name for rollup in job.dataset.definition.rollups), ""):
+                check_suite(job.workspace.suite(job.dataset.named(level)))  # a broken suite spends no budget
             afford(job)
             self._land(job.dataset.source)
             release = draw(job)

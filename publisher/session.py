@@ -46,11 +46,18 @@ def opened(workspace: Workspace) -> Iterator[Catalogue]:
     """The catalogue for reading, beside a run that may be at work."""
     if not workspace.private.is_dir():
         raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
-    ledger = open_ledger(workspace.private, workspace.public / "ledger.head")
+    ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
     try:
         yield Catalogue(Store(workspace.public), ledger)
     finally:
         ledger.close()
+
+
+def _server(workspace: Workspace) -> str | None:
+    """Where the ledger is kept, if not in the private folder; a rehearsal never reaches the real one."""
+    if workspace.feeds:
+        return None
+    return os.environ.get("PUBLISHER_LEDGER") or workspace.settings.ledger
 
 
 def _tidy(workspace: Workspace) -> None:
@@ -60,5 +67,7 @@ def _tidy(workspace: Workspace) -> None:
         (workspace.private / "tmp").mkdir(mode=0o700)
         workspace.public.mkdir(exist_ok=True)
         remove_unfinished(workspace.state.glob(".*"))
-        for folder in (workspace.private, workspace.public):
-            remove_unfinished(folder.rglob(".*"))
+        remove_unfinished(workspace.public.rglob(".*"))
+        apart = (workspace.private / "audit", workspace.private / "rehearsal")  # states of their own, perhaps at work
+        found = (path for path in workspace.private.rglob(".*") if not any(map(path.is_relative_to, apart)))
+        remove_unfinished(found)

@@ -15,18 +15,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from publisher.definitions.cells import CellGrid
+    from publisher.definitions.levels import Level
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
 
+Table = tuple[str, str]
+"""A measured table: the name of its level (empty for the finest) and of its measure."""
+
+
 @dataclass(frozen=True)
 class BoundedAggregate:
-    """Exact bounded tables, one integer per cell of the grid; sums in steps of their resolution."""
+    """Exact bounded tables, integers per cell of their level; sums in steps of their resolution.
 
-    grid: CellGrid
-    tables: dict[str, Integers] = field(repr=False)
+    A histogram's table holds its bins cell by cell, shape (cells · bins,).
+    """
+
+    levels: tuple[Level, ...]
+    tables: dict[Table, Integers] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -39,32 +47,47 @@ class Mechanism:
     sensitivity: str
     loss: Fraction
     serialized: str = field(repr=False)
+    level: str = ""
+    sampler: Literal["opendp", "numpy"] = "opendp"
+
+    @property
+    def table(self) -> Table:
+        """The measured table to which the noise is added."""
+        return self.level, self.measure
 
 
 @dataclass(frozen=True)
 class NoisyTable:
-    """Unbiased noisy tables, one integer per cell of the grid. From here on everything is post-processing."""
+    """Unbiased noisy tables, shaped like the exact ones. From here on everything is post-processing.
 
-    grid: CellGrid
-    tables: dict[str, Integers]
+    A table has several mechanisms where draws over disjoint batches were added up.
+    """
+
+    levels: tuple[Level, ...]
+    tables: dict[Table, Integers]
     mechanisms: tuple[Mechanism, ...]
 
 
 @dataclass(frozen=True)
 class FinishedMeasure:
-    """One published measure; arrays have one entry per cell, NaN where there is no value."""
+    """One published measure; arrays have one entry per cell, NaN where there is no value.
+
+    `texts` are the words of a quantile's bins, such as "3 to 5"; None for other measures.
+    """
 
     name: str
     value: Floats
     low: Floats
     high: Floats
     unreliable: Flags
+    texts: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True)
 class FinishedTable:
-    """The published table: margins added, `suppressed` cells have NaN everywhere."""
+    """One published table: margins added, `suppressed` cells have NaN everywhere."""
 
+    level: str
     grid: CellGrid
     measures: tuple[FinishedMeasure, ...]
     suppressed: Flags

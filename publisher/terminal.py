@@ -67,7 +67,7 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
         (
             each.dataset,
             each.period,
-            each.edition or "",
+            f"{each.edition} (provisional)" if each.final is False else each.edition or "",
             each.cells,
             each.suppressed,
             each.margin,

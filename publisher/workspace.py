@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from publisher.definitions.cells import CellGrid, grid_of
-from publisher.definitions.dataset import Dataset, Key
+from publisher.definitions.cells import Axis, CellGrid, grid_of
+from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
+from publisher.definitions.levels import CoarserAxis, Level, levels_of
+from publisher.definitions.pairing import check_pair
 from publisher.definitions.settings import Settings
 from publisher.definitions.source import Feed, Source
 from publisher.definitions.toml import Origin, build, read_toml
@@ -37,18 +39,71 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class DatasetFile:
-    """A dataset with its source, its keysets (aligned with its keys) and its origin."""
+    """A dataset with its source, its keysets (aligned with its keys) and its origin.
+
+    A key column whose keys are to be discovered has an empty keyset until a release has found them.
+    """
 
     name: str
     definition: Dataset
     source: SourceFile
     keysets: tuple[Keyset, ...]
     origin: Origin
+    coarser: tuple[CoarserFile, ...] = ()
 
     def grid(self, period: civil.Period) -> CellGrid:
         """The cells of one release: every cell period with every combination of keys."""
         definition = self.definition
         return grid_of(period.cut(definition.cell_grain), definition.keys, self.keysets)
+
+    def levels(self, period: civil.Period) -> tuple[Level, ...]:
+        """The tables of one release: rollups from the coarsest on, the finest last."""
+        finest = self.grid(period)
+        axes = {axis.name: axis for axis in finest.axes}
+        coarser: list[CoarserAxis] = []
+        for each in self.coarser:
+            made = each.axis(axes[each.of])
+            axes[made.axis.name] = made.axis
+            coarser.append(made)
+        return levels_of(self.definition, finest, tuple(coarser), period)
+
+    def named(self, level: str) -> str:
+        """The name under which a level's table is published: the dataset's own for the finest."""
+        return f"{self.name}-{level}" if level else self.name
+
+    def discovering(self, keys: tuple[str, ...]) -> DatasetFile:
+        """The same dataset with the keys that a selection has found."""
+        found = Keyset("discovered", keys, None, "")
+        keysets = zip(self.definition.keys, self.keysets, strict=True)
+        return replace(self, keysets=tuple(found if key.discover else keyset for key, keyset in keysets))
+
+
+@dataclass(frozen=True)
+class CoarserFile:
+    """A coarser key column with its keyset and the mapping of finer keys."""
+
+    definition: CoarserKey
+    keyset: Keyset
+    mapping: Lookup
+
+    @property
+    def of(self) -> str:
+        """The finer key column."""
+        return self.definition.of
+
+    def axis(self, finer: Axis) -> CoarserAxis:
+        """The coarser axis over the finer one; keys without any finer key get no cells."""
+        belongs = {row[0]: row[1] for row in self.mapping.rows}
+        of_each = [belongs.get(key, self.definition.other) for key in finer.keys]
+        names = {key: n for n, key in enumerate(self.keyset.keys)}
+        keys = [key for key in (*self.keyset.keys, self.definition.other) if key in of_each]
+        keys = list(dict.fromkeys(keys))
+        labels = None
+        if self.keyset.labels is not None:
+            labels = tuple(self.keyset.labels[names[key]] if key in names else key for key in keys)
+        other = keys.index(self.definition.other) if self.definition.other in keys else 0
+        axis = Axis(self.definition.name, tuple(keys), labels, other)
+        return CoarserAxis(axis, self.of, tuple(keys.index(key) for key in of_each))
 
 
 @dataclass(frozen=True)
@@ -91,7 +146,13 @@ class Workspace:
     @cached_property
     def datasets(self) -> dict[str, DatasetFile]:
         """Every dataset of the workspace by name, in order. Raises DefinitionError."""
-        return {path.stem: self._dataset(path) for path in sorted((self.root / "datasets").glob("*.toml"))}
+        found = {path.stem: self._dataset(path) for path in sorted((self.root / "datasets").glob("*.toml"))}
+        for dataset in found.values():
+            for n, rollup in enumerate(dataset.definition.rollups):
+                if dataset.named(rollup.name) in found:
+                    message = f"its table would be called {dataset.named(rollup.name)}, like a dataset"
+                    raise dataset.origin.error(("rollups", n, "name"), message)
+        return found
 
     def dataset(self, name: str) -> DatasetFile:
         """One dataset. Raises DefinitionError naming those that exist."""
@@ -115,7 +176,7 @@ class Workspace:
         values, origin = read_toml(path, name)
         definition = build(Source, values, origin)
         if path.stem in self.feeds:
-            definition = definition.model_copy(update={"feed": self.feeds[path.stem]})
+            definition = definition.model_copy(update={"feed": self.feeds[path.stem], "late": None})
         query = path.with_suffix(".sql")
         if not query.is_file():
             raise origin.error((), f"its SELECT is missing: write {self.shown(query)}")
@@ -135,15 +196,36 @@ class Workspace:
             known = ", ".join(self.sources) or "none"
             raise origin.error(("source",), f"unknown source {definition.source!r}; there are: {known}")
         source = self.sources[definition.source]
-        _check_pair(definition, source.definition, origin)
-        keysets = tuple(self._keyset(n, key, origin) for n, key in enumerate(definition.keys))
-        return DatasetFile(path.stem, definition, source, keysets, origin)
+        check_pair(definition, source.definition, origin)
+        keysets = tuple(
+            self._keyset(("keys", n, "keyset"), key.keyset, origin) for n, key in enumerate(definition.keys)
+        )
+        coarser = tuple(self._coarser(n, key, origin) for n, key in enumerate(definition.coarser))
+        return DatasetFile(path.stem, definition, source, keysets, origin, coarser)
 
-    def _keyset(self, number: int, key: Key, origin: Origin) -> Keyset:
-        path = self.root / "datasets" / "keysets" / f"{key.keyset}.csv"
+    def _keyset(self, setting: tuple[str | int, ...], name: str | None, origin: Origin) -> Keyset:
+        if name is None:
+            return Keyset("discovered", (), None, "")
+        path = self.root / "datasets" / "keysets" / f"{name}.csv"
         if not path.is_file():
-            raise origin.error(("keys", number, "keyset"), f"is missing: write {self.shown(path)}")
+            raise origin.error(setting, f"is missing: write {self.shown(path)}")
         return read_keyset(path, self.shown(path))
+
+    def _coarser(self, number: int, key: CoarserKey, origin: Origin) -> CoarserFile:
+        keyset = self._keyset(("coarser", number, "keyset"), key.keyset, origin)
+        setting = ("coarser", number, "mapping")
+        path = self.root / "datasets" / "keysets" / f"{key.mapping}.csv"
+        if not path.is_file():
+            raise origin.error(setting, f"is missing: write {self.shown(path)}")
+        mapping = read_lookup(path, self.shown(path))
+        if len(mapping.columns) != 2:
+            raise origin.error(setting, f"{self.shown(path)} needs two columns: the finer key and the coarser one")
+        strange = sorted({row[1] for row in mapping.rows} - {*keyset.keys, key.other})
+        if strange:
+            raise origin.error(
+                setting, f"maps to {', '.join(strange[:5])}, which the keyset {key.keyset} does not list"
+            )
+        return CoarserFile(key, keyset, mapping)
 
 
 def find_workspace(start: Path) -> Workspace:
@@ -159,19 +241,3 @@ def find_workspace(start: Path) -> Workspace:
             state = folder / (os.environ.get("PUBLISHER_STATE") or settings.state)
             return Workspace(folder, settings, data.resolve(), state.resolve())
     raise DefinitionError(f"no {FILE} here or in a folder above: run `publisher init` to make a workspace")
-
-
-def _check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
-    privacy = source.privacy
-    if dataset.loss.currency != privacy.currency:
-        wanted = "rho" if privacy.currency == "zcdp" else "epsilon"
-        raise origin.error(("loss",), f"the source {dataset.source} keeps its budget in {wanted}: give {wanted}")
-    if dataset.loss.amount > privacy.budget:
-        raise origin.error(("loss",), f"one release would spend more than the block's whole budget {privacy.budget}")
-    if privacy.unit == "record" and (dataset.bounds.max_groups, dataset.bounds.max_per_group) != (1, 1):
-        raise origin.error(("bounds",), "a record lies in one cell once: delete bounds for the unit record")
-    customers = next(each for each in dataset.measures if each.name == dataset.suppression.measure)
-    if dataset.suppression.customers is not None and privacy.unit != "record" and customers.kind != "count_units":
-        raise origin.error(("suppression", "customers"), "customers are units: compare a count_units measure")
-    if privacy.unit != "record" and "bounds" not in dataset.model_fields_set:
-        raise origin.error((), "is missing [bounds]: say max_groups and max_per_group for the source's unit")

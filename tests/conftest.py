@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,20 +11,21 @@ import pyarrow as pa
 import pytest
 
 from publisher.definitions import period as civil
-from publisher.definitions.dataset import Dataset
+from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin, build
-from publisher.engine.aggregate import RecordSource, bound_and_aggregate
+from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
-from publisher.workspace import DatasetFile, SourceFile
+from publisher.engine.input import RecordSource
+from publisher.workspace import CoarserFile, DatasetFile, SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.stages import BoundedAggregate
+    from publisher.stages import BoundedAggregate, Integers
 
 SOURCE: dict[str, Any] = {
     "title": "Town",
@@ -80,6 +81,10 @@ class Town:
         "name": "paid", "title": "Paid", "kind": "sum", "unit": "dollars", "column": "amount",
         "lower": Decimal(-3), "upper": Decimal(7), "resolution": Decimal(1),
     }  # fmt: skip
+    HISTOGRAM: ClassVar[dict[str, Any]] = {
+        "name": "sizes", "title": "Sizes", "kind": "histogram", "unit": "dollars", "column": "amount",
+        "bins": (Decimal(0), Decimal(2), Decimal(5)),
+    }  # fmt: skip
     MEAN: ClassVar[dict[str, Any]] = {
         "name": "mean_paid", "title": "Mean", "kind": "mean", "unit": "dollars", "sum": "paid", "count": "requests",
     }  # fmt: skip
@@ -90,6 +95,7 @@ class Town:
     sql: str = SQL
     lookups: dict[str, Lookup] = field(default_factory=dict)
     keysets: tuple[Keyset, ...] = (PLACES, CATEGORIES)
+    coarser: tuple[CoarserFile, ...] = ()
 
     def source_file(self) -> SourceFile:
         """The source; unit record in day blocks unless the test says otherwise."""
@@ -102,14 +108,32 @@ class Town:
         """The dataset; counts by place and category in January 2020 unless the test says otherwise."""
         origin = Origin("datasets/town.toml", {})
         definition = build(Dataset, DATASET | self.dataset, origin)
-        return DatasetFile("town", definition, self.source_file(), self.keysets, origin)
+        return DatasetFile("town", definition, self.source_file(), self.keysets, origin, self.coarser)
 
     def people(self, window: str = "month", k: int = 1, c: int = 1, **dataset: Any) -> Town:
         """The same town with people as units."""
         privacy = {"unit": "who", "window": window, "budget": Decimal(1), "missing": "own-unit"}
         bounds = {"max_groups": k, "max_per_group": c}
         changed = self.dataset | {"bounds": bounds} | dataset
-        return Town(self.connection, self.source | {"privacy": privacy}, changed, self.sql, self.lookups, self.keysets)
+        return replace(self, source=self.source | {"privacy": privacy}, dataset=changed)
+
+    def rolled_up(self) -> Town:
+        """The same town with rollups: all of it by month, then by half of the town."""
+        half = {
+            "name": "half",
+            "title": "Half",
+            "of": "place",
+            "mapping": "halves",
+            "keyset": "halves",
+            "other": "Rest",
+        }
+        rollups = (
+            {"name": "city", "title": "All of the town", "keys": (), "share": Decimal("0.2")},
+            {"name": "halves", "title": "Halves", "keys": ("half",), "share": Decimal("0.3")},
+        )
+        mapping = Lookup("halves", ("place", "half"), (("north", "Up"), ("south", "Up")), "3" * 64)
+        coarser = CoarserFile(CoarserKey(**half), Keyset("halves", ("Up", "Down"), None, "4" * 64), mapping)
+        return replace(self, dataset=self.dataset | {"coarser": (half,), "rollups": rollups}, coarser=(coarser,))
 
     def load(self, rows: Sequence[Row]) -> None:
         """The rows as they would have been landed; an own unit where the row has none."""
@@ -135,6 +159,11 @@ class Town:
             guarded(dataset.source),
         )
         return bound_and_aggregate(self.connection, records, dataset, release, key)
+
+    def tables(self, rows: Sequence[Row] | None = None, period: str = "2020-01", key: int = 7) -> dict[str, Integers]:
+        """The finest exact tables by measure."""
+        made = self.aggregate(rows, period, key).tables
+        return {measure: table for (level, measure), table in made.items() if not level}
 
 
 @pytest.fixture(scope="session")

@@ -142,7 +142,8 @@ def test_the_portal_stands_alone() -> None:
 
 
 def test_nothing_after_the_noise_reaches_the_exact() -> None:
-    """Release and push never name the exact aggregate; only the engine makes it and only the mechanism reads it."""
+    """Release and push never name the exact aggregate; only the engine makes it and only the mechanism reads it, and
+    the audit, which releases nothing."""
     users = {
         name_of(path)
         for path in ROOT.rglob("*.py")
@@ -150,7 +151,14 @@ def test_nothing_after_the_noise_reaches_the_exact() -> None:
         if isinstance(node, ast.Name | ast.alias)
         and (node.id if isinstance(node, ast.Name) else node.name) == "BoundedAggregate"
     }
-    assert users <= {"engine.aggregate", "privacy.mechanism", "stages", "publish"}
+    audit = {name for name in users if name.startswith("audit.")}
+    assert users - audit <= {"engine.aggregate", "privacy.mechanism", "stages", "publish"}
+
+
+def test_the_audit_is_used_by_its_command_alone() -> None:
+    """What looks at exact tables, and replaces functions to watch them, is no part of a release's path."""
+    users = {each.module for each in OURS if part(each.target) == "audit" and part(each.module) != "audit"}
+    assert users == {"commands.audit"}
 
 
 def test_the_command_line_starts_light() -> None:

@@ -15,7 +15,8 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init check sample land plan run releases show revalidate push verify rollback ledger sql serve doctor schema"
+    "init check sample land plan tune run releases show revalidate push verify rollback ledger sql serve doctor audit "
+    "schema"
 ).split()
 HEAVY = (
     "duckdb great_expectations numpy opendp pandas pyarrow pydantic pyproj requests rich shapely sodapy sqlalchemy "

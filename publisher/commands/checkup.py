@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from publisher.commands.review import verify_ledger
 from publisher.errors import BudgetError, PublisherError
-from publisher.privacy.mechanism import noise_check
+from publisher.privacy.fitness import DRAWS, installed_fits
 from publisher.push.embedded import answers
 from publisher.session import opened
 
@@ -79,10 +79,15 @@ def _ledger(workspace: Workspace) -> Finding:
 
 
 def _noise() -> Finding:
-    """A quick look at the installed noise: a fault like OpenDP's #2638 would show in its spread."""
-    worst = noise_check()
-    words = f"spread of 20,000 draws of each mechanism within {worst:.1f} standard errors of the exact one"
-    return Finding("noise", words, BudgetError.exit_code if worst > 5 else 0)
+    """Draws noise as a release does and compares it with the exact probabilities."""
+    fits = installed_fits()
+    bad = [f"{fit.kind} by {fit.sampler} ({fit.worst[0]}: p = {fit.worst[1]:.1g})" for fit in fits if not fit.passed]
+    if bad:
+        words = f"not what a release pays for: {', '.join(bad)}. Publish nothing; install numpy and opendp anew"
+        return Finding("noise", words, BudgetError.exit_code)
+    draws = " and ".join(f"{count:,} draws by {sampler}" for sampler, count in DRAWS.items())
+    least = min(fit.worst[1] for fit in fits)
+    return Finding("noise", f"{draws} of each distribution fit its exact probabilities (least p = {least:.2g})")
 
 
 def _portal(workspace: Workspace) -> Finding:

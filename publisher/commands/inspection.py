@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.engine.aggregate import check_columns
 from publisher.engine.guard import guarded
+from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError
 from publisher.release.suite import write_suite
+from publisher.release.table import level_names
 from publisher.release.validation import check_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.workspace import Workspace
+    from publisher.workspace import DatasetFile, Workspace
 
 
 def inspect_workspace(workspace: Workspace) -> Iterator[str]:
@@ -28,13 +29,21 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         )
     for dataset in workspace.datasets.values():
         check_columns(dataset, guarded(dataset.source))
-        path = workspace.suite(dataset.name)
-        if not path.is_file():
-            write_suite(dataset, path)
-            yield f"wrote {workspace.shown(path)}: the expectations of a release; edit them as you like"
-        check_suite(path)
+        for level in level_names(dataset.definition):
+            yield from _suite(workspace, dataset, level)
         measures = ", ".join(measure.name for measure in dataset.definition.measures)
-        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}"
+        rollups = "".join(f", {rollup.name}" for rollup in dataset.definition.rollups)
+        rollups = f"; rolled up to {rollups[2:]}" if rollups else ""
+        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
     if not workspace.datasets:
         raise DefinitionError(f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet")
     yield "everything is in order"
+
+
+def _suite(workspace: Workspace, dataset: DatasetFile, level: str) -> Iterator[str]:
+    """Writes the starting suite of a table that has none. Raises DefinitionError where it cannot be read."""
+    path = workspace.suite(dataset.named(level))
+    if not path.is_file():
+        write_suite(dataset, path, level)
+        yield f"wrote {workspace.shown(path)}: the expectations of a release; edit them as you like"
+    check_suite(path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.errors import DefinitionError
+from publisher.release.table import read_published
 from publisher.terminal import print_table
 
 if TYPE_CHECKING:
@@ -30,25 +31,34 @@ class Presented:
     statement: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+    companions: tuple[str, ...]
+    """The release's other tables."""
 
 
-def presented(catalogue: Catalogue, dataset: DatasetFile, period: str | None) -> Presented:
-    """The newest release of the period, or of the last released one. Raises DefinitionError when there is none."""
-    import pyarrow.parquet
+def presented(catalogue: Catalogue, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
+    """The newest release of the period, or of the last released one; `table` is a rollup's name.
 
+    Raises DefinitionError when there is none, and SourceError when its table is damaged.
+    """
     standings = [each for each in catalogue.standings(dataset.name) if period in (None, each.release.manifest.period)]
     if not standings:
         raise DefinitionError(f"{dataset.name}: no release{f' of {period}' if period else ''} yet")
     standing = standings[-1]
-    table = pyarrow.parquet.read_table(standing.release.data).slice(0, ROWS)
+    tables = standing.release.tables
+    if (table or "") not in tables:
+        known = ", ".join(name for name in tables if name) or "none"
+        raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its companions: {known}")
+    shown = tables[table or ""]
+    rows = read_published(shown).slice(0, ROWS)
     return Presented(
-        name=standing.release.manifest.name,
+        name=shown.manifest.name,
         status=standing.status,
         failures=standing.validation.failures if standing.validation is not None else (),
-        folder=standing.release.folder,
-        statement=standing.release.statement,
-        columns=tuple(table.column_names),
-        rows=tuple(tuple(row.values()) for row in table.to_pylist()),
+        folder=shown.folder,
+        statement=shown.statement,
+        columns=tuple(rows.column_names),
+        rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
+        companions=tuple(name for name in tables if name),
     )
 
 
@@ -61,5 +71,7 @@ def present(found: Presented) -> None:
         click.echo("  It is not public and will not be drawn again. Mend the suite, then `publisher revalidate`.")
     shown = [[("" if value is None else value) for value in row] for row in found.rows]
     print_table(f"the first {len(shown)} rows", found.columns, shown)
+    if found.companions:
+        click.echo(f"Its companions: {', '.join(found.companions)}; --table shows one.\n")
     click.echo(found.statement)
     click.echo(f"The files lie in {found.folder}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from publisher.definitions import period as civil
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 
+Kind = Literal["count", "count_units", "sum", "mean", "histogram", "quantile"]
 PeriodName = Annotated[str, AfterValidator(lambda text: civil.parse(text).label)]
 
 MOST_STEPS = 10**11
@@ -52,29 +54,79 @@ class Bounds(Model):
     """c: records in one cell."""
 
 
+class Discover(Model):
+    """Keys that no public list can name: partition selection finds those that enough units share, with noise."""
+
+    share: Exact = Field(gt=0, lt=1)
+    """The part of the release's loss that finding them spends; the measures share what is left."""
+    delta: Exact = Field(gt=0, le=Decimal("0.0001"))
+    """The chance that a key is shown which one unit alone could have brought in; charged beside ρ."""
+
+
 class Key(Model):
     """One key column and the public keys that get a row each."""
 
     name: Name
     """A place level of the source or a column of its SELECT."""
     title: Text
-    keyset: Slug
+    keyset: Slug | None = None
+    """The public keys, `datasets/keysets/<keyset>.csv`."""
+    discover: Discover | None = None
+    """Only where no public keyset can exist: find the keys by a charged, noisy selection."""
     other: Text
     """The key that takes in everything the keyset does not list: Other, or Unknown for places."""
     description: Text | None = None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.keyset is None) == (self.discover is None):
+            words = "name the public keys: keys taken from the records would tell who is in them. Where no public list"
+            raise RuleError(("keyset",), f"{words} can exist, [keys.discover] finds them for a charge, with noise")
+        return self
 
-class Measure(Model):
-    """One published number per cell. Counts and sums are measured with noise; a mean is read off two of them."""
+
+class CoarserKey(Model):
+    """A key column of rollups alone: each key of a finer column belongs to exactly one of its keys."""
 
     name: Name
     title: Text
-    kind: Literal["count", "count_units", "sum", "mean"]
+    of: Name
+    """The finer key column, or another coarser one."""
+    mapping: Slug
+    """`datasets/keysets/<mapping>.csv`: two columns, the finer key and the coarser one."""
+    keyset: Slug
+    """The coarser keys, in order, with their labels."""
+    other: Text
+    """Where finer keys belong that the mapping does not list."""
+    description: Text | None = None
+
+
+class Rollup(Model):
+    """A coarser table of the same bounded records, measured with its own share and reconciled with the finer ones."""
+
+    name: Slug
+    """The companion table is called <dataset>-<name>."""
+    title: Text
+    keys: tuple[Name, ...] = ()
+    """Its key columns, of [[keys]] and [[coarser]]; none for the whole city."""
+    grain: civil.Grain | None = None
+    """Its time step; that of the dataset's cells unless said."""
+    share: Exact | None = Field(None, gt=0, lt=1)
+    """The part of each measure's loss that is spent on this table; equal parts for all tables unless said."""
+
+
+class Measure(Model):
+    """One published number per cell. Counts, sums and histograms are measured with noise; means and quantiles are read
+    off them."""
+
+    name: Name
+    title: Text
+    kind: Kind
     unit: Text
     """What one of it is: requests, litres, US dollars, days."""
     description: Text | None = None
     column: Name | None = None
-    """sum: the column of the SELECT that is added up."""
+    """sum, histogram: the column of the SELECT that is added up or sorted into bins."""
     lower: Exact | None = None
     """sum: a unit's total in one cell is raised to this."""
     upper: Exact | None = None
@@ -87,19 +139,27 @@ class Measure(Model):
     """mean: the sum it divides."""
     count: Name | None = None
     """mean: the count it divides by."""
+    bins: tuple[Exact, ...] | None = Field(None, min_length=2, max_length=200)
+    """histogram: where its bins begin, rising; smaller values count in the first, the last is open."""
+    histogram: Name | None = None
+    """quantile: the histogram it is read off."""
+    probability: Exact | None = Field(None, gt=0, lt=1)
+    """quantile: 0.5 for the median, 0.9 for the value that nine of ten stay below."""
     publish: bool = True
-    """False keeps a table that only a mean needs out of the published columns."""
+    """False keeps a table that only a mean needs out of the published columns; a histogram is never published."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        needed = {"sum": ("column", "lower", "upper", "resolution"), "mean": ("sum_", "count")}.get(self.kind, ())
-        for field in ("column", "lower", "upper", "resolution", "sum_", "count"):
+        needed = _NEEDED.get(self.kind, ())
+        for field in sorted({field for fields in _NEEDED.values() for field in fields}):
             given = getattr(self, field) is not None
             if given != (field in needed):
                 say = "is needed for" if field in needed else "has no meaning for"
                 raise RuleError((field.rstrip("_"),), f"{say} a {self.kind}")
-        if self.kind == "mean" and self.share is not None:
-            raise RuleError(("share",), "a mean is read off its sum and count and spends nothing: delete share")
+        if not self.measured and self.share is not None:
+            raise RuleError(("share",), f"a {self.kind} is read off other measures and spends nothing: delete share")
+        if self.bins is not None and any(b <= a for a, b in pairwise(self.bins)):
+            raise RuleError(("bins",), "must rise")
         if self.lower is not None and self.upper is not None and self.resolution is not None:
             self._check_clamps(self.lower, self.upper, self.resolution)
         return self
@@ -117,7 +177,17 @@ class Measure(Model):
     @property
     def measured(self) -> bool:
         """Whether noise is drawn for it."""
-        return self.kind != "mean"
+        return self.kind not in ("mean", "quantile")
+
+    @property
+    def shown(self) -> bool:
+        """Whether it has published columns."""
+        return self.publish and self.kind != "histogram"
+
+    @property
+    def width(self) -> int:
+        """How many numbers one cell holds: a histogram's bins, else one."""
+        return len(self.bins) if self.bins is not None else 1
 
     @property
     def clamps(self) -> tuple[int, int]:
@@ -126,6 +196,15 @@ class Measure(Model):
             raise ValueError(f"{self.name} is a {self.kind}, not a sum")
         step = Fraction(self.resolution)
         return int(Fraction(self.lower) / step), int(Fraction(self.upper) / step)
+
+
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "sum": ("column", "lower", "upper", "resolution"),
+    "mean": ("sum_", "count"),
+    "histogram": ("column", "bins"),
+    "quantile": ("histogram", "probability"),
+}
+"""The settings that each kind of measure has and no other."""
 
 
 class Suppression(Model):
@@ -141,6 +220,8 @@ class Suppression(Model):
     """15/15 rule: the count less its margin must reach this ..."""
     largest_share: Exact | None = Field(None, gt=0, le=1)
     """... and every sum's upper clamp be at most this part of the sum less its margin."""
+    complementary: bool = False
+    """Where one cell of a family is suppressed and their rollup is shown, suppress the smallest other one too."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -173,6 +254,10 @@ class Dataset(Model):
     loss: Loss
     bounds: Bounds = Bounds.model_construct(max_groups=1, max_per_group=1)
     keys: tuple[Key, ...] = Field(min_length=1)
+    coarser: tuple[CoarserKey, ...] = ()
+    """Key columns that only rollups have."""
+    rollups: tuple[Rollup, ...] = ()
+    """Coarser tables, from the coarsest to the finest; each one's cells fall into those of the one before."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
     portal: Portal
@@ -183,7 +268,11 @@ class Dataset(Model):
     def _check(self) -> Self:
         self._check_time()
         self._check_names()
+        self._check_measures()
         self._check_shares()
+        self._check_discovery()
+        self._check_coarser()
+        self._check_rollups()
         return self
 
     def _check_time(self) -> None:
@@ -199,28 +288,82 @@ class Dataset(Model):
             raise RuleError(("last",), "lies before first")
 
     def _check_names(self) -> None:
-        names = [*RESERVED, *(key.name for key in self.keys), *(f"{key.name}_name" for key in self.keys)]
+        keys = [*(key.name for key in self.keys), *(key.name for key in self.coarser)]
+        names = [*RESERVED, *keys, *(f"{key}_name" for key in keys)]
         names += [f"{m.name}{end}" for m in self.measures for end in ("", "_low", "_high", "_status")]
+        names += [f"{m.name}_range" for m in self.measures if m.kind == "quantile"]
+        names += [f"{m.name}_{n}" for m in self.measures if m.kind == "histogram" for n in range(m.width)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two columns would be called {', '.join(sorted(twice))}")
+        rollups = [rollup.name for rollup in self.rollups]
+        if len(set(rollups)) != len(rollups):
+            raise RuleError(("rollups",), "each needs a name of its own")
+
+    def _check_measures(self) -> None:
         kinds = {measure.name: measure.kind for measure in self.measures}
         for n, measure in enumerate(self.measures):
             if measure.sum_ is not None and kinds.get(measure.sum_) != "sum":
                 raise RuleError(("measures", n, "sum"), f"there is no sum called {measure.sum_!r}")
             if measure.count is not None and kinds.get(measure.count) not in ("count", "count_units"):
                 raise RuleError(("measures", n, "count"), f"there is no count called {measure.count!r}")
+            if measure.histogram is not None and kinds.get(measure.histogram) != "histogram":
+                raise RuleError(("measures", n, "histogram"), f"there is no histogram called {measure.histogram!r}")
         if kinds.get(self.suppression.measure) not in ("count", "count_units"):
             raise RuleError(("suppression", "measure"), f"{self.suppression.measure!r} is not a count of this dataset")
 
     def _check_shares(self) -> None:
-        if not any(measure.publish for measure in self.measures):
+        if not any(measure.shown for measure in self.measures):
             raise RuleError(("measures",), "publish at least one measure")
         given = [measure.share for measure in self.measured]
         if not given:
             raise RuleError(("measures",), "measure at least one count or sum")
         if any(share is not None for share in given) and sum(share or 0 for share in given) != 1:
             raise RuleError(("measures",), "give every count and sum its share, and let the shares add up to exactly 1")
+
+    def _check_discovery(self) -> None:
+        found = [n for n, key in enumerate(self.keys) if key.discover is not None]
+        if len(found) > 1:
+            raise RuleError(("keys", found[1], "discover"), "only one key column of a dataset can be discovered")
+        if found and self.loss.currency == "pure":
+            raise RuleError(("keys", found[0], "discover"), "charges δ, which a pure-ε budget does not have")
+        if found and self.rollups:
+            raise RuleError(("rollups",), "need public keys; this dataset discovers some")
+
+    def _check_coarser(self) -> None:
+        known = {key.name for key in self.keys}
+        for n, key in enumerate(self.coarser):
+            if key.of not in known:
+                raise RuleError(("coarser", n, "of"), f"names {key.of!r}, which is no key column above it")
+            known.add(key.name)
+
+    def _check_rollups(self) -> None:
+        finer: tuple[set[str], civil.Grain] = ({key.name for key in self.keys}, self.cell_grain)
+        for n, rollup in reversed(list(enumerate(self.rollups))):
+            keys, grain = set(rollup.keys), rollup.grain or self.cell_grain
+            for m, key in enumerate(rollup.keys):
+                if not finer[0].intersection(self._path(key)):
+                    raise RuleError(
+                        ("rollups", n, "keys", m), f"{key!r} is no key of the next finer table, or above one"
+                    )
+            if finer[1] not in civil.NESTS[grain] or grain not in civil.NESTS[self.period]:
+                raise RuleError(("rollups", n, "grain"), f"a {grain} does not lie between the cells and the period")
+            if (keys, grain) == finer:
+                raise RuleError(("rollups", n), "has the same cells as the next finer table")
+            finer = (keys, grain)
+        given = [rollup.share for rollup in self.rollups]
+        if None in given and any(share is not None for share in given):
+            raise RuleError(("rollups",), "give every rollup its share, or none of them")
+        if sum(share or 0 for share in given) >= 1:
+            raise RuleError(("rollups",), "their shares must leave something for the dataset's own table")
+
+    def _path(self, key: str) -> tuple[str, ...]:
+        """The key column and the finer ones that it is made of, from itself downwards."""
+        above = {coarser.name: coarser.of for coarser in self.coarser}
+        path = [key]
+        while path[-1] in above:
+            path.append(above[path[-1]])
+        return tuple(path)
 
     @property
     def cell_grain(self) -> civil.Grain:
@@ -232,7 +375,38 @@ class Dataset(Model):
         """The measures for which noise is drawn."""
         return tuple(measure for measure in self.measures if measure.measured)
 
-    def loss_of(self, measure: Measure) -> Fraction:
-        """The exact loss spent on one measured table."""
+    @property
+    def discovered(self) -> Key | None:
+        """The key column whose keys are found by partition selection, if there is one."""
+        return next((key for key in self.keys if key.discover is not None), None)
+
+    def adds_up(self, measure: Measure) -> bool:
+        """Whether the cells of a coarser table are exact sums of the finer ones; distinct units only where k = 1."""
+        return measure.kind in ("count", "sum", "histogram") or (
+            measure.kind == "count_units" and self.bounds.max_groups == 1
+        )
+
+    def share_of(self, level: str) -> Fraction:
+        """The part of each measure's loss that one table gets; `level` is a rollup's name, or "" for the finest."""
+        if not self.rollups:
+            return Fraction(1)
+        equal = Fraction(1, len(self.rollups) + 1)
+        shares = {each.name: Fraction(each.share) if each.share is not None else equal for each in self.rollups}
+        return shares[level] if level else 1 - sum(shares.values(), Fraction(0))
+
+    def loss_of(self, measure: Measure, level: str = "") -> Fraction:
+        """The exact loss spent on one measured table of one level."""
         share = Fraction(measure.share) if measure.share is not None else Fraction(1, len(self.measured))
-        return self.loss.amount * share
+        return (self.loss.amount - self.selection_loss) * share * self.share_of(level)
+
+    @property
+    def selection_loss(self) -> Fraction:
+        """The loss that finding keys spends; zero where all keys are public."""
+        key = self.discovered
+        return self.loss.amount * Fraction(key.discover.share) if key and key.discover else Fraction(0)
+
+    @property
+    def delta(self) -> Fraction:
+        """The δ that finding keys spends beside ρ."""
+        key = self.discovered
+        return Fraction(key.discover.delta) if key and key.discover else Fraction(0)

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import re
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions.model import Model, Text
+
+SERVER = re.compile(
+    r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
+    r"(?P<host>[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?/(?P<database>[^/?#@\s]+)(?:\?(?P<query>[^#\s]*))?"
+)
+"""The address of a PostgreSQL database. Stricter than its drivers, so that no part of a password passes for a host."""
+
+
+def _server(address: str) -> str:
+    match = SERVER.fullmatch(address)
+    if match is None:
+        raise ValueError("is not of the form postgresql+psycopg://user@host:5432/database")
+    if match["password"] is not None or "password" in (match["query"] or ""):
+        raise ValueError("must hold no password: give it in PGPASSWORD, ~/.pgpass or PUBLISHER_LEDGER")
+    return address
+
+
+Server = Annotated[str, AfterValidator(_server)]
 
 
 class Engine(Model):
@@ -47,5 +66,10 @@ class Settings(Model):
     """The folder of the raw files; PUBLISHER_DATA overrides it."""
     state: Text = "state"
     """The folder of everything that publisher writes; PUBLISHER_STATE overrides it."""
+    ledger: Server | None = None
+    """A PostgreSQL database of the ledger's own, such as postgresql+psycopg://user@host/publisher; PUBLISHER_LEDGER
+    overrides it. A file in the private folder unless said."""
+    noise: Literal["numpy", "opendp"] = "numpy"
+    """Who draws: publisher's own exact integer sampler, or OpenDP's. OpenDP does the accounting for both."""
     engine: Engine = Engine.model_construct(memory="1500MB", threads=None)
     portal: PortalTarget = PortalTarget.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
@@ -48,12 +50,16 @@ class Privacy(Model):
     """Neighbours differ by all records of one unit inside one window; budget blocks are windows."""
     budget: Exact = Field(gt=0)
     """What all releases together may spend on one block: ρ for zcdp, ε for pure."""
+    delta: Exact = Field(Decimal(0), ge=0, le=Decimal("0.001"))
+    """zcdp: what all releases together may spend of δ on one block, for discovered keys."""
     currency: Currency = "zcdp"
     missing: Literal["own-unit", "drop"] | None = None
     """A row without identifier: a unit of its own by record id, or not counted. Needed unless unit is record."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.currency == "pure" and self.delta:
+            raise RuleError(("delta",), "a pure-ε budget has no δ: delete it")
         if self.unit == "record" and self.missing is not None:
             raise RuleError(("missing",), "has no meaning for the unit record: delete it")
         if self.unit != "record" and self.missing is None:
@@ -166,6 +172,26 @@ class Register(Model):
     """The column that holds the difference to the unit's reading before it."""
 
 
+class Late(Model):
+    """What becomes of records that arrive, or are corrected, after their period was released."""
+
+    policy: Literal["freeze", "increment", "charge"]
+    """freeze: a record counts on the day it was received; increment: later editions add only what is new; charge:
+    later editions count everything again and spend again."""
+    received: Form | None = None
+    """The strptime form of a file's name that gives the day it was received; the day of landing unless said."""
+    after_days: tuple[Annotated[int, Field(ge=0, le=3660)], ...] = Field((0,), min_length=1, max_length=12)
+    """When editions are due, in days after the period's end; all but the last are provisional."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(b <= a for a, b in pairwise(self.after_days)):
+            raise RuleError(("after_days",), "must rise")
+        if self.policy == "freeze" and self.after_days != (0,):
+            raise RuleError(("after_days",), "a frozen period has one edition: delete after_days")
+        return self
+
+
 class Source(Model):
     """`pipelines/<source>.toml`; its row-level SELECT stands beside it in `<source>.sql`."""
 
@@ -189,9 +215,13 @@ class Source(Model):
     lookups: tuple[Slug, ...] = ()
     """Keyset files that the SQL may join to, each by its unique first column."""
     register_: Register | None = Field(None, alias="register")
+    late: Late | None = None
+    """Unless said, a period is released once, and late records count only in what is drawn after they arrived."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.late is not None and self.late.policy == "increment":
+            self._check_increment()
         for what, column in self.references():
             if column not in self.columns:
                 raise RuleError(
@@ -205,6 +235,14 @@ class Source(Model):
         if self.register_ is not None and unit == "record":
             raise RuleError(("register",), "needs an identifying unit, such as the account")
         return self
+
+    def _check_increment(self) -> None:
+        if not self.record_id:
+            raise RuleError(("late", "policy"), "increment needs record_id: a corrected record must keep its identity")
+        if self.privacy.unit != "record" and self.delivery != "append":
+            raise RuleError(("late", "policy"), 'increment for identifier units needs delivery = "append"')
+        if self.register_ is not None:
+            raise RuleError(("late", "policy"), "increment has no meaning for differences of a register")
 
     def references(self) -> list[tuple[str, str]]:
         """Every (setting, raw column) by which this definition names a column."""

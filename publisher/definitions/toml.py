@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from publisher.definitions.model import Model, RuleError
+from publisher.definitions.refusals import refusal
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -92,6 +93,8 @@ def _key(fault: ErrorDetails) -> Key:
 
 
 def _words(fault: ErrorDetails, model: type[Model]) -> str:
+    if explained := refusal(fault):
+        return explained
     if fault["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) if len(fault["loc"]) == 1 else ""
         return f"unknown key{f' (known here: {known})' if known else ''}"

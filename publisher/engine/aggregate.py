@@ -1,152 +1,52 @@
-"""Bounded aggregation in DuckDB: records in, exact bounded tables out, in memory only.
+"""Bounded aggregation in DuckDB and numpy: records in, exact bounded tables out, in memory only.
 
-The SQL is put together from identifiers that the definitions have validated; values are always bound.
-The result depends on the records and the ordering key alone, not on threads or the order of files.
+The result depends on the records and the ordering key alone, not on threads or the order of files. Coarser tables add
+up the same bounded cells; nothing is bounded twice.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from publisher.duck import safely
-from publisher.engine.bounding import PRIORITY_BITS, bounded, packing_of
+from publisher.engine.bounding import PRIORITY_BITS, Rows, bounded, packing_of
+from publisher.engine.input import BoundedInput, RecordSource, check_columns
 from publisher.stages import BoundedAggregate
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-    from publisher.definitions.cells import CellGrid
     from publisher.definitions.dataset import Measure
-    from publisher.definitions.period import Grain, Period
-    from publisher.engine.bounding import Packing
-    from publisher.engine.guard import RecordQuery
-    from publisher.stages import Integers
+    from publisher.definitions.levels import Level
+    from publisher.definitions.period import Period
+    from publisher.engine.bounding import Contributions, Packing
+    from publisher.stages import Integers, Table
     from publisher.workspace import DatasetFile
 
 PART_ROWS = 20_000_000
 """Rows that are bounded at once: 160 MB of packed integers, and as much for each sum."""
 
-_STEPS: dict[Grain, str] = {
-    "day": "date_diff('day', DATE '{start}', _event)",
-    "week": "date_diff('day', DATE '{start}', _event) // 7",
-    "month": "date_diff('month', DATE '{start}', _event)",
-    "quarter": "date_diff('quarter', DATE '{start}', _event)",
-    "year": "date_diff('year', DATE '{start}', _event)",
-    "lifetime": "0",
-}
-
-
-@dataclass(frozen=True)
-class RecordSource:
-    """The landed rows of one period as SQL with its bound values, and the guarded SELECT over them."""
-
-    raw: str
-    parameters: tuple[object, ...]
-    query: RecordQuery
-
 
 def bound_and_aggregate(
     connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile, period: Period, ordering_key: int
 ) -> BoundedAggregate:
-    """The exact bounded table of every measured measure, one integer per cell. Raises SourceError."""
+    """The exact bounded table of every measured measure on every level. Raises SourceError."""
     check_columns(dataset, records.query)
-    grid = dataset.grid(period)
+    levels = dataset.levels(period)
+    rows = BoundedInput(connection, dataset, levels[-1].grid, period, records)
     with safely(f"{dataset.name} {period.label}: aggregating"):
-        _load(connection, dataset, grid)
-        rows = _BoundedInput(connection, dataset, grid, period, records)
-        if dataset.source.definition.privacy.unit == "record":
-            tables = _count_records(rows)
+        rows.load()
+        if not rows.people:
+            tables = _count_records(rows, levels)
         else:
-            tables = _bound_units(rows, ordering_key)
-    return BoundedAggregate(grid, tables)
+            tables = _bound_units(rows, levels, ordering_key, records.vintage)
+            if rows.increment and records.vintage > 1:
+                before = _bound_units(rows, levels, ordering_key, records.vintage - 1)
+                tables = {name: table - before[name] for name, table in tables.items()}
+    return BoundedAggregate(levels, tables)
 
 
-def cast_failures(
-    connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile, period: Period
-) -> dict[str, int]:
-    """How many values of each output column were there and did not cast. Exact, hence for the private report only."""
-    if not records.query.casts:
-        return {}
-    counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, condition in records.query.casts)
-    with safely(f"{dataset.name} {period.label}: counting casts"):
-        _load(connection, dataset, dataset.grid(period))
-        sql = f"WITH raw AS ({records.raw}) SELECT {counts}{records.query.tail}"
-        row = connection.execute(sql, list(records.parameters)).fetchall()[0]
-    failures: dict[str, int] = {}
-    for (column, _), count in zip(records.query.casts, row, strict=True):
-        failures[column] = failures.get(column, 0) + count
-    return failures
-
-
-@dataclass(frozen=True)
-class _BoundedInput:
-    """The rows of one release: `cell`, `sum_0` … in whole steps, and `_unit`, `_window` where units are people."""
-
-    connection: DuckDBPyConnection
-    dataset: DatasetFile
-    grid: CellGrid
-    period: Period
-    records: RecordSource
-
-    @property
-    def sums(self) -> tuple[Measure, ...]:
-        return tuple(each for each in self.dataset.definition.measured if each.kind == "sum")
-
-    def run(self, select: str, *values: object, into: str = "") -> DuckDBPyConnection:
-        """Executes a SELECT from `raw`, `records` or `bounded_input` with bound values; `into` makes a table of it."""
-        sql = f"WITH raw AS ({self.records.raw}), records AS ({self._records()}), bounded_input AS ({self._cells()}) "
-        return self.connection.execute(into + sql + select, [*self.records.parameters, *values])
-
-    def _records(self) -> str:
-        """The author's columns; for people also the window, and only rows that have a unit."""
-        source = self.dataset.source.definition
-        if source.privacy.unit == "record":
-            return self.records.query.sql
-        window = _index(self.period.cut(source.privacy.window))
-        rows = f"SELECT *, {window} AS _window FROM ({self.records.query.sql}) WHERE _unit IS NOT NULL"
-        if source.register_ is None:
-            return rows
-        # The first reading of a window gives no difference: one that reached back would carry a unit's
-        # records into a window in which they are not protected.
-        reading = f'TRY_CAST("{source.register_.reading}" AS DOUBLE)'  # a difference of doubles never overflows
-        return (
-            f"SELECT *, {reading} - lag({reading} IGNORE NULLS) OVER (PARTITION BY _unit, _window ORDER BY _event, "
-            f'_record) AS "{source.register_.consumption}" FROM ({rows})'
-        )
-
-    def _cells(self) -> str:
-        people = "" if self.dataset.source.definition.privacy.unit == "record" else ", _unit, _window"
-        sums = "".join(f", {_steps(each)} AS sum_{n}" for n, each in enumerate(self.sums))
-        cell = f"CAST({_index(self.grid.periods)} AS UBIGINT)"
-        joins = ""
-        for n, axis in enumerate(self.grid.axes):
-            cell = f"({cell} * {len(axis.keys)} + coalesce(axis_{n}.code, {axis.other}))"
-            joins += f' LEFT JOIN axis_{n} ON axis_{n}.key = CAST(records."{axis.name}" AS VARCHAR)'
-        return f"SELECT {cell} AS cell{people}{sums} FROM records{joins}"
-
-
-def _load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -> None:
-    """The lookups as tables of text, and one table per key column that numbers its keys."""
-    # DuckDB computes an expression that stands twice only once, outside of the TRY that shields it.
-    connection.execute("SET disabled_optimizers = 'common_subexpressions'")
-    for name, lookup in dataset.source.lookups.items():
-        _make_table(
-            connection, name, {column: [row[n] for row in lookup.rows] for n, column in enumerate(lookup.columns)}
-        )
-    for n, axis in enumerate(grid.axes):
-        _make_table(connection, f"axis_{n}", {"key": axis.keys, "code": range(len(axis.keys))})
-
-
-def _make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
-    import pyarrow as pa
-
-    connection.register("incoming_rows", pa.table({column: pa.array(values) for column, values in columns.items()}))
-    connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS SELECT * FROM incoming_rows')
-    connection.unregister("incoming_rows")
-
-
-def _count_records(rows: _BoundedInput) -> dict[str, Integers]:
+def _count_records(rows: BoundedInput, levels: tuple[Level, ...]) -> dict[Table, Integers]:
     """The unit is the record: each lies in one cell once, so a plain GROUP BY is bounded already."""
     import numpy as np
 
@@ -154,48 +54,85 @@ def _count_records(rows: _BoundedInput) -> dict[str, Integers]:
         f", CAST(sum(least(greatest(coalesce(sum_{n}, 0), {each.clamps[0]}), {each.clamps[1]})) AS BIGINT)"
         for n, each in enumerate(rows.sums)
     )
-    groups = np.array(rows.run(f"SELECT cell, count(*){clamped} FROM bounded_input GROUP BY cell").fetchall(), np.int64)
-    groups = groups.reshape(-1, 2 + len(rows.sums))
+    groups = _fetched(rows, f"SELECT cell, count(*){clamped} FROM bounded_input GROUP BY cell", 2 + len(rows.sums))
     columns = {each.name: 2 + n for n, each in enumerate(rows.sums)}
-    tables: dict[str, Integers] = {}
+    finest: dict[str, Integers] = {}
     for measure in rows.dataset.definition.measured:
-        table = np.zeros(rows.grid.size, dtype=np.int64)
-        table[groups[:, 0]] = groups[:, columns.get(measure.name, 1)]
-        tables[measure.name] = table
-    return tables
+        if measure.kind != "histogram":
+            finest[measure.name] = np.zeros(rows.grid.size, dtype=np.int64)
+            finest[measure.name][groups[:, 0]] = groups[:, columns.get(measure.name, 1)]
+    for n, measure in enumerate(rows.histograms):
+        bins = _fetched(
+            rows, f"SELECT cell, bin_{n}, count(*) FROM bounded_input WHERE bin_{n} IS NOT NULL GROUP BY ALL", 3
+        )
+        finest[measure.name] = np.zeros(rows.grid.size * measure.width, dtype=np.int64)
+        finest[measure.name][bins[:, 0] * measure.width + bins[:, 1]] = bins[:, 2]
+    measures = {each.name: each for each in rows.dataset.definition.measured}
+    return {
+        (level.name, name): _rolled_up(table, level, measures[name])
+        for level in levels
+        for name, table in finest.items()
+    }
 
 
-def _bound_units(rows: _BoundedInput, ordering_key: int) -> dict[str, Integers]:
+def _fetched(rows: BoundedInput, select: str, width: int) -> Integers:
+    import numpy as np
+
+    return np.array(rows.run(select).fetchall(), np.int64).reshape(-1, width)
+
+
+def _rolled_up(table: Integers, level: Level, measure: Measure) -> Integers:
+    """The finest table's cells added up in those of a level; exact in integers."""
+    import numpy as np
+
+    added = np.zeros((level.grid.size, measure.width), dtype=np.int64)
+    np.add.at(added, level.cells, table.reshape(-1, measure.width))
+    return added.reshape(-1)
+
+
+def _bound_units(
+    rows: BoundedInput, levels: tuple[Level, ...], ordering_key: int, vintage: int
+) -> dict[Table, Integers]:
     """Bounds people part by part: a unit lies in exactly one part, so memory stays the same for any size."""
     import numpy as np
 
-    packing, bounds = packing_of(rows.grid.size), rows.dataset.definition.bounds
+    packing, bounds = packing_of(rows.grid.size, vintages=rows.increment), rows.dataset.definition.bounds
     measures = rows.dataset.definition.measured
-    tables = {each.name: np.zeros(rows.grid.size, dtype=np.int64) for each in measures}
+    tables = {
+        (level.name, each.name): np.zeros(level.grid.size * each.width, dtype=np.int64)
+        for level in levels
+        for each in measures
+    }
     count = rows.run("SELECT count(*) FROM raw").fetchall()[0][0]
     parts = 1 + max(count // PART_ROWS, 2 * count // packing.most_units)
     for part in range(parts):
-        packed, values = _packed(rows, packing, ordering_key, parts, part)
-        survivors = bounded(packed, values, packing, bounds.max_groups)
+        survivors = bounded(
+            _packed(rows, packing, ordering_key, parts, part, vintage), packing, bounds.max_groups, bounds.max_per_group
+        )
         for measure in measures:
-            added = _contribution(measure, survivors.rows, survivors.totals, bounds.max_per_group)
-            np.add.at(tables[measure.name], survivors.cells, added)
+            for level in levels:
+                _add(tables[level.name, measure.name], measure, level, survivors, bounds.max_per_group)
     return tables
 
 
-def _contribution(measure: Measure, rows: Integers, totals: dict[str, Integers], most: int) -> Integers:
-    """What each surviving (unit, cell) adds to a table: at most what the sensitivity allows."""
+def _add(table: Integers, measure: Measure, level: Level, survivors: Contributions, most: int) -> None:
+    """Adds what the surviving (unit, cell) pairs contribute: at most what the sensitivity allows."""
     import numpy as np
 
-    if measure.kind == "sum":
-        return np.clip(totals[measure.name], *measure.clamps)
-    return np.minimum(rows, most if measure.kind == "count" else 1)
+    if measure.kind == "histogram":
+        cells, bins = survivors.bins[measure.name]
+        np.add.at(table, level.cells[cells] * measure.width + bins, 1)
+    elif measure.kind == "count_units":
+        pairs = np.unique(np.stack([survivors.units.astype(np.int64), level.cells[survivors.cells]]), axis=1)
+        np.add.at(table, pairs[1], 1)
+    elif measure.kind == "sum":
+        np.add.at(table, level.cells[survivors.cells], np.clip(survivors.totals[measure.name], *measure.clamps))
+    else:
+        np.add.at(table, level.cells[survivors.cells], np.minimum(survivors.rows, most))
 
 
-def _packed(
-    rows: _BoundedInput, packing: Packing, ordering_key: int, parts: int, part: int
-) -> tuple[Any, dict[str, Integers]]:
-    """One part's rows as packed integers, with the values to be summed.
+def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int, part: int, vintage: int) -> Rows:
+    """One part's rows as packed integers, with the values to be summed and sorted into bins.
 
     Units get dense numbers from a dictionary of the part: a hash could make two units one and so double
     the sensitivity. The priority hashes the unit itself, never its number, which depends on who else is there.
@@ -208,37 +145,26 @@ def _packed(
         f"FROM (SELECT DISTINCT _unit, _window FROM records{mine})",
         into="CREATE OR REPLACE TEMP TABLE numbered_units AS ",
     )
+    # What a vintage adds to a unit's total must never be taken back by a later one, or both would count.
+    value = "greatest(coalesce(sum_{n}, 0), 0)" if rows.increment else "coalesce(sum_{n}, 0)"
+    values = "".join(f", {value.format(n=n)} AS sum_{n}" for n in range(len(rows.sums)))
+    values += "".join(f", CAST(coalesce(bin_{n}, -1) AS BIGINT) AS bin_{n}" for n in range(len(rows.histograms)))
+    first = "CAST(_vintage AS UBIGINT) << 60" if rows.increment else "0::UBIGINT"
+    values += f", ({first}) | (hash(_record, ?::UBIGINT) >> 4) AS ordered" if rows.histograms else ""
     priority = f"(hash(_unit, cell, ?::UBIGINT) >> {64 - PRIORITY_BITS})"
-    sums = "".join(f", coalesce(sum_{n}, 0) AS sum_{n}" for n in range(len(rows.sums)))
-    columns = rows.run(
-        f"SELECT (number << {packing.unit_shift}) | ({priority} << {packing.cell_bits}) | cell AS packed{sums} "
-        f"FROM bounded_input JOIN numbered_units USING (_unit, _window)",
-        ordering_key,
+    taken = ""
+    if rows.increment:  # cells that an earlier vintage has taken keep their places among the k
+        first = "CAST(min(_vintage) OVER (PARTITION BY _unit, _window, cell) AS UBIGINT)"
+        priority = f"(({first} << {PRIORITY_BITS}) | {priority})"
+        taken = f" WHERE _vintage <= {vintage}"
+    columns: dict[str, Any] = rows.run(
+        f"SELECT (number << {packing.unit_shift}) | ({priority} << {packing.cell_bits}) | cell AS packed{values} "
+        f"FROM bounded_input JOIN numbered_units USING (_unit, _window){taken}",
+        *[ordering_key] * (2 if rows.histograms else 1),
     ).fetchnumpy()
-    packed = np.asarray(columns.pop("packed"), dtype=np.uint64)
-    values = {each.name: np.asarray(columns[f"sum_{n}"], dtype=np.int64) for n, each in enumerate(rows.sums)}
-    return packed, values
-
-
-def _steps(measure: Measure) -> str:
-    """A row's value in whole steps of the resolution; what is missing, infinite or absurd counts as nothing."""
-    return f'TRY_CAST(round(TRY_CAST(records."{measure.column}" AS DOUBLE) / {measure.resolution}) AS BIGINT)'
-
-
-def _index(periods: tuple[Period, ...]) -> str:
-    """The number of the period in which `_event` falls."""
-    if len(periods) == 1:
-        return "0"
-    return _STEPS[periods[0].grain].format(start=periods[0].start.isoformat())
-
-
-def check_columns(dataset: DatasetFile, query: RecordQuery) -> None:
-    """Raises DefinitionError where a key or a sum names a column that the source does not give."""
-    register = dataset.source.definition.register_
-    known = {*query.columns, register.consumption} if register is not None else set(query.columns)
-    named = [(("keys", n, "name"), key.name) for n, key in enumerate(dataset.definition.keys)]
-    named += [(("measures", n, "column"), m.column) for n, m in enumerate(dataset.definition.measures) if m.column]
-    for key, name in named:
-        if name not in known:
-            columns = ", ".join(sorted(known))
-            raise dataset.origin.error(key, f"source {dataset.source.name} has no column {name!r}; it has: {columns}")
+    return Rows(
+        packed=np.asarray(columns["packed"], dtype=np.uint64),
+        sums={each.name: np.asarray(columns[f"sum_{n}"], dtype=np.int64) for n, each in enumerate(rows.sums)},
+        bins={each.name: np.asarray(columns[f"bin_{n}"], dtype=np.int64) for n, each in enumerate(rows.histograms)},
+        order=np.asarray(columns["ordered"], dtype=np.uint64) if rows.histograms else None,
+    )

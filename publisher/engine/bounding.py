@@ -1,14 +1,15 @@
 """Bounding what one unit contributes, over sorted packed integers.
 
-A row is one unsigned 64-bit integer: unit | priority | cell. Sorting brings a unit's rows together, its cells in the
-order of a keyed random priority, and the rows of one cell side by side. The first k runs of a unit survive; the length
-of a run, capped, is c. Which cells survive depends on that unit's own rows alone: the priority has a fixed number of
-bits, and ties fall to the lower cell number.
+A row is one unsigned 64-bit integer: unit | vintage | priority | cell. Sorting brings a unit's rows together, its cells
+in the order of a keyed random priority, and the rows of one cell side by side. The first k runs of a unit survive; the
+length of a run, capped, is c. Which cells survive depends on that unit's own rows alone: the priority has a fixed
+number of bits, and ties fall to the lower cell number. The vintage, where records arrive late, is that in which the
+unit first reached the cell: cells that were counted before keep their places.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,18 +21,21 @@ if TYPE_CHECKING:
     Packed = NDArray[np.uint64]
 
 PRIORITY_BITS = 16
+VINTAGE_BITS = 4
+"""Room for fifteen scheduled editions."""
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where unit, priority and cell lie in the 64 bits."""
+    """Where unit, vintage, priority and cell lie in the 64 bits."""
 
     cell_bits: int
+    vintage_bits: int = 0
 
     @property
     def unit_shift(self) -> int:
         """How far the unit's number is shifted up."""
-        return self.cell_bits + PRIORITY_BITS
+        return self.cell_bits + PRIORITY_BITS + self.vintage_bits
 
     @property
     def most_units(self) -> int:
@@ -40,26 +44,42 @@ class Packing:
 
 
 @dataclass(frozen=True)
-class Contributions:
-    """What survives the bounds: per (unit, cell) the cell's number, the rows, and exact totals by measure."""
+class Rows:
+    """Rows before bounding: packed integers, values to be summed, bins (-1: none) and the keyed order of records."""
 
+    packed: Packed
+    sums: dict[str, Integers] = field(default_factory=dict)
+    bins: dict[str, Integers] = field(default_factory=dict)
+    order: Packed | None = None
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What survives the bounds: per (unit, cell) the unit, the cell's number, the rows, and exact totals by measure.
+
+    `bins` hold, by histogram, the (cells, bins) of single records: at most c of each unit in each cell.
+    """
+
+    units: Packed
     cells: Integers
     rows: Integers
     totals: dict[str, Integers]
+    bins: dict[str, tuple[Integers, Integers]]
 
 
-def packing_of(cells: int) -> Packing:
+def packing_of(cells: int, *, vintages: bool = False) -> Packing:
     """The packing for a grid of that many cells."""
-    return Packing(max(1, (cells - 1).bit_length()))
+    return Packing(max(1, (cells - 1).bit_length()), VINTAGE_BITS if vintages else 0)
 
 
-def bounded(packed: Packed, values: dict[str, Integers], packing: Packing, max_groups: int) -> Contributions:
+def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -> Contributions:
     """At most `max_groups` cells of each unit, with all rows and totals of the cells that survive."""
     import numpy as np
 
-    if values:
+    packed, sums = rows.packed, rows.sums
+    if sums:
         order = np.argsort(packed)
-        packed, values = packed[order], {name: column[order] for name, column in values.items()}
+        packed, sums = packed[order], {name: column[order] for name, column in sums.items()}
     else:
         packed = np.sort(packed)
     starts = _run_starts(packed)
@@ -67,9 +87,28 @@ def bounded(packed: Packed, values: dict[str, Integers], packing: Packing, max_g
     units = runs >> np.uint64(packing.unit_shift)
     kept = _rank_within(units) < max_groups
     lengths = np.diff(np.append(starts, len(packed)))
-    cells = (runs & np.uint64((1 << packing.cell_bits) - 1)).astype(np.int64)
-    totals = {name: _sums(column, starts)[kept] for name, column in values.items()}
-    return Contributions(cells[kept], lengths[kept].astype(np.int64), totals)
+    totals = {name: _sums(column, starts)[kept] for name, column in sums.items()}
+    bins = {name: _chosen(rows, column, runs[kept], packing, max_per_group) for name, column in rows.bins.items()}
+    return Contributions(units[kept], _cells(runs[kept], packing), lengths[kept].astype(np.int64), totals, bins)
+
+
+def _chosen(rows: Rows, bins: Integers, survivors: Packed, packing: Packing, most: int) -> tuple[Integers, Integers]:
+    """Cells and bins of at most `most` records of each surviving (unit, cell), by the records' keyed order."""
+    import numpy as np
+
+    there = bins >= 0
+    packed, bins = rows.packed[there], bins[there]
+    ties = rows.order[there] if rows.order is not None else bins
+    order = np.lexsort((bins, ties, packed))
+    packed, bins = packed[order], bins[order]
+    kept = (_rank_within(packed) < most) & np.isin(packed, survivors)
+    return _cells(packed[kept], packing), bins[kept]
+
+
+def _cells(packed: Packed, packing: Packing) -> Integers:
+    import numpy as np
+
+    return (packed & np.uint64((1 << packing.cell_bits) - 1)).astype(np.int64)
 
 
 def _run_starts(ordered: Packed) -> Integers:
@@ -81,13 +120,13 @@ def _run_starts(ordered: Packed) -> Integers:
     return np.flatnonzero(changes).astype(np.int64)
 
 
-def _rank_within(units: Packed) -> Integers:
-    """0, 1, 2 … for the runs of each unit."""
+def _rank_within(ordered: Packed) -> Integers:
+    """0, 1, 2 … for the entries of each run of equal values."""
     import numpy as np
 
-    firsts = _run_starts(units)
-    counts = np.diff(np.append(firsts, len(units)))
-    return np.arange(len(units), dtype=np.int64) - np.repeat(firsts, counts)
+    firsts = _run_starts(ordered)
+    counts = np.diff(np.append(firsts, len(ordered)))
+    return np.arange(len(ordered), dtype=np.int64) - np.repeat(firsts, counts)
 
 
 def _sums(column: Integers, starts: Integers) -> Integers:

@@ -232,6 +232,8 @@ def _compose(statement: exp.Select, source: SourceFile, aliases: dict[str, str])
     system = [exp.column("_record", table=raw), exp.column("_event", table=raw)]
     if source.definition.privacy.unit != "record":
         system.append(exp.column("_unit", table=raw))
+    if source.definition.late is not None:
+        system.append(exp.column("_vintage", table=raw))
     places = [
         exp.alias_(exp.column(f"_place_{level}", table=raw, quoted=True), level) for level in source.definition.places
     ]

@@ -1,106 +1,148 @@
-"""From noisy tables to what is published: margins, suppression, status. Post-processing only, free of loss."""
+"""From noisy tables to what is published: values, margins, suppression, status. Post-processing only, free of loss."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.privacy.margins import half_width
+from publisher.privacy.estimates import estimates_of
+from publisher.privacy.quantile import bins_of, counted_low, words
+from publisher.privacy.suppression import CONFIDENCE, suppressed_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
 if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset, Measure
-    from publisher.stages import Flags, Floats, NoisyTable
+    from publisher.definitions.levels import Level
+    from publisher.privacy.estimates import Estimate
+    from publisher.stages import Flags, Floats, NoisyTable, Table
 
-CONFIDENCE = 0.95
+    Texts = tuple[str | None, ...] | None
+    Columns = tuple[Floats, Floats, Floats, Flags, Texts]
+    """Value, low, high, unreliable and words of every cell."""
+
+__all__ = ["CONFIDENCE", "finish"]
+
 PAIR_CONFIDENCE = 0.975
 """Each part of a quotient, so that both hold together with 95 %."""
 
 
-def finish(noisy: NoisyTable, dataset: Dataset) -> FinishedTable:
-    """Values, margins and statuses of every published measure. Reads noisy values and the definition alone."""
+def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
+    """Values, margins and statuses of every published measure, a table for each level in their order.
+
+    Reads noisy values and the definition alone. Counts, sums and histograms of all levels are reconciled and add up;
+    units counted on several levels add up only where each has one cell (`max_groups = 1`), else they stand as measured.
+    """
+    estimates = estimates_of(noisy, dataset)
+    suppressed = suppressed_cells(noisy, estimates, dataset)
+    return tuple(
+        FinishedTable(
+            level.name,
+            level.grid,
+            tuple(
+                _shown(measure, _columns(level, measure, estimates, dataset), suppressed[level.name])
+                for measure in dataset.measures
+                if measure.shown
+            ),
+            suppressed[level.name],
+        )
+        for level in noisy.levels
+    )
+
+
+def _shown(measure: Measure, columns: Columns, suppressed: Flags) -> FinishedMeasure:
     import numpy as np
 
-    suppressed = _suppressed(noisy, dataset)
-    measures = []
-    for measure in dataset.measures:
-        if not measure.publish:
-            continue
-        value, low, high = _mean(noisy, measure, dataset) if measure.kind == "mean" else _table(noisy, measure)
-        unreliable = _unreliable(value, low, high, float(dataset.suppression.unreliable))
-        if measure.kind == "mean":
-            unreliable |= _interval(noisy, measure.count or "", PAIR_CONFIDENCE)[0] <= 0
-        shown = [np.where(suppressed, np.nan, column) for column in (value, low, high)]
-        measures.append(FinishedMeasure(measure.name, shown[0], shown[1], shown[2], unreliable & ~suppressed))
-    return FinishedTable(noisy.grid, tuple(measures), suppressed)
+    value, low, high, unreliable, texts = columns
+    shown = [np.where(suppressed, np.nan, column) for column in (value, low, high)]
+    if texts is not None:
+        texts = tuple(None if gone else text for gone, text in zip(suppressed.tolist(), texts, strict=True))
+    return FinishedMeasure(measure.name, shown[0], shown[1], shown[2], unreliable & ~suppressed, texts)
 
 
-def _table(noisy: NoisyTable, measure: Measure) -> tuple[Floats, Floats, Floats]:
+def _columns(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
+    if measure.kind == "mean":
+        return _mean(level, measure, estimates, dataset)
+    if measure.kind == "quantile":
+        return _quantile(level, measure, estimates, dataset)
+    return _number(estimates[level.name, measure.name], measure, dataset)
+
+
+def _number(estimate: Estimate, measure: Measure, dataset: Dataset) -> Columns:
     """A count or a sum, in its unit: cut at zero where it cannot be negative; the margin holds the value."""
     import numpy as np
 
-    step, floor = _step(measure), _floor(measure)
-    low, high = _interval(noisy, measure.name, CONFIDENCE)
-    value = np.maximum(noisy.tables[measure.name].astype(np.float64), floor)
-    low, high = np.maximum(low, floor), np.maximum(high, floor)
-    return value * step, np.minimum(low, value) * step, np.maximum(high, value) * step
+    step = _step(measure)
+    value = estimate.value[:, 0].astype(np.float64)
+    low, high = (np.maximum(end, estimate.floor) for end in estimate.interval(CONFIDENCE))
+    columns = value * step, np.minimum(low, value) * step, np.maximum(high, value) * step
+    return *columns, _wide(*columns, dataset), None
 
 
-def _mean(noisy: NoisyTable, measure: Measure, dataset: Dataset) -> tuple[Floats, Floats, Floats]:
+def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
     """The quotient of a sum and a count with the range of the quotients of their 97.5 % intervals."""
     import numpy as np
 
-    total = next(each for each in dataset.measures if each.name == measure.sum_)
-    step, floor, (_, ceiling) = _step(total), _floor(total), total.clamps
-    sum_low, sum_high = (np.maximum(bound, floor) for bound in _interval(noisy, total.name, PAIR_CONFIDENCE))
-    count_low, count_high = (np.maximum(bound, 1) for bound in _interval(noisy, measure.count or "", PAIR_CONFIDENCE))
-    sums = np.maximum(noisy.tables[total.name].astype(np.float64), floor)
-    counts = noisy.tables[measure.count or ""].astype(np.float64)
-    value = np.where(counts >= 1, sums / np.maximum(counts, 1), np.nan)
+    total = _named(dataset, measure.sum_)
+    sums, counts = estimates[level.name, total.name], estimates[level.name, measure.count or ""]
+    sum_low, sum_high = (np.maximum(end, sums.floor) for end in sums.interval(PAIR_CONFIDENCE))
+    count_low, count_high = counts.interval(PAIR_CONFIDENCE)
+    few = count_low <= 0
+    count_low, count_high = np.maximum(count_low, 1), np.maximum(count_high, 1)
+    count = counts.value[:, 0]
+    value = np.where(count >= 1, sums.value[:, 0] / np.maximum(count, 1), np.nan)
     low = np.minimum(sum_low / count_low, sum_low / count_high)
     high = np.maximum(sum_high / count_low, sum_high / count_high)
-    # A record's clamped value never exceeds the clamps, so neither does the mean.
-    value, low, high = (np.clip(column, min(floor, total.clamps[0]), ceiling) for column in (value, low, high))
+    ends = min(sums.floor, total.clamps[0]), total.clamps[1] * _most(level, measure, dataset)
+    value, low, high = (np.clip(column, *ends) for column in (value, low, high))
     blank = np.isnan(value)
     low, high = np.where(blank, np.nan, np.minimum(low, value)), np.where(blank, np.nan, np.maximum(high, value))
-    return value * step, low * step, high * step
+    step = _step(total)
+    columns = value * step, low * step, high * step
+    return *columns, _wide(*columns, dataset) | few, None
 
 
-def _suppressed(noisy: NoisyTable, dataset: Dataset) -> Flags:
-    """Below the threshold, or failing the customer rule; each condition of the rule with 97.5 % confidence."""
+def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
+    """How many clamped totals one counted thing can stand for: a mean never exceeds so many times the upper clamp.
+
+    A record has one, and so has a unit in a finest cell; in a coarser cell a unit may have one for each of its k cells.
+    """
+    units = _named(dataset, measure.count).kind == "count_units"
+    return dataset.bounds.max_groups if units and level.name else 1
+
+
+def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
+    """The bin's upper edge ("half took at most 5 days"), in the last, open bin its lower one; its margin in bins.
+
+    The margin runs from the lower edge of the first bin that the noise allows to the upper edge of the last; NaN where
+    that is the open one. Unreliable where there may be no values at all, where several bins reach into the open one, or
+    where they are together too wide for the value; one bin alone is as sure as the bins can say.
+    """
     import numpy as np
 
-    rule = dataset.suppression
-    withheld = np.maximum(noisy.tables[rule.measure], 0) < rule.threshold  # as it is shown: a threshold of 0 has none
-    if rule.customers is None or rule.largest_share is None:
-        return withheld
-    withheld = withheld | (_interval(noisy, rule.measure, CONFIDENCE)[0] < rule.customers)
-    for measure in dataset.measures:
-        if measure.kind == "sum":
-            low, _ = _interval(noisy, measure.name, CONFIDENCE)
-            withheld = withheld | (measure.clamps[1] > float(rule.largest_share) * low)
-    return withheld
+    histogram = estimates[level.name, measure.histogram or ""]
+    edges = _named(dataset, measure.histogram).bins or ()
+    bins = bins_of(histogram, float(measure.probability or 0), CONFIDENCE)
+    lower = np.array([float(edge) for edge in edges])
+    upper = np.append(lower[1:], np.nan)
+    value = np.append(lower[1:], lower[-1])[bins.value]
+    columns = tuple(np.where(bins.empty, np.nan, each) for each in (value, lower[bins.low], upper[bins.high]))
+    value, low, high = columns
+    several = bins.low < bins.high
+    unreliable = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
+    unreliable |= several & (np.isnan(high) | _wide(value, low, high, dataset))
+    return value, low, high, unreliable, words(edges, bins)
 
 
-def _unreliable(value: Floats, low: Floats, high: Floats, part: float) -> Flags:
+def _wide(value: Floats, low: Floats, high: Floats, dataset: Dataset) -> Flags:
     import numpy as np
 
-    return np.isnan(value) | ((high - low) / 2 > part * np.abs(value))
+    part = float(dataset.suppression.unreliable)
+    found: Flags = np.isnan(value) | ((high - low) / 2 > part * np.abs(value))
+    return found
 
 
-def _interval(noisy: NoisyTable, name: str, confidence: float) -> tuple[Floats, Floats]:
-    """The noise's own interval around the unbiased value, in steps."""
-    import numpy as np
-
-    mechanism = next(each for each in noisy.mechanisms if each.measure == name)
-    width = half_width(mechanism, confidence)
-    centre = noisy.tables[name].astype(np.float64)
-    return centre - width, centre + width
+def _named(dataset: Dataset, name: str | None) -> Measure:
+    return next(each for each in dataset.measures if each.name == name)
 
 
 def _step(measure: Measure) -> float:
     return float(measure.resolution) if measure.resolution is not None else 1.0
-
-
-def _floor(measure: Measure) -> float:
-    """Zero where no value can be negative."""
-    return float("-inf") if measure.kind == "sum" and measure.clamps[0] < 0 else 0.0

@@ -1,39 +1,173 @@
-"""Margins of error from the noise's own quantiles. They do not cover bounding and clamping."""
+"""Margins of error from the noise's own quantiles, before any number is drawn: public. They do not cover bounding and
+clamping.
+
+A margin belongs to the unprojected estimate: of one table, its noise; of reconciled tables, the weighed sum of the
+noise of all of them. The standard deviation is exact in every cell; the quantile, in standard deviations, is found once
+for all cells of a level whose variances agree closely.
+"""
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from publisher.stages import Mechanism
+from publisher.privacy.distribution import SMOOTH, WIDE, Noise, Term, compound, quantile
+from publisher.privacy.reconcile import forest_of, gains_of, weights
 
-WIDE = 2_000.0
-"""From this scale on the discrete Gaussian's quantiles equal the continuous one's to a part in a million."""
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from publisher.definitions.dataset import Dataset, Measure
+    from publisher.definitions.levels import Level
+    from publisher.privacy.distribution import Shape
+    from publisher.privacy.reconcile import Forest, Gains
+    from publisher.stages import Floats, Integers, Mechanism
+
+__all__ = ["WIDE", "Margins", "expected_half_widths", "half_width", "margins_of", "reconciled"]
+
+ALIKE = 0.002
+"""Variances of a level that differ by less share one quantile, in standard deviations."""
+CLASSES = 32
+"""About how many are told apart on a level of a very uneven forest, where all noise is SMOOTH; quantiles are then
+widened by as much as standard deviations differ inside a class."""
+SMALL = 0.05
+"""Pieces whose size and steps are less than this part of the standard deviation are taken together as a Gaussian: their
+joint fourth cumulant is below 0.01."""
+CHUNK = 1 << 22
+"""Numbers held at once while weights are found."""
 
 
 def half_width(mechanism: Mechanism, confidence: float) -> int:
     """The smallest whole q with P(|noise| ≤ q) ≥ confidence."""
-    if mechanism.kind == "discrete laplace":
-        return _laplace(mechanism.scale, 1 - confidence)
-    return _gaussian(mechanism.scale, 1 - confidence)
+    return Noise(((mechanism.kind, mechanism.scale),)).half_width(confidence)
 
 
-def _laplace(scale: float, alpha: float) -> int:
-    """P(|X| > q) = 2 a^(q+1) / (1 + a) with a = exp(-1/scale)."""
-    ratio = math.exp(-1 / scale)
-    return max(0, math.ceil(scale * math.log(2 / ((1 + ratio) * alpha)) - 1))
+@dataclass(frozen=True)
+class Margins:
+    """How far the estimates of one measure on one level may lie from the truth; every bin of a histogram alike.
+
+    `deviations` are exact; `shapes` are those of the `classes` of cells. `noise` is given where the level stands as it
+    was measured: then quantiles are whole and exact.
+    """
+
+    deviations: Floats
+    classes: Integers
+    shapes: tuple[Shape, ...]
+    stretch: float = 1.0
+    noise: Noise | None = None
+
+    def half_widths(self, confidence: float) -> Floats:
+        """Per cell the q with P(|error| ≤ q) ≥ confidence, in steps."""
+        import numpy as np
+
+        if self.noise is not None:
+            return np.full(self.deviations.size, float(self.noise.half_width(confidence)))
+        return self.half_widths_of(((1.0, 1),), confidence)
+
+    def half_widths_of(self, parts: tuple[tuple[float, int], ...], confidence: float) -> Floats:
+        """The same for a weighed sum over bins of the cell; `parts` are (coefficient, how many bins bear it)."""
+        import numpy as np
+
+        norm = sum(count * size * size for size, count in parts) ** 0.5
+        quantiles = self.stretch * np.array([quantile(compound(shape, parts), confidence) for shape in self.shapes])
+        found: Floats = self.deviations * norm * quantiles[self.classes]
+        return found
 
 
-def _gaussian(scale: float, alpha: float) -> int:
-    if scale >= WIDE:
-        return math.ceil(scale * NormalDist().inv_cdf(1 - alpha / 2))
-    reach = range(math.ceil(12 * scale) + 2)
-    weights = [math.exp(-(x * x) / (2 * scale * scale)) * (2 if x else 1) for x in reach]
-    total, inside = math.fsum(weights), 0.0
-    for x, weight in zip(reach, weights, strict=True):
-        inside += weight
-        if inside >= (1 - alpha) * total:
-            return x
-    return reach[-1]
+def expected_half_widths(
+    levels: Sequence[Level],
+    mechanisms: Sequence[Mechanism],
+    dataset: Dataset,
+    measure: Measure,
+    confidence: float,
+) -> dict[str, Floats]:
+    """Level name -> half width of each cell, in steps of the resolution (of each bin, for a histogram).
+
+    From keysets and scales alone, so `publisher plan` may show it before anything is drawn.
+    """
+    found = margins_of(levels, mechanisms, dataset, measure)
+    return {level.name: each.half_widths(confidence) for level, each in zip(levels, found, strict=True)}
+
+
+def margins_of(
+    levels: Sequence[Level], mechanisms: Sequence[Mechanism], dataset: Dataset, measure: Measure
+) -> tuple[Margins, ...]:
+    """One measured measure's margins on every level."""
+    noises = noises_of(levels, mechanisms, measure)
+    if not reconciled(levels, dataset, measure):
+        return tuple(_alone(noise, level.grid.size) for noise, level in zip(noises, levels, strict=True))
+    forest = forest_of(levels)
+    return margins_on(forest, gains_of(forest, [noise.variance for noise in noises]), noises)
+
+
+def reconciled(levels: Sequence[Level], dataset: Dataset, measure: Measure) -> bool:
+    """Whether the measure's levels are made to add up. Distinct units of several cells do not (unless each has one)."""
+    return len(levels) > 1 and dataset.adds_up(measure)
+
+
+def noises_of(levels: Sequence[Level], mechanisms: Iterable[Mechanism], measure: Measure) -> tuple[Noise, ...]:
+    """The noise of each level's table."""
+    draws = [(each.level, (each.kind, each.scale)) for each in mechanisms if each.measure == measure.name]
+    return tuple(Noise(tuple(draw for name, draw in draws if name == level.name)) for level in levels)
+
+
+def margins_on(forest: Forest, gains: Gains, noises: Sequence[Noise]) -> tuple[Margins, ...]:
+    """The margins of the least squares estimates on a forest."""
+    return tuple(_weighed(forest, gains, noises, level) for level in range(len(forest.sizes)))
+
+
+def _alone(noise: Noise, size: int) -> Margins:
+    import numpy as np
+
+    deviations = np.full(size, noise.variance**0.5)
+    return Margins(deviations, np.zeros(size, dtype=np.int64), ((Term(noise, 1.0, 1),),), noise=noise)
+
+
+def _weighed(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int) -> Margins:
+    import numpy as np
+
+    variances = gains.variances[level]
+    logs = np.log(variances, out=np.full(variances.size, -np.inf), where=variances > 0)
+    apart = _apart(logs[variances > 0], noises)
+    # A cell that holds no cells is zero, without error: a class of its own.
+    _, firsts, classes = np.unique(np.round(logs / apart), return_index=True, return_inverse=True)
+    shapes = _shapes(forest, gains, noises, level, firsts)
+    return Margins(np.sqrt(variances), classes, shapes, 1 + (apart - ALIKE) / 2)
+
+
+def _apart(logs: Floats, noises: Sequence[Noise]) -> float:
+    """By how much the logarithms of variances may differ inside a class."""
+    import numpy as np
+
+    smooth = all(scale >= SMOOTH for noise in noises for _, scale in noise.draws)
+    if not smooth or np.unique(np.round(logs / ALIKE)).size <= CLASSES:
+        return ALIKE
+    return max(ALIKE, float(np.ptp(logs)) / CLASSES)
+
+
+def _shapes(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int, cells: Integers) -> tuple[Shape, ...]:
+    import numpy as np
+
+    found: list[Shape] = []
+    at_once = max(1, CHUNK // sum(forest.sizes))
+    for start in range(0, len(cells), at_once):
+        part = cells[start : start + at_once]
+        deviations = np.sqrt(np.maximum(gains.variances[level][part], 1e-300))
+        pieces = [
+            np.abs(table) * noise.variance**0.5 / deviations
+            for table, noise in zip(weights(forest, gains, level, part), noises, strict=True)
+        ]
+        found += [_shape([table[:, n] for table in pieces], noises) for n in range(len(part))]
+    return tuple(found)
+
+
+def _shape(pieces: Sequence[Floats], noises: Sequence[Noise]) -> Shape:
+    """The pieces of one estimate's error, equal ones counted together."""
+    import numpy as np
+
+    terms = []
+    for sizes, noise in zip(pieces, noises, strict=True):
+        named = sizes >= SMALL * min(1.0, noise.variance**0.5)
+        distinct, counts = np.unique(np.round(sizes[named], 4), return_counts=True)
+        terms += [Term(noise, float(size), int(count)) for size, count in zip(distinct, counts, strict=True)]
+    return tuple(terms)

@@ -1,4 +1,7 @@
-"""The one door to OpenDP: scales, noise, serialised measurements and conversions."""
+"""The one door to OpenDP: scales, serialised measurements, conversions and, where `noise` says so, the noise itself.
+
+Our own sampler (publisher.privacy.sampler) draws the same distributions faster; its accounting is OpenDP's as well.
+"""
 
 from __future__ import annotations
 
@@ -6,53 +9,74 @@ import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from publisher.privacy.sensitivity import Sensitivity
 from publisher.stages import BoundedAggregate, Mechanism, NoisyTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from publisher.privacy.sensitivity import Sensitivity
     from publisher.stages import Integers
 
+Sampler = Literal["numpy", "opendp"]
 
-def _opendp() -> Any:
+
+def opendp() -> Any:
     import opendp.prelude as dp
 
     dp.enable_features("contrib")
     return dp
 
 
+@cache
 def mechanism_for(
-    measure: str, currency: Literal["zcdp", "pure"], sensitivity: Sensitivity, loss: Fraction
+    measure: str,
+    currency: Literal["zcdp", "pure"],
+    sensitivity: Sensitivity,
+    loss: Fraction,
+    *,
+    level: str = "",
+    sampler: Sampler = "numpy",
 ) -> Mechanism:
     """The mechanism with the least noise whose loss, as OpenDP computes it, is at most `loss`.
 
-    zcdp: discrete Gaussian (Canonne, Kamath, Steinke 2020) on Δ₂; pure: discrete Laplace on Δ₁.
+    zcdp: discrete Gaussian (Canonne, Kamath, Steinke 2020) on Δ₂; pure: discrete Laplace on Δ₁. For our own sampler the
+    scale is rounded up to a short binary fraction, by less than 1 part in 2¹⁹; where that does not fit into 64 bits
+    OpenDP draws instead. OpenDP accounts for exactly the scale that is drawn.
     """
-    dp = _opendp()
+    dp = opendp()
     make, distance = _maker(dp, currency, sensitivity)
     near = _scale(currency, sensitivity, loss)
     bounds = near * 0.999, near * 1.001  # without them the search loses its way among the largest sensitivities
-    scale = dp.binary_search_param(make, d_in=distance, d_out=_at_most(loss), T=float, bounds=bounds)
+    least = dp.binary_search_param(make, d_in=distance, d_out=at_most(loss), T=float, bounds=bounds)
+    scale, drawn_by = _drawn(float(least), sampler)
     measurement = make(scale)
     if Fraction(measurement.map(distance)) > loss:
         raise ArithmeticError(f"no scale keeps {measure} within its loss {loss}")
     kind: Literal["discrete gaussian", "discrete laplace"]
     kind = "discrete gaussian" if currency == "zcdp" else "discrete laplace"
-    return Mechanism(measure, kind, float(scale), str(sensitivity), loss, dp.serialize(measurement))
+    return Mechanism(measure, kind, scale, str(sensitivity), loss, dp.serialize(measurement), level, drawn_by)
 
 
 def add_noise(bounded: BoundedAggregate, mechanisms: tuple[Mechanism, ...]) -> NoisyTable:
     """Draws the noise of every table. The ledger must hold the charge before this is called."""
-    tables = {each.measure: _draw(bounded.tables[each.measure], each) for each in mechanisms}
-    return NoisyTable(bounded.grid, tables, mechanisms)
+    tables = {each.table: with_noise(bounded.tables[each.table], each) for each in mechanisms}
+    return NoisyTable(bounded.levels, tables, mechanisms)
+
+
+def noise_alone(mechanism: Mechanism, cells: int) -> Integers:
+    """What `add_noise` adds to that many known values: for a look at the noise itself, shape (cells,)."""
+    import numpy as np
+
+    values = np.arange(cells, dtype=np.int64)
+    return add_noise(BoundedAggregate((), {mechanism.table: values}), (mechanism,)).tables[mechanism.table] - values
 
 
 def epsilon_of(rho: Fraction, delta: float) -> float:
     """ε of (ε, δ)-differential privacy for ρ-zCDP, by OpenDP's curve (Bun and Steinke 2016, tightened)."""
-    dp = _opendp()
+    dp = opendp()
     space = dp.atom_domain(T="i64"), dp.absolute_distance(T="f64")
     scale = math.sqrt(1 / (2 * float(rho)))
     measurement = dp.c.make_zCDP_to_approxDP(dp.m.make_gaussian(*space, scale=scale))
@@ -64,6 +88,13 @@ def opendp_version() -> str:
     from importlib.metadata import version
 
     return version("opendp")
+
+
+def sampler_version(sampler: Sampler) -> str:
+    """Who drew, for charges and manifests: `numpy-cks-1` or `opendp-0.16.0`."""
+    from publisher.privacy.sampler import SAMPLER_VERSION
+
+    return SAMPLER_VERSION if sampler == "numpy" else f"opendp-{opendp_version()}"
 
 
 def _maker(dp: Any, currency: str, sensitivity: Sensitivity) -> tuple[Callable[[float], Any], float | int]:
@@ -85,50 +116,52 @@ def _scale(currency: str, sensitivity: Sensitivity, loss: Fraction) -> float:
     return math.sqrt(sensitivity.l2_squared / (2 * loss)) if currency == "zcdp" else float(sensitivity.l1 / loss)
 
 
-def _at_most(loss: Fraction) -> float:
+def _drawn(scale: float, sampler: Sampler) -> tuple[float, Sampler]:
+    """The scale that is drawn, not below the one asked for, and by whom."""
+    from publisher.privacy.sampler import supports, widened
+
+    short = widened(Fraction(scale))
+    return (float(short), "numpy") if sampler == "numpy" and supports(short) else (scale, "opendp")
+
+
+def at_most(loss: Fraction) -> float:
     """The largest float that is not above the exact loss."""
     nearest = float(loss)
     return nearest if Fraction(nearest) <= loss else math.nextafter(nearest, 0.0)
 
 
-def _draw(values: Integers, mechanism: Mechanism) -> Integers:
+def with_noise(values: Integers, mechanism: Mechanism) -> Integers:
+    """The values with noise, each entry its own; sums that int64 does not hold stop at its ends, as OpenDP's do."""
+    if mechanism.sampler == "opendp":
+        return _draw_opendp(values, mechanism.serialized)
+    import numpy as np
+
+    from publisher.privacy.sampler import draw
+
+    noise = draw(mechanism.kind, Fraction(mechanism.scale), len(values))
+    return _saturated(values.astype(np.int64, casting="safe"), noise)
+
+
+def _saturated(values: Integers, noise: Integers) -> Integers:
+    import numpy as np
+
+    total: Integers = values + noise  # wraps around
+    wrapped = ((values ^ total) & (noise ^ total)) < 0
+    ends = np.iinfo(np.int64)
+    return np.where(wrapped, np.where(noise < 0, ends.min, ends.max), total)
+
+
+def _draw_opendp(values: Integers, serialized: str) -> Integers:
     """Noise is independent from cell to cell, so parts of the vector can be drawn side by side."""
     import numpy as np
 
-    dp = _opendp()
+    dp = opendp()
     workers = os.cpu_count() or 1
     # One measurement per part: OpenDP releases the GIL while it draws.
     parts = np.array_split(np.ascontiguousarray(values, dtype=np.int64), workers)
-    measurements = [dp.deserialize(mechanism.serialized) for _ in parts]
+    measurements = [dp.deserialize(serialized) for _ in parts]
     with ThreadPoolExecutor(workers) as pool:
         drawn = list(
             pool.map(lambda pair: pair[0](pair[1]) if len(pair[1]) else [], zip(measurements, parts, strict=True))
         )
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in drawn])
-
-
-def noise_check(draws: int = 20_000) -> float:
-    """How many standard errors the spread of each mechanism's draws lies from the exact one, at worst."""
-    import numpy as np
-
-    zeros = np.zeros(draws, dtype=np.int64)
-    worst = 0.0
-    for currency, scale in (("zcdp", 3.0), ("pure", 3.0)):
-        dp = _opendp()
-        make, _ = _maker(dp, currency, Sensitivity(1, 1))
-        squares = np.asarray(make(scale)(zeros), dtype=np.float64) ** 2
-        second, fourth = _moments(currency, scale)
-        error = float(np.sqrt((fourth - second**2) / draws))
-        worst = max(worst, abs(float(squares.mean()) - second) / error)
-    return worst
-
-
-def _moments(currency: str, scale: float) -> tuple[float, float]:
-    """The exact second and fourth moment of the discrete Gaussian or Laplace distribution."""
-    reach = range(1, math.ceil(60 * scale))
-    power = 2 if currency == "zcdp" else 1
-    divisor = 2 * scale * scale if currency == "zcdp" else scale
-    weights = [2 * math.exp(-(x**power) / divisor) for x in reach]
-    total = 1 + math.fsum(weights)
-    moments = [math.fsum(w * x**order for x, w in zip(reach, weights, strict=True)) / total for order in (2, 4)]
-    return moments[0], moments[1]

@@ -33,15 +33,16 @@ class Sensitivity:
         return f"Δ₁ = {self.l1}, Δ₂ = {l2}"
 
 
-def sensitivity_of(measure: Measure, bounds: Bounds) -> Sensitivity:
+def sensitivity_of(measure: Measure, bounds: Bounds, *, coarser: bool = False) -> Sensitivity:
     """The sensitivity of a measured table to adding or removing one unit in one window.
 
-    A count moves by at most c in k cells, a count of units by 1, a clamped sum by M = max(|lower|, |upper|):
-    the whole total of the unit appears or disappears, so it is never upper - lower.
+    A count moves by at most c in k cells, a histogram by c records in each of k cells, a count of units by 1, a clamped
+    sum by M = max(|lower|, |upper|): the whole total of the unit appears or disappears, so it is never upper - lower.
+    In a `coarser` table all k cells may be one: k·c or k·M in a single cell. A unit counts once there all the same.
     """
-    if measure.kind == "count":
-        return Sensitivity(bounds.max_groups, bounds.max_per_group)
+    k = bounds.max_groups
     if measure.kind == "count_units":
-        return Sensitivity(bounds.max_groups, 1)
-    lower, upper = measure.clamps
-    return Sensitivity(bounds.max_groups, max(abs(lower), abs(upper)))
+        return Sensitivity(k, 1)
+    lower, upper = measure.clamps if measure.kind == "sum" else (0, bounds.max_per_group)
+    most = max(abs(lower), abs(upper))
+    return Sensitivity(1, k * most) if coarser else Sensitivity(k, most)

@@ -46,6 +46,8 @@ class Listing:
     """Markdown."""
     stand_in: bool
     limitations: tuple[str, ...]
+    companions: tuple[tuple[str, str], ...] = ()
+    """Name and title of the other tables that are released with it."""
 
     @property
     def shown_title(self) -> str:
@@ -54,10 +56,10 @@ class Listing:
 
     @property
     def custom(self) -> dict[str, str]:
-        """Our custom fields; all are texts."""
-        return {
+        """Our custom fields; all are texts, and those that came later stand only where they say something."""
+        fields = {
             "dataset": self.name,
-            "shape": self.shape.model_dump_json(),
+            "shape": self.shape.model_dump_json(exclude_defaults=True),
             "guarantee": self.guarantee,
             "stand_in": json.dumps(self.stand_in),
             "contact": self.contact,
@@ -65,6 +67,10 @@ class Listing:
             "licence_url": self.licence_url or "",
             "limitations": "\n".join(self.limitations),
         }
+        if self.companions:
+            companions = [{"name": name, "title": title} for name, title in self.companions]
+            fields["companions"] = json.dumps(companions, ensure_ascii=False)
+        return fields
 
     def creation(self) -> Fields:
         """The metadata of a new dataset, its typed columns and its row identifier."""

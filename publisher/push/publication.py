@@ -88,6 +88,13 @@ def withdraw(client: Portal, listing: Listing, *, known_id: str | None) -> Publi
     return Publication(view.id, client.link(view.id), 0, checksum_of({}), changed=view.public)
 
 
+def close(client: Portal, name: str, known_id: str) -> None:
+    """Closes a dataset that is defined no more to the public, if the portal still has it. Raises PortalError."""
+    view = client.view(known_id)
+    if view is not None and view.ours == name and view.public:
+        client.open(view.id, public=False)
+
+
 def find(client: Portal, listing: Listing, known_id: str | None) -> View | None:
     """Our dataset on the portal. Raises PortalError where the known id belongs to another one."""
     view = client.view(known_id) if known_id is not None else None

@@ -20,7 +20,7 @@ from publisher import durable
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from publisher.definitions.source import Source
@@ -36,7 +36,8 @@ class Batch:
 
     batch: str
     sequence: int
-    """Batches of one source are numbered as they are landed; it alone decides which is the latest."""
+    """Batches of one source are numbered as they are landed; where it has no policy for late records, this alone
+    decides which is the latest."""
     file: str
     """Relative to the data folder."""
     sha256: str
@@ -46,7 +47,8 @@ class Batch:
     basis: str
     """Digest of the parts of the definition that decide what is landed."""
     received: date
-    """The day of the first landing, as the clock had it; nothing is decided by it."""
+    """The day of the first landing. Where the source has a policy for late records: the day of receipt, or when the
+    content came again as the latest, the day of the one that was the latest before."""
     unlisted: tuple[str, ...]
     """Columns of the file's header that nobody declared; they were not read."""
     fingerprint: str
@@ -104,8 +106,12 @@ class Shelf:
             path.rename(target)
             durable.sync(target.parent)
         durable.sync(folder)
-        durable.write_file(folder / _FILE, _json(batch))
+        self.rewrite(batch)
         self.drop_other(batch)
+
+    def rewrite(self, batch: Batch) -> None:
+        """Replaces what batch.json says of a batch, in one step."""
+        durable.write_file(self.folder / batch.batch / _FILE, _json(batch))
 
     def drop(self, batch: Batch) -> None:
         """Removes a whole batch; it is out of sight before its files go."""
@@ -129,6 +135,11 @@ class Shelf:
             return Batch(**values)
         except (OSError, ValueError, KeyError, TypeError):
             raise SourceError(f"{path}: is damaged: remove its folder and land the file again") from None
+
+
+def by_receipt(batches: Iterable[Batch]) -> tuple[Batch, ...]:
+    """Batches of a source with a policy for late records, the latest last."""
+    return tuple(sorted(batches, key=lambda batch: (batch.received, batch.sequence)))
 
 
 def basis(definition: Source) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 _BLOCK = 64
-_OWN = ("_record", "_unit", "_event", "_month", "_identity", "_batch")
+_OWN = ("_record", "_unit", "_event", "_month", "_identity", "_batch", "_received", "_first", "_vintage")
 
 
 def check_names(source: SourceFile) -> None:

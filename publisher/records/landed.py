@@ -1,18 +1,19 @@
-"""The reading side: the landed records of a period, resolved by the source's delivery."""
+"""The reading side: the landed records of a period, resolved by the source's delivery and its policy for late ones."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from publisher.definitions.vintage import Vintage
 from publisher.errors import SourceError
 from publisher.records import columns, sql
-from publisher.records.batch import Shelf, basis
+from publisher.records.batch import Shelf, basis, by_receipt
+from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import date
+    from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.records.batch import Batch
@@ -29,30 +30,63 @@ class Raw:
     """Of the boundaries and address lists by which the records were placed."""
     generated: bool
     """Some of the records are stand-ins."""
-    batches: tuple[str, ...]
-    """The batches that were looked at, in the order of landing."""
 
 
-def raw(source: SourceFile, private: Path, start: date, end: date) -> Raw:
+def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> Raw:
     """The records with `start <= _event < end`, one row each, with the columns of `columns.landed_types`.
 
-    Raises SourceError when nothing has been landed, or not as the source is now defined.
+    Of a source with a policy for late records they are given as they stood before the vintage's cutoff: batches that
+    were received later are not looked at. The column `_vintage` (SMALLINT) then numbers the first vintage whose cutoff
+    lies after the day of the record's first receipt; `_event` is that day under `freeze`, and the event time of the
+    record's first version under `increment`.
+    Raises SourceError when nothing has been landed, or not as the source is now defined, or when no batch was received
+    before the cutoff.
     """
     shelf = Shelf(private, source.name)
-    batches = _current(source, shelf)
-    if source.definition.delivery == "snapshot":
-        batches = batches[-1:]
-    first, last = start.strftime("%Y-%m"), (end - timedelta(days=1)).strftime("%Y-%m")
-    files = {batch.batch: shelf.files(batch, first, last) for batch in batches}
-    parameters: list[object] = [start, end]
-    if not any(files.values()):
-        select, parameters = _nothing(source), []
-    elif source.definition.delivery == "changes":
-        select = _newest(source, shelf, files, batches)
+    landed = _current(source, shelf)
+    if source.definition.late is None:
+        versions = _Versions(source, shelf, _delivered(source, landed))
+        select = _within(source, versions.rows(*_months(start, end)))
     else:
-        select = _within(source, sql.parquet(path for paths in files.values() for path in paths))
-    names = tuple(batch.batch for batch in batches)
-    return Raw(select, parameters, batches[0].fingerprint, any(batch.generated for batch in batches), names)
+        vintage = vintage or Vintage(1, (date.max,))
+        receipts = Receipts(private, source.name, basis(source.definition))
+        days = _days(source, receipts, landed)
+        before = by_receipt(batch for batch in landed if days[batch.sha256] < vintage.cutoff)
+        if not before:
+            raise _too_early(source, vintage, start, end)
+        versions = _Versions(source, shelf, _delivered(source, before))
+        select = _of_vintage(source, vintage, _received(versions, receipts, days, start, end))
+    generated = any(batch.generated for batch in versions.batches)
+    return Raw(select, [start, end], landed[0].fingerprint, generated)
+
+
+@dataclass(frozen=True)
+class _Versions:
+    """The batches of a source that are read, and of each record the row that counts."""
+
+    source: SourceFile
+    shelf: Shelf
+    batches: tuple[Batch, ...]
+
+    def rows(self, first: str = "", last: str = "~") -> str:
+        """SQL for FROM: the rows that lie in the partitions of these months."""
+        files = {batch.batch: self.shelf.files(batch, first, last) for batch in self.batches}
+        if not any(files.values()):
+            return _nothing(self.source)
+        if self.source.definition.delivery == "changes":
+            return self._newest(files)
+        return sql.parquet(path for paths in files.values() for path in paths)
+
+    def _newest(self, files: dict[str, list[Path]]) -> str:
+        """Of each record the row of its latest batch, which may have moved it to another month."""
+        versions, chosen = [], []
+        for number, batch in enumerate(self.batches):
+            if everything := self.shelf.files(batch):
+                versions.append(f"SELECT _record, {number} AS _batch FROM {sql.parquet(everything)}")
+            if files[batch.batch]:
+                chosen.append(f"SELECT *, {number} AS _batch FROM {sql.parquet(files[batch.batch])}")
+        newest = f"SELECT _record, max(_batch) AS _batch FROM ({' UNION ALL '.join(versions)}) GROUP BY _record"
+        return f"({' UNION ALL '.join(chosen)}) SEMI JOIN ({newest}) USING (_record, _batch)"
 
 
 def _current(source: SourceFile, shelf: Shelf) -> tuple[Batch, ...]:
@@ -66,25 +100,84 @@ def _current(source: SourceFile, shelf: Shelf) -> tuple[Batch, ...]:
     return batches
 
 
+def _delivered(source: SourceFile, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+    return batches[-1:] if source.definition.delivery == "snapshot" else batches
+
+
+def _days(source: SourceFile, receipts: Receipts, batches: Sequence[Batch]) -> dict[str, date]:
+    days = receipts.days()
+    if any(batch.sha256 not in days or not receipts.path(batch).exists() for batch in batches):
+        raise SourceError(f"{source.name}: was landed before it had a policy for late records: run `publisher land`")
+    late, unit = source.definition.late, source.definition.privacy.unit
+    if late is not None and late.policy == "increment" and unit != "record":
+        _refuse_gaps(source, receipts.batches() - {batch.batch for batch in batches})
+    return days
+
+
+def _too_early(source: SourceFile, vintage: Vintage, start: date, end: date) -> SourceError:
+    """It would be noise alone, at the full price."""
+    return SourceError(
+        f"{source.name}: no file was received before {vintage.cutoff}, when count {vintage.number} of "
+        f"{len(vintage.cutoffs)} of the period from {start} to {end - timedelta(days=1)} was closed. It would hold no "
+        "record. Let the dataset's `first` begin later; or, where the files' names tell when they were received, give "
+        "`late.received` before they are landed; or release the past without [late]. Nothing was read or spent."
+    )
+
+
+def _refuse_gaps(source: SourceFile, gone: set[str]) -> None:
+    """What an earlier edition has counted of people bounds what the next may count of them: it must still be there."""
+    if gone:
+        raise SourceError(
+            f"{source.name}: batches that earlier editions have counted are gone: {', '.join(sorted(gone))}: restore "
+            "them, or put their files back and run `publisher land`"
+        )
+
+
+def _received(versions: _Versions, receipts: Receipts, days: dict[str, date], start: date, end: date) -> str:
+    """SQL for FROM: rows with `_received`, the day of the record's first receipt, and its event time of then, `_first`.
+
+    Where feeds only append, the batch that holds a record is its first.
+    """
+    definition = versions.source.definition
+    policy = definition.late.policy if definition.late else None
+    if definition.delivery != "append":
+        # A corrected record may lie in another month than the one in which it counts.
+        rows = versions.rows(*(_months(start, end) if policy == "charge" else ()))
+        return f"(SELECT * FROM {rows}) JOIN {receipts.known()} USING (_record)"
+    by_day, months = [], () if policy == "freeze" else _months(start, end)
+    for day in sorted({days[batch.sha256] for batch in versions.batches}):
+        if policy == "freeze" and day < start:
+            continue
+        batches = tuple(batch for batch in versions.batches if days[batch.sha256] == day)
+        rows = _Versions(versions.source, versions.shelf, batches).rows(*months)
+        by_day.append(f"SELECT *, DATE {sql.literal(day.isoformat())} AS _received, _event AS _first FROM {rows}")
+    nothing = f"SELECT *, NULL::DATE AS _received, NULL::TIMESTAMP AS _first FROM {_nothing(versions.source)}"
+    return f"({' UNION ALL BY NAME '.join(by_day) or nothing})"
+
+
+def _of_vintage(source: SourceFile, vintage: Vintage, rows: str) -> str:
+    """The rows that lie in the period by the policy's event time, with their vintage."""
+    late = source.definition.late
+    event = {"freeze": "_received::TIMESTAMP", "increment": "_first"}.get(late.policy if late else "", "_event")
+    number = " + ".join(f"(_received >= DATE {sql.literal(day.isoformat())})::SMALLINT" for day in vintage.cutoffs)
+    dated = f"SELECT * REPLACE ({event} AS _event), CAST(1 + {number} AS SMALLINT) AS _vintage FROM {rows}"
+    names = f"{_names(source)}, _vintage"
+    return f"SELECT {names} FROM ({dated}) WHERE _event >= ? AND _event < ? AND _vintage <= {vintage.number}"
+
+
 def _within(source: SourceFile, rows: str) -> str:
     return f"SELECT {_names(source)} FROM {rows} WHERE _event >= ? AND _event < ?"
 
 
-def _newest(source: SourceFile, shelf: Shelf, files: dict[str, list[Path]], batches: Iterable[Batch]) -> str:
-    """Of each record the row of its latest batch, which may have moved it to another month."""
-    versions, chosen = [], []
-    for number, batch in enumerate(batches):
-        if everything := shelf.files(batch):
-            versions.append(f"SELECT _record, {number} AS _batch FROM {sql.parquet(everything)}")
-        if files[batch.batch]:
-            chosen.append(f"SELECT *, {number} AS _batch FROM {sql.parquet(files[batch.batch])}")
-    newest = f"SELECT _record, max(_batch) AS _batch FROM ({' UNION ALL '.join(versions)}) GROUP BY _record"
-    return _within(source, f"({' UNION ALL '.join(chosen)}) SEMI JOIN ({newest}) USING (_record, _batch)")
-
-
 def _nothing(source: SourceFile) -> str:
     types = columns.landed_types(source.definition).items()
-    return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {sql.name(column)}' for column, kind in types)} WHERE false"
+    cells = ", ".join(f"CAST(NULL AS {kind}) AS {sql.name(column)}" for column, kind in types)
+    return f"(SELECT {cells} WHERE false)"
+
+
+def _months(start: date, end: date) -> tuple[str, str]:
+    """The first and the last month partition of a period."""
+    return start.strftime("%Y-%m"), (end - timedelta(days=1)).strftime("%Y-%m")
 
 
 def _names(source: SourceFile) -> str:

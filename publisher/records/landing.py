@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from publisher import durable
-from publisher.duck import connect
+from publisher.duck import connect, safely
 from publisher.errors import SourceError
 from publisher.records import columns, feed, places, report, rows, secrets, sql
-from publisher.records.batch import Batch, Shelf, basis, batch_id, prefix
+from publisher.records.batch import Batch, Shelf, basis, batch_id, by_receipt, prefix
+from publisher.records.receipts import Receipts, day_in_name
 
 if TYPE_CHECKING:
     import os
@@ -78,6 +79,8 @@ class _Job:
         self.temporary = self.private / "tmp"
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
+        self.late = self.source.definition.late
+        self.receipts = Receipts(self.private, self.source.name, self.basis)
 
     def run(self, files: tuple[Path, ...]) -> Landing:
         shutil.rmtree(self.temporary, ignore_errors=True)
@@ -92,12 +95,15 @@ class _Job:
         batches = self.shelf.batches()
         digests = {path: self._digest(path, batches) for path in files}
         outdated = self._outdated(batches, set(digests.values()))
+        new = self._new(digests, batches)
+        days = {path: self._day(path, digests[path], outdated.get(digests[path])) for path in new}
         for batch in batches:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
                 self._place_anew(batch)
-        new = self._new(digests, batches)
-        for path in self._in_order(new, digests, outdated):
-            self._land(path, digests[path], outdated.get(digests[path]))
+        self._bring_forward(digests)
+        received = self._receive({digests[path]: day for path, day in days.items()})
+        for path in self._in_order(days, digests, outdated):
+            self._land(path, digests[path], received[digests[path]])
         for batch in outdated.values():
             self.shelf.drop(batch)
         return self._landing(len(new), files, set(digests.values()))
@@ -116,10 +122,66 @@ class _Job:
         first = {digest: path for path, digest in reversed(digests.items())}
         return [path for path, digest in digests.items() if digest not in known and first[digest] == path]
 
-    def _in_order(self, new: list[Path], digests: dict[Path, str], outdated: dict[str, Batch]) -> list[Path]:
-        """Files that are landed anew come as they came the first time, so that the first version of a record stays."""
+    def _day(self, path: Path, digest: str, before: Batch | None) -> date:
+        """The day of a file that is landed now, by its name or the clock; a content that came before keeps its own."""
+        first = before.received if before else self.received
+        if self.late is None:
+            return first
+        known = self.receipts.days().get(digest)
+        if known is not None:
+            return max(known, before.received) if before else known
+        if self.late.received is None:
+            return first
+        day = day_in_name(path, self.late.received) or (before.received if before else None)
+        if day is None:
+            raise SourceError(
+                f"{path.name}: its name does not give the day on which it was received: "
+                f"{self.source.origin.name} says late.received = {self.late.received!r}: rename the file"
+            )
+        return day
+
+    def _bring_forward(self, digests: dict[Path, str]) -> None:
+        """Where the latest batch's file holds an earlier content again, that content is the latest once more."""
+        batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
+        if not batches or self.source.definition.delivery == "append":
+            return
+        number = batches[-1].sequence + 1
+        latest = (by_receipt(batches) if self.late else batches)[-1]
+        path = self.data / latest.file
+        for batch in batches:
+            if batch is not latest and batch.sha256 == digests.get(path):
+                size, modified = path.stat().st_size, path.stat().st_mtime_ns
+                again = replace(batch, sequence=number, file=latest.file, size=size, modified=modified)
+                self.shelf.rewrite(replace(again, received=latest.received) if self.late else again)
+
+    def _receive(self, new: dict[str, date]) -> dict[str, date]:
+        """The days of what is landed now. They are remembered, and so are days and first receipts that a crash, or a
+        time without policy, left."""
+        if self.late is None:
+            return new
+        batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
+        known, form = self.receipts.days(), self.late.received
+        named = {batch.sha256: day_in_name(self.data / batch.file, form) if form else None for batch in batches}
+        days = self.receipts.given({batch.sha256: named[batch.sha256] or batch.received for batch in batches} | new)
+        for batch in batches:
+            if batch.sha256 not in known and batch.received != days[batch.sha256]:
+                self.shelf.rewrite(replace(batch, received=days[batch.sha256]))
+        self.receipts.keep_days(days)
+        for batch in batches:
+            self._remember(batch)
+        return {digest: max(day, days[digest]) for digest, day in new.items()}
+
+    def _remember(self, batch: Batch) -> None:
+        if self.late is not None and not self.receipts.path(batch).exists():
+            with self._connection() as connection, safely(f"{self.source.name}: remembering first receipts"):
+                day = self.receipts.days()[batch.sha256]
+                self.receipts.remember(batch, day, self.shelf.files(batch), connection)
+
+    def _in_order(self, days: dict[Path, date], digests: dict[Path, str], outdated: dict[str, Batch]) -> list[Path]:
+        """New files by their day; files that are landed anew come as they came the first time, so that the first
+        version of a record stays."""
         before = {digest: batch.sequence for digest, batch in outdated.items()}
-        return sorted(new, key=lambda path: (before.get(digests[path], sys.maxsize), path))
+        return sorted(days, key=lambda path: (before.get(digests[path], sys.maxsize), days[path], path))
 
     def _landing(self, new: int, files: tuple[Path, ...], contents: set[str]) -> Landing:
         written = report.path(self.private, self.source.name, self.reports) if self.reports else None
@@ -139,7 +201,7 @@ class _Job:
             )
         return outdated
 
-    def _land(self, path: Path, digest: str, before: Batch | None) -> None:
+    def _land(self, path: Path, digest: str, received: date) -> None:
         self.progress(f"{self.source.name}: landing {path.name}")
         status = path.stat()
         with self.shelf.staging() as staging, self._connection() as connection:
@@ -147,14 +209,14 @@ class _Job:
             unlisted = columns.unlisted(self.source, table.columns, path.name)
             raw = rows.stage(self.source, table, path.name, connection, self.temporary / "raw.parquet")
             located = places.locate(self.source, self.data, connection, raw.relation, self.temporary)
-            earlier = self._earlier()
+            batch = self._batch(path, status, digest, unlisted, received)
             target = rows.Target(staging, prefix(self.fingerprint))
-            rows.write(self.source, raw.relation, located, target, connection, earlier=earlier)
+            rows.write(self.source, raw.relation, located, target, connection, earlier=self._earlier(batch))
             counts = rows.count(self.source, staging, connection)
             _check_unchanged(path, status)
-            batch = self._batch(path, status, digest, unlisted, before.received if before else self.received)
             self._report(batch, unlisted + table.keys, raw, counts)
             self.shelf.commit(staging, batch)
+        self._remember(batch)
 
     def _place_anew(self, batch: Batch) -> None:
         self.progress(f"{self.source.name}: placing the records of {batch.file} anew")
@@ -183,12 +245,15 @@ class _Job:
             generated=(self.data / SAMPLE).is_file(),
         )
 
-    def _earlier(self) -> list[Path]:
-        """The files whose records are not landed again: those of all earlier batches, where feeds only append."""
+    def _earlier(self, new: Batch) -> list[str]:
+        """SQL of the records that are not landed again: those of all earlier batches, where feeds only append, also
+        those whose rows are gone but whose first receipt is remembered."""
         if self.source.definition.delivery != "append":
             return []
         current = (batch for batch in self.shelf.batches() if batch.basis == self.basis)
-        return [path for batch in current for path in self.shelf.files(batch)]
+        landed = [path for batch in current for path in self.shelf.files(batch)]
+        remembered = [self.receipts.known(new)] if self.late is not None else []
+        return [sql.parquet(landed), *remembered] if landed else remembered
 
     def _report(self, batch: Batch, unlisted: tuple[str, ...], raw: rows.Raw, counts: rows.Counts) -> None:
         self.reports.append(

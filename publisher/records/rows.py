@@ -67,9 +67,9 @@ def write(
     target: Target,
     connection: DuckDBPyConnection,
     *,
-    earlier: list[Path],
+    earlier: list[str],
 ) -> None:
-    """Writes the records of `raw` that no `earlier` file holds into month partitions."""
+    """Writes the records of `raw` that none of the `earlier` relations holds into month partitions."""
     definition = source.definition
     places = ", ".join(f"{place} AS {sql.name(f'_place_{level}')}" for level, place in located.places.items())
     pseudonyms = ", ".join(
@@ -78,7 +78,7 @@ def write(
         if definition.columns[column].identifier
     )
     with safely(f"{source.name}: landing the records"):
-        known = f"ANTI JOIN {sql.parquet(earlier)} AS _earlier USING (_record)" if earlier else ""
+        known = " ".join(f"ANTI JOIN {relation} AS _earlier_{n} USING (_record)" for n, relation in enumerate(earlier))
         unit = columns.unit(definition)
         _partition(
             connection,

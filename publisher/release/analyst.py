@@ -1,4 +1,4 @@
-"""The analyst file: every released dataset as a table of one DuckDB file, written beside and renamed into place.
+"""The analyst file: every released table as a table of one DuckDB file, written beside and renamed into place.
 
 While one process holds a DuckDB file open for writing no other can read it; readers of the old file keep it.
 """
@@ -26,7 +26,8 @@ FILE = "open_data.duckdb"
 def write_analyst_file(public: Path, current: Mapping[str, Sequence[Release]], titles: Mapping[str, str]) -> Path:
     """Writes the current edition of every dataset, with `_releases`, `_columns` and `_guarantees`.
 
-    Raises SourceError. The dataset stlouis-requests becomes the table stlouis_requests.
+    Raises SourceError. The dataset stlouis-requests becomes the table stlouis_requests, its rollup district the table
+    stlouis_requests_district.
     """
     path = public / FILE
     beside = public / f".{FILE}.{os.getpid()}"
@@ -35,9 +36,10 @@ def write_analyst_file(public: Path, current: Mapping[str, Sequence[Release]], t
         beside.unlink(missing_ok=True)
         with safely(FILE), open_file(beside) as connection:
             connection.begin()  # one transaction reaches the disk once, not with every statement
-            _describe(connection, current, titles)
+            _prepare(connection)
             for dataset, releases in current.items():
-                _write_dataset(connection, dataset, releases)
+                _write_dataset(connection, releases, titles[dataset])
+                _insert(connection, "_guarantees", [_guarantee_row(release) for release in releases])
             connection.commit()
         sync(beside)
         beside.replace(path)
@@ -50,25 +52,38 @@ def table_name(dataset: str) -> str:
     return dataset.replace("-", "_")
 
 
-def _write_dataset(connection: DuckDBPyConnection, dataset: str, releases: Sequence[Release]) -> None:
-    if not releases:
-        return
-    files = [str(release.data) for release in releases]
+def _write_dataset(connection: DuckDBPyConnection, releases: Sequence[Release], title: str) -> None:
+    """The dataset's own table and those of its rollups, each with its description."""
+    titles = {"": title} | {rollup.name: rollup.title for release in releases for rollup in release.manifest.rollups}
+    views = [release.tables for release in releases]
+    for level, words in titles.items():
+        tables = [view[level] for view in views if level in view]
+        if tables:
+            _write_table(connection, tables)
+            _insert(connection, "_releases", [_release_row(each, words) for each in tables])
+
+
+def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release]) -> None:
+    says = tables[-1].manifest
+    name = table_name(says.dataset)
     connection.execute(
-        f'CREATE TABLE "{table_name(dataset)}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id',
-        [files],
+        f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id',
+        [[str(table.data) for table in tables]],
     )
-    for spec in releases[-1].manifest.columns:
+    for spec in says.columns:
         words = spec.description.replace("'", "''")
-        connection.execute(f'COMMENT ON COLUMN "{table_name(dataset)}"."{spec.name}" IS \'{words}\'')
+        connection.execute(f'COMMENT ON COLUMN "{name}"."{spec.name}" IS \'{words}\'')
+    rows = [
+        [says.dataset, n, each.name, each.title, each.type, each.description] for n, each in enumerate(says.columns, 1)
+    ]
+    _insert(connection, "_columns", rows)
 
 
-def _describe(
-    connection: DuckDBPyConnection, current: Mapping[str, Sequence[Release]], titles: Mapping[str, str]
-) -> None:
+def _prepare(connection: DuckDBPyConnection) -> None:
+    """The tables that describe the others."""
     connection.execute(
         "CREATE TABLE _releases (dataset TEXT, title TEXT, period TEXT, edition INTEGER, created TEXT, rows INTEGER, "
-        "suppressed INTEGER, unreliable INTEGER, stand_in BOOLEAN)"
+        "suppressed INTEGER, unreliable INTEGER, stand_in BOOLEAN, final BOOLEAN)"
     )
     connection.execute(
         "CREATE TABLE _columns (dataset TEXT, position INTEGER, name TEXT, title TEXT, type TEXT, description TEXT)"
@@ -77,12 +92,6 @@ def _describe(
         "CREATE TABLE _guarantees (dataset TEXT, period TEXT, edition INTEGER, currency TEXT, loss TEXT, "
         "statement TEXT, guarantee TEXT)"
     )
-    for dataset, releases in current.items():
-        _insert(connection, "_releases", [_release_row(release, titles[dataset]) for release in releases])
-        _insert(connection, "_guarantees", [_guarantee_row(release) for release in releases])
-        specs = releases[-1].manifest.columns if releases else ()
-        rows = [[dataset, n, each.name, each.title, each.type, each.description] for n, each in enumerate(specs, 1)]
-        _insert(connection, "_columns", rows)
 
 
 def _insert(connection: DuckDBPyConnection, table: str, rows: list[list[object]]) -> None:
@@ -93,7 +102,7 @@ def _insert(connection: DuckDBPyConnection, table: str, rows: list[list[object]]
 def _release_row(release: Release, title: str) -> list[object]:
     says = release.manifest
     return [says.dataset, title, says.period, says.edition, says.created, says.rows, says.suppressed, says.unreliable,
-            says.stand_in]  # fmt: skip
+            says.stand_in, says.final]  # fmt: skip
 
 
 def _guarantee_row(release: Release) -> list[object]:

@@ -1,216 +1,272 @@
-"""The guarantee of a release: for machines as JSON, for people as Markdown with odds. All of it from the ledger."""
+"""The guarantee of a release for machines: JSON by `guarantee.schema.json`.
+
+`registry` is an entry of the Differential Privacy Deployments Registry in that registry's own field names, as its
+template had them in autumn 2026; everything else is ours, with exact losses as text.
+"""
 
 from __future__ import annotations
 
-import math
-from decimal import ROUND_CEILING, Context
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from publisher.release import exposure, odds
+from publisher.release import sentences as say
+from publisher.release.statement import household_sizes
+
 if TYPE_CHECKING:
-    from publisher.release.manifest import Charge
-    from publisher.workspace import DatasetFile
+    from decimal import Decimal
 
-HOUSEHOLDS = (1, 5, 20)
-TINY = 1e-6
-"""The probability that the belief bound leaves aside under zCDP, and the δ of the displayed ε."""
+    from publisher.definitions.source import Currency
+    from publisher.release.exposure import Bearing
+    from publisher.release.facts import Facts
 
-
-NOT_PROTECTED = (
-    "What the release teaches about everybody (a trend, a neighbourhood) can be applied to you too.",
-    "What the city or you have published elsewhere, for example a public list of requests.",
-    "The public keys: which places, categories and periods are listed was never secret.",
-    "Totals over published cells can narrow a suppressed cell; its protection is the noise.",
-    "This statement covers this release only, not other disclosures that the law allows or orders.",
-)
+VARIANTS = {"zcdp": "Zero-concentrated DP", "pure": "Pure DP"}
 
 
-def guarantee(dataset: DatasetFile, period: str, charge: Charge, epsilon: float, *, stand_in: bool) -> dict[str, Any]:
-    """The guarantee as JSON values; `epsilon` is the loss as (ε, 10⁻⁶)-differential privacy, or ε itself when pure."""
-    source, privacy = dataset.source, dataset.source.definition.privacy
-    bounds = dataset.definition.bounds
-    loss = Fraction(charge.loss)
+def guarantee(facts: Facts) -> dict[str, Any]:
+    """The guarantee as JSON values. Probabilities and ε are rounded up."""
+    account, definition = facts.account, facts.dataset.definition
     return {
-        "format": 1,
-        "dataset": dataset.name,
-        "period": period,
-        "stand_in": stand_in,
-        "privacy_unit": privacy.unit if privacy.unit == "record" else "identifier",
-        "unit_column": None if privacy.unit == "record" else privacy.unit,
-        "window": privacy.window,
-        "neighbouring": "add or remove all records of one unit inside one window",
-        "missing_identifier": privacy.missing,
-        "population": source.definition.population,
-        "model": "central",
-        "definition": "zero-concentrated differential privacy"
-        if charge.currency == "zcdp"
-        else "pure differential privacy",
-        "loss": {"currency": "rho" if charge.currency == "zcdp" else "epsilon", "amount": charge.loss},
-        "approximate": {"epsilon": _up(epsilon, 6), "delta": TINY if charge.currency == "zcdp" else 0},
-        "blocks": list(charge.blocks),
-        "bounds": {"max_groups": bounds.max_groups, "max_per_group": bounds.max_per_group},
+        "format": 2,
+        "dataset": facts.dataset.name,
+        "source": facts.dataset.source.name,
+        "period": facts.period,
+        "stand_in": facts.stand_in,
+        "edition": {"vintage": facts.vintage, "vintages": facts.vintages, "late": _late(facts)},
+        "privacy_unit": {
+            "kind": "record" if account.unit == "record" else "identifier",
+            "column": None if account.unit == "record" else account.unit,
+            "window": account.window,
+            "neighbouring": "add or remove all records of one unit inside one window",
+            "missing_identifier": facts.dataset.source.definition.privacy.missing,
+            "population": facts.dataset.source.definition.population,
+        },
+        "loss": _loss(account.currency, facts.loss, facts.delta) | {"selection": facts.charge.selection},
+        "approximate": _approximate(facts),
+        "blocks": list(facts.charge.blocks),
+        "budget": _loss(account.currency, account.budget, account.delta) | {"spent": str(facts.spent)},
+        "bounds": {"max_groups": definition.bounds.max_groups, "max_per_group": definition.bounds.max_per_group},
         "clamps": {
             each.name: {"lower": str(each.lower), "upper": str(each.upper), "unit": each.unit}
-            for each in dataset.definition.measures
+            for each in definition.measures
             if each.kind == "sum"
         },
-        "mechanisms": [table.model_dump(mode="json") for table in charge.tables],
-        "records_of_one_household": {str(m): str(_household(loss, charge.currency, m)) for m in HOUSEHOLDS},
-        "odds": {"presence_at_most": _up(_presence(loss, charge.currency), 6)},
-        "post_processing": [
-            "cut at zero",
-            "suppression and status on noisy values",
-            "margins from the noise's quantiles",
-            *(["customer rule on noisy values"] if dataset.definition.suppression.customers is not None else []),
-        ],
-        "not_protected": list(NOT_PROTECTED),
+        "bins": {each.name: [str(edge) for edge in each.bins] for each in definition.measures if each.bins is not None},
+        "mechanisms": [table.model_dump(mode="json") for table in facts.charge.tables],
+        "levels": _levels(facts),
+        "odds": _odds(facts),
+        "windows": _windows(facts),
+        "household": _household(facts),
+        "sources": _sources(facts),
+        "post_processing": say.post_processing(facts),
+        "not_protected": list(say.NOT_PROTECTED),
+        "registry": _registry(facts),
     }
 
 
-def statement(dataset: DatasetFile, period: str, charge: Charge, epsilon: float, *, stand_in: bool) -> str:
-    """The guarantee in plain words, as Markdown."""
-    privacy, definition = dataset.source.definition.privacy, dataset.definition
-    loss = Fraction(charge.loss)
-    symbol = "ρ" if charge.currency == "zcdp" else "ε"
-    label = "**These numbers were made from generated sample records, not from real ones.**\n\n" if stand_in else ""
-    tables = "\n".join(
-        f"- {table.measure}: {table.mechanism} noise of scale {table.scale:.4g} "
-        f"(sensitivity {table.sensitivity}), {symbol} = {_short(Fraction(table.loss))}"
-        for table in charge.tables
-    )
-    household = ", ".join(f"{m}: {symbol} ≤ {_short(_household(loss, charge.currency, m))}" for m in HOUSEHOLDS)
-    limits = "\n".join(f"- {sentence}" for sentence in NOT_PROTECTED)
-    return f"""# How privacy is protected in {definition.title}, {period}
-
-{label}Random noise was added to every number before it was published, also to cells in which nothing happened. \
-What is protected is {_unit_words(privacy.unit, privacy.window)}: the published numbers look nearly the same whether \
-or not {_presence_words(privacy.unit)}.
-
-## In odds
-
-Someone who is at 50 % on whether {_presence_words(privacy.unit)}, and knows everybody else's, can guess right at most \
-{_percent(_presence(loss, charge.currency))} of the time after reading this release. {_belief(loss, charge.currency)}
-
-## In numbers
-
-This release spends {symbol} = {_short(loss)} on each {privacy.window} that it covers \
-({len(charge.blocks)} in all){_approximately(charge.currency, epsilon)}. All releases of this source together may \
-spend at most {symbol} = {_short(Fraction(privacy.budget))} on one {privacy.window}, by its definition on the day of \
-this release.
-
-{tables}
-
-{_bounds_words(dataset)}
-
-A household with several {_units_word(privacy.unit)} in this release bears more: {household}. \
-{_anonymous_words(privacy.missing, charge.currency)}A table whose cells add up s windows costs a unit with records in \
-W windows at most W·s times as much. All of this is said of this release alone: other releases that cover the same \
-{privacy.window}, and other sources about the same people ({dataset.source.definition.population}; one unit of each \
-source assumed for a household), add up with it.
-
-## What was done after the noise
-
-Negative counts are shown as zero. Cells below {definition.suppression.threshold} (on the noisy value) are \
-suppressed; values with a wide margin are marked unreliable. {_customer_words(dataset)}The margins hold for 95 % of \
-cells before suppression, not among those that survive it. None of this weakens the guarantee, which does not rest \
-on suppression.
-
-## What is not protected
-
-{limits}
-"""
+def _loss(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, str]:
+    return {"currency": _letter(currency), "amount": str(loss), "delta": str(delta)}
 
 
-def _unit_words(unit: str, window: str) -> str:
-    if unit == "record":
-        return "each single record, such as one request"
-    span = "in all time" if window == "lifetime" else f"in one {window}"
-    return f"everything that one {unit.lower()} contributed {span}"
+def _letter(currency: Currency) -> str:
+    return "rho" if currency == "zcdp" else "epsilon"
 
 
-def _presence_words(unit: str) -> str:
-    return "your record is in it" if unit == "record" else "your records are in it"
+def _approximate(facts: Facts) -> dict[str, float]:
+    """(ε, δ)-differential privacy, for comparison with others."""
+    if facts.account.currency == "pure":
+        return {"epsilon": _number(odds.up(facts.loss)), "delta": 0.0}
+    return {"epsilon": _number(odds.up(facts.epsilon)), "delta": _number(odds.up(odds.TINY + facts.delta))}
 
 
-def _bounds_words(dataset: DatasetFile) -> str:
-    privacy, bounds = dataset.source.definition.privacy, dataset.definition.bounds
-    if privacy.unit == "record":
-        words = "A record counts in exactly one cell. "
-    else:
-        words = (
-            f"In this release one {privacy.unit.lower()} counts in at most {bounds.max_groups} cells a "
-            f"{privacy.window}, with at most {bounds.max_per_group} records in each. "
-        )
-    clamps = [
-        f"{each.title}: a total is cut to {each.lower} to {each.upper} {each.unit}"
-        for each in dataset.definition.measures
-        if each.kind == "sum"
+def _late(facts: Facts) -> str | None:
+    late = facts.dataset.source.definition.late
+    return late.policy if late is not None else None
+
+
+def _levels(facts: Facts) -> list[dict[str, Any]]:
+    """Rollups from the coarsest on, the dataset's own table last."""
+    definition, window = facts.dataset.definition, facts.account.window
+    named = [(each.name, each.title, each.grain or definition.cell_grain) for each in definition.rollups]
+    return [
+        {
+            "name": name,
+            "title": title,
+            "grain": grain,
+            "share": str(definition.share_of(name)),
+            "windows_in_a_cell": exposure.span(grain, window),
+        }
+        for name, title, grain in [*named, ("", definition.title, definition.cell_grain)]
     ]
-    return words + ("; ".join(clamps) + ". The margins do not cover what is cut off." if clamps else "")
 
 
-def _units_word(unit: str) -> str:
-    return "records" if unit == "record" else f"units ({unit.lower()})"
+def _odds(facts: Facts) -> dict[str, Any]:
+    account = facts.account
+    return {
+        "release": _chances(account.currency, facts.loss, facts.delta),
+        "budget": _chances(account.currency, account.budget, account.delta),
+    }
 
 
-def _anonymous_words(missing: str | None, currency: str) -> str:
-    if missing != "own-unit":
-        return ""
-    return (
-        f"Records without a name are units of their own: somebody with a of them beside named ones bears up to "
-        f"{'(1 + a)² ρ' if currency == 'zcdp' else '(1 + a) ε'}. "
-    )
+def _chances(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, float]:
+    aside = odds.TINY + delta if currency == "zcdp" else Fraction(0)
+    return {
+        "presence_at_most": _chance(odds.presence(loss, currency, delta)),
+        "which_of_two_at_most": _chance(odds.which_of_two(loss, currency, delta)),
+        "belief_below": _chance(odds.belief(loss, currency)),
+        "belief_except_with_probability": _number(odds.up(aside)),
+    }
 
 
-def _customer_words(dataset: DatasetFile) -> str:
-    rule = dataset.definition.suppression
-    if rule.customers is None or rule.largest_share is None:
-        return ""
-    return (
-        f"Cells are suppressed too unless, with 97.5 % confidence for each, they hold at least {rule.customers} "
-        f"customers and none above {float(rule.largest_share):.0%} of the total. "
-    )
+def _windows(facts: Facts) -> list[dict[str, Any]]:
+    """One unit in many windows: in this release alone, by this dataset, and when every budget is spent."""
+    window = facts.account.window
+    counts = {1, *exposure.IN_YEARS[window].values()} if window != "lifetime" else {1}
+    alone = exposure.in_this_release(facts)
+    return [
+        {"of": "release", **_bearing(alone)},
+        *({"of": "dataset", **_bearing(exposure.in_this_dataset(facts, n))} for n in sorted(counts)),
+        *({"of": "budget", **_bearing(exposure.in_this_source(facts, n))} for n in sorted(counts)),
+    ]
 
 
-def _approximately(currency: str, epsilon: float) -> str:
-    return f", which implies (ε = {_up(epsilon, 3):.3g}, δ = 10⁻⁶)-differential privacy" if currency == "zcdp" else ""
+def _household(facts: Facts) -> list[dict[str, Any]]:
+    account = facts.account
+    losses = {"release": (facts.loss, facts.delta), "budget": (account.budget, account.delta)}
+    return [
+        {"of": of, **_bearing(exposure.household(account.currency, *loss, units))}
+        for of, loss in losses.items()
+        for units in household_sizes(facts)
+    ]
 
 
-def _household(loss: Fraction, currency: str, records: int) -> Fraction:
-    """Group privacy: m²ρ under zCDP, mε under pure differential privacy."""
-    return loss * (records**2 if currency == "zcdp" else records)
+def _bearing(bearing: Bearing) -> dict[str, Any]:
+    return {
+        "count": bearing.count,
+        "loss": str(bearing.loss),
+        "presence_at_most": _chance(bearing.presence),
+    }
 
 
-def _presence(loss: Fraction, currency: str) -> float:
-    """The best guesser's chance: ½ + ½·TV; TV ≤ √(ρ/2) by Pinsker, or (e^ε − 1)/(e^ε + 1)."""
-    amount = float(loss)
-    if currency == "zcdp":
-        return min(1.0, 0.5 + 0.5 * math.sqrt(amount / 2))
-    return 1 / (1 + math.exp(-amount))
+def _sources(facts: Facts) -> dict[str, Any]:
+    """Every source of the same population: one unit of each, one window of each, all budgets spent."""
+    currency, total = exposure.together(facts.others)
+    return {
+        "each": [
+            {
+                "name": each.name,
+                "unit": each.unit,
+                "window": each.window,
+                "budget": _loss(each.currency, each.budget, each.delta),
+            }
+            for each in facts.others
+        ],
+        "together": {
+            "loss": _loss(currency, total.loss, sum((each.delta for each in facts.others), Fraction(0))),
+            "presence_at_most": _chance(total.presence),
+        },
+    }
 
 
-def _belief(loss: Fraction, currency: str) -> str:
-    if currency == "pure":
-        return f"This holds outright: their belief never rises above {_percent(_presence(loss, currency))}."
-    epsilon = float(loss) + 2 * math.sqrt(float(loss) * math.log(1 / TINY))
-    belief = 1 / (1 + math.exp(-epsilon))
-    swap = min(1.0, 0.5 + 0.5 * math.sqrt(2 * float(loss)))
-    return (
-        f"Except with probability 10⁻⁶ their belief stays below {_percent(belief)}. Which of two records you filed "
-        f"could be guessed right at most {_percent(swap)} of the time."
-    )
+def _registry(facts: Facts) -> dict[str, Any]:
+    """An entry of the registry; what only people can say, such as why a loss was chosen, is theirs to add."""
+    title = facts.dataset.definition.title
+    return {
+        "url_slug": f"{facts.dataset.name}-{facts.period}".lower(),
+        "deployment": {
+            "basic": _basic(facts, title),
+            "dp_variant": _variant(facts),
+            "privacy_loss": _privacy_loss(facts),
+            "deployment_model": _model(facts),
+            "implementation": _implementation(facts),
+            "administrative": {"status": "Draft", "registry_authors": [facts.organisation or "publisher"], "tier": 3},
+        },
+    }
 
 
-def _up(number: float, digits: int) -> float:
-    """Rounded up to that many significant digits: the guarantee is never said stronger than it is."""
-    return float(Context(prec=digits, rounding=ROUND_CEILING).create_decimal(number))
+def _basic(facts: Facts, title: str) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "name": f"{title}, {facts.period}",
+        "description": facts.dataset.definition.description,
+        "intended_use": facts.dataset.source.definition.purpose,
+        "data_product_type": "Summary statistics",
+        "data_product_sector": "Government",
+    }
+    if facts.organisation:
+        said |= {"data_curators": [{"data_curator_name": facts.organisation, "data_curator_type": "Government"}]}
+    if facts.jurisdiction:
+        said |= {"data_product_region": facts.jurisdiction}
+    return said | ({"publication_date": facts.charged} if facts.charged else {})
 
 
-def _percent(part: float) -> str:
-    """Rounded up, for the same reason."""
-    return f"{math.ceil(part * 1000) / 10:.1f} %"
+def _variant(facts: Facts) -> dict[str, str]:
+    return {
+        "variant_name": "Approximate DP" if facts.delta else VARIANTS[facts.account.currency],
+        "data_domain": facts.dataset.source.definition.description,
+        "unprotected_quantities": "None: every published number has noise. " + _public(facts),
+    }
 
 
-def _short(amount: Fraction) -> str:
-    text = f"{float(amount):.6g}"
-    return text if Fraction(text) == amount else f"{amount.numerator}/{amount.denominator}"
+def _public(facts: Facts) -> str:
+    found = facts.dataset.definition.discovered
+    if found is None:
+        return "Keys, bins and limits are public."
+    return f"Bins and limits are public, and the keys but those of {found.name}, which were found with noise."
+
+
+def _privacy_loss(facts: Facts) -> dict[str, Any]:
+    account = facts.account
+    unit = "Record" if account.unit == "record" else account.unit
+    window = "" if account.unit == "record" or account.window == "lifetime" else f"-{account.window}"
+    letter = _letter(account.currency)
+    parameters = {letter: _number(odds.up(facts.loss))} | (_approximate(facts) if account.currency == "zcdp" else {})
+    return {
+        "privacy_unit": f"{unit}{window}-level",
+        "privacy_unit_details": say.neighbouring(facts),
+        "privacy_parameters": parameters,
+        "privacy_parameters_details": (
+            f"Exactly {letter} = {facts.loss}, δ = {facts.delta} on {say.each_window(account.window)}; the budget is "
+            f"{letter} = {account.budget}, δ = {account.delta}."
+        ),
+    }
+
+
+def _model(facts: Facts) -> dict[str, str]:
+    return {
+        "model_name": "Central",
+        "trust_assumptions": "The publishing organisation holds the records and is trusted to run this program.",
+        "actors": "The organisation; the people in the records; the public, which sees the release alone.",
+        "release_type": "Many releases",
+        "release_type_details": (
+            f"One release for each {facts.dataset.definition.period}; a ledger keeps all of them within the budget of "
+            f"{say.each_window(facts.account.window)}. {say.late(facts)}"
+        ),
+        "data_source_type": "Dynamic",
+        "access_type": "Non-interactive",
+    }
+
+
+def _implementation(facts: Facts) -> dict[str, str]:
+    kinds = ", ".join(sorted({table.mechanism for table in facts.charge.tables}))
+    return {
+        "preprocessing_and_hyperparameter_tuning": " ".join(say.bounds(facts)),
+        "mechanisms": f"Mechanisms: {kinds}, on whole numbers{_selection(facts)}. {say.sampling(facts)}",
+        "composition": (
+            "Sequential within a window, parallel across windows of disjoint records; exact rationals in a ledger that "
+            "only grows, written before any noise is drawn."
+        ),
+        "post_processing": " ".join(say.post_processing(facts)),
+    }
+
+
+def _selection(facts: Facts) -> str:
+    return "; thresholded discrete gaussian for the keys" if facts.dataset.definition.discovered is not None else ""
+
+
+def _chance(part: Decimal) -> float:
+    return _number(odds.up(part))
+
+
+def _number(number: Decimal) -> float:
+    """Six digits survive as a float, so what is written is what was rounded up."""
+    return float(number)

@@ -15,37 +15,53 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from publisher.definitions.dataset import Dataset
+    from publisher.definitions.dataset import Dataset, Key, Measure, Suppression
+    from publisher.definitions.keyset import Keyset
     from publisher.definitions.source import Source
-    from publisher.workspace import DatasetFile, SourceFile
+    from publisher.workspace import CoarserFile, DatasetFile, SourceFile
 
 
 def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
-    """The hash over unit, window, feed, places (`fingerprint` of their files), SQL, keys, bounds, measures, losses."""
+    """The hash over unit, window, feed, late records, places (`fingerprint` of their files), SQL, keys, bounds,
+    measures, rollups and losses."""
     return _hash({"source": _source(dataset.source, fingerprint), "dataset": _dataset(dataset)})
 
 
 def finishing_hash(dataset: DatasetFile) -> str:
     """The hash over suppression, published measures and the names of the keys."""
     definition = dataset.definition
-    return _hash(
-        {
-            "suppression": definition.suppression.model_dump(mode="json"),
-            "measures": [
-                {"name": each.name, "kind": each.kind, "publish": each.publish, "sum": each.sum_, "count": each.count}
-                for each in definition.measures
-            ],
-            "labels": [keyset.labels for keyset in dataset.keysets],
-        }
-    )
+    value: dict[str, Any] = {
+        "suppression": _suppression(definition.suppression),
+        "measures": [_finished(measure) for measure in definition.measures],
+        "labels": [keyset.labels for keyset in dataset.keysets],
+    }
+    if dataset.coarser:
+        value["coarser"] = [each.keyset.labels for each in dataset.coarser]
+    return _hash(value)
+
+
+def _suppression(rule: Suppression) -> dict[str, Any]:
+    """The rule as the first version wrote it, and beside it what was set of the settings that came later."""
+    first = {"measure", "threshold", "unreliable", "customers", "largest_share"}
+    later = rule.model_dump(mode="json", exclude=first, exclude_defaults=True)
+    return rule.model_dump(mode="json", include=first) | later
+
+
+def _finished(measure: Measure) -> dict[str, Any]:
+    value = {"name": measure.name, "kind": measure.kind, "publish": measure.publish}
+    value |= {"sum": measure.sum_, "count": measure.count}
+    if measure.kind == "quantile":
+        value |= {"histogram": measure.histogram, "probability": _exact(measure.probability)}
+    return value
 
 
 def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
     definition: Source = source.definition
-    fields = {"timezone", "delivery", "privacy", "record_id", "event", "register_", "feed"}
+    fields = {"timezone", "delivery", "privacy", "record_id", "event", "register_", "feed", "late"}
     # Defaults are left out: a key that a later version adds must not make every release a new one.
     values = definition.model_dump(mode="json", include=fields, exclude_defaults=True)
     values["privacy"].pop("budget")
+    values["privacy"].pop("delta", None)
     values["feed"].pop("path")
     return values | {
         "columns": {name: definition.columns[name].identifier for name in definition.landed},
@@ -58,18 +74,42 @@ def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
 def _dataset(dataset: DatasetFile) -> dict[str, Any]:
     definition: Dataset = dataset.definition
     pairs = zip(definition.keys, dataset.keysets, strict=True)
-    return {
+    value: dict[str, Any] = {
         "period": definition.period,
         "grain": definition.cell_grain,
-        "keys": [[key.name, list(keyset.keys), key.other] for key, keyset in pairs],
+        "keys": [[key.name, _keys(key, keyset), key.other] for key, keyset in pairs],
         "bounds": definition.bounds.model_dump(),
         "loss": [definition.loss.currency, str(definition.loss.amount)],
-        "measures": [
-            [each.name, each.kind, each.column, *map(_exact, (each.lower, each.upper, each.resolution)),
-             str(definition.loss_of(each))]
-            for each in definition.measured
-        ],
-    }  # fmt: skip
+        "measures": [_measured(definition, each) for each in definition.measured],
+    }
+    # What a definition does not use is left out: a part that a later version adds must not make every release new.
+    if definition.rollups:
+        value["rollups"] = [
+            [each.name, each.keys, each.grain or definition.cell_grain, str(definition.share_of(each.name))]
+            for each in definition.rollups
+        ]
+    if dataset.coarser:
+        value["coarser"] = [_coarser(each) for each in dataset.coarser]
+    return value
+
+
+def _keys(key: Key, keyset: Keyset) -> object:
+    """The public keys, or how the others are found."""
+    if key.discover is None:
+        return list(keyset.keys)
+    return {"discover": [_exact(key.discover.share), _exact(key.discover.delta)]}
+
+
+def _coarser(key: CoarserFile) -> list[object]:
+    definition = key.definition
+    return [definition.name, definition.of, sorted(key.mapping.rows), key.keyset.keys, definition.other]
+
+
+def _measured(definition: Dataset, measure: Measure) -> list[object]:
+    """The loss is that of the finest table; those of rollups follow from the shares."""
+    clamps = map(_exact, (measure.lower, measure.upper, measure.resolution))
+    bins = [[_exact(edge) for edge in measure.bins]] if measure.bins is not None else []
+    return [measure.name, measure.kind, measure.column, *clamps, str(definition.loss_of(measure)), *bins]
 
 
 def _exact(number: Decimal | None) -> str | None:

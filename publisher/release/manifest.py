@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from publisher.definitions.model import Model
 
 if TYPE_CHECKING:
@@ -17,6 +19,22 @@ MEASUREMENTS = "measurements.parquet"
 MANIFEST = "manifest.json"
 GUARANTEE = "guarantee.json"
 STATEMENT = "guarantee.md"
+PAGE = "guarantee.html"
+
+
+def data_file(level: str) -> str:
+    """The file of one level's published table; the finest level has no name."""
+    return f"rollup-{level}.parquet" if level else DATA
+
+
+def csv_file(level: str) -> str:
+    """The same table as CSV."""
+    return f"rollup-{level}.csv" if level else CSV
+
+
+def measurements_file(level: str) -> str:
+    """The file of one level's unbiased noisy values."""
+    return f"measurements-{level}.parquet" if level else MEASUREMENTS
 
 
 class ColumnSpec(Model):
@@ -41,11 +59,13 @@ class MeasureShape(Model):
 
     name: str
     label: str
-    kind: Literal["count", "count_units", "sum", "mean"]
+    kind: Literal["count", "count_units", "sum", "mean", "quantile"]
     unit: str
     low: str
     high: str
     status: str
+    range: str | None = None
+    """quantile: the column that has its bins in words."""
 
 
 class Shape(Model):
@@ -65,6 +85,18 @@ class FileHash(Model):
     bytes: int
 
 
+class RollupTable(Model):
+    """A companion table: coarser cells of the same records, published as <dataset>-<name>."""
+
+    name: str
+    title: str
+    rows: int
+    suppressed: int
+    unreliable: int
+    columns: tuple[ColumnSpec, ...]
+    shape: Shape
+
+
 class TableCharge(Model):
     """How one measured table was protected; numbers that must be exact are text."""
 
@@ -73,15 +105,22 @@ class TableCharge(Model):
     scale: float
     sensitivity: str
     loss: str
+    level: str = ""
+    """The rollup that was measured; empty for the dataset's own table."""
+    sampler: Literal["opendp", "numpy"] = "opendp"
 
 
 class Charge(Model):
-    """What the release cost each block; `loss` is an exact rational as text."""
+    """What the release cost each block; `loss`, `delta` and `selection` are exact rationals as text."""
 
     currency: Literal["zcdp", "pure"]
     loss: str
     blocks: tuple[str, ...]
     tables: tuple[TableCharge, ...]
+    delta: str = "0"
+    """The δ spent on finding keys."""
+    selection: str = "0"
+    """The part of `loss` spent on finding keys."""
 
 
 class LedgerHead(Model):
@@ -113,6 +152,14 @@ class Manifest(Model):
     ledger: LedgerHead
     versions: dict[str, str]
     files: dict[str, FileHash]
+    rollups: tuple[RollupTable, ...] = ()
+    """The companion tables, coarsest first; what stands above is said of the dataset's own table."""
+    discovered: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """The keys that a selection has found, by key column."""
+    vintage: int = 1
+    """Which of the period's scheduled counts this is."""
+    final: bool = True
+    """False while a later count of the same period is to come."""
 
     @property
     def name(self) -> str:
@@ -122,20 +169,42 @@ class Manifest(Model):
 
 @dataclass(frozen=True)
 class Release:
-    """An immutable folder. Only what has this type can be validated, pushed or shown."""
+    """An immutable folder. Only what has this type can be validated, pushed or shown.
+
+    A companion is a view of the same folder in which `level`, `data` and what the manifest says of name, rows, columns
+    and shape are those of one rollup; everything else is the release's.
+    """
 
     folder: Path
     manifest: Manifest
+    level: str = ""
 
     @property
     def data(self) -> Path:
         """The published table."""
-        return self.folder / DATA
+        return self.folder / data_file(self.level)
 
     @property
     def statement(self) -> str:
         """The guarantee in words, Markdown."""
         return (self.folder / STATEMENT).read_text(encoding="utf-8")
+
+    @property
+    def companions(self) -> tuple[Release, ...]:
+        """A view of each rollup's table, coarsest first."""
+        return tuple(self.companion(rollup.name) for rollup in self.manifest.rollups)
+
+    @property
+    def tables(self) -> dict[str, Release]:
+        """The release itself, which has no level's name, and its companions by theirs."""
+        return {"": self} | {each.level: each for each in self.companions}
+
+    def companion(self, name: str) -> Release:
+        """The view of one rollup's table. Raises KeyError where the release has none of that name."""
+        rollup = {each.name: each for each in self.manifest.rollups}[name]
+        facts = {field: getattr(rollup, field) for field in ("rows", "suppressed", "unreliable", "columns", "shape")}
+        said = facts | {"dataset": f"{self.manifest.dataset}-{name}", "rollups": ()}
+        return Release(self.folder, self.manifest.model_copy(update=said), name)
 
 
 def read_release(folder: Path) -> Release:

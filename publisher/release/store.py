@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from publisher.durable import new_folder, sync, writing
 from publisher.errors import SourceError
 from publisher.release.manifest import (
-    CSV,
-    DATA,
     GUARANTEE,
     MANIFEST,
-    MEASUREMENTS,
+    PAGE,
     STATEMENT,
     Manifest,
     Release,
+    csv_file,
+    data_file,
     hash_of,
+    measurements_file,
     read_release,
 )
 
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a release before they are written."""
+    """The files of a release before they are written; tables by their level, the finest is ""."""
 
-    published: PublishedTable
-    measurements: pa.Table
+    published: dict[str, PublishedTable]
+    measurements: dict[str, pa.Table]
     guarantee: dict[str, Any]
     statement: str
+    """Markdown."""
+    page: str
+    """HTML."""
 
 
 @dataclass(frozen=True)
@@ -76,25 +80,33 @@ class Store:
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
         """Writes the folder whole and makes it visible by one rename. Raises SourceError."""
-        import pyarrow.csv
-        import pyarrow.parquet
-
         folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
         with writing(manifest.name):
             folder.parent.mkdir(parents=True, exist_ok=True)
             for level in (self.root, folder.parent.parent):
                 sync(level)
         with new_folder(folder) as staging:
-            options = {"compression": "zstd", "version": "2.6"}
-            pyarrow.parquet.write_table(contents.published.table, staging / DATA, **options)
-            pyarrow.parquet.write_table(contents.measurements, staging / MEASUREMENTS, **options)
-            pyarrow.csv.write_csv(contents.published.table, staging / CSV)
-            (staging / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")
-            (staging / STATEMENT).write_text(contents.statement, encoding="utf-8")
-            files = {name: hash_of(staging / name) for name in (DATA, CSV, MEASUREMENTS, GUARANTEE, STATEMENT)}
+            _write(staging, contents)
+            files = {path.name: hash_of(path) for path in sorted(staging.iterdir())}
             complete = manifest.model_copy(update={"files": files})
             (staging / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
         return Release(folder, complete)
+
+
+def _write(folder: Path, contents: Contents) -> None:
+    """Everything but the manifest."""
+    import pyarrow.csv
+    import pyarrow.parquet
+
+    options = {"compression": "zstd", "version": "2.6"}
+    for level, published in contents.published.items():
+        pyarrow.parquet.write_table(published.table, folder / data_file(level), **options)
+        pyarrow.csv.write_csv(published.table, folder / csv_file(level))
+    for level, table in contents.measurements.items():
+        pyarrow.parquet.write_table(table, folder / measurements_file(level), **options)
+    (folder / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")
+    (folder / STATEMENT).write_text(contents.statement, encoding="utf-8")
+    (folder / PAGE).write_text(contents.page, encoding="utf-8")
 
 
 def changed_files(release: Release) -> list[str]:

@@ -1,4 +1,4 @@
-"""The starting suite of a dataset, from its definition, and what a release of it should look like, from public facts.
+"""The starting suite of a published table, from its definition, and what it should look like, from public facts.
 
 The suite is a file that people read and edit; whatever changes with each release enters it as a parameter.
 """
@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from publisher.release.table import cell_ids, column_specs, key_columns
 from publisher.release.validation import Expected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
 
     from publisher.definitions.dataset import Dataset, Measure
-    from publisher.definitions.period import Period
+    from publisher.definitions.levels import Level
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile
 
@@ -42,59 +43,55 @@ CHANGE = 3.0
 Expectation = dict[str, Any]
 
 
-def columns_of(dataset: DatasetFile) -> tuple[str, ...]:
-    """The published columns in order."""
-    measures = [f"{m.name}{end}" for m in _published(dataset.definition) for end in ("", "_low", "_high", "_status")]
-    return ("id", "period", "period_start", *_key_columns(dataset), *measures, "edition")
-
-
-def suite_for(dataset: DatasetFile) -> dict[str, Any]:
-    """The starting suite, in Great Expectations' own layout."""
-    expectations = [*_table(dataset), *_keys(dataset), *_texts(dataset)]
+def suite_for(dataset: DatasetFile, level: str = "") -> dict[str, Any]:
+    """The starting suite of one level's table, in Great Expectations' own layout."""
+    name = dataset.named(level)
+    expectations = [*_table(dataset, level), *_keys(dataset, level), *_texts(dataset, level)]
     for measure in _published(dataset.definition):
         expectations += _values(measure, _nonnegative(dataset.definition, measure))
         if measure.measured:
             expectations.append(_total(measure))
-    notes = (
-        f"What a release of {dataset.name} must meet before it is pushed. Edit it freely; notes are shown on failure."
-    )
-    return {"name": dataset.name, "expectations": expectations, "meta": {"notes": notes}}
+    notes = f"What a release of {name} must meet before it is pushed. Edit it freely; notes are shown on failure."
+    return {"name": name, "expectations": expectations, "meta": {"notes": notes}}
 
 
-def write_suite(dataset: DatasetFile, path: Path) -> None:
-    """Writes the starting suite; the same definition gives the same bytes."""
+def write_suite(dataset: DatasetFile, path: Path, level: str = "") -> None:
+    """Writes the starting suite of one level's table; the same definition gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(suite_for(dataset), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(suite_for(dataset, level), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def expected_of(dataset: DatasetFile, period: Period, ids: Iterable[str], previous: Release | None) -> Expected:
-    """What a release of that period must hold: `ids` are all its rows, `previous` is the last release, if any."""
-    grid = dataset.grid(period)
-    allowed = {"period": tuple(cell.label for cell in grid.periods)}
-    for axis in grid.axes:
+def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) -> Expected:
+    """What the table of that level must hold; `previous` is the same table of the last release, if any."""
+    allowed = {"period": tuple(cell.label for cell in level.grid.periods)}
+    for axis in level.grid.axes:
         allowed[axis.name] = axis.keys
         if axis.labels is not None:
             allowed[f"{axis.name}_name"] = axis.labels
     measured = [measure for measure in _published(dataset.definition) if measure.measured]
     totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
-    return Expected(columns_of(dataset), frozenset(ids), allowed, totals)
+    columns = tuple(spec.name for spec in column_specs(dataset, level.name))
+    return Expected(columns, frozenset(cell_ids(level.grid)), allowed, totals)
 
 
 def _published(definition: Dataset) -> tuple[Measure, ...]:
-    return tuple(measure for measure in definition.measures if measure.publish)
+    return tuple(measure for measure in definition.measures if measure.shown)
 
 
-def _key_columns(dataset: DatasetFile) -> list[str]:
+def _key_columns(dataset: DatasetFile, level: str) -> list[str]:
     """Each key, followed by its labels where it has them."""
     columns = []
-    for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
-        columns += [key.name] if keyset.labels is None else [key.name, f"{key.name}_name"]
+    for key in key_columns(dataset, level):
+        columns += [key.name, f"{key.name}_name"] if key.labelled else [key.name]
     return columns
 
 
 def _nonnegative(definition: Dataset, measure: Measure) -> bool:
-    if measure.kind == "mean":
-        measure = next(other for other in definition.measures if other.name == measure.sum_)
+    """Whether no value can lie below zero, seen from what the measure is read off."""
+    if not measure.measured:
+        measure = next(other for other in definition.measures if other.name in (measure.sum_, measure.histogram))
+    if measure.bins is not None:
+        return measure.bins[0] >= 0
     return measure.kind != "sum" or measure.clamps[0] >= 0
 
 
@@ -106,8 +103,8 @@ def _parameter(name: str) -> dict[str, str]:
     return {"$PARAMETER": name}
 
 
-def _table(dataset: DatasetFile) -> Iterator[Expectation]:
-    keys = ["period", *(key.name for key in dataset.definition.keys)]
+def _table(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
+    keys = ["period", *(key.name for key in key_columns(dataset, level))]
     yield _expect(
         "table_columns_to_match_ordered_list",
         "columns: must be exactly those of the definition, in order",
@@ -118,13 +115,16 @@ def _table(dataset: DatasetFile) -> Iterator[Expectation]:
         "table_row_count_to_equal", "id: every expected row must be there, and no other", value=_parameter("known_ids")
     )
     yield _expect("column_values_to_be_unique", "id: every value must be unique", column="id")
+    if len(keys) == 1:
+        yield _expect("column_values_to_be_unique", "period: every value must be unique", column="period")
+        return
     yield _expect("compound_columns_to_be_unique", f"{', '.join(keys)}: together they must be unique", column_list=keys)
 
 
-def _keys(dataset: DatasetFile) -> Iterator[Expectation]:
+def _keys(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
     for column in ("id", "period_start"):
         yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
-    for column in ("period", *_key_columns(dataset)):
+    for column in ("period", *_key_columns(dataset, level)):
         yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
         allowed = _parameter(f"keys_{column}")
         notes = f"{column}: every value must be one of the public keys"
@@ -133,9 +133,9 @@ def _keys(dataset: DatasetFile) -> Iterator[Expectation]:
     yield _expect("column_values_to_be_between", notes, column="edition", min_value=1)
 
 
-def _texts(dataset: DatasetFile) -> Iterator[Expectation]:
+def _texts(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
     # Ids and periods are made of keys and the calendar, and compared with the expected ones.
-    for column in _key_columns(dataset):
+    for column in _key_columns(dataset, level):
         for thing, regex in IDENTIFIERS.items():
             notes = f"{column}: nothing may look like {'an' if thing[0] == 'e' else 'a'} {thing}"
             yield _expect("column_values_to_not_match_regex", notes, column=column, regex=regex)
@@ -157,6 +157,9 @@ def _values(measure: Measure, nonnegative: bool) -> Iterator[Expectation]:
         if nonnegative:
             notes = f"{column}: every value must be at least 0"
             yield _expect("column_values_to_be_between", notes, column=column, min_value=0)
+    if measure.kind == "quantile":
+        notes = f"{name}_range: must be empty where {status} is suppressed"
+        yield _expect("column_values_to_be_null", notes, column=f"{name}_range", row_condition=suppressed)
     for greater, smaller in ((name, low), (high, name)):
         yield _expect(
             "column_pair_values_a_to_be_greater_than_b",

@@ -1,13 +1,27 @@
-"""The published table as Arrow: keys, values, margins and statuses of every cell, with the columns described."""
+"""The published tables as Arrow: keys, values, margins and statuses of every cell, with the columns described.
+
+A release has one table per level: the dataset's own, and a coarser companion for each rollup.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.release.manifest import ColumnSpec, KeyShape, MeasureShape, Shape
+from publisher.definitions.period import NESTS
+from publisher.errors import SourceError
+from publisher.release.manifest import (
+    ColumnSpec,
+    KeyShape,
+    MeasureShape,
+    Release,
+    RollupTable,
+    Shape,
+    measurements_file,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,8 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from publisher.definitions.cells import Axis, CellGrid
-    from publisher.definitions.dataset import Measure
-    from publisher.stages import FinishedMeasure, FinishedTable, NoisyTable
+    from publisher.definitions.dataset import Dataset, Measure, Rollup
+    from publisher.definitions.levels import Level
+    from publisher.definitions.period import Grain
+    from publisher.stages import FinishedMeasure, FinishedTable, Integers, NoisyTable, Table
     from publisher.workspace import DatasetFile
 
 DECIMALS = 2
@@ -32,8 +48,18 @@ class PublishedTable:
     shape: Shape
 
 
+@dataclass(frozen=True)
+class KeyColumn:
+    """A key column of one level; `labelled` where its keys have names for people in a column beside it."""
+
+    name: str
+    title: str
+    description: str
+    labelled: bool
+
+
 def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int) -> PublishedTable:
-    """One row per cell of the grid, in the grid's order."""
+    """One row per cell of the level's grid, in the grid's order."""
     import pyarrow as pa
 
     arrays: dict[str, Any] = _keys(finished.grid)
@@ -41,16 +67,88 @@ def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int)
     for each in finished.measures:
         arrays |= _measure(each, finished, measures[each.name])
     arrays["edition"] = pa.array([edition] * finished.grid.size, pa.int64())
-    specs = column_specs(dataset)
-    return PublishedTable(pa.table({spec.name: arrays[spec.name] for spec in specs}), specs, shape_of(dataset))
+    specs = column_specs(dataset, finished.level)
+    table = pa.table({spec.name: arrays[spec.name] for spec in specs})
+    return PublishedTable(table, specs, shape_of(dataset, finished.level))
 
 
-def measurements_table(noisy: NoisyTable) -> pa.Table:
-    """The unbiased noisy values in whole steps, before anything was suppressed or cut."""
+def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: DatasetFile) -> RollupTable:
+    """What the manifest says of a companion table."""
+    rollup = rollup_of(dataset.definition, finished.level)
+    return RollupTable(
+        name=finished.level,
+        title=rollup.title if rollup is not None else dataset.definition.title,
+        rows=finished.grid.size,
+        suppressed=int(finished.suppressed.sum()),
+        unreliable=int(finished.measures[0].unreliable.sum()),
+        columns=published.columns,
+        shape=published.shape,
+    )
+
+
+def read_published(release: Release) -> pa.Table:
+    """The published table. Raises SourceError where it is missing or damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return pyarrow.parquet.read_table(release.data)
+    except (OSError, pa.ArrowException):
+        raise SourceError(f"{release.manifest.name}: its table is missing or damaged") from None
+
+
+def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
+    """One level's unbiased noisy values in whole steps, before anything was reconciled, suppressed or cut.
+
+    A histogram's bins become the columns <name>_0, <name>_1 and so on.
+    """
     import pyarrow as pa
 
-    ids = _keys(noisy.grid)["id"]
-    return pa.table({"id": ids} | {name: pa.array(values, pa.int64()) for name, values in noisy.tables.items()})
+    columns: dict[str, Any] = {"id": _keys(level.grid)["id"]}
+    for (of, name), values in noisy.tables.items():
+        if of == level.name:
+            bins = values.reshape(level.grid.size, -1).T
+            names = [name] if len(bins) == 1 else [f"{name}_{n}" for n in range(len(bins))]
+            columns |= {column: pa.array(each, pa.int64()) for column, each in zip(names, bins, strict=True)}
+    return pa.table(columns)
+
+
+def measured_of(release: Release) -> dict[Table, Integers]:
+    """The noisy tables of every level as they were drawn. Raises SourceError when a file does not hold them."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
+    files = {}
+    for level in {level for level, _ in tables}:
+        try:
+            files[level] = pyarrow.parquet.read_table(release.folder / measurements_file(level))
+        except (OSError, pa.ArrowException):
+            raise SourceError(
+                f"{release.manifest.name}: {measurements_file(level)} is missing or damaged: restore it from a backup"
+            ) from None
+    return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}
+
+
+def _measured(table: pa.Table, name: str, release: Release) -> Integers:
+    """One measure's values, a histogram's cell by cell."""
+    import numpy as np
+
+    if name in table.column_names:
+        values: Integers = table[name].to_numpy()
+        return values
+    bins: list[Integers] = []
+    while f"{name}_{len(bins)}" in table.column_names:
+        bins.append(table[f"{name}_{len(bins)}"].to_numpy())
+    if not bins:
+        raise SourceError(f"{release.manifest.name}: its measurements lack {name}: restore them from a backup")
+    return np.stack(bins, axis=1).ravel()
+
+
+def as_released(dataset: DatasetFile, release: Release) -> DatasetFile:
+    """The dataset with the keys that the release's selection has found, where it has one."""
+    key = dataset.definition.discovered
+    return dataset.discovering(release.manifest.discovered.get(key.name, ())) if key is not None else dataset
 
 
 def cell_ids(grid: CellGrid) -> list[str]:
@@ -59,66 +157,110 @@ def cell_ids(grid: CellGrid) -> list[str]:
     return ids
 
 
-def column_specs(dataset: DatasetFile) -> tuple[ColumnSpec, ...]:
-    """The published columns in order."""
-    definition, grain = dataset.definition, dataset.definition.cell_grain
+def level_names(definition: Dataset) -> tuple[str, ...]:
+    """The dataset's own table, which has no name, and its rollups."""
+    return ("", *(rollup.name for rollup in definition.rollups))
+
+
+def rollup_of(definition: Dataset, level: str) -> Rollup | None:
+    """The rollup of that level; None for the finest."""
+    return next((rollup for rollup in definition.rollups if rollup.name == level), None)
+
+
+def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
+    """The key columns of one level, in order."""
+    known = {}
+    for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
+        what = "One of the public list" if key.discover is None else "Found by a selection with noise"
+        words = key.description or f"{what}; everything else is under {key.other}."
+        known[key.name] = KeyColumn(key.name, key.title, words, keyset.labels is not None)
+    for each in dataset.coarser:
+        coarser = each.definition
+        words = coarser.description or f"Each {known[coarser.of].title.lower()} lies in exactly one."
+        known[coarser.name] = KeyColumn(coarser.name, coarser.title, words, each.keyset.labels is not None)
+    rollup = rollup_of(dataset.definition, level)
+    names = rollup.keys if rollup is not None else [key.name for key in dataset.definition.keys]
+    return tuple(known[name] for name in names)
+
+
+def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...]:
+    """The published columns of one level in order."""
+    grain = _grain(dataset.definition, level)
     specs = [
         ColumnSpec(name="id", title="Row", type="text", description="Names the cell; stays the same for ever."),
         ColumnSpec(name="period", title=grain.capitalize(), type="text", description=f"The {grain} of the records."),
         ColumnSpec(name="period_start", title="Starts", type="calendar_date", description=f"First day of the {grain}."),
     ]
-    for key, keyset in zip(definition.keys, dataset.keysets, strict=True):
-        words = key.description or f"One of the public list; everything else is under {key.other}."
-        specs.append(ColumnSpec(name=key.name, title=key.title, type="text", description=words))
-        if keyset.labels is not None:
+    for key in key_columns(dataset, level):
+        specs.append(ColumnSpec(name=key.name, title=key.title, type="text", description=key.description))
+        if key.labelled:
             words = f"The name of the {key.title.lower()}."
             specs.append(ColumnSpec(name=f"{key.name}_name", title=f"{key.title} name", type="text", description=words))
-    for measure in definition.measures:
-        if measure.publish:
-            specs += _measure_specs(measure)
+    for measure in dataset.definition.measures:
+        if measure.shown:
+            specs += _measure_specs(measure, _once(dataset, measure, grain))
     words = "Rises when the period is published anew."
     return (*specs, ColumnSpec(name="edition", title="Edition", type="number", description=words))
 
 
-def shape_of(dataset: DatasetFile) -> Shape:
-    """Which published column plays which part."""
+def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
+    """Which published column of one level plays which part."""
     places = dataset.source.definition.places
-    pairs = list(zip(dataset.definition.keys, dataset.keysets, strict=True))
+    keys = key_columns(dataset, level)
     return Shape(
         time="period_start",
         period="period",
-        place=next((key.name for key, _ in pairs if key.name in places), None),
+        place=next((key.name for key in keys if key.name in places), None),
         keys=tuple(
-            KeyShape(name=key.name, label=key.title, names=f"{key.name}_name" if keyset.labels is not None else None)
-            for key, keyset in pairs
+            KeyShape(name=key.name, label=key.title, names=f"{key.name}_name" if key.labelled else None) for key in keys
         ),
-        measures=tuple(
-            MeasureShape(
-                name=each.name,
-                label=each.title,
-                kind=each.kind,
-                unit=each.unit,
-                low=f"{each.name}_low",
-                high=f"{each.name}_high",
-                status=f"{each.name}_status",
-            )
-            for each in dataset.definition.measures
-            if each.publish
-        ),
+        measures=tuple(_measure_shape(each) for each in dataset.definition.measures if each.shown),
     )
 
 
-def _measure_specs(measure: Measure) -> list[ColumnSpec]:
+def _grain(definition: Dataset, level: str) -> Grain:
+    rollup = rollup_of(definition, level)
+    return (rollup.grain if rollup is not None else None) or definition.cell_grain
+
+
+def _measure_shape(measure: Measure) -> MeasureShape:
+    if measure.kind == "histogram":
+        raise ValueError(f"{measure.name} is a histogram, which is never published")
+    name = measure.name
+    return MeasureShape(
+        name=name,
+        label=measure.title,
+        kind=measure.kind,
+        unit=measure.unit,
+        low=f"{name}_low",
+        high=f"{name}_high",
+        status=f"{name}_status",
+        range=f"{name}_range" if measure.kind == "quantile" else None,
+    )
+
+
+def _once(dataset: DatasetFile, measure: Measure, grain: Grain) -> str:
+    """What a reader must know of units that are counted in cells of several windows."""
+    privacy = dataset.source.definition.privacy
+    several = privacy.unit != "record" and privacy.window != grain and privacy.window in NESTS.get(grain, ())
+    return f" Counted once in each {privacy.window}." if several and measure.kind == "count_units" else ""
+
+
+def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
     name, title = measure.name, measure.title
-    words = measure.description or f"{title}, in {measure.unit}, with noise added for privacy."
+    words = (measure.description or f"{title}, in {measure.unit}, with noise added for privacy.") + note
     margin = "95 % margin of error of the noise; before suppression, and without what bounding and clamping cut off."
     status = "ok, suppressed (too small: value and margin are empty) or unreliable (the margin is wide for the value)."
-    return [
+    specs = [
         ColumnSpec(name=name, title=title, type="number", description=words),
         ColumnSpec(name=f"{name}_low", title=f"{title}, low", type="number", description=f"Low end of the {margin}"),
         ColumnSpec(name=f"{name}_high", title=f"{title}, high", type="number", description=f"High end of the {margin}"),
         ColumnSpec(name=f"{name}_status", title=f"{title}, status", type="text", description=status),
     ]
+    if measure.kind == "quantile":
+        words = f"The range of {measure.unit} in which it lies, such as 3 to 5; the noise cannot tell more."
+        specs.append(ColumnSpec(name=f"{name}_range", title=f"{title}, range", type="text", description=words))
+    return specs
 
 
 def _keys(grid: CellGrid) -> dict[str, Any]:
@@ -151,8 +293,9 @@ def _slugs(axis: Axis) -> list[str]:
     """Keys as parts of an id; keys that would look alike get a part of their hash, so their order does not matter."""
     slugs = [re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-") for key in axis.keys]
     digests = [hashlib.sha256(key.encode()).hexdigest()[:12] for key in axis.keys]
+    alike = Counter(slugs)
     return [
-        slug if slugs.count(slug) == 1 and slug else f"{slug}-{digest}".strip("-")
+        slug if alike[slug] == 1 and slug else f"{slug}-{digest}".strip("-")
         for slug, digest in zip(slugs, digests, strict=True)
     ]
 
@@ -163,21 +306,31 @@ def _measure(each: FinishedMeasure, finished: FinishedTable, measure: Measure) -
 
     status = np.where(each.unreliable, "unreliable", "ok")
     status = np.where(finished.suppressed, "suppressed", status)
-    columns = {"": each.value, "_low": each.low, "_high": each.high}
+    whole = measure.measured and (measure.resolution or 1) % 1 == 0
+    ends = {"": each.value, "_low": each.low, "_high": each.high}
+    arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in _rounded(ends, measure).items()}
+    arrays[f"{each.name}_status"] = pa.array(status.tolist(), pa.string())
+    if each.texts is not None:
+        arrays[f"{each.name}_range"] = pa.array(each.texts, pa.string())
+    return arrays
+
+
+def _rounded(ends: dict[str, NDArray[np.float64]], measure: Measure) -> dict[str, NDArray[np.float64]]:
+    """Value and margin without the dust of binary fractions; the margin still holds the value."""
+    import numpy as np
+
     if measure.kind == "mean":
         scale = 10.0**DECIMALS
-        columns = {
-            "": np.round(each.value, DECIMALS),
-            "_low": np.floor(np.round(each.low * scale, 6)) / scale,
-            "_high": np.ceil(np.round(each.high * scale, 6)) / scale,
+        return {
+            "": np.round(ends[""], DECIMALS),
+            "_low": np.floor(np.round(ends["_low"] * scale, 6)) / scale,
+            "_high": np.ceil(np.round(ends["_high"] * scale, 6)) / scale,
         }
-    elif measure.resolution is not None:
-        # Whole multiples of a decimal step, without the dust of binary fractions.
+    if measure.resolution is not None:
+        # Whole multiples of a decimal step.
         places = max(0, -int(measure.resolution.normalize().as_tuple().exponent))
-        columns = {end: np.round(values, places) for end, values in columns.items()}
-    whole = measure.kind != "mean" and (measure.resolution or 1) % 1 == 0
-    arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in columns.items()}
-    return arrays | {f"{each.name}_status": pa.array(status.tolist(), pa.string())}
+        return {end: np.round(values, places) for end, values in ends.items()}
+    return ends
 
 
 def _numbers(values: NDArray[np.float64], *, whole: bool) -> Any:

@@ -11,13 +11,15 @@ import re
 import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions.model import Model
-from publisher.errors import DefinitionError, SourceError
+from publisher.errors import DefinitionError
+from publisher.release.table import read_published
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pandas as pd
@@ -34,17 +36,18 @@ _NUMBER = "number"
 
 
 class Validation(Model):
-    """Whether the release met its suite; `failures` are in words, without any data value."""
+    """Whether the release met its suites; `failures` are in words, without any data value."""
 
     passed: bool
     failures: tuple[str, ...]
     suite_sha256: str
+    """Of the suites one after the other, that of the dataset's own table first."""
     checked_at: str
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a release must hold, from public facts only: the definition and the release before."""
+    """What a table must hold, from public facts only: the definition and the release before."""
 
     columns: tuple[str, ...]
     """In order."""
@@ -56,18 +59,35 @@ class Expected:
     """The plausible range of each measure's total; None where no release came before."""
 
 
-def validate(release: Release, suite: Path, *, expected: Expected) -> Validation:
-    """Checks the release against the suite. Raises DefinitionError when the suite itself is at fault."""
-    content = _read(suite)
-    layout = _layout(content, suite)
+@dataclass(frozen=True)
+class TableCheck:
+    """One table of a release (the release itself or a companion), its suite and what it must hold."""
+
+    table: Release
+    suite: Path
+    expected: Expected
+
+
+def validate(checks: Sequence[TableCheck], faults: Sequence[str] = ()) -> Validation:
+    """Checks the tables of one release, each against its suite; `faults` are what was found beside, in words.
+
+    Raises DefinitionError when a suite itself is at fault. A companion's failures begin with its name.
+    """
+    contents = [_read(check.suite) for check in checks]
+    layouts = [_layout(content, check.suite) for content, check in zip(contents, checks, strict=True)]
+    failures: list[str] = []
     with warnings.catch_warnings():
         # What Great Expectations and its libraries deprecate in each other is not ours to mend.
         warnings.simplefilter("ignore")
-        failures = _failures(_frame(release), layout, suite, expected)
+        source = _source()
+        for check, layout in zip(checks, layouts, strict=True):
+            prefix = f"{check.table.manifest.dataset}: " if check.table.level else ""
+            failures += [prefix + words for words in _failures(source, check, layout)]
+    failures += faults
     return Validation(
         passed=not failures,
-        failures=failures,
-        suite_sha256=hashlib.sha256(content).hexdigest(),
+        failures=tuple(failures),
+        suite_sha256=hashlib.sha256(b"".join(contents)).hexdigest(),
         checked_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
@@ -100,13 +120,7 @@ def _layout(content: bytes, suite: Path) -> list[Entry]:
 
 
 def _frame(release: Release) -> pd.DataFrame:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        frame: pd.DataFrame = pq.read_table(release.data).to_pandas(date_as_object=False)
-    except (OSError, pa.ArrowException):
-        raise SourceError(f"{release.manifest.name}: its table is missing or damaged") from None
+    frame: pd.DataFrame = read_published(release).to_pandas(date_as_object=False)
     return frame
 
 
@@ -126,17 +140,29 @@ def _parameters(frame: pd.DataFrame, expected: Expected) -> dict[str, Any]:
     return parameters
 
 
-def _failures(frame: pd.DataFrame, layout: list[Entry], suite: Path, expected: Expected) -> tuple[str, ...]:
+@cache
+def _source() -> Any:
+    """Where tables are handed over for checking: made once, since it takes as long as checking a table."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
-    from great_expectations.exceptions import GreatExpectationsError
 
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(enable=False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("release").add_dataframe_asset("data")
+    return context.data_sources.add_pandas("release")
+
+
+def _failures(source: Any, check: TableCheck, layout: list[Entry]) -> tuple[str, ...]:
+    import great_expectations as gx
+    from great_expectations.exceptions import GreatExpectationsError
+
+    frame, suite = _frame(check.table), check.suite
+    name = check.table.manifest.dataset
+    if name in source.get_asset_names():
+        source.delete_asset(name)
+    asset = source.add_dataframe_asset(name)
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    parameters = _parameters(frame, expected)
+    parameters = _parameters(frame, check.expected)
     checks = gx.ExpectationSuite(name=suite.stem, expectations=_expectations(layout, suite, parameters))
     try:
         outcome = batch.validate(checks, result_format="BOOLEAN_ONLY", expectation_parameters=parameters)

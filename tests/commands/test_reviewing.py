@@ -9,8 +9,9 @@ import stat
 from contextlib import closing
 
 import duckdb
+import pyarrow.parquet
 import pytest
-from township import CANARY, MONTHS, Town
+from township import CANARY, Town
 
 ANALYSTS = "state/public/open_data.duckdb"
 
@@ -128,21 +129,6 @@ def test_a_damaged_ledger_is_one_message(released: Town) -> None:
         assert answer.code in (4, 5)
         assert len(answer.err.splitlines()) == 1
         assert answer.err.startswith("error: ")
-
-
-def test_the_ledger_as_a_table_and_as_json(released: Town) -> None:
-    """Every block with what each dataset spent on it and what is left, exactly."""
-    rows = released.publisher("ledger", "--json").rows
-    assert list(rows[0]) == ["source", "block", "datasets", "spent", "budget", "left", "currency"]
-    blocks = {source: [row["block"] for row in rows if row["source"] == source] for source in ("meters", "requests")}
-    assert blocks["meters"] == list(MONTHS)
-    assert (blocks["requests"][0], blocks["requests"][-1], len(blocks["requests"])) == ("2024-01-01", "2024-03-31", 91)
-    assert {(row["spent"], row["budget"], row["left"], row["currency"]) for row in rows} == {
-        ("0.1", "0.25", "0.15", "ρ")
-    }
-    table = released.publisher("ledger")
-    assert table.code == 0
-    assert "water 0.1" in table.out
 
 
 def test_the_analysts_file_describes_itself(released: Town) -> None:
@@ -275,3 +261,45 @@ def test_a_missing_suite_is_written_by_check(town: Town) -> None:
     path.write_bytes(content + b"\n")
     assert "wrote" not in town.publisher("check").out
     assert path.read_bytes() == content + b"\n"
+
+
+ROLLUPS = """\
+[[rollups]]
+name = "town"
+title = "Requests in the town"
+
+[[rollups]]
+name = "districts"
+title = "Requests by district"
+keys = ["district"]
+
+[[measures]]"""
+
+
+def test_rollups_are_released_with_their_dataset(town: Town) -> None:
+    """From records to the analysts' file: every level is a table, they add up, and another threshold costs nothing."""
+    town.edit("datasets/requests.toml", "[[measures]]", ROLLUPS)
+    town.edit("datasets/requests.toml", "threshold = 5", "threshold = 0")
+    checked = town.publisher("check")
+    assert "wrote expectations/requests-districts.json" in checked.out, checked.err
+    assert town.run("requests", "--period", "2024-01").code == 0
+    with duckdb.connect(str(town.root / ANALYSTS), read_only=True) as connection:
+        levels = [f"SELECT district, sum(requests) FROM {name} GROUP BY ALL ORDER BY ALL"
+                  for name in ("requests", "requests_districts")]  # fmt: skip
+        by_sort, by_district = (connection.execute(query).fetchall() for query in levels)
+        (total,) = connection.execute("SELECT id, requests FROM requests_town").fetchall()
+    assert by_sort == by_district
+    assert total == ("2024-01", sum(count for _, count in by_district))
+    charges = town.charges()
+    town.edit("datasets/requests.toml", "threshold = 0", "threshold = 800")
+    assert town.run("requests", "--period", "2024-01").code == 0
+    first, second = (town.releases / "requests" / "2024-01" / edition for edition in "12")
+    for name in ("measurements.parquet", "measurements-town.parquet", "measurements-districts.parquet"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    for name in ("data.parquet", "rollup-town.parquet", "rollup-districts.parquet"):
+        found = [pyarrow.parquet.read_table(edition / name)["requests_status"] for edition in (first, second)]
+        assert "suppressed" not in found[0].to_pylist()
+        assert set(found[1].to_pylist()) == {"suppressed"}
+    assert town.charges() == charges
+    answer = town.publisher("verify", "--no-portal")
+    assert (answer.code, answer.err) == (0, "")

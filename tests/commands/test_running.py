@@ -15,7 +15,19 @@ from township import CANARY, COMMAND, MONTHS, Town
 if TYPE_CHECKING:
     from pathlib import Path
 
-FIELDS = ["dataset", "period", "edition", "release", "status", "cells", "suppressed", "loss", "margin", "portal_url"]
+FIELDS = [
+    "dataset",
+    "period",
+    "edition",
+    "final",
+    "release",
+    "status",
+    "cells",
+    "suppressed",
+    "loss",
+    "margin",
+    "portal_url",
+]
 
 
 def test_a_run_says_what_became_of_every_period(released: Town) -> None:
@@ -27,7 +39,7 @@ def test_a_run_says_what_became_of_every_period(released: Town) -> None:
     ]
     for row in answer.rows:
         assert list(row) == FIELDS
-        assert (row["edition"], row["status"], row["portal_url"]) == (1, "ready", None)
+        assert (row["edition"], row["final"], row["status"], row["portal_url"]) == (1, True, "ready", None)
         assert row["release"] == f"{row['dataset']}/{row['period']}/1"
         assert row["cells"] == {"requests": 9, "water": 3}[row["dataset"]]
         assert row["loss"] == "ρ 0.1"

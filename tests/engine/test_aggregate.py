@@ -14,15 +14,15 @@ import pytest
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Keyset, Lookup
 from publisher.engine import aggregate
-from publisher.engine.aggregate import RecordSource, cast_failures
 from publisher.engine.guard import guarded
+from publisher.engine.input import RecordSource, cast_failures
 from publisher.errors import DefinitionError, SourceError
 from publisher.privacy.sensitivity import sensitivity_of
 
 if TYPE_CHECKING:
     from conftest import Row, Town
 
-    from publisher.stages import BoundedAggregate
+    from publisher.stages import BoundedAggregate, Table
 
 PLACES = ("north", "south", "elsewhere", None)
 CATEGORIES = ("water", "trash", "noise", None)
@@ -68,8 +68,8 @@ def unit_of(row: Row, window: str) -> tuple[object, int]:
     return (("own", record) if unit is None else unit), window_of(day, window)
 
 
-def distances(town: Town, whole: BoundedAggregate, part: BoundedAggregate) -> dict[str, tuple[int, int]]:
-    """By measure: the L1 distance and the square of the L2 distance."""
+def distances(town: Town, whole: BoundedAggregate, part: BoundedAggregate) -> dict[Table, tuple[int, int]]:
+    """By level and measure: the L1 distance and the square of the L2 distance."""
     gaps = {name: (whole.tables[name] - part.tables[name]).tolist() for name in whole.tables}
     return {name: (sum(map(abs, gap)), sum(each * each for each in gap)) for name, gap in gaps.items()}
 
@@ -77,9 +77,14 @@ def distances(town: Town, whole: BoundedAggregate, part: BoundedAggregate) -> di
 def replay(town: Town, rows: list[Row], window: str, period: str) -> None:
     """Every neighbour stays within the declared sensitivity, and some neighbour attains it in every table."""
     dataset = town.dataset_file().definition
-    claims = {each.name: sensitivity_of(each, dataset.bounds) for each in dataset.measured}
+    levels = (*(rollup.name for rollup in dataset.rollups), "")
+    claims = {
+        (level, each.name): sensitivity_of(each, dataset.bounds, coarser=bool(level))
+        for level in levels
+        for each in dataset.measured
+    }
     whole = town.aggregate(rows, period)
-    farthest: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    farthest: dict[Table, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for unit in sorted({unit_of(row, window) for row in rows}, key=str):
         found = distances(town, whole, town.aggregate(without(rows, unit, window), period))
         for name, (l1, l2) in found.items():
@@ -118,7 +123,7 @@ def test_records_as_units(town: Town) -> None:
     farthest = dict.fromkeys(claims, 0)
     for row in rows:
         part = records.aggregate([each for each in rows if each is not row])
-        for name, (l1, l2) in distances(town, whole, part).items():
+        for (_, name), (l1, l2) in distances(town, whole, part).items():
             assert l1 <= claims[name]
             assert l2 <= claims[name] ** 2
             farthest[name] = max(farthest[name], l1)
@@ -158,7 +163,7 @@ def test_a_difference_never_reaches_over_its_window(town: Town) -> None:
         (3, 1, 31, "north", "water", "140"),
         (4, 1, 32, "north", "water", "142"),
     ]
-    used = register(town, grain="month").aggregate(rows, "2020-Q1").tables["paid"]
+    used = register(town, grain="month").tables(rows, "2020-Q1")["paid"]
     assert used.reshape(3, -1).sum(axis=1).tolist() == [7, 2, 0]
 
 
@@ -170,7 +175,7 @@ def test_a_broken_register_stops_nobody(town: Town, text: str) -> None:
     rows: list[Row] = [(n, 1, n, "north", "water", str(value)) for n, value in enumerate((-(2**63), 2**63 - 1, 255, 0))]
     rows += [(10 + n, 2, n, "south", "water", str(n)) for n in range(4)]
     meters = replace(register(town), sql=f"SELECT place, category, {text} AS amount FROM raw")
-    cells = meters.aggregate(rows, "2020-Q1").tables["paid"].reshape(3, 3)
+    cells = meters.tables(rows, "2020-Q1")["paid"].reshape(3, 3)
     assert cells[1].tolist() == [3, 0, 0]
 
 
@@ -200,9 +205,9 @@ def test_loose_bounds_give_the_plain_answer(town: Town) -> None:
         for n in range(300)
     ]
     wide = town.SUM | {"lower": Decimal(-9999), "upper": Decimal(9999)}
-    tables = town.people("month", 9, 1000, measures=(town.COUNT, wide)).aggregate(rows).tables
+    tables = town.people("month", 9, 1000, measures=(town.COUNT, wide)).tables(rows)
     assert {name: table.tolist() for name, table in tables.items()} == {n: plain(rows, n) for n in ("requests", "paid")}
-    tables = replace(town, dataset={"measures": (town.COUNT, wide)}).aggregate(rows).tables
+    tables = replace(town, dataset={"measures": (town.COUNT, wide)}).tables(rows)
     assert {name: table.tolist() for name, table in tables.items()} == {n: plain(rows, n) for n in ("requests", "paid")}
 
 
@@ -212,10 +217,10 @@ def test_units_do_not_see_each_other(town: Town, window: str) -> None:
     rows = some_rows(11)
     k, c = 2, 2
     built = town.people(window, k, c, measures=(town.COUNT, town.UNITS, town.SUM), grain="month", **QUARTER)
-    whole = built.aggregate(rows, "2020-Q1").tables
+    whole = built.tables(rows, "2020-Q1")
     added = {name: np.zeros_like(table) for name, table in whole.items()}
     for unit in {unit_of(row, window) for row in rows}:
-        alone = built.aggregate([row for row in rows if unit_of(row, window) == unit], "2020-Q1").tables
+        alone = built.tables([row for row in rows if unit_of(row, window) == unit], "2020-Q1")
         assert np.count_nonzero(alone["requests"]) <= k
         assert alone["requests"].max() <= c
         assert alone["people"].max() == 1
@@ -230,11 +235,11 @@ def test_the_engine_does_not_matter(town: Town, monkeypatch: pytest.MonkeyPatch)
     """Threads, the order of rows and the number of parts leave every table as it is; the ordering key does not."""
     rows = some_rows(13)
     built = town.people("month", 2, 2, measures=(town.COUNT, town.UNITS, town.SUM), **QUARTER)
-    first = built.aggregate(rows, "2020-Q1").tables
+    first = built.tables(rows, "2020-Q1")
     shuffled = random.Random(1).sample(rows, len(rows))
 
     def same() -> bool:
-        found = built.aggregate(shuffled, "2020-Q1").tables
+        found = built.tables(shuffled, "2020-Q1")
         return all(np.array_equal(found[name], first[name]) for name in first)
 
     assert same()
@@ -244,7 +249,7 @@ def test_the_engine_does_not_matter(town: Town, monkeypatch: pytest.MonkeyPatch)
     for size in (40, 100):
         monkeypatch.setattr(aggregate, "PART_ROWS", size)
         assert same()
-    others = [built.aggregate(rows, "2020-Q1", key).tables["requests"] for key in range(5)]
+    others = [built.tables(rows, "2020-Q1", key)["requests"] for key in range(5)]
     assert any(not np.array_equal(other, first["requests"]) for other in others)
 
 
@@ -253,7 +258,7 @@ def test_what_is_no_number_counts_as_nothing(town: Town) -> None:
     junk = ("nan", "inf", "-inf", "1e19", "-1e400", "oops", "", None)
     rows: list[Row] = [(n, 1, 0, "north", "water", text) for n, text in enumerate((*junk, "5"))]
     for built in (town.people("month", 1, 100), town):
-        made = replace(built, dataset=built.dataset | {"measures": (town.COUNT, town.SUM)}).aggregate(rows).tables
+        made = replace(built, dataset=built.dataset | {"measures": (town.COUNT, town.SUM)}).tables(rows)
         assert (int(made["requests"][0]), int(made["paid"][0])) == (9, 5)
 
 
@@ -267,7 +272,7 @@ def test_totals_at_the_edges_are_clamped_right(town: Town) -> None:
     ):
         rows: list[Row] = [(n, 1, 0, "north", "water", text) for n, text in enumerate(amounts)]
         built = town.people("month", 1, 1, measures=(town.COUNT, town.SUM))
-        assert int(built.aggregate(rows).tables["paid"][0]) == clamped
+        assert int(built.tables(rows)["paid"][0]) == clamped
 
 
 def test_sums_are_whole_steps_of_the_resolution(town: Town) -> None:
@@ -276,7 +281,7 @@ def test_sums_are_whole_steps_of_the_resolution(town: Town) -> None:
     for resolution, steps in (("0.01", 737), ("0.5", 14), ("1", 7)):
         measure = town.SUM | {"resolution": Decimal(resolution), "lower": Decimal(0)}
         built = replace(town, dataset={"measures": (town.COUNT, measure)})
-        assert int(built.aggregate(rows).tables["paid"][0]) == steps
+        assert int(built.tables(rows)["paid"][0]) == steps
 
 
 @pytest.mark.parametrize("name", ["cell", "packed", "number", "order", "sum_1", "select", "key"])
@@ -288,7 +293,7 @@ def test_any_name_will_do(town: Town, name: str) -> None:
     sql = f'SELECT amount AS "{name}", amount, place AS "{name}_" FROM raw'
     changed = {"measures": measures, "keys": keys}
     for built in (replace(town, dataset=changed), town.people(**changed)):
-        made = replace(built, sql=sql, keysets=built.keysets[:1]).aggregate(rows).tables
+        made = replace(built, sql=sql, keysets=built.keysets[:1]).tables(rows)
         assert made[name].tolist() == [5, 2, 0]
         assert made["other"].tolist() == [5, 2, 0]
 
@@ -300,7 +305,7 @@ def test_any_lookup_name_will_do(town: Town, name: str) -> None:
     sql = f"SELECT l.zone AS place, category FROM raw LEFT JOIN {name} AS l ON l.code = raw.place"
     rows: list[Row] = [(1, 1, 0, "a", "water", None), (2, 2, 0, "b", "trash", None), (3, 3, 0, "c", "water", None)]
     for built in (town, town.people()):
-        made = replace(built, sql=sql, lookups={name: lookup}).aggregate(rows).tables["requests"]
+        made = replace(built, sql=sql, lookups={name: lookup}).tables(rows)["requests"]
         assert made.tolist() == [1, 0, 0, 0, 1, 0, 1, 0, 0]
 
 
@@ -316,14 +321,14 @@ def test_every_period_has_its_cells(town: Town) -> None:
         release = civil.parse(period)
         changed = {"period": release.grain, "grain": grain, "first": period}
         built = replace(town, dataset=changed)
-        table = built.aggregate(rows, period).tables["requests"].reshape(len(wanted), -1).sum(axis=1)
+        table = built.tables(rows, period)["requests"].reshape(len(wanted), -1).sum(axis=1)
         assert table.tolist() == wanted
 
 
 def test_nobody_gives_zeros(town: Town) -> None:
     """A period without records has every cell, and all of them are zero."""
     for built in (town, town.people()):
-        assert built.aggregate([]).tables["requests"].tolist() == [0] * 9
+        assert built.tables([])["requests"].tolist() == [0] * 9
 
 
 def test_a_missing_column_is_named(town: Town) -> None:
@@ -375,7 +380,7 @@ def test_an_expression_that_stands_twice_stays_shielded(town: Town) -> None:
     )
     for built in (town, town.people()):
         made = replace(built, sql=f"{sql} FROM raw").aggregate(rows)
-        assert made.tables["requests"].tolist() == [0, 0, 0, 1, 0, 0, 1, 0, 0]
+        assert made.tables["", "requests"].tolist() == [0, 0, 0, 1, 0, 0, 1, 0, 0]
 
 
 def test_the_aggregate_shows_nothing(town: Town) -> None:
@@ -389,5 +394,5 @@ def test_a_keyset_without_labels_or_catch_all(town: Town) -> None:
     keysets = (Keyset("places", ("Unknown", "north"), None, "2" * 64), town.keysets[1])
     rows: list[Row] = [(1, 1, 0, "north", "water", "1"), (2, 2, 0, "moon", "water", "1")]
     made = replace(town, keysets=keysets).aggregate(rows)
-    assert made.grid.shape == (1, 2, 3)
-    assert made.tables["requests"].tolist() == [1, 0, 0, 1, 0, 0]
+    assert made.levels[-1].grid.shape == (1, 2, 3)
+    assert made.tables["", "requests"].tolist() == [1, 0, 0, 1, 0, 0]

@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher.engine import bounding
 from publisher.engine.bounding import PRIORITY_BITS, Packing, bounded, packing_of
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def _rows(values: st.SearchStrategy[int]) -> st.SearchStrategy[Rows]:
 def _bounded(rows: Rows, k: int, packing: Packing = PACKING, *, sums: bool = True) -> tuple[Integers, ...]:
     packed = [(u << packing.unit_shift) | (p << packing.cell_bits) | c for u, p, c, _ in rows]
     values = {"v": np.array([row[3] for row in rows], dtype=np.int64)} if sums else {}
-    kept = bounded(np.array(packed, dtype=np.uint64), values, packing, k)
+    kept = bounded(bounding.Rows(np.array(packed, dtype=np.uint64), values), packing, k, 1)
     return kept.cells, kept.rows, kept.totals["v"] if sums else np.zeros(len(kept.cells), np.int64)
 
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
+from forests import grid_of_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher.definitions.levels import Level
 from publisher.privacy.finish import finish
 from publisher.privacy.margins import WIDE, half_width
 from publisher.privacy.mechanism import add_noise, mechanism_for
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from conftest import Town
 
     from publisher.definitions.dataset import Dataset
-    from publisher.stages import FinishedMeasure, Floats, Integers
+    from publisher.stages import FinishedMeasure, FinishedTable, Floats, Integers
 
 Kind = Literal["discrete gaussian", "discrete laplace"]
 KINDS: tuple[Kind, ...] = ("discrete gaussian", "discrete laplace")
@@ -69,7 +71,7 @@ def definition(town: Town, *measures: dict[str, Any], **suppression: Any) -> Dat
 
 
 def noisy(dataset: Dataset, kind: Kind, tables: dict[str, Any], scale: float | None = None) -> NoisyTable:
-    """Tables as they would come from the mechanism; `grid` plays no part in finishing."""
+    """Tables as they would come from the mechanism, on one level."""
     currency: Literal["zcdp", "pure"] = "zcdp" if kind == "discrete gaussian" else "pure"
     mechanisms = []
     for each in dataset.measured:
@@ -78,14 +80,23 @@ def noisy(dataset: Dataset, kind: Kind, tables: dict[str, Any], scale: float | N
         else:
             loss = Fraction(1, 20) if currency == "zcdp" else Fraction(1, 4)
             mechanisms.append(mechanism_for(each.name, currency, sensitivity_of(each, dataset.bounds), loss))
-    arrays = {name: np.asarray(table, dtype=np.int64) for name, table in tables.items()}
-    return NoisyTable(None, arrays, tuple(mechanisms))  # type: ignore[arg-type]
+    arrays = {("", name): np.asarray(table, dtype=np.int64) for name, table in tables.items()}
+    widths = {each.name: each.width for each in dataset.measured}
+    cells = next(table.size // widths[name] for (_, name), table in arrays.items())
+    level = Level("", grid_of_size(cells), Fraction(1), np.arange(cells))
+    return NoisyTable((level,), arrays, tuple(mechanisms))
 
 
 def drawn(dataset: Dataset, kind: Kind, truth: dict[str, Integers]) -> NoisyTable:
     empty = noisy(dataset, kind, truth)
-    exact = BoundedAggregate(empty.grid, empty.tables)
+    exact = BoundedAggregate(empty.levels, empty.tables)
     return add_noise(exact, empty.mechanisms)
+
+
+def finished_table(noisy: NoisyTable, dataset: Dataset) -> FinishedTable:
+    (table,) = finish(noisy, dataset)
+    assert (table.level, table.grid) == ("", noisy.levels[0].grid)
+    return table
 
 
 def covered(measure: FinishedMeasure, truth: Floats) -> float:
@@ -108,7 +119,7 @@ def test_margins_cover_the_truth(town: Town, kind: Kind) -> None:
         town.SUM | {"name": "signed"},
         town.MEAN,
     )
-    finished = finish(drawn(dataset, kind, {"requests": counts, "paid": sums, "signed": signed}), dataset)
+    finished = finished_table(drawn(dataset, kind, {"requests": counts, "paid": sums, "signed": signed}), dataset)
     found = {each.name: each for each in finished.measures}
     with np.errstate(invalid="ignore"):
         means = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
@@ -124,7 +135,7 @@ def test_margins_cover_the_truth(town: Town, kind: Kind) -> None:
 def test_margins_are_not_wider_than_they_must_be(town: Town, kind: Kind, scale: float) -> None:
     """Away from zero a margin is at most 1.1 times the exact quantile, and a whole step more."""
     dataset = definition(town, town.COUNT)
-    count = finish(noisy(dataset, kind, {"requests": [10**6]}, scale), dataset).measures[0]
+    count = finished_table(noisy(dataset, kind, {"requests": [10**6]}, scale), dataset).measures[0]
     exact = int(np.argmax(tails(kind, scale) <= 0.05))
     assert (count.high - count.low)[0] / 2 <= 1.1 * exact + 1
 
@@ -144,7 +155,7 @@ def test_the_margin_holds_the_value(town: Town, counts: list[int], kind: Kind, s
     sums = [(each * 7 + seed * 11) % 901 - 300 for each in counts]
     for lower in (Decimal(0), Decimal(-3)):
         dataset = definition(town, town.COUNT, town.SUM | {"lower": lower}, town.MEAN)
-        finished = finish(noisy(dataset, kind, {"requests": counts, "paid": sums}, scale), dataset)
+        finished = finished_table(noisy(dataset, kind, {"requests": counts, "paid": sums}, scale), dataset)
         for each in finished.measures:
             known = ~np.isnan(each.value)
             assert (each.low[known] <= each.value[known]).all()
@@ -161,7 +172,7 @@ def test_suppression_reads_the_noisy_value(town: Town) -> None:
     """A cell is withheld when its noisy count is below the threshold, and then value, margins and status are empty."""
     dataset = definition(town, town.COUNT, town.SUM, town.MEAN, threshold=5)
     made = noisy(dataset, "discrete gaussian", {"requests": [-3, 0, 4, 5, 6, 900], "paid": [9, 9, 9, 9, 9, 9]}, 0.9)
-    finished = finish(made, dataset)
+    finished = finished_table(made, dataset)
     assert finished.suppressed.tolist() == [True, True, True, False, False, False]
     for each in finished.measures:
         for column in (each.value, each.low, each.high):
@@ -174,8 +185,8 @@ def test_finishing_is_a_function_of_the_noisy_tables(town: Town) -> None:
     dataset = definition(town, town.COUNT, threshold=5)
     table = noisy(dataset, "discrete gaussian", {"requests": [1, 50, 7]}, 2.0)
     first, second = (
-        finish(table, dataset),
-        finish(replace(table, tables={"requests": table.tables["requests"].copy()}), dataset),
+        finished_table(table, dataset),
+        finished_table(replace(table, tables={("", "requests"): table.tables["", "requests"].copy()}), dataset),
     )
     assert first.suppressed.tolist() == second.suppressed.tolist()
     assert first.measures[0].value.tolist()[1:] == second.measures[0].value.tolist()[1:] == [50.0, 7.0]
@@ -186,7 +197,7 @@ def test_wide_margins_are_unreliable(town: Town) -> None:
     dataset = definition(town, town.COUNT, unreliable=Decimal("0.5"))
     width = half_width(noise("discrete gaussian", 10.0), 0.95)
     made = noisy(dataset, "discrete gaussian", {"requests": [2 * width - 1, 2 * width, 10**6, 0]}, 10.0)
-    assert finish(made, dataset).measures[0].unreliable.tolist() == [True, False, False, True]
+    assert finished_table(made, dataset).measures[0].unreliable.tolist() == [True, False, False, True]
 
 
 def test_a_mean_of_too_few_is_unreliable(town: Town) -> None:
@@ -194,7 +205,7 @@ def test_a_mean_of_too_few_is_unreliable(town: Town) -> None:
     dataset = definition(town, town.COUNT, town.SUM, town.MEAN, unreliable=Decimal(1000))
     width = half_width(noise("discrete gaussian", 3.0), 0.975)
     made = noisy(dataset, "discrete gaussian", {"requests": [width, width + 1, 0, -4], "paid": [30, 30, 30, 30]}, 3.0)
-    mean = finish(made, dataset).measures[2]
+    mean = finished_table(made, dataset).measures[2]
     assert mean.unreliable.tolist() == [True, False, True, True]
     assert np.isnan(mean.value).tolist() == [False, False, True, True]
 
@@ -203,7 +214,7 @@ def test_unpublished_tables_serve_the_mean_alone(town: Town) -> None:
     """A sum with publish = false is used for the mean and is not among the published measures."""
     dataset = definition(town, town.COUNT, town.SUM | {"publish": False}, town.MEAN)
     made = noisy(dataset, "discrete gaussian", {"requests": [100], "paid": [300]}, 1.0)
-    finished = finish(made, dataset)
+    finished = finished_table(made, dataset)
     assert [each.name for each in finished.measures] == ["requests", "mean_paid"]
     assert finished.measures[1].value.tolist() == [3.0]
 
@@ -212,7 +223,7 @@ def test_sums_are_given_in_their_unit(town: Town) -> None:
     """Steps times the resolution: value and margins of a sum in half dollars are dollars."""
     dataset = definition(town, town.COUNT, town.SUM | {"resolution": Decimal("0.5")})
     made = noisy(dataset, "discrete laplace", {"requests": [100], "paid": [200]}, 4.0)
-    paid, width = finish(made, dataset).measures[1], half_width(noise("discrete laplace", 4.0), 0.95)
+    paid, width = finished_table(made, dataset).measures[1], half_width(noise("discrete laplace", 4.0), 0.95)
     assert (paid.value[0], paid.low[0], paid.high[0]) == (100.0, 100 - width / 2, 100 + width / 2)
 
 
@@ -224,14 +235,14 @@ def test_the_customer_rule(town: Town) -> None:
     counts = [15 + width - 1, 15 + width, 15 + width]
     totals = [10**6, 200 + width - 1, 200 + width]
     made = noisy(dataset, "discrete gaussian", {"requests": counts, "paid": totals}, 5.0)
-    assert finish(made, dataset).suppressed.tolist() == [True, True, False]
+    assert finished_table(made, dataset).suppressed.tolist() == [True, True, False]
 
 
 def test_the_customer_rule_errs_rarely(town: Town) -> None:
     """A cell with 14 customers passes the rule in at most 2.5 % of draws."""
     dataset = definition(town, town.COUNT, customers=15, largest_share=Decimal("0.15"))
     made = drawn(dataset, "discrete gaussian", {"requests": np.full(20_000, 14, dtype=np.int64)})
-    passed = 1 - finish(made, dataset).suppressed.mean()
+    passed = 1 - finished_table(made, dataset).suppressed.mean()
     assert passed <= 0.025 + 6 * math.sqrt(0.025 / 20_000)
 
 

@@ -1,131 +1,358 @@
-"""The guarantee says what the ledger says, and never more."""
+"""The guarantee says what the ledger and the definitions say, in three forms, and never more."""
 
 from __future__ import annotations
 
-import math
+import json
 import re
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from guarantee_examples import (
+    EXAMPLES,
+    GOLDEN,
+    charged_again,
+    discover,
+    facts,
+    frozen,
+    increment,
+    privacy,
+    rollups,
+    utility,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from regenerate_goldens import texts
 
-from publisher.privacy.mechanism import epsilon_of
-from publisher.release.guarantee import TINY, guarantee, statement
-from publisher.release.manifest import Charge, TableCharge
+from publisher.release import exposure, odds
+from publisher.release import sentences as say
+from publisher.release.guarantee import guarantee
+from publisher.release.guarantee_page import page
+from publisher.release.statement import statement
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from collections.abc import Iterator
 
-LOSSES = st.fractions(Fraction(1, 10_000), 3)
+    from publisher.release.facts import Facts
+
+SCHEMA = json.loads(files("publisher.release").joinpath("guarantee.schema.json").read_text("utf-8"))
+LOSSES = st.fractions(Fraction(1, 10_000), Fraction(2, 5), max_denominator=10**7)
 
 
-def charge(loss: Fraction, currency: str) -> Charge:
-    table = TableCharge(
-        measure="requests", mechanism="discrete gaussian", scale=2.2360679, sensitivity="Δ₁ = 1, Δ₂ = 1", loss=str(loss)
+def percents(text: str) -> list[Fraction]:
+    return [Fraction(each) / 100 for each in re.findall(r"([0-9.]+) %", text)]
+
+
+def section(text: str, title: str) -> str:
+    return text.split(f"## {title}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a section's table without its head."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return lines[2:]
+
+
+@pytest.mark.parametrize("ending", ["json", "md", "html"])
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_golden_texts(name: str, ending: str) -> None:
+    """Byte by byte what was read and approved; `python tests/release/regenerate_goldens.py` writes it anew."""
+    assert texts(name)[ending].encode() == (GOLDEN / f"{name}.{ending}").read_bytes()
+
+
+def test_every_golden_text_has_its_example() -> None:
+    """No file is left over from an example that went."""
+    assert {path.name for path in GOLDEN.iterdir()} == {f"{n}.{e}" for n in EXAMPLES for e in ("json", "md", "html")}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_json_meets_the_schema(name: str) -> None:
+    """Every guarantee is valid by the schema that is shipped, which is itself a valid schema."""
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(guarantee(EXAMPLES[name]()))))
+
+
+def paths(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Every key of every object inside."""
+    for key, each in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if isinstance(value, dict):
+            yield (*path, key)
+        yield from paths(each, *path, key)
+
+
+def without(value: Any, path: tuple[str | int, ...]) -> Any:
+    """A copy without that key."""
+    copy = json.loads(json.dumps(value))
+    inner = copy
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return copy
+
+
+def test_the_schema_misses_nothing() -> None:
+    """A guarantee without any one of its keys, or with a strange one, is refused; only what people add is free."""
+    whole = guarantee(rollups())
+    free = {"data_curators", "data_product_region", "publication_date", "epsilon", "delta", "rho"}
+    validator = Draft202012Validator(SCHEMA)
+    for path in paths(whole):
+        parameters = len(path) > 1 and path[-2] == "privacy_parameters"
+        loose = path[-1] in free and ("basic" in path or parameters)
+        assert validator.is_valid(without(whole, path)) is loose, path
+    assert not validator.is_valid(whole | {"strange": 1})
+    assert not validator.is_valid(whole | {"budget": whole["budget"] | {"amount": "0.5"}})
+
+
+REGISTRY = {
+    "basic": "name data_curators description intended_use data_product_type data_product_region data_product_sector "
+    "publication_date",
+    "dp_variant": "variant_name data_domain unprotected_quantities",
+    "privacy_loss": "privacy_unit privacy_unit_details number_of_privacy_units privacy_parameters "
+    "privacy_parameters_details",
+    "deployment_model": "model_name model_name_details trust_assumptions actors release_type release_type_details "
+    "data_source_type data_source_type_details access_type access_type_details",
+    "implementation": "preprocessing_and_hyperparameter_tuning mechanisms composition post_processing justification "
+    "utility additional_information",
+    "administrative": "evidence_sources status registry_authors tier",
+}
+"""The fields of opendp/deployments-registry-data, tests/good_deployments/template.yaml."""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_registry_entry_speaks_the_registry_s_words(name: str) -> None:
+    """Each section and field of the entry is one of the registry's template."""
+    entry = guarantee(EXAMPLES[name]())["registry"]
+    assert set(entry) == {"url_slug", "deployment"}
+    assert set(entry["deployment"]) == set(REGISTRY)
+    for part, fields in entry["deployment"].items():
+        assert set(fields) <= set(REGISTRY[part].split()), part
+
+
+def test_the_registry_entry_names_the_variant() -> None:
+    """ρ is zero-concentrated, ε pure, and ρ with a δ is said as the (ε, δ) that it implies."""
+    found = {name: guarantee(EXAMPLES[name]())["registry"]["deployment"] for name in EXAMPLES}
+    variants = {name: entry["dp_variant"]["variant_name"] for name, entry in found.items()}
+    assert variants["record-rollups"] == "Zero-concentrated DP"
+    assert variants["meter-pure-15-15"] == "Pure DP"
+    assert variants["applicant-discover"] == "Approximate DP"
+    assert found["meter-pure-15-15"]["privacy_loss"]["privacy_parameters"] == {"epsilon": 0.5}
+    parameters = found["applicant-discover"]["privacy_loss"]["privacy_parameters"]
+    assert (parameters["rho"], parameters["delta"]) == (0.02, 2e-06)
+
+
+@settings(max_examples=80, deadline=None)
+@given(loss=LOSSES, example=st.sampled_from([rollups, increment, utility, discover]))
+def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> None:
+    """Every loss and chance of words and file is the exact one or a little more."""
+    made = example()
+    made = replace(
+        made, charge=made.charge.model_copy(update={"loss": str(loss)}), epsilon=float(loss) * 3.7, spent=loss
     )
-    return Charge(currency=currency, loss=str(loss), blocks=("2020-01-01", "2020-01-02"), tables=(table,))  # type: ignore[arg-type]
+    text, file = statement(made), guarantee(made)
+    account, currency = made.account, made.account.currency
+    shown, budget = (made.loss, made.delta), (account.budget, account.delta)
+    chances = [odds.presence(loss, currency, made.delta), Decimal("0.5"), odds.belief(loss, currency)]
+    chances += [odds.which_of_two(loss, currency, made.delta), odds.presence(account.budget, currency, account.delta)]
+    said = percents(section(text, "In odds"))
+    for part, true in zip(said, [Decimal("0.5"), *chances, Decimal(1)], strict=True):
+        assert 0 <= part - Fraction(true) < Fraction(11, 10_000)
+    for cells in rows(section(text, "In a household")):
+        bearings = [exposure.household(currency, *each, int(cells[0])) for each in (shown, budget)]
+        never_less(cells[1:], bearings)
+    counts = (1, *exposure.IN_YEARS[account.window].values())
+    for windows, cells in zip(dict.fromkeys(counts), rows(section(text, "Over the years")), strict=True):
+        never_less(cells[1:], [exposure.in_this_dataset(made, windows), exposure.in_this_source(made, windows)])
+    epsilon = made.epsilon if currency == "zcdp" else loss
+    assert (
+        Fraction(epsilon) <= Fraction(repr(file["approximate"]["epsilon"])) <= Fraction(epsilon) * Fraction("1.00001")
+    )
+    assert Fraction(file["loss"]["amount"]) == loss
+    for bearing in (*file["windows"], *file["household"]):
+        true = odds.presence(Fraction(bearing["loss"]), currency)
+        assert Decimal(repr(bearing["presence_at_most"])) >= true
 
 
-def percents(text: str) -> list[float]:
-    return [float(each) for each in re.findall(r"([0-9.]+) %", text)]
+def never_less(cells: list[str], bearings: list[exposure.Bearing]) -> None:
+    """(loss, chance) twice: at or above what is exact, by less than a millionth part or a tenth of a percent."""
+    for n, bearing in enumerate(bearings):
+        loss, chance = Fraction(cells[2 * n]), percents(cells[2 * n + 1])[0]
+        assert 0 <= loss - bearing.loss <= bearing.loss / 10**5
+        assert 0 <= chance - Fraction(bearing.presence) < Fraction(11, 10_000)
 
 
-def odds(loss: float, currency: str) -> tuple[float, ...]:
-    """By the formulas: presence, belief and (zCDP) which of two records."""
-    if currency == "pure":
-        return (math.exp(loss) / (1 + math.exp(loss)),) * 2
-    epsilon = loss + 2 * math.sqrt(loss * math.log(1e6))
-    belief = 1 / (1 + math.exp(-epsilon))
-    return min(1, 0.5 + 0.5 * math.sqrt(loss / 2)), belief, min(1, 0.5 + 0.5 * math.sqrt(2 * loss))
-
-
-@settings(max_examples=150, deadline=None)
-@given(loss=LOSSES, currency=st.sampled_from(["zcdp", "pure"]))
-def test_no_number_is_rounded_in_its_favour(town: Town, loss: Fraction, currency: str) -> None:
-    """Odds and ε are the formulas' values or a little more, in the file and in the words."""
-    epsilon = epsilon_of(loss, TINY) if currency == "zcdp" else float(loss)
-    words = (town.dataset_file(), "2020-01", charge(loss, currency), epsilon)
-    file, text = guarantee(*words, stand_in=False), statement(*words, stand_in=False)
-    exact = odds(float(loss), currency)
-    assert exact[0] <= file["odds"]["presence_at_most"] <= exact[0] + 1e-5
-    assert epsilon <= file["approximate"]["epsilon"] <= epsilon * 1.0001
-    said = percents(text.split("## In odds")[1].split("## In numbers")[0])[1:]
-    assert len(said) == len(exact)
-    for shown, true in zip(said, exact, strict=True):
-        assert 100 * true - 1e-9 <= shown <= 100 * true + 0.11
-    if currency == "zcdp":
-        shown = float(re.search(r"ε = ([0-9.e+-]+),", text)[1])  # type: ignore[index]
-        assert epsilon <= shown <= epsilon * 1.01
-
-
-@settings(max_examples=50, deadline=None)
-@given(loss=LOSSES)
-def test_a_household_bears_the_square(town: Town, loss: Fraction) -> None:
-    """m records of one household bear m²ρ under zCDP and mε under pure differential privacy, exactly."""
-    for currency, power in (("zcdp", 2), ("pure", 1)):
-        file = guarantee(town.dataset_file(), "2020-01", charge(loss, currency), 1.0, stand_in=False)
-        found = {int(m): Fraction(text) for m, text in file["records_of_one_household"].items()}
-        assert found == {m: loss * m**power for m in (1, 5, 20)}
-
-
-def test_known_odds(town: Town) -> None:
-    """At ρ = 0.1 presence is guessed at most 61.2 % of the time, and a household of five bears 2.5."""
-    text = statement(town.dataset_file(), "2020-01", charge(Fraction(1, 10), "zcdp"), 2.1367, stand_in=False)
-    assert "at most 61.2 % of the time" in text
+def test_known_odds() -> None:
+    """At ρ = 0.1 presence is guessed at most 61.2 % of the time, and a household of five records bears 2.5."""
+    text = statement(rollups())
+    assert "they guess right at most 61.2 % of the time" in text
     assert "stays below 92.1 %" in text
-    assert "at most 72.4 % of the time" in text
-    assert "1: ρ ≤ 0.1, 5: ρ ≤ 2.5, 20: ρ ≤ 40" in text
-    assert "(ε = 2.14, δ = 10⁻⁶)" in text
-    assert "ρ = 0.1 on each day that it covers (2 in all)" in text
+    assert "they guess right at most 72.4 % of the time" in text
+    assert "| 5 | 2.5 | 100 % | 12.5 | 100 % |" in text
+    assert "(ε = 2.15, δ = 10⁻⁶)" in text
+    assert "ρ = 0.1 on each day that it covers (91 days in all)" in text
 
 
-def test_it_says_who_is_protected(town: Town) -> None:
-    """Unit, window, bounds, clamps, blocks and mechanisms are those of the definition and the charge."""
-    built = town.people("year", 4, 3, measures=(town.COUNT, town.SUM))
-    made = charge(Fraction(1, 3), "zcdp")
-    file = guarantee(built.dataset_file(), "2020-01", made, 1.5, stand_in=False)
-    text = statement(built.dataset_file(), "2020-01", made, 1.5, stand_in=False)
-    assert file["privacy_unit"] == "identifier"
-    assert (file["unit_column"], file["window"], file["missing_identifier"]) == ("who", "year", "own-unit")
+def test_it_says_who_is_protected() -> None:
+    """Unit, window, bounds, bins, blocks and mechanisms are those of the definition and the charge."""
+    file, text = guarantee(increment()), statement(increment())
+    assert file["privacy_unit"] == {
+        "kind": "identifier",
+        "column": "who",
+        "window": "month",
+        "neighbouring": "add or remove all records of one unit inside one window",
+        "missing_identifier": "own-unit",
+        "population": "households",
+    }
     assert file["bounds"] == {"max_groups": 4, "max_per_group": 3}
-    assert file["clamps"] == {"paid": {"lower": "-3", "upper": "7", "unit": "dollars"}}
-    assert file["loss"] == {"currency": "rho", "amount": "1/3"}
-    assert file["blocks"] == ["2020-01-01", "2020-01-02"]
-    assert file["mechanisms"][0]["loss"] == "1/3"
-    assert "in at most 4 cells a year" in text
-    assert "at most 3 records in each" in text
-    assert "(1 + a)² ρ" in text
-    assert "ρ = 1/3 on each year" in text
-    assert "a total is cut to -3 to 7 dollars" in text
+    assert file["bins"] == {"days": ["0", "1", "3", "7", "14", "30"]}
+    assert file["blocks"] == ["2024-03"]
+    assert [(each["measure"], each["loss"]) for each in file["mechanisms"]] == [
+        ("households", "1/20"),
+        ("days", "1/20"),
+    ]
+    assert "at most 4 cells a month, with at most 3 records in each" in text
+    assert "6 bins from 0 to 30 days and more. The bins are public" in text
+    assert "(1 + a)² ρ: 0.4 for a = 1 and 3.6 for a = 5" in text
 
 
-def test_records_are_called_records(town: Town) -> None:
+def test_a_pure_epsilon_is_the_loss_itself() -> None:
+    """ε of 0.1 stays 0.1 in the file: its float, a little more than a tenth, is not rounded up."""
+    made = utility()
+    made = replace(made, charge=made.charge.model_copy(update={"loss": "1/10"}), epsilon=0.1)
+    assert guarantee(made)["approximate"] == {"epsilon": 0.1, "delta": 0.0}
+
+
+def test_meters_have_clamps_differences_and_their_rule() -> None:
+    """Clamps, the register's step and the 15/15 rule are said; nobody without identifier is counted."""
+    text = statement(utility())
+    assert "the total of one unit in one cell is cut to 0 to 900 kWh" in text
+    assert "Meter readings became differences" in text
+    assert "at least 15 customers and none above 15 % of the total" in text
+    assert "A record without that identifier is not counted." in text
+    assert "belief never rises above 62.3 %" in text
+    assert "(1 + a)" not in text
+    assert guarantee(utility())["clamps"] == {"energy": {"lower": "0", "upper": "900", "unit": "kWh"}}
+
+
+def test_records_are_called_records() -> None:
     """For the unit record the words speak of one record, and nothing is said of missing names."""
-    words = (town.dataset_file(), "2020-01", charge(Fraction(1, 10), "zcdp"), 2.2)
-    file, text = guarantee(*words, stand_in=False), statement(*words, stand_in=False)
-    assert (file["privacy_unit"], file["unit_column"], file["missing_identifier"]) == ("record", None, None)
+    file, text = guarantee(rollups()), statement(rollups())
+    assert (file["privacy_unit"]["kind"], file["privacy_unit"]["column"]) == ("record", None)
     assert "A record counts in exactly one cell" in text
-    assert "(1 + a)²" not in text
+    assert "(1 + a)" not in text
+
+
+def test_levels_and_their_shares_are_said() -> None:
+    """Each rollup stands with its share and the windows that one of its cells spans; tables with their losses."""
+    levels = guarantee(rollups())["levels"]
+    assert [(each["name"], each["share"], each["windows_in_a_cell"]) for each in levels] == [
+        ("town", "1/10", 92),
+        ("places", "3/10", 31),
+        ("", "3/5", 31),
+    ]
+    text = statement(rollups())
+    assert "| The whole town | Requests | discrete gaussian | 7.0711 | Δ₁ = 1, Δ₂ = 1 | 0.01 |" in text
+    assert "published counts and totals add up exactly" in text
+    assert "s = 31 and 92" in text
+
+
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [
+        (rollups, "Records that arrive later change nothing"),
+        (frozen, "on the day on which it was received"),
+        (increment, "count 2 of 3 scheduled for the period; it is provisional"),
+        (increment, "bears the largest loss of any count, not their sum"),
+        (charged_again, "count 2 of 2 scheduled for the period; it is final"),
+        (charged_again, "bears up to ρ = 2 × 0.1 = 0.2 for this period"),
+    ],
+)
+def test_late_records_are_explained(example: Any, words: str) -> None:
+    """Each policy says what late records do to the release and to the guarantee."""
+    assert words in say.late(example())
+
+
+def test_draws_of_several_editions_are_one_line() -> None:
+    """Tables that were drawn once for each batch, with the same noise, stand once."""
+    made = increment()
+    twice = made.charge.model_copy(update={"tables": made.charge.tables * 2})
+    assert statement(replace(made, charge=twice)) == statement(made)
+
+
+def test_keys_that_were_found_are_explained() -> None:
+    """The loss and δ of finding keys are said in words, in the table and in the file."""
+    file, text = guarantee(discover()), statement(discover())
+    assert "a key that one unit alone has brought in is shown with probability 10⁻⁶ at most" in text
+    assert "| Finding keys | Units per key | noisy threshold |  |  | 0.005 |" in text
+    assert file["loss"] == {"currency": "rho", "amount": "1/50", "delta": "1/1000000", "selection": "1/200"}
+    assert file["approximate"]["delta"] == 2e-06
+
+
+@pytest.mark.parametrize("sampler", ["opendp", "numpy"])
+def test_who_drew_is_said(sampler: str) -> None:
+    """OpenDP or publisher's own sampler, never the wrong one."""
+    made = rollups()
+    tables = tuple(table.model_copy(update={"sampler": sampler}) for table in made.charge.tables)
+    text = statement(replace(made, charge=made.charge.model_copy(update={"tables": tables})))
+    assert ("drawn by OpenDP" in text) is (sampler == "opendp")
+    assert ("publisher's own exact sampler" in text) is (sampler == "numpy")
+    mixed = (tables[0].model_copy(update={"sampler": "opendp"}), tables[1].model_copy(update={"sampler": "numpy"}))
+    text = statement(replace(made, charge=made.charge.model_copy(update={"tables": mixed})))
+    assert "own exact sampler, and by OpenDP where" in text
+
+
+def test_sources_about_the_same_people_are_named() -> None:
+    """The assumption, each budget and the sum with its odds are said; a source that is alone says so."""
+    text = section(statement(rollups()), "With other sources")
+    assert "one household with one unit of each source, in one window of each" in text
+    assert rows(text)[2] == ["water", "one account", "month", "ε = 1"]
+    assert "at most ρ = 1.5 (ε counts as ε²/2)" in text
+    assert guarantee(rollups())["sources"]["together"]["loss"]["amount"] == "3/2"
+    with pytest.raises(ValueError, match="account of requests itself"):
+        replace(rollups(), others=rollups().others[1:])
+    assert "No other source here" in statement(replace(rollups(), others=rollups().others[:1]))
 
 
 @pytest.mark.parametrize("stand_in", [True, False])
-def test_stand_ins_are_labelled(town: Town, stand_in: bool) -> None:
+def test_stand_ins_are_labelled(stand_in: bool) -> None:
     """Numbers made from generated records say so in the file and at the top of the words."""
-    words = (town.dataset_file(), "2020-01", charge(Fraction(1, 10), "zcdp"), 2.2)
-    assert guarantee(*words, stand_in=stand_in)["stand_in"] is stand_in
-    assert ("generated sample records" in statement(*words, stand_in=stand_in)) is stand_in
+    made = replace(frozen(), stand_in=stand_in)
+    assert guarantee(made)["stand_in"] is stand_in
+    assert ("generated sample records" in statement(made)) is stand_in
+    assert ("generated sample records" in page(made)) is stand_in
 
 
-def test_what_is_not_protected_is_said(town: Town) -> None:
-    """The limits stand in the file and in the words, the threshold and the budget too."""
-    built = replace(town, dataset={"suppression": {"measure": "requests", "threshold": 17}})
-    words = (built.dataset_file(), "2020-01", charge(Fraction(1, 10), "zcdp"), 2.2)
-    file, text = guarantee(*words, stand_in=False), statement(*words, stand_in=False)
-    assert all(f"- {sentence}" in text for sentence in file["not_protected"])
-    assert len(file["not_protected"]) >= 5
-    assert "Cells below 17" in text
-    assert f"at most ρ = {Decimal(1)} on one" in text
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_is_not_protected_is_said(name: str) -> None:
+    """The limits stand in the file, the words and the page."""
+    made: Facts = EXAMPLES[name]()
+    file, text = guarantee(made), section(statement(made), "What is not protected")
+    assert [f"- {sentence}" for sentence in file["not_protected"]] == text.strip().splitlines()
+    for topic in ("Suppressed cells", "When a release appears", "Limits cut off", "household", "outside", "editions"):
+        assert topic in text
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_page_stands_alone(name: str) -> None:
+    """Language, title, one main heading, named tables with column heads; no script, no link, no other host."""
+    html = page(EXAMPLES[name]())
+    assert html.startswith('<!doctype html>\n<html lang="en">')
+    assert html.count("<h1>") == html.count("<title>") == html.count("<main>") == 1
+    assert html.count("<table>") == html.count('role="region" tabindex="0" aria-label="Table: ')
+    assert html.count("<th ") == html.count('<th scope="col">') > 0
+    assert "prefers-color-scheme: dark" in html
+    assert re.search(r"<script|<link|<img|src=|href=|https?:|url\(|@import", html) is None
+
+
+def test_words_of_definitions_stay_words() -> None:
+    """Markup in a title is shown as it was written: no link, image, emphasis, table cell or HTML comes of it."""
+    title = "A *b* [c](http://x.example) | <script>d</script> `e` f_g &amp; \\h"
+    made = facts(privacy("record", "day", "0.5"), {"title": title}, "2024-03")
+    html = page(made)
+    heading = "A *b* [c](http://x.example) | &lt;script&gt;d&lt;/script&gt; `e` f_g &amp;amp; \\h"
+    assert f"<h1>How privacy is protected in {heading}, 2024-03</h1>" in html
+    assert "<script" not in html
+    assert "<a " not in html

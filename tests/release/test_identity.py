@@ -7,8 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from release_examples import QUANTILE
 
 from publisher.definitions.keyset import Keyset, Lookup
+from publisher.definitions.period import parse
 from publisher.release.identity import finishing_hash, statistical_hash
 
 if TYPE_CHECKING:
@@ -202,3 +204,123 @@ HARMLESS = {
 def test_what_decides_nothing_makes_no_new_draw(declared: Town, change: Any) -> None:
     """What does not touch the records that are counted costs nothing."""
     assert hashes(change(declared)) == hashes(declared)
+
+
+@pytest.fixture
+def wide(people: Town) -> Town:
+    """A dataset with everything that came after the first version but discovered keys: rollups over a coarser key, a
+    histogram and a quantile, and a policy for late records."""
+    measures = (people.COUNT, people.SUM, people.MEAN, people.HISTOGRAM, QUANTILE)
+    late = {"policy": "charge", "after_days": (0, 30)}
+    return dataset(source(people.rolled_up(), late=late), measures=measures)
+
+
+def rolled(p: Town, number: int, **fields: Any) -> Town:
+    rollups = list(p.dataset["rollups"])
+    rollups[number] = rollups[number] | fields
+    return dataset(p, rollups=tuple(rollups))
+
+
+def coarser(p: Town, key: dict[str, Any] | None = None, **fields: Any) -> Town:
+    (held,) = p.coarser
+    changed = replace(held, definition=held.definition.model_copy(update=key or {}), **fields)
+    return replace(p, coarser=(changed,))
+
+
+def measured(p: Town, number: int, **fields: Any) -> Town:
+    measures = list(p.dataset["measures"])
+    measures[number] = measures[number] | fields
+    return dataset(p, measures=tuple(measures))
+
+
+def late(p: Town, **fields: Any) -> Town:
+    return source(p, late=p.source["late"] | fields)
+
+
+def mapped(p: Town, *rows: tuple[str, str]) -> Lookup:
+    return replace(p.coarser[0].mapping, rows=rows)
+
+
+LATER_STATISTICAL = {
+    "no rollup": lambda p: dataset(p, rollups=p.dataset["rollups"][1:]),
+    "rollup name": lambda p: rolled(p, 0, name="whole"),
+    "rollup keys": lambda p: rolled(p, 1, keys=("half", "category")),
+    "rollup grain": lambda p: dataset(dataset(p, period="year", first="2020", grain="month"), rollups=tuple(
+        each | {"grain": "year"} for each in p.dataset["rollups"])),
+    "rollup shares": lambda p: rolled(p, 0, share=Decimal("0.1")),
+    "mapping": lambda p: coarser(p, mapping=mapped(p, ("north", "Up"), ("south", "Down"))),
+    "coarser keys": lambda p: coarser(p, keyset=Keyset("halves", ("Up", "Down", "Middle"), None, "")),
+    "coarser catch-all": lambda p: coarser(p, key={"other": "Nowhere"}),
+    "bins": lambda p: measured(p, 3, bins=(Decimal(0), Decimal(3))),
+    "histogram column": lambda p: measured(p, 3, column="place"),
+    "late policy": lambda p: late(p, policy="freeze", after_days=(0,)),
+    "received": lambda p: late(p, received="%Y%m%d"),
+    "when editions are due": lambda p: late(p, after_days=(0, 60)),
+    "late": lambda p: source(p, late=None),
+}  # fmt: skip
+
+LATER_FINISHING = {
+    "quantile": lambda p: measured(p, 4, probability=Decimal("0.9")),
+    "quantile's histogram": lambda p: dataset(p, measures=p.dataset["measures"][:4]),
+    "complementary": lambda p: dataset(p, suppression={"measure": "requests", "threshold": 3, "complementary": True}),
+    "coarser labels": lambda p: coarser(p, keyset=replace(p.coarser[0].keyset, labels=("The Up", "The Down"))),
+}
+
+LATER_NEITHER = {
+    "rollup title": lambda p: rolled(p, 0, title="Other"),
+    "coarser words": lambda p: coarser(p, key={"title": "Other", "description": "Other."}),
+    "order of the mapping": lambda p: coarser(p, mapping=mapped(p, ("south", "Up"), ("north", "Up"))),
+    "mapping's file": lambda p: coarser(p, mapping=replace(p.coarser[0].mapping, name="x", sha256="8" * 64)),
+    "the grain written out": lambda p: rolled(p, 0, grain="month"),
+    "numbers written otherwise": lambda p: rolled(measured(p, 3, bins=(Decimal("0.0"), Decimal("2e0"), Decimal(5))),
+                                                  0, share=Decimal("0.20")),
+    "the budget of δ": lambda p: privacy(p, delta=Decimal("0.0001")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", LATER_STATISTICAL.values(), ids=LATER_STATISTICAL.keys())
+def test_rollups_and_histograms_decide_the_draw(wide: Town, change: Any) -> None:
+    """Tables, their shares, the mapping between levels, bins and the policy for late records make a new draw."""
+    assert hashes(change(wide))[0] != hashes(wide)[0]
+
+
+@pytest.mark.parametrize("change", LATER_FINISHING.values(), ids=LATER_FINISHING.keys())
+def test_quantiles_and_complementary_suppression_cost_nothing(wide: Town, change: Any) -> None:
+    """What is read off the draw or withheld afterwards finishes it anew."""
+    before, after = hashes(wide), hashes(change(wide))
+    assert before[0] == after[0]
+    assert before[1] != after[1]
+
+
+@pytest.mark.parametrize("change", LATER_NEITHER.values(), ids=LATER_NEITHER.keys())
+def test_words_of_rollups_change_nothing(wide: Town, change: Any) -> None:
+    """Titles, the budget of δ and another way of writing the same thing are in neither hash."""
+    assert hashes(change(wide)) == hashes(wide)
+
+
+def test_what_is_not_used_is_in_no_hash(declared: Town) -> None:
+    """Settings that came later and are left at their defaults, written out, make no release new."""
+    plain = {"measure": "requests", "threshold": 3, "complementary": False}
+    written = privacy(dataset(declared, rollups=(), coarser=(), suppression=plain), delta=Decimal(0))
+    assert hashes(written) == hashes(declared)
+
+
+def discovering(town: Town, **fields: Any) -> Town:
+    discover = {"share": Decimal("0.1"), "delta": Decimal("0.000001")} | fields
+    keys = (town.dataset_file().definition.keys[0].model_dump(exclude_none=True),
+            {"name": "category", "title": "Category", "discover": discover, "other": "Other"})  # fmt: skip
+    built = dataset(town, keys=keys)
+    return replace(built, keysets=(town.keysets[0], Keyset("discovered", (), None, "")))
+
+
+def test_how_keys_are_found_decides_the_draw_not_which(town: Town) -> None:
+    """Share and δ of the selection are in the hash; the keys that it found are not, so a release is known again."""
+    open_town = discovering(town)
+    before = hashes(open_town)
+    found = open_town.dataset_file().discovering(("lamps",))
+    assert (statistical_hash(found, PLACES), finishing_hash(found)) == before
+    assert [axis.keys for axis in found.grid(parse("2020-01")).axes][1] == ("lamps", "Other")
+    assert hashes(discovering(town, share=Decimal("0.2")))[0] != before[0]
+    assert hashes(discovering(town, delta=Decimal("0.000002")))[0] != before[0]
+    assert hashes(discovering(town, share=Decimal("0.10")))[0] == before[0]
+    assert hashes(town)[0] != before[0]

@@ -6,42 +6,31 @@ import errno
 import json
 import os
 from contextlib import nullcontext
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from release_examples import contents, drawn
 
-from publisher.definitions import period as civil
 from publisher.errors import SourceError
-from publisher.privacy.finish import finish
-from publisher.release.manifest import Charge, LedgerHead, Manifest, hash_of, read_release
-from publisher.release.store import Contents, Store, changed_files
-from publisher.release.table import measurements_table, published_table
-from publisher.stages import Mechanism, NoisyTable
+from publisher.release.manifest import Manifest, Release, hash_of, read_release
+from publisher.release.store import Store, changed_files, refuse_if_changed
 
 if TYPE_CHECKING:
     from conftest import Town
 
-FILES = {"data.parquet", "data.csv", "measurements.parquet", "guarantee.json", "guarantee.md", "manifest.json"}
+    from publisher.release.store import Contents
+
+FILES = {
+    "data.parquet", "data.csv", "measurements.parquet", "guarantee.json", "guarantee.md", "guarantee.html",
+    "manifest.json",
+}  # fmt: skip
 
 
 def release(town: Town, period: str = "2020-01", edition: int = 1) -> tuple[Manifest, Contents]:
     dataset = town.dataset_file()
-    grid = dataset.grid(civil.parse(period))
-    mechanism = Mechanism("requests", "discrete gaussian", 2.0, "", Fraction(1, 10), "")
-    made = NoisyTable(grid, {"requests": np.arange(grid.size, dtype=np.int64)}, (mechanism,))
-    published = published_table(finish(made, dataset.definition), dataset, edition)
-    manifest = Manifest(
-        dataset="town", source="town", period=period, edition=edition, statistical_hash="a", finishing_hash="b",
-        created="2026-01-01T00:00:00+00:00", stand_in=False, rows=grid.size, suppressed=3, unreliable=0,
-        columns=published.columns, shape=published.shape,
-        charge=Charge(currency="zcdp", loss="1/10", blocks=("2020-01-01",), tables=()),
-        ledger=LedgerHead(sequence=1, hash="c"), versions={}, files={},
-    )  # fmt: skip
-    return manifest, Contents(published, measurements_table(made), {"format": 1}, "# Words — ρ\n")
+    return contents(dataset, drawn(dataset, period), period=period, edition=edition)
 
 
 @pytest.fixture
@@ -87,7 +76,7 @@ def test_a_release_is_never_written_over(store: Store, town: Town) -> None:
     assert listed(store.root) == {f"town/2020-01/1/{name}" for name in FILES}
 
 
-@pytest.mark.parametrize("fails", [*range(1, 11), 100])
+@pytest.mark.parametrize("fails", [*range(1, 12), 100])
 def test_a_write_that_fails_leaves_nothing(
     store: Store, town: Town, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
@@ -105,7 +94,7 @@ def test_a_write_that_fails_leaves_nothing(
     with nullcontext() if fails == 100 else pytest.raises(SourceError, match="No space left"):
         store.write(*release(town))
     found = store.editions("town", "2020-01")
-    assert bool(found) == (fails >= 11)  # the eleventh is that of the rename itself
+    assert bool(found) == (fails >= 12)  # the twelfth is that of the rename itself
     assert all(changed_files(each) == [] for each in found)
     assert len(listed(store.public)) == len(found) * len(FILES)
 
@@ -166,3 +155,53 @@ def test_a_damaged_manifest_is_one_message(store: Store, town: Town, content: by
     (written.folder / "manifest.json").write_bytes(content)
     with pytest.raises(SourceError, match=r"manifest in .*town/2020-01/1 is missing or damaged"):
         store.releases("town")
+
+
+def test_every_level_has_its_files(store: Store, town: Town) -> None:
+    """A rollup's table and measurements stand beside the finest ones, and every file is hashed in the manifest."""
+    written = store.write(*release(town.rolled_up()))
+    tables = {"data.parquet", "data.csv"} | {
+        f"rollup-{n}.{end}" for n in ("city", "halves") for end in ("parquet", "csv")
+    }
+    measured = {f"measurements{end}.parquet" for end in ("", "-city", "-halves")}
+    assert {each.name for each in written.folder.iterdir()} == FILES | tables | measured
+    assert set(written.manifest.files) == (FILES | tables | measured) - {"manifest.json"}
+    refuse_if_changed(written)
+    (written.folder / "rollup-halves.csv").write_text("id\n")
+    with pytest.raises(SourceError, match=r"changed since it was written: rollup-halves\.csv"):
+        refuse_if_changed(written)
+
+
+def test_a_companion_is_like_a_release(store: Store, town: Town) -> None:
+    """A rollup's view has its own table, name, columns and shape, and the release's guarantee, charge and files."""
+    written = read_release(store.write(*release(town.rolled_up())).folder)
+    city, halves = written.companions
+    assert written.tables == {"": written, "city": city, "halves": halves}
+    assert written.companion("halves") == halves
+    assert (halves.level, halves.manifest.name, halves.manifest.rows) == ("halves", "town-halves/2020-01/1", 2)
+    table = pq.read_table(halves.data)
+    assert table.column_names == [column.name for column in halves.manifest.columns]
+    assert table.num_rows == halves.manifest.rows
+    assert [key.name for key in halves.manifest.shape.keys] == ["half"]
+    assert (city.statement, city.manifest.charge) == (written.statement, written.manifest.charge)
+    assert (halves.manifest.suppressed, written.manifest.suppressed) == (0, 3)
+    assert (halves.companions, changed_files(halves)) == ((), [])
+    with pytest.raises(KeyError):
+        written.companion("wards")
+
+
+LATER = {"rollups", "discovered", "vintage", "final"}
+
+
+def test_manifests_of_the_first_version_are_read(store: Store, town: Town) -> None:
+    """A manifest that says nothing of rollups, vintages, levels or samplers is read as one table, drawn once."""
+    written = store.write(*release(town))
+    path = written.folder / "manifest.json"
+    says = {key: value for key, value in json.loads(path.read_text()).items() if key not in LATER}
+    for charge in says["charge"]["tables"]:
+        del charge["level"], charge["sampler"]
+    del says["charge"]["delta"], says["charge"]["selection"], says["shape"]["measures"][0]["range"]
+    path.write_text(json.dumps(says))
+    found = read_release(written.folder)
+    assert found == Release(written.folder, written.manifest)
+    assert (found.companions, found.tables, found.manifest.final) == ((), {"": found}, True)

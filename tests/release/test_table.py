@@ -8,17 +8,23 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from release_examples import contents, drawn, finished, rich
 
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Keyset
+from publisher.errors import SourceError
 from publisher.privacy.finish import finish
-from publisher.release.table import cell_ids, measurements_table, published_table
+from publisher.release.store import Store
+from publisher.release.table import as_released, cell_ids, measured_of, measurements_table, published_table
 from publisher.stages import Mechanism, NoisyTable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Town
 
     from publisher.release.table import PublishedTable
@@ -28,18 +34,21 @@ MONTH = civil.parse("2020-01")
 
 def noisy(town: Town, scale: float = 2.0, **tables: Any) -> NoisyTable:
     dataset = town.dataset_file()
-    grid = dataset.grid(MONTH)
+    levels = dataset.levels(MONTH)
     mechanisms = tuple(
         Mechanism(each.name, "discrete gaussian", scale, "", Fraction(1, 10), "")
         for each in dataset.definition.measured
     )
-    full = {name: np.resize(np.asarray(values, dtype=np.int64), grid.size) for name, values in tables.items()}
-    return NoisyTable(grid, full, mechanisms)
+    full = {
+        ("", name): np.resize(np.asarray(values, dtype=np.int64), levels[-1].grid.size)
+        for name, values in tables.items()
+    }
+    return NoisyTable(levels, full, mechanisms)
 
 
 def publish(town: Town, made: NoisyTable, edition: int = 1) -> PublishedTable:
     dataset = town.dataset_file()
-    return published_table(finish(made, dataset.definition), dataset, edition)
+    return published_table(finish(made, dataset.definition)[-1], dataset, edition)
 
 
 def test_every_public_key_has_a_row(town: Town) -> None:
@@ -109,10 +118,10 @@ def test_measurements_are_whole_steps(town: Town) -> None:
     """The kept draw has the noisy values as they were drawn, negative ones too, under the rows' names."""
     built = replace(town, dataset={"measures": (town.COUNT, town.SUM | {"resolution": Decimal("0.5")})})
     made = noisy(built, requests=range(-4, 5), paid=range(9))
-    table = measurements_table(made)
+    table = measurements_table(made, made.levels[-1])
     assert table["requests"].to_pylist() == list(range(-4, 5))
     assert table["paid"].to_pylist() == list(range(9))
-    assert table["id"].to_pylist() == cell_ids(made.grid) == publish(built, made).table["id"].to_pylist()
+    assert table["id"].to_pylist() == cell_ids(made.levels[-1].grid) == publish(built, made).table["id"].to_pylist()
 
 
 def ids(town: Town, *keys: str) -> list[str]:
@@ -157,3 +166,92 @@ def test_keys_that_look_alike(town: Town, keys: tuple[str, ...]) -> None:
     made = ids(town, *keys)
     assert len(set(made)) == len(made)
     assert all(part and not part.startswith("-") for each in made for part in each.split("."))
+
+
+def test_a_rollup_has_its_own_columns(town: Town) -> None:
+    """A companion's keys, period, labels and shape are those of its level; its cells come in its grid's order."""
+    labelled = replace(rich(town).coarser[0], keyset=Keyset("halves", ("Up", "Down"), ("The Up", "The Down"), ""))
+    dataset = replace(rich(town), coarser=(labelled,)).dataset_file()
+    city, halves, finest = (published_table(each, dataset, 2) for each in finished(drawn(dataset), dataset))
+    assert [key.name for key in city.shape.keys] == []
+    assert [(key.name, key.label, key.names) for key in halves.shape.keys] == [("half", "Half", "half_name")]
+    assert halves.table.column_names[:5] == ["id", "period", "period_start", "half", "half_name"]
+    assert halves.table["half"].to_pylist() == ["Up", "Rest"]
+    assert halves.table["half_name"].to_pylist() == ["The Up", "Rest"]
+    assert halves.table["id"].to_pylist() == ["2020-01.up", "2020-01.rest"]
+    assert city.table["id"].to_pylist() == ["2020-01"]
+    assert set(city.table["edition"].to_pylist()) == {2}
+    for made in (city, halves, finest):
+        assert made.table.column_names == [column.name for column in made.columns]
+        assert all(column.description for column in made.columns)
+    description = next(column.description for column in halves.columns if column.name == "half")
+    assert description == "Each place lies in exactly one."
+
+
+def test_a_rollup_has_its_own_time_step(town: Town) -> None:
+    """Days may be rolled up to the month: the period column says the month."""
+    rollups = ({"name": "monthly", "title": "By month", "keys": ("place",), "grain": "month"},)
+    dataset = replace(town, dataset={"grain": "day", "rollups": rollups}).dataset_file()
+    monthly, daily = (published_table(each, dataset, 1) for each in finished(drawn(dataset), dataset))
+    assert monthly.table["id"].to_pylist() == ["2020-01.north", "2020-01.south", "2020-01.unknown"]
+    assert [made.columns[1].title for made in (monthly, daily)] == ["Month", "Day"]
+    assert daily.table.num_rows == 31 * monthly.table.num_rows * 3
+
+
+def test_a_quantile_has_its_bins_in_words(town: Town) -> None:
+    """A quantile has value, margin and status as all have, and a text column with its range; histograms have none."""
+    dataset = rich(town).dataset_file()
+    made = published_table(finished(drawn(dataset), dataset)[-1], dataset, 1)
+    words = dict(zip(made.table["id"].to_pylist(), made.table["median_size_range"].to_pylist(), strict=True))
+    assert words["2020-01.unknown.water"] == "0 to 1"
+    assert words["2020-01.north.water"] is None
+    assert made.table["median_size_status"].to_pylist()[0] == "suppressed"
+    (shape,) = [each for each in made.shape.measures if each.kind == "quantile"]
+    assert (shape.name, shape.range, shape.status) == ("median_size", "median_size_range", "median_size_status")
+    assert not [name for name in made.table.column_names if name.startswith("sizes")]
+    assert [each.range for each in made.shape.measures if each.kind != "quantile"] == [None] * 3
+
+
+def test_measurements_are_read_back_exactly(town: Town, tmp_path: Path) -> None:
+    """Every level's draw comes back as it was, histograms cell by cell, whatever is published."""
+    dataset = rich(town).dataset_file()
+    made = drawn(dataset, start=-4)
+    release = Store(tmp_path / "public").write(*contents(dataset, made))
+    found = measured_of(release)
+    assert found.keys() == made.tables.keys()
+    for table, values in made.tables.items():
+        assert found[table].dtype == np.int64
+        assert found[table].tolist() == values.tolist()
+    assert len(found["", "sizes"]) == 3 * len(found["", "requests"])
+
+
+@pytest.mark.parametrize("content", [None, b"PAR1 but no more", "requests"])
+def test_damaged_measurements_are_said(town: Town, tmp_path: Path, content: Any) -> None:
+    """A file that is gone, broken or lacks a table is one message with release and file."""
+    dataset = rich(town).dataset_file()
+    release = Store(tmp_path / "public").write(*contents(dataset, drawn(dataset)))
+    path = release.folder / "measurements-halves.parquet"
+    if content == "requests":
+        pq.write_table(pq.read_table(path).drop_columns([content]), path)
+    elif content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"town/2020-01/1: .*(measurements-halves\.parquet|lack requests)"):
+        measured_of(release)
+
+
+def test_keys_that_were_found_come_from_the_release(town: Town, tmp_path: Path) -> None:
+    """The grid of a release whose keys were discovered has the keys of its manifest, and Other."""
+    discover = {"share": Decimal("0.1"), "delta": Decimal("0.000001")}
+    keys = (town.dataset_file().definition.keys[0].model_dump(exclude_none=True),
+            {"name": "category", "title": "Category", "discover": discover, "other": "Other"})  # fmt: skip
+    open_town = replace(town, dataset={"keys": keys}, keysets=(town.keysets[0], Keyset("discovered", (), None, "")))
+    dataset = open_town.dataset_file()
+    found = dataset.discovering(("lamps", "trees"))
+    said = {"discovered": {"category": ("lamps", "trees", "Other")}}
+    release = Store(tmp_path / "public").write(*contents(found, drawn(found), **said))
+    assert as_released(dataset, release).grid(MONTH) == found.grid(MONTH)
+    assert found.grid(MONTH).axes[1].keys == ("lamps", "trees", "Other")
+    assert pq.read_table(release.data)["category"].unique().to_pylist() == ["lamps", "trees", "Other"]
+    assert as_released(town.dataset_file(), release).grid(MONTH) == town.dataset_file().grid(MONTH)

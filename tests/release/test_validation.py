@@ -13,8 +13,9 @@ import pytest
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, SourceError
 from publisher.release.manifest import Charge, KeyShape, LedgerHead, Manifest, MeasureShape, Release, Shape
-from publisher.release.suite import IDENTIFIERS, columns_of, expected_of, suite_for, write_suite
-from publisher.release.validation import Expected, Validation, validate
+from publisher.release.suite import IDENTIFIERS, expected_of, suite_for, write_suite
+from publisher.release.table import cell_ids
+from publisher.release.validation import Expected, TableCheck, Validation, validate
 from publisher.workspace import DatasetFile, find_workspace
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def columns(dataset: DatasetFile, value: float = 20.0) -> Columns:
     assert place.labels is not None
     cells = [(p, label, c) for p, label in zip(place.keys, place.labels, strict=True) for c in category.keys]
     table: Columns = {
-        "id": [f"{WEEK.label}/{p}/{c}" for p, _, c in cells],
+        "id": cell_ids(grid),
         "period": [WEEK.label for _ in cells],
         "period_start": [WEEK.start for _ in cells],
         "place": [p for p, _, _ in cells],
@@ -172,16 +173,19 @@ def release(folder: Path, table: Columns) -> Release:
     return Release(folder, manifest)
 
 
+def expected(dataset: DatasetFile, previous: Release | None = None) -> Expected:
+    return expected_of(dataset, dataset.levels(WEEK)[-1], previous)
+
+
 def checked(dataset: DatasetFile, suite: Path, table: Columns, previous: Release | None = None) -> Validation:
-    ids = columns(dataset)["id"]
     made = release(suite.parent / f"release-{len(list(suite.parent.iterdir()))}", table)
-    return validate(made, suite, expected=expected_of(dataset, WEEK, ids, previous))
+    return validate([TableCheck(made, suite, expected(dataset, previous))])
 
 
 def test_a_good_release_passes(dataset: DatasetFile, suite: Path) -> None:
     """A release as the definition says meets the starting suite, and the result survives JSON."""
     table = columns(dataset)
-    assert tuple(table) == columns_of(dataset)
+    assert tuple(table) == expected(dataset).columns
     result = checked(dataset, suite, table)
     assert result.failures == ()
     assert result.passed
@@ -193,14 +197,14 @@ Fault = tuple[str, Any, int, str]
 
 FAULTS: list[list[Fault]] = [
     [
-        ("id", "2018-W03/1/Street light", 0, "id: every value must be unique"),
+        ("id", "2018-W03.1.street-light", 0, "id: every value must be unique"),
         ("place", "4", 1, "place: every value must be one of the public keys"),
         ("period", "2018-W04", 2, "period: every value must be one of the public keys"),
         ("mean_days_low", -1.0, 1, "mean_days_low: every value must be at least 0"),
         ("days_status", "unsure", 1, "days_status: every value must be one of ok, suppressed, unreliable"),
     ],
     [
-        ("id", "2018-W03/9/Street light", 0, "id: every expected row must be there, and no other"),
+        ("id", "2018-W03.9.street-light", 0, "id: every expected row must be there, and no other"),
         ("place", None, 1, "place: must never be empty"),
         ("requests", None, 1, "requests: must have a value unless requests_status is suppressed"),
         ("days_high", 4.0, 0, "days_high: must be empty where days_status is suppressed"),
@@ -246,7 +250,7 @@ def test_a_damaged_table_is_said(dataset: DatasetFile, suite: Path) -> None:
     made = release(suite.parent / "damaged", columns(dataset))
     made.data.write_bytes(b"PAR1 but no more")
     with pytest.raises(SourceError, match="weekly/2018-W03/1: its table is missing or damaged"):
-        validate(made, suite, expected=expected_of(dataset, WEEK, ["a"], None))
+        validate([TableCheck(made, suite, expected(dataset))])
 
 
 def test_nothing_of_a_value_is_said(
@@ -321,7 +325,6 @@ def test_public_keys_are_not_mistaken(text: str) -> None:
 def test_a_bad_suite_is_a_definition_error(dataset: DatasetFile, suite: Path) -> None:
     """A suite that is missing, broken, of unknown type, wrong arguments or parameters is one message with its file."""
     made = release(suite.parent / "good", columns(dataset))
-    expected = expected_of(dataset, WEEK, columns(dataset)["id"], None)
     entry = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
     count = {"type": "expect_table_row_count_to_equal", "kwargs": {"value": {"$PARAMETER": "row"}}}
     bad = {
@@ -336,11 +339,11 @@ def test_a_bad_suite_is_a_definition_error(dataset: DatasetFile, suite: Path) ->
     for text, words in bad.items():
         suite.write_text(text)
         with pytest.raises(DefinitionError, match=re.escape(words)) as caught:
-            validate(made, suite, expected=expected)
+            validate([TableCheck(made, suite, expected(dataset))])
         assert str(caught.value).startswith(str(suite))
     suite.unlink()
     with pytest.raises(DefinitionError, match="is missing"):
-        validate(made, suite, expected=expected)
+        validate([TableCheck(made, suite, expected(dataset))])
 
 
 def test_the_suite_is_edited_by_people(dataset: DatasetFile, suite: Path) -> None:
@@ -357,8 +360,8 @@ def test_the_suite_is_edited_by_people(dataset: DatasetFile, suite: Path) -> Non
 
 def test_expectations_come_from_public_facts(dataset: DatasetFile) -> None:
     """Without a release before, nothing is expected of the totals; keys are those of the keysets and the catch-all."""
-    expected = expected_of(dataset, WEEK, ["a"], None)
-    assert isinstance(expected, Expected)
-    assert expected.totals == {"requests": None, "days": None}
-    assert expected.keys["place"] == ("1", "2", "3", "Unknown")
-    assert expected.keys["period"] == ("2018-W03",)
+    found = expected(dataset)
+    assert found.totals == {"requests": None, "days": None}
+    assert found.keys["place"] == ("1", "2", "3", "Unknown")
+    assert found.keys["period"] == ("2018-W03",)
+    assert "2018-W03.3.street-light" in found.ids

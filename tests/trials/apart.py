@@ -29,10 +29,14 @@ DATA = Path(os.environ.get("PUBLISHER_DATA") or ROOT.parent / "shared" / "data")
 
 @dataclass(frozen=True)
 class Exact:
-    """One dataset: a row per cell that holds anything, and a row per period with the bounds of its totals."""
+    """One dataset: a row per cell that holds anything, and a row per period with the bounds of its totals.
+
+    `values` has a row per record where quantiles are published: its period, place and value.
+    """
 
     cells: pd.DataFrame
     totals: pd.DataFrame
+    values: pd.DataFrame | None = None
 
 
 def stlouis_requests(_: Path) -> Exact:
@@ -54,8 +58,7 @@ def stlouis_days_to_close(_: Path) -> Exact:
     closed = pd.to_datetime(raw.DATETIMECLOSED, format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
     raw["period"] = closed.dt.strftime("%Y-%m")
     raw["neighbourhood"] = _keyed(_stlouis_places(raw), "stlouis-neighbourhoods", "Unknown")
-    days = (closed.dt.normalize() - opened).dt.days.fillna(0).clip(0, 10).astype("int64")
-    return _of_records(raw[closed.notna()], ["neighbourhood"], {"closed": 1, "days": days})
+    return _of_waits(raw, closed.dt.normalize() - opened, closed.notna(), most=10)
 
 
 def boston_requests(_: Path) -> Exact:
@@ -64,12 +67,20 @@ def boston_requests(_: Path) -> Exact:
     raw = _csv(str(path.relative_to(DATA)), ["CASE_ENQUIRY_ID", "OPEN_DT", "REASON", "LATITUDE", "LONGITUDE"])
     opened = pd.to_datetime(raw.OPEN_DT, format="%m/%d/%Y %I:%M:%S %p", errors="coerce")
     raw["period"] = opened.dt.strftime("%Y-%m")
-    x, y = (pd.to_numeric(raw[name], errors="coerce").to_numpy() for name in ("LONGITUDE", "LATITUDE"))
-    places = _places(x, y, "boston-boundaries/boston_neighborhoods.geojson", "name")
-    places[(x == -71.0587) & (y == 42.3594)] = None
-    raw["neighbourhood"] = _keyed(pd.Series(places, raw.index), "boston-neighbourhoods", "Unknown")
+    raw["neighbourhood"] = _keyed(_boston_places(raw), "boston-neighbourhoods", "Unknown")
     raw["category"] = _keyed(raw.REASON.map(_lookup("boston-reasons")), "boston-categories", "Other")
     return _of_records(raw[opened.notna()], ["neighbourhood", "category"], {"requests": 1})
+
+
+def boston_days_to_close(_: Path) -> Exact:
+    """Closed requests and their days by neighbourhood and month of closing."""
+    (path,) = sorted((DATA / "boston-311").glob("*.csv.gz"))
+    raw = _csv(str(path.relative_to(DATA)), ["CASE_ENQUIRY_ID", "OPEN_DT", "CLOSED_DT", "LATITUDE", "LONGITUDE"])
+    form = "%m/%d/%Y %I:%M:%S %p"
+    opened, closed = (pd.to_datetime(raw[name], format=form, errors="coerce") for name in ("OPEN_DT", "CLOSED_DT"))
+    raw["period"] = closed.dt.strftime("%Y-%m")
+    raw["neighbourhood"] = _keyed(_boston_places(raw), "boston-neighbourhoods", "Unknown")
+    return _of_waits(raw, closed.dt.normalize() - opened.dt.normalize(), closed.notna(), most=None)
 
 
 def seattle_energy(_: Path) -> Exact:
@@ -158,6 +169,21 @@ def _of_records(rows: pd.DataFrame, keys: list[str], measures: dict[str, Any]) -
     return Exact(_twice(cells, measures), _twice(totals, measures))
 
 
+def _of_waits(rows: pd.DataFrame, waited: pd.Series[Any], closed: pd.Series[Any], most: int | None) -> Exact:
+    """Closed requests, their days as they are added up, and every request's days as they are sorted into bins."""
+    days = waited.dt.days
+    measures: dict[str, Any] = {"closed": 1}
+    if most is not None:
+        measures["days"] = days.fillna(0).clip(0, most).astype("int64")
+    made = _of_records(rows[closed], ["neighbourhood"], {name: _of(each, closed) for name, each in measures.items()})
+    values = rows.assign(value=days)[closed & days.notna()][["period", "neighbourhood", "value"]]
+    return Exact(made.cells, made.totals, values)
+
+
+def _of(measure: Any, rows: pd.Series[Any]) -> Any:
+    return measure[rows] if isinstance(measure, pd.Series) else measure
+
+
 def _twice(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
     for measure in measures:
         table[f"{measure}_least"] = table[f"{measure}_most"] = table.pop(measure).astype("int64")
@@ -210,6 +236,14 @@ def _stlouis_places(raw: pd.DataFrame) -> pd.Series[Any]:
     longitude, latitude = _unprojected(x * 1200 / 3937, y * 1200 / 3937)
     places = _places(longitude, latitude, "stlouis-boundaries/stlouis_neighborhoods.geojson", "NHD_NUM")
     places[nowhere] = None
+    return pd.Series(places, raw.index)
+
+
+def _boston_places(raw: pd.DataFrame) -> pd.Series[Any]:
+    """The neighbourhood of a point; that at City Hall is none."""
+    x, y = (pd.to_numeric(raw[name], errors="coerce").to_numpy() for name in ("LONGITUDE", "LATITUDE"))
+    places = _places(x, y, "boston-boundaries/boston_neighborhoods.geojson", "name")
+    places[(x == -71.0587) & (y == 42.3594)] = None
     return pd.Series(places, raw.index)
 
 
@@ -270,6 +304,7 @@ def _inside(points: Any, edges: Any) -> Any:
 
 EXACT = {
     "alicante-water": alicante_water,
+    "boston-days-to-close": boston_days_to_close,
     "boston-requests": boston_requests,
     "seattle-energy": seattle_energy,
     "stlouis-days-to-close": stlouis_days_to_close,

@@ -39,7 +39,7 @@ OTHERS = ("pwrite64", "unlink", "unlinkat", "mkdir", "rmdir", "ftruncate")
 SWEPT = DURABLE + OTHERS if FULL else DURABLE
 SHARES = 4
 """The kills are dealt out over so many tests, which may run side by side."""
-MOMENTS = 100
+MOMENTS = 100 if FULL else 20
 TRIES = 30
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing: apt-get install strace")

@@ -1,0 +1,254 @@
+"""How a release is made: the charge before the noise, the noise once, and nothing but the noise afterwards.
+
+All of it is watched in scratch states, on generated records, by the product's own `publisher run`.
+"""
+
+from __future__ import annotations
+
+import io
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from publisher import publish
+from publisher import run as running
+from publisher.audit.finding import replaced
+from publisher.errors import BudgetError, HeldError
+from publisher.privacy import mechanism
+from publisher.privacy.finish import finish
+from publisher.privacy.ledger import open_ledger
+from publisher.records.places import boundaries_fingerprint
+from publisher.release.identity import finishing_hash
+from publisher.release.manifest import MANIFEST, csv_file
+from publisher.release.store import Store
+from publisher.release.table import as_released, measured_of, published_table
+from publisher.release.validation import Validation
+from publisher.session import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.audit.scratch import Scratch
+    from publisher.publish import Job
+    from publisher.release.manifest import Release
+    from publisher.stages import Integers, Mechanism, NoisyTable, Table
+
+
+class Interrupted(BaseException):
+    """Stands for a power cut at the first draw."""
+
+
+@dataclass
+class Draws:
+    """What was drawn, and whether the charge was there each time; exact values are not kept."""
+
+    scratch: Scratch
+    noise: list[tuple[str, str]] = field(default_factory=list)
+    selections: int = 0
+    unpaid: int = 0
+
+    def seen(self) -> None:
+        """Looks into the ledger with a connection of its own: it sees only what is committed."""
+        private, public = self.scratch.workspace.private, self.scratch.workspace.public
+        ledger = open_ledger(private, public / "ledger.head")
+        try:
+            self.unpaid += not ledger.charges(self.scratch.dataset.name, self.scratch.period.label)
+        finally:
+            ledger.close()
+
+    @property
+    def any(self) -> bool:
+        """Whether anything random was released."""
+        return bool(self.noise or self.selections)
+
+
+def faults_of_charging(scratch: Scratch) -> list[str]:
+    """A ledger that refuses lets nothing be drawn; where it agrees, its entry is there before the first draw."""
+    faults = []
+    with _watched(scratch) as draws:
+        refused = [scratch.run(scratch.poor()).errors, _drawn_past_the_first_look(scratch)]
+    if not all(errors and all(isinstance(error, BudgetError) for error in errors) for errors in refused):
+        faults.append("a draw that its budget does not allow is not refused")
+    if draws.any:
+        faults.append("noise is drawn although the ledger refuses")
+    if _releases(scratch) or _charges(scratch):
+        faults.append("a refused draw leaves something behind")
+    with _watched(scratch, interrupt=True) as draws:
+        try:
+            scratch.run()
+        except Interrupted:
+            pass
+        else:
+            faults.append("noise is drawn in a way that the audit does not see")
+    if draws.unpaid:
+        faults.append("noise is drawn before the ledger holds its charge")
+    if _releases(scratch):
+        faults.append("a release became visible before its noise was drawn")
+    return faults
+
+
+def faults_of_repeating(scratch: Scratch) -> list[str]:
+    """After the interrupted draw: one charge, one draw; a run again, a failed check and another finish draw nothing."""
+    faults, charged = [], _charges(scratch)
+    with _watched(scratch) as draws:
+        report = scratch.run()
+    if not report.errors or not all(isinstance(error, HeldError) for error in report.errors):
+        return ["a release that fails its suite is not held", *map(str, report.errors)]
+    if _charges(scratch)[: len(charged)] != charged or len(_charges(scratch)) != len(_releases(scratch)):
+        faults.append("a draw is charged twice, or not at all")
+    if draws.unpaid:
+        faults.append("noise is drawn before the ledger holds its charge")
+    if len(draws.noise) != len(set(draws.noise)) * len(_releases(scratch)):
+        faults.append("noise is drawn more than once for one release")
+    before, charged = _bytes(scratch), _charges(scratch)
+    loose = scratch.dataset.definition.suppression
+    loose = loose.model_copy(update={"threshold": loose.threshold + 1})
+    other = scratch.dataset.definition.model_copy(update={"suppression": loose})
+    with _watched(scratch) as draws:
+        scratch.run()
+        if _bytes(scratch) != before:
+            faults.append("running again makes another release")
+        scratch.run(replace(scratch.dataset, definition=other))
+    if draws.any:
+        faults.append("noise is drawn again for a release that stands")
+    if _charges(scratch) != charged:
+        faults.append("running again is charged again")
+    if any(_measurements(each) != _measurements(_releases(scratch)[-1]) for each in _releases(scratch)[-2:]):
+        faults.append("another threshold makes other noisy numbers")
+    return faults
+
+
+def faults_of_finishing(scratch: Scratch) -> list[str]:
+    """Every published table is `finish` of the noisy numbers that stand on disk, byte for byte, and has every cell."""
+    faults, alike = [], 0
+    for release in _releases(scratch):
+        with locked(scratch.workspace) as catalogue:
+            job = replace(_job(scratch, catalogue), dataset=as_released(scratch.dataset, release))
+            noisy = publish._measurements(job, release)
+            if release.manifest.finishing_hash != finishing_hash(job.dataset):
+                continue  # finished with another threshold, by the audit itself
+        faults += _unlike(job, release, noisy)
+        alike += 1
+    return faults if alike else ["no release came about"]
+
+
+def faults_of_dependence(full: Scratch, empty: Scratch) -> list[str]:
+    """Neighbours, and even strangers, whose noisy numbers happen to be the same publish the same bytes."""
+    found = []
+    for scratch in (full, empty):
+        with _watched(scratch, fixed=True):
+            scratch.run()
+        found.append([_published(each) for each in _releases(scratch)])
+    if not found[0] or not all(found[0]):
+        return ["no release came about"]
+    return [] if found[0] == found[1] else ["with the same noisy numbers, the records still decide what is published"]
+
+
+@contextmanager
+def _watched(scratch: Scratch, *, interrupt: bool = False, fixed: bool = False) -> Iterator[Draws]:
+    """The product with an eye on each draw. `fixed` puts the same numbers into every table, whatever it holds."""
+    draws = Draws(scratch)
+
+    def noise(values: Integers, each: Mechanism) -> Integers:
+        draws.seen()
+        draws.noise.append(each.table)
+        if interrupt:
+            raise Interrupted
+        made: Integers = _fixed(values, scratch) if fixed else drawn(values, each)
+        return made
+
+    def selection(counts: dict[str, int], each: Any) -> tuple[str, ...]:
+        draws.seen()
+        draws.selections += 1
+        if interrupt:
+            raise Interrupted
+        keys: tuple[str, ...] = ("found 0", "found 1") if fixed else select(counts, each)
+        return keys
+
+    with ExitStack() as stack:
+        drawn = stack.enter_context(replaced(mechanism, "with_noise", noise))
+        select = stack.enter_context(replaced(publish, "select", selection))
+        stack.enter_context(replaced(running, "check", _held))
+        yield draws
+
+
+def _held(job: Job, release: Release) -> Validation:
+    """A suite that every release fails."""
+    failed = Validation(passed=False, failures=("held by the audit",), suite_sha256="0" * 64, checked_at="")
+    job.catalogue.keep(release, failed)
+    return failed
+
+
+def _fixed(values: Integers, scratch: Scratch) -> Integers:
+    """Numbers on both sides of the threshold."""
+    import numpy as np
+
+    top = 2 * scratch.dataset.definition.suppression.threshold + 2
+    return np.arange(len(values), dtype=np.int64) % (top + 1)
+
+
+def _drawn_past_the_first_look(scratch: Scratch) -> tuple[BaseException, ...]:
+    """The draw itself, without the look at the budget that a run begins with."""
+    scratch.land()
+    with locked(scratch.workspace) as catalogue:
+        try:
+            publish.draw(replace(_job(scratch, catalogue), dataset=scratch.poor()))
+        except BudgetError as error:
+            return (error,)
+    return ()
+
+
+def _job(scratch: Scratch, catalogue: Any) -> Job:
+    from publisher.definitions.vintage import due_vintages
+
+    source = scratch.dataset.source
+    places = boundaries_fingerprint(source, scratch.workspace.data)
+    vintage = due_vintages(source.definition.late, scratch.period, running.today_of(source))[0]
+    return publish.Job(scratch.workspace, catalogue, scratch.dataset, scratch.period, places, vintage)
+
+
+def _releases(scratch: Scratch) -> list[Release]:
+    return Store(scratch.workspace.public).releases(scratch.dataset.name)
+
+
+def _charges(scratch: Scratch) -> list[str]:
+    """The hashes of all charges."""
+    ledger = open_ledger(scratch.workspace.private, scratch.workspace.public / "ledger.head")
+    try:
+        return [entry.hash for entry in ledger.entries("charge")]
+    finally:
+        ledger.close()
+
+
+def _bytes(scratch: Scratch) -> dict[str, str]:
+    """Every file of every release."""
+    root = Store(scratch.workspace.public).root
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _published(release: Release) -> dict[str, str]:
+    """Every file but the manifest, which names the moment and the charge."""
+    files = [path for path in sorted(release.folder.iterdir()) if path.name != MANIFEST]
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _measurements(release: Release) -> dict[Table, list[int]]:
+    """The noisy numbers of all levels."""
+    return {name: table.tolist() for name, table in measured_of(release).items()}
+
+
+def _unlike(job: Job, release: Release, noisy: NoisyTable) -> list[str]:
+    import pyarrow.csv
+
+    faults = []
+    for table in finish(noisy, job.dataset.definition):
+        made = published_table(table, job.dataset, release.manifest.edition)
+        content = io.BytesIO()
+        pyarrow.csv.write_csv(made.table, content)
+        if content.getvalue() != (release.folder / csv_file(table.level)).read_bytes():
+            faults.append(f"the table {table.level or 'of the dataset'} is not what its noisy numbers give")
+        if made.table.num_rows != table.grid.size:
+            faults.append(f"the table {table.level or 'of the dataset'} lacks cells")
+    return faults

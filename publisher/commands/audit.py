@@ -1,0 +1,170 @@
+"""`publisher audit`: one dataset's promise, tried on a private copy of its records and on generated worst cases.
+
+Nothing is charged or written but in a folder of its own that is empty before and gone afterwards; no exact value is
+shown. Each look is a finding; what it proves, and what it cannot, stands in docs/audit.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.audit import arithmetic, conduct, invariance
+from publisher.audit.bench import bench_of
+from publisher.audit.bound import bound_of, farthest_of, pair_of
+from publisher.audit.finding import Finding
+from publisher.audit.replay import Replay, chosen, claims, replay, words
+from publisher.audit.scratch import Scratch, scratch_folder, scratch_of
+from publisher.audit.worst import RECORD
+from publisher.definitions import period as civil
+from publisher.errors import DefinitionError, PublisherError, SourceError
+from publisher.run import Selection, today_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from publisher.audit.bench import Bench
+    from publisher.definitions.period import Period
+    from publisher.run import Observer
+    from publisher.workspace import DatasetFile, Workspace
+
+UNITS = 200
+RELEASES = 200_000
+STEPS = 11
+"""Looks, at most."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is audited, and how thoroughly: `units` neighbours, at least `releases` for the bound on the loss."""
+
+    workspace: Workspace
+    dataset: DatasetFile
+    period: Period
+    units: int
+    releases: int
+    observer: Observer
+
+    def findings(self, folder: Path) -> Iterator[Finding]:
+        """Every look in turn; a fault does not stop the rest."""
+        self.observer.total(STEPS)
+        with bench_of(self.workspace, self.dataset, self.period, folder / "tmp") as bench:
+            yield from self._of_records(bench)
+        scratch = scratch_of(self.workspace, self.dataset, self.period, folder / "worst")
+        scratch.land()
+        with bench_of(scratch.workspace, scratch.dataset, self.period, folder / "tmp") as bench:
+            yield from self._of_worst(bench, scratch)
+        yield from self._of_releases(scratch, folder)
+
+    def _of_records(self, bench: Bench) -> Iterator[Finding]:
+        seen = Replay(claims(bench))
+        yield self._look("neighbours among the records", lambda: replay(bench, chosen(bench, self.units), seen))
+        yield self._look(
+            "order of the records",
+            lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=False),
+        )
+
+    def _of_worst(self, bench: Bench, scratch: Scratch) -> Iterator[Finding]:
+        attaining = ", ".join(f"'{number:05d}'" for number in scratch.worst.attaining)
+        neighbours = chosen(bench, self.units)
+        neighbours += bench.neighbours(f"left({RECORD}, 5) IN ({attaining})", "min(_event)", 10 * self.units)
+        seen = Replay(claims(bench))
+        yield self._look("worst-case neighbours", lambda: replay(bench, list(dict.fromkeys(neighbours)), seen))
+        yield self._look("attained sensitivity", lambda: _attained(seen, scratch))
+        yield self._look(
+            "order of the worst case",
+            lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=True),
+        )
+        settings = self.workspace.settings
+        yield self._look("noise on paper", lambda: arithmetic.faults_of_scales(self.dataset, settings, seen.farthest))
+        if self.dataset.definition.discovered is not None:
+            yield self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbours))
+        yield self._look("bound on the loss", lambda: self._bounded(bench, scratch))
+
+    def _of_releases(self, scratch: Scratch, folder: Path) -> Iterator[Finding]:
+        full = scratch_of(self.workspace, self.dataset, self.period, folder / "full")
+        empty = scratch_of(self.workspace, self.dataset, self.period, folder / "empty", only=0)
+        yield self._look("charge before noise", lambda: conduct.faults_of_charging(scratch))
+        yield self._look("same release, same bytes", lambda: conduct.faults_of_repeating(scratch))
+        yield self._look(
+            "post-processing",
+            lambda: conduct.faults_of_finishing(scratch) + conduct.faults_of_dependence(full, empty),
+        )
+
+    def _bounded(self, bench: Bench, scratch: Scratch) -> list[str] | str:
+        """One unit alone, and nobody: of the units that attain, the one that can be told best."""
+        nobody = bench.aggregate("false")
+        alone = [bench.aggregate(f"left({RECORD}, 5) = '{number:05d}'") for number in scratch.worst.attaining]
+        pair = farthest_of([pair_of(each, nobody) for each in alone], bench.dataset)
+        bound = bound_of(pair, bench.dataset, self.workspace.settings, self.releases)
+        if bound is None:
+            return "not looked at: the noise is smaller than one step of a table"
+        return bound.words if bound.passed else [bound.words]
+
+    def _look(self, what: str, look: Callable[[], list[str] | str]) -> Finding:
+        """One look: its faults, or what it saw. A look that cannot be finished has found something, too."""
+        self.observer.step(what)
+        try:
+            found = look()
+        except PublisherError as error:
+            found = [f"could not be finished: {error}"]
+        except Exception as error:  # noqa: BLE001 - whatever a fault of the product does, the other looks go on
+            found = [f"could not be finished: {type(error).__name__}"]  # its words may hold a value
+        if isinstance(found, str):
+            return Finding(what, found)
+        return Finding(what, "; ".join(dict.fromkeys(found)) or SAID[what], not found)
+
+
+SAID = {
+    "order of the records": "the same bits in other orders, threads and parts; units count the same beside others",
+    "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
+    "noise on paper": "every scale pays for the farthest neighbour; the losses add up",
+    "discovered keys": "a key of one unit is shown with a chance of at most δ",
+    "charge before noise": "a refused draw draws nothing; the charge is in the ledger at the first draw",
+    "same release, same bytes": "interrupted, run again, held and finished anew: one charge, one draw, the same bytes",
+    "post-processing": "what is published follows from the noisy numbers alone, byte for byte",
+}
+"""What a look has seen where it found no fault."""
+
+
+def audit(
+    workspace: Workspace, dataset: DatasetFile, *, period: str | None, units: int, releases: int, observer: Observer
+) -> list[Finding]:
+    """Looks at everything. Raises DefinitionError for a period that is not the dataset's, SourceError, LockedError."""
+    if not workspace.private.is_dir():
+        raise SourceError(f"{dataset.source.name}: nothing has been landed: run `publisher land`")
+    looked = Audit(workspace, dataset, _period(dataset, period), units, releases, observer)
+    with scratch_folder(workspace) as folder:
+        (folder / "tmp").mkdir()
+        return list(looked.findings(folder))
+
+
+def _period(dataset: DatasetFile, text: str | None) -> Period:
+    """The period asked for, or the last one that is due."""
+    due = Selection().periods(dataset, today_of(dataset.source))
+    if not due:
+        raise DefinitionError(f"{dataset.origin.name}: no period of it is due yet")
+    if text is None:
+        return due[-1]
+    try:
+        asked = civil.parse(text)
+    except ValueError as error:
+        raise DefinitionError(str(error)) from None
+    if asked not in due:
+        raise DefinitionError(
+            f"{text} is no period of {dataset.name} that is due: {due[0].label} to {due[-1].label} are"
+        )
+    return asked
+
+
+def _attained(seen: Replay, scratch: Scratch) -> list[str] | str:
+    """Whether the worst neighbours move every table as far as its cells allow: else it is not what we think it is."""
+    wanted = scratch.worst.attainable()
+    found = {name: seen.farthest.get(name, (0, 0)) for name in wanted}
+    short = [words(name) for name, (l1, l2) in wanted.items() if found[name][0] < l1 or found[name][1] < l2]
+    full = sum(most == (seen.claims[name].l1, seen.claims[name].l2_squared) for name, most in wanted.items())
+    said = f"{full} of {len(seen.claims)} tables attain Δ₁ and Δ₂"
+    if full < len(seen.claims):
+        said += "; the others have fewer cells than max_groups, and reach as far as those let them"
+    return [f"{name} does not move as far as it must" for name in short] or said

@@ -1,0 +1,67 @@
+"""Whether a dataset and its source fit each other; each is checked on its own before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.definitions.period import NESTS
+from publisher.definitions.vintage import check_editions
+
+if TYPE_CHECKING:
+    from publisher.definitions.dataset import Dataset
+    from publisher.definitions.source import Source
+    from publisher.definitions.toml import Origin
+
+
+def check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
+    """Raises DefinitionError naming the dataset's setting that the source does not allow."""
+    _check_losses(dataset, source, origin)
+    _check_bounds(dataset, source, origin)
+    if dataset.suppression.customers is not None and source.privacy.unit != "record":
+        _check_customers(dataset, source, origin)
+    if source.register_ is not None and source.privacy.window not in NESTS[dataset.period]:
+        words = (
+            f"differences of a register are taken inside one {source.privacy.window}: a release must hold whole ones"
+        )
+        raise origin.error(("period",), words)
+    if source.late is not None and source.late.policy == "increment":
+        _check_increment(dataset, source, origin)
+    check_editions(dataset, source, origin)
+
+
+def _check_losses(dataset: Dataset, source: Source, origin: Origin) -> None:
+    privacy = source.privacy
+    if dataset.loss.currency != privacy.currency:
+        wanted = "rho" if privacy.currency == "zcdp" else "epsilon"
+        raise origin.error(("loss",), f"the source {dataset.source} keeps its budget in {wanted}: give {wanted}")
+    if dataset.loss.amount > privacy.budget:
+        raise origin.error(("loss",), f"one release would spend more than the block's whole budget {privacy.budget}")
+    if dataset.delta > privacy.delta:
+        raise origin.error(("keys",), f"one release would spend more δ than the source's privacy.delta {privacy.delta}")
+
+
+def _check_bounds(dataset: Dataset, source: Source, origin: Origin) -> None:
+    if source.privacy.unit == "record" and (dataset.bounds.max_groups, dataset.bounds.max_per_group) != (1, 1):
+        raise origin.error(("bounds",), "a record lies in one cell once: delete bounds for the unit record")
+    if source.privacy.unit != "record" and "bounds" not in dataset.model_fields_set:
+        raise origin.error((), "is missing [bounds]: say max_groups and max_per_group for the source's unit")
+
+
+def _check_customers(dataset: Dataset, source: Source, origin: Origin) -> None:
+    setting, window = ("suppression", "customers"), source.privacy.window
+    counted = next(each for each in dataset.measures if each.name == dataset.suppression.measure)
+    if counted.kind != "count_units":
+        raise origin.error(setting, "customers are units: compare a count_units measure")
+    for grain in (dataset.cell_grain, *(rollup.grain for rollup in dataset.rollups if rollup.grain is not None)):
+        if grain != window and window in NESTS[grain]:
+            words = f"a cell of one {grain} holds several windows of one {window}, and a customer counts in each"
+            raise origin.error(setting, words)
+
+
+def _check_increment(dataset: Dataset, source: Source, origin: Origin) -> None:
+    if dataset.discovered is not None:
+        raise origin.error(("keys",), "keys cannot be discovered where later editions add to earlier ones")
+    for n, measure in enumerate(dataset.measures):
+        if source.privacy.unit != "record" and measure.kind == "sum" and measure.clamps[0] < 0:
+            words = "must be 0 or more where later editions add to earlier ones: what was added is never taken back"
+            raise origin.error(("measures", n, "lower"), words)

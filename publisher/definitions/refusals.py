@@ -1,0 +1,33 @@
+"""Why some settings are refused: nothing that is learned from records may decide a key, a bound or a threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_BOUNDS = ("max_groups", "max_per_group")
+_CLAMPS = ("lower", "upper", "resolution", "bins")
+_RULES = ("threshold", "unreliable", "customers", "largest_share")
+_EXACT = ("on", "basis", "true", "true_count", "exact", "exact_count", "raw_threshold", "min_true_count")
+
+TUNE = "`publisher tune` measures what would fit, with noise and for a charged share of the budget"
+
+
+def refusal(fault: ErrorDetails) -> str | None:
+    """The explanation for a setting that asks for something to be learned from the records; None for other faults."""
+    names = [part for part in fault["loc"] if isinstance(part, str) and part != "function-after"]
+    last = names[-1] if names else ""
+    if "suppression" in names and fault["type"] == "extra_forbidden" and last in _EXACT:
+        return (
+            "a threshold on true counts is refused: one record would decide what is shown, and the guarantee would not "
+            "hold. `threshold` looks at the noisy value, which costs nothing"
+        )
+    if not isinstance(fault["input"], str) or fault["type"] == "extra_forbidden":
+        return None
+    if last in (*_BOUNDS, *_CLAMPS):
+        return f"must be a number that people write down: taken from the records it would tell of them. {TUNE}"
+    if last in _RULES:
+        return "must be a number that people write down: taken from the records it would tell of them"
+    return None

@@ -1,0 +1,177 @@
+"""What blocks have spent, and when a charge is refused. Exact: three charges of 0.1 fit a budget of 0.3.
+
+Blocks compose in parallel across each other and sequentially within (Sage, SOSP 2019; PrivateKube, OSDI 2021).
+The vintages of a parallel series count disjoint records: a block bears the largest of them (parallel composition).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from publisher.definitions.period import LIFETIME, containing, parse
+from publisher.errors import BudgetError
+from publisher.privacy.chain import changed
+from publisher.privacy.charge import decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from publisher.privacy.charge import ChargeRequest
+
+
+class Amount(NamedTuple):
+    """Exact losses in the source's currency, and δ beside them."""
+
+    loss: Fraction
+    delta: Fraction
+
+
+TERMS = ("unit", "window", "currency", "event", "clock", "records")
+"""What may not change once a source was charged: its blocks would hold other records, or other amounts."""
+
+NOTHING = Amount(Fraction(0), Fraction(0))
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What one block has spent, in the source's currency."""
+
+    source: str
+    block: str
+    spent: Fraction
+    delta: Fraction = Fraction(0)
+
+
+class Line(NamedTuple):
+    """One charge on one block, as the database keeps it."""
+
+    sequence: int
+    source: str
+    block: str
+    loss: str
+    series: str
+    parallel: int
+    delta: str
+
+
+@dataclass
+class Block:
+    """What was spent on one block so far."""
+
+    parts: dict[tuple[str, int], Amount] = field(default_factory=dict)
+    """By series; a charge that is not parallel to others is a part of its own."""
+
+    def add(self, series: str, alone: int, amount: Amount) -> None:
+        """One more charge; `alone` tells it from the others of its series, 0 where they are parallel."""
+        before = self.parts.get((series, alone), NOTHING)
+        self.parts[series, alone] = Amount(max(before.loss, amount.loss), max(before.delta, amount.delta))
+
+    @property
+    def spent(self) -> Amount:
+        """The exact sum over all series."""
+        return Amount(
+            sum((part.loss for part in self.parts.values()), Fraction(0)),
+            sum((part.delta for part in self.parts.values()), Fraction(0)),
+        )
+
+    def cost(self, request: ChargeRequest) -> Amount:
+        """What the request would add: of a parallel series, what exceeds the largest vintage so far."""
+        before = self.parts.get((request.series, 0), NOTHING) if request.parallel else NOTHING
+        zero = Fraction(0)
+        return Amount(max(request.loss - before.loss, zero), max(request.delta - before.delta, zero))
+
+
+def blocks_of(lines: Iterable[Line]) -> dict[tuple[str, str], Block]:
+    """What every block has spent, by source and block, in the order of the lines. Raises BudgetError."""
+    blocks: dict[tuple[str, str], Block] = {}
+    for line in lines:
+        block = blocks.setdefault((line.source, line.block), Block())
+        block.add(line.series, 0 if line.parallel else line.sequence, _amount(line))
+    return blocks
+
+
+def refuse_if_over(request: ChargeRequest, lines: Iterable[Line]) -> None:
+    """Raises BudgetError when a block of the request cannot bear it; `lines` are those of the source's blocks."""
+    if request.delta and request.currency == "pure":
+        raise BudgetError(
+            f"{request.dataset} {request.period}: source {request.source} keeps its budget in pure ε, which has no δ: "
+            f"give its keys public keysets instead of discovering them. Nothing was read or spent."
+        )
+    there = blocks_of(lines)
+    blocks = {block: there.get((request.source, block), Block()) for block in request.blocks}
+    _refuse("", request, request.budget, blocks, lambda amount: amount.loss)
+    _refuse("δ ", request, request.delta_budget, blocks, lambda amount: amount.delta)
+
+
+def refuse_if_redefined(request: ChargeRequest, before: Mapping[str, Any]) -> None:
+    """Raises BudgetError when blocks of another unit, window or currency would have to add up with these.
+
+    `before` are the terms of the source's charges so far, of which those of old name no clock.
+    """
+    for name in TERMS:
+        now = getattr(request, name)
+        if before and before.get(name, now if name == "clock" else None) != now:
+            raise BudgetError(
+                f"source {request.source}: its ledger was begun with {name} = {before.get(name)}, the definition now "
+                f"says {now}. What was spent cannot be carried over: restore the {name}."
+            )
+
+
+def refuse_if_elsewhere(request: ChargeRequest, made: Mapping[str, Any], owner: str) -> None:
+    """Raises BudgetError when another state folder made the charge: it may have drawn. Charges of old name none."""
+    if made.get("owner", owner) != owner:
+        raise BudgetError(
+            f"{request.dataset} {request.period}: was charged by another installation (its state folder is elsewhere): "
+            f"release it there, or bring its state folder here. Nothing was read or spent."
+        )
+
+
+def refuse_if_recomposed(request: ChargeRequest, series: Iterable[Mapping[str, Any]]) -> None:
+    """Raises BudgetError when vintages that were charged one way would now be charged the other."""
+    if any(charge.get("parallel", False) != request.parallel for charge in series):
+        was, now = ("sum", "largest") if request.parallel else ("largest", "sum")
+        raise BudgetError(
+            f"{request.dataset} {request.period}: its editions so far were charged as the {was} of them, now they "
+            f"would be as the {now}: restore the source's policy for late records. Nothing was read or spent."
+        )
+
+
+def _refuse(
+    symbol: str,
+    request: ChargeRequest,
+    budget: Fraction,
+    blocks: Mapping[str, Block],
+    of: Callable[[Amount], Fraction],
+) -> None:
+    costs = {name: of(block.cost(request)) for name, block in blocks.items()}
+    left = {name: budget - of(block.spent) for name, block in blocks.items()}
+    short = [name for name, cost in costs.items() if cost and cost > left[name]]
+    if not short:
+        return
+    worst = min(short, key=lambda name: left[name] - costs[name])
+    raise BudgetError(
+        f"{request.dataset} {request.period}: needs {symbol}{decimal(costs[worst])} on each of its {len(blocks)} "
+        f"blocks, but block {worst} of source {request.source} has {symbol}{decimal(left[worst])} left of "
+        f"{symbol}{decimal(budget)}; {len(blocks) - len(short)} of its blocks could still pay. "
+        f"Nothing was read or spent. A block's budget never comes back: {_opening(request.blocks[-1])}."
+    )
+
+
+def _opening(block: str) -> str:
+    """When the block after this one opens."""
+    if block == LIFETIME.label:
+        return "a lifetime has no other block"
+    this = parse(block)
+    after = containing(this.end, this.grain)
+    return f"the next block, {after.label}, opens on {after.start.isoformat()}"
+
+
+def _amount(line: Line) -> Amount:
+    if not all(isinstance(text, str) for text in (line.source, line.block, line.series)):
+        raise changed()
+    try:
+        return Amount(Fraction(line.loss), Fraction(line.delta))
+    except (ValueError, TypeError, ZeroDivisionError):
+        raise changed() from None

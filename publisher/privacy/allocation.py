@@ -1,0 +1,162 @@
+"""How a release's loss is best split among its tables: exact errors after reconciliation, and the split they suggest.
+
+The error of the generalised least squares estimate on a tree follows from the noise and the shape of the tree alone, in
+one pass up and one down (Hay et al. 2010, with unequal fan-out). Nothing here reads a value, noisy or exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise, permutations
+from typing import TYPE_CHECKING
+
+from publisher.definitions.levels import parents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from publisher.definitions.levels import Level
+    from publisher.stages import Floats, Integers
+
+    Split = tuple[int, ...]
+    """The parts of `PARTS` that each table gets."""
+
+PARTS = 100
+"""Suggested shares are whole hundredths: short to write, and near enough to the best."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The shape of a release's tables, from the coarsest to the finest.
+
+    Cells of a level are alike when the trees below them are. `kids[l][a, b]` is how many children of kind b on level
+    l + 1 a cell of kind a on level l has; `roots[a]` is how many cells of kind a the coarsest level has.
+    """
+
+    roots: Floats
+    kids: tuple[Floats, ...]
+
+    def variances(self, noise: Sequence[float]) -> tuple[float, ...]:
+        """The mean variance of a level's cells after reconciliation; `noise` is what each level was measured with."""
+        import numpy as np
+
+        best, below = [np.array([noise[-1]])], []
+        for variance, kids in zip(reversed(noise[:-1]), reversed(self.kids), strict=True):
+            below.append(kids @ best[-1])
+            best.append(variance * below[-1] / (variance + below[-1]))
+        best, below = best[::-1], below[::-1]
+        cells, totals = [self.roots], [self.roots * best[0]]
+        # A child's variance is z - z²/S + (z/S)²·(its parent's): linear, so sums over cells of a kind are enough.
+        for kids, under, child in zip(self.kids, below, best[1:], strict=True):
+            # A cell without children is surely zero and hands nothing down.
+            part = child / np.where(under > 0, under, 1)[:, None]
+            inherited = kids * part**2 * totals[-1][:, None]
+            totals.append((kids * (child - child * part) * cells[-1][:, None] + inherited).sum(axis=0))
+            cells.append(cells[-1] @ kids)
+        return tuple(float(total.sum() / count[total > 0].sum()) for total, count in zip(totals, cells, strict=True))
+
+
+def tree_of(levels: Sequence[Level]) -> Tree:
+    """The tree of a release's tables."""
+    import numpy as np
+
+    kinds: Integers = np.zeros(levels[-1].grid.size, dtype=np.int64)
+    kids: list[Floats] = []
+    for coarse, fine in reversed(list(pairwise(levels))):
+        counts = np.zeros((coarse.grid.size, int(kinds.max()) + 1))
+        np.add.at(counts, (parents(coarse, fine), kinds), 1)
+        shapes, kinds = np.unique(counts, axis=0, return_inverse=True)
+        kinds = kinds.reshape(-1)
+        kids.append(shapes)
+    return Tree(np.bincount(kinds).astype(np.float64), tuple(reversed(kids)))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measure over all levels: the variance of each table's noise if the whole loss were spent on that table."""
+
+    alone: tuple[float, ...]
+    reconciled: bool
+    """False where tables do not add up, such as counts of units that may lie in several cells."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a split is judged by. `power` is 1 for ρ and 2 for ε: noise variance falls with share ** power."""
+
+    tree: Tree
+    measures: tuple[Measured, ...]
+    power: int
+    weights: tuple[float, ...]
+
+    def errors(self, shares: Sequence[float]) -> list[tuple[float, ...]]:
+        """The mean cell variance of every level, measure by measure."""
+        return [self._errors(measure, shares) for measure in self.measures]
+
+    def cost(self, shares: Sequence[float]) -> float:
+        """The weighted sum, over levels and measures, of the variance as a multiple of what the table alone would have.
+
+        As a multiple, because a margin that is small for a district would be wide for a street: so every table counts
+        alike, whatever the size of its cells.
+        """
+        return sum(
+            weight * error / alone
+            for measure, errors in zip(self.measures, self.errors(shares), strict=True)
+            for weight, error, alone in zip(self.weights, errors, measure.alone, strict=True)
+        )
+
+    def _errors(self, measure: Measured, shares: Sequence[float]) -> tuple[float, ...]:
+        noise = [alone / share**self.power for alone, share in zip(measure.alone, shares, strict=True)]
+        return self.tree.variances(noise) if measure.reconciled else tuple(noise)
+
+
+def suggested_split(problem: Problem) -> tuple[Fraction, ...]:
+    """The shares with the smallest cost, in whole hundredths, at least one for each table.
+
+    Under ρ the cost is convex in the shares, so any descent ends at the best split; under ε it need not be: several
+    starts are tried.
+    """
+    count = len(problem.weights)
+    starts = [tuple(_even(count)), *(tuple(_leaning(count, n)) for n in range(count))]
+    seen: dict[Split, float] = {}
+
+    def cost(split: Split) -> float:
+        if split not in seen:
+            seen[split] = problem.cost([part / PARTS for part in split])
+        return seen[split]
+
+    best = min((_descend(cost, start) for start in starts), key=cost)
+    return tuple(Fraction(part, PARTS) for part in best)
+
+
+def _descend(cost: Callable[[Split], float], split: Split) -> Split:
+    """Moves ever smaller parts from one table to another while that lowers the cost."""
+    step = PARTS // 4
+    while step:
+        better = min(_moves(split, step), key=cost, default=split)
+        if cost(better) < cost(split):
+            split = better
+        else:
+            step //= 2
+    return split
+
+
+def _moves(split: Split, step: int) -> list[Split]:
+    found = []
+    for giver, taker in permutations(range(len(split)), 2):
+        if split[giver] > step:
+            moved = list(split)
+            moved[giver] -= step
+            moved[taker] += step
+            found.append(tuple(moved))
+    return found
+
+
+def _even(count: int) -> list[int]:
+    return [PARTS // count + (n < PARTS % count) for n in range(count)]
+
+
+def _leaning(count: int, towards: int) -> list[int]:
+    """Nearly everything on one table."""
+    return [PARTS - count + 1 if n == towards else 1 for n in range(count)]

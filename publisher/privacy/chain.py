@@ -1,0 +1,150 @@
+"""The hash chain: every entry names the hash of the one before, so that a changed byte is found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from publisher.errors import BudgetError
+from publisher.privacy.charge import lines_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+GENESIS = "0" * 64
+
+Edition = tuple[str, str, int]
+"""Dataset, period and number."""
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+class Row(NamedTuple):
+    """An entry as the database keeps it; where that was damaged, anything may stand in its fields."""
+
+    sequence: int
+    kind: str
+    at: str
+    payload: str
+    previous: str
+    hash: str
+
+
+class Head(NamedTuple):
+    """The last entry that somebody remembers."""
+
+    who: str
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A fact of the ledger; its meaning never changes."""
+
+    sequence: int
+    kind: str
+    at: str
+    payload: dict[str, Any]
+    previous: str
+    hash: str
+
+
+def following(last: Row | None, kind: str, payload: dict[str, Any]) -> Row:
+    """The entry that comes after `last`."""
+    sequence, previous = (last.sequence + 1, last.hash) if last is not None else (1, GENESIS)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return Row(sequence, kind, at, text, previous, _digest(sequence, kind, at, text, previous))
+
+
+def entry_of(row: Row) -> Entry:
+    """The entry that a row keeps. Raises BudgetError when it cannot be read any more."""
+    try:
+        payload = json.loads(row.payload)
+    except (ValueError, TypeError):
+        raise changed() from None
+    if not isinstance(payload, dict):
+        raise changed()
+    return Entry(row.sequence, row.kind, row.at, payload, row.previous, row.hash)
+
+
+def changed() -> BudgetError:
+    """What a ledger that cannot be read as it was written comes to."""
+    return BudgetError(
+        "the ledger was changed and cannot be trusted: run `publisher ledger verify`. Nothing was spent."
+    )
+
+
+def follows(row: Row, sequence: int, previous: str) -> bool:
+    """Whether the row is, byte for byte, the entry after the one of that sequence and hash."""
+    return row.sequence == sequence + 1 and row.previous == previous and row.hash == _digest(*row[:5])
+
+
+def chain_faults(rows: Sequence[Row]) -> list[str]:
+    """Where the chain breaks first, if anywhere."""
+    previous = GENESIS
+    for place, row in enumerate(rows, 1):
+        if not follows(row, place - 1, previous):
+            return [f"entry {place} was changed, removed or inserted: the chain breaks there"]
+        previous = row.hash
+    return []
+
+
+def spending_faults(rows: Iterable[Row], spending: set[tuple[Any, ...]]) -> list[str]:
+    """Whether the spending, as (sequence, source, block, loss, series, parallel, delta), is that of the charges."""
+    try:
+        wanted = {
+            (row.sequence, *(line[name] for name in ("source", "block", "loss", "series", "parallel", "delta")))
+            for row in rows
+            if row.kind == "charge"
+            for line in lines_of(json.loads(row.payload))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ["a charge cannot be read"]
+    return [] if wanted == spending else ["the spending table does not agree with the charges"]
+
+
+def release_faults(rows: Iterable[Row]) -> list[str]:
+    """Every edition that was entered twice with different content: two installations released it."""
+    manifests: dict[Edition, Any] = {}
+    faults = []
+    for row in rows:
+        try:
+            payload = entry_of(row).payload if row.kind == "release" else {}
+        except BudgetError:
+            continue  # the chain breaks there
+        if (edition := edition_of(payload)) is None:
+            continue
+        if manifests.setdefault(edition, payload.get("manifest")) != payload.get("manifest"):
+            faults.append(
+                f"{'/'.join(map(str, edition))} was released twice with different content: entry {row.sequence}"
+            )
+    return faults
+
+
+def edition_of(payload: Mapping[str, Any]) -> Edition | None:
+    """Which edition a fact is about, if any."""
+    try:
+        return str(payload["dataset"]), str(payload["period"]), int(payload["edition"])
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def head_faults(rows: Iterable[Row], heads: Iterable[tuple[str, int, str]]) -> list[str]:
+    """Every head that the entries do not hold."""
+    known = {row.sequence: row.hash for row in rows}
+    return [
+        f"{who} remembers entry {sequence}, which the ledger no longer holds: it was cut, restored or changed"
+        for who, sequence, digest in heads
+        if known.get(sequence) != digest
+    ]
+
+
+def _digest(sequence: int, kind: str, at: str, payload: str, previous: str) -> str:
+    # A damaged database may give bytes for text; they have a hash too, which is never the right one.
+    text = _ENCODER.encode([sequence, kind, at, payload, previous])
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,167 @@
+"""Where a ledger is kept: SQLite in the private folder, or PostgreSQL. One writer at a time; a commit is on the disk.
+
+Passwords of a server come from the environment; no message shows one.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, unquote
+
+import sqlalchemy as sa
+
+from publisher.definitions.settings import SERVER
+from publisher.errors import DefinitionError, SourceError
+from publisher.privacy.tables import migrate, pending
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PATIENCE = 60
+"""Seconds for which a writer waits for the one before it."""
+
+LOCK = 0x7075626C6973
+"""The advisory lock that every writer of a ledger on a server takes."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open database; `secrets` are texts that no message may show."""
+
+    engine: sa.Engine
+    place: str
+    secrets: tuple[str, ...] = ()
+
+    @property
+    def remote(self) -> bool:
+        """Whether a server keeps it, which may be out of reach without any damage."""
+        return self.engine.dialect.name != "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """One consistent view, beside a writer. Raises SourceError."""
+        with self._errors("read"), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """The one writer, from the first statement on; durable when it ends. Raises SourceError."""
+        with self._errors("read or written"), self.engine.execution_options(writing=True).begin() as connection:
+            yield connection
+
+    def prepare(self) -> Database:
+        """Brings the tables to the present layout; itself. Raises SourceError."""
+        try:
+            with self._errors("opened"):
+                self._migrate()
+        except SourceError:
+            self.engine.dispose()
+            raise
+        return self
+
+    def _migrate(self) -> None:
+        with self.engine.begin() as connection:
+            self._refuse_if_forgetful(connection)
+            old = bool(pending(connection))
+        if old:
+            with self.engine.execution_options(writing=True).begin() as connection:
+                migrate(connection)
+
+    def damage(self, connection: sa.Connection) -> list[str]:
+        """What the database itself finds wrong with its files, where it can tell."""
+        if self.remote:
+            return []
+        words = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [] if words == ["ok"] else ["the ledger's database fails its own integrity check"]
+
+    def _refuse_if_forgetful(self, connection: sa.Connection) -> None:
+        if self.remote and connection.exec_driver_sql("SHOW fsync").scalar() != "on":
+            raise SourceError(
+                f"the ledger in {self.place} would forget charges in a power cut: its server runs with fsync = off. "
+                f"Nothing was spent; set fsync = on, or keep the ledger elsewhere."
+            )
+
+    @contextmanager
+    def _errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.SQLAlchemyError, UnicodeDecodeError) as error:
+            raise SourceError(f"the ledger in {self.place} cannot be {what}: {self._why(error)}") from None
+
+    def _why(self, error: Exception) -> str:
+        """The database's own reason, one line; where it is damaged even that may be no text any more."""
+        if not isinstance(error, sa.exc.DBAPIError):
+            return "it is damaged"
+        lines = str(error.orig).strip().splitlines() or ["no reason was given"]
+        words = lines[0].strip()
+        for secret in self.secrets:
+            words = words.replace(secret, "***")
+        return words
+
+
+def sqlite(path: Path) -> Database:
+    """A file of its own, open to its owner alone; made when it is not there. Raises SourceError."""
+    engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE})
+    sa.event.listen(engine, "connect", _configure_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    database = Database(engine, str(path.parent)).prepare()
+    path.chmod(0o600)
+    return database
+
+
+def postgres(address: str) -> Database:
+    """A PostgreSQL database of its own. Raises DefinitionError and SourceError."""
+    match = SERVER.fullmatch(address)
+    if match is None:
+        raise DefinitionError(
+            "PUBLISHER_LEDGER is not of the form postgresql+psycopg://user@host:5432/database; "
+            "write : / ? # @ inside a name or password as %3A %2F %3F %23 %40"
+        )
+    try:
+        # Read committed: what a writer reads after it got the lock includes what the one before it committed.
+        engine = sa.create_engine(
+            address,
+            isolation_level="READ COMMITTED",
+            pool_size=1,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10},
+        )
+    except ImportError:
+        raise DefinitionError(
+            "a ledger on PostgreSQL needs psycopg: install it with pip install 'publisher[postgres]'"
+        ) from None
+    sa.event.listen(engine, "begin", _begin_postgres)
+    place = f"the PostgreSQL database {match['database']} on {match['host'] or 'a local socket'}"
+    return Database(engine, place, _secrets(match["password"] or "", match["query"] or "")).prepare()
+
+
+def _secrets(password: str, query: str) -> tuple[str, ...]:
+    """Every form in which a password of the address could come back."""
+    settings = [value for name, value in parse_qsl(query) if "password" in name]
+    return tuple({password, unquote(password), *settings} - {""})
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    if not _writes(connection):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return
+    connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{PATIENCE}s'")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def _writes(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get("writing", False))

@@ -1,0 +1,88 @@
+"""What was charged, taken from the chain alone: each entry is verified as it is read, and read once."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from publisher.privacy.account import TERMS, Line
+from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
+from publisher.privacy.charge import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from publisher.privacy.chain import Row
+
+
+class _Charge(NamedTuple):
+    """One charge: what it puts on each of its blocks, and where."""
+
+    line: Line
+    blocks: tuple[str, ...]
+
+
+@dataclass
+class History:
+    """The charges up to the last entry read; it does not forget what the database may lose later."""
+
+    sequence: int = 0
+    hash: str = GENESIS
+    _charges: dict[str, list[_Charge]] = field(default_factory=lambda: defaultdict(list))
+    """By source."""
+    _series: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """The sequences of the charges of each series."""
+    _terms: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
+    """By source, what its first charge to say so says of each term."""
+
+    def follow(self, rows: Iterable[Row]) -> None:
+        """Adds the entries after the last one. Raises BudgetError where the chain breaks."""
+        for row in rows:
+            if not follows(row, self.sequence, self.hash):
+                raise changed()
+            if row.kind == "charge":
+                self._add(row)
+            self.sequence, self.hash = row.sequence, row.hash
+
+    @property
+    def heads(self) -> list[Head]:
+        """The last entry read, if any."""
+        return [Head("this run", self.sequence, self.hash)] if self.sequence else []
+
+    def series(self, series: str) -> list[int]:
+        """The sequences of the charges of a series."""
+        return self._series.get(series, [])
+
+    def terms(self, source: str) -> Mapping[str, Any]:
+        """On what terms the source was charged first; nothing where it never was."""
+        return self._terms.get(source, {})
+
+    def lines(self, source: str, blocks: Collection[str]) -> list[Line]:
+        """What was charged on the blocks of a source, oldest first."""
+        wanted = frozenset(blocks)
+        return [
+            charge.line._replace(block=block)
+            for charge in self._charges.get(source, [])
+            for block in charge.blocks
+            if block in wanted
+        ]
+
+    def size(self, source: str) -> int:
+        """How many lines the source has in all."""
+        return sum(len(charge.blocks) for charge in self._charges.get(source, []))
+
+    def _add(self, row: Row) -> None:
+        payload = entry_of(row).payload
+        try:
+            line = Line(row.sequence, block="", **line_of(payload))
+            blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days, over and over
+        except (KeyError, TypeError):
+            raise changed() from None
+        self._charges[line.source].append(_Charge(line, blocks))
+        self._series[line.series].append(row.sequence)
+        terms = self._terms[line.source]
+        for name in TERMS:
+            if name in payload:
+                terms.setdefault(name, payload[name])

@@ -1,0 +1,116 @@
+"""Tables that agree: the generalised least squares estimate on a forest of cells, in two passes.
+
+Every level measures the same bounded records with independent noise. From the bottom up, a cell's own measurement and
+the sum of its children are combined by inverse variance; from the top down, what a cell's children are off is handed to
+them in proportion to their variances (Hay, Rastogi, Miklau and Suciu, VLDB 2010; unequal fan-out: Honaker 2015). The
+variances are exact; they are those of the smoother on a tree (Chou, Willsky and Benveniste 1994).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from publisher.definitions.levels import parents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.definitions.levels import Level
+    from publisher.stages import Flags, Floats, Integers
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Levels from the coarsest to the finest; `parents[h][n]` is the cell of level h that holds cell n of level h+1."""
+
+    sizes: tuple[int, ...]
+    parents: tuple[Integers, ...]
+
+    def add_up(self, level: int, values: Floats) -> Floats:
+        """The sums of children, shape (cells of `level`, width); `values` are those of the next finer level."""
+        import numpy as np
+
+        width = values.shape[1]
+        places = (self.parents[level][:, None] * width + np.arange(width)).ravel()
+        sums: Floats = np.bincount(places, values.ravel(), self.sizes[level] * width).astype(np.float64)
+        return sums.reshape(-1, width)
+
+    def occupied(self) -> tuple[Flags, ...]:
+        """Which cells hold any finest cell. The others, such as a district without places, are zero for ever."""
+        import numpy as np
+
+        found: list[Flags] = [np.ones(self.sizes[-1], dtype=np.bool_)]
+        for size, above in zip(reversed(self.sizes[:-1]), reversed(self.parents), strict=True):
+            found.insert(0, np.bincount(above[found[0]], minlength=size) > 0)
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What the two passes weigh by, per level and cell; public, it depends on the forest and the scales alone."""
+
+    noise: tuple[float, ...]
+    """The variance of a level's own noise."""
+    own: tuple[Floats, ...]
+    """The weight of a cell's own measurement beside the sum of its children."""
+    handed: tuple[Floats, ...]
+    """The part that a cell takes of what its parent's children are off."""
+    variances: tuple[Floats, ...]
+    """The exact variances of the estimates."""
+
+
+def forest_of(levels: Sequence[Level]) -> Forest:
+    """The forest of a release's levels."""
+    sizes = tuple(level.grid.size for level in levels)
+    return Forest(sizes, tuple(parents(coarse, fine) for coarse, fine in pairwise(levels)))
+
+
+def gains_of(forest: Forest, noise: Sequence[float]) -> Gains:
+    """The weights of both passes and the exact variances; `noise` has one variance for each level, above zero."""
+    import numpy as np
+
+    own = [np.ones(forest.sizes[-1])]
+    upward = [np.full(forest.sizes[-1], noise[-1])]
+    sums: list[Floats] = []
+    for level in reversed(range(len(forest.parents))):
+        sums.insert(0, forest.add_up(level, upward[0][:, None])[:, 0])
+        own.insert(0, sums[0] / (noise[level] + sums[0]))  # a cell without children is zero: its own noise says nothing
+        upward.insert(0, own[0] * noise[level])
+    handed, variances = [np.zeros(forest.sizes[0])], [upward[0]]
+    for above, mine, total in zip(forest.parents, upward[1:], sums, strict=True):
+        spread = total[above]
+        handed.append(np.divide(mine, spread, out=np.zeros_like(mine), where=spread > 0))
+        variances.append(np.maximum(mine + handed[-1] ** 2 * (variances[-1][above] - spread), 0))
+    return Gains(tuple(noise), tuple(own), tuple(handed), tuple(variances))
+
+
+def estimate(forest: Forest, gains: Gains, measured: Sequence[Floats]) -> tuple[Floats, ...]:
+    """The least squares estimates, unbiased; they add up. `measured` and result: per level (cells, width).
+
+    Columns are forests of their own: the bins of a histogram, or many releases at once.
+    """
+    upward = [measured[-1]]
+    sums: list[Floats] = []
+    for level in reversed(range(len(forest.parents))):
+        sums.insert(0, forest.add_up(level, upward[0]))
+        upward.insert(0, sums[0] + gains.own[level][:, None] * (measured[level] - sums[0]))
+    found = [upward[0]]
+    for above, mine, total, handed in zip(forest.parents, upward[1:], sums, gains.handed[1:], strict=True):
+        found.append(mine + handed[:, None] * (found[-1] - total)[above])
+    return tuple(found)
+
+
+def weights(forest: Forest, gains: Gains, level: int, cells: Integers) -> tuple[Floats, ...]:
+    """The weight of every measurement in the estimates of these cells, per level (cells of the level, len(cells)).
+
+    Weights are posterior covariances over noise variances, and covariances are symmetric: so the row of weights of one
+    cell is read off the estimates that a unit impulse on that cell gives everywhere.
+    """
+    import numpy as np
+
+    impulses = [np.zeros((size, len(cells))) for size in forest.sizes]
+    impulses[level][cells, np.arange(len(cells))] = gains.noise[level]
+    covariances = estimate(forest, gains, impulses)
+    return tuple(table / noise for table, noise in zip(covariances, gains.noise, strict=True))

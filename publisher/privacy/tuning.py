@@ -1,0 +1,287 @@
+"""Bounds and clamps proposed from noisy histograms of what units have. Post-processing only, free of loss.
+
+A histogram's end is taken as empty where the noise alone could have filled it, so that empty bins propose nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod, sqrt
+from typing import TYPE_CHECKING, Literal
+
+from publisher.definitions.model import Model
+from publisher.privacy.margins import half_width
+from publisher.privacy.mechanism import mechanism_for
+from publisher.privacy.sensitivity import Sensitivity
+from publisher.stages import Mechanism
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.definitions.dataset import Dataset, Measure
+    from publisher.stages import Floats
+
+CONFIDENCE = 0.95
+"""That of the low ends of shares; and all of a histogram's bins together are told from empty ones with it."""
+
+
+class NoisyHistogram(Model):
+    """How many (unit, window) pairs lie in each public bin, with noise.
+
+    Bin n holds what is above `tops[n-1]` and at most `tops[n]`, the last one everything above. A total's bins come
+    twice: first for totals that are not negative, then by magnitude for those that are. Totals are in whole steps.
+    """
+
+    quantity: Literal["cells", "records", "total"]
+    measure: str = ""
+    """The sum whose totals they are."""
+    tops: tuple[int, ...]
+    counts: tuple[int, ...]
+    mechanism: Literal["discrete gaussian", "discrete laplace"]
+    scale: float
+    loss: str
+    """Exact, such as 1/200."""
+
+    @property
+    def margin(self) -> int:
+        """The half-width of the 95 % interval of one bin."""
+        return self.width(CONFIDENCE)
+
+    def width(self, confidence: float) -> int:
+        """How far the noise of one bin reaches."""
+        return half_width(Mechanism("", self.mechanism, self.scale, "", Fraction(self.loss), ""), confidence)
+
+
+def bound_tops(most: int) -> tuple[int, ...]:
+    """Bins for numbers of cells or records, 1, 2, 3, 4, up to 6, 8, 12, 16, 24 …, the last one being `most`."""
+    tops = [1, *(top for power in range(1, most.bit_length() + 1) for top in (2**power, 3 * 2 ** (power - 1)))]
+    return (*sorted(top for top in tops if top < most), most)
+
+
+def total_tops(most: int) -> tuple[int, ...]:
+    """Bins for totals: 0, then up to 1, 2, 5, 10, 20, 50 … while not above `most`."""
+    tops = (digit * 10**power for power in range(len(str(most))) for digit in (1, 2, 5))
+    return (0, *(top for top in tops if top <= most))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How an amount spreads over units: the bins up to the last that noise alone cannot have filled."""
+
+    tops: tuple[int, ...]
+    counts: Floats
+    """One for each bin in use; unbiased, so single ones may be negative."""
+    first: int
+    """The least that a unit can have."""
+    margin: float
+    """The noise of one bin, 95 %."""
+    hidden: float
+    """How many units may lie in the bins that are not in use, 95 %: the noise would hide so many."""
+    negatives: bool = False
+    """Whether totals below zero are among them, by magnitude."""
+
+    @property
+    def units(self) -> float:
+        """About how many (unit, window) pairs there are."""
+        return float(self.counts.sum())
+
+    @property
+    def ends(self) -> bool:
+        """Whether everything lies below the last top."""
+        return len(self.counts) <= len(self.tops)
+
+    @property
+    def most(self) -> int | None:
+        """The top below which all units lie that the noise lets one see; None where some lie above every top."""
+        return self.tops[len(self.counts) - 1] if self.ends else None
+
+    def within(self, bound: int) -> float:
+        """The share of units that surely have no more than `bound`."""
+        return min(max(1 - self._above(bound) / self.units, 0.0), 1.0)
+
+    def within_at_least(self, bound: int) -> float:
+        """The low end of that share with 95 % confidence; the bins not in use are taken as empty."""
+        noise = self.margin * sqrt(len(self.counts) - self._fitting(bound))
+        return min(max(1 - (self._above(bound) + noise) / self.units, 0.0), 1.0)
+
+    def lost(self, bound: int) -> tuple[float, float]:
+        """The least and the largest share of the amount that lies beyond `bound`, by where in its bin each unit is."""
+        import numpy as np
+
+        lows = np.array([self.first, *(top + 1 for top in self.tops)][: len(self.counts)], dtype=np.float64)
+        highs = np.array([*self.tops, np.inf][: len(self.counts)], dtype=np.float64)
+        units = np.maximum(self.counts, 0)
+        least = _beyond(units, np.maximum(lows, np.minimum(highs, bound)), bound)
+        if not self.ends and units[-1] > 0:
+            return least, 1.0
+        return least, _beyond(units, np.where(highs > bound, highs, lows), bound)
+
+    def bound(self, keep: float) -> int:
+        """The smallest top within which at least the share `keep` of the units surely has all it has."""
+        tops = [top for top in self.tops if top > 0]
+        return next((top for top in tops if self.within_at_least(top) >= keep), tops[-1])
+
+    def _fitting(self, bound: int) -> int:
+        """How many bins in use lie within the bound as a whole."""
+        return min(sum(top <= bound for top in self.tops), len(self.counts))
+
+    def _above(self, bound: int) -> float:
+        return float(self.counts[self._fitting(bound) :].sum())
+
+
+def spread_of(noisy: NoisyHistogram) -> Spread | None:
+    """How an amount spreads, or None where the noise hides every unit.
+
+    Totals below zero are left out where the noise could have made them, else all totals are taken by magnitude.
+    """
+    import numpy as np
+
+    counts = np.array(noisy.counts, dtype=np.float64).reshape(-1, len(noisy.tops) + 1)
+    tests = len(noisy.counts) * len(noisy.tops).bit_length()
+    width = noisy.width(1 - (1 - CONFIDENCE) / tests)
+    negatives = len(counts) > 1 and _in_use(counts[1], width) > 0
+    draws = 2 if negatives else 1
+    folded = counts[:draws].sum(axis=0)
+    used = _in_use(folded, width * sqrt(draws))
+    if used == 0 or folded[:used].sum() <= 0:
+        return None
+    margin, rest = noisy.margin * sqrt(draws), folded[used:]
+    hidden = max(float(rest.sum()) + margin * sqrt(len(rest)), 0.0)
+    first = 0 if noisy.quantity == "total" else 1
+    return Spread(noisy.tops, folded[:used], first, margin, hidden, negatives)
+
+
+def _in_use(counts: Floats, width: float) -> int:
+    """The number of bins up to the end of the last few that together hold more than noise; `width` is that of one."""
+    import numpy as np
+
+    sums = np.concatenate([[0.0], counts.cumsum()])
+    last, end = -1, 0
+    for length in (2**power for power in range(len(counts).bit_length())):
+        begins = np.flatnonzero(sums[length:] - sums[:-length] > width * sqrt(length))
+        if len(begins) and begins[-1] > last:
+            last, end = int(begins[-1]), int(begins[-1]) + length
+    return end
+
+
+def _beyond(units: Floats, amounts: Floats, bound: int) -> float:
+    """The share of the units' amounts that lies above the bound."""
+    total = float((units * amounts).sum())
+    over = (units * (amounts - bound).clip(min=0)).sum()
+    return float(over) / total if total > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What bounds would do to one measured table; `amount` is max_per_group, or the upper clamp in steps, or none."""
+
+    measure: str
+    max_groups: int
+    amount: int | None
+    within_groups: float | None
+    """The share of units all of whose cells are kept; None where it was not measured."""
+    within_amount: float | None
+    bias: tuple[float, float] | None
+    """The least and the largest share by which bounding makes values too small; None where nothing is known of it."""
+    noise: float
+    """The scale of the noise in each cell, in the measure's unit."""
+    proposed: bool
+    current: bool
+
+    @property
+    def even(self) -> float | None:
+        """The size of a cell in which bias and noise are alike; in larger ones the bias outweighs."""
+        bias = sum(self.bias) / 2 if self.bias else 0.0
+        return self.noise / bias if bias > 0 else None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The bounds of a dataset as they are, and as the measurement proposes them; None where it says nothing."""
+
+    keep: float
+    cells: Spread | None
+    records: Spread | None
+    totals: dict[str, Spread]
+
+    @property
+    def max_groups(self) -> int | None:
+        """k: cells of the finest table."""
+        return self.cells.bound(self.keep) if self.cells else None
+
+    @property
+    def max_per_group(self) -> int | None:
+        """c: records in one cell."""
+        return self.records.bound(self.keep) if self.records else None
+
+    def clamps(self, measure: str) -> tuple[int, int] | None:
+        """(lower, upper) in steps: symmetric where totals below zero were found, which costs no more noise."""
+        if measure not in self.totals:
+            return None
+        upper = self.totals[measure].bound(self.keep)
+        return (-upper if self.totals[measure].negatives else 0), upper
+
+
+def proposal(histograms: tuple[NoisyHistogram, ...], keep: float) -> Proposal:
+    """What the noisy histograms propose so that the share `keep` of units loses nothing to each bound."""
+    found = {(each.quantity, each.measure): spread for each in histograms if (spread := spread_of(each)) is not None}
+    totals = {measure: spread for (quantity, measure), spread in found.items() if quantity == "total"}
+    return Proposal(keep, found.get(("cells", "")), found.get(("records", "")), totals)
+
+
+def candidates(
+    proposal: Proposal, dataset: Dataset, measure: Measure, *, shares: int | None = None
+) -> Iterator[Candidate]:
+    """The bounds now, those proposed, and their neighbours, with what each does to the measure's finest table.
+
+    `shares`: into how many equal parts the loss would be cut for a sum that the dataset does not have yet.
+    """
+    loss = dataset.loss.amount / shares if shares else dataset.loss_of(measure)
+    spread, now, proposed = _amounts(proposal, dataset, measure)
+    if shares:
+        now = None
+    groups_now, groups_proposed = dataset.bounds.max_groups, proposal.max_groups
+    best = (groups_proposed or groups_now, proposed or now) if groups_proposed or proposed else None
+    amounts: list[int | None] = [*_choices(spread, now, proposed)]
+    for groups in _choices(proposal.cells, groups_now, groups_proposed):
+        for amount in amounts or [None]:
+            noise = mechanism_for(measure.name, dataset.loss.currency, Sensitivity(groups, amount or 1), loss)
+            yield Candidate(
+                measure=measure.name,
+                max_groups=groups,
+                amount=amount,
+                within_groups=proposal.cells.within(groups) if proposal.cells else None,
+                within_amount=spread.within(amount) if spread and amount else None,
+                bias=_bias(proposal.cells, groups, spread, amount),
+                noise=noise.scale * float(measure.resolution or 1),
+                proposed=(groups, amount) == best,
+                current=not shares and (groups, amount) == (groups_now, now),
+            )
+
+
+def _amounts(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[Spread | None, int | None, int | None]:
+    """What spreads beside cells, its bound now, and the bound proposed; a count of units has none."""
+    if measure.kind == "count_units":
+        return None, None, None
+    if measure.kind == "sum":
+        clamps = proposal.clamps(measure.name)
+        return proposal.totals.get(measure.name), max(map(abs, measure.clamps)), clamps[1] if clamps else None
+    return proposal.records, dataset.bounds.max_per_group, proposal.max_per_group
+
+
+def _choices(spread: Spread | None, now: int | None, proposed: int | None) -> list[int]:
+    """The bound now, the one proposed, and the tops beside it."""
+    choices = {now} if now is not None else set()
+    if spread is not None and proposed is not None:
+        tops = [top for top in spread.tops if top > 0]
+        place = tops.index(proposed)
+        choices |= set(tops[max(place - 1, 0) : place + 2])
+    return sorted(choices)
+
+
+def _bias(cells: Spread | None, groups: int, spread: Spread | None, amount: int | None) -> tuple[float, float] | None:
+    """What is lost to both bounds, as if amounts were spread alike over cells that are kept and those that are not."""
+    pairs = ((cells, groups), (spread, amount))
+    lost = [each.lost(bound) for each, bound in pairs if each is not None and bound is not None]
+    return (1 - prod(1 - low for low, _ in lost), 1 - prod(1 - high for _, high in lost)) if lost else None

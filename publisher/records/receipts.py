@@ -1,0 +1,117 @@
+"""First receipts: on which day a record was received first, and with which event time. Neither ever changes.
+
+Below `private/receipts/<source>/` stand `received.json`, the day of every file content, `closed.json`, the latest
+cutoff for which an edition was drawn, and for each definition of what is landed a folder with one Parquet file for each
+batch: the records that it was the first to hold. The files are written once and stay when the rows of the batch are
+gone, or a record that comes again would be counted again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from publisher import durable
+from publisher.errors import SourceError
+from publisher.records import sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.records.batch import Batch
+
+
+_NOTHING = "SELECT NULL::UUID AS _record, NULL::DATE AS _received, NULL::TIMESTAMP AS _first LIMIT 0"
+
+
+class Receipts:
+    """The first receipts of one source's records, as its definition makes them (`basis`)."""
+
+    def __init__(self, private: Path, source: str, basis: str) -> None:
+        self._days = private / "receipts" / source / "received.json"
+        self._closed = private / "receipts" / source / "closed.json"
+        self.folder = private / "receipts" / source / basis[:16]
+
+    def days(self) -> dict[str, date]:
+        """The day of receipt of every content, by its sha256. Raises SourceError."""
+        return _read(self._days)
+
+    def given(self, days: Mapping[str, date]) -> dict[str, date]:
+        """The days of receipt that contents get, by what their names or the clock say. Those that are known stay, and a
+        new content was not received before an edition that was drawn without it. Raises SourceError."""
+        closed = self.closed()
+        return {digest: max(day, closed) for digest, day in days.items()} | self.days()
+
+    def keep_days(self, days: Mapping[str, date]) -> None:
+        """Remembers the days that were given, durably."""
+        if days != self.days():
+            _write(self._days, days)
+
+    def closed(self) -> date:
+        """The latest cutoff for which an edition was drawn; the first day there is before that. Raises SourceError."""
+        return _read(self._closed).get("cutoff", date.min)
+
+    def close(self, cutoff: date) -> None:
+        """Remembers, durably, that an edition is drawn of what was received before this day. Raises SourceError."""
+        if cutoff > self.closed():
+            _write(self._closed, {"cutoff": cutoff})
+
+    def path(self, batch: Batch) -> Path:
+        """Where the records stand that the batch was the first to hold."""
+        return self.folder / f"{batch.batch}.parquet"
+
+    def batches(self) -> set[str]:
+        """The batches whose records are remembered, also those that are gone."""
+        return {path.stem for path in self._paths()}
+
+    def known(self, but: Batch | None = None) -> str:
+        """SQL for FROM with `_record`, `_received`, `_first` (the first event time); without those of one batch."""
+        paths = [path for path in self._paths() if not but or path != self.path(but)]
+        return sql.parquet(paths) if paths else f"({_NOTHING})"
+
+    def remember(self, batch: Batch, received: date, files: Iterable[Path], connection: DuckDBPyConnection) -> None:
+        """Writes, in one step, which of the landed records are new with this batch; what is written stays."""
+        target, landed = self.path(batch), list(files)
+        if target.exists():
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        rows = f"SELECT _record, _event AS _first FROM {sql.parquet(landed)}" if landed else _NOTHING
+        connection.execute(
+            f"COPY (SELECT _record, DATE {sql.literal(received.isoformat())} AS _received, _first FROM ({rows}) "
+            f"ANTI JOIN {self.known(batch)} AS _known USING (_record)) "
+            f"TO {sql.literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+        durable.sync(beside)
+        beside.rename(target)
+        durable.sync(self.folder)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("[!.]*.parquet"))
+
+
+def _read(path: Path) -> dict[str, date]:
+    try:
+        return {key: date.fromisoformat(day) for key, day in json.loads(path.read_bytes()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        raise SourceError(f"{path}: is damaged: put the file back from the backup") from None
+
+
+def _write(path: Path, days: Mapping[str, date]) -> None:
+    texts = {key: day.isoformat() for key, day in days.items()}
+    durable.write_file(path, json.dumps(texts, indent=2).encode() + b"\n", mode=0o600)
+
+
+def day_in_name(file: Path, form: str) -> date | None:
+    """The day that a file's name gives by a strptime form; None where it has another form."""
+    try:
+        return datetime.strptime(file.name, form.replace("%-", "%")).date()  # noqa: DTZ007 - the name has no zone
+    except ValueError:
+        return None

@@ -1,0 +1,39 @@
+"""When a release is accepted: every table meets its suite, and the tables add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.definitions import period as civil
+from publisher.release.suite import expected_of
+from publisher.release.sums import differences
+from publisher.release.table import as_released
+from publisher.release.validation import TableCheck, Validation, validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from publisher.release.manifest import Release
+    from publisher.workspace import DatasetFile
+
+
+def accept(
+    release: Release, dataset: DatasetFile, suite: Callable[[str], Path], previous: Release | None
+) -> Validation:
+    """Checks every table that the definition asks for; `suite` gives a table's suite by its published name.
+
+    Raises DefinitionError when a suite is at fault and SourceError when a table cannot be read.
+    """
+    found = as_released(dataset, release)
+    levels = found.levels(civil.parse(release.manifest.period))
+    tables, before = release.tables, previous.tables if previous is not None else {}
+    checks = [
+        TableCheck(
+            tables[level.name], suite(found.named(level.name)), expected_of(found, level, before.get(level.name))
+        )
+        for level in reversed(levels)
+        if level.name in tables
+    ]
+    missing = [f"{found.named(each.name)}: the release has no such table" for each in levels if each.name not in tables]
+    return validate(checks, missing or differences(release, found, levels))

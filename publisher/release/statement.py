@@ -1,0 +1,285 @@
+"""The guarantee in plain words, as Markdown, with odds."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from publisher.release import exposure, odds
+from publisher.release import sentences as say
+from publisher.release.sentences import amount, percent, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from publisher.release.facts import Facts, SourceAccount
+
+
+def statement(facts: Facts) -> str:
+    """The whole text."""
+    sections = {
+        "In odds": _odds(facts),
+        "In numbers": _numbers(facts),
+        "What one unit can change": _list(say.bounds(facts)),
+        "Over the years": _years(facts),
+        "In a household": _household(facts),
+        "With other sources": _sources(facts),
+        "Late and corrected records": say.late(facts),
+        "What was done after the noise": _after(facts),
+        "What is not protected": _list(say.NOT_PROTECTED),
+        "The words": _words(facts),
+    }
+    body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
+    return f"# {title(facts)}\n\n{_introduction(facts)}\n\n{body}\n"
+
+
+def title(facts: Facts) -> str:
+    """The heading, as Markdown."""
+    return f"How privacy is protected in {plain(facts.dataset.definition.title)}, {facts.period}"
+
+
+def _introduction(facts: Facts) -> str:
+    label = (
+        "**These numbers were made from generated sample records, not from real ones.**\n\n" if facts.stand_in else ""
+    )
+    account = facts.account
+    return (
+        f"{label}Random noise was added to every number before it was published. What is protected is "
+        f"{say.protected(account.unit, account.window)}: the published numbers look nearly the same whether or not "
+        f"{say.present(facts)}. {say.neighbouring(facts)}"
+    )
+
+
+def _odds(facts: Facts) -> str:
+    account, present = facts.account, say.present(facts)
+    currency = account.currency
+    this = percent(odds.presence(facts.loss, currency, facts.delta))
+    whole = percent(odds.presence(account.budget, currency, account.delta))
+    return (
+        f"Think of someone who is at 50 % on whether {present}, and who knows everybody else's records. After reading "
+        f"this release they guess right at most {this} of the time; a coin guesses right 50 % of the time. "
+        f"{_belief(facts)}\n\n"
+        f"Which of two {_versions(facts)}, when they know it is one of the two, they guess right at most "
+        f"{percent(odds.which_of_two(facts.loss, currency, facts.delta))} of the time.\n\n"
+        f"When all releases of this source together have spent the whole budget of {_a_window(account)}, the guess on "
+        f"whether {present} is right at most {whole} of the time. 100 % means that nothing is promised."
+    )
+
+
+def _versions(facts: Facts) -> str:
+    return "records you filed" if facts.account.unit == "record" else "versions of those records is the true one"
+
+
+def _belief(facts: Facts) -> str:
+    belief = percent(odds.belief(facts.loss, facts.account.currency))
+    if facts.account.currency == "pure":
+        return f"Whatever the release shows, their belief never rises above {belief}."
+    return f"Except with probability {say.delta_words(facts)}, their belief stays below {belief}, whatever it shows."
+
+
+def _numbers(facts: Facts) -> str:
+    account, letter = facts.account, say.symbol(facts.account.currency)
+    window, blocks = account.window, len(facts.charge.blocks)
+    covered = "" if window == "lifetime" else f" that it covers ({say.windows(blocks, window)} in all)"
+    delta = f" and δ = {say.tiny(facts.delta)}" if facts.delta else ""
+    budget = f"{letter} = {amount(account.budget)}"
+    budget += f" and δ = {say.tiny(account.delta)}" if account.delta else ""
+    spends = (
+        f"This release spends {letter} = {amount(facts.loss)}{delta} on {say.each_window(window)}{covered}"
+        f"{_approximately(facts)}. All releases of this source together may spend at most {budget} on "
+        f"{_a_window(account)}, by its definition on the day of this release. With this release, "
+        f"{letter} = {amount(facts.spent)} is the most that was spent on {_any(account)}."
+    )
+    return f"{spends}\n\n{_tables(facts)}\n\n{say.sampling(facts)}"
+
+
+def _approximately(facts: Facts) -> str:
+    if facts.account.currency == "pure":
+        return ""
+    epsilon = odds.up(facts.epsilon, 3)
+    return f", which implies (ε = {epsilon.normalize():f}, δ = {say.delta_words(facts)})-differential privacy"
+
+
+def _tables(facts: Facts) -> str:
+    """The measured tables; draws of several editions are one line."""
+    titles = {rollup.name: plain(rollup.title) for rollup in facts.dataset.definition.rollups}
+    measures = {each.name: plain(each.title) for each in facts.dataset.definition.measures}
+    rows = {
+        (each.level, each.measure, each.scale): (
+            titles.get(each.level, "Finest table"),
+            measures.get(each.measure, each.measure),
+            each.mechanism,
+            f"{odds.up(each.scale, 5).normalize():f}",
+            each.sensitivity,
+            amount(Fraction(each.loss)),
+        )
+        for each in facts.charge.tables
+    }
+    found = Fraction(facts.charge.selection)
+    selection = [("Finding keys", "Units per key", "noisy threshold", "", "", amount(found))] if found else []
+    letter = say.symbol(facts.account.currency)
+    head = ("Table", "What is counted", "Noise", "Scale", "Changed by one unit", letter)
+    return _table(head, [*rows.values(), *selection])
+
+
+def _years(facts: Facts) -> str:
+    account = facts.account
+    unit = "somebody with one record" if account.unit == "record" else "a unit with records"
+    if account.window == "lifetime":
+        words = (
+            "One unit is protected for all time by one budget: once it is spent, nothing more is published about this "
+            "source."
+        )
+        counts = [("all time", 1)]
+    else:
+        words = f"Each {account.window} has its own budget: what {unit} in many of them bears adds up. {_spans(facts)}"
+        years = exposure.IN_YEARS[account.window]
+        rows = {1: f"1 {account.window}"} | {n: f"{y} year{'s' if y > 1 else ''}" for y, n in years.items()}
+        plural = account.window != "year"
+        counts = [
+            (f"{name} ({say.windows(n, account.window)})" if plural and n > 1 else name, n) for n, name in rows.items()
+        ]
+    head = ("In every window of", *_columns(facts, "This table alone"), *_columns(facts, "Whole budget"))
+    rows_ = [
+        (name, *_bearing(exposure.in_this_dataset(facts, n)), *_bearing(exposure.in_this_source(facts, n)))
+        for name, n in counts
+    ]
+    return f"{words}\n\n{_table(head, rows_)}\n\n{_alone(facts)}{_COLUMNS}"
+
+
+def _spans(facts: Facts) -> str:
+    if facts.account.currency == "pure":
+        return "Over W of them it is W·ε."
+    spans = sorted({s for _, s in exposure.spans(facts)})
+    window = facts.account.window
+    if spans == [1]:
+        return f"No cell of this dataset spans two {window}s, so over W of them it is W·ρ."
+    several = " and ".join(str(s) for s in spans)
+    return (
+        f"A cell that spans s {window}s adds up the records of all of them, so over W of them a table's part of "
+        f"the loss counts W·s times (s at most W). The tables of this dataset have s = {several}."
+    )
+
+
+def _alone(facts: Facts) -> str:
+    blocks = len(facts.charge.blocks)
+    if blocks == 1:
+        return ""
+    bearing = exposure.in_this_release(facts)
+    unit = "somebody with one record" if facts.account.unit == "record" else "a unit with records"
+    return (
+        f"In this release alone, {unit} in each of its {say.windows(blocks, facts.account.window)} bears at most "
+        f"{say.symbol(facts.account.currency)} = {amount(bearing.loss)}. "
+    )
+
+
+_COLUMNS = (
+    "“This table alone” counts every release that the definition plans. “Whole budget” is the worst case: all releases "
+    "of the source have spent all that they may."
+)
+
+
+def _household(facts: Facts) -> str:
+    account, currency = facts.account, facts.account.currency
+    rule = "m² times the loss" if currency == "zcdp" else "m times the loss"
+    units = "records" if account.unit == "record" else f"units (“{plain(account.unit)}”)"
+    time = "" if account.window == "lifetime" or account.unit == "record" else f" in one {account.window}"
+    head = (f"{units[0].upper()}{units[1:]}", *_columns(facts, "This release"), *_columns(facts, "Whole budget"))
+    rows = [
+        (
+            str(m),
+            *_bearing(exposure.household(currency, facts.loss, facts.delta, m)),
+            *_bearing(exposure.household(currency, account.budget, account.delta, m)),
+        )
+        for m in household_sizes(facts)
+    ]
+    words = f"A household with m {units}{time} bears up to {rule} of one."
+    return f"{words}\n\n{_table(head, rows)}" + (f"\n\n{say.anonymous(facts)}" if say.anonymous(facts) else "")
+
+
+def household_sizes(facts: Facts) -> tuple[int, ...]:
+    """m: records come in larger numbers than people or accounts."""
+    return (1, 5, 20) if facts.account.unit == "record" else (1, 2, 5)
+
+
+def _sources(facts: Facts) -> str:
+    population = plain(facts.dataset.source.definition.population)
+    accounts = facts.others
+    if len(accounts) == 1:
+        return f"No other source here is about the same people (“{population}”). One that is added adds its losses."
+    currency, all_of_them = exposure.together(accounts)
+    rows = [
+        (
+            plain(each.name),
+            f"one {plain(each.unit)}",
+            _one(each),
+            f"{say.symbol(each.currency)} = {amount(each.budget)}",
+        )
+        for each in accounts
+    ]
+    total = f"{say.symbol(currency)} = {amount(all_of_them.loss)}"
+    converted = " (ε counts as ε²/2)" if currency == "zcdp" and any(a.currency == "pure" for a in accounts) else ""
+    return (
+        f"Other sources are about the same people (“{population}”), and what they spend adds up. Assumed here: one "
+        "household with one unit of each source, in one window of each, all budgets spent.\n\n"
+        f"{_table(('Source', 'Unit', 'Window', 'Budget'), rows)}\n\n"
+        f"Together that is at most {total}{converted}: a guess on whether this household is in any of them is right at "
+        f"most {percent(all_of_them.presence)} of the time. More units or windows bear more: see the tables above."
+    )
+
+
+def _after(facts: Facts) -> str:
+    return (
+        f"{_list(say.post_processing(facts))}\n\nAll of this uses published or noisy values alone. It does not weaken "
+        "the guarantee, and the guarantee does not rest on suppression."
+    )
+
+
+def _words(facts: Facts) -> str:
+    pure = facts.account.currency == "pure"
+    loss = (
+        "**ε**, the privacy loss: no result becomes more than e^ε times likelier or less likely by one unit (pure "
+        "differential privacy). Losses add up."
+        if pure
+        else "**ρ**, the privacy loss of zero-concentrated differential privacy: the smaller, the more noise, the less "
+        "one unit can be seen. Losses add up."
+    )
+    words = [
+        loss,
+        "**Window** and **budget**: time is cut into windows, and each has a fixed sum that all releases may spend.",
+        "**Scale**: how wide the noise of a table is; "
+        + ("its typical size." if pure else "about two thirds of all draws lie within it, 95 % within twice of it."),
+        "**Δ₁ and Δ₂**: how far one unit can move a whole table, added up and as a straight line.",
+    ]
+    if facts.delta:
+        words.append("**δ**: the probability with which a promise may fail; here one in a very large number.")
+    return _list(words)
+
+
+def _columns(facts: Facts, name: str) -> tuple[str, str]:
+    return f"{name}: {say.symbol(facts.account.currency)} at most", f"{name}: right guess at most"
+
+
+def _bearing(bearing: exposure.Bearing) -> tuple[str, str]:
+    return amount(bearing.loss), percent(bearing.presence)
+
+
+def _one(account: SourceAccount) -> str:
+    return "window" if account.window == "lifetime" else account.window
+
+
+def _any(account: SourceAccount) -> str:
+    return "the whole time so far" if account.window == "lifetime" else f"any {account.window} that it covers"
+
+
+def _a_window(account: SourceAccount) -> str:
+    return "the whole time" if account.window == "lifetime" else f"one {account.window}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _list(sentences: Iterable[str]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences)

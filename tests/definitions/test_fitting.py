@@ -1,0 +1,113 @@
+"""Rollups, histograms, discovered keys and late records: what fits together, and what is refused with a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from test_definitions import FILES, D, S, make
+
+from publisher.definitions import period as civil
+from publisher.definitions.levels import parents
+from publisher.errors import DefinitionError
+from publisher.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CITY = '[[rollups]]\nname = "city"\ntitle = "City"\nkeys = []\n'
+AREA = (
+    '[[coarser]]\nname = "area"\ntitle = "Area"\nof = "zone"\nmapping = "zone-areas"\nkeyset = "areas"\n'
+    'other = "Elsewhere"\n[[rollups]]\nname = "areas"\ntitle = "Areas"\nkeys = ["area"]\n'
+)
+BINS = '[[measures]]\nname = "ages"\ntitle = "Ages"\nkind = "histogram"\nunit = "years"\ncolumn = "age"\nbins = {}\n'
+FOUND = "[keys.discover]\nshare = 0.5\ndelta = 0.000001\n"
+
+
+def changed(folder: Path, *changes: tuple[str, str, str]) -> Path:
+    """The workspace of the other tests, with the files of a coarser key."""
+    make(folder, *changes)
+    keysets = folder / "datasets" / "keysets"
+    (keysets / "areas.csv").write_text("key\nNorth\nSouth\n")
+    (keysets / "zone-areas.csv").write_text("zone,area\na,North\nb,North\n")
+    return folder
+
+
+def before(what: str, text: str) -> tuple[str, str, str]:
+    """A text put in front of a line of the dataset."""
+    return D, what, text + what
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([before("[suppression]", CITY * 2)], "rollups: each needs a name of its own|has the same cells"),
+        ([before("[suppression]", CITY.replace("[]", '["zone"]'))], "rollups.0: has the same cells"),
+        ([before("[suppression]", CITY.replace("[]", '["nowhere"]'))], "rollups.0.keys.0: 'nowhere' is no key"),
+        ([before("[suppression]", CITY + 'grain = "day"\n')], "rollups.0.grain: a day does not lie between"),
+        ([before("[suppression]", CITY + "share = 1\n")], "rollups.0.share: "),
+        ([before("[suppression]", AREA + "share = 0.5\n" + CITY)], "rollups: give every rollup its share|is no key"),
+        ([before("[suppression]", AREA + CITY)], "rollups.0.keys.0: 'area' is no key"),
+        ([before("[suppression]", AREA.replace('of = "zone"', 'of = "zoo"'))], "coarser.0.of: names 'zoo'"),
+        ([before("[suppression]", AREA.replace('"zone-areas"', '"areas"'))], "coarser.0.mapping: .* needs two columns"),
+        ([before("[suppression]", AREA.replace('"areas"\nother', '"zones"\nother'))], "maps to North"),
+        ([before("[suppression]", AREA.replace('"zone-areas"', '"missing"'))], "coarser.0.mapping: is missing: write"),
+        ([before("[suppression]", BINS.format("[3]"))], "measures.3.bins: "),
+        ([before("[suppression]", BINS.format("[3, 2]"))], "measures.3.bins: must rise"),
+        ([before("[suppression]", BINS.format("[1, 2]").replace("histogram", "quantile"))], "measures.3.(bins|column)"),
+        ([(D, 'keyset = "zones"\n', "")], "keys.0.keyset: name the public keys"),
+        ([(D, 'other = "Unknown"', 'other = "Unknown"\n' + FOUND)], "keys.0.keyset: name the public keys"),
+        ([(D, 'keyset = "zones"\nother = "Unknown"', 'other = "Unknown"\n' + FOUND)], "more δ than the source's"),
+        ([(D, 'keyset = "zones"\nother = "Unknown"', 'other = "Unknown"\n' + FOUND), before("[suppression]", CITY)],
+         "rollups: need public keys"),
+        ([(S, "budget = 0.5", "budget = 0.5\ncurrency = \"pure\"\ndelta = 0.0001")], "privacy.delta: a pure-ε budget"),
+        ([(S, 'window = "month"', 'window = "quarter"')], "period: differences of a register"),
+        ([(S, "[privacy]", '[late]\npolicy = "thaw"\n[privacy]')], "late.policy: "),
+        ([(S, "[privacy]", '[late]\npolicy = "charge"\nafter_days = [5, 5]\n[privacy]')], "late.after_days: must rise"),
+        ([(S, "[privacy]", '[late]\npolicy = "freeze"\nafter_days = [5]\n[privacy]')], "late.after_days: a frozen"),
+        ([(S, "[privacy]", '[late]\npolicy = "increment"\n[privacy]')], "late.policy: increment has no meaning for"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused(tmp_path: Path, changes: list[tuple[str, str, str]], words: str) -> None:
+    """One message that names the file and the key."""
+    with pytest.raises(DefinitionError) as caught:
+        dict(find_workspace(changed(tmp_path, *changes)).datasets)
+    assert re.search(words, str(caught.value)), str(caught.value)
+    assert str(caught.value).startswith((D, S))
+
+
+def test_a_companion_is_not_called_like_a_dataset(tmp_path: Path) -> None:
+    """visits with the rollup city, and a dataset visits-city, would be one name for two tables."""
+    changed(tmp_path, before("[suppression]", CITY))
+    (tmp_path / "datasets" / "visits-city.toml").write_text(FILES[D].lstrip("\n"))
+    with pytest.raises(DefinitionError, match=r"rollups\.0\.name: its table would be called visits-city"):
+        dict(find_workspace(tmp_path).datasets)
+
+
+def test_shares_are_exact_and_equal_unless_said(tmp_path: Path) -> None:
+    """Three tables without shares get a third each; with shares the finest has the rest; all add up to the loss."""
+    equal = (
+        find_workspace(changed(tmp_path / "equal", before("[suppression]", CITY + AREA))).dataset("visits").definition
+    )
+    assert [equal.share_of(level) * 3 for level in ("city", "areas", "")] == [1, 1, 1]
+    said = CITY + "share = 0.1\n" + AREA + "share = 0.25\n"
+    split = find_workspace(changed(tmp_path / "said", before("[suppression]", said))).dataset("visits").definition
+    assert [split.share_of(level) * 100 for level in ("city", "areas", "")] == [10, 25, 65]
+    for each in (equal, split):
+        spent = [each.loss_of(measure, level) for measure in each.measured for level in ("city", "areas", "")]
+        assert sum(spent) == each.loss.amount
+
+
+def test_every_cell_lies_in_one_coarser_cell(tmp_path: Path) -> None:
+    """Zones lie in their area, unknown ones elsewhere; a key of the keyset without any zone has no cell."""
+    dataset = find_workspace(changed(tmp_path, before("[suppression]", CITY + AREA))).dataset("visits")
+    city, areas, finest = dataset.levels(civil.parse("2020-01"))
+    assert [axis.keys for level in (city, areas, finest) for axis in level.grid.axes] == [
+        ("North", "Elsewhere"),
+        ("a", "b", "Unknown"),
+    ]
+    assert parents(areas, finest).tolist() == [0, 0, 1]
+    assert parents(city, areas).tolist() == [0, 0]
+    assert np.bincount(city.cells).tolist() == [finest.grid.size]

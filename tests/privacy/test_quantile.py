@@ -1,0 +1,169 @@
+"""Quantiles name the bins that the noise cannot tell apart, and nothing finer."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pytest
+from forests import forest_from, levels_over
+
+from publisher.privacy.finish import finish
+from publisher.privacy.sampler import draw, widened
+from publisher.stages import Mechanism, NoisyTable
+
+if TYPE_CHECKING:
+    from conftest import Town
+
+    from publisher.definitions.dataset import Dataset
+    from publisher.definitions.levels import Level
+    from publisher.stages import FinishedMeasure, Floats, Integers
+
+Kind = Literal["discrete gaussian", "discrete laplace"]
+
+EDGES = (0, 1, 3, 5, 10, 30)
+HISTOGRAM: dict[str, Any] = {
+    "name": "waits", "title": "Waits", "kind": "histogram", "unit": "days", "column": "amount",
+    "bins": tuple(map(Decimal, EDGES)),
+}  # fmt: skip
+MEDIAN: dict[str, Any] = {
+    "name": "median", "title": "Median", "kind": "quantile", "unit": "days", "histogram": "waits",
+    "probability": Decimal("0.5"),
+}  # fmt: skip
+
+
+def definition(town: Town, probability: str = "0.5", **suppression: Any) -> Dataset:
+    from dataclasses import replace
+
+    measures = (town.COUNT, HISTOGRAM, MEDIAN | {"probability": Decimal(probability)})
+    rule = {"measure": "requests", "threshold": 0} | suppression
+    return replace(town, dataset={"measures": measures, "suppression": rule}).dataset_file().definition
+
+
+def single(cells: int) -> tuple[Level, ...]:
+    return levels_over(forest_from(roots=cells))
+
+
+def noisy(
+    levels: tuple[Level, ...], histograms: list[Any], kind: Kind = "discrete gaussian", scale: float = 1.0
+) -> Any:
+    """Histograms per level, (cells, bins); the counts are far above any threshold."""
+    tables: dict[tuple[str, str], Integers] = {}
+    for level, table in zip(levels, histograms, strict=True):
+        tables[level.name, "waits"] = np.asarray(table, dtype=np.int64).ravel()
+        tables[level.name, "requests"] = np.full(level.grid.size, 1000)
+    mechanisms = [
+        Mechanism(name, kind, scale, "", Fraction(1), "", level.name)
+        for level in levels
+        for name in ("requests", "waits")
+    ]
+    return NoisyTable(levels, tables, tuple(mechanisms))
+
+
+def median(town: Town, *rows: list[int], probability: str = "0.5", **more: Any) -> FinishedMeasure:
+    found = finish(noisy(single(len(rows)), [rows], **more), definition(town, probability))[0]
+    assert [each.name for each in found.measures] == ["requests", "median"]
+    return found.measures[1]
+
+
+def test_a_clear_quantile_is_one_bin(town: Town) -> None:
+    """Where the noise leaves no doubt the value is the bin's upper edge and the margin the bin."""
+    found = median(town, [100, 100, 900, 100, 100, 100])
+    assert (found.value[0], found.low[0], found.high[0]) == (5.0, 3.0, 5.0)
+    assert found.texts == ("3 to 5",)
+    assert not found.unreliable[0]
+
+
+def test_doubt_widens_to_whole_bins(town: Town) -> None:
+    """A median next to a bin's edge may lie on either side of it, so both bins are named."""
+    found = median(town, [100, 401, 400, 101, 0, 0], scale=4.0)
+    assert (found.value[0], found.low[0], found.high[0]) == (3.0, 1.0, 5.0)
+    assert found.texts == ("1 to 5",)
+
+
+def test_the_open_bin_has_no_upper_end(town: Town) -> None:
+    """In the last bin the value is its lower edge, the upper end is empty and the words say ≥."""
+    found = median(town, [0, 0, 0, 0, 10, 900], [0, 0, 0, 0, 500, 500])
+    assert found.value.tolist() == [30.0, 30.0]
+    assert found.low.tolist() == [30.0, 10.0]
+    assert np.isnan(found.high).all()
+    assert found.texts == ("≥ 30", "≥ 10")
+    assert found.unreliable.tolist() == [False, True]
+
+
+def test_nothing_counted_gives_nothing(town: Town) -> None:
+    """Where no value is counted the quantile is empty and unreliable; where there may be none it is unreliable."""
+    found = median(town, [0, -2, -1, 0, 0, -3], [0, 0, 3, 0, 0, 0], scale=2.0)
+    for column in (found.value, found.low, found.high):
+        assert np.isnan(column[0])
+    assert found.texts is not None
+    assert found.texts[0] is None
+    assert found.unreliable.tolist() == [True, True]
+
+
+def test_several_bins_that_are_too_wide_are_unreliable(town: Town) -> None:
+    """Half the width of the bins in doubt is held against the declared part of the value."""
+    narrow, wide = [0, 0, 0, 520, 480, 0], [0, 200, 110, 90, 200, 0]
+    found = median(town, narrow, wide, scale=60.0)
+    assert found.texts == ("5 to 30", "1 to 30")
+    assert found.unreliable.tolist() == [True, True]
+    quiet = median(town, narrow, wide, scale=0.3)
+    assert quiet.unreliable.tolist() == [False, False]
+
+
+def test_other_quantiles(town: Town) -> None:
+    """Nine of ten lie below the 0.9 quantile."""
+    rows = [400, 300, 190, 60, 40, 10]
+    assert median(town, rows, probability="0.9").texts == ("5 to 10",)
+    assert median(town, rows, probability="0.25").texts == ("0 to 1",)
+
+
+def true_bins(histograms: Floats, probability: float) -> Integers:
+    upto = np.cumsum(histograms, axis=-1)
+    return np.asarray((upto >= probability * upto[..., -1:]).argmax(axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["discrete gaussian", "discrete laplace"])
+@pytest.mark.parametrize("probability", ["0.5", "0.9"])
+@pytest.mark.parametrize("scale", [0.7, 6.0])
+def test_margins_hold_the_true_bin(town: Town, kind: Kind, probability: str, scale: float) -> None:
+    """Over 12,000 noisy histograms of each of several shapes, the true bin lies below the margin in at most 2.5 %,
+    above it in at most 2.5 %, and the value always inside; where the quantile sits exactly on an edge too."""
+    shapes = [[9, 1, 2, 5, 9, 4], [30, 30, 0, 0, 30, 30], [50, 0, 0, 0, 0, 0], [5] * 5 + [25], [2, 1, 0, 4, 1, 2]]
+    truth = np.repeat(np.array(shapes), 12_000, axis=0)
+    short = widened(Fraction(scale))
+    tables = truth + draw(kind, short, truth.size).reshape(truth.shape)
+    made = noisy(single(len(truth)), [tables], kind, float(short))
+    found = finish(made, definition(town, probability))[0].measures[1]
+    lower, upper = np.array(EDGES, dtype=np.float64), np.array([*EDGES[1:], np.inf])
+    known = ~np.isnan(found.value)
+    high = np.where(np.isnan(found.high), np.inf, found.high)
+    bins = true_bins(truth.astype(np.float64), float(probability))
+    for n in range(len(shapes)):
+        mine = known & (np.arange(len(truth)) // 12_000 == n)
+        few = 0.025 + 5 * np.sqrt(0.025 / 12_000)
+        assert (upper[bins] <= found.low)[mine].sum() / 12_000 <= few
+        assert (lower[bins] >= high)[mine].sum() / 12_000 <= few
+    assert ((found.low <= found.value) & (found.value <= high))[known].all()
+
+
+def test_quantiles_of_rollups_use_all_levels(town: Town) -> None:
+    """On a rollup the margin comes from the reconciled histogram: narrower than from its own bins alone."""
+    levels = levels_over(forest_from([0, 0], roots=1))
+    children = [[100, 172, 133, 105, 0, 0]] * 2
+    parent = [[200, 345, 265, 210, 0, 0]]
+    both = finish(noisy(levels, [parent, children], scale=16.0), definition(town))
+    alone = finish(noisy(single(1), [parent], scale=16.0), definition(town))
+    assert [table.level for table in both] == ["level0", ""]
+    assert alone[0].measures[1].texts == ("1 to 5",)
+    assert both[0].measures[1].texts == ("1 to 3",)
+
+
+def test_suppressed_cells_have_no_words(town: Town) -> None:
+    """A withheld cell says nothing of its quantile either."""
+    found = finish(noisy(single(1), [[[9, 9, 9, 9, 9, 9]]]), definition(town, threshold=5000))[0]
+    assert found.suppressed.all()
+    assert found.measures[1].texts == (None,)
+    assert np.isnan(found.measures[1].value).all()

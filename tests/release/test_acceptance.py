@@ -1,0 +1,214 @@
+"""A release is accepted when each of its tables meets its suite and they add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from release_examples import contents, drawn, rich
+
+from publisher.definitions import period as civil
+from publisher.definitions.keyset import Keyset
+from publisher.errors import DefinitionError, SourceError
+from publisher.release import validation
+from publisher.release.acceptance import accept
+from publisher.release.store import Store
+from publisher.release.suite import suite_for, write_suite
+from publisher.release.sums import additive, differences
+from publisher.release.table import level_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Town
+
+    from publisher.release.manifest import Release
+    from publisher.release.validation import Validation
+    from publisher.workspace import DatasetFile
+
+
+class Desk:
+    """Suites and releases in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.store = root, Store(root / "public")
+
+    def suite(self, name: str) -> Path:
+        return self.root / "expectations" / f"{name}.json"
+
+    def write(self, dataset: DatasetFile, **says: Any) -> Release:
+        """A good release, and the starting suites of its tables."""
+        for level in level_names(dataset.definition):
+            write_suite(dataset, self.suite(dataset.named(level)), level)
+        period = says.setdefault("period", "2020-01")
+        return self.store.write(*contents(dataset, drawn(dataset, period, start=10), **says))
+
+    def accept(self, release: Release, dataset: DatasetFile, previous: Release | None = None) -> Validation:
+        return accept(release, dataset, self.suite, previous)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def change(table: Release, column: str, row: int, value: object) -> None:
+    """Puts a value into the published table."""
+    whole = pq.read_table(table.data)
+    values = whole[column].to_pylist()
+    values[row] = value
+    place = whole.column_names.index(column)
+    pq.write_table(whole.set_column(place, column, pa.array(values, whole[column].type)), table.data)
+
+
+def test_every_table_of_a_good_release_passes(desk: Desk, town: Town) -> None:
+    """Tables of every level, with every kind of measure, meet their starting suites, on a first and a later release."""
+    dataset = rich(town).dataset_file()
+    first = desk.write(dataset)
+    assert desk.accept(first, dataset).failures == ()
+    assert desk.accept(desk.write(dataset, period="2020-02"), dataset, first).failures == ()
+
+
+def test_one_context_checks_all_tables(desk: Desk, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Great Expectations is set up once for a release, however many tables it has."""
+    dataset, made, real = rich(town).dataset_file(), [], validation._source
+    monkeypatch.setattr(validation, "_source", lambda: (made.append(real()), made[-1])[1])
+    assert desk.accept(desk.write(dataset), dataset).passed
+    assert len(made) == 1
+
+
+def test_a_companion_fails_by_its_name(desk: Desk, town: Town) -> None:
+    """A fault in a rollup's table holds the release, and its name stands before what failed."""
+    dataset = rich(town).dataset_file()
+    release = desk.write(dataset)
+    change(release.companion("halves"), "half", 1, "Middle")
+    change(release.companion("city"), "median_size_range", 0, "2 to 5")
+    change(release.companion("city"), "median_size_status", 0, "suppressed")
+    failures = desk.accept(release, dataset).failures
+    assert "town-halves: half: every value must be one of the public keys" in failures
+    assert "town-city: median_size_range: must be empty where median_size_status is suppressed" in failures
+    assert not [words for words in failures if not words.startswith(("town-halves: ", "town-city: "))]
+    assert not [words for words in failures if "Middle" in words]
+
+
+def test_totals_of_a_companion_are_compared_with_its_last(desk: Desk, town: Town) -> None:
+    """A rollup's total is compared with the same rollup of the release before."""
+    dataset = rich(town).dataset_file()
+    before, release = desk.write(dataset), desk.write(dataset, period="2020-02")
+    change(release.companion("city"), "requests", 0, 9000)
+    words = "town-city: requests: the total must be plausible against the last release"
+    assert words in desk.accept(release, dataset, before).failures
+    assert words not in desk.accept(release, dataset).failures
+
+
+def test_tables_that_do_not_add_up_are_held(desk: Desk, town: Town) -> None:
+    """One too many anywhere is found between the two levels that it sets apart; means and quantiles need not add up."""
+    dataset = rich(town).dataset_file()
+    release = desk.write(dataset)
+    levels = dataset.levels(civil.parse("2020-01"))
+    assert [measure.name for measure in additive(dataset.definition)] == ["requests", "paid"]
+    assert differences(release, dataset, levels) == []
+    for name in ("mean_paid", "median_size"):
+        change(release, name, 0, 3.0)
+    assert differences(release, dataset, levels) == []
+    row = pq.read_table(release.companion("halves").data)["requests"].to_pylist()
+    change(release.companion("halves"), "requests", 0, row[0] + 1)
+    found = ["requests: town-city and town-halves do not add up", "requests: town-halves and town do not add up"]
+    assert differences(release, dataset, levels) == found
+    assert desk.accept(release, dataset).failures[-2:] == tuple(found)
+    change(release.companion("halves"), "requests", 1, row[1] - 1)
+    assert differences(release, dataset, levels) == found[1:]
+
+
+def test_families_with_a_suppressed_member_are_left_out(desk: Desk, town: Town) -> None:
+    """Where a child or its parent is withheld nothing is compared; the other families still are."""
+    dataset = rich(town).dataset_file()
+    release = desk.write(dataset)
+    levels = dataset.levels(civil.parse("2020-01"))[1:]
+    table = pq.read_table(release.data)
+    assert table["place"].to_pylist()[0] == "north"
+    change(release, "requests", 0, None)
+    change(release, "requests", 1, 5000)
+    assert differences(release, dataset, levels) == []
+    change(release, "requests", table.num_rows - 1, 5000)
+    assert differences(release, dataset, levels) == ["requests: town-halves and town do not add up"]
+    change(release.companion("halves"), "requests", 1, None)
+    assert differences(release, dataset, levels) == []
+
+
+def test_decimal_sums_add_up_in_their_steps(desk: Desk, town: Town) -> None:
+    """Sums in tenths are compared exactly, without the dust of binary fractions; a tenth too many is found."""
+    paid = town.SUM | {"resolution": Decimal("0.1")}
+    built = replace(town.rolled_up(), dataset=town.rolled_up().dataset | {"measures": (town.COUNT, paid)})
+    dataset = built.dataset_file()
+    noisy = drawn(dataset, start=10)
+    manifest, files = contents(dataset, noisy)
+    release = desk.store.write(manifest, files)
+    for level in noisy.levels:
+        table = release.tables[level.name]
+        for n, steps in enumerate(noisy.tables[level.name, "paid"].tolist()):
+            change(table, "paid", n, steps / 10)
+    assert differences(release, dataset, noisy.levels) == []
+    change(release, "paid", 0, noisy.tables["", "paid"].tolist()[0] / 10 + 0.1)
+    assert differences(release, dataset, noisy.levels) == ["paid: town-halves and town do not add up"]
+
+
+def test_units_in_many_cells_do_not_add_up(town: Town) -> None:
+    """People counted in several cells are no sum of those cells; people who lie in one are."""
+    for k, names in ((1, ["requests", "people"]), (2, ["requests"])):
+        definition = town.people(k=k, measures=(town.COUNT, town.UNITS)).dataset_file().definition
+        assert [measure.name for measure in additive(definition)] == names
+
+
+def test_a_table_that_is_not_there_is_said(desk: Desk, town: Town) -> None:
+    """A release of before the rollup is held for it; a damaged table or a missing suite is one message."""
+    dataset = rich(town).dataset_file()
+    old = desk.write(replace(town, dataset={"measures": rich(town).dataset["measures"]}).dataset_file())
+    failures = desk.accept(old, dataset).failures
+    assert failures == ("town-city: the release has no such table", "town-halves: the release has no such table")
+    release = desk.write(dataset, edition=2)
+    desk.suite("town-halves").unlink()
+    with pytest.raises(DefinitionError, match=r"town-halves\.json: is missing"):
+        desk.accept(release, dataset)
+    release.companion("halves").data.write_bytes(b"PAR1 but no more")
+    with pytest.raises(SourceError, match="town-halves/2020-01/2: its table is missing or damaged"):
+        desk.accept(release, dataset)
+
+
+def test_rows_that_are_missing_are_said_once(desk: Desk, town: Town) -> None:
+    """A table with too few rows fails its suite; whether it adds up is not asked."""
+    dataset = rich(town).dataset_file()
+    release = desk.write(dataset)
+    table = pq.read_table(release.companion("halves").data)
+    pq.write_table(table.slice(1), release.companion("halves").data)
+    failures = desk.accept(release, dataset).failures
+    assert "town-halves: rows: there must be one per cell" in failures
+    assert not [words for words in failures if "add up" in words]
+
+
+def test_keys_that_were_found_are_those_of_the_release(desk: Desk, town: Town) -> None:
+    """What a selection found is expected of its release, and nothing else; the suite stays the same."""
+    discover = {"share": Decimal("0.1"), "delta": Decimal("0.000001")}
+    keys = (town.dataset_file().definition.keys[0].model_dump(exclude_none=True),
+            {"name": "category", "title": "Category", "discover": discover, "other": "Other"})  # fmt: skip
+    built = replace(town, dataset={"keys": keys}, keysets=(town.keysets[0], Keyset("discovered", (), None, "")))
+    dataset = built.dataset_file()
+    found = dataset.discovering(("lamps", "trees"))
+    release = desk.write(found, discovered={"category": ("lamps", "trees", "Other")})
+    assert desk.accept(release, dataset).failures == ()
+    assert suite_for(found) == suite_for(dataset)
+    change(release, "category", 0, "benches")
+    assert desk.accept(release, dataset).failures == ("category: every value must be one of the public keys",)
+
+
+def test_a_table_of_one_row_a_period_has_no_keys(town: Town) -> None:
+    """The suite of a rollup without keys asks for one row a period and for no key column."""
+    dataset = rich(town).dataset_file()
+    columns = {entry["kwargs"].get("column") for entry in suite_for(dataset, "city")["expectations"]}
+    assert {"id", "period", "requests", "median_size_range"} <= columns
+    assert not columns & {"place", "half", "category"}
+    assert suite_for(dataset, "halves")["name"] == "town-halves"
