@@ -7,13 +7,15 @@ import binascii
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.problems import login_refused, login_required, too_large
+from publisher.portal.engine import Source
+from publisher.portal.problems import dataset_missing, login_refused, login_required, too_large
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.engine import Engine
     from publisher.portal.model import Dataset
+    from publisher.portal.soql.compiler import Compiled
     from publisher.portal.store import Store
 
 BODY_LIMIT = 64 * 1024 * 1024
@@ -76,6 +78,20 @@ def visible(request: Request) -> list[Dataset]:
     """Every dataset that the visitor may read, by name."""
     everything = visitor(request) is not None
     return [dataset for dataset in portal(request).store.catalogue.all() if everything or dataset.open]
+
+
+def joinable(request: Request, identifier: str) -> Dataset:
+    """A dataset that a question about another may join: a public one. Errors: SodaError 404."""
+    found = portal(request).store.catalogue.find(identifier)
+    if found is None or not found.open:
+        raise dataset_missing(identifier)
+    return found
+
+
+def sources(request: Request, dataset: Dataset, compiled: Compiled) -> tuple[Source, ...]:
+    """What the engine needs to answer a compiled question: the dataset's rows, then those of each joined one."""
+    rows = portal(request).store.rows
+    return tuple(Source(each, rows(each)) for each in (dataset, *compiled.joined))
 
 
 async def body(request: Request) -> bytes:

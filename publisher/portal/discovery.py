@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from publisher.portal.access import base_url, visible, visitor
 from publisher.portal.licences import name_of
@@ -201,3 +202,10 @@ def _distributions(base: str, dataset: Dataset) -> list[dict[str, str]]:
         }
         for name, media, path in forms
     ]
+
+
+ROUTES = [
+    Route("/data.json", data_json),
+    Route("/api/catalog/v1", search),
+    Route("/api/catalog/v1.json", search),
+]

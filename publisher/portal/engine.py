@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from publisher.portal import geography
 from publisher.portal.kinds import storage
 from publisher.portal.model import SYSTEM
 from publisher.portal.problems import execution, problem
@@ -41,42 +43,51 @@ _NUMBER_TEXT = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A dataset and the file that holds its rows at this moment."""
+
+    dataset: Dataset
+    file: Path
+
+
 class Engine:
-    """Opens a room for each version of each dataset that is asked about, and keeps the latest few."""
+    """Opens a room for the versions of the datasets that a question reads, and keeps the latest few."""
 
     def __init__(self) -> None:
-        self._rooms: OrderedDict[tuple[Path, tuple[str, ...]], duckdb.DuckDBPyConnection] = OrderedDict()
+        self._rooms: OrderedDict[tuple[Any, ...], duckdb.DuckDBPyConnection] = OrderedDict()
         self._lock = Lock()
 
-    def stream(self, dataset: Dataset, rows: Path, compiled: Compiled, line: str) -> Iterator[list[str]]:
+    def stream(self, sources: tuple[Source, ...], compiled: Compiled, line: str) -> Iterator[list[str]]:
         """The values of the SQL text `line` over the compiled query's rows `q`, in batches.
 
         The first batch is computed before this returns, so that errors come as SodaError and not half-way.
         """
         with _plain_errors():
-            cursor = self._room(dataset, rows).cursor()
+            cursor = self._room(sources).cursor()
             batches = _batches(cursor, f"SELECT {line} AS line FROM ({compiled.sql}) AS q", compiled.values)
             first = next(batches, [])
         return _with_first(first, batches)
 
-    def fetch(self, dataset: Dataset, rows: Path, compiled: Compiled) -> list[dict[str, Any]]:
+    def fetch(self, sources: tuple[Source, ...], compiled: Compiled) -> list[dict[str, Any]]:
         """All rows of a small answer, as Python values by name."""
         names = [name for name, _ in compiled.fields]
-        with _plain_errors(), self._room(dataset, rows).cursor() as cursor, _limited(cursor):
+        with _plain_errors(), self._room(sources).cursor() as cursor, _limited(cursor):
             found = cursor.execute(compiled.sql, compiled.values).fetchall()
         return [dict(zip(names, row, strict=True)) for row in found]
 
-    def _room(self, dataset: Dataset, rows: Path) -> duckdb.DuckDBPyConnection:
-        key = (rows, tuple(column.field for column in dataset.columns))
+    def _room(self, sources: tuple[Source, ...]) -> duckdb.DuckDBPyConnection:
+        key = tuple((source.file, tuple(column.field for column in source.dataset.columns)) for source in sources)
         with self._lock:
-            room = self._rooms.pop(key, None) or _open_room(dataset, rows)
+            room = self._rooms.pop(key, None) or _open_room(sources)
             self._rooms[key] = room
             if len(self._rooms) > ROOMS:
                 self._rooms.popitem(last=False)
         return room
 
 
-def _open_room(dataset: Dataset, rows: Path) -> duckdb.DuckDBPyConnection:
+def _open_room(sources: tuple[Source, ...]) -> duckdb.DuckDBPyConnection:
+    """The first source is the relation `rows`; each other is named by its 4x4."""
     room = duckdb.connect(
         ":memory:",
         config={
@@ -88,18 +99,24 @@ def _open_room(dataset: Dataset, rows: Path) -> duckdb.DuckDBPyConnection:
             "allow_community_extensions": "false",
         },
     )
-    file = literal(str(rows))
-    stored = {name for name, *_ in room.execute(f"DESCRIBE SELECT * FROM read_parquet({file})").fetchall()}
-    columns = [_stored(column.field, column.kind, stored) for column in (*SYSTEM, *dataset.columns)]
     room.execute(_NUMBER_TEXT)
-    room.execute(
-        f'CREATE VIEW rows AS SELECT {", ".join(columns)}, file_row_number AS ":place"'
-        f" FROM read_parquet({file}, file_row_number = true)"
-    )
-    room.execute(f"SET allowed_paths = [{file}]")
+    geography.register(room)
+    for number, source in enumerate(sources):
+        _open_view(room, source, "rows" if number == 0 else source.dataset.id)
+    room.execute(f"SET allowed_paths = [{', '.join(literal(str(source.file)) for source in sources)}]")
     room.execute("SET enable_external_access = false")
     room.execute("SET lock_configuration = true")
     return room
+
+
+def _open_view(room: duckdb.DuckDBPyConnection, source: Source, name: str) -> None:
+    file = literal(str(source.file))
+    stored = {field for field, *_ in room.execute(f"DESCRIBE SELECT * FROM read_parquet({file})").fetchall()}
+    columns = [_stored(column.field, column.kind, stored) for column in (*SYSTEM, *source.dataset.columns)]
+    room.execute(
+        f'CREATE VIEW {quoted(name)} AS SELECT {", ".join(columns)}, file_row_number AS ":place"'
+        f" FROM read_parquet({file}, file_row_number = true)"
+    )
 
 
 def _stored(field: str, kind: Kind, stored: set[str]) -> str:

@@ -85,7 +85,24 @@ def failed_logins(connection: sqlite3.Connection) -> None:
     )
 
 
-STEPS = (datasets, columns, accounts, failed_logins)
+def assets(connection: sqlite3.Connection) -> None:
+    """Files that are attached to datasets; their bytes lie in a folder beside."""
+    connection.execute(
+        """
+        CREATE TABLE assets (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            media_type TEXT NOT NULL,
+            size INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            owner TEXT NOT NULL,
+            created_at INTEGER NOT NULL
+        ) STRICT
+        """
+    )
+
+
+STEPS = (datasets, columns, accounts, failed_logins, assets)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

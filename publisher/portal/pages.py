@@ -13,8 +13,9 @@ import jinja2
 from markdown_it import MarkdownIt
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
-from publisher.portal.access import base_url, portal, visible, visitor
+from publisher.portal.access import base_url, portal, sources, visible, visitor
 from publisher.portal.chart import HEIGHT, WIDTH, shown
 from publisher.portal.discovery import matching
 from publisher.portal.preview import preview
@@ -128,9 +129,8 @@ def page(request: Request) -> Response:
     dataset = _shown(request)
     if dataset is None:
         return missing(request)
-    here = portal(request)
-    rows = here.store.rows(dataset)
-    ask = asker(dataset, lambda compiled: here.engine.fetch(dataset, rows, compiled))
+    engine = portal(request).engine
+    ask = asker(dataset, lambda compiled: engine.fetch(sources(request, dataset, compiled), compiled))
     wanted = dict(request.query_params)
     known = about(dataset)
     return render(
@@ -209,3 +209,10 @@ class Examples:
             address.netloc,
             address.scheme == "https",
         )
+
+
+ROUTES = [
+    Route("/", catalog),
+    Route("/d/{id}", page),
+    Route("/static/portal.css", stylesheet),
+]

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from email.utils import formatdate, parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from publisher.portal import formats
-from publisher.portal.access import body, portal, readable, writer
+from publisher.portal.access import body, joinable, portal, readable, sources, writer
 from publisher.portal.problems import invalid, malformed, row_missing
 from publisher.portal.soql.compiler import CLAUSES, Question, compile_question
 
@@ -63,7 +65,7 @@ def read(request: Request) -> Response:
     identifier, extension = address(request.path_params["name"])
     dataset = readable(request, identifier)
     form = formats.negotiated(extension, request.headers.get("accept", "*/*"))
-    compiled = compile_question(dataset, question(request))
+    compiled = compile_question(dataset, question(request), partial(joinable, request))
     return answer(request, dataset, compiled, form)
 
 
@@ -82,8 +84,7 @@ def answer(request: Request, dataset: Dataset, compiled: Compiled, form: Format)
 
 def rows(request: Request, dataset: Dataset, compiled: Compiled, form: Format) -> Iterator[list[str]]:
     """The answer's lines in batches."""
-    here = portal(request)
-    return here.engine.stream(dataset, here.store.rows(dataset), compiled, form.line(compiled.fields))
+    return portal(request).engine.stream(sources(request, dataset, compiled), compiled, form.line(compiled.fields))
 
 
 def headers_of(request: Request, dataset: Dataset, form: Format) -> dict[str, str]:
@@ -151,9 +152,17 @@ def delete_row(request: Request) -> Response:
     dataset = store.get(request.path_params["id"])
     identifier = row_name(request)
     compiled = _one_row(dataset, identifier, system=True)
-    found = portal(request).engine.fetch(dataset, store.rows(dataset), compiled)
+    found = portal(request).engine.fetch(sources(request, dataset, compiled), compiled)
     if not found:
         raise row_missing(identifier)
     key = dataset.row_identifier or ":id"
     sent = json.dumps({key: str(found[0][key]), ":deleted": True}).encode()
     return JSONResponse(store.write(dataset.id, sent, "application/json", replace=False).soda())
+
+
+ROUTES = [
+    Route("/resource/{name}", read),
+    Route("/resource/{name}", write, methods=["POST", "PUT"]),
+    Route("/resource/{id}/{row}", read_row),
+    Route("/resource/{id}/{row}", delete_row, methods=["DELETE"]),
+]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.portal import versions
 from publisher.portal.accounts import Accounts
+from publisher.portal.assets import Assets
 from publisher.portal.catalogue import Catalogue
 from publisher.portal.incoming import read
 from publisher.portal.problems import dataset_missing
@@ -37,6 +38,7 @@ class Store:
         (root / "locks").mkdir(mode=0o700, exist_ok=True)
         self.catalogue = Catalogue(root / "catalogue.sqlite")
         self.accounts = Accounts(self.catalogue)
+        self.assets = Assets(self.catalogue, root / "assets")
 
     def sweep(self) -> None:
         """Remove what a process that was killed left of datasets that are not in the catalogue."""

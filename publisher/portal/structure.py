@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from publisher.portal.licences import address_of, name_of
 
@@ -57,10 +57,89 @@ class Shape(BaseModel):
         return {self.time, self.period} | keys | {name for measure in self.measures for name in measure.fields}
 
 
+class SourceColumn(BaseModel):
+    """A column of the source from which a dataset is made, with its class in law."""
+
+    name: str
+    classification: str
+    authority: str
+    """the statute or rule behind the class"""
+    read: bool = False
+    """False where the column never reached the landed records"""
+    identifier: bool = False
+    """True where it was replaced by a keyed hash when landed"""
+    description: str = ""
+
+
+class SourceFacts(BaseModel):
+    """What is collected about people, as the data inventory shows it."""
+
+    name: str
+    title: str
+    purpose: str = ""
+    unit: str = ""
+    """whom the guarantee protects: `record`, or what the unit column identifies"""
+    window: str = ""
+    retention: str = ""
+    columns: list[SourceColumn] = []
+
+
+class ReleaseFacts(BaseModel):
+    """One edition of one period."""
+
+    period: str
+    edition: int
+    created: str
+    """ISO 8601"""
+    rows: int
+    suppressed: int
+    unreliable: int
+    final: bool = True
+    current: bool = True
+    """False where a later edition took its place"""
+    reason: str = ""
+    """why this edition was made, where it corrects an earlier one"""
+    sha256: str = ""
+    """of the edition's CSV file, as the publisher keeps it"""
+
+
+class Odds(BaseModel):
+    """The guarantee as odds: someone who was half sure of one fact is at most `after` sure once all is published."""
+
+    unit: str
+    """what is protected, e.g. "request" or "account", in plain words"""
+    period: str
+    """what one guarantee covers, e.g. "a day" """
+    before: float = 0.5
+    after: float
+    loss: str
+    """the privacy loss with its currency, e.g. "ρ = 0.1" """
+
+
+class Boundaries(BaseModel):
+    """The polygons of a place column, attached to the dataset as GeoJSON in WGS 84."""
+
+    key: str
+    """the column whose values the features' property names"""
+    property: str
+    filename: str
+    source: str = ""
+    """who drew them, and under which licence"""
+
+
+class Companion(BaseModel):
+    """Another table of the same release."""
+
+    name: str
+    title: str
+
+
 @dataclass(frozen=True, slots=True)
 class About:
-    """What stands in the metadata under `custom_fields.Publisher`."""
+    """What stands in the metadata under `custom_fields.Publisher`; what is not there is empty."""
 
+    name: str = ""
+    """the dataset's name in the publisher's own files"""
     shape: Shape | None = None
     guarantee: str = ""
     stand_in: bool = False
@@ -68,6 +147,20 @@ class About:
     limitations: tuple[str, ...] = ()
     licence: str = ""
     licence_address: str = ""
+    companions: tuple[Companion, ...] = ()
+    source: SourceFacts | None = None
+    releases: tuple[ReleaseFacts, ...] = ()
+    """the latest first"""
+    odds: Odds | None = None
+    boundaries: Boundaries | None = None
+
+
+Said = TypeVar("Said")
+_COMPANIONS = TypeAdapter(tuple[Companion, ...])
+_SOURCE = TypeAdapter(SourceFacts)
+_RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
+_ODDS = TypeAdapter(Odds)
+_BOUNDARIES = TypeAdapter(Boundaries)
 
 
 def about(dataset: Dataset) -> About:
@@ -77,6 +170,7 @@ def about(dataset: Dataset) -> About:
     said = {name: str(value) for name, value in own.items()} if isinstance(own, dict) else {}
     address = said.get("licence_url", "")
     return About(
+        said.get("dataset", ""),
         _shape(dataset, said.get("shape", "")),
         said.get("guarantee", ""),
         said.get("stand_in", "").lower() == "true",
@@ -84,7 +178,20 @@ def about(dataset: Dataset) -> About:
         tuple(line for line in said.get("limitations", "").splitlines() if line.strip()),
         said.get("licence") or name_of(dataset.license_id),
         address if address.startswith("https://") else address_of(dataset.license_id),
+        _read(_COMPANIONS, said.get("companions", "")) or (),
+        _read(_SOURCE, said.get("source", "")),
+        _read(_RELEASES, said.get("releases", "")) or (),
+        _read(_ODDS, said.get("odds", "")),
+        _read(_BOUNDARIES, said.get("boundaries", "")),
     )
+
+
+def _read(adapter: TypeAdapter[Said], text: str) -> Said | None:
+    """What the JSON text says, or None where it is missing or says something else."""
+    try:
+        return adapter.validate_json(text) if text else None
+    except ValidationError:
+        return None
 
 
 def _shape(dataset: Dataset, text: str) -> Shape | None:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from publisher.portal import formats
-from publisher.portal.access import base_url, body, portal, readable, visible, writer
+from publisher.portal.access import base_url, body, portal, readable, sources, visible, writer
 from publisher.portal.kinds import Kind
 from publisher.portal.licences import name_of
 from publisher.portal.model import Column, Dataset
@@ -219,7 +220,7 @@ def _check_unique(request: Request, dataset: Dataset, field: str | None) -> None
         return
     here = portal(request)
     counts = compile_question(dataset, Question({"$select": f"count(distinct `{field}`) as different"}))
-    if here.engine.fetch(dataset, here.store.rows(dataset), counts)[0]["different"] < dataset.rows:
+    if here.engine.fetch(sources(request, dataset, counts), counts)[0]["different"] < dataset.rows:
         raise invalid("metadata.rowIdentifier: two rows have the same value in this column, or none")
 
 
@@ -336,3 +337,25 @@ def whole(request: Request, name: str, default: int) -> int:
 def iso(seconds: int) -> str:
     """Epoch seconds as an ISO 8601 instant."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+ROUTES = [
+    Route("/api/views", listing),
+    Route("/api/views.json", listing),
+    Route("/api/views", create, methods=["POST"]),
+    Route("/api/views.json", create, methods=["POST"]),
+    Route("/api/views/metadata/v1", metadata_list),
+    Route("/api/views/metadata/v1/{name}", metadata_show),
+    Route("/api/views/metadata/v1/{name}", metadata_change, methods=["PATCH"]),
+    Route("/api/views/{name}", show),
+    Route("/api/views/{name}", update, methods=["PUT"]),
+    Route("/api/views/{name}", delete, methods=["DELETE"]),
+    Route("/api/views/{id}/columns", columns),
+    Route("/api/views/{id}/columns.json", columns),
+    Route("/api/views/{id}/columns", add_column, methods=["POST"]),
+    Route("/api/views/{id}/columns.json", add_column, methods=["POST"]),
+    Route("/api/views/{id}/permissions", permissions),
+    Route("/api/views/{id}/publication", publish, methods=["POST"]),
+    Route("/api/views/{id}/publication.json", publish, methods=["POST"]),
+    Route("/api/views/{id}/rows.csv", download),
+]

@@ -70,7 +70,7 @@ def _send(address: str, body: list[dict[str, Any]], login: tuple[str, str]) -> N
 CRASHES = """
 import json, os, sys
 from pathlib import Path
-from publisher.portal.engine import Engine
+from publisher.portal.engine import Engine, Source
 from publisher.portal.model import Column
 from publisher.portal.kinds import Kind
 from publisher.portal.soql.compiler import Question, compile_question
@@ -127,7 +127,7 @@ def check(number):
     store = Store(state)
     dataset = store.get(name)
     asked = Question({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
-    (row,) = Engine().fetch(dataset, store.rows(dataset), compile_question(dataset, asked))
+    (row,) = Engine().fetch((Source(dataset, store.rows(dataset)),), compile_question(dataset, asked))
     assert row["a"] == row["b"] and row["n"] == dataset.rows == 500, row
     assert row["a"] in (0, *range(1, number + 1)), row
     print(int(row["a"]), flush=True)

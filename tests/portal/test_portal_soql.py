@@ -302,7 +302,7 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
         versions.create(file, ())
         patch.setattr(engine, "SECONDS", 0.2)
         with pytest.raises(SodaError) as caught:
-            engine.Engine().stream(dataset, file, slow, "q.n::VARCHAR")
+            engine.Engine().stream((engine.Source(dataset, file),), slow, "q.n::VARCHAR")
     assert caught.value.body["errorCode"] == "query.execution.timeout"
 
 
@@ -316,7 +316,7 @@ def test_the_room_of_a_query_has_no_door(tmp_path: Any) -> None:
     file = tmp_path / "x.parquet"
     versions.create(file, ())
     versions.create(tmp_path / "other.parquet", ())
-    room = engine._open_room(dataset, file)
+    room = engine._open_room((engine.Source(dataset, file),))
     assert room.execute("SELECT count(*) FROM rows").fetchone() == (0,)
     for statement in (
         "SELECT * FROM read_csv('/etc/passwd')",

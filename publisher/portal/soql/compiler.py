@@ -10,13 +10,15 @@ from sqlglot import exp
 
 from publisher.portal.kinds import Kind
 from publisher.portal.model import SYSTEM
-from publisher.portal.problems import malformed, semantic
+from publisher.portal.problems import dataset_missing, malformed, semantic
 from publisher.portal.soql.dialect import ALL_SYSTEM, parse_clause, parse_query
 from publisher.portal.soql.expressions import Expressions
 from publisher.portal.soql.functions import CHECKBOX
 from publisher.portal.versions import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from publisher.portal.model import Dataset
     from publisher.portal.soql.terms import Term
 
@@ -55,10 +57,24 @@ class Compiled:
     sql: str
     values: dict[str, Any]
     fields: tuple[tuple[str, Kind], ...]
+    joined: tuple[Dataset, ...] = ()
+    """the other datasets that the SQL reads, each as a relation that is named by its 4x4"""
 
 
-def compile_question(dataset: Dataset, question: Question) -> Compiled:
-    """The SQL that answers a question about a dataset. Errors: SodaError with Socrata's code."""
+def alone(identifier: str) -> Dataset:
+    """Where a question may not reach other datasets."""
+    raise dataset_missing(identifier)
+
+
+def compile_question(
+    dataset: Dataset,
+    question: Question,
+    others: Callable[[str], Dataset] = alone,  # noqa: ARG001
+) -> Compiled:
+    """The SQL that answers a question about a dataset. Errors: SodaError with Socrata's code.
+
+    `others` gives the public dataset of a 4x4 for joins and unions, or raises SodaError.
+    """
     return _Query(dataset, question).compiled()
 
 
