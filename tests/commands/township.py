@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from forking import forks
+
 COMMAND = Path(sys.executable).with_name("publisher")
 """The installed command of this environment."""
 
@@ -249,9 +251,9 @@ class Town:
 
     def publisher(self, *arguments: str, before: str = "", **environment: str) -> Answer:
         """Runs the installed command in the workspace; `before` is shell that limits the process first."""
-        command = [str(COMMAND), *arguments]
-        if before:
-            command = ["sh", "-c", f'{before}; exec "$@"', "sh", *command]
+        if not before:
+            return Answer(*forks().run(list(arguments), self.root, self.environment(**environment)))
+        command = ["sh", "-c", f'{before}; exec "$@"', "sh", str(COMMAND), *arguments]
         done = subprocess.run(
             command, cwd=self.root, env=self.environment(**environment), capture_output=True, text=True, check=False
         )

@@ -1,0 +1,125 @@
+"""A process that has imported everything and forks a child for each command: a command takes as long as its work.
+
+`python forking.py` reads orders, a JSON object a line, from standard input: `{"arguments": [...], "folder": path,
+"environment": {...}, "out": path, "err": path}`, and answers with how the child ended: its exit code, or minus the
+signal that killed it. It opens nothing and computes nothing itself, so that a child starts like a process of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import traceback
+from functools import cache
+from pathlib import Path
+from typing import Any, NoReturn
+
+HEAVY = (
+    "great_expectations",
+    "pandas",
+    "pyarrow.parquet",
+    "duckdb",
+    "opendp.prelude",
+    "sodapy",
+    "sqlalchemy",
+    "rich.progress",
+)
+
+
+class Forks:
+    """The forking process; one child at a time."""
+
+    def __init__(self) -> None:
+        variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false"}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
+        )
+
+    def run(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of `publisher` with these arguments in that folder."""
+        with tempfile.TemporaryDirectory() as place:
+            out, err = Path(place) / "out", Path(place) / "err"
+            ended = self._answer(
+                {
+                    "arguments": arguments,
+                    "folder": str(folder),
+                    "environment": environment,
+                    "out": str(out),
+                    "err": str(err),
+                }
+            )
+            return ended, out.read_text(), err.read_text()
+
+    def _answer(self, order: dict[str, Any]) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        assert line, "the forking process has ended"
+        return int(json.loads(line))
+
+    def close(self) -> None:
+        """End it."""
+        self._process.communicate()
+
+
+@cache
+def forks() -> Forks:
+    """The forking process of this test process; it ends with its input."""
+    return Forks()
+
+
+def main() -> None:
+    """Serve orders until the input ends; answers go where standard output led at the start."""
+    answers = os.fdopen(os.dup(1), "w")
+    for name in HEAVY:
+        __import__(name)
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            answers.close()
+            live(json.loads(line))
+        _, status = os.waitpid(child, 0)
+        answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        answers.flush()
+
+
+def live(order: dict[str, Any]) -> NoReturn:
+    """The whole life of a child."""
+    code = 70
+    try:
+        code = obey(order)
+    except BaseException:  # noqa: BLE001 - whatever happens, the child must not come to read orders
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def obey(order: dict[str, Any]) -> int:
+    """Run one command of publisher as the command line would; its exit code."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for stream, name in ((1, "out"), (2, "err")):
+        opened = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(opened, stream)
+        os.close(opened)
+    os.chdir(order["folder"])
+    os.environ.clear()
+    os.environ.update(order["environment"])
+    from publisher.cli import main as publisher
+
+    try:
+        publisher(order["arguments"], prog_name="publisher")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+if __name__ == "__main__":
+    main()
