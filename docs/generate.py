@@ -1,4 +1,4 @@
-"""Writes docs/cli.md and the tables of docs/definitions.md from the code: `python docs/generate.py`."""
+"""Writes docs/cli.md and the tables of docs/definitions.md and soql.md from the code: `python docs/generate.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import click
 
 from publisher.cli import main
 from publisher.definitions.schema import schema_of
+from publisher.portal.soql.calls import NAMES
+from publisher.portal.soql.functions import FUNCTIONS
+from publisher.portal.soql.spatial import SPATIAL
 
 DOCS = Path(__file__).parent
 MARK = re.compile(r"<!-- (\w+) -->.*?<!-- end -->", re.DOTALL)
@@ -28,6 +31,23 @@ def cli_page() -> str:
 def definitions_page(text: str) -> str:
     """The page with the table of each kind of file put between its marks."""
     return MARK.sub(lambda mark: f"<!-- {mark[1]} -->\n{_tables(schema_of(mark[1]))}<!-- end -->", text)
+
+
+def soql_page(text: str) -> str:
+    """The page with every function of SoQL between its marks."""
+    return MARK.sub(lambda _: f"<!-- functions -->\n{_functions()}<!-- end -->", text)
+
+
+def _functions() -> str:
+    known = FUNCTIONS | SPATIAL
+    many = {name for name, function in known.items() if function.aggregate} | {"count", "median", "spatial_union"}
+    windows = {name for name, function in known.items() if function.window} | {"lead", "lag", "ntile"}
+    dates = {name for name in NAMES if "date" in name or name.endswith("timestamp") or name.startswith("epoch")}
+    places = set(SPATIAL) - many
+    rooms = {"many rows": many, "windows": windows, "dates": dates, "places": places}
+    rooms["texts, numbers, conditions"] = set(NAMES).difference(*rooms.values())
+    rows = "".join(f"| {of} | {', '.join(f'`{name}`' for name in sorted(names))} |\n" for of, names in rooms.items())
+    return f"| of | functions |\n|---|---|\n{rows}"
 
 
 def _help(command: click.Command, name: str) -> str:
@@ -74,3 +94,5 @@ if __name__ == "__main__":
     (DOCS / "cli.md").write_text(cli_page(), encoding="utf-8")
     page = DOCS / "definitions.md"
     page.write_text(definitions_page(page.read_text(encoding="utf-8")), encoding="utf-8")
+    page = DOCS / "soql.md"
+    page.write_text(soql_page(page.read_text(encoding="utf-8")), encoding="utf-8")

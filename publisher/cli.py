@@ -11,6 +11,7 @@ import click
 
 from publisher import __version__
 from publisher.errors import HeldError, PortalError, PublisherError
+from publisher.portal.serving.options import options as serving_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -291,7 +292,7 @@ def run(
         report = run_all(workspace, chosen, _selection(period, first, last), observer, push=not (no_push or rehearse))
     print_report(report, as_json=as_json)
     if not as_json:
-        for line in report_notes(workspace, rehearsal=rehearse, pushed=not (no_push or rehearse)):
+        for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
             click.echo(line)
     sys.exit(report.exit_code)
 
@@ -372,14 +373,17 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
 @click.pass_obj
 def push(folder: Path, datasets: Sequence[str]) -> None:
     """Bring the portal to the current releases. Pushing again changes nothing."""
-    from publisher.delivery import deliver, portal_of
+    from publisher.delivery import deliver, map_notes, portal_of
     from publisher.session import locked
 
     workspace = _workspace(folder)
+    chosen = _datasets(workspace, datasets)
     with locked(workspace) as catalogue, portal_of(workspace) as client:
-        for dataset in _datasets(workspace, datasets):
+        for dataset in chosen:
             url = deliver(workspace, catalogue, client, dataset)
             click.echo(f"{dataset.name}: {url or 'nothing to publish yet'}")
+    for line in map_notes(workspace, chosen):
+        click.echo(line)
 
 
 @_command()
@@ -473,24 +477,115 @@ def sql(folder: Path, query: str | None) -> None:
 
 
 @_command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=int, help="Port to listen on; that of publisher.toml unless said.")
-@click.option("--public-url", help="The address under which the public reaches the portal.")
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Write the address here once the portal answers.")
+@serving_options
 @click.pass_obj
-def serve(folder: Path, host: str, port: int | None, public_url: str | None, ready_file: Path | None) -> None:
-    """Serve the embedded portal until it is interrupted."""
+def serve(folder: Path, /, **given: Any) -> None:
+    """Serve the embedded portal until it is interrupted; its port is that of publisher.toml unless said.
+
+    \b
+    Examples:
+      publisher serve
+      publisher serve --host 0.0.0.0 --port 443 --workers 4 --tls-certificate chain.pem --tls-key key.pem
+      publisher serve --public-url https://data.example.gov --trusted-proxy 127.0.0.1 --log-format json
+    """
     from urllib.parse import urlsplit
 
-    from publisher.portal.server import serve as serve_portal
+    from publisher.portal.serving.options import Serving
+    from publisher.portal.serving.server import serve as serve_portal
 
     workspace = _workspace(folder)
     if workspace.settings.portal.kind != "embedded":
         raise PortalError(
             "this workspace publishes to a Socrata domain: [portal] kind in publisher.toml is not embedded"
         )
-    chosen = port if port is not None else urlsplit(workspace.settings.portal.url).port or 80
-    serve_portal(workspace.portal, host=host, port=chosen, public_url=public_url, ready_file=ready_file)
+    if given["port"] is None:
+        given["port"] = urlsplit(workspace.settings.portal.url).port or 80
+    serve_portal(workspace.portal, Serving.of(**given))
+
+
+@main.group(context_settings={"max_content_width": 100})
+def accounts() -> None:
+    """Manage who may read and write on the embedded portal, also while it runs.
+
+    \b
+    Examples:
+      publisher accounts add anna --role publisher
+      publisher accounts token api-key --account anna --label nightly --days 365
+      publisher accounts token app-token --label "bus app"
+    """
+
+
+@accounts.command("list")
+@_json_option
+@click.pass_obj
+def accounts_list(folder: Path, as_json: bool) -> None:
+    """Show the accounts, keys and tokens; a secret is never shown again."""
+    from publisher.commands.portal_accounts import ACCOUNTS, CREDENTIALS, accounts_listed, credentials_listed
+    from publisher.terminal import print_json, print_table
+
+    people, keys = accounts_listed(_workspace(folder).portal), credentials_listed(_workspace(folder).portal)
+    if as_json:
+        accounts = [dict(zip(ACCOUNTS, row, strict=True)) for row in people]
+        print_json({"accounts": accounts, "credentials": [dict(zip(CREDENTIALS, row, strict=True)) for row in keys]})
+        return
+    print_table("Accounts", ACCOUNTS, people)
+    print_table("Keys and tokens", CREDENTIALS, keys)
+
+
+@accounts.command("add")
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["viewer", "publisher", "administrator"]),
+    default="publisher",
+    metavar="ROLE",
+    help="viewer (reads what is private), publisher (writes; the default) or administrator.",
+)
+@click.option("--ask", is_flag=True, help="Ask for the password; a random one is made and shown once unless said.")
+@click.pass_obj
+def accounts_add(folder: Path, name: str, role: str, ask: bool) -> None:
+    """Create account NAME, or give it a new role and password."""
+    from publisher.commands.portal_accounts import add
+
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else None
+    given = add(_workspace(folder).portal, name, role, password)
+    click.echo(f"{given.name} is {role}" if ask else f"{given.name} is {role}; password, shown once: {given.secret}")
+
+
+@accounts.command("remove")
+@click.argument("name")
+@click.pass_obj
+def accounts_remove(folder: Path, name: str) -> None:
+    """Remove account NAME with its keys and tokens."""
+    from publisher.commands.portal_accounts import remove
+
+    remove(_workspace(folder).portal, name)
+    click.echo(f"{name} is removed")
+
+
+@accounts.command("token")
+@click.argument("use", type=click.Choice(["app-token", "api-key", "bearer"]))
+@click.option("--account", help="Whose it is; an app token needs no one.")
+@click.option("--label", default="", help="What it is for.")
+@click.option("--days", type=click.IntRange(1, 3650), help="How long it is valid; until it is revoked unless said.")
+@click.pass_obj
+def accounts_token(folder: Path, use: str, account: str | None, label: str, days: int | None) -> None:
+    """Make a key or token and show it, once."""
+    from publisher.commands.portal_accounts import issue
+
+    given = issue(_workspace(folder).portal, use, account, label, days)
+    click.echo(f"id: {given.name}\nsecret: {given.secret}" if given.name else given.secret)
+
+
+@accounts.command("revoke")
+@click.argument("identifier")
+@click.pass_obj
+def accounts_revoke(folder: Path, identifier: str) -> None:
+    """End the key or token with this id, as `publisher accounts list` shows it."""
+    from publisher.commands.portal_accounts import revoke
+
+    revoke(_workspace(folder).portal, identifier)
+    click.echo(f"{identifier} is revoked; a process may know an app token for five seconds more")
 
 
 @_command()

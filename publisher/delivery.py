@@ -10,25 +10,23 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from publisher.boundaries import missing
 from publisher.durable import write_file
 from publisher.errors import PortalError
+from publisher.listings import listing_of, tables_of
 from publisher.push.embedded import answers, running
-from publisher.push.listing import Listing
 from publisher.push.portal import Portal
 from publisher.push.publication import close, publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
 from publisher.release.store import refuse_if_changed
-from publisher.release.sums import additive
-from publisher.release.table import column_specs, level_names, rollup_of, shape_of
+from publisher.release.table import level_names, rollup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from publisher.catalogue import Catalogue
-    from publisher.definitions.dataset import Dataset
-    from publisher.release.manifest import Release
+    from publisher.catalogue import Catalogue, Standing
     from publisher.workspace import DatasetFile, Workspace
 
 
@@ -46,10 +44,10 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset:
     Raises PortalError. Delivering again changes nothing.
     """
     catalogue.reconcile(dataset.name)
-    releases = catalogue.current(dataset.name)
-    for release in releases:
+    standings = catalogue.standings(dataset.name)
+    for release in tables_of(standings, ""):
         refuse_if_changed(release)
-    urls = [_deliver(workspace, client, dataset, level, releases) for level in level_names(dataset.definition)]
+    urls = [_deliver(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
     return urls[0]
@@ -57,25 +55,25 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset:
 
 def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
     """Compares the portal with the current releases, reading only. Raises PortalError naming what differs."""
-    releases = catalogue.current(dataset.name)
-    if not releases:
+    standings = catalogue.standings(dataset.name)
+    if not tables_of(standings, ""):
         return None
-    urls = [_check(workspace, client, dataset, level, releases) for level in level_names(dataset.definition)]
+    urls = [_check(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
     return urls[0]
 
 
 def _deliver(
-    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, releases: list[Release]
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> str | None:
     """One table; its page's address, or None where there is nothing of it."""
-    tables = _tables(releases, level)
+    tables = tables_of(standings, level)
     key = _key(client, dataset, level)
     known = _known(workspace).get(key)
     if not tables and known is None:
         return None
     publication = publish(
         client,
-        _listing(workspace, dataset, level, tables),
+        listing_of(workspace, dataset, level, standings),
         tables,
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
@@ -84,73 +82,30 @@ def _deliver(
 
 
 def _check(
-    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, releases: list[Release]
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> str | None:
-    tables = _tables(releases, level)
+    tables = tables_of(standings, level)
     known = _known(workspace).get(_key(client, dataset, level))
     if not tables and known is None:
         return None
-    return verify(client, _listing(workspace, dataset, level, tables), tables, known).url
+    return verify(client, listing_of(workspace, dataset, level, standings), tables, known).url
 
 
-def _tables(releases: list[Release], level: str) -> list[Release]:
-    """That table of every release which has it."""
-    views = [release.tables for release in releases]
-    return [view[level] for view in views if level in view]
-
-
-def report_notes(workspace: Workspace, *, rehearsal: bool, pushed: bool) -> list[str]:
+def report_notes(workspace: Workspace, datasets: Sequence[DatasetFile], *, rehearsal: bool, pushed: bool) -> list[str]:
     """What a person should know after a run, beside its table."""
     settings = workspace.settings.portal
     if rehearsal:
         return [f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}."]
+    notes = map_notes(workspace, datasets) if pushed else []
     if pushed and settings.kind == "embedded" and not answers(settings.url):
-        return ["The embedded portal was open for this push alone: `publisher serve` opens it."]
-    return []
+        notes.append("The embedded portal was open for this push alone: `publisher serve` opens it.")
+    return notes
 
 
-def _listing(workspace: Workspace, dataset: DatasetFile, level: str, tables: list[Release]) -> Listing:
-    settings, definition = workspace.settings, dataset.definition
-    rollup = rollup_of(definition, level)
-    return Listing(
-        name=dataset.named(level),
-        title=rollup.title if rollup is not None else definition.title,
-        description=definition.description if rollup is None else f"{definition.description} {_relation(definition)}",
-        attribution=settings.organisation,
-        licence=settings.licence,
-        licence_url=settings.licence_url,
-        contact=settings.contact,
-        category=definition.portal.category,
-        tags=definition.portal.tags,
-        columns=column_specs(dataset, level),
-        shape=shape_of(dataset, level),
-        guarantee=tables[-1].statement if tables else "",
-        stand_in=any(table.manifest.stand_in for table in tables),
-        limitations=(*_provisional(tables), *definition.limitations),
-        companions=_companions(dataset, level),
-    )
-
-
-def _provisional(tables: list[Release]) -> tuple[str, ...]:
-    """A line that names the periods of which another edition is to come."""
-    periods = [each.manifest.period for each in tables if not each.manifest.final]
-    return (f"Provisional, to be counted again: {', '.join(periods)}.",) if periods else ()
-
-
-def _companions(dataset: DatasetFile, level: str) -> tuple[tuple[str, str], ...]:
-    """The other tables of the dataset: name and title."""
-    titles = {"": dataset.definition.title} | {each.name: each.title for each in dataset.definition.rollups}
-    return tuple((dataset.named(name), title) for name, title in titles.items() if name != level)
-
-
-def _relation(definition: Dataset) -> str:
-    """How a companion relates to the dataset's own table. Means and quantiles never add up, and nobody expects it."""
-    added = [measure.title for measure in additive(definition)]
-    counted = [measure.title for measure in definition.measures if measure.shown and measure.measured]
-    if not added:
-        return f"Totals of {definition.title}."
-    which = "" if added == counted else f" in {', '.join(added)}"
-    return f"Totals of {definition.title}; adds up with it exactly{which}."
+def map_notes(workspace: Workspace, datasets: Sequence[DatasetFile]) -> list[str]:
+    """Which datasets have no map because their polygons are not in the data folder."""
+    absent = {path: dataset.name for dataset in datasets for path in missing(dataset, workspace.data)}
+    return [f"{name} is shown without a map: {path} is not in {workspace.data}." for path, name in absent.items()]
 
 
 def _ids(workspace: Workspace) -> Path:

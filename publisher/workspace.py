@@ -50,6 +50,8 @@ class DatasetFile:
     keysets: tuple[Keyset, ...]
     origin: Origin
     coarser: tuple[CoarserFile, ...] = ()
+    mappings: Mapping[str, Lookup] = field(default_factory=dict)
+    """By key column: which of its keys a polygon belongs to, where its boundaries have a mapping."""
 
     def grid(self, period: civil.Period) -> CellGrid:
         """The cells of one release: every cell period with every combination of keys."""
@@ -201,7 +203,12 @@ class Workspace:
             self._keyset(("keys", n, "keyset"), key.keyset, origin) for n, key in enumerate(definition.keys)
         )
         coarser = tuple(self._coarser(n, key, origin) for n, key in enumerate(definition.coarser))
-        return DatasetFile(path.stem, definition, source, keysets, origin, coarser)
+        mappings = {
+            key.name: self._mapping(("keys", n, "boundaries", "mapping"), key.boundaries.mapping, origin)
+            for n, key in enumerate(definition.keys)
+            if key.boundaries is not None and key.boundaries.mapping is not None
+        }
+        return DatasetFile(path.stem, definition, source, keysets, origin, coarser, mappings)
 
     def _keyset(self, setting: tuple[str | int, ...], name: str | None, origin: Origin) -> Keyset:
         if name is None:
@@ -214,18 +221,22 @@ class Workspace:
     def _coarser(self, number: int, key: CoarserKey, origin: Origin) -> CoarserFile:
         keyset = self._keyset(("coarser", number, "keyset"), key.keyset, origin)
         setting = ("coarser", number, "mapping")
-        path = self.root / "datasets" / "keysets" / f"{key.mapping}.csv"
-        if not path.is_file():
-            raise origin.error(setting, f"is missing: write {self.shown(path)}")
-        mapping = read_lookup(path, self.shown(path))
-        if len(mapping.columns) != 2:
-            raise origin.error(setting, f"{self.shown(path)} needs two columns: the finer key and the coarser one")
+        mapping = self._mapping(setting, key.mapping, origin)
         strange = sorted({row[1] for row in mapping.rows} - {*keyset.keys, key.other})
         if strange:
             raise origin.error(
                 setting, f"maps to {', '.join(strange[:5])}, which the keyset {key.keyset} does not list"
             )
         return CoarserFile(key, keyset, mapping)
+
+    def _mapping(self, setting: tuple[str | int, ...], name: str, origin: Origin) -> Lookup:
+        path = self.root / "datasets" / "keysets" / f"{name}.csv"
+        if not path.is_file():
+            raise origin.error(setting, f"is missing: write {self.shown(path)}")
+        mapping = read_lookup(path, self.shown(path))
+        if len(mapping.columns) != 2:
+            raise origin.error(setting, f"{self.shown(path)} needs two columns: the finer key and the coarser one")
+        return mapping
 
 
 def find_workspace(start: Path) -> Workspace:

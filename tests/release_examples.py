@@ -183,7 +183,8 @@ def finished(noisy: NoisyTable, dataset: DatasetFile) -> tuple[FinishedTable, ..
 def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Manifest, Contents]:
     """What the store is given for one release."""
     tables = finished(noisy, dataset)
-    values: dict[str, Any] = {"edition": 1, "period": "2020-01"} | says
+    hashes = {"statistical_hash": "a", "finishing_hash": "b"}
+    values: dict[str, Any] = {"edition": 1, "period": "2020-01"} | hashes | says
     published = {each.level: published_table(each, dataset, values["edition"]) for each in tables}
     charges = tuple(
         TableCharge(measure=each.measure, mechanism=each.kind, scale=each.scale, sensitivity=each.sensitivity,
@@ -191,7 +192,7 @@ def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Mani
         for each in noisy.mechanisms
     )  # fmt: skip
     manifest = Manifest(
-        dataset=dataset.name, source=dataset.source.name, statistical_hash="a", finishing_hash="b",
+        dataset=dataset.name, source=dataset.source.name,
         created="2026-01-01T00:00:00+00:00", stand_in=False, rows=tables[-1].grid.size,
         suppressed=int(tables[-1].suppressed.sum()), unreliable=0, columns=published[""].columns,
         shape=published[""].shape,

@@ -15,9 +15,10 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init check sample land plan tune run releases show revalidate push verify rollback ledger sql serve doctor audit "
-    "schema"
+    "init check sample land plan tune run releases show revalidate push verify rollback ledger sql serve accounts "
+    "doctor audit schema"
 ).split()
+ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
 HEAVY = (
     "duckdb great_expectations numpy opendp pandas pyarrow pydantic pyproj requests rich shapely sodapy sqlalchemy "
     "sqlglot starlette uvicorn"
@@ -39,7 +40,7 @@ def test_every_command_is_listed(tmp_path: Path) -> None:
     assert all(len(line.split()) > 2 for line in listed)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "ledger verify"])
+@pytest.mark.parametrize("command", [*COMMANDS, "ledger verify", *ACCOUNTS])
 def test_every_command_says_what_it_does(tmp_path: Path, command: str) -> None:
     """Its help needs no workspace, begins with a sentence, and explains every option."""
     answer = publisher(*command.split(), "--help", cwd=tmp_path)

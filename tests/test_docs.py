@@ -40,6 +40,12 @@ def test_definitions_page_lists_every_key(generate: ModuleType) -> None:
     assert page == generate.definitions_page(page)
 
 
+def test_soql_page_lists_every_function(generate: ModuleType) -> None:
+    """The table of docs/soql.md is what the portal answers."""
+    page = (ROOT / "docs" / "soql.md").read_text(encoding="utf-8")
+    assert page == generate.soql_page(page)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page names a file that is there."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions import period as civil
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
+from publisher.definitions.source import Boundaries
 
 Kind = Literal["count", "count_units", "sum", "mean", "histogram", "quantile"]
 PeriodName = Annotated[str, AfterValidator(lambda text: civil.parse(text).label)]
@@ -63,6 +64,13 @@ class Discover(Model):
     """The chance that a key is shown which one unit alone could have brought in; charged beside ρ."""
 
 
+class KeyBoundaries(Boundaries):
+    """Polygons for the portal's map, in a GeoJSON file of the data folder; nothing is placed by them."""
+
+    mapping: Slug | None = None
+    """`datasets/keysets/<mapping>.csv`: the polygons' own key and the key column's, where several polygons are one."""
+
+
 class Key(Model):
     """One key column and the public keys that get a row each."""
 
@@ -76,6 +84,10 @@ class Key(Model):
     other: Text
     """The key that takes in everything the keyset does not list: Other, or Unknown for places."""
     description: Text | None = None
+    standard: Text | None = None
+    """The public standard that its keys follow, such as GEOID of census tracts: told in the dictionary."""
+    boundaries: KeyBoundaries | None = None
+    """Polygons of its keys for the portal's map; those of the source's place of the same name unless said."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -99,6 +111,8 @@ class CoarserKey(Model):
     other: Text
     """Where finer keys belong that the mapping does not list."""
     description: Text | None = None
+    standard: Text | None = None
+    """The public standard that its keys follow."""
 
 
 class Rollup(Model):
@@ -230,11 +244,23 @@ class Suppression(Model):
         return self
 
 
+class Coverage(Model):
+    """The area that the whole dataset covers, by a public standard: what an analyst joins the city's totals by."""
+
+    name: Text
+    """What people call it, such as St. Louis, Missouri."""
+    id: Text
+    """Its identifier, such as 2965000."""
+    standard: Text = "GEOID"
+    """Whose identifier it is; the US census' unless said."""
+
+
 class Portal(Model):
     """How the portal lists the dataset."""
 
     category: Text
     tags: tuple[Text, ...] = ()
+    coverage: Coverage | None = None
 
 
 class Dataset(Model):
@@ -342,7 +368,7 @@ class Dataset(Model):
         for n, rollup in reversed(list(enumerate(self.rollups))):
             keys, grain = set(rollup.keys), rollup.grain or self.cell_grain
             for m, key in enumerate(rollup.keys):
-                if not finer[0].intersection(self._path(key)):
+                if not finer[0].intersection(self.path(key)):
                     raise RuleError(
                         ("rollups", n, "keys", m), f"{key!r} is no key of the next finer table, or above one"
                     )
@@ -357,7 +383,7 @@ class Dataset(Model):
         if sum(share or 0 for share in given) >= 1:
             raise RuleError(("rollups",), "their shares must leave something for the dataset's own table")
 
-    def _path(self, key: str) -> tuple[str, ...]:
+    def path(self, key: str) -> tuple[str, ...]:
         """The key column and the finer ones that it is made of, from itself downwards."""
         above = {coarser.name: coarser.of for coarser in self.coarser}
         path = [key]

@@ -143,6 +143,8 @@ class Boundaries(Model):
     key: Text
     """The property that names the place; whole numbers are compared without decimals."""
     crs: Text = "OGC:CRS84"
+    source: Text | None = None
+    """Who drew them, and under which licence: shown beside the portal's map."""
 
 
 class Place(Model):

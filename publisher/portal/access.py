@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import base64
 import binascii
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.engine import Source
-from publisher.portal.problems import dataset_missing, login_refused, login_required, too_large
+from starlette.concurrency import run_in_threadpool
+
+from publisher.portal.engine.engine import Source
+from publisher.portal.problems import (
+    dataset_missing,
+    invalid,
+    login_refused,
+    login_required,
+    no_rows,
+    problem,
+    role_required,
+    token_refused,
+    too_large,
+)
+from publisher.portal.serving.limits import USUAL
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.engine import Engine
+    from publisher.portal.engine.engine import Engine
     from publisher.portal.model import Dataset
+    from publisher.portal.serving.limits import Limits
     from publisher.portal.soql.compiler import Compiled
-    from publisher.portal.store import Store
+    from publisher.portal.store.accounts import Account
+    from publisher.portal.store.store import Store
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes that one request body may have."""
@@ -29,6 +45,7 @@ class Portal:
     store: Store
     engine: Engine
     public_url: str | None = None
+    limits: Limits = USUAL
 
 
 def portal(request: Request) -> Portal:
@@ -42,13 +59,15 @@ def base_url(request: Request) -> str:
     return (portal(request).public_url or str(request.base_url)).rstrip("/")
 
 
-def visitor(request: Request) -> str | None:
-    """The name of the account that the request proves, or None. Errors: SodaError 401, 429."""
-    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+def account(request: Request) -> Account | None:
+    """The account that the request proves, by password, API key or token. Errors: SodaError 401, 429."""
+    scheme, _, proof = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() in ("oauth", "bearer"):
+        return portal(request).store.accounts.bearer(proof.strip())
     if scheme.lower() != "basic":
         return None
     try:
-        username, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+        username, colon, password = base64.b64decode(proof, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         raise login_refused() from None
     if not colon:
@@ -57,12 +76,36 @@ def visitor(request: Request) -> str | None:
     return portal(request).store.accounts.check(username, password, client)
 
 
+def visitor(request: Request) -> str | None:
+    """The name of the account that the request proves, or None. Errors: SodaError 401, 429."""
+    found = account(request)
+    return found.username if found else None
+
+
 def writer(request: Request) -> str:
     """The name of the account that may write. Errors: SodaError 403 without one."""
-    found = visitor(request)
+    found = account(request)
     if found is None:
         raise login_required()
-    return found
+    if not found.role.writes:
+        raise role_required()
+    return found.username
+
+
+def app_token(request: Request) -> str | None:
+    """The app token that the request names, in a header or as a parameter."""
+    query = request.query_params
+    return request.headers.get("x-app-token") or query.get("$$app_token") or query.get("app_token") or None
+
+
+def identified(request: Request) -> None:
+    """Let pass who has an account or names a registered app token. Errors: SodaError 403, 401."""
+    token = app_token(request)
+    if token is not None and portal(request).store.accounts.token_known(token):
+        return
+    if account(request) is not None:
+        return
+    raise token_refused() if token is not None else login_required()
 
 
 def readable(request: Request, identifier: str) -> Dataset:
@@ -71,6 +114,14 @@ def readable(request: Request, identifier: str) -> Dataset:
     dataset = portal(request).store.get(identifier)
     if not dataset.open and found is None:
         raise login_required()
+    return dataset
+
+
+def tabular(request: Request, identifier: str) -> Dataset:
+    """A dataset that the visitor may read and that has rows. Errors: SodaError 404, 403; 400 where it is a file."""
+    dataset = readable(request, identifier)
+    if dataset.blob:
+        raise no_rows()
     return dataset
 
 
@@ -95,7 +146,10 @@ def sources(request: Request, dataset: Dataset, compiled: Compiled) -> tuple[Sou
 
 
 async def body(request: Request) -> bytes:
-    """The request's body. Errors: SodaError 413, once all of it was taken in, so that the client hears it."""
+    """The request's body, inflated where it was sent compressed.
+
+    Errors: SodaError 413, once all of it was taken in, so that the client hears it; 400 where it cannot be inflated.
+    """
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
@@ -106,4 +160,22 @@ async def body(request: Request) -> bytes:
             parts.clear()
     if size > BODY_LIMIT:
         raise too_large(BODY_LIMIT)
-    return b"".join(parts)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        return b"".join(parts)
+    if encoding not in ("gzip", "x-gzip"):
+        raise problem(415, "unsupported_encoding", "A request body may be compressed with gzip alone")
+    return await run_in_threadpool(_inflated, b"".join(parts))
+
+
+def _inflated(content: bytes) -> bytes:
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        whole = inflater.decompress(content, BODY_LIMIT + 1)
+    except zlib.error:
+        raise invalid("The request body is not gzip") from None
+    if len(whole) > BODY_LIMIT:
+        raise too_large(BODY_LIMIT)
+    if not inflater.eof:
+        raise invalid("The request body ends before its gzip does")
+    return whole

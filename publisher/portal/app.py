@@ -11,11 +11,16 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from publisher.portal import discovery, pages, resource, views
-from publisher.portal.guard import Guard
+from publisher.portal.api import exports, files, odata, openapi, querying, resource, views
+from publisher.portal.discovery import dcat, feeds, search
+from publisher.portal.downloads import downloads, packages
+from publisher.portal.pages import browse, dataset, inventory, methods, releases, rendering, statics
 from publisher.portal.problems import SodaError
+from publisher.portal.revisions import revisions
+from publisher.portal.serving import health, metrics
+from publisher.portal.serving.guard import Guard
+from publisher.portal.serving.throttle import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -23,11 +28,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.access import Portal
-
-
-def health(_request: Request) -> Response:
-    """GET /health."""
-    return JSONResponse({"status": "ok"})
 
 
 async def _soda_error(_request: Request, error: Exception) -> Response:
@@ -40,7 +40,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
-        return await run_in_threadpool(pages.missing, request)
+        try:
+            return await run_in_threadpool(rendering.missing, request)
+        except SodaError as refused:  # who asks gave a wrong password
+            return await _soda_error(request, refused)
     message = {404: "Not found", 405: "Method not allowed"}.get(error.status_code, error.detail)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     body = {"code": code, "error": True, "message": message}
@@ -48,10 +51,26 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 ROUTES = [
-    Route("/health", health),
-    *pages.ROUTES,
-    *discovery.ROUTES,
+    *health.ROUTES,
+    *metrics.ROUTES,
+    *browse.ROUTES,
+    *dataset.ROUTES,
+    *releases.ROUTES,
+    *inventory.ROUTES,
+    *methods.ROUTES,
+    *statics.ROUTES,
+    *search.ROUTES,
+    *dcat.ROUTES,
+    *feeds.ROUTES,
+    *odata.ROUTES,
+    *openapi.ROUTES,
     *views.ROUTES,
+    *files.ROUTES,
+    *revisions.ROUTES,
+    *downloads.ROUTES,
+    *packages.ROUTES,
+    *exports.ROUTES,
+    *querying.ROUTES,
     *resource.ROUTES,
 ]
 
@@ -67,7 +86,11 @@ def application(portal: Portal, started: Callable[[], None] = lambda: None) -> S
     app = Starlette(
         lifespan=lifespan,
         routes=ROUTES,
-        middleware=[Middleware(Guard), Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3)],
+        middleware=[
+            Middleware(Guard),
+            Middleware(Throttle),
+            Middleware(GZipMiddleware, minimum_size=2000, compresslevel=3),
+        ],
         exception_handlers={SodaError: _soda_error, HTTPException: _http_error},
     )
     app.state.portal = portal

@@ -94,7 +94,7 @@ def reading(kind: Kind, text: str) -> str:
 
     Numbers stay text here (checked and trimmed): their width is chosen once all of them are known.
     """
-    plain = f"nullif(trim({text}), '')"
+    plain = f"(CASE WHEN trim({text}) <> '' THEN trim({text}) END)"
     if kind is Kind.TEXT:
         return text
     if kind in GEOMETRIES:
@@ -160,15 +160,24 @@ def plain_text(kind: Kind, value: str) -> str:
     if kind is Kind.CHECKBOX:
         return f"CASE WHEN {value} THEN 'true' WHEN NOT {value} THEN 'false' END"
     if kind in TIMES:
-        return f"strftime({value}, '{_clock(kind)}')"
+        return f"strftime({value}, '{clock(kind)}')"
     if kind is Kind.URL:
-        return f"json_extract_string({value}, '$.url')"
-    if kind in GEOMETRIES:
-        pairs = f"regexp_replace(json_extract({value}, '$.coordinates')::VARCHAR, '{_PAIR}', '\\1 \\2', 'g')"
-        shape = f"replace(translate({pairs}, '[]', '()'), ',', ', ')"
-        body = f"'(' || {shape} || ')'" if kind is Kind.POINT else shape
-        return f"'{GEOMETRIES[kind].upper()} ' || {body}"
-    return value
+        return _url_text(f"json_extract_string({value}, '$.url')", f"json_extract_string({value}, '$.description')")
+    return _wkt(kind, value) if kind in GEOMETRIES else value
+
+
+def _wkt(kind: Kind, value: str) -> str:
+    if kind is Kind.POINT:
+        longitude, latitude = (f"json_extract_string({value}, '$.coordinates[{number}]')" for number in (0, 1))
+        return f"('POINT (' || {longitude} || ' ' || {latitude} || ')')"
+    pairs = f"regexp_replace(json_extract({value}, '$.coordinates')::VARCHAR, '{_PAIR}', '\\1 \\2', 'g')"
+    shape = f"replace(translate({pairs}, '[]', '()'), ',', ', ')"
+    return f"'{GEOMETRIES[kind].upper()} ' || {shape}"
+
+
+def _url_text(address: str, description: str) -> str:
+    """As in Socrata's CSV: `description (address)`, or the one that there is."""
+    return f"coalesce({description} || ' (' || {address} || ')', {address}, {description})"
 
 
 def json_text(kind: Kind, value: str) -> str:
@@ -182,5 +191,6 @@ def json_text(kind: Kind, value: str) -> str:
     return value
 
 
-def _clock(kind: Kind) -> str:
+def clock(kind: Kind) -> str:
+    """How a time of this kind is written, as `strftime` takes it."""
     return TIME_FORMAT + ("Z" if kind is Kind.FIXED else "")

@@ -47,6 +47,12 @@ class Dataset:
     license_id: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
     row_identifier: str | None = None
+    blob: str | None = None
+    """The id of the file that the dataset is, where it is no table."""
+    copy_of: str | None = None
+    """The published dataset that this working copy is to replace."""
+    revision: int = 0
+    """The id of the revision that was applied last."""
     owner: str
     public: bool = False
     published: bool = False

@@ -38,6 +38,16 @@ def login_required() -> SodaError:
     return SodaError(403, {"message": "You must be logged in to access this resource", "error": True})
 
 
+def role_required() -> SodaError:
+    """403: the account may read but not change anything."""
+    return problem(403, "permission_denied", "This account may not change anything here")
+
+
+def token_refused() -> SodaError:
+    """403: the app token is none that this portal has given out."""
+    return problem(403, "permission_denied", "Invalid app_token specified")
+
+
 def login_refused() -> SodaError:
     """401: the name or password is wrong."""
     body = {"code": "authentication_required", "error": True, "message": "Invalid username or password"}
@@ -51,9 +61,21 @@ def throttled(seconds: int) -> SodaError:
     return error
 
 
+def too_many_requests(seconds: int) -> SodaError:
+    """429: the client asks too often; `seconds` until the next request is answered."""
+    error = problem(429, "throttled", f"Too many requests; try again in {seconds} seconds, or use an app token")
+    error.headers["Retry-After"] = str(seconds)
+    return error
+
+
 def invalid(message: str, **data: Any) -> SodaError:
     """400: the request itself is not as it should be."""
     return problem(400, "invalid_request", message, **data)
+
+
+def no_rows() -> SodaError:
+    """400: the dataset is a file."""
+    return invalid("This dataset is a file and has no rows")
 
 
 def too_large(limit: int) -> SodaError:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from publisher.portal.licences import address_of, name_of
 
@@ -16,15 +17,23 @@ ADDITIVE = frozenset({"count", "sum"})
 """The kinds of measures whose cells add up to something; distinct units and means do not."""
 
 
-class Key(BaseModel):
+class Told(BaseModel):
+    """A part of what the publisher says; parts are shared, so nobody changes one."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Key(Told):
     """A column that tells cells apart; `names` is the column with its values' names for people."""
 
     name: str
     label: str
     names: str | None = None
+    standard: str | None = None
+    """the public standard that its values follow, by which other data can be joined"""
 
 
-class Measure(BaseModel):
+class Measure(Told):
     """A number that each cell has, with the columns of its margin and status."""
 
     name: str
@@ -34,14 +43,16 @@ class Measure(BaseModel):
     low: str | None = None
     high: str | None = None
     status: str | None = None
+    range: str | None = None
+    """of a quantile: the column that has its range in words"""
 
     @property
     def fields(self) -> list[str]:
         """Its columns."""
-        return [name for name in (self.name, self.low, self.high, self.status) if name]
+        return [name for name in (self.name, self.low, self.high, self.status, self.range) if name]
 
 
-class Shape(BaseModel):
+class Shape(Told):
     """How the columns of a dataset belong together."""
 
     time: str
@@ -57,7 +68,7 @@ class Shape(BaseModel):
         return {self.time, self.period} | keys | {name for measure in self.measures for name in measure.fields}
 
 
-class SourceColumn(BaseModel):
+class SourceColumn(Told):
     """A column of the source from which a dataset is made, with its class in law."""
 
     name: str
@@ -71,20 +82,27 @@ class SourceColumn(BaseModel):
     description: str = ""
 
 
-class SourceFacts(BaseModel):
+class SourceFacts(Told):
     """What is collected about people, as the data inventory shows it."""
 
     name: str
     title: str
     purpose: str = ""
     unit: str = ""
-    """whom the guarantee protects: `record`, or what the unit column identifies"""
+    """whom the guarantee protects: `record`, or the column that identifies them"""
     window: str = ""
+    """a day, week, month, quarter, year or lifetime"""
     retention: str = ""
+    """how long records are kept, e.g. "36 months" """
     columns: list[SourceColumn] = []
 
 
-class ReleaseFacts(BaseModel):
+Reason = Literal["", "late records", "new definition", "new finish"]
+"""late records: the period was counted again; new definition: drawn anew; new finish: the same draw with another
+threshold, measures or names."""
+
+
+class ReleaseFacts(Told):
     """One edition of one period."""
 
     period: str
@@ -95,28 +113,43 @@ class ReleaseFacts(BaseModel):
     suppressed: int
     unreliable: int
     final: bool = True
+    """False while a later count of the same period is to come"""
     current: bool = True
-    """False where a later edition took its place"""
-    reason: str = ""
-    """why this edition was made, where it corrects an earlier one"""
+    """False where a later edition took its place, or it was withdrawn"""
+    withdrawn: bool = False
+    """True where people took it back"""
+    reason: Reason = ""
+    """why this edition was made, where it follows an earlier one"""
     sha256: str = ""
     """of the edition's CSV file, as the publisher keeps it"""
 
 
-class Odds(BaseModel):
-    """The guarantee as odds: someone who was half sure of one fact is at most `after` sure once all is published."""
+class Odds(Told):
+    """The guarantee as odds: of someone who was half sure of one fact, once everything of this dataset is read."""
 
     unit: str
-    """what is protected, e.g. "request" or "account", in plain words"""
+    """what is protected: `record`, or the column that identifies who is"""
     period: str
     """what one guarantee covers, e.g. "a day" """
     before: float = 0.5
     after: float
+    """how often they guess right at most"""
+    belief: float = 1.0
+    """how sure they can become at most, whatever they read, except with probability `exception`"""
+    exception: float = 0.0
     loss: str
     """the privacy loss with its currency, e.g. "ρ = 0.1" """
 
 
-class Boundaries(BaseModel):
+class Coverage(Told):
+    """The area that the dataset covers, by a public standard such as the census' GEOID."""
+
+    name: str
+    id: str
+    standard: str = "GEOID"
+
+
+class Boundaries(Told):
     """The polygons of a place column, attached to the dataset as GeoJSON in WGS 84."""
 
     key: str
@@ -127,7 +160,7 @@ class Boundaries(BaseModel):
     """who drew them, and under which licence"""
 
 
-class Companion(BaseModel):
+class Companion(Told):
     """Another table of the same release."""
 
     name: str
@@ -153,6 +186,7 @@ class About:
     """the latest first"""
     odds: Odds | None = None
     boundaries: Boundaries | None = None
+    coverage: Coverage | None = None
 
 
 Said = TypeVar("Said")
@@ -161,6 +195,7 @@ _SOURCE = TypeAdapter(SourceFacts)
 _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 _ODDS = TypeAdapter(Odds)
 _BOUNDARIES = TypeAdapter(Boundaries)
+_COVERAGE = TypeAdapter(Coverage)
 
 
 def about(dataset: Dataset) -> About:
@@ -183,13 +218,21 @@ def about(dataset: Dataset) -> About:
         _read(_RELEASES, said.get("releases", "")) or (),
         _read(_ODDS, said.get("odds", "")),
         _read(_BOUNDARIES, said.get("boundaries", "")),
+        _read(_COVERAGE, said.get("coverage", "")),
     )
 
 
 def _read(adapter: TypeAdapter[Said], text: str) -> Said | None:
     """What the JSON text says, or None where it is missing or says something else."""
+    found: Said | None = _parsed(adapter, text) if text else None
+    return found
+
+
+@lru_cache(maxsize=512)
+def _parsed(adapter: TypeAdapter[Any], text: str) -> Any:
+    """The same for the same text: the history of a dataset grows, and every page asks for it."""
     try:
-        return adapter.validate_json(text) if text else None
+        return adapter.validate_json(text)
     except ValidationError:
         return None
 

@@ -31,17 +31,23 @@ def running(settings: PortalTarget, state: Path) -> Iterator[None]:
         yield
         return
     address = urlsplit(settings.url)
+    if address.scheme == "https":
+        raise PortalError(
+            f"no portal answers at {settings.url}: start `publisher serve` there, with --tls-certificate and --tls-key"
+        )
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready"
         command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
         command += ["--port", str(address.port or 80), "--ready-file", str(ready)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        log = Path(folder) / "log"
+        with log.open("w") as errors:  # a file: nobody reads while the portal answers, and a pipe would fill up
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         try:
-            _wait(process, ready)
+            _wait(process, ready, log)
             yield
         finally:
             process.terminate()
-            process.communicate()
+            process.wait()
 
 
 def answers(url: str) -> bool:
@@ -54,11 +60,11 @@ def answers(url: str) -> bool:
         return False
 
 
-def _wait(process: subprocess.Popen[bytes], ready: Path) -> None:
+def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not ready.exists():
         if process.poll() is not None:
-            words = (process.stderr.read() if process.stderr else b"").decode(errors="replace").strip()
+            words = log.read_text(errors="replace").strip()
             raise PortalError(f"the embedded portal did not start: {words.splitlines()[-1] if words else 'no reason'}")
         if time.monotonic() > deadline:
             raise PortalError(f"the embedded portal did not start within {START_SECONDS} s")

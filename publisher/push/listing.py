@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.push.portal import MARKER, Fields, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from publisher.release.manifest import ColumnSpec, Shape
 
 IDENTIFIER = "id"
@@ -24,6 +27,20 @@ LICENCES = {
     "Public Domain": "PUBLIC_DOMAIN",
 }
 """Socrata's codes; any other licence is told by name and link alone."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that stands beside the rows."""
+
+    name: str
+    content: bytes = field(repr=False)
+    media_type: str
+
+    @property
+    def sha256(self) -> str:
+        """By which it is known whether the portal has it already."""
+        return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,10 @@ class Listing:
     limitations: tuple[str, ...]
     companions: tuple[tuple[str, str], ...] = ()
     """Name and title of the other tables that are released with it."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """More of our custom fields: source, releases, odds and so on, each as JSON."""
+    files: tuple[File, ...] = ()
+    """What is attached."""
 
     @property
     def shown_title(self) -> str:
@@ -70,7 +91,9 @@ class Listing:
         if self.companions:
             companions = [{"name": name, "title": title} for name, title in self.companions]
             fields["companions"] = json.dumps(companions, ensure_ascii=False)
-        return fields
+        if self.files:
+            fields["files"] = json.dumps({file.name: file.sha256 for file in self.files}, sort_keys=True)
+        return {**fields, **{name: text for name, text in self.facts.items() if text}}
 
     def creation(self) -> Fields:
         """The metadata of a new dataset, its typed columns and its row identifier."""
@@ -78,13 +101,20 @@ class Listing:
         metadata = {"rowIdentifier": IDENTIFIER, "custom_fields": {MARKER: self.custom}}
         return {**self._plain(), "columns": columns, "metadata": metadata}
 
-    def changes(self, view: View) -> Fields:
-        """The metadata fields in which the portal differs, each as a whole and without losing what is not ours."""
+    def stale(self, view: View) -> list[File]:
+        """The files that the portal lacks, or holds as they were."""
+        return [file for file in self.files if view.held.get(file.name) != file.sha256]
+
+    def changes(self, view: View, attached: Mapping[str, str] | None = None) -> Fields:
+        """The metadata fields in which the portal differs, each as a whole and without losing what is not ours.
+
+        `attached` gives the asset ids of the files that were just sent.
+        """
         changes = {key: value for key, value in self._plain().items() if not _same(view.fields.get(key), value)}
-        if view.custom != self.custom:
+        if view.custom != self.custom or self.stale(view):
             metadata = view.fields.get("metadata") or {}
             custom = {**(metadata.get("custom_fields") or {}), MARKER: self.custom}
-            changes["metadata"] = {**metadata, "custom_fields": custom}
+            changes["metadata"] = {**metadata, "custom_fields": custom, **self._attachments(view, attached or {})}
         columns = [(view.columns[column.name], column) for column in self.columns]
         if any((held["name"], held.get("description") or "") != (c.title, c.description) for held, c in columns):
             changes["columns"] = [{**held, "name": c.title, "description": c.description} for held, c in columns]
@@ -98,6 +128,18 @@ class Listing:
         """The columns that the portal has beside ours, or holds with another type."""
         wanted = {column.name: column.type for column in self.columns}
         return [name for name, held in view.columns.items() if wanted.get(name) != held["dataTypeName"]]
+
+    def _attachments(self, view: View, attached: Mapping[str, str]) -> Fields:
+        """The whole list of files, those of others among them; ours that are no more are taken off it."""
+        ours = {file.name for file in self.files} | view.held.keys()
+        others = [entry for entry in view.attachments if entry.get("filename") not in ours]
+        assets = {**view.assets, **attached}
+        mine = [
+            {"filename": file.name, "name": file.name, "assetId": assets[file.name]}
+            for file in self.files
+            if file.name in assets
+        ]
+        return {"attachments": others + mine} if view.attachments or mine else {}
 
     def _plain(self) -> Fields:
         fields = {

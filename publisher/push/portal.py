@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from dataclasses import dataclass
@@ -62,6 +63,26 @@ class View:
         """Our custom fields."""
         fields = (self.fields.get("metadata") or {}).get("custom_fields") or {}
         return fields.get(MARKER) or {}
+
+    @property
+    def attachments(self) -> list[Fields]:
+        """The files beside the rows, as the portal lists them."""
+        listed = (self.fields.get("metadata") or {}).get("attachments")
+        return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+
+    @property
+    def assets(self) -> dict[str, str]:
+        """The id of each listed file by its name."""
+        return {str(entry.get("filename")): str(entry["assetId"]) for entry in self.attachments if "assetId" in entry}
+
+    @property
+    def held(self) -> dict[str, str]:
+        """The SHA-256 of each listed file that we sent, by its name."""
+        try:
+            told = json.loads(self.custom.get("files") or "{}")
+        except ValueError:
+            return {}
+        return {name: digest for name, digest in told.items() if name in self.assets}
 
     @property
     def published(self) -> bool:
@@ -198,6 +219,35 @@ class Portal:
         """Sets those metadata fields, each as a whole."""
         self._try("update the metadata", lambda _: self._writer.update_metadata(identifier, fields))
 
+    def attach(self, name: str, content: bytes, media_type: str) -> str:
+        """Sends a file; gives its id. It shows once a dataset's metadata lists it."""
+
+        def once(_: bool) -> str:
+            # sodapy has no call for files; its session is logged in.
+            reply = self._writer.session.post(
+                f"{self.target.url}/api/assets",
+                files={"file": (name, content, media_type)},
+                timeout=self._writer.timeout,
+            )
+            told = _told(reply)
+            if not isinstance(told, dict) or "id" not in told:
+                raise _Unsettled("the answer names no file")
+            return str(told["id"])
+
+        return self._try("send a file", once)
+
+    def attached(self, identifier: str, asset: str, *, anonymous: bool = False) -> bytes:
+        """The bytes of a file that the dataset lists."""
+        session = self._reader if anonymous else self._writer
+
+        def once(_: bool) -> bytes:
+            address = f"{self.target.url}/api/views/{identifier}/files/{asset}"
+            reply = session.session.get(address, timeout=session.timeout)
+            _check(reply)
+            return bytes(reply.content)
+
+        return self._try("read a file", once)
+
     def open(self, identifier: str, *, public: bool) -> None:
         """Lets everybody read the dataset, or nobody."""
         permission = "public" if public else "private"
@@ -232,6 +282,20 @@ def _session(target: Target, username: str | None, password: str | None) -> Socr
     # A proxy of the environment leads to Socrata, never to the portal on this machine.
     session.session.trust_env = target.public
     return session
+
+
+def _check(reply: Response) -> None:
+    from sodapy.utils import raise_for_status
+
+    raise_for_status(reply)
+
+
+def _told(reply: Response) -> Any:
+    _check(reply)
+    try:
+        return reply.json()
+    except ValueError:
+        raise _Unsettled("the answer is no JSON") from None
 
 
 def _view(fields: Any) -> View:
@@ -302,5 +366,6 @@ def _refusal(response: Response, quiet: bool) -> str:
         body = {}
     body = body if isinstance(body, dict) else {}
     said = body.get("code") or body.get("errorCode") if quiet else body.get("message")
-    hint = "; check SOCRATA_USERNAME and SOCRATA_PASSWORD" if response.status_code in (401, 403) else ""
+    refused = response.status_code in (401, 403)
+    hint = "; check SOCRATA_USERNAME, SOCRATA_PASSWORD and SOCRATA_APP_TOKEN" if refused else ""
     return f"HTTP {response.status_code} {str(said or response.reason)[:300]}{hint}"

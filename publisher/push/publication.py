@@ -176,10 +176,14 @@ def _held(client: Portal, view: View, listing: Listing, wanted: dict[str, Row]) 
 
 
 def _show(client: Portal, listing: Listing, view: View) -> bool:
-    """Brings the metadata up to date and opens the dataset; whether anything was written."""
-    changes = listing.changes(view)
+    """Brings files and metadata up to date and opens the dataset; whether anything was written."""
+    attached = {file.name: client.attach(file.name, file.content, file.media_type) for file in listing.stale(view)}
+    changes = listing.changes(view, attached)
     if changes:
         client.update(view.id, changes)
+    for file in listing.files:
+        if file.name in attached and client.attached(view.id, attached[file.name]) != file.content:
+            raise PortalError(f"{client.link(view.id)}: the file {file.name} read back is not the one sent")
     if not view.public:
         client.open(view.id, public=True)
     return bool(changes) or not view.public

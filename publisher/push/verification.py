@@ -42,6 +42,12 @@ def _faults(client: Portal, listing: Listing, view: View, wanted: dict[str, Row]
     if not (view.published and view.public):
         yield "it is not open to the public"
         return
+    for file in listing.files:
+        if (
+            file.name in view.assets
+            and client.attached(view.id, view.assets[file.name], anonymous=True) != file.content
+        ):
+            yield f"the file {file.name} is another one"
     held = client.rows(view.id, [column.name for column in listing.columns], anonymous=True)
     difference = compare(wanted, held, listing.columns)
     if difference.ids or difference.rows != len(wanted):

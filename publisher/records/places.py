@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from publisher.duck import safely
 from publisher.errors import SourceError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 _BATCH = 1 << 17
+_WORDS: dict[str, Any] = {"boundaries": {"source"}}
+"""What is said of a place and decides nothing: no part of a fingerprint."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,9 @@ def fingerprint(source: SourceFile, data: Path) -> str:
     """SHA-256 over the definition of the places, the boundaries and the address lists. Raises SourceError."""
     content = hashlib.sha256()
     for level, place in sorted(source.definition.places.items()):
-        content.update(json.dumps([level, place.model_dump(mode="json", by_alias=True)], sort_keys=True).encode())
+        content.update(
+            json.dumps([level, place.model_dump(mode="json", by_alias=True, exclude=_WORDS)], sort_keys=True).encode()
+        )
         for path in _paths(place):
             content.update(_digest(data, path))
     return content.hexdigest()
@@ -54,7 +58,7 @@ def boundaries_fingerprint(source: SourceFile, data: Path) -> str:
     """
     content = hashlib.sha256()
     for level, place in sorted(source.definition.places.items()):
-        defined = place.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+        defined = place.model_dump(mode="json", by_alias=True, exclude=_WORDS, exclude_defaults=True)
         content.update(json.dumps([level, defined], sort_keys=True).encode())
         if place.boundaries is not None:
             content.update(_digest(data, place.boundaries.path))

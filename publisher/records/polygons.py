@@ -1,4 +1,4 @@
-"""Polygons with keys, and which of them holds a point. The only import of pyproj and shapely."""
+"""Polygons with keys, and which of them holds a point."""
 
 from __future__ import annotations
 

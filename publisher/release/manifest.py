@@ -52,6 +52,8 @@ class KeyShape(Model):
     name: str
     label: str
     names: str | None
+    standard: str | None = None
+    """The public standard that its keys follow."""
 
 
 class MeasureShape(Model):

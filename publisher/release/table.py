@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from publisher.definitions.cells import Axis, CellGrid
-    from publisher.definitions.dataset import Dataset, Measure, Rollup
+    from publisher.definitions.dataset import CoarserKey, Dataset, Key, Measure, Rollup
     from publisher.definitions.levels import Level
     from publisher.definitions.period import Grain
     from publisher.stages import FinishedMeasure, FinishedTable, Integers, NoisyTable, Table
@@ -56,6 +56,7 @@ class KeyColumn:
     title: str
     description: str
     labelled: bool
+    standard: str | None = None
 
 
 def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int) -> PublishedTable:
@@ -173,14 +174,20 @@ def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
     for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
         what = "One of the public list" if key.discover is None else "Found by a selection with noise"
         words = key.description or f"{what}; everything else is under {key.other}."
-        known[key.name] = KeyColumn(key.name, key.title, words, keyset.labels is not None)
+        known[key.name] = _key_column(key, words, labelled=keyset.labels is not None)
     for each in dataset.coarser:
         coarser = each.definition
         words = coarser.description or f"Each {known[coarser.of].title.lower()} lies in exactly one."
-        known[coarser.name] = KeyColumn(coarser.name, coarser.title, words, each.keyset.labels is not None)
+        known[coarser.name] = _key_column(coarser, words, labelled=each.keyset.labels is not None)
     rollup = rollup_of(dataset.definition, level)
     names = rollup.keys if rollup is not None else [key.name for key in dataset.definition.keys]
     return tuple(known[name] for name in names)
+
+
+def _key_column(key: Key | CoarserKey, words: str, *, labelled: bool) -> KeyColumn:
+    """With the standard by which an analyst joins other data."""
+    standard = f" Its keys are {key.standard}." if key.standard is not None else ""
+    return KeyColumn(key.name, key.title, words + standard, labelled, key.standard)
 
 
 def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...]:
@@ -205,17 +212,30 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
 
 def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
     """Which published column of one level plays which part."""
-    places = dataset.source.definition.places
     keys = key_columns(dataset, level)
     return Shape(
         time="period_start",
         period="period",
-        place=next((key.name for key in keys if key.name in places), None),
+        place=next((key.name for key in keys if _is_place(dataset, key.name)), None),
         keys=tuple(
-            KeyShape(name=key.name, label=key.title, names=f"{key.name}_name" if key.labelled else None) for key in keys
+            KeyShape(
+                name=key.name,
+                label=key.title,
+                names=f"{key.name}_name" if key.labelled else None,
+                standard=key.standard,
+            )
+            for key in keys
         ),
         measures=tuple(_measure_shape(each) for each in dataset.definition.measures if each.shown),
     )
+
+
+def _is_place(dataset: DatasetFile, column: str) -> bool:
+    """Whether its keys are places: the source's, those that have polygons of their own, or coarser ones of either."""
+    definition = dataset.definition
+    finest = definition.path(column)[-1]
+    drawn = {key.name for key in definition.keys if key.boundaries is not None}
+    return finest in drawn or finest in dataset.source.definition.places
 
 
 def _grain(definition: Dataset, level: str) -> Grain:

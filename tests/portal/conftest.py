@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from certificates import write_certificate
 from portal_process import Running, publish, start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +20,30 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One portal for all tests that do not end it."""
     running = start(tmp_path_factory.mktemp("portal") / "state")
     yield running
+    stop(running)
+
+
+@dataclass(frozen=True)
+class Secure:
+    """A portal that speaks HTTPS, and the certificate that its clients must trust."""
+
+    running: Running
+    certificate: Path
+
+    @property
+    def host(self) -> str:
+        """Address and port, as clients that know no other scheme want it."""
+        return self.running.address.removeprefix("https://")
+
+
+@pytest.fixture(scope="session")
+def secure(portal: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secure]:
+    """The same datasets over HTTPS, answered by two processes."""
+    folder = tmp_path_factory.mktemp("tls")
+    chain, key = write_certificate(folder)
+    options = ("--tls-certificate", str(chain), "--tls-key", str(key), "--workers", "2")
+    running = start(portal.state, *options, name="secure")
+    yield Secure(running, chain)
     stop(running)
 
 

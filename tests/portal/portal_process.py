@@ -40,6 +40,7 @@ class Running:
     process: subprocess.Popen[str]
     address: str
     state: Path
+    log: Path
 
     @property
     def secret(self) -> dict[str, str]:
@@ -63,18 +64,19 @@ class Running:
             yield client
 
 
-def start(state: Path, *more: str) -> Running:
-    """Start a portal on a free port and wait until it answers."""
-    ready = state.parent / f"{state.name}.ready"
+def start(state: Path, *more: str, name: str = "") -> Running:
+    """Start a portal on a free port and wait until it answers; `name` is for its log where two share a state."""
+    beside = state.parent / (name or state.name)
+    ready, log = beside.with_suffix(".ready"), beside.with_suffix(".log")
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "publisher.portal", str(state), "--port", "0", "--ready-file", str(ready), *more]
     environment = os.environ | {"PYTHONWARNINGS": "error"}
-    with (state.parent / f"{state.name}.log").open("a") as log:
-        process = subprocess.Popen(command, stderr=log, text=True, env=environment)
+    with log.open("a") as opened:
+        process = subprocess.Popen(command, stderr=opened, text=True, env=environment)
     for _ in range(400):
         if ready.exists():
-            return Running(process, ready.read_text(), state)
-        assert process.poll() is None, (state.parent / f"{state.name}.log").read_text()
+            return Running(process, ready.read_text(), state, log)
+        assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     raise AssertionError("the portal did not start")
 

@@ -1,4 +1,4 @@
-"""Catalog search and data.json."""
+"""Catalog search and its facets."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
                 description=f"About {'meters' if number < 2 else 'permits'}",
                 attribution="City",
                 licenseId="CC_40_BY",
-                metadata={"rowIdentifier": "id", "custom_fields": {"Publisher": {"contact": "data@example.org"}}},
+                metadata={
+                    "rowIdentifier": "id",
+                    "custom_fields": {"Facts": {"Office": "Harbour" if number == 3 else f"Office {number}"}},
+                },
             )
         client.create("Draft")
     yield running
@@ -86,15 +89,116 @@ def test_results_have_the_shape_of_socrata(web: requests.Session, catalog: Runni
     assert result["resource"]["columns_datatype"][2] == "Calendar Date"
 
 
-def test_data_json_is_dcat_us(web: requests.Session, catalog: Running) -> None:
-    """Every field that DCAT-US 1.1 requires, for open datasets alone."""
-    found = web.get(f"{catalog.address}/data.json").json()
-    assert found["conformsTo"] == "https://project-open-data.cio.gov/v1.1/schema"
-    assert len(found["dataset"]) == 5
-    required = {"title", "description", "keyword", "modified", "publisher", "contactPoint", "identifier", "accessLevel"}
-    for dataset in found["dataset"]:
-        assert required <= dataset.keys()
-        assert dataset["contactPoint"]["hasEmail"] == "mailto:data@example.org"
-        assert dataset["license"].startswith("https://")
-        media = [entry["mediaType"] for entry in dataset["distribution"]]
-        assert media == ["text/csv", "application/json", "application/vnd.geo+json"]
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("q=meters tag4&min_should_match=1", "401"),
+        ("q=meters tag1&min_should_match=50%25", "10"),
+        ("only=datasets&provenance=official", "01234"),
+        ("only=maps", ""),
+        ("visibility=open&public=true&published=true&audience=public", "01234"),
+        ("derived=true", ""),
+        ("for_user=nobody", ""),
+        ("categories[]=Housing", "13"),
+        ("column_names=zone,elsewhere", "01234"),
+        ("Facts_Office=Harbour", "3"),
+        ("Facts_Office=Elsewhere", ""),
+        ("order=createdAt ASC&limit=1", "0"),
+        ("order=name asc&q=all", "01234"),
+        ("q=3", "3"),
+        ("search_context=data.example.org&boostDomains=2", "01234"),
+    ],
+)
+def test_search_has_the_rest_of_the_parameters(
+    web: requests.Session, catalog: Running, query: str, expected: str
+) -> None:
+    """Shares of words, kinds, flags, custom fields, orders; those that only tune change nothing."""
+    assert "".join(names(web.get(f"{catalog.address}/api/catalog/v1?{query}").json())) == expected
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=x",
+        "limit=10001",
+        "offset=-1",
+        "order=price",
+        "order=name sideways",
+        "only=teapot",
+        "public=perhaps",
+        "visibility=foggy",
+        "min_should_match=some",
+    ],
+)
+def test_a_wrong_value_is_a_400(web: requests.Session, catalog: Running, query: str) -> None:
+    """In Socrata's shape, naming the parameter."""
+    answer = web.get(f"{catalog.address}/api/catalog/v1?{query}")
+    assert answer.status_code == 400
+    assert answer.json()["error"] is True
+    assert query.partition("=")[0] in answer.json()["message"]
+
+
+def test_the_name_weighs_more_than_the_description(web: requests.Session, portal: Running) -> None:
+    """Of datasets that a word meets, the one that is named so comes first, then tags, description, columns."""
+    with portal.client() as client:
+        publish(client, "D quokka in a column", [], description="nothing")
+        publish(client, "A", [], description="about the quagga")
+        publish(client, "B", [], tags=["quagga"])
+        publish(client, "C quagga", [])
+    found = web.get(f"{portal.address}/api/catalog/v1?q=quagga").json()
+    assert [each["resource"]["name"] for each in found["results"]] == ["C quagga", "B", "A"]
+    turned = web.get(f"{portal.address}/api/catalog/v1?q=quagga&order=relevance asc").json()
+    assert [each["resource"]["name"] for each in turned["results"]] == ["A", "B", "C quagga"]
+    paged = web.get(f"{portal.address}/api/catalog/v1?q=quagga&limit=1&offset=2").json()
+    assert [each["resource"]["name"] for each in paged["results"]] == ["A"]
+    assert paged["resultSetSize"] == 3
+
+
+def test_scrolling_sees_every_dataset_once(web: requests.Session, catalog: Running) -> None:
+    """Each page goes on after the last id of the one before; the size stays that of all."""
+    seen: list[str] = []
+    last = ""
+    while True:
+        page = web.get(f"{catalog.address}/api/catalog/v1?limit=2&scroll_id={last}").json()
+        assert page["resultSetSize"] == 5
+        if not page["results"]:
+            break
+        seen += [each["resource"]["id"] for each in page["results"]]
+        last = seen[-1]
+    assert len(set(seen)) == len(seen) == 5
+    assert seen == sorted(seen)
+
+
+def test_facets_count_the_values(web: requests.Session, catalog: Running) -> None:
+    """Categories, tags and domains by how many datasets have them, of those that the parameters leave."""
+    address = f"{catalog.address}/api/catalog/v1"
+    assert web.get(f"{address}/categories").json()["results"] == [
+        {"category": "Water", "count": 3},
+        {"category": "Housing", "count": 2},
+    ]
+    assert web.get(f"{address}/domain_categories?q=meters").json()["results"] == [
+        {"domain_category": "Housing", "count": 1},
+        {"domain_category": "Water", "count": 1},
+    ]
+    tags = web.get(f"{address}/tags?categories=Housing").json()
+    assert tags["results"] == [
+        {"tag": "all", "count": 2},
+        {"tag": "tag1", "count": 1},
+        {"tag": "tag3", "count": 1},
+    ]
+    assert tags["resultSetSize"] == 3
+    assert web.get(f"{address}/domains").json()["results"] == [{"domain": "data.example.org", "count": 5}]
+    facets = {facet["facet"]: facet for facet in web.get(f"{address}/domains/data.example.org/facets").json()}
+    assert facets["datatypes"]["values"] == [{"value": "dataset", "count": 5}]
+    assert facets["tags"]["values"][0] == {"value": "all", "count": 5}
+    assert {"value": "Harbour", "count": 1} in facets["Facts_Office"]["values"]
+    assert web.get(f"{address}/domains/elsewhere.org/facets").status_code == 404
+
+
+def test_sodapy_pages_through_all(portal: Running) -> None:
+    """sodapy asks again until it has resultSetSize results."""
+    with portal.client(anonymous=True) as client:
+        everything = client.datasets()
+        paged = client.datasets(limit=2, offset=1)
+    assert len(paged) == 2
+    assert [each["resource"]["id"] for each in paged] == [each["resource"]["id"] for each in everything[1:3]]

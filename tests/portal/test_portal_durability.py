@@ -12,11 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import requests
 from portal_process import blank, publish, start, stop
 
 if TYPE_CHECKING:
-    import pytest
     from portal_process import Running
 
 
@@ -56,7 +56,7 @@ def test_kill_during_writes_leaves_old_or_new(tmp_path: Path) -> None:
     with running.client() as client:
         assert client.replace(name, edition(9))["Rows Created"] == 3000
     left = [file.name for file in (tmp_path / "state" / "data" / name).iterdir()]
-    assert all(file.endswith(".parquet") for file in left), left
+    assert all(file.isdigit() for file in left), left
     stop(running)
 
 
@@ -68,17 +68,20 @@ def _send(address: str, body: list[dict[str, Any]], login: tuple[str, str]) -> N
 
 
 CRASHES = """
-import json, os, sys
+import hashlib, io, json, os, sys
+from dataclasses import replace
 from pathlib import Path
-from publisher.portal.engine import Engine, Source
+from publisher.portal.revisions import applying, revisions, schemas
+from publisher.portal.revisions.drafts import Sort
+from publisher.portal.engine.engine import Engine, Source
 from publisher.portal.model import Column
 from publisher.portal.kinds import Kind
 from publisher.portal.soql.compiler import Question, compile_question
-from publisher.portal.store import Store
+from publisher.portal.store.store import Store
 sys.path.insert(0, sys.argv[2])
 from portal_process import blank
 
-state, name = Path(sys.argv[1]), "aaaa-aaaa"
+state, name, what = Path(sys.argv[1]), "aaaa-aaaa", sys.argv[3]
 step = 0
 
 
@@ -86,13 +89,9 @@ def counted(function, end):
     def wrapped(*arguments, **more):
         global step
         step += 1
-        if step == end:
+        if step == end:  # after a step is before the next
             os._exit(9)
-        result = function(*arguments, **more)
-        step += 1
-        if step == end:
-            os._exit(9)
-        return result
+        return function(*arguments, **more)
     return wrapped
 
 
@@ -109,28 +108,64 @@ def body(number):
 
 
 def create():
-    from dataclasses import replace
     columns = (Column(0, "id", "Id", Kind.TEXT, 1), Column(0, "edition", "Edition", Kind.NUMBER, 2))
-    Store(state).create(replace(blank(name), columns=columns, row_identifier="id"))
+    Store(state).create(replace(blank(name), columns=columns, row_identifier="id", name="0"))
     Store(state).write(name, body(0), "application/json", replace=True)
+
+
+def prepared(store, number):
+    draft = store.drafts.add(Sort.REVISION, {
+        "action": {"type": "replace"}, "metadata": {"name": str(number)}, "state": "open", "owner": "me",
+    }, dataset=name)
+    source = store.drafts.add(Sort.SOURCE, {
+        "source_type": {"type": "upload"}, "parse_options": {}, "content_type": "text/csv",
+    }, parent=draft.id, dataset=name)
+    rows = "".join(f"{row},{number}\\n" for row in range(500))
+    (store.drafts.folder(source.id) / "upload").write_text("id,edition\\n" + rows)
+    revisions._read_upload(store, source)
+    return draft, revisions._last_output(store, draft)
 
 
 def crash_at(number):
     store = Store(state)
+    made = prepared(store, number) if what == "revision" else None
     os.fsync, os.replace = counted(os.fsync, number), counted(os.replace, number)
+    os.rename, os.link, os.unlink = counted(os.rename, number), counted(os.link, number), counted(os.unlink, number)
     store.catalogue.change = counted(store.catalogue.change, number)
     store._prune = counted(store._prune, number)
-    store.write(name, body(number), "application/json", replace=True)
+    store.drafts.update = counted(store.drafts.update, number)
+    if what == "rows":
+        store.write(name, body(number), "application/json", replace=True)
+    elif what == "file":
+        asset = store.assets.add(io.BytesIO(b"%d" % number * 1000), "a", "", "me")
+        old = store.get(name)
+        store.change(name, metadata={"attachments": [{"filename": "a", "assetId": asset.id}]})
+        store.assets.sweep(store.catalogue.all(), older_than=0)
+    else:
+        job, held = applying.begin(store, *made)
+        applying.carry_out(store, *made, job, held)
 
 
 def check(number):
     store = Store(state)
     dataset = store.get(name)
-    asked = Question({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
-    (row,) = Engine().fetch((Source(dataset, store.rows(dataset)),), compile_question(dataset, asked))
-    assert row["a"] == row["b"] and row["n"] == dataset.rows == 500, row
-    assert row["a"] in (0, *range(1, number + 1)), row
-    print(int(row["a"]), flush=True)
+    if what == "file":
+        found = store.assets.attached(dataset, "a")
+        content = store.assets.path(found).read_bytes() if found else b"0" * 1000
+        assert found is None or hashlib.sha256(content).hexdigest() == found.sha256
+        edition = int(content[: len(content) // 1000])
+    else:
+        asked = Question({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
+        (row,) = Engine().fetch((Source(dataset, store.rows(dataset)),), compile_question(dataset, asked))
+        assert row["a"] == row["b"] and row["n"] == dataset.rows == 500, row
+        edition = int(row["a"])
+    if what == "revision":
+        assert dataset.name == str(edition), "description and rows change together"
+        draft = store.drafts.revisions(name)[-1]
+        jobs = [applying.settled(store, draft, job) for job in store.drafts.children(Sort.JOB, draft.id)]
+        assert [job.body["status"] for job in jobs] in ([], ["successful" if edition == number else "failure"])
+    assert edition in (0, *range(1, number + 1)), edition
+    print(edition, flush=True)
 
 
 assert apart(create) == 0
@@ -143,14 +178,19 @@ while crashed == 9:
 """
 
 
-def test_a_crash_at_every_step_of_a_write_leaves_old_or_new(tmp_path: Path) -> None:
-    """Ended before and after each fsync, rename and transaction, the store is whole, and the next write goes on."""
-    command = [sys.executable, "-c", CRASHES, str(tmp_path / "state"), str(Path(__file__).parent)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+@pytest.mark.parametrize("what", ["rows", "file", "revision"])
+def test_a_crash_at_every_step_of_a_write_leaves_old_or_new(tmp_path: Path, what: str) -> None:
+    """Ended before each fsync, rename and transaction, the store is whole, and the next write goes on.
+
+    Rows are one edition; a listed file is there, whole; a revision's rows and description are of one edition, and its
+    job says which.
+    """
+    command = [sys.executable, "-c", CRASHES, str(tmp_path / "state"), str(Path(__file__).parent), what]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
     editions = [int(line) for line in ended.stdout.split()]
     steps = len(editions)
-    assert steps > 8
+    assert steps > 6
     assert editions[0] == 0, "the first crash comes before anything is there to see"
     assert editions[-1] == steps, "the last write is not ended early"
     assert all(seen in (before, number) for number, (before, seen) in enumerate(pairwise([0, *editions]), start=1))
@@ -206,7 +246,7 @@ def test_the_state_is_for_its_owner_alone(portal: Running, sample: str) -> None:
 
 def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the last few stay once no reader can still look for an older one."""
-    from publisher.portal import store as module
+    from publisher.portal.store import store as module
 
     monkeypatch.setattr(module, "GRACE", 0.0)
     store = module.Store(tmp_path / "state")
@@ -214,7 +254,7 @@ def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     store.create(blank(name))
     for _ in range(6):
         store.write(name, b"[]", "application/json", replace=False)
-    left = sorted(file.stem for file in (tmp_path / "state" / "data" / name).iterdir())
+    left = sorted(folder.name for folder in (tmp_path / "state" / "data" / name).iterdir())
     assert left == ["000000005", "000000006", "000000007"]
     store.delete(name)
     assert not (tmp_path / "state" / "data" / name).exists()

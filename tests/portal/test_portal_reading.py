@@ -6,11 +6,25 @@ import csv
 import io
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from portal_process import blank
+from starlette.responses import Response
+
+from publisher.portal.api.resource import current
+from publisher.portal.engine.engine import CHANGED
+from publisher.portal.engine.watch import Patience
+from publisher.portal.kinds import Kind
+from publisher.portal.model import Column
+from publisher.portal.problems import SodaError, invalid, problem
+from publisher.portal.store.catalogue import Catalogue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     import requests
     from portal_process import Running
 
@@ -89,6 +103,7 @@ def test_head_has_the_headers_and_no_body(web: requests.Session, resource: str) 
 
 def test_a_copy_that_is_current_is_not_sent_again(web: requests.Session, resource: str) -> None:
     """ETag and Last-Modified give 304; another question has another ETag."""
+    time.sleep(2.1)  # a date tells changes apart once its second is over
     first = web.get(f"{resource}.json")
     by_mark = web.get(f"{resource}.json", headers={"If-None-Match": first.headers["ETag"]})
     by_date = web.get(f"{resource}.json", headers={"If-Modified-Since": first.headers["Last-Modified"]})
@@ -174,3 +189,118 @@ def test_whole_download_has_readable_headings(
     assert lines[0] == '"Cell","Period","Begins","Zone","Requests","Requests, status","Open","Place"'
     assert len(lines) == len(cells) + 2
     assert f'filename="{sample}.csv"' in answer.headers["Content-Disposition"]
+
+
+def test_one_row_in_other_formats(web: requests.Session, resource: str) -> None:
+    """The extension chooses; a feature alone says its coordinate system, a CSV has its header."""
+    text = web.get(f"{resource}/0-01.csv").content.decode().split("\n")
+    assert (text[0].split(",")[0], text[1].split(",")[0], text[2:]) == ('"id"', '"0-01"', [""])
+    feature = web.get(f"{resource}/0-01.geojson").json()
+    assert (feature["type"], feature["geometry"]["coordinates"]) == ("Feature", [-90.0, 38.01])
+    assert feature["crs"]["properties"]["name"] == "urn:ogc:def:crs:OGC:1.3:CRS84"
+
+
+def test_geojson_says_its_coordinate_system(web: requests.Session, resource: str) -> None:
+    """As Socrata does, at the end of a collection, an empty one too."""
+    for limit in (0, 1):
+        found = web.get(f"{resource}.geojson?$limit={limit}").json()
+        assert found["crs"] == {"type": "name", "properties": {"name": "urn:ogc:def:crs:OGC:1.3:CRS84"}}
+        assert len(found["features"]) == limit
+
+
+def test_empty_answers_are_whole(web: requests.Session, resource: str) -> None:
+    """No rows: an empty array, a header alone, whether by a limit or far behind the end."""
+    for question in ("$limit=0", "$offset=99999999", "$where=id='none'"):
+        assert web.get(f"{resource}.json?{question}").json() == []
+        assert web.get(f"{resource}.csv?{question}").text.count("\n") == 1
+
+
+def test_parameters_that_are_no_columns(web: requests.Session, portal: Running, resource: str) -> None:
+    """An app token in the address filters nothing; `$$bom` marks a CSV; other `$$` parameters are left aside."""
+    token = portal.secret["app_token"]
+    for name in ("$$app_token", "app_token"):
+        assert len(web.get(f"{resource}.json", params={name: token, "$limit": "3"}).json()) == 3
+    assert web.get(f"{resource}.csv?$$bom=true&$limit=1").content.startswith(b'\xef\xbb\xbf"id"')
+    assert web.get(f"{resource}.csv?$$read_from_nbe=true&$limit=1").content.startswith(b'"id"')
+
+
+def test_headers_stay_small_and_name_row_identifiers(web: requests.Session, resource: str) -> None:
+    """`:id` has Socrata's type; more fields than fit into headers are left out, with a warning."""
+    headers = web.get(f"{resource}.json?$select=:id,zone&$limit=1").headers
+    assert json.loads(headers["X-SODA2-Types"]) == ["row_identifier", "text"]
+    many = ",".join(f"zone as a_rather_long_name_for_a_column_{number}" for number in range(120))
+    headers = web.get(f"{resource}.json", params={"$select": many, "$limit": "1"}).headers
+    assert "X-SODA2-Fields" not in headers
+    assert "too large" in headers["X-SODA2-Warning"]
+
+
+def test_answers_are_the_same_from_disk_and_from_memory(web: requests.Session, resource: str) -> None:
+    """A version that is asked often moves into memory; nothing of the answer shows it."""
+    questions = ("$order=:id", "$order=:id DESC&$limit=7", "$select=zone,sum(requests)&$group=zone", "$q=nord")
+    first = [web.get(f"{resource}.json?{question}").content for question in questions]
+    for _ in range(3):
+        time.sleep(0.3)
+        assert [web.get(f"{resource}.json?{question}").content for question in questions] == first
+
+
+def test_every_kind_of_value(portal: Running, web: requests.Session) -> None:
+    """Instants end in Z, an address is an object and in CSV `description (address)`, numbers lose idle zeros."""
+    kinds = {"at": "fixed_timestamp", "link": "url", "n": "number", "yes": "checkbox", "way": "line"}
+    link = {"url": "https://example.org/a", "description": "An example"}
+    way = {"type": "LineString", "coordinates": [[-90.5, 38.25], [-90.0, 38.0]]}
+    row = {"at": "2024-05-06T07:08:09.000Z", "link": link, "n": "1200.50", "yes": False, "way": way}
+    with portal.client() as client:
+        columns = [{"fieldName": name, "name": name, "dataTypeName": kind} for name, kind in kinds.items()]
+        identifier = client.create("Kinds", columns=columns)["id"]
+        client.upsert(identifier, [row, {"n": "-0.0"}])
+        client.publish(identifier)
+        client.set_permission(identifier, "public")
+    address = f"{portal.address}/resource/{identifier}"
+    assert web.get(f"{address}.json").json() == [row | {"n": "1200.5"}, {"n": "0"}]
+    text = web.get(f"{address}.csv").text.split("\n")
+    wkt = "LINESTRING (-90.5 38.25, -90.0 38.0)"
+    shown = f'"2024-05-06T07:08:09.000Z","An example (https://example.org/a)","1200.5","false","{wkt}"'
+    assert text[1:3] == [shown, ',,"0",,']
+    data = web.get(f"{portal.address}/api/views/{identifier}/rows.json").json()["data"]
+    assert data[0][8:] == [1714979289, ["https://example.org/a", "An example"], "1200.5", False, wkt]
+    assert data[1][8:] == [None, None, "0", None, None]
+
+
+def test_a_change_by_another_process_is_seen_at_once(tmp_path: Path) -> None:
+    """What one process remembers of the catalogue is as new as the file: columns, version and rows of one moment."""
+    here, there = Catalogue(tmp_path / "catalogue.sqlite"), Catalogue(tmp_path / "catalogue.sqlite")
+    there.add(blank("aaaa-bbbb"))
+    assert here.find("cccc-dddd") is None
+    for version in range(2, 30):
+        there.change("aaaa-bbbb", version=version, columns=[Column(0, f"c{version}", "c", Kind.TEXT, 1)])
+        found = here.find("aaaa-bbbb")
+        assert found is not None
+        assert (found.version, [column.field for column in found.columns]) == (version, [f"c{version}"])
+        assert here.find("aaaa-bbbb") is found
+        assert [each.version for each in here.all()] == [version]
+    there.add(blank("cccc-dddd"))
+    assert here.find("cccc-dddd") is not None
+    there.remove("aaaa-bbbb")
+    assert here.find("aaaa-bbbb") is None
+
+
+def test_an_answer_whose_version_went_is_made_anew_once() -> None:
+    """The second time reads the fresh version; if that has gone too, or the error is another, the reader hears it."""
+    gone = problem(503, CHANGED, "The dataset changed")
+
+    def answers(*errors: SodaError | None) -> Callable[[Patience], Response]:
+        left = iter(errors)
+
+        def answer(_patience: Patience) -> Response:
+            error = next(left)
+            if error is not None:
+                raise error
+            return Response("rows")
+
+        return answer
+
+    assert current(answers(gone, None), Patience()).body == b"rows"
+    with pytest.raises(SodaError, match="changed"):
+        current(answers(gone, gone), Patience())
+    with pytest.raises(SodaError, match="other"):
+        current(answers(invalid("other"), None), Patience())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
 import requests
 from portal_process import start, stop
 
@@ -53,3 +54,27 @@ def test_browsers_of_other_sites_may_read(portal: Running) -> None:
     assert answer.status_code == 204
     assert "GET" in answer.headers["Access-Control-Allow-Methods"]
     assert "PUT" not in answer.headers["Access-Control-Allow-Methods"]
+    assert "POST" not in answer.headers["Access-Control-Allow-Methods"]
+    assert {"Range", "X-App-Token"} <= set(answer.headers["Access-Control-Allow-Headers"].split(", "))
+
+
+def test_browsers_of_other_sites_may_ask_with_a_body(portal: Running) -> None:
+    """SODA 3 asks by POST, which its preflight request allows."""
+    answer = requests.options(f"{portal.address}/api/v3/views/aaaa-aaaa/query.json", timeout=10)
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"].split(", ")
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/data.json", "/nowhere", "/resource/zzzz-zzzz.json"])
+def test_every_answer_has_the_headers_that_protect(portal: Running, path: str) -> None:
+    """Pages, data and errors alike: other sites may read, no page may be framed, scripts are the portal's own."""
+    headers = requests.get(portal.address + path, headers={"Accept": "text/html"}, timeout=10).headers
+    policy = dict(part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert "geolocation=()" in headers["Permissions-Policy"]
+    assert len(headers["X-Socrata-RequestId"]) == 32
+    assert "Server" not in headers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -86,14 +87,19 @@ def test_null_empties_a_cell(writer: Writer) -> None:
 
 
 def test_replace_keeps_the_identity_of_rows(writer: Writer) -> None:
-    """After a replace only the sent rows are there, in their order; one that was there before keeps `:id`."""
+    """After a replace only the sent rows are there, by `:id`; one that was there before keeps its own."""
     writer.counters("POST", [{"id": name} for name in "abc"])
-    before = {row["id"]: row[":id"] for row in writer.rows()}
-    assert writer.counters("PUT", [{"id": "c", "zone": "new"}, {"id": "d"}, {"id": "a"}]) == {"Rows Created": 3}
+    writer.counters("POST", [{"id": "a", "zone": "same"}])
+    before = {row["id"]: row for row in writer.rows()}
+    assert writer.counters("PUT", [{"id": "c", "zone": "new"}, {"id": "d"}, {"id": "a", "zone": "same"}]) == {
+        "Rows Created": 3
+    }
     after = writer.rows()
-    assert [row["id"] for row in after] == ["c", "d", "a"]
-    assert (after[0][":id"], after[2][":id"]) == (before["c"], before["a"])
-    assert after[1][":id"] not in before.values()
+    assert [row["id"] for row in after] == ["a", "c", "d"]
+    assert after[0] == before["a"], "times and all, as no value changed"
+    assert (after[1][":id"], after[1][":created_at"]) == (before["c"][":id"], before["c"][":created_at"])
+    assert after[1][":updated_at"] > before["c"][":updated_at"]
+    assert after[2][":id"] > max(row[":id"] for row in before.values())
     assert writer.counters("PUT", []) == {}
     assert writer.rows() == []
 
@@ -190,9 +196,40 @@ def test_a_body_that_is_too_large_is_refused(writer: Writer) -> None:
     assert (answer.status_code, answer.json()["code"]) == (413, "req.body.too-large")
 
 
+def test_a_body_may_be_compressed(writer: Writer) -> None:
+    """gzip in; what is not gzip, ends early, unfolds beyond the limit or is compressed otherwise is refused."""
+
+    def sent(content: bytes, encoding: str = "gzip") -> requests.Response:
+        headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
+        return requests.post(writer.address, data=content, headers=headers, auth=writer.login, timeout=60)
+
+    small = gzip.compress(b'[{"id": "a"}]')
+    assert sent(small).json()["Rows Created"] == 1
+    assert sent(b"[]", "identity").status_code == 200
+    assert [sent(content).status_code for content in (b"[]", small[:-9])] == [400, 400]
+    assert sent(gzip.compress(b" " * (65 * 1024 * 1024))).json()["code"] == "req.body.too-large"
+    assert sent(small, "br").status_code == 415
+    assert [row["id"] for row in writer.rows()] == ["a"]
+
+
+def test_a_replace_by_system_id_keeps_it(portal: Running) -> None:
+    """Without a row identifier of its own, a dataset's rows are known by `:id`, in a replace too."""
+    with portal.client() as client:
+        name = client.create("By :id", columns=[{"fieldName": "a", "name": "a"}])["id"]
+        client.upsert(name, [{"a": "1"}, {"a": "2"}])
+        first, second = client.get(name, exclude_system_fields="false")
+        client.replace(name, [{":id": second[":id"], "a": "2"}, {":id": first[":id"], "a": "x"}, {"a": "3"}])
+        after = client.get(name, exclude_system_fields="false")
+        assert [row["a"] for row in after] == ["x", "2", "3"]
+        assert (after[0][":id"], after[1]) == (first[":id"], second)
+        assert client.upsert(name, [{":id": first[":id"], ":deleted": True}])["Rows Deleted"] == 1
+        client.delete(name)
+
+
 def test_field_names_that_the_store_uses_itself(portal: Running) -> None:
     """Columns may be called deleted, place, rows or select."""
-    names = ["deleted", "place", "rows", "select", "order", "line", "q", "position"]
+    words = "deleted place rows select order line q position sent part matched filename latest stored raw"
+    names = words.split()
     columns = [{"fieldName": name, "name": name, "dataTypeName": "text"} for name in names]
     with portal.client() as client:
         view = client.create("Awkward names", columns=columns, row_identifier="deleted")
@@ -260,3 +297,75 @@ def test_creating_needs_sound_columns(portal: Running) -> None:
     assert "field name" in refused(columns=[{"fieldName": "a b", "dataTypeName": "text"}])
     assert "rowIdentifier" in refused(columns=COLUMNS, metadata={"rowIdentifier": "nope"})
     assert "name" in refused(name=None)
+
+
+def test_a_column_is_described_and_deleted(portal: Running) -> None:
+    """Name, description and place change; field name and type do not; a deleted column takes its values along."""
+    with portal.client() as client:
+        name = publish(client, "With columns", [{"id": "a", "zone": "x", "requests": 1}])
+        ids = {column["fieldName"]: column["id"] for column in client.get_metadata(name)["columns"]}
+
+        def call(method: str, field: str, **body: Any) -> requests.Response:
+            address = f"{portal.address}/api/views/{name}/columns/{ids[field]}.json"
+            return requests.request(method, address, json=body, auth=portal.login, timeout=30)
+
+        changed = call("PUT", "zone", name="Ward", description="Where").json()
+        assert (changed["name"], changed["description"], changed["fieldName"]) == ("Ward", "Where", "zone")
+        assert call("GET", "zone").json() == changed
+        assert call("PUT", "zone", dataTypeName="number").status_code == 400
+        assert call("PUT", "zone", fieldName="other").status_code == 400
+        assert call("DELETE", "zone").status_code == 200
+        assert call("DELETE", "zone").json()["code"] == "column.missing"
+        assert client.get(name) == [{"id": "a", "requests": "1"}]
+        requests.post(
+            f"{portal.address}/api/views/{name}/columns", json={"name": "zone"}, auth=portal.login, timeout=30
+        )
+        assert client.get(name) == [{"id": "a", "requests": "1"}], "the values do not come back with the name"
+        assert call("DELETE", "id").status_code == 200
+        assert "rowIdentifierColumnId" not in client.get_metadata(name)
+        assert client.upsert(name, [{"requests": 2}])["Rows Created"] == 1
+        client.delete(name)
+
+
+@pytest.mark.parametrize("method", ["copy", "copySchema"])
+def test_a_working_copy_replaces_its_original(portal: Running, method: str) -> None:
+    """Changed in peace, then published: the original's 4x4, the copy's columns and rows, and the rows' identities."""
+    with portal.client() as client:
+        name = publish(client, "Published", [{"id": "a", "zone": "x"}, {"id": "b", "zone": "y"}])
+        before = {row["id"]: row for row in client.get(name, exclude_system_fields="false")}
+        address = f"{portal.address}/api/views/{name}/publication.json?method={method}"
+        copy = requests.post(address, auth=portal.login, timeout=30).json()
+        assert (copy["publicationStage"], copy["workingCopyOf"]) == ("unpublished", name)
+        assert copy["id"] != name
+        draft = copy["id"]
+        assert [row["id"] for row in client.get(draft)] == (["a", "b"] if method == "copy" else [])
+        client.upsert(draft, [{"id": "b", "zone": "new"}, {"id": "a", "zone": "x"}, {"id": "c"}])
+        client.update_metadata(draft, {"name": "Published again"})
+        zone = next(column["id"] for column in copy["columns"] if column["fieldName"] == "place")
+        requests.delete(f"{portal.address}/api/views/{draft}/columns/{zone}", auth=portal.login, timeout=30)
+        assert client.get(name, where="id = 'b'")[0]["zone"] == "y", "the original is as it was"
+        assert client.publish(draft)["id"] == name
+        after = {row["id"]: row for row in client.get(name, exclude_system_fields="false")}
+        assert set(after) == {"a", "b", "c"}
+        assert [after[each][":id"] for each in "ab"] == [before[each][":id"] for each in "ab"]
+        assert after["b"]["zone"] == "new"
+        view = client.get_metadata(name)
+        assert (view["name"], bool(view["grants"])) == ("Published again", True)
+        assert "place" not in {column["fieldName"] for column in view["columns"]}
+        with pytest.raises(requests.HTTPError, match="404"):
+            client.get_metadata(draft)
+        client.delete(name)
+
+
+def test_permissions_are_read_and_set(portal: Running) -> None:
+    """PUT of the scope shares and closes; nonsense is refused."""
+    with portal.client() as client:
+        name = publish(client, "Shared", [])
+        address = f"{portal.address}/api/views/{name}/permissions.json"
+        for scope in ("private", "public"):
+            put = requests.put(address, json={"scope": scope}, auth=portal.login, timeout=30)
+            assert (put.status_code, put.json()["scope"]) == (200, scope)
+            assert requests.get(address, auth=portal.login, timeout=30).json() == put.json()
+            assert bool(client.get_metadata(name)["grants"]) == (scope == "public")
+        assert requests.put(address, json={"scope": "all"}, auth=portal.login, timeout=30).status_code == 400
+        client.delete(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from publisher.push.listing import Listing
+from publisher.push.listing import File, Listing
 from publisher.push.portal import Patience, Portal
 from publisher.push.publication import publish
 from publisher.push.target import Target
@@ -29,6 +29,8 @@ from publisher.release.manifest import (
 QUICK = Patience(attempts=4, first=0.01, longest=0.1)
 SMALL = 2_000
 """Bytes a request: a release takes several."""
+
+FILES = (File("guarantee.json", b'{"format": 2}', "application/json"),)
 
 COLUMNS = tuple(
     ColumnSpec(name=name, title=title, type=kind, description=f"{title} of the example")  # type: ignore[arg-type]
@@ -148,7 +150,7 @@ def main(url: str, writer: Path, folder: Path) -> None:
     with Portal(Target(url, False, **account), QUICK, chunk=SMALL) as client:
         publish(
             client,
-            listing(folder.name),
+            listing(folder.name, files=FILES),
             releases,
             known_id=known.read_text() if known.exists() else None,
             remember=lambda identifier: (known.write_text(identifier), None)[1],

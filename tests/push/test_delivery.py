@@ -12,8 +12,9 @@ import requests
 from push_examples import QUICK
 from release_examples import ready, workspace
 
-from publisher.delivery import _relation, check_delivery, deliver
+from publisher.delivery import check_delivery, deliver
 from publisher.errors import PortalError, SourceError
+from publisher.listings import relation
 from publisher.push.portal import Portal
 from publisher.session import locked
 from publisher.workspace import DatasetFile, Workspace, find_workspace
@@ -237,4 +238,4 @@ def test_what_adds_up_is_said_exactly(town: Town) -> None:
         "Totals of Town.": town.people(k=2, measures=(town.UNITS,), suppression={"measure": "people", "threshold": 3}),
     }
     for sentence, built in sentences.items():
-        assert _relation(built.dataset_file().definition) == sentence
+        assert relation(built.dataset_file().definition) == sentence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 import requests
-from push_examples import COLUMNS, QUICK, SMALL, listing, release
+from push_examples import COLUMNS, FILES, QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
 from publisher.push.portal import Portal
@@ -331,7 +331,7 @@ def pushing(portal: Running, broken: Broken, folder: Path) -> subprocess.Popen[b
 
 def completed(portal: Running, folder: Path, releases: list[Release]) -> Publication:
     """The next push, which leaves one dataset, whole and open."""
-    what, known = listing(folder.name), folder / "id"
+    what, known = listing(folder.name, files=FILES), folder / "id"
     with Portal(portal.target(), QUICK) as client:
         identifier = known.read_text() if known.exists() else None
         publish(client, what, releases, known_id=identifier, remember=lambda made: (known.write_text(made), None)[1])
@@ -396,18 +396,21 @@ def test_credentials_stay_out_of_messages(portal: Running, broken: Broken, caplo
     """No error, repr or log line shows a password or token, nor a value that was sent."""
     caplog.set_level("DEBUG")
     target = Target(broken.url, False, "nobody", "secret-password", "secret-token", timeout=20)
+    locked = Target(broken.url, False, "nobody", "secret-password", portal.target().app_token, timeout=20)
     away = Target("http://127.0.0.1:1", False, "nobody", "secret-password", "secret-token", timeout=1)
     texts = [repr(target)]
-    for where in (target, away):
+    for where in (target, locked, away):
         with Portal(where, QUICK) as client, pytest.raises(PortalError) as caught:
             client.find("x", "y")
         texts.append(str(caught.value))
-    assert "HTTP 401 Invalid username or password; check SOCRATA_USERNAME" in texts[1]
-    assert "cannot be reached" in texts[2]
+    assert "HTTP 403 Invalid app_token specified; check SOCRATA_USERNAME" in texts[1]
+    assert "HTTP 401 Invalid username or password; check SOCRATA_USERNAME" in texts[2]
+    assert "cannot be reached" in texts[3]
     with Portal(portal.target(), QUICK) as client, pytest.raises(PortalError) as caught:
         client.upsert("zzzz-zzzz", [{"id": "secret-value"}])
     texts += [str(caught.value), *(record.getMessage() for record in caplog.records)]
-    assert "HTTP 404 dataset.missing" in texts[3]
+    assert "HTTP 404 dataset.missing" in texts[4]
+    assert portal.target().app_token not in "".join(texts)
     assert not [text for text in texts if "secret" in text]
 
 

@@ -347,3 +347,13 @@ def _check(
     assert {row[0] for row in landed} == {row[identity].strip() for row in rows}
     raw = {(row[identity], row[x_name], row[y_name]) for row in rows}
     assert all((row[0], row[1] or "", row[2] or "") in raw or row[1] is None for row in landed)
+
+
+def test_who_drew_the_boundaries_decides_nothing(city: City) -> None:
+    """Naming their source changes no fingerprint: neither landed files nor releases become others by it."""
+    _zones(city, _square("a", 0, 0))
+    plain, credited = (
+        _source({**POINT, "boundaries": BOUNDARIES | more}) for more in ({}, {"source": "Example County, CC0"})
+    )
+    assert fingerprint(plain, city.data) == fingerprint(credited, city.data)
+    assert boundaries_fingerprint(plain, city.data) == boundaries_fingerprint(credited, city.data)

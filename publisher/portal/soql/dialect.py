@@ -1,157 +1,508 @@
-"""SoQL's grammar as a dialect of sqlglot, kept as small as the language: a word that SoQL does not know is a name."""
+"""SoQL's grammar: sqlglot's parser with SoQL's own statements, precedence and names."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from sqlglot import exp, parser, tokens
+from sqlglot import exp, parser
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import ParseError, SqlglotError
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.errors import SqlglotError
+from sqlglot.tokenizer_core import Token, TokenType
 
-from publisher.portal.problems import malformed
+from publisher.portal.problems import SodaError, malformed, semantic
+from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE, tokens
+from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-LONGEST = 20_000
+LONGEST = 200_000
 """Characters that a query may have."""
-DEEPEST = 60
-"""How deep its parentheses and function calls may nest."""
+DEEPEST = 30
+"""How deep its parentheses, function calls and subqueries may nest."""
+MOST_TERMS = 200
+"""How many operators may stand in a row; ten times as many where they are AND and OR."""
+MOST_SELECTED = 500
+MOST_JOINS = 4
+MOST_STATEMENTS = 12
 
-ALL_SYSTEM = "*"
-"""What `:*` is parsed to, as the name of a placeholder."""
+_OR, _AND, _NOT, _BELONGING, _COMPARISON, _SUM, _PRODUCT, _POWER, _SIGN, _CAST = range(1, 11)
+
+_BINARY: dict[TokenType, tuple[int, type[exp.Binary]]] = {
+    TokenType.OR: (_OR, exp.Or),
+    TokenType.AND: (_AND, exp.And),
+    TokenType.EQ: (_COMPARISON, exp.EQ),
+    TokenType.NEQ: (_COMPARISON, exp.NEQ),
+    TokenType.LT: (_COMPARISON, exp.LT),
+    TokenType.LTE: (_COMPARISON, exp.LTE),
+    TokenType.GT: (_COMPARISON, exp.GT),
+    TokenType.GTE: (_COMPARISON, exp.GTE),
+    TokenType.PLUS: (_SUM, exp.Add),
+    TokenType.DASH: (_SUM, exp.Sub),
+    TokenType.DPIPE: (_SUM, exp.DPipe),
+    TokenType.STAR: (_PRODUCT, exp.Mul),
+    TokenType.SLASH: (_PRODUCT, exp.Div),
+    TokenType.MOD: (_PRODUCT, exp.Mod),
+    TokenType.CARET: (_POWER, exp.Pow),
+}
+_OTHERS = {
+    **dict.fromkeys((TokenType.IS, TokenType.LIKE, TokenType.BETWEEN, TokenType.IN, TokenType.NOT), _BELONGING),
+    TokenType.DCOLON: _CAST,
+    TokenType.DOT: _CAST,
+}
+_NAMES = {TokenType.VAR, TokenType.IDENTIFIER, *SOFT.values()}
+_CONSTANTS: dict[TokenType, Callable[[], exp.Expr]] = {
+    TokenType.NULL: exp.Null,
+    TokenType.TRUE: lambda: exp.Boolean(this=True),
+    TokenType.FALSE: lambda: exp.Boolean(this=False),
+}
+_SETS = {TokenType.UNION: "UNION", TokenType.INTERSECT: "INTERSECT", TokenType.EXCEPT: "EXCEPT"}
 
 
 class SoQL(Dialect):
-    """Both quote styles are strings, backticks quote identifiers, nulls are largest."""
+    """Nulls are largest: last when ascending, first when descending."""
 
     NULL_ORDERING = "nulls_are_large"
 
-    class Tokenizer(tokens.Tokenizer):
-        """Every keyword of the language; anything else is a name."""
 
-        QUOTES = ["'", '"']  # noqa: RUF012 -- the tokenizer's own way of being configured
-        IDENTIFIERS = ["`"]  # noqa: RUF012
-        COMMENTS = ["--", ("/*", "*/")]  # noqa: RUF012
-        HEX_STRINGS: ClassVar[list[str | tuple[str, str]]] = []
-        BIT_STRINGS: ClassVar[list[str | tuple[str, str]]] = []
-        BYTE_STRINGS: ClassVar[list[str | tuple[str, str]]] = []
-        KEYWORDS: ClassVar[dict[str, TokenType]] = {
-            "SELECT": TokenType.SELECT,
-            "DISTINCT": TokenType.DISTINCT,
-            "FROM": TokenType.FROM,
-            "WHERE": TokenType.WHERE,
-            "GROUP BY": TokenType.GROUP_BY,
-            "HAVING": TokenType.HAVING,
-            "ORDER BY": TokenType.ORDER_BY,
-            "LIMIT": TokenType.LIMIT,
-            "OFFSET": TokenType.OFFSET,
-            "AS": TokenType.ALIAS,
-            "AND": TokenType.AND,
-            "OR": TokenType.OR,
-            "NOT": TokenType.NOT,
-            "IS": TokenType.IS,
-            "IN": TokenType.IN,
-            "BETWEEN": TokenType.BETWEEN,
-            "LIKE": TokenType.LIKE,
-            "NULL": TokenType.NULL,
-            "TRUE": TokenType.TRUE,
-            "FALSE": TokenType.FALSE,
-            "ASC": TokenType.ASC,
-            "DESC": TokenType.DESC,
-            "CASE": TokenType.CASE,
-            "WHEN": TokenType.WHEN,
-            "THEN": TokenType.THEN,
-            "ELSE": TokenType.ELSE,
-            "END": TokenType.END,
-            "==": TokenType.EQ,
-            "<>": TokenType.NEQ,
-            "!=": TokenType.NEQ,
-            "<=": TokenType.LTE,
-            ">=": TokenType.GTE,
-            "||": TokenType.DPIPE,
-            "::": TokenType.DCOLON,
-            "|>": TokenType.PIPE_GT,
-        }
+class Parser(parser.Parser):
+    """One text; statements become `Select`, `Pipe` and `Compound`, expressions sqlglot's nodes with their position."""
 
-    class Parser(parser.Parser):
-        """Every call is a plain name with arguments; `case` is both a clause and a function; `AS` is required."""
+    def __init__(self, text: str) -> None:
+        super().__init__(dialect=SoQL())
+        if len(text) > LONGEST:
+            raise malformed(text, 1, LONGEST, f"the query is longer than {LONGEST} characters")
+        self.sql = text
+        self._tokens = tokens(text)
+        self._tokens_size = len(self._tokens)
+        self._depth = self._joins = self._statements = 0
+        self._index = -1
+        self._advance()
 
-        FUNCTIONS: ClassVar[dict[str, Callable[..., Any]]] = {}
-        FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {}
-        NO_PAREN_FUNCTIONS: ClassVar[dict[TokenType, type[exp.Expr]]] = {}
-        SUBQUERY_PREDICATES: ClassVar[dict[TokenType, type[exp.SubqueryPredicate]]] = {}
-        NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Callable[..., Any]]] = {
-            "CASE": lambda self: self.parse_either_case()
-        }
-        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Callable[..., Any]]] = {
-            TokenType.COLON: lambda self: self.parse_system_column()
-        }
-        BITWISE: ClassVar[dict[TokenType, type[exp.Binary]]] = {}
-        EXPONENT: ClassVar[dict[TokenType, type[exp.Expr]]] = {TokenType.CARET: exp.Pow}
+    def whole(self, parse: Callable[[], Any]) -> Any:
+        """What `parse` makes of the text, all of which it must use up."""
+        try:
+            found = parse()
+        except SodaError:
+            raise
+        except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, IndexError):
+            self.unexpected("the query cannot be read here")
+        if self._curr:
+            self.unexpected()
+        return found
 
-        def parse_either_case(self) -> exp.Expr | None:
-            """`CASE WHEN … END`, or `case(condition, value, …)`."""
-            if not self._match(TokenType.L_PAREN):
-                return self._parse_case()
-            arguments = self._parse_csv(self._parse_disjunction)
-            self._match_r_paren()
-            return self.expression(exp.Anonymous(this="case", expressions=arguments))
+    # statements
 
-        def parse_system_column(self) -> exp.Expr | None:
-            """`:id` and its like, or `:*` for all of them."""
-            if self._match(TokenType.STAR):
-                return self.expression(exp.Placeholder(this=ALL_SYSTEM))
-            name = self._parse_id_var()
-            return self.expression(exp.Placeholder(this=name.name)) if name else None
+    def query(self) -> Query:
+        """`SELECT … [|> SELECT …] [UNION SELECT …]`, read from left to right."""
+        found = self._statement()
+        while True:
+            if self._match(TokenType.PIPE_GT):
+                right = self._statement()
+                if not isinstance(right, Select):
+                    message = "The right side of |> must be one SELECT"
+                    raise semantic("right-side-of-chain-query-must-be-leaf", message)
+                found = Pipe(found, right)
+            elif self._curr.token_type in _SETS:
+                word = _SETS[self._curr.token_type] + (" ALL" if self._curr.text.upper().endswith(" ALL") else "")
+                self._advance()
+                found = Compound(word, found, self._statement())
+            else:
+                return found
 
-        def _parse_alias(self, this: exp.Expr | None, explicit: bool = False) -> exp.Expr | None:  # noqa: ARG002
-            return super()._parse_alias(this, explicit=True)
+    def _statement(self) -> Query:
+        self._statements += 1
+        if self._statements > MOST_STATEMENTS:
+            self.unexpected(f"a query holds at most {MOST_STATEMENTS} SELECTs")
+        if self._curr.token_type == TokenType.L_PAREN:
+            inner: Query = self._within(self.query)
+            return inner
+        self.expect(TokenType.SELECT, "SELECT")
+        return self._select()
+
+    def _select(self) -> Select:
+        select = Select()
+        select.distinct, select.items = self.selection()
+        if self._match(TokenType.FROM):
+            select.source = self._table()
+        while join := self._join():
+            select.joins.append(join)
+        if self._match(TokenType.WHERE):
+            select.where = self.expr()
+        if self._match(TokenType.GROUP_BY):
+            select.group = self.listed()
+        if self._match(TokenType.HAVING):
+            select.having = self.expr()
+        self._order_and_search(select)
+        self._page(select)
+        return select
+
+    def selection(self) -> tuple[bool, list[Star | Item]]:
+        """What stands after SELECT."""
+        distinct = bool(self._match(TokenType.DISTINCT))
+        items: list[Star | Item] = [self._item()]
+        while self._match(TokenType.COMMA):
+            items.append(self._item())
+            if len(items) > MOST_SELECTED:
+                self.unexpected(f"a SELECT lists at most {MOST_SELECTED} expressions")
+        return distinct, items
+
+    def _item(self) -> Star | Item:
+        table = None
+        if self._curr.token_type == TABLE and self._next.token_type == TokenType.DOT:
+            star = self._tokens[self._index + 2 : self._index + 3]
+            if star and star[0].text in ("*", ":*") and star[0].token_type in (TokenType.STAR, SYSTEM):
+                table = self._curr.text
+                self._advance(2)
+        if self._curr.text in ("*", ":*") and self._curr.token_type in (TokenType.STAR, SYSTEM):
+            system = self._curr.text == ":*"
+            self._advance()
+            return Star(system, table, self._exceptions())
+        node = self.expr()
+        return Item(node, self._name("a name") if self._match(TokenType.ALIAS) else None)
+
+    def _exceptions(self) -> tuple[str, ...]:
+        if not self._match(TokenType.L_PAREN):
+            return ()
+        if not self._match_text_seq("EXCEPT"):
+            self.unexpected()
+        names = [self._name("a column")]
+        while self._match(TokenType.COMMA):
+            names.append(self._name("a column"))
+        self.expect(TokenType.R_PAREN, ")")
+        return tuple(names)
+
+    def _table(self) -> Table:
+        token = self._curr
+        self.expect(TABLE, "@this or the @4x4 of a dataset")
+        alias = self._alias() if self._match(TokenType.ALIAS) else None
+        if token.text == "this" and alias is None:
+            self.unexpected("@this needs an alias: FROM @this AS a")
+        return Table(token.text, alias)
+
+    def _alias(self) -> str:
+        if self._curr.token_type == TABLE:
+            self._advance()
+            return self._prev.text.lower()
+        return self._name("an alias").lower()
+
+    def _join(self) -> Join | None:
+        side = ""
+        if self._match_set((TokenType.LEFT, TokenType.RIGHT, TokenType.FULL)):
+            side = self._prev.text.upper()
+            self._match(TokenType.OUTER)
+            self.expect(TokenType.JOIN, "JOIN")
+        elif self._match(TokenType.INNER):
+            self.expect(TokenType.JOIN, "JOIN")
+        elif not self._match(TokenType.JOIN):
+            return None
+        self._joins += 1
+        if self._joins > MOST_JOINS:
+            self.unexpected(f"a query joins at most {MOST_JOINS} times")
+        lateral = bool(self._match(TokenType.LATERAL))
+        source = self._table() if self._curr.token_type == TABLE else self._subquery()
+        self.expect(TokenType.ON, "ON")
+        return Join(side, lateral, source, self.expr())
+
+    def _subquery(self) -> Subquery:
+        if self._curr.token_type != TokenType.L_PAREN:
+            self.unexpected()
+        query = self._within(self.query)
+        self.expect(TokenType.ALIAS, "AS and an alias")
+        return Subquery(query, self._alias())
+
+    def _order_and_search(self, select: Select) -> None:
+        for _ in range(2):
+            if not select.order and self._match(TokenType.ORDER_BY):
+                select.order = self.ordering()
+            elif not select.search and self._match(TokenType.COMMAND):
+                self.expect(TokenType.STRING, "the words in quotes")
+                select.search = self._prev.text
+
+    def _page(self, select: Select) -> None:
+        for _ in range(2):
+            if select.limit is None and self._match(TokenType.LIMIT):
+                select.limit = self.whole_number()
+            elif select.offset is None and self._match(TokenType.OFFSET):
+                select.offset = self.whole_number()
+
+    def whole_number(self) -> int:
+        """What LIMIT and OFFSET take."""
+        token = self._curr
+        if token.token_type != TokenType.NUMBER or not token.text.isdecimal() or len(token.text) > 18:
+            self.unexpected("a whole number, 0 or more, is expected")
+        self._advance()
+        return int(token.text)
+
+    def ordering(self) -> list[exp.Ordered]:
+        """What ORDER BY takes."""
+        return self._parse_csv(self._ordered)
+
+    def _ordered(self) -> exp.Ordered:
+        """SoQL writes NULL FIRST as well as NULLS FIRST."""
+        node = self.expr()
+        desc = self._match_set((TokenType.ASC, TokenType.DESC)) and self._prev.token_type == TokenType.DESC
+        first = bool(desc)
+        if self._match(TokenType.NULL) or self._match_text_seq("NULLS"):
+            first = bool(self._match_text_seq("FIRST"))
+            if not first and not self._match_text_seq("LAST"):
+                self.unexpected()
+        return exp.Ordered(this=node, desc=bool(desc), nulls_first=first)
+
+    def listed(self) -> list[exp.Expr]:
+        """Expressions between commas."""
+        return self._parse_csv(self.expr)
+
+    # expressions
+
+    def expr(self) -> exp.Expr:
+        """An expression of any kind."""
+        return self._climb(_OR)
+
+    def _climb(self, lowest: int) -> exp.Expr:  # noqa: RET503 -- `unexpected` never returns
+        """An expression whose operators outside parentheses bind at least as tightly as `lowest`."""
+        left = self._prefixed(lowest)
+        for count in range(MOST_TERMS * 10):
+            token = self._curr
+            power, node = _BINARY.get(token.token_type, (_OTHERS.get(token.token_type, 0), None))
+            if power < lowest or not power:
+                return left
+            if count >= MOST_TERMS and power > _AND:
+                break
+            self._advance()
+            if node is not None:
+                right = self._deeper(_POWER) if power == _POWER else self._climb(power + 1)
+                left = node(this=left, expression=right)
+            elif power == _BELONGING:
+                left = self._belonging(token, left)
+            else:
+                left = self._cast(left) if token.token_type == TokenType.DCOLON else self._field(left)
+        self.unexpected("too many operators in a row")
+
+    def _prefixed(self, lowest: int) -> exp.Expr:
+        token = self._curr
+        if token.token_type == TokenType.NOT and lowest <= _NOT:
+            self._advance()
+            return exp.Not(this=self._deeper(_NOT))
+        if token.token_type in (TokenType.DASH, TokenType.PLUS):
+            self._advance()
+            operand = self._deeper(_SIGN)
+            return exp.Neg(this=operand) if token.token_type == TokenType.DASH else exp.Paren(this=operand)
+        return self._atom()
+
+    def _belonging(self, token: Token, left: exp.Expr) -> exp.Expr:
+        """IS, LIKE, BETWEEN and IN, each with NOT or without."""
+        negated = token.token_type == TokenType.NOT
+        if negated:
+            token = self._curr
+            self._advance()
+        match token.token_type:
+            case TokenType.IS if not negated:
+                negated = bool(self._match(TokenType.NOT))
+                node: exp.Expr = exp.Is(this=left, expression=self._constant())
+            case TokenType.LIKE:
+                node = exp.Like(this=left, expression=self._deeper(_BELONGING))
+            case TokenType.BETWEEN:
+                low = self._deeper(_BELONGING)
+                self.expect(TokenType.AND, "AND")
+                node = exp.Between(this=left, low=low, high=self._deeper(_BELONGING))
+            case TokenType.IN:
+                node = exp.In(this=left, expressions=self._within(self.listed))
+            case _:
+                self._retreat(self._index - 1)
+                self.unexpected()
+        return exp.Not(this=node) if negated else node
+
+    def _constant(self) -> exp.Expr:
+        made = _CONSTANTS.get(self._curr.token_type)
+        if made is None:
+            self.unexpected()
+        self._advance()
+        return made()
+
+    def _cast(self, left: exp.Expr) -> exp.Expr:
+        token = self._curr
+        return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name("a type").lower())), token)
+
+    def _field(self, left: exp.Expr) -> exp.Expr:
+        """`point.latitude`; also `b.column` where `b` is the alias of a joined dataset."""
+        token = self._curr
+        if token.token_type == SYSTEM:
+            self._advance()
+            name = token.text
+        else:
+            name = self._name("a field")
+        return self._placed(exp.Dot(this=left, expression=exp.Identifier(this=name)), token)
+
+    def _atom(self) -> exp.Expr:  # noqa: PLR0911, RET503 -- one way for each sort of token
+        token = self._curr
+        match token.token_type:
+            case TokenType.NUMBER:
+                self._advance()
+                return exp.Literal.number(token.text)
+            case TokenType.STRING:
+                self._advance()
+                return exp.Literal.string(token.text)
+            case TokenType.NULL | TokenType.TRUE | TokenType.FALSE:
+                return self._constant()
+            case TokenType.L_PAREN:
+                return exp.Paren(this=self._within(self.expr))
+            case TokenType.CASE if self._next.token_type == TokenType.WHEN:
+                return self._case()
+            case _ if token.token_type == SYSTEM and token.text != ":*":
+                self._advance()
+                return self._column(token, token.text)
+            case _ if token.token_type == TABLE:
+                return self._qualified()
+            case _ if token.token_type in _NAMES:
+                self._advance()
+                if self._curr.token_type == TokenType.L_PAREN and token.token_type != TokenType.IDENTIFIER:
+                    return self._call(token)
+                return self._column(token, token.text)
+        self.unexpected()
+
+    def _column(self, token: Token, name: str, table: str | None = None) -> exp.Expr:
+        qualifier = exp.Identifier(this=table) if table else None
+        return self._placed(exp.Column(this=exp.Identifier(this=name), table=qualifier), token)
+
+    def _qualified(self) -> exp.Expr:
+        token = self._curr
+        self._advance()
+        self.expect(TokenType.DOT, ".")
+        if self._curr.token_type == SYSTEM and self._curr.text != ":*":
+            self._advance()
+            return self._column(token, self._prev.text, token.text)
+        return self._column(token, self._name("a column"), token.text)
+
+    def _case(self) -> exp.Expr:
+        """`CASE WHEN … THEN … END`; SoQL has no value before the first WHEN."""
+        with self._level():
+            self._advance()
+            ifs = []
+            while self._match(TokenType.WHEN):
+                condition = self.expr()
+                self.expect(TokenType.THEN, "THEN")
+                ifs.append(exp.If(this=condition, true=self.expr()))
+            default = self.expr() if self._match(TokenType.ELSE) else None
+            self.expect(TokenType.END, "END")
+        return exp.Case(ifs=ifs, default=default)
+
+    def _call(self, token: Token) -> exp.Expr:
+        call = self._placed(exp.Anonymous(this=token.text.lower(), expressions=self._within(self._arguments)), token)
+        filtered: exp.Expr = call
+        if self._match_pair(TokenType.FILTER, TokenType.L_PAREN):
+            self.expect(TokenType.WHERE, "WHERE")
+            filtered = exp.Filter(this=call, expression=self.expr())
+            self.expect(TokenType.R_PAREN, ")")
+        if self._match_pair(TokenType.OVER, TokenType.L_PAREN):
+            return self._window(filtered)
+        return filtered
+
+    def _arguments(self) -> list[exp.Expr]:
+        if self._curr.token_type == TokenType.R_PAREN:
+            return []
+        if self._match(TokenType.STAR):
+            return [exp.Star()]
+        if self._match(TokenType.DISTINCT):
+            return [exp.Distinct(expressions=[self.expr()])]
+        return self.listed()
+
+    def _window(self, function: exp.Expr) -> exp.Expr:
+        """What stands in the parentheses after OVER."""
+        partition = self.listed() if self._match(TokenType.PARTITION_BY) else []
+        order = self.ordering() if self._match(TokenType.ORDER_BY) else []
+        spec = None
+        if self._match_set((TokenType.ROWS, TokenType.RANGE)):
+            kind = self._prev.text.upper()
+            between = self._match(TokenType.BETWEEN)
+            start = self._edge()
+            if between:
+                self.expect(TokenType.AND, "AND")
+            spec = exp.WindowSpec(kind=kind, start=start, end=self._edge() if between else None)
+        self.expect(TokenType.R_PAREN, ")")
+        return exp.Window(this=function, partition_by=partition, order=exp.Order(expressions=order), spec=spec)
+
+    def _edge(self) -> str:
+        """Where a frame begins or ends, in SQL."""
+        if self._match_text_seq("CURRENT", "ROW"):
+            return "CURRENT ROW"
+        amount = "UNBOUNDED" if self._match_text_seq("UNBOUNDED") else str(self.whole_number())
+        if not self._match_texts(("PRECEDING", "FOLLOWING")):
+            self.unexpected()
+        return f"{amount} {self._prev.text.upper()}"
+
+    # what all of them need
+
+    def expect(self, token_type: TokenType, shown: str) -> None:
+        """Step over a token that must stand here."""
+        if not self._match(token_type):
+            self.unexpected(f"{shown} is expected here")
+
+    def unexpected(self, reason: str | None = None) -> NoReturn:
+        """Refuse the current token."""
+        if self._curr:
+            line, column = self._curr.line, self._curr.col
+            reason = reason or f"unexpected {self._curr.text!r}"
+        else:
+            lines = self.sql.split("\n")
+            line, column = len(lines), len(lines[-1]) + 1
+            reason = reason or "the query is not complete"
+        raise malformed(self.sql, line, column, reason)
+
+    def _name(self, what: str) -> str:
+        if self._curr.token_type not in _NAMES and self._curr.token_type != SYSTEM:
+            self.unexpected(f"{what} is expected here")
+        self._advance()
+        return str(self._prev.text)
+
+    def _placed(self, node: exp.Expr, token: Token) -> exp.Expr:
+        node.meta["position"] = (token.line, token.col)
+        return node
+
+    def _within(self, parse: Callable[[], Any]) -> Any:
+        """What stands between parentheses."""
+        self.expect(TokenType.L_PAREN, "(")
+        with self._level():
+            found = parse()
+        self.expect(TokenType.R_PAREN, ")")
+        return found
+
+    def _deeper(self, lowest: int) -> exp.Expr:
+        with self._level():
+            return self._climb(lowest)
+
+    @contextmanager
+    def _level(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > DEEPEST:
+            self.unexpected(f"the query nests more than {DEEPEST} deep")
+        yield
+        self._depth -= 1
 
 
-def parse_query(text: str) -> exp.Select:
+def parse_query(text: str) -> Query:
     """The tree of a whole query. Errors: SodaError `query.compiler.malformed`."""
-    return _parse(text, "")
-
-
-def parse_clause(name: str, text: str) -> exp.Select:
-    """The tree of a query that has this clause alone; `name` is e.g. WHERE or ORDER BY."""
-    start = "SELECT " if name == "SELECT" else f"SELECT 1 {name} "
-    tree = _parse(text, start)
-    wanted = {"expressions", "distinct"} if name == "SELECT" else {"expressions", name.split(maxsplit=1)[0].lower()}
-    extra = {key for key, value in tree.args.items() if value} - wanted
-    if extra:
-        raise malformed(text, 1, 1, f"only a {name} clause is expected here")
+    found = Parser(text)
+    tree: Query = found.whole(found.query)
     return tree
 
 
-def _parse(text: str, start: str) -> exp.Select:
-    if len(text) > LONGEST:
-        raise malformed(text, 1, LONGEST, f"the query is longer than {LONGEST} characters")
-    _check_depth(text)
-    try:
-        trees = SoQL().parse(start + text)
-    except ParseError as error:
-        raise _explained(text, start, error) from None
-    except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, IndexError):
-        raise malformed(text, 1, max(1, len(text)), "the text ends or nests where it should not") from None
-    if len(trees) != 1 or not isinstance(trees[0], exp.Select):
-        raise malformed(text, 1, 1, "one SELECT statement is expected")
-    return trees[0]
-
-
-def _check_depth(text: str) -> None:
-    depth = 0
-    for character in text:
-        depth += (character in "([") - (character in ")]")
-        if depth > DEEPEST:
-            raise malformed(text, 1, 1, f"parentheses nest more than {DEEPEST} deep")
-
-
-def _explained(text: str, start: str, error: ParseError) -> Exception:
-    found = error.errors[0] if error.errors else {}
-    line = int(found.get("line") or 1)
-    column = int(found.get("col") or 1) - (len(start) if line == 1 else 0)
-    near = str(found.get("highlight") or "").strip()
-    return malformed(text, line, max(1, column), f"unexpected {near!r}" if near else "the query is not complete")
+def parse_clause(select: Select, name: str, text: str) -> None:
+    """Read one clause alone, e.g. `$where`, into a SELECT. Errors: SodaError `query.compiler.malformed`."""
+    found = Parser(text)
+    match name:
+        case "$select":
+            select.distinct, select.items = found.whole(found.selection)
+        case "$where":
+            select.where = found.whole(found.expr)
+        case "$group":
+            select.group = found.whole(found.listed)
+        case "$having":
+            select.having = found.whole(found.expr)
+        case "$order":
+            select.order = found.whole(found.ordering)
+        case "$limit":
+            select.limit = found.whole(found.whole_number)
+        case "$offset":
+            select.offset = found.whole(found.whole_number)

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from publisher.portal.kinds import GEOMETRIES, Kind, plain_text
+from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, reading
 from publisher.portal.problems import malformed, semantic
-from publisher.portal.soql.functions import CHECKBOX, FUNCTIONS, NUMBER, ORDERED, TEXT, Function
-from publisher.portal.soql.terms import Term, Values, closed, combined, mismatch
-from publisher.portal.versions import quoted
+from publisher.portal.soql.calls import called
+from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
+from publisher.portal.soql.intervals import moved
+from publisher.portal.soql.spatial import FIELDS
+from publisher.portal.soql.terms import Term, as_text, closed, combined, mismatch, rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+
+    from publisher.portal.soql.relations import Scope
+    from publisher.portal.soql.terms import Values
 
 COMPARISONS: dict[type[exp.Expr], str] = {
     exp.EQ: "=",
@@ -23,64 +28,145 @@ COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GT: ">",
     exp.GTE: ">=",
 }
-ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+_LEFT_DEEP = (*COMPARISONS, *ARITHMETIC)
+
+CASTS = {
+    "text": Kind.TEXT,
+    "number": Kind.NUMBER,
+    "double": Kind.NUMBER,
+    "money": Kind.NUMBER,
+    "boolean": Kind.CHECKBOX,
+    "checkbox": Kind.CHECKBOX,
+    "floating_timestamp": Kind.FLOATING,
+    "fixed_timestamp": Kind.FIXED,
+    **{kind.value: kind for kind in GEOMETRIES},
+}
+"""What stands after `::`."""
 
 
 class Expressions:
-    """Turns the expressions of one query into terms; remembers the values they bind and the groups they may use."""
+    """Turns the expressions of one SELECT into terms; remembers the groups and aliases that they may use."""
 
-    def __init__(self, columns: Mapping[str, Kind], text: str, identifier: str) -> None:
-        self.columns = columns
-        self.values = Values()
+    def __init__(self, scope: Scope, values: Values, text: str, identifier: str) -> None:
+        self.scope = scope
+        self.values = values
         self.aliases: dict[str, exp.Expr] = {}
         self.groups: set[str] = set()
-        self._text = text
+        self.text = text
         self._identifier = identifier
         self._seen: tuple[str, ...] = ()
 
-    def refused(self, what: str) -> Exception:
+    def refused(self, what: str, node: exp.Expr | None = None) -> Exception:
         """400: the query uses something that the portal does not answer."""
-        return malformed(self._text, 1, 1, f"{what} is not supported")
+        line, column = self._position(node)
+        return malformed(self.text, line, column, f"{what} is not supported")
+
+    def where(self, node: exp.Expr | None) -> dict[str, Any]:
+        """The position of a node, as Socrata's errors give it."""
+        line, column = self._position(node)
+        lines = self.text.split("\n")
+        return {"position": {"row": line, "column": column, "line": lines[line - 1][:1000]}}
+
+    def _position(self, node: exp.Expr | None) -> tuple[int, int]:
+        """The first line and character that is known of a node or what it is made of."""
+        while node is not None:
+            found: tuple[int, int] | None = node.meta.get("position")
+            if found is not None:
+                return found
+            node = next(node.iter_expressions(), None)
+        return 1, 1
 
     def term(self, node: Any) -> Term:
         """The SQL of a node. Errors: SodaError."""
+        outer = []
+        while isinstance(node, _LEFT_DEEP):
+            outer.append(node)
+            node = node.this
+        term = self._one(node)
+        for above in reversed(outer):
+            term = self._grouped(self._applied(above, term))
+        return term
+
+    def _one(self, node: Any) -> Term:
         compile_node = _NODES.get(type(node))
         if compile_node is None:
-            raise self.refused(getattr(node, "key", "this").upper())
-        self._check_arguments(node)
-        term = compile_node(self, node)
+            raise self.refused(str(getattr(node, "key", "this")).upper(), node)
+        return self._grouped(compile_node(self, node))
+
+    def _grouped(self, term: Term) -> Term:
         return closed(term) if term.sql in self.groups else term
 
     def of_kind(self, node: Any, kinds: frozenset[Kind], where: str) -> Term:
         """The SQL of a node that must be of one of these kinds."""
         return self.values.fitted(self.term(node), kinds, where)
 
-    def _check_arguments(self, node: exp.Expr) -> None:
-        allowed = _ARGUMENTS.get(type(node), frozenset({"this", "expression", "expressions"}))
-        extra = {name for name, value in node.args.items() if value} - allowed
-        if extra:
-            raise self.refused(f"{sorted(extra)[0]} in {node.key.upper()}")
+    def plain(self, node: Any, where: str) -> Term:
+        """The SQL of a node that stands for one row alone."""
+        return self.alone(self.term(node), where)
 
-    def column(self, name: str) -> Term:
-        """A column of the dataset, or in its place the expression that the query gave this name."""
-        if name in self.aliases and name not in self._seen:
-            outer, self._seen = self._seen, (*self._seen, *self.aliases)
-            try:
-                return self.term(self.aliases[name])
-            finally:
-                self._seen = outer
-        known = name if name in self.columns else name.lower()
-        if known not in self.columns:
-            raise semantic("no-such-column", f"No such column: {name}", column=name, dataset=self._identifier)
-        return Term(f"rows.{quoted(known)}", self.columns[known], bare=known)
+    def alone(self, term: Term, where: str) -> Term:
+        """The term, which must stand for one row alone. Errors: SodaError for aggregates and windows."""
+        if term.window:
+            raise semantic("window-function-not-allowed", f"A window function cannot stand in {where}", clause=where)
+        if term.aggregate:
+            message = f"Aggregate function used in {where}, where rows are not grouped"
+            raise semantic("aggregate-in-ungrouped-context", message, clause=where)
+        return term
+
+    def condition(self, node: exp.Expr, clause: str) -> Term:
+        """The checkbox that a clause needs. Errors: SodaError non-boolean-where and its like."""
+        term = self.term(node)
+        if term.kind not in (Kind.CHECKBOX, None) and term.text is None:
+            message = f"The condition of {clause.upper()} must be a checkbox, is {term.kind}"
+            raise semantic(f"non-boolean-{clause}", message, type=str(term.kind), **self.where(node))
+        return self.values.fitted(term, CHECKBOX, clause.upper())
+
+    def column(self, name: str, table: str | None = None, node: exp.Expr | None = None) -> Term:
+        """A column, or in its place the expression that the query gave this name."""
+        if table is None and name.lower() in self.aliases:
+            found = self._aliased(name.lower(), node)
+            if found is not None:
+                return found
+        term = self.scope.column(name, table)
+        if term is None:
+            shown = f"@{table}.{name}" if table else name
+            data = {"column": shown, "dataset": self._identifier, **self.where(node)}
+            raise semantic("no-such-column", f"No such column: {shown}", **data)
+        return term
+
+    def _aliased(self, name: str, node: exp.Expr | None) -> Term | None:
+        """What an alias stands for; within another alias, or its own expression, columns go first."""
+        if self._seen and (name == self._seen[-1] or self.scope.column(name) is not None):
+            return None
+        if name in self._seen:
+            message = f"Circular reference while processing alias: {name}"
+            raise semantic("circular-alias-definition", message, name=name, **self.where(node))
+        return self.named(name, self.aliases[name])
+
+    def named(self, name: str, node: exp.Expr) -> Term:
+        """The SQL of a node that has this name in the answer."""
+        outer, self._seen = self._seen, (*self._seen, name)
+        try:
+            return self.term(node)
+        finally:
+            self._seen = outer
 
     def _column(self, node: exp.Column) -> Term:
-        if not isinstance(node.this, exp.Identifier):
-            raise self.refused("This use of *")
-        return self.column(node.name)
+        return self.column(node.name, node.table or None, node)
 
-    def _system(self, node: exp.Placeholder) -> Term:
-        return self.column(":" + node.name)
+    def _dot(self, node: exp.Dot) -> Term:
+        """`b.column` of a joined dataset, or a part of a value, e.g. `place.latitude`."""
+        name = node.expression.name
+        if isinstance(node.this, exp.Column) and not node.this.table and self.scope.named(node.this.name):
+            return self.column(name, node.this.name, node)
+        whole = self.term(node.this)
+        found = FIELDS.get((whole.kind, name.lower())) if whole.kind else None
+        if found is None:
+            raise semantic("no-such-column", f"No such field: {name}", column=name, **self.where(node))
+        kind, sql = found
+        part = combined(sql.format(whole.sql), kind, whole)
+        return rounded(part.sql, part) if kind is Kind.NUMBER else part
 
     def _literal(self, node: exp.Literal) -> Term:
         return self.values.literal(node.this) if node.is_string else self.values.number(node.this)
@@ -102,10 +188,35 @@ class Expressions:
         inner = self.of_kind(node.this, NUMBER, "-")
         return combined(f"(- {inner.sql})", Kind.NUMBER, inner)
 
+    def _operands(self, node: Any) -> list[Any]:
+        """What stands between operators of one sort, from left to right."""
+        sort, found = type(node), []
+        while isinstance(node, sort):
+            found.append(node.expression)
+            node = node.this
+        return [node, *reversed(found)]
+
     def _logic(self, node: exp.Connector) -> Term:
         word = node.key.upper()
-        left, right = (self.of_kind(part, CHECKBOX, word) for part in (node.left, node.right))
-        return combined(f"({left.sql} {word} {right.sql})", Kind.CHECKBOX, left, right)
+        terms = [self.of_kind(part, CHECKBOX, word) for part in self._operands(node)]
+        return combined(f"({f' {word} '.join(term.sql for term in terms)})", Kind.CHECKBOX, *terms)
+
+    def _joined(self, node: exp.DPipe) -> Term:
+        """Put together by halves, so that a long row of texts is not copied once for each of them."""
+        terms = [as_text(self.term(part)) for part in self._operands(node)]
+        while len(terms) > 1:
+            pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
+            terms = [self._concatenated(*pair) if len(pair) == 2 else pair[0] for pair in pairs]
+        return terms[0]
+
+    def _concatenated(self, left: Term, right: Term) -> Term:
+        longest = (left.longest or 0) + (right.longest or 0)
+        return self._grouped(self.values.lengthened(f"({left.sql} || {right.sql})", longest, left, right))
+
+    def _applied(self, node: exp.Expr, left: Term) -> Term:
+        if type(node) in COMPARISONS:
+            return self.compare(COMPARISONS[type(node)], left, self.term(node.expression))
+        return self._arithmetic(ARITHMETIC[type(node)], left, self.term(node.expression))
 
     def compare(self, sign: str, left: Term, right: Term) -> Term:
         """`left sign right`, with literals read as the other side's kind."""
@@ -114,41 +225,30 @@ class Expressions:
             raise mismatch(sign, kind)
         return combined(f"({left.sql} {sign} {right.sql})", Kind.CHECKBOX, left, right)
 
-    def _comparison(self, node: exp.Binary) -> Term:
-        return self.compare(COMPARISONS[type(node)], self.term(node.left), self.term(node.right))
-
-    def _arithmetic(self, node: exp.Binary) -> Term:
-        sign = ARITHMETIC[type(node)]
-        left, right = (self.of_kind(part, NUMBER, sign) for part in (node.left, node.right))
-        return combined(f"({left.sql} {sign} {right.sql})", Kind.NUMBER, left, right)
-
-    def _division(self, node: exp.Binary) -> Term:
-        sign = "/" if isinstance(node, exp.Div) else "%"
-        left, right = (self.of_kind(part, NUMBER, sign) for part in (node.left, node.right))
-        return combined(f"({left.sql} {sign} nullif({right.sql}, 0))", Kind.NUMBER, left, right)
+    def _arithmetic(self, sign: str, left: Term, right: Term) -> Term:
+        if left.kind in TIMES and right.text is not None and sign in "+-":
+            return moved(self.values, left, right, sign)
+        left, right = (self.values.fitted(side, NUMBER, sign) for side in (left, right))
+        divisor = sign in "/%"
+        other = f"(CASE WHEN {right.sql} <> 0 THEN {right.sql} END)" if divisor else right.sql
+        sql = f"({left.sql} {sign} {other})"
+        if sign == "/" or left.inexact or right.inexact:
+            return rounded(sql, left, right)
+        return combined(sql, Kind.NUMBER, left, right)
 
     def _power(self, node: exp.Pow) -> Term:
-        left, right = (self.of_kind(part, NUMBER, "^") for part in (node.left, node.right))
-        return combined(f"pow({left.sql}::DOUBLE, {right.sql}::DOUBLE)", Kind.NUMBER, left, right)
-
-    def _joined(self, node: exp.DPipe) -> Term:
-        left, right = self.term(node.left), self.term(node.right)
-        sides = [plain_text(side.kind, side.sql) if side.kind else "NULL::VARCHAR" for side in (left, right)]
-        return combined(f"({sides[0]} || {sides[1]})", Kind.TEXT, left, right)
+        left, right = (self.of_kind(part, NUMBER, "^") for part in (node.this, node.expression))
+        return rounded(f"pow({left.sql}::DOUBLE, {right.sql}::DOUBLE)", left, right)
 
     def _is(self, node: exp.Is) -> Term:
         left = self.term(node.this)
         if isinstance(node.expression, exp.Null):
             return combined(f"({left.sql} IS NULL)", Kind.CHECKBOX, left)
-        if isinstance(node.expression, exp.Boolean):
-            left = self.values.fitted(left, CHECKBOX, "IS")
-            word = "TRUE" if node.expression.this else "FALSE"
-            return combined(f"({left.sql} IS {word})", Kind.CHECKBOX, left)
-        raise self.refused("IS with anything but NULL, TRUE or FALSE")
+        left = self.values.fitted(left, CHECKBOX, "IS")
+        word = "TRUE" if node.expression.this else "FALSE"
+        return combined(f"({left.sql} IS {word})", Kind.CHECKBOX, left)
 
     def _in(self, node: exp.In) -> Term:
-        if not node.expressions:
-            raise self.refused("IN without a list of values")
         terms = [self.term(node.this), *(self.term(item) for item in node.expressions)]
         (left, *items), kind = self.values.agreed(terms, "IN")
         if kind not in ORDERED and kind is not None:
@@ -167,15 +267,33 @@ class Expressions:
         left, right = (self.of_kind(part, TEXT, "LIKE") for part in (node.this, node.expression))
         return combined(f"({left.sql} LIKE {right.sql})", Kind.CHECKBOX, left, right)
 
+    def _cast(self, node: exp.Cast) -> Term:
+        return self.cast(self.term(node.this), str(node.args["to"].name), node)
+
+    def cast(self, term: Term, name: str, node: exp.Expr) -> Term:
+        """`term::name`: to text from anything, from text to anything; what cannot be read is null."""
+        kind = CASTS.get(name)
+        if kind is None:
+            raise semantic("no-such-function", f"No such type: {name}", function=f"::{name}", **self.where(node))
+        if term.kind is kind:
+            return term
+        if term.kind is None or term.text is not None:
+            return self.values.fitted(term, frozenset({kind}), f"::{name}")
+        if kind is Kind.TEXT:
+            return as_text(term)
+        if term.kind is not Kind.TEXT:
+            raise mismatch(f"::{name}", term.kind)
+        read = reading(kind, term.sql)
+        return combined(f"TRY_CAST({read} AS DECIMAL(38,9))" if kind is Kind.NUMBER else f"({read})", kind, term)
+
     def _case(self, node: exp.Case) -> Term:
-        if node.this is not None:
-            raise self.refused("CASE with a value before WHEN")
         conditions = [self.of_kind(branch.this, CHECKBOX, "CASE") for branch in node.args["ifs"]]
         results = [self.term(branch.args["true"]) for branch in node.args["ifs"]]
         default = node.args.get("default")
-        return self._branches(conditions, results, self.term(default) if default is not None else None)
+        return self.branches(conditions, results, self.term(default) if default is not None else None)
 
-    def _branches(self, conditions: list[Term], results: list[Term], default: Term | None) -> Term:
+    def branches(self, conditions: list[Term], results: list[Term], default: Term | None) -> Term:
+        """The first result whose condition holds, or else the default."""
         values, kind = self.values.agreed([*results, *([default] if default else [])], "CASE")
         branches = " ".join(
             f"WHEN {condition.sql} THEN {value.sql}" for condition, value in zip(conditions, values, strict=False)
@@ -183,92 +301,13 @@ class Expressions:
         rest = f" ELSE {values[-1].sql}" if default else ""
         return combined(f"(CASE {branches}{rest} END)", kind, *conditions, *values)
 
-    def _call(self, node: exp.Anonymous) -> Term:
-        name = str(node.this).lower()
-        special = _SPECIAL.get(name)
-        if special is not None:
-            return special(self, node)
-        function = FUNCTIONS.get(name)
-        if function is None:
-            raise semantic(
-                "no-such-function", f"No such function: {name}; arity: {len(node.expressions)}", function=name
-            )
-        return self._plain_call(name, function, node.expressions)
+    def _call(self, node: exp.Expr) -> Term:
+        return called(self, node)
 
-    def _plain_call(self, name: str, function: Function, nodes: list[Any]) -> Term:
-        takes = function.takes
-        if function.more and len(nodes) > len(takes):
-            takes = (*takes, *(takes[-1:] * (len(nodes) - len(takes))))
-        if len(nodes) != len(takes):
-            message = f"No such function: {name}; arity: {len(nodes)}"
-            raise semantic("no-such-function", message, function=name)
-        terms = [self.of_kind(node, kinds, name) for node, kinds in zip(nodes, takes, strict=True)]
-        if isinstance(function.gives, int) and len(terms) > 1:
-            terms, _ = self.values.agreed(terms, name)
-        kind = terms[function.gives].kind if isinstance(function.gives, int) else function.gives
-        sql = function.render([term.sql for term in terms])
-        return self._aggregated(name, sql, kind, terms) if function.aggregate else combined(sql, kind, *terms)
-
-    def _aggregated(self, name: str, sql: str, kind: Kind | None, terms: list[Term]) -> Term:
-        if any(term.aggregate for term in terms):
-            message = f"Aggregate function '{name}' used inside another aggregate"
-            raise semantic("aggregate-in-ungrouped-context", message, function=name)
-        return Term(sql, kind, aggregate=True)
-
-    def _count(self, node: exp.Anonymous) -> Term:
-        if len(node.expressions) != 1:
-            message = f"No such function: count; arity: {len(node.expressions)}"
-            raise semantic("no-such-function", message, function="count")
-        counted = node.expressions[0]
-        if isinstance(counted, exp.Star):
-            return Term("count(*)", Kind.NUMBER, aggregate=True)
-        distinct = isinstance(counted, exp.Distinct)
-        if distinct and (counted.args.get("on") or len(counted.expressions) != 1):
-            raise self.refused("count(DISTINCT …) of anything but one expression")
-        term = self.term(counted.expressions[0] if distinct else counted)
-        return self._aggregated("count", f"count({'DISTINCT ' if distinct else ''}{term.sql})", Kind.NUMBER, [term])
-
-    def _coalesce(self, node: exp.Anonymous) -> Term:
-        if not node.expressions:
-            raise semantic("no-such-function", "No such function: coalesce; arity: 0", function="coalesce")
-        terms, kind = self.values.agreed([self.term(part) for part in node.expressions], "coalesce")
-        return combined(f"coalesce({', '.join(term.sql for term in terms)})", kind, *terms)
-
-    def _case_call(self, node: exp.Anonymous) -> Term:
-        """`case(condition, value, …)`; `iif(condition, value, otherwise)`."""
-        parts = node.expressions
-        otherwise = parts[-1] if str(node.this).lower() == "iif" and len(parts) == 3 else None
-        pairs = parts[:-1] if otherwise is not None else parts
-        if len(pairs) < 2 or len(pairs) % 2:
-            message = f"No such function: {node.this}; arity: {len(parts)}"
-            raise semantic("no-such-function", message, function=str(node.this))
-        conditions = [self.of_kind(part, CHECKBOX, "case") for part in pairs[::2]]
-        results = [self.term(part) for part in pairs[1::2]]
-        return self._branches(conditions, results, self.term(otherwise) if otherwise is not None else None)
-
-    def _round(self, node: exp.Anonymous) -> Term:
-        """`round(number, digits)`: the digits are written out, since DuckDB needs them when it plans."""
-        parts = node.expressions
-        digits = parts[1].this if len(parts) == 2 and isinstance(parts[1], exp.Literal) else "0"
-        if len(parts) not in (1, 2) or (len(parts) == 2 and not isinstance(parts[1], exp.Literal)):
-            raise semantic("type-mismatch", "round takes a number and a whole number of digits", function="round")
-        if not digits.isdigit() or int(digits) > 30:
-            raise semantic("type-mismatch", "round takes 0 to 30 digits", function="round")
-        number = self.of_kind(parts[0], NUMBER, "round")
-        return combined(f"round({number.sql}, {int(digits)})", Kind.NUMBER, number)
-
-
-_SPECIAL: dict[str, Callable[[Expressions, Any], Term]] = {
-    "count": Expressions._count,
-    "coalesce": Expressions._coalesce,
-    "case": Expressions._case_call,
-    "iif": Expressions._case_call,
-    "round": Expressions._round,
-}
 
 _NODES: dict[type[exp.Expr], Callable[[Expressions, Any], Term]] = {
     exp.Column: Expressions._column,
-    exp.Placeholder: Expressions._system,
+    exp.Dot: Expressions._dot,
     exp.Literal: Expressions._literal,
     exp.Boolean: Expressions._boolean,
     exp.Null: Expressions._null,
@@ -277,27 +316,15 @@ _NODES: dict[type[exp.Expr], Callable[[Expressions, Any], Term]] = {
     exp.Neg: Expressions._negative,
     exp.And: Expressions._logic,
     exp.Or: Expressions._logic,
-    **dict.fromkeys(COMPARISONS, Expressions._comparison),
-    **dict.fromkeys(ARITHMETIC, Expressions._arithmetic),
-    exp.Div: Expressions._division,
-    exp.Mod: Expressions._division,
     exp.Pow: Expressions._power,
     exp.DPipe: Expressions._joined,
     exp.Is: Expressions._is,
     exp.In: Expressions._in,
     exp.Between: Expressions._between,
     exp.Like: Expressions._like,
+    exp.Cast: Expressions._cast,
     exp.Case: Expressions._case,
     exp.Anonymous: Expressions._call,
+    exp.Filter: Expressions._call,
+    exp.Window: Expressions._call,
 }
-
-_ARGUMENTS: dict[type[exp.Expr], frozenset[str]] = {
-    exp.Column: frozenset({"this"}),
-    exp.Literal: frozenset({"this", "is_string"}),
-    exp.Div: frozenset({"this", "expression", "typed", "safe"}),
-    exp.DPipe: frozenset({"this", "expression", "safe"}),
-    exp.In: frozenset({"this", "expressions"}),
-    exp.Between: frozenset({"this", "low", "high"}),
-    exp.Case: frozenset({"this", "ifs", "default"}),
-}
-"""The parts of a node that mean something here; any other part makes it refused."""

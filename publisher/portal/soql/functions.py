@@ -1,21 +1,26 @@
-"""The functions of SoQL that the portal answers, each with the types it takes and the SQL it becomes."""
+"""The functions of SoQL that take plain arguments, each with the types it takes and the SQL it becomes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.portal.kinds import TIMES, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from publisher.portal.soql.terms import Term
 
 ANY = frozenset(Kind)
 TEXT = frozenset({Kind.TEXT})
 NUMBER = frozenset({Kind.NUMBER})
 CHECKBOX = frozenset({Kind.CHECKBOX})
-POINT = frozenset({Kind.POINT})
+FLOATING = frozenset({Kind.FLOATING})
+FIXED = frozenset({Kind.FIXED})
 ORDERED = TEXT | NUMBER | CHECKBOX | TIMES
+
+Written = str | Callable[..., str]
+"""A template with {0}, {1}, … for the arguments' SQL, or a function of the arguments as terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,90 +30,109 @@ class Function:
     takes: tuple[frozenset[Kind], ...]
     gives: Kind | int
     """the result's kind, or the index of the argument whose kind it has"""
-    sql: str | Callable[..., str]
-    """a template with {0}, {1}, … or a function of the arguments' SQL"""
+    sql: Written
     aggregate: bool = False
+    """its template has {over} where FILTER and OVER belong"""
+    window: bool = False
+    """True where it means nothing without OVER"""
     more: bool = False
     """the last argument may be repeated"""
+    rounded: bool = False
+    """a double comes out"""
 
-    def render(self, arguments: list[str]) -> str:
+    def render(self, arguments: list[Term], over: str = "") -> str:
         """The SQL of a call."""
         if callable(self.sql):
             return self.sql(*arguments)
-        return self.sql.format(*arguments)
+        return self.sql.format(*(argument.sql for argument in arguments), over=over)
 
 
 def _called(name: str) -> Callable[..., str]:
-    return lambda *arguments: f"{name}({', '.join(arguments)})"
+    return lambda *arguments: f"{name}({', '.join(argument.sql for argument in arguments)})"
 
 
-def _text(template: str, takes: int = 1, gives: Kind = Kind.TEXT) -> Function:
-    return Function((TEXT,) * takes, gives, template)
+def text(template: Written, takes: int = 1, gives: Kind = Kind.TEXT, *, more: bool = False) -> Function:
+    """A function of texts."""
+    return Function((TEXT,) * takes, gives, template, more=more)
 
 
-def _number(template: str, takes: int = 1) -> Function:
-    return Function((NUMBER,) * takes, Kind.NUMBER, template)
+def number(template: str, takes: int = 1, *, rounded: bool = False) -> Function:
+    """A function of numbers."""
+    return Function((NUMBER,) * takes, Kind.NUMBER, template, rounded=rounded)
 
 
-def _part(name: str) -> Function:
-    return Function((TIMES,), Kind.NUMBER, f"CAST(date_part('{name}', {{0}}) AS DECIMAL(18,0))")
+def aggregate(template: str, takes: int = 1, *, rounded: bool = False) -> Function:
+    """A function of the numbers of many rows."""
+    return Function((NUMBER,) * takes, Kind.NUMBER, template, aggregate=True, rounded=rounded)
 
 
-def _longitude(point: str) -> str:
-    return f"CAST(json_extract({point}, '$.coordinates[0]') AS DOUBLE)"
+def _truncated(unit: str) -> Function:
+    return Function((TIMES,), 0, f"CAST(date_trunc('{unit}', {{0}}) AS TIMESTAMP)")
 
 
-def _latitude(point: str) -> str:
-    return f"CAST(json_extract({point}, '$.coordinates[1]') AS DOUBLE)"
+def _part(unit: str) -> Function:
+    return Function((TIMES,), Kind.NUMBER, f"CAST(date_part('{unit}', {{0}}) AS DECIMAL(18,0))")
 
 
-def _within_box(point: str, north: str, west: str, south: str, east: str) -> str:
-    inside_height = f"{_latitude(point)} BETWEEN ({south})::DOUBLE AND ({north})::DOUBLE"
-    return f"({inside_height} AND {_longitude(point)} BETWEEN ({west})::DOUBLE AND ({east})::DOUBLE)"
+def _one_of(first: Term, *others: Term) -> str:
+    return f"(lower({first.sql}) IN ({', '.join(f'lower({other.sql})' for other in others)}))"
 
 
-def _distance(point: str, latitude: str, longitude: str) -> str:
-    """Metres along a great circle of a sphere of mean Earth radius."""
-    there, here = f"radians({_latitude(point)})", f"radians(({latitude})::DOUBLE)"
-    across = f"radians({_longitude(point)} - ({longitude})::DOUBLE)"
-    half = f"pow(sin(({there} - {here}) / 2), 2) + cos({here}) * cos({there}) * pow(sin({across} / 2), 2)"
-    return f"(2 * 6371008.8 * asin(sqrt(least(1, {half}))))"
-
+_WHOLE = "CAST(floor({0}) AS BIGINT)"
+_FROM, _LENGTH = _WHOLE.replace("{0}", "{1}"), _WHOLE.replace("{0}", "{2}")
+_PLACE = "({0} - {1}) * {3} / ({2} - {1})"
+_BUCKET = (
+    f"CAST(CASE WHEN {{3}} < 1 OR {{1}} = {{2}} THEN NULL WHEN {_PLACE} < 0 THEN 0"
+    f" WHEN {_PLACE} >= {{3}} THEN {{3}} + 1"
+    f" ELSE floor(CAST(printf('%.15g', {_PLACE}) AS DOUBLE)) + 1 END AS DECIMAL(18,0))"
+)
+_DAYS = "CAST(trunc((epoch_us({0}) - epoch_us({1})) / 86400000000) AS DECIMAL(18,0))"
+_MEDIAN = "((quantile_disc({0}, 0.5){over} - quantile_disc(-({0}), 0.5){over}) * 0.5)"
+"""Half-way between the two values in the middle; DuckDB's own median rounds a decimal to the digits of its column."""
 
 FUNCTIONS: dict[str, Function] = {
     # aggregates; count is compiled apart, for its * and DISTINCT
-    "sum": Function((NUMBER,), Kind.NUMBER, "sum({0})", aggregate=True),
-    "avg": Function((NUMBER,), Kind.NUMBER, "avg({0})", aggregate=True),
-    "min": Function((ORDERED,), 0, "min({0})", aggregate=True),
-    "max": Function((ORDERED,), 0, "max({0})", aggregate=True),
-    "median": Function((NUMBER,), Kind.NUMBER, "median({0})", aggregate=True),
-    "stddev_pop": Function((NUMBER,), Kind.NUMBER, "stddev_pop({0}::DOUBLE)", aggregate=True),
-    "stddev_samp": Function((NUMBER,), Kind.NUMBER, "stddev_samp({0}::DOUBLE)", aggregate=True),
-    # text
-    "lower": _text("lower({0})"),
-    "upper": _text("upper({0})"),
-    "trim": _text("trim({0})"),
-    "unaccent": _text("strip_accents({0})"),
-    "length": _text("CAST(length({0}) AS DECIMAL(18,0))", gives=Kind.NUMBER),
-    "starts_with": _text("starts_with({0}, {1})", 2, Kind.CHECKBOX),
-    "contains": _text("contains({0}, {1})", 2, Kind.CHECKBOX),
-    "like": _text("({0} LIKE {1})", 2, Kind.CHECKBOX),
-    "caseless_eq": _text("(lower({0}) = lower({1}))", 2, Kind.CHECKBOX),
-    "caseless_ne": _text("(lower({0}) <> lower({1}))", 2, Kind.CHECKBOX),
-    "caseless_starts_with": _text("starts_with(lower({0}), lower({1}))", 2, Kind.CHECKBOX),
-    "caseless_contains": _text("contains(lower({0}), lower({1}))", 2, Kind.CHECKBOX),
-    "replace": _text("replace({0}, {1}, {2})", 3),
+    "sum": aggregate("sum({0}){over}"),
+    "avg": aggregate("sum({0}){over} / count({0}){over}", rounded=True),
+    "min": Function((ORDERED,), 0, "min({0}){over}", aggregate=True),
+    "max": Function((ORDERED,), 0, "max({0}){over}", aggregate=True),
+    "median": aggregate(_MEDIAN),
+    "stddev_pop": aggregate("stddev_pop({0}::DOUBLE){over}", rounded=True),
+    "stddev_samp": aggregate("stddev_samp({0}::DOUBLE){over}", rounded=True),
+    "regr_slope": aggregate("regr_slope({0}::DOUBLE, {1}::DOUBLE){over}", 2, rounded=True),
+    "regr_intercept": aggregate("regr_intercept({0}::DOUBLE, {1}::DOUBLE){over}", 2, rounded=True),
+    "regr_r2": aggregate("regr_r2({0}::DOUBLE, {1}::DOUBLE){over}", 2, rounded=True),
+    # text; ||, replace, left_pad and right_pad make longer texts and are compiled apart
+    "lower": text("lower({0})"),
+    "upper": text("upper({0})"),
+    "trim": text("trim({0})"),
+    "trim_leading": text("ltrim({0})"),
+    "trim_trailing": text("rtrim({0})"),
+    "unaccent": text("strip_accents({0})"),
+    "length": text("CAST(length({0}) AS DECIMAL(18,0))", gives=Kind.NUMBER),
+    "starts_with": text("(left({0}, length({1})) = {1})", 2, Kind.CHECKBOX),
+    "contains": text("(strpos({0}, {1}) > 0)", 2, Kind.CHECKBOX),
+    "like": text("({0} LIKE {1})", 2, Kind.CHECKBOX),
+    "not_like": text("({0} NOT LIKE {1})", 2, Kind.CHECKBOX),
+    "caseless_eq": text("(lower({0}) = lower({1}))", 2, Kind.CHECKBOX),
+    "caseless_ne": text("(lower({0}) <> lower({1}))", 2, Kind.CHECKBOX),
+    "caseless_starts_with": text("(left(lower({0}), length(lower({1}))) = lower({1}))", 2, Kind.CHECKBOX),
+    "caseless_contains": text("(strpos(lower({0}), lower({1})) > 0)", 2, Kind.CHECKBOX),
+    "caseless_one_of": text(_one_of, 2, Kind.CHECKBOX, more=True),
+    "caseless_not_one_of": text(lambda *terms: f"(NOT {_one_of(*terms)})", 2, Kind.CHECKBOX, more=True),
+    "split_part": Function((TEXT, TEXT, NUMBER), Kind.TEXT, f"split_part({{0}}, {{1}}, {_LENGTH})"),
     # numbers
-    "abs": _number("abs({0})"),
-    "ceil": _number("ceil({0})"),
-    "floor": _number("floor({0})"),
-    "ln": _number("CASE WHEN {0} > 0 THEN ln({0}::DOUBLE) END"),
+    "abs": number("abs({0})"),
+    "ceil": number("ceil({0})"),
+    "floor": number("floor({0})"),
+    "ln": number("CASE WHEN {0} > 0 THEN ln({0}::DOUBLE) END", rounded=True),
     "greatest": Function((ORDERED,), 0, _called("greatest"), more=True),
     "least": Function((ORDERED,), 0, _called("least"), more=True),
-    # dates
-    "date_trunc_y": Function((TIMES,), 0, "CAST(date_trunc('year', {0}) AS TIMESTAMP)"),
-    "date_trunc_ym": Function((TIMES,), 0, "CAST(date_trunc('month', {0}) AS TIMESTAMP)"),
-    "date_trunc_ymd": Function((TIMES,), 0, "CAST(date_trunc('day', {0}) AS TIMESTAMP)"),
+    "width_bucket": number(_BUCKET, 4),
+    # dates; date_add and those that take a time zone are compiled apart
+    **dict.fromkeys(("date_trunc_y", "datez_trunc_y"), _truncated("year")),
+    **dict.fromkeys(("date_trunc_ym", "datez_trunc_ym"), _truncated("month")),
+    **dict.fromkeys(("date_trunc_ymd", "datez_trunc_ymd"), _truncated("day")),
     "date_extract_y": _part("year"),
     "date_extract_m": _part("month"),
     "date_extract_d": _part("day"),
@@ -117,14 +141,29 @@ FUNCTIONS: dict[str, Function] = {
     "date_extract_ss": _part("second"),
     "date_extract_dow": _part("dow"),
     "date_extract_woy": _part("week"),
-    "date_diff_d": Function((TIMES, TIMES), Kind.NUMBER, "CAST(date_diff('day', {1}, {0}) AS DECIMAL(18,0))"),
-    # geography
-    "within_box": Function((POINT, NUMBER, NUMBER, NUMBER, NUMBER), Kind.CHECKBOX, _within_box),
-    "within_circle": Function(
-        (POINT, NUMBER, NUMBER, NUMBER),
-        Kind.CHECKBOX,
-        lambda point, latitude, longitude, metres: f"({_distance(point, latitude, longitude)} <= ({metres})::DOUBLE)",
-    ),
+    "date_extract_iso_y": _part("isoyear"),
+    "date_diff_d": Function((TIMES, TIMES), Kind.NUMBER, _DAYS),
+    "epoch_seconds": Function((FIXED,), Kind.NUMBER, "(CAST(epoch_ms({0}) AS DECIMAL(18,0)) * 0.001)"),
     # conditions; case, coalesce and iif agree their arguments' kinds and are compiled apart
-    "nullif": Function((ORDERED, ORDERED), 0, "nullif({0}, {1})"),
+    "nullif": Function((ORDERED, ORDERED), 0, "(CASE WHEN {0} = {1} THEN NULL ELSE {0} END)"),
+    # windows; lead, lag and ntile are compiled apart
+    "row_number": Function((), Kind.NUMBER, "row_number(){over}", window=True),
+    "rank": Function((), Kind.NUMBER, "rank(){over}", window=True),
+    "dense_rank": Function((), Kind.NUMBER, "dense_rank(){over}", window=True),
+    "first_value": Function((ANY,), 0, "first_value({0}){over}", window=True),
+    "last_value": Function((ANY,), 0, "last_value({0}){over}", window=True),
 }
+
+_SUBSTRING = Function((TEXT, NUMBER), Kind.TEXT, f"substring({{0}}, greatest({_FROM}, 1))")
+_SUBSTRING_LONG = Function(
+    (TEXT, NUMBER, NUMBER),
+    Kind.TEXT,
+    f"substring({{0}}, greatest({_FROM}, 1), greatest({_LENGTH} + least({_FROM}, 1) - 1, 0))",
+)
+
+
+def find(name: str, arity: int) -> Function | None:
+    """The function of this name that takes so many arguments."""
+    if name == "substring":
+        return _SUBSTRING_LONG if arity == 3 else _SUBSTRING
+    return FUNCTIONS.get(name)

@@ -1,0 +1,82 @@
+"""The polygons of a table's places, as the portal shows them: whose they are, and the file that is attached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.records.outlines import outlines
+from publisher.records.polygons import read_polygons
+from publisher.release.table import level_names, shape_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from publisher.definitions.dataset import KeyBoundaries
+    from publisher.definitions.source import Boundaries
+    from publisher.workspace import DatasetFile
+
+CRS84 = "OGC:CRS84"
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """GeoJSON whose features have the columns `key` and, where keys have names, `<key>_name` as properties."""
+
+    key: str
+    content: bytes
+    source: str
+
+
+def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
+    """The polygons of one table's place column; None where it has none, or their file is not in the data folder.
+
+    Raises SourceError where the file is no GeoJSON.
+    """
+    column = shape_of(dataset, level).place
+    boundaries = _boundaries(dataset, column) if column is not None else None
+    if column is None or boundaries is None or not (data / boundaries.path).is_file():
+        return None
+    polygons = read_polygons(data / boundaries.path, boundaries, CRS84)
+    properties = {key: {column: key} | name for key, name in _names(dataset, column)}
+    return Drawn(column, outlines(polygons, _belongs(dataset, column), properties), boundaries.source or "")
+
+
+def missing(dataset: DatasetFile, data: Path) -> list[str]:
+    """The files of polygons that a map needs and the data folder lacks."""
+    columns = {shape_of(dataset, level).place for level in level_names(dataset.definition)}
+    found = [_boundaries(dataset, column) for column in columns if column is not None]
+    return sorted({each.path for each in found if each is not None and not (data / each.path).is_file()})
+
+
+def _boundaries(dataset: DatasetFile, column: str) -> KeyBoundaries | Boundaries | None:
+    """The key's own, or those of the source's place of that name."""
+    definition = dataset.definition
+    finest = definition.path(column)[-1]
+    own = next(key.boundaries for key in definition.keys if key.name == finest)
+    place = dataset.source.definition.places.get(finest)
+    return own or (place.boundaries if place is not None else None)
+
+
+def _belongs(dataset: DatasetFile, column: str) -> dict[str, str]:
+    """The published key of each polygon's key, through every column from the finest up."""
+    *coarser, finest = dataset.definition.path(column)
+    keys = next(
+        keyset.keys for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True) if key.name == finest
+    )
+    mapping = dataset.mappings.get(finest)
+    belongs = {key: key for key in keys} if mapping is None else {row[0]: row[1] for row in mapping.rows}
+    files = {each.definition.name: each for each in dataset.coarser}
+    for name in reversed(coarser):
+        above = {row[0]: row[1] for row in files[name].mapping.rows}
+        belongs = {polygon: above.get(key, files[name].definition.other) for polygon, key in belongs.items()}
+    return belongs
+
+
+def _names(dataset: DatasetFile, column: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Each key of the column with the property that is its name."""
+    known = {key.name: keyset for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True)}
+    keyset = (known | {each.definition.name: each.keyset for each in dataset.coarser})[column]
+    for n, key in enumerate(keyset.keys):
+        yield key, {f"{column}_name": keyset.labels[n]} if keyset.labels is not None else {}

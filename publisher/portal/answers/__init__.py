@@ -1,0 +1,1 @@
+"""Rows on their way out: their forms, their validators and their flow."""

@@ -1,0 +1,165 @@
+"""The forms in which rows leave the portal: each row as one piece of text, made by DuckDB."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
+from publisher.portal.problems import SodaError
+from publisher.portal.store.versions import literal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    Fields = Sequence[tuple[str, Kind]]
+
+QUOTE = '"'
+CRS = '{"type":"name","properties":{"name":"urn:ogc:def:crs:OGC:1.3:CRS84"}}'
+"""Longitude and latitude, as Socrata says it in GeoJSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """How rows become text: an opening, each row between `before` and `after`, a closing."""
+
+    name: str
+    media_type: str
+    line: Callable[[Fields], str]
+    """SQL for one row's text, over the columns of `q`"""
+    opening: Callable[[Fields], str]
+    closing: str = ""
+    before: str = ""
+    """stands before each row but the first"""
+    after: str = ""
+
+    def each(self, fields: Fields) -> str:
+        """SQL for one row's text with what stands before and after it."""
+        parts = [literal(self.before), self.line(fields), literal(self.after)]
+        return " || ".join(part for part in parts if part != "''")
+
+    def body(self, opening: str, blocks: Iterator[bytes]) -> Generator[bytes]:
+        """A whole body from the rows' texts, as `each` gives them."""
+        start, skipped = opening.encode(), len(self.before.encode())
+        for block in blocks:
+            yield start + block[skipped:]
+            start, skipped = b"", 0
+        if rest := start + self.closing.encode():
+            yield rest
+
+
+def _value(name: str) -> str:
+    return f"q.{quoted(name)}"
+
+
+def _pairs(fields: Fields, *, nulls: bool) -> str:
+    """SQL for the members of a JSON object, each with a leading comma; without `nulls` empty ones are left out."""
+    members = []
+    for name, kind in fields:
+        member = _member("," + json.dumps(name) + ":", kind, _value(name))
+        missing = literal("," + json.dumps(name) + ":null")
+        members.append(f"coalesce({member}, {missing})" if nulls else member)
+    return f"substr(concat({', '.join(members)}), 2)" if members else "''"
+
+
+def _member(key: str, kind: Kind, value: str) -> str:
+    """SQL for a key and its value, NULL where that is missing; as few functions as can be, for each must be planned."""
+    if kind in TIMES:
+        return f"strftime({value}, {literal(key.replace('%', '%%') + _quoted(clock(kind)))})"
+    if kind is Kind.NUMBER:
+        return f"{literal(key + QUOTE)} || {plain_text(kind, value)} || {literal(QUOTE)}"
+    return f"{literal(key)} || {json_text(kind, value)}"
+
+
+def _quoted(text: str) -> str:
+    return QUOTE + text + QUOTE
+
+
+def json_line(fields: Fields) -> str:
+    """One object; a null value's key is left out, as Socrata does."""
+    return f"'{{' || {_pairs(fields, nulls=False)} || '}}'"
+
+
+def csv_line(fields: Fields, separator: str = ",") -> str:
+    """One record; each value in double quotes, a null empty."""
+    cells = [
+        f"""coalesce('"' || replace({plain_text(kind, _value(name))}, '"', '""') || '"', '')""" for name, kind in fields
+    ]
+    return f" || {literal(separator)} || ".join(cells)
+
+
+def geojson_line(fields: Fields) -> str:
+    """One feature; the first column that holds geometry is its geometry."""
+    geometry = next((name for name, kind in fields if kind in GEOMETRIES), None)
+    shape = f"coalesce({_value(geometry)}, 'null')" if geometry else "'null'"
+    rest = _pairs([(name, kind) for name, kind in fields if name != geometry], nulls=True)
+    return f"""'{{"type":"Feature","geometry":' || {shape} || ',"properties":{{' || {rest} || '}}}}'"""
+
+
+def csv_header(names: Iterable[str], separator: str = ",") -> str:
+    """The first record of a CSV."""
+    return separator.join('"' + name.replace('"', '""') + '"' for name in names) + "\n"
+
+
+def csv(separator: str = ",", *, bom: bool = False) -> Format:
+    """CSV, or its like with another separator; `bom` marks it as UTF-8 for spreadsheets."""
+    mark = "\ufeff" if bom else ""
+    return Format(
+        "csv",
+        "text/csv; charset=utf-8",
+        lambda fields: csv_line(fields, separator),
+        lambda fields: mark + csv_header((name for name, _ in fields), separator),
+        after="\n",
+    )
+
+
+CSV = csv()
+JSON = Format("json", "application/json; charset=utf-8", json_line, lambda _: "[", "]\n", before="\n,")
+GEOJSON = Format(
+    "geojson",
+    "application/vnd.geo+json; charset=utf-8",
+    geojson_line,
+    lambda _: '{"type":"FeatureCollection","features":[',
+    f'],"crs":{CRS}}}\n',
+    before="\n,",
+)
+
+BY_NAME = {"json": JSON, "csv": CSV, "geojson": GEOJSON}
+_BY_MEDIA = {
+    "application/json": JSON,
+    "application/*": JSON,
+    "*/*": JSON,
+    "text/csv": CSV,
+    "text/*": CSV,
+    "application/vnd.geo+json": GEOJSON,
+    "application/geo+json": GEOJSON,
+}
+
+
+def negotiated(extension: str | None, accept: str) -> Format:
+    """The format that the address or else the Accept header asks for. Errors: SodaError 406."""
+    if extension is not None:
+        if extension not in BY_NAME:
+            raise _not_acceptable()
+        return BY_NAME[extension]
+    wanted = [_preference(part) for part in accept.split(",") if part.strip()] or [(1.0, "*/*")]
+    refused = {media for quality, media in wanted if quality <= 0}
+    for _, media in sorted(wanted, key=lambda pair: -pair[0]):
+        if media in _BY_MEDIA and not refused & {media, _BY_MEDIA[media].media_type.partition(";")[0]}:
+            return _BY_MEDIA[media]
+    raise _not_acceptable()
+
+
+def _preference(part: str) -> tuple[float, str]:
+    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    quality = next((piece[2:] for piece in parameters if piece.startswith("q=")), "1")
+    try:
+        return float(quality), media
+    except ValueError:
+        return 0.0, media
+
+
+def _not_acceptable() -> SodaError:
+    message = "The portal answers in JSON, CSV and GeoJSON"
+    return SodaError(406, {"code": "not_acceptable", "error": True, "message": message})

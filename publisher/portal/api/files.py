@@ -1,0 +1,235 @@
+"""Addresses of files: uploaded as assets, listed by a dataset as attachments, or all that a dataset is."""
+
+from __future__ import annotations
+
+import base64
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from email.utils import formatdate
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import account, portal, readable, visible, writer
+from publisher.portal.answers.freshness import is_fresh
+from publisher.portal.api.views import view
+from publisher.portal.model import Dataset
+from publisher.portal.problems import invalid, problem, too_large
+from publisher.portal.store.assets import listed, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Message
+
+    from publisher.portal.store.assets import Asset
+    from publisher.portal.store.store import Store
+
+LIMIT = 256 * 1024 * 1024
+"""Bytes that a file may have."""
+SPOOLED = 1024 * 1024
+SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+"""What a browser may show in place; everything else it saves."""
+PLAIN = SHOWN | {
+    "application/geo+json",
+    "application/gzip",
+    "application/json",
+    "application/pdf",
+    "application/zip",
+    "text/csv",
+    "text/plain",
+}
+"""What keeps its type; a page, a drawing or a script would run as the portal's own, so it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    content: IO[bytes]
+    name: str
+    media_type: str
+
+
+@asynccontextmanager
+async def _upload(request: Request) -> AsyncIterator[_Upload]:
+    """The file that a request brings, in a form or as the body alone. Errors: SodaError 400, 413."""
+    limited = await _limited(request)
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with limited.form(max_files=1, max_fields=20) as form:
+            found = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+            if found is None:
+                raise invalid("The form holds no file")
+            yield _Upload(found.file, found.filename or "", found.content_type or "")
+        return
+    name = request.query_params.get("fileName") or request.query_params.get("filename") or ""
+    with SpooledTemporaryFile(max_size=SPOOLED) as content:
+        async for part in limited.stream():
+            await run_in_threadpool(content.write, part)
+        content.seek(0)
+        yield _Upload(content, name, request.headers.get("content-type", ""))
+
+
+async def _limited(request: Request) -> Request:
+    """The request, whose body may not become larger than a file may be."""
+    if int(request.headers.get("content-length", "0")) > LIMIT:
+        async for _ in request.stream():  # to the end, so that the client hears the answer
+            pass
+        raise too_large(LIMIT)
+    size = 0
+
+    async def receive() -> Message:
+        nonlocal size
+        message = await request.receive()
+        size += len(message.get("body", b""))
+        if size > LIMIT:
+            raise too_large(LIMIT)
+        return message
+
+    return Request(request.scope, receive)
+
+
+async def _kept(request: Request, owner: str) -> Asset:
+    store = portal(request).store
+    async with _upload(request) as sent:
+        return await run_in_threadpool(store.assets.add, sent.content, sent.name, sent.media_type, owner)
+
+
+async def upload(request: Request) -> Response:
+    """POST /api/assets: a form with `file`, or the bytes alone with `?fileName=`."""
+    owner = await run_in_threadpool(writer, request)
+    asset = await _kept(request, owner)
+    await run_in_threadpool(_sweep, portal(request).store)
+    return JSONResponse(
+        {
+            "id": asset.id,
+            "nameForOutput": asset.name,
+            "name": asset.name,
+            "mimeType": asset.media_type,
+            "size": asset.size,
+            "sha256": asset.sha256,
+            "createdAt": asset.created_at,
+        }
+    )
+
+
+def _sweep(store: Store) -> None:
+    store.assets.sweep(store.catalogue.all())
+
+
+def asset(request: Request) -> Response:
+    """GET /api/assets/{id}: for accounts, and for everyone once a dataset that everyone reads lists it."""
+    identifier = request.path_params["id"]
+    if account(request) is None and not any(identifier in listed(dataset) for dataset in visible(request)):
+        raise _missing(identifier)
+    return _served(request, identifier, "private, no-cache")
+
+
+def attachment(request: Request) -> Response:
+    """GET /api/views/{4x4}/files/{id}: a file that the dataset lists, for who may read the dataset."""
+    dataset, identifier = readable(request, request.path_params["id"]), request.path_params["asset"]
+    if identifier not in listed(dataset):
+        raise _missing(identifier)
+    return _served(request, identifier, "no-cache" if dataset.open else "private, no-cache")
+
+
+def _served(request: Request, identifier: str, cached: str) -> Response:
+    assets = portal(request).store.assets
+    found = assets.find(identifier)
+    if found is None:
+        raise _missing(identifier)
+    headers = _headers(found) | {"Cache-Control": cached}
+    if is_fresh(request, headers):
+        return Response(status_code=304, headers=headers)
+    wanted = request.query_params.get("download", "").lower() == "true"
+    return FileResponse(
+        assets.path(found),
+        headers=headers | {"Content-Encoding": "identity"},  # its length, ranges and digest are those of its bytes
+        media_type=found.media_type if found.media_type in PLAIN else "application/octet-stream",
+        filename=plain_name(request.query_params.get("filename") or found.name),
+        content_disposition_type="inline" if found.media_type in SHOWN and not wanted else "attachment",
+    )
+
+
+def _headers(asset: Asset) -> dict[str, str]:
+    digest = base64.b64encode(bytes.fromhex(asset.sha256)).decode()
+    return {
+        "ETag": f'"{asset.sha256}"',
+        "Last-Modified": formatdate(asset.created_at, usegmt=True),
+        "Repr-Digest": f"sha-256=:{digest}:",
+        "Vary": "Authorization",
+    }
+
+
+def _missing(identifier: str) -> Exception:
+    return problem(404, "asset.missing", "Not found", id=identifier[:64])
+
+
+async def create_blob(request: Request) -> Response:
+    """POST /api/imports2/?method=blob: a dataset that is one file."""
+    owner = await run_in_threadpool(writer, request)
+    if request.query_params.get("method") != "blob":
+        raise invalid("The method must be blob; tables are made with /api/views or a revision")
+    asset = await _kept(request, owner)
+    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request)))
+
+
+def _created(store: Store, asset: Asset, request: Request) -> Dataset:
+    now = int(time.time())
+    dataset = Dataset(
+        id=store.catalogue.free_identifier(),
+        name=request.query_params.get("name") or asset.name,
+        owner=asset.owner,
+        blob=asset.id,
+        metadata=_blob_metadata(asset),
+        published=True,
+        published_at=now,
+        created_at=now,
+        updated_at=now,
+        rows_updated_at=now,
+        version=1,
+        rows=0,
+        next_row=1,
+    )
+    return store.create(dataset)
+
+
+def _blob_metadata(asset: Asset) -> dict[str, object]:
+    return {"blob": {"filename": asset.name, "mimeType": asset.media_type, "fileSize": asset.size}}
+
+
+async def replace_blob(request: Request) -> Response:
+    """POST /api/views/{4x4}?method=replaceBlob: another file in the place of the one that the dataset is."""
+    owner = await run_in_threadpool(writer, request)
+    identifier = request.path_params["name"].partition(".")[0]
+    if request.query_params.get("method") != "replaceBlob":
+        raise invalid("The method must be replaceBlob")
+    store = portal(request).store
+    old = await run_in_threadpool(store.get, identifier)
+    if old.blob is None:
+        raise invalid("This dataset is a table; a file cannot take its place")
+    asset = await _kept(request, owner)
+    return JSONResponse(view(await run_in_threadpool(_replaced, store, old, asset)))
+
+
+def _replaced(store: Store, old: Dataset, asset: Asset) -> Dataset:
+    now = int(time.time())
+    metadata = old.metadata | _blob_metadata(asset)
+    changed = store.change(old.id, blob=asset.id, metadata=metadata, rows_updated_at=now)
+    store.assets.sweep(store.catalogue.all(), older_than=0, among=listed(old))
+    return changed
+
+
+ROUTES = [
+    Route("/api/assets", upload, methods=["POST"]),
+    Route("/api/assets.json", upload, methods=["POST"]),
+    Route("/api/assets/{id}", asset),
+    Route("/api/views/{id}/files/{asset}", attachment),
+    Route("/api/imports2", create_blob, methods=["POST"]),
+    Route("/api/imports2/", create_blob, methods=["POST"]),
+    Route("/api/views/{name}", replace_blob, methods=["POST"]),
+]

@@ -1,0 +1,274 @@
+"""OData v4, at Socrata's addresses: what Excel, Power BI and Tableau read tables from."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, portal, readable, sources, visible
+from publisher.portal.answers import formats
+from publisher.portal.answers.freshness import headers_of, is_fresh
+from publisher.portal.api.odata_filter import KEY, column_of, filtered, ordered, refused, selected, unreadable
+from publisher.portal.kinds import GEOMETRIES, Kind, json_text, plain_text
+from publisher.portal.problems import SodaError, dataset_missing, row_missing
+from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.store.versions import literal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from starlette.requests import Request
+
+    from publisher.portal.model import Dataset
+
+PAGE = 10_000
+"""Rows in one answer; the next are a link away."""
+SCHEMA = "Portal"
+VERSION = {"OData-Version": "4.0"}
+_JSON = "application/json; odata.metadata=minimal; charset=utf-8"
+_OPTIONS = frozenset("$select $filter $orderby $top $skip $count $skiptoken $format".split())
+_EDM = {
+    Kind.NUMBER: "Edm.Decimal",
+    Kind.CHECKBOX: "Edm.Boolean",
+    # a floating time has no zone, and OData no type for that: as in Socrata it is shown as if it were in UTC
+    Kind.FLOATING: "Edm.DateTimeOffset",
+    Kind.FIXED: "Edm.DateTimeOffset",
+} | {kind: f"Edm.Geography{name}" for kind, name in GEOMETRIES.items()}
+_MORE = {"Edm.Decimal": {"Scale": "variable"}, "Edm.DateTimeOffset": {"Precision": "3"}}
+_ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
+
+
+def _answered(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    """Errors in OData's shape: {"error": {"code", "message"}}."""
+
+    @wraps(handler)
+    def answer(request: Request) -> Response:
+        try:
+            return handler(request)
+        except SodaError as error:
+            code = str(error.body.get("code") or error.body.get("errorCode") or error.status)
+            body = {"error": {"code": code, "message": error.body["message"]}}
+            return JSONResponse(body, error.status, VERSION | error.headers)
+
+    return answer
+
+
+def set_name(dataset: Dataset) -> str:
+    """The name of a dataset's entity set; a 4x4 itself is no identifier in OData's schema language."""
+    return f"d_{dataset.id.replace('-', '_')}"
+
+
+def _root(request: Request) -> str:
+    return f"{base_url(request)}/api/odata/v4"
+
+
+@_answered
+def service(request: Request) -> Response:
+    """GET /api/odata/v4: the datasets as entity sets."""
+    _check(request, {"$format"})
+    listed = [
+        {"name": set_name(dataset), "kind": "EntitySet", "url": dataset.id, "title": dataset.name}
+        for dataset in visible(request)
+    ]
+    body = {"@odata.context": f"{_root(request)}/$metadata", "value": listed}
+    return Response(json.dumps(body, ensure_ascii=False), headers=_headers(), media_type=_JSON)
+
+
+def _headers() -> dict[str, str]:
+    return VERSION | {"Cache-Control": "no-cache", "Vary": "Accept, Authorization"}
+
+
+@_answered
+def metadata(request: Request) -> Response:
+    """GET /api/odata/v4/$metadata: the entity types in CSDL."""
+    edmx = "http://docs.oasis-open.org/odata/ns/edmx"
+    document = Element("edmx:Edmx", {"xmlns:edmx": edmx, "Version": "4.0"})
+    services = SubElement(document, "edmx:DataServices")
+    namespace = {"xmlns": "http://docs.oasis-open.org/odata/ns/edm", "Namespace": SCHEMA}
+    schema = SubElement(services, "Schema", namespace)
+    datasets = visible(request)
+    for dataset in datasets:
+        _entity_type(schema, dataset)
+    container = SubElement(schema, "EntityContainer", Name="Container")
+    for dataset in datasets:
+        name = set_name(dataset)
+        SubElement(container, "EntitySet", Name=name, EntityType=f"{SCHEMA}.{name}")
+    indent(document)
+    content = tostring(document, encoding="utf-8", xml_declaration=True)
+    return Response(content, headers=_headers(), media_type="application/xml")
+
+
+def _entity_type(schema: Element, dataset: Dataset) -> None:
+    made = SubElement(schema, "EntityType", Name=set_name(dataset))
+    SubElement(SubElement(made, "Key"), "PropertyRef", Name=KEY)
+    SubElement(made, "Property", Name=KEY, Type="Edm.String", Nullable="false")
+    for column in dataset.columns:
+        told = {"Name": column.field, "Type": _EDM.get(column.kind, "Edm.String")}
+        SubElement(made, "Property", told | _MORE.get(told["Type"], {}))
+
+
+def _check(request: Request, known: set[str] | frozenset[str]) -> None:
+    """Refuse options that the portal does not have; parameters without a dollar are the client's own."""
+    for name in request.query_params:
+        if name.startswith("$") and not name.startswith("$$") and name not in known:
+            raise refused(name[:50])
+    wanted = request.query_params.get("$format", "json").lower()
+    if not wanted.startswith(("json", "application/json", "xml" if not known - {"$format"} else "json")):
+        raise refused("$format other than json")
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name)
+    if text is not None and (not text.isdecimal() or len(text) > 15):
+        raise unreadable(f"{name} must be a whole number, 0 or more")
+    return None if text is None else int(text)
+
+
+def _named(request: Request) -> tuple[Dataset, str | None]:
+    """The dataset of the address, and the key where one stands in brackets behind it."""
+    found = _ADDRESS.fullmatch(request.path_params["name"])
+    if not found:
+        raise dataset_missing(request.path_params["name"][:50])
+    return readable(request, found[1]), found[2]
+
+
+@_answered
+def collection(request: Request) -> Response:
+    """GET /api/odata/v4/{4x4}: rows that meet the options, a page at a time; …('{id}') is one row."""
+    dataset, key = _named(request)
+    if key is not None:
+        return _entity(request, dataset, key.replace("''", "'"))
+    _check(request, _OPTIONS)
+    headers = VERSION | headers_of(request, dataset, formats.JSON)
+    clauses, names = _clauses(request, dataset)
+    top, skip = _number(request, "$top"), _number(request, "$skip") or 0
+    past = _number(request, "$skiptoken") or 0
+    counted = _count(request, dataset)
+    left = max(0, (counted if top is None else min(counted, skip + top)) - skip - past)
+    size = min(left, _page_size(request))
+    if is_fresh(request, headers):
+        return Response(status_code=304, headers=headers)
+    clauses |= {"$limit": str(size), "$offset": str(skip + past)}
+    opening: dict[str, Any] = {"@odata.context": _context(request, dataset, names)}
+    if _wants_count(request):
+        opening["@odata.count"] = counted
+    following = _next(request, past + size) if left > size else None
+    return StreamingResponse(_rows(request, dataset, clauses, names, opening, following), 200, headers, _JSON)
+
+
+def _clauses(request: Request, dataset: Dataset) -> tuple[dict[str, str], list[str]]:
+    """The options as SoQL, and the properties to show."""
+    query = request.query_params
+    names = selected(dataset, query.get("$select", "").strip() or "*")
+    clauses = {"$select": ", ".join(column_of(dataset, name) for name in names)}
+    if query.get("$filter", "").strip():
+        clauses["$where"] = filtered(dataset, query["$filter"])
+    clauses["$order"] = ordered(dataset, query["$orderby"]) if query.get("$orderby", "").strip() else ":id"
+    return clauses, names
+
+
+def _count(request: Request, dataset: Dataset) -> int:
+    clauses, _ = _clauses(request, dataset)
+    question = Question({"$select": "count(*)"} | {name: clauses[name] for name in ("$where",) if name in clauses})
+    compiled = compile_question(dataset, question)
+    found = portal(request).engine.fetch(sources(request, dataset, compiled), compiled)
+    return int(found[0]["count"])
+
+
+def _wants_count(request: Request) -> bool:
+    text = request.query_params.get("$count", "false")
+    if text not in ("true", "false"):
+        raise unreadable("$count must be true or false")
+    return text == "true"
+
+
+def _page_size(request: Request) -> int:
+    """What the client prefers (`Prefer: odata.maxpagesize=…`), at most our own."""
+    found = re.search(r"maxpagesize\s*=\s*(\d{1,9})", request.headers.get("prefer", ""))
+    return max(1, min(PAGE, int(found[1]))) if found else PAGE
+
+
+def _context(request: Request, dataset: Dataset, names: list[str]) -> str:
+    shown = "" if len(names) == len(dataset.columns) + 1 else f"({','.join(names)})"
+    return f"{_root(request)}/$metadata#{set_name(dataset)}{shown}"
+
+
+def _next(request: Request, past: int) -> str:
+    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "$skiptoken"]
+    address = f"{_root(request)}/{request.path_params['name']}"
+    return f"{address}?{urlencode([*kept, ('$skiptoken', str(past))], safe='$')}"
+
+
+def _rows(
+    request: Request,
+    dataset: Dataset,
+    clauses: dict[str, str],
+    names: list[str],
+    opening: dict[str, Any],
+    following: str | None,
+) -> Iterator[bytes]:
+    """The whole answer, streamed."""
+    compiled = compile_question(dataset, Question(clauses))
+    start = json.dumps(opening)[:-1] + ',"value":['
+    end = "]" + (f',"@odata.nextLink":{json.dumps(following)}' if following else "") + "}\n"
+    form = formats.Format("odata", _JSON, partial(_line, names), lambda _: start, end, before="\n,")
+    engine, line = portal(request).engine, form.each(compiled.fields)
+    return form.body(start, engine.blocks(sources(request, dataset, compiled), compiled, line))
+
+
+def _line(names: list[str], fields: Sequence[tuple[str, Kind]]) -> str:
+    """SQL for one row as a JSON object: nulls stay, numbers are numbers, times are in UTC."""
+    members = []
+    for name, (field, kind) in zip(names, fields, strict=True):
+        value = _value(kind, f"q.{quoted(field)}")
+        members.append(f"{literal(json.dumps(name) + ':')} || coalesce({value}, 'null')")
+    return "'{' || " + " || ',' || ".join(members) + " || '}'"
+
+
+def _value(kind: Kind, value: str) -> str:
+    if kind is Kind.NUMBER:
+        return plain_text(kind, value)
+    if kind is Kind.FLOATING:
+        return json_text(Kind.FIXED, value)
+    if kind is Kind.URL:
+        return f"to_json({plain_text(kind, value)})::VARCHAR"
+    return json_text(kind, value)
+
+
+def _entity(request: Request, dataset: Dataset, key: str) -> Response:
+    """One row by its key."""
+    _check(request, {"$select", "$format"})
+    names = selected(dataset, request.query_params.get("$select", "").strip() or "*")
+    question = Question({"$select": ", ".join(column_of(dataset, name) for name in names)}, ((":id", key),))
+    compiled = compile_question(dataset, question)
+    line = _line(names, compiled.fields)
+    stream = portal(request).engine.stream(sources(request, dataset, compiled), compiled, line)
+    found = [text for batch in stream for text in batch]
+    if not found:
+        raise row_missing(key[:100])
+    opening = json.dumps({"@odata.context": f"{_context(request, dataset, names)}/$entity"})[:-1]
+    return Response(f"{opening},{found[0][1:]}", headers=_headers(), media_type=_JSON)
+
+
+@_answered
+def count(request: Request) -> Response:
+    """GET /api/odata/v4/{4x4}/$count: how many rows meet the filter, as plain text."""
+    dataset, _ = _named(request)
+    _check(request, {"$filter"})
+    return PlainTextResponse(str(_count(request, dataset)), headers=_headers())
+
+
+ROUTES = [
+    Route("/api/odata/v4", service),
+    Route("/api/odata/v4/", service),
+    Route("/api/odata/v4/$metadata", metadata),
+    Route("/api/odata/v4/{name}", collection),
+    Route("/api/odata/v4/{name}/$count", count),
+]

@@ -1,0 +1,1 @@
+"""How datasets are found: by search, by harvesters and by feed readers."""

@@ -1,0 +1,296 @@
+"""Descriptions for harvesters and search engines: DCAT-US 1.1 and 3.0 of the catalogue, schema.org of a dataset."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, visible
+from publisher.portal.api.views import iso
+from publisher.portal.downloads.downloads import standing
+from publisher.portal.kinds import Kind
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.portal.downloads.downloads import Offer
+    from publisher.portal.model import Dataset
+    from publisher.portal.structure import Coverage
+
+CONTEXT = "https://raw.githubusercontent.com/DOI-DO/dcat-us/main/context/dcat-us-3.0.jsonld"
+_EMAIL = re.compile(r"[\w.-]+@[\w.-]+\.[\w.-]+")
+_EVERY = {
+    "day": ("R/P1D", "daily"),
+    "week": ("R/P1W", "weekly"),
+    "month": ("R/P1M", "monthly"),
+    "quarter": ("R/P3M", "quarterly"),
+    "year": ("R/P1Y", "annual"),
+}
+"""How often a dataset with periods of this length grows: ISO 8601 and the Dublin Core frequency."""
+
+
+def span(period: str) -> tuple[date, date, str] | None:
+    """The first and last day of a period as people write it (2018, 2018-Q1, 2018-01, 2018-W03, 2018-01-05)."""
+    found = re.fullmatch(r"(\d{4})(?:-(?:Q([1-4])|W(\d\d)|(\d\d)(?:-(\d\d))?))?", period)
+    if not found:
+        return None
+    year, quarter, week, month, day = (int(part) if part else 0 for part in found.groups())
+    try:
+        if day:
+            return date(year, month, day), date(year, month, day), "day"
+        if week:
+            return date.fromisocalendar(year, week, 1), date.fromisocalendar(year, week, 7), "week"
+        first, months = (month, 1) if month else (3 * quarter - 2, 3) if quarter else (1, 12)
+        following = date(year + (first + months > 12), (first + months - 1) % 12 + 1, 1)
+        return date(year, first, 1), following - timedelta(days=1), {1: "month", 3: "quarter", 12: "year"}[months]
+    except ValueError:
+        return None
+
+
+def covered(dataset: Dataset) -> tuple[date, date, str] | None:
+    """The first and last day of the dataset's current releases, and the length of the latest one's period."""
+    spans = [span(release.period) for release in about(dataset).releases if release.current]
+    known = [each for each in spans if each]
+    if not known:
+        return None
+    latest = max(known, key=lambda each: each[1])
+    return min(each[0] for each in known), latest[1], latest[2]
+
+
+def _publisher(dataset: Dataset) -> str:
+    return dataset.attribution or dataset.owner
+
+
+def _email(dataset: Dataset) -> str:
+    """The contact's address, or the empty one that the schema has for those who give none."""
+    whom = about(dataset).contact.removeprefix("mailto:")
+    return f"mailto:{whom}" if _EMAIL.fullmatch(whom) else "mailto:"
+
+
+def _area(dataset: Dataset) -> str:
+    coverage = about(dataset).coverage
+    return coverage.name if coverage else ""
+
+
+def _known(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if value not in (None, "", [], {})}
+
+
+def data_json(request: Request) -> Response:
+    """GET /data.json: the open datasets as DCAT-US 1.1."""
+    base = base_url(request)
+    return JSONResponse(
+        {
+            "@context": "https://project-open-data.cio.gov/v1.1/schema/catalog.jsonld",
+            "@id": f"{base}/data.json",
+            "@type": "dcat:Catalog",
+            "conformsTo": "https://project-open-data.cio.gov/v1.1/schema",
+            "describedBy": "https://project-open-data.cio.gov/v1.1/schema/catalog.json",
+            "dataset": [_first(request, base, dataset) for dataset in visible(request) if dataset.open],
+        }
+    )
+
+
+def _first(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
+    """A dataset in DCAT-US 1.1; `bureauCode` and `programCode` are for federal publishers alone."""
+    page, when = f"{base}/d/{dataset.id}", covered(dataset)
+    return _known(
+        {
+            "@type": "dcat:Dataset",
+            "identifier": page,
+            "landingPage": page,
+            "title": dataset.name,
+            "description": dataset.description or dataset.name,
+            "keyword": [tag for tag in dataset.tags if tag] or [dataset.category or "open data"],
+            "modified": iso(dataset.changed_at),
+            "issued": iso(dataset.published_at or dataset.created_at),
+            "accessLevel": "public",
+            "publisher": {"@type": "org:Organization", "name": _publisher(dataset)},
+            "contactPoint": {"@type": "vcard:Contact", "fn": _publisher(dataset), "hasEmail": _email(dataset)},
+            "license": about(dataset).licence_address,
+            "theme": [dataset.category] if dataset.category else [],
+            "temporal": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
+            "spatial": _area(dataset),
+            "accrualPeriodicity": _EVERY[when[2]][0] if when else "",
+            "describedBy": f"{base}/api/views/{dataset.id}/datapackage.json",
+            "describedByType": "application/json",
+            "distribution": [_first_distribution(offer) for offer in standing(request, dataset)],
+        }
+    )
+
+
+def _first_distribution(offer: Offer) -> dict[str, str]:
+    return {
+        "@type": "dcat:Distribution",
+        "title": offer.format,
+        "format": offer.label,
+        "mediaType": offer.media_type,
+        "downloadURL": offer.url,
+    }
+
+
+def dcat_us_3(request: Request) -> Response:
+    """GET /dcat-us-3.json: the open datasets as DCAT-US 3.0, in JSON-LD."""
+    base = base_url(request)
+    open_ones = [dataset for dataset in visible(request) if dataset.open]
+    publishers = sorted({_publisher(dataset) for dataset in open_ones})
+    site = publishers[0] if len(publishers) == 1 else urlsplit(base).netloc
+    return JSONResponse(
+        {
+            "@context": CONTEXT,
+            "@id": f"{base}/dcat-us-3.json",
+            "@type": "Catalog",
+            "title": f"Open data of {site}",
+            "description": f"The open datasets published at {base}",
+            "publisher": {"@type": "Organization", "name": site},
+            "conformsTo": {"@type": "Standard", "@id": "https://resources.data.gov/resources/dcat-us3/"},
+            "dataset": [_third(request, base, dataset) for dataset in open_ones],
+        },
+        media_type="application/ld+json",
+    )
+
+
+def _third(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
+    page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
+    source = f"Made from {known.source.title}. {known.source.purpose}".strip() if known.source else ""
+    statements = [text for text in (source, known.guarantee) if text]
+    return _known(
+        {
+            "@id": page,
+            "@type": "Dataset",
+            "identifier": [page],
+            "title": dataset.name,
+            "description": dataset.description or dataset.name,
+            "keyword": [tag for tag in dataset.tags if tag],
+            "theme": [{"@type": "Concept", "prefLabel": dataset.category}] if dataset.category else [],
+            "landingPage": {"@type": "Document", "@id": page},
+            "issued": iso(dataset.published_at or dataset.created_at),
+            "modified": iso(dataset.changed_at),
+            "version": str(dataset.version),
+            "publisher": {"@type": "Organization", "name": _publisher(dataset)},
+            "contactPoint": [{"@type": "Kind", "fn": _publisher(dataset), "hasEmail": _email(dataset)}],
+            "accessRights": {"@id": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"},
+            "license": {"@id": known.licence_address} if known.licence_address else None,
+            "temporal": [_period_of_time(when)] if when else [],
+            "spatial": [_location(known.coverage)] if known.coverage else [],
+            "accrualPeriodicity": {"@id": f"http://purl.org/cld/freq/{_EVERY[when[2]][1]}"} if when else None,
+            "provenance": [{"@type": "ProvenanceStatement", "label": text} for text in statements],
+            "scopeNote": " ".join(known.limitations),
+            "describedBy": {
+                "@type": "Distribution",
+                "downloadURL": f"{base}/api/views/{dataset.id}/datapackage.json",
+                "mediaType": "application/json",
+            },
+            "distribution": [_third_distribution(offer, known.licence_address) for offer in standing(request, dataset)],
+        }
+    )
+
+
+def _period_of_time(when: tuple[date, date, str]) -> dict[str, str]:
+    return {"@type": "PeriodOfTime", "startDate": when[0].isoformat(), "endDate": when[1].isoformat()}
+
+
+def _location(area: Coverage) -> dict[str, Any]:
+    identifier = {"@type": "Identifier", "notation": area.id, "schemaAgency": area.standard}
+    return {"@type": "Location", "prefLabel": area.name, "identifier": identifier}
+
+
+def _third_distribution(offer: Offer, licence: str) -> dict[str, Any]:
+    """With size and checksum where the file stands already."""
+    checksum = {
+        "@type": "Checksum",
+        "algorithm": {"@id": "http://spdx.org/rdf/terms#checksumAlgorithm_sha256"},
+        "checksumValue": offer.sha256,
+    }
+    return _known(
+        {
+            "@type": "Distribution",
+            "title": offer.label,
+            "downloadURL": offer.url,
+            "mediaType": offer.media_type,
+            "license": {"@id": licence} if licence else None,
+            "byteSize": str(offer.bytes) if offer.bytes is not None else None,
+            "checksum": checksum if offer.sha256 else None,
+        }
+    )
+
+
+_TYPES = {Kind.NUMBER: "Number", Kind.CHECKBOX: "Boolean", Kind.FLOATING: "DateTime", Kind.FIXED: "DateTime"}
+
+
+def jsonld(base: str, dataset: Dataset) -> dict[str, Any]:
+    """A dataset in schema.org's words, as search engines for data read it; `base` is the portal's address.
+
+    For a page, encode it with `<` escaped, since it stands within a script element.
+    """
+    page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
+    described = dataset.description or dataset.name
+    return _known(
+        {
+            "@context": "https://schema.org",
+            "@type": "Dataset",
+            "@id": page,
+            "name": dataset.name,
+            # search engines refuse a description of fewer than 50 or more than 5000 characters
+            "description": (described if len(described) >= 50 else f"{described}. {_summary(dataset)}")[:5000],
+            "url": page,
+            "sameAs": f"{base}/api/views/{dataset.id}",
+            "identifier": dataset.id,
+            "keywords": [tag for tag in dataset.tags if tag],
+            "license": known.licence_address,
+            "creator": _known(
+                {"@type": "Organization", "name": _publisher(dataset), "url": _web(dataset.attribution_link)}
+            ),
+            "isAccessibleForFree": True,
+            "version": str(dataset.version),
+            "datePublished": iso(dataset.published_at or dataset.created_at),
+            "dateModified": iso(dataset.changed_at),
+            "temporalCoverage": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
+            "spatialCoverage": {"@type": "Place", "name": _area(dataset)} if _area(dataset) else None,
+            "variableMeasured": [_variable(dataset, name, label) for name, label in _variables(dataset)],
+            "includedInDataCatalog": {"@type": "DataCatalog", "url": base},
+            "distribution": [
+                {"@type": "DataDownload", "encodingFormat": media, "contentUrl": f"{base}/{path}"}
+                for media, path in (
+                    ("text/csv", f"api/views/{dataset.id}/data.csv"),
+                    ("application/vnd.apache.parquet", f"api/views/{dataset.id}/rows.parquet"),
+                    ("application/json", f"resource/{dataset.id}.json"),
+                )
+            ],
+        }
+    )
+
+
+def _summary(dataset: Dataset) -> str:
+    return f"{dataset.rows} rows of open data with {len(dataset.columns)} columns, published by {_publisher(dataset)}."
+
+
+def _web(address: str) -> str:
+    return address if address.startswith(("https://", "http://")) else ""
+
+
+def _variables(dataset: Dataset) -> list[tuple[str, str]]:
+    """The measures where the publisher names them, otherwise every column."""
+    shape = about(dataset).shape
+    if shape:
+        return [(measure.name, measure.label) for measure in shape.measures]
+    return [(column.field, column.name) for column in dataset.columns]
+
+
+def _variable(dataset: Dataset, name: str, label: str) -> dict[str, str]:
+    column = dataset.column(name)
+    kind = f"https://schema.org/{_TYPES.get(column.kind, 'Text')}" if column else ""
+    told = {"description": column.description, "additionalType": kind} if column else {}
+    return _known({"@type": "PropertyValue", "name": label, "alternateName": name, **told})
+
+
+ROUTES = [
+    Route("/data.json", data_json),
+    Route("/dcat-us-3.json", dcat_us_3),
+]

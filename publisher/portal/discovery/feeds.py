@@ -1,0 +1,151 @@
+"""Atom feeds of releases and corrections, for those who want to be told."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, readable, visible
+from publisher.portal.answers.freshness import is_fresh
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.structure import ReleaseFacts
+
+ATOM = "http://www.w3.org/2005/Atom"
+ENTRIES = 200
+"""The most that a feed has, the latest first."""
+_UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One piece of news of a dataset; `when` in UTC."""
+
+    dataset: Dataset
+    part: str
+    """what tells it apart from the dataset's other news, for ever"""
+    when: datetime
+    title: str
+    words: str
+    path: str
+
+
+def entries(dataset: Dataset) -> list[Entry]:
+    """A dataset's editions, or where it has none the last change of its rows."""
+    listed = [_edition(dataset, release) for release in about(dataset).releases]
+    if listed:
+        return listed
+    when = datetime.fromtimestamp(dataset.rows_updated_at, UTC)
+    words = f"{dataset.rows} rows"
+    return [Entry(dataset, f"rows-{dataset.rows_updated_at}", when, f"{dataset.name}: new rows", words, "")]
+
+
+def _edition(dataset: Dataset, release: ReleaseFacts) -> Entry:
+    said = f"{release.rows} rows, {release.suppressed} suppressed, {release.unreliable} unreliable."
+    if release.withdrawn:
+        said = f"Withdrawn. {said}"
+    elif release.edition > 1:
+        said = f"Corrects an earlier edition: {release.reason or 'no reason given'}. {said}"
+    news = "withdrawn" if release.withdrawn else "corrected" if release.edition > 1 else "released"
+    part = f"{release.period}.{release.edition}" + (".withdrawn" if release.withdrawn else "")
+    path = f"/releases/{quote(release.period)}/{release.edition}"
+    return Entry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
+
+
+def _created(dataset: Dataset, release: ReleaseFacts) -> datetime:
+    try:
+        found = datetime.fromisoformat(release.created)
+    except ValueError:
+        return datetime.fromtimestamp(dataset.rows_updated_at, UTC)
+    return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
+
+
+def _child(parent: Element, name: str, text: str = "", **attributes: str) -> Element:
+    made = SubElement(parent, name, attributes)
+    made.text = _UNFIT.sub("\ufffd", text) or None
+    return made
+
+
+def _feed(request: Request, path: str, title: str, news: list[Entry], since: int) -> bytes:
+    base = base_url(request)
+    host = urlsplit(base).hostname or "localhost"
+    latest = sorted(news, key=lambda entry: (entry.when, entry.dataset.id, entry.part), reverse=True)[:ENTRIES]
+    feed = Element("feed", xmlns=ATOM)
+    page = f"{base}{path.removesuffix('/feed.atom') or '/'}"
+    _child(feed, "id", f"{base}{path}")
+    _child(feed, "title", title)
+    _child(feed, "updated", _stamp(latest[0].when if latest else datetime.fromtimestamp(since, UTC)))
+    _child(feed, "link", rel="self", type="application/atom+xml", href=f"{base}{path}")
+    _child(feed, "link", rel="alternate", type="text/html", href=page)
+    _child(_child(feed, "author"), "name", host)
+    for entry in latest:
+        _write(feed, base, host, entry)
+    indent(feed)
+    return bytes(tostring(feed, encoding="utf-8", xml_declaration=True))
+
+
+def _write(feed: Element, base: str, host: str, entry: Entry) -> None:
+    """The id is a tag URI (RFC 4151): it stays when the portal's scheme or the dataset's name changes."""
+    dataset = entry.dataset
+    born = datetime.fromtimestamp(dataset.created_at, UTC).strftime("%Y-%m-%d")
+    node = _child(feed, "entry")
+    _child(node, "id", f"tag:{host},{born}:{dataset.id}/{quote(entry.part)}")
+    _child(node, "title", entry.title)
+    _child(node, "updated", _stamp(entry.when))
+    _child(node, "link", rel="alternate", type="text/html", href=f"{base}/d/{dataset.id}{entry.path}")
+    _child(_child(node, "author"), "name", dataset.attribution or dataset.owner)
+    if dataset.category:
+        _child(node, "category", term=dataset.category)
+    _child(node, "summary", entry.words)
+
+
+def _stamp(when: datetime) -> str:
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def everything(request: Request) -> Response:
+    """GET /feed.atom: releases and corrections of every open dataset."""
+    datasets = [dataset for dataset in visible(request) if dataset.open]
+    news = [entry for dataset in datasets for entry in entries(dataset)]
+    since = max((dataset.changed_at for dataset in datasets), default=0)
+    return _answer(request, _feed(request, "/feed.atom", "Releases and corrections", news, since), since, {})
+
+
+def one(request: Request) -> Response:
+    """GET /d/{4x4}/feed.atom: releases and corrections of one dataset."""
+    dataset = readable(request, request.path_params["id"])
+    title = f"{dataset.name}: releases and corrections"
+    content = _feed(request, f"/d/{dataset.id}/feed.atom", title, entries(dataset), dataset.changed_at)
+    headers = {} if dataset.open else {"Cache-Control": "private, no-cache"}
+    return _answer(request, content, dataset.changed_at, headers)
+
+
+def _answer(request: Request, content: bytes, changed: int, headers: dict[str, str]) -> Response:
+    headers = {
+        "ETag": f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',
+        "Last-Modified": formatdate(changed, usegmt=True),
+        "Cache-Control": "no-cache",
+        "Vary": "Authorization",
+    } | headers
+    if is_fresh(request, headers):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers, media_type="application/atom+xml; charset=utf-8")
+
+
+ROUTES = [
+    Route("/feed.atom", everything),
+    Route("/d/{id}/feed.atom", one),
+]

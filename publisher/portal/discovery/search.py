@@ -1,0 +1,315 @@
+"""Finding datasets: the catalog search that Socrata's clients use, with its facets."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections import Counter
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, visible, visitor
+from publisher.portal.api.views import iso, whole
+from publisher.portal.licences import name_of
+from publisher.portal.problems import problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from starlette.requests import Request
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.problems import SodaError
+
+_ORDERS: dict[str, Callable[[Dataset], Any]] = {
+    "name": lambda dataset: dataset.name.lower(),
+    "dataset_id": lambda dataset: dataset.id,
+    "createdat": lambda dataset: dataset.created_at,
+    "updatedat": lambda dataset: dataset.changed_at,
+    "category": lambda dataset: dataset.category.lower(),
+    "owner": lambda dataset: dataset.owner,
+}
+_DESCENDING = frozenset({"createdat", "updatedat"})
+"""The orders that begin with the latest unless asked otherwise."""
+_KINDS = frozenset(
+    "api calendar chart dataset datalens federated_href file filter form gateway_plugin href link map measure story"
+    " system_dataset visualization".split()
+)
+"""The values of `only`, in the singular; the portal has datasets alone."""
+_PLURALS = {"stories": "story"} | {f"{kind}s": kind for kind in _KINDS}
+_VISIBILITIES = frozenset({"open", "internal"})
+_PAGES = frozenset({"offset", "limit", "scroll_id", "order", "q", "min_should_match"})
+_TUNING = re.compile(
+    r"search_context|explain|show_visibility|show_unsupported_data_federated_assets|locale|boost\w*|domain_boosts"
+    r"|q_internal|approval_status|\$.*"
+)
+"""Parameters of Socrata's that weigh or show, and do not narrow."""
+
+
+def search(request: Request) -> Response:
+    """GET /api/catalog/v1: datasets that meet every condition, and how many there are in all."""
+    started = time.perf_counter()
+    everything = found(request)
+    offset, limit = whole(request, "offset", 0), whole(request, "limit", 100)
+    if limit > 10_000:
+        raise _wrong("limit", "at most 10000")
+    shown = _after(request, everything)[offset : offset + limit]
+    results = [_result(request, dataset) for dataset in shown]
+    return _answer(results, len(everything), started, warnings=[])
+
+
+def _answer(results: list[Any], size: int, started: float, **more: Any) -> Response:
+    spent = int((time.perf_counter() - started) * 1000)
+    timings = {"serviceMillis": spent, "searchMillis": [spent]}
+    return JSONResponse({"results": results, "resultSetSize": size, "timings": timings, **more})
+
+
+def found(request: Request) -> list[Dataset]:
+    """The datasets that the request's parameters describe, in the order asked. Errors: SodaError."""
+    conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
+    narrowed = [dataset for dataset in visible(request) if all(meets(dataset) for meets in conditions)]
+    words = request.query_params.get("q", "").lower().split()
+    scores = {dataset.id: _score(dataset, words, _enough(request, len(words))) for dataset in narrowed}
+    return _ordered(request, [dataset for dataset in narrowed if scores[dataset.id]], scores)
+
+
+def matching(datasets: Iterable[Dataset], words: str) -> list[Dataset]:
+    """The datasets in whose texts every word occurs, the most relevant first."""
+    wanted = words.lower().split()
+    scored = [(_score(dataset, wanted, len(wanted)), dataset) for dataset in datasets]
+    return [dataset for score, dataset in sorted(scored, key=lambda pair: -pair[0]) if score]
+
+
+def _score(dataset: Dataset, words: list[str], enough: int) -> int:
+    """How well the words fit: the name weighs more than tags, these more than description and columns; 0 is no."""
+    if not words:
+        return 1
+    columns = " ".join(part for column in dataset.columns for part in (column.name, column.field))
+    labels = " ".join((dataset.category, *dataset.tags))
+    weighed = ((27, dataset.name), (9, labels), (3, f"{dataset.description} {dataset.attribution}"), (1, columns))
+    each = [sum(weight for weight, text in weighed if word in text.lower()) for word in words]
+    return sum(each) if sum(map(bool, each)) >= enough else 0
+
+
+def _enough(request: Request, words: int) -> int:
+    """How many of the words must occur: `min_should_match` as a number or a share, all of them otherwise."""
+    text = request.query_params.get("min_should_match")
+    if text is None:
+        return words
+    if not re.fullmatch(r"\d{1,3}%?", text):
+        raise _wrong("min_should_match", "a whole number or a percentage")
+    wanted = math.floor(words * int(text[:-1]) / 100) if text.endswith("%") else int(text)
+    return max(1, min(words, wanted))
+
+
+def _wrong(name: str, expected: str) -> SodaError:
+    return problem(400, "invalid_parameter", f"{name} must be {expected}", name=name)
+
+
+def _many(request: Request, name: str) -> set[str]:
+    """A parameter that comes repeated or comma-joined, in lower case."""
+    values = (part for value in request.query_params.getlist(name) for part in (value, *value.split(",")))
+    return {value.strip().lower() for value in values if value.strip()}
+
+
+def _condition(request: Request, parameter: str) -> Callable[[Dataset], bool]:
+    """What a dataset must meet for one parameter; one that Socrata does not have names a custom field."""
+    name = parameter.removesuffix("[]")
+    if name in _PAGES or _TUNING.fullmatch(name):
+        return lambda _: True
+    wanted = _many(request, parameter)
+    if not wanted:
+        return lambda _: True
+    if name in _FLAGS:
+        if not wanted <= {"true", "false"}:
+            raise _wrong(name, "true or false")
+        return lambda dataset: _FLAGS[name](dataset) == ("true" in wanted)
+    if name == "domains":
+        return lambda _: bool(wanted & _domains(request))
+    if name == "column_names":
+        return lambda dataset: any(wanted & {column.name.lower(), column.field} for column in dataset.columns)
+    _check(name, wanted)
+    values = _LISTS.get(name)
+    return lambda dataset: bool(wanted & (values(dataset) if values else _custom(dataset, name)))
+
+
+def _check(name: str, wanted: set[str]) -> None:
+    if name == "only" and not wanted <= _KINDS | set(_PLURALS):
+        raise _wrong("only", "kinds of assets, such as dataset")
+    if name == "visibility" and not wanted <= _VISIBILITIES:
+        raise _wrong("visibility", "open or internal")
+
+
+def _lower(*texts: str) -> set[str]:
+    return {text.lower() for text in texts if text}
+
+
+_LISTS: dict[str, Callable[[Dataset], set[str]]] = {
+    "ids": lambda dataset: {dataset.id},
+    "names": lambda dataset: _lower(dataset.name),
+    "categories": lambda dataset: _lower(dataset.category),
+    "tags": lambda dataset: _lower(*dataset.tags),
+    "only": lambda _: {"dataset", "datasets"},
+    "attribution": lambda dataset: _lower(dataset.attribution),
+    "license": lambda dataset: _lower(dataset.license_id, name_of(dataset.license_id)),
+    "for_user": lambda dataset: _lower(dataset.owner),
+    "owner": lambda dataset: _lower(dataset.owner),
+    "provenance": lambda _: {"official"},
+    "visibility": lambda dataset: {"open" if dataset.open else "internal"},
+    "audience": lambda dataset: {"public" if dataset.public else "private"},
+    "parent_ids": lambda _: set(),
+    "derived_from": lambda _: set(),
+    "shared_to": lambda _: set(),
+}
+_FLAGS: dict[str, Callable[[Dataset], bool]] = {
+    "public": lambda dataset: dataset.public,
+    "published": lambda dataset: dataset.published,
+    "derived": lambda _: False,
+    "explicitly_hidden": lambda _: False,
+}
+
+
+def _custom(dataset: Dataset, name: str) -> set[str]:
+    return _lower(*(entry["value"] for entry in _domain_metadata(dataset) if entry["key"] == name))
+
+
+def _domains(request: Request) -> set[str]:
+    """The names under which this portal is known: with and without the port, as configured and as asked."""
+    hosts = {urlsplit(base_url(request)).netloc.lower(), request.headers.get("host", "").lower()}
+    return hosts | {host.partition(":")[0] for host in hosts}
+
+
+def _ordered(request: Request, datasets: list[Dataset], scores: dict[str, int]) -> list[Dataset]:
+    """In the order asked; by relevance where words were sought, otherwise by name. Equals stand by name, then id."""
+    if "scroll_id" in request.query_params:
+        return sorted(datasets, key=_ORDERS["dataset_id"])
+    asked = request.query_params.get("order", "").lower().split()
+    words = asked or (["relevance"] if request.query_params.get("q", "").strip() else ["name"])
+    if words[0] not in _ORDERS | {"relevance": None} or words[1:] not in ([], ["asc"], ["desc"]):
+        raise _wrong("order", "relevance, name, dataset_id, createdAt, updatedAt, category or owner, with ASC or DESC")
+    settled = sorted(datasets, key=lambda dataset: (dataset.name.lower(), dataset.id))
+    if words[0] == "relevance":
+        return sorted(settled, key=lambda dataset: scores[dataset.id], reverse=words[1:] != ["asc"])
+    return sorted(settled, key=_ORDERS[words[0]], reverse="desc" in words or words == [*_DESCENDING & {words[0]}])
+
+
+def _after(request: Request, datasets: list[Dataset]) -> list[Dataset]:
+    """What follows the last result of a page before (`scroll_id`), by id."""
+    last = request.query_params.get("scroll_id")
+    return datasets if last is None else [dataset for dataset in datasets if dataset.id > last]
+
+
+def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
+    base = base_url(request)
+    stage = {} if visitor(request) is None else {"published": dataset.published, "public": dataset.public}
+    return {
+        "resource": {
+            "name": dataset.name,
+            "id": dataset.id,
+            "parent_fxf": [],
+            "description": dataset.description,
+            "attribution": dataset.attribution or None,
+            "attribution_link": dataset.attribution_link or None,
+            "type": "dataset",
+            "createdAt": iso(dataset.created_at),
+            "updatedAt": iso(dataset.changed_at),
+            "data_updated_at": iso(dataset.rows_updated_at),
+            "metadata_updated_at": iso(dataset.updated_at),
+            "publication_date": iso(dataset.published_at) if dataset.published_at else None,
+            "columns_name": [column.name for column in dataset.columns],
+            "columns_field_name": [column.field for column in dataset.columns],
+            "columns_datatype": [column.type_name.replace("_", " ").title() for column in dataset.columns],
+            "columns_description": [column.description for column in dataset.columns],
+            "columns_format": [{} for _ in dataset.columns],
+            "provenance": "official",
+        },
+        "classification": {
+            "categories": [],
+            "tags": [],
+            "domain_category": dataset.category,
+            "domain_tags": list(dataset.tags),
+            "domain_metadata": _domain_metadata(dataset),
+        },
+        "metadata": {"domain": urlsplit(base).netloc, "license": name_of(dataset.license_id), **stage},
+        "permalink": f"{base}/d/{dataset.id}",
+        "link": f"{base}/d/{dataset.id}",
+        "owner": {"id": dataset.owner, "display_name": dataset.owner, "user_type": "interactive"},
+        "creator": {"id": dataset.owner, "display_name": dataset.owner, "user_type": "interactive"},
+    }
+
+
+def _domain_metadata(dataset: Dataset) -> list[dict[str, str]]:
+    sets = dataset.metadata.get("custom_fields", {})
+    return [
+        {"key": f"{group}_{name}".replace(" ", "-"), "value": str(value)}
+        for group, members in (sets.items() if isinstance(sets, dict) else ())
+        for name, value in (members.items() if isinstance(members, dict) else ())
+        if len(str(value)) <= 1000
+    ]
+
+
+_COUNTED: dict[str, Callable[[Dataset], Iterable[str]]] = {
+    "category": lambda dataset: [dataset.category] if dataset.category else [],
+    "tag": lambda dataset: dict.fromkeys(dataset.tags),
+}
+
+
+def counts(request: Request) -> Response:
+    """GET /api/catalog/v1/categories, /tags, /domain_categories, /domain_tags: how many datasets have each."""
+    started = time.perf_counter()
+    name = {"categories": "category", "tags": "tag"}[request.url.path.rpartition("/")[2].removeprefix("domain_")]
+    shown = f"domain_{name}" if "/domain_" in request.url.path else name
+    results = [{shown: value, "count": count} for value, count in _tally(found(request), _COUNTED[name])]
+    return _answer(results, len(results), started)
+
+
+def _tally(datasets: list[Dataset], values: Callable[[Dataset], Iterable[str]]) -> list[tuple[str, int]]:
+    """Each value and how many datasets have it, the most frequent first."""
+    tally = Counter(value for dataset in datasets for value in values(dataset))
+    return sorted(tally.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def domains(request: Request) -> Response:
+    """GET /api/catalog/v1/domains: this portal, and how many datasets it has."""
+    started = time.perf_counter()
+    size = len(found(request))
+    results = [{"domain": urlsplit(base_url(request)).netloc, "count": size}] if size else []
+    return _answer(results, len(results), started)
+
+
+def facets(request: Request) -> Response:
+    """GET /api/catalog/v1/domains/{domain}/facets: types, categories, tags and custom fields with their values."""
+    if request.path_params["domain"].lower() not in _domains(request):
+        raise problem(404, "not_found", "This portal does not answer for that domain")
+    datasets = found(request)
+    keys = dict.fromkeys(entry["key"] for dataset in datasets for entry in _domain_metadata(dataset))
+    named = {"datatypes": lambda _: ["dataset"], "categories": _COUNTED["category"], "tags": _COUNTED["tag"]}
+    listed = [_facet(name, _tally(datasets, values)) for name, values in named.items()]
+    custom = [_facet(key, _tally(datasets, partial(_values, key))) for key in keys]
+    return JSONResponse([facet for facet in (*listed, *custom) if facet["values"]])
+
+
+def _values(key: str, dataset: Dataset) -> list[str]:
+    return [entry["value"] for entry in _domain_metadata(dataset) if entry["key"] == key]
+
+
+def _facet(name: str, tally: list[tuple[str, int]]) -> dict[str, Any]:
+    values = [{"value": value, "count": count} for value, count in tally]
+    return {"facet": name, "count": sum(count for _, count in tally), "values": values}
+
+
+ROUTES = [
+    Route("/api/catalog/v1", search),
+    Route("/api/catalog/v1.json", search),
+    Route("/api/catalog/v1/categories", counts),
+    Route("/api/catalog/v1/tags", counts),
+    Route("/api/catalog/v1/domain_categories", counts),
+    Route("/api/catalog/v1/domain_tags", counts),
+    Route("/api/catalog/v1/domains", domains),
+    Route("/api/catalog/v1/domains/{domain}/facets", facets),
+]

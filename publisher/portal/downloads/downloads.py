@@ -1,0 +1,297 @@
+"""Whole datasets as files: CSV, Parquet, workbook, GeoJSON, KML and Shapefile, each made once and with its hash."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio.lowlevel
+import anyio.to_thread
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, portal, readable
+from publisher.portal.access import sources as sources_of
+from publisher.portal.answers import formats
+from publisher.portal.answers.freshness import headers_of, is_fresh
+from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
+from publisher.portal.downloads.shelf import Shelf
+from publisher.portal.downloads.tables import write_parquet, write_workbook
+from publisher.portal.problems import SodaError, problem
+from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from publisher.portal.downloads.shelf import Kept
+    from publisher.portal.model import Dataset
+
+AT_ONCE = 20_000
+"""Rows up to which a listing waits until every file is made; for more, they are made after it."""
+WAIT = 45.0
+"""Seconds that a client waits for a file; making it goes on."""
+GEOJSON = "application/vnd.geo+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A kind of file: its name in addresses, its name for people, its media type, and how it is written."""
+
+    name: str
+    label: str
+    media_type: str
+    write: Callable[[Request, Dataset, Path], None]
+    extension: str = ""
+    mapped: bool = False
+    """True where the rows need places"""
+
+    @property
+    def ending(self) -> str:
+        """What the file's name ends with."""
+        return self.extension or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A download as it is listed; bytes and hash are None while the file is not made yet."""
+
+    format: str
+    label: str
+    media_type: str
+    url: str
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+def write_csv(question: Question, request: Request, dataset: Dataset, target: Path) -> None:
+    """The rows that answer a question, under their field names."""
+    compiled = compile_question(dataset, question)
+    line = formats.CSV.each(compiled.fields)
+    blocks = portal(request).engine.blocks(sources_of(request, dataset, compiled), compiled, line)
+    with target.open("wb") as file:
+        file.writelines(formats.CSV.body(formats.CSV.opening(compiled.fields), blocks))
+
+
+def _table(
+    write: Callable[[tuple[Path, ...], Dataset, str, Path], None],
+) -> Callable[[Request, Dataset, Path], None]:
+    """A file is kept for all, so it names the configured address alone, never the one that a request came to."""
+    return lambda request, dataset, target: write(
+        portal(request).store.rows(dataset), dataset, portal(request).public_url or "", target
+    )
+
+
+def _map(write: Callable[[Places, Path], None]) -> Callable[[Request, Dataset, Path], None]:
+    return lambda request, dataset, target: write(_places(request, dataset), target)
+
+
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+CSV = Form("csv", "CSV", "text/csv", partial(write_csv, Question(limit=None)))
+FORMS = (
+    Form("parquet", "Parquet", "application/vnd.apache.parquet", _table(write_parquet)),
+    Form("xlsx", "Excel", EXCEL, _table(write_workbook)),
+    Form("geojson", "GeoJSON", GEOJSON, _map(write_geojson), mapped=True),
+    Form("kml", "KML", "application/vnd.google-earth.kml+xml", _map(write_kml), mapped=True),
+    Form("shp", "Shapefile", "application/zip", _map(write_shapefile), "zip", mapped=True),
+)
+_BY_NAME = {form.name: form for form in FORMS}
+_EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "geojson": "geojson", "csv": "csv"}
+
+
+def _places(request: Request, dataset: Dataset) -> Places:
+    """What the rows look like on a map. Errors: SodaError 404."""
+    files = portal(request).store.rows(dataset)
+    if dataset.geometry:
+        return Places(files, dataset)
+    known = about(dataset)
+    store = portal(request).store
+    asset = store.assets.attached(dataset, known.boundaries.filename) if known.boundaries else None
+    if not (known.shape and known.boundaries and asset and dataset.column(known.boundaries.key)):
+        raise _no_places()
+    polygons = boundaries(store.assets.path(asset).read_bytes(), known.boundaries.property)
+    period = _period(request, dataset, known.shape.period, known.shape.time)
+    return Districts(files, dataset, (known.shape.period, period), (known.boundaries.key, polygons))
+
+
+def _no_places() -> Exception:
+    return problem(404, "download.no-geometry", "This dataset has no geometry and no boundaries to draw it with")
+
+
+def _mapped(dataset: Dataset) -> bool:
+    return dataset.geometry is not None or about(dataset).boundaries is not None
+
+
+def _period(request: Request, dataset: Dataset, field: str, time: str) -> str:
+    """The period asked for, or the latest. Errors: SodaError 404 where there is none."""
+    wanted = request.query_params.get("period")
+    clauses = {"$select": f"`{field}`", "$order": f"`{time}` DESC NULLS LAST", "$limit": "1"}
+    compiled = compile_question(dataset, Question(clauses, ((field, wanted),) if wanted else ()))
+    found = portal(request).engine.fetch(sources_of(request, dataset, compiled), compiled)
+    if not found:
+        raise problem(404, "download.no-period", "This dataset has no rows of that period")
+    return str(found[0][field])
+
+
+_lanes: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("lanes")
+_MAKING: dict[str, asyncio.Task[Kept]] = {}
+"""The files that this process is making, by what they are made of."""
+
+
+def _lane(name: str) -> anyio.CapacityLimiter:
+    """One file of a kind is made at a time in each process, in a thread of its own."""
+    try:
+        lanes = _lanes.get()
+    except LookupError:
+        lanes = {}
+        _lanes.set(lanes)
+    return lanes.setdefault(name.rpartition(".")[2], anyio.CapacityLimiter(1))
+
+
+async def kept(request: Request, dataset: Dataset, name: str, write: Callable[[Path], None]) -> Kept:
+    """The file of this name, made now unless it stands already. Errors: SodaError, 503 where making it takes long."""
+    shelf = _shelf(request)
+    found = await run_in_threadpool(shelf.find, dataset, name)
+    if found:
+        return found
+    mark = f"{name} {dataset!r}"
+    task = _MAKING.get(mark)
+    if task is None:
+        making = partial(anyio.to_thread.run_sync, shelf.make, dataset, name, write, limiter=_lane(name))
+        task = _MAKING[mark] = asyncio.create_task(making())
+        task.add_done_callback(partial(_made_it, mark))
+    await asyncio.wait({task}, timeout=WAIT)
+    if not task.done():
+        raise _not_yet()
+    return task.result()
+
+
+def _made_it(mark: str, task: asyncio.Task[Kept]) -> None:
+    """Forget a task that has ended, having heard how."""
+    del _MAKING[mark]
+    if not task.cancelled():
+        task.exception()
+
+
+def _not_yet() -> SodaError:
+    error = problem(503, "download.in-the-making", "This file is large and still being made; ask again in a minute")
+    error.headers["Retry-After"] = "60"
+    return error
+
+
+def _shelf(request: Request) -> Shelf:
+    return Shelf(portal(request).store.root / "downloads")
+
+
+def _name(request: Request, dataset: Dataset, form: Form) -> str:
+    """The file's name; a period counts only where the file shows one alone."""
+    period = request.query_params.get("period") if form.mapped and not dataset.geometry else None
+    mark = f"-{hashlib.sha256(period.encode()).hexdigest()[:16]}" if period else ""
+    return f"rows{mark}.{form.name}"
+
+
+async def _made(request: Request, dataset: Dataset, form: Form) -> Kept:
+    if form.mapped and not _mapped(dataset):
+        raise _no_places()
+    return await kept(request, dataset, _name(request, dataset, form), partial(form.write, request, dataset))
+
+
+def sent(request: Request, dataset: Dataset, file: Kept, media_type: str, filename: str) -> Response:
+    """A kept file: with its hash, in ranges where asked, and 304 when the client has it already."""
+    headers = headers_of(request, dataset, formats.CSV) | {"ETag": f'"{file.sha256}"', "Vary": "Authorization"}
+    if is_fresh(request, headers):
+        return Response(status_code=304, headers=headers)
+    digest = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
+    headers["Repr-Digest"] = digest
+    if "range" not in request.headers:
+        headers["Content-Digest"] = digest
+    # as it stands on disk, so that bytes and hash agree: the server's own compression leaves it alone
+    headers["Content-Encoding"] = "identity"
+    return FileResponse(file.path, headers=headers, media_type=media_type, filename=filename)
+
+
+async def _download(request: Request, form: Form) -> Response:
+    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    file = await _made(request, dataset, form)
+    return await run_in_threadpool(sent, request, dataset, file, form.media_type, f"{dataset.id}.{form.ending}")
+
+
+async def data(request: Request) -> Response:
+    """GET /api/views/{4x4}/data.csv: every row under its field names, byte for byte the same until it changes."""
+    return await _download(request, CSV)
+
+
+async def rows(request: Request) -> Response:
+    """GET /api/views/{4x4}/rows.{parquet,xlsx,geojson,kml,shp}: every row as a file."""
+    return await _download(request, _BY_NAME[request.url.path.rpartition(".")[2]])
+
+
+async def sidecar(request: Request) -> Response:
+    """GET …/rows.{format}.sha256 and …/data.csv.sha256: the hash as sha256sum writes and checks it."""
+    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    form = _BY_NAME.get(request.url.path.removesuffix(".sha256").rpartition(".")[2], CSV)
+    file = await _made(request, dataset, form)
+    return PlainTextResponse(f"{file.sha256}  {dataset.id}.{form.ending}\n", headers={"Vary": "Authorization"})
+
+
+async def export(request: Request) -> Response:
+    """GET /api/geospatial/{4x4}?method=export&format=…: the same files at Socrata's address for maps."""
+    wanted = request.query_params.get("format", "GeoJSON").lower()
+    if request.query_params.get("method", "export") != "export" or wanted not in _EXPORTS:
+        raise problem(400, "invalid_parameter", "method must be export, and format Shapefile, KML, GeoJSON or CSV")
+    return await _download(request, _BY_NAME.get(_EXPORTS[wanted], CSV))
+
+
+def standing(request: Request, dataset: Dataset) -> list[Offer]:
+    """Every download of a dataset, with size and hash where the file is made already."""
+    shelf, base = _shelf(request), base_url(request)
+    offers = []
+    for form in (CSV, *FORMS):
+        if form.mapped and not _mapped(dataset):
+            continue
+        file = shelf.find(dataset, f"rows.{form.name}")
+        url = f"{base}/api/views/{dataset.id}/{'data' if form is CSV else 'rows'}.{form.name}"
+        offers.append(Offer(form.name, form.label, form.media_type, url, *((file.bytes, file.sha256) if file else ())))
+    return offers
+
+
+async def listing(request: Request) -> Response:
+    """GET /api/views/{4x4}/downloads.json: [{format, label, media_type, url, bytes, sha256}]."""
+    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    if dataset.rows <= AT_ONCE:
+        await _make_all(request, dataset)
+    offers = await run_in_threadpool(standing, request, dataset)
+    task = BackgroundTask(_make_all, request, dataset) if any(offer.sha256 is None for offer in offers) else None
+    return JSONResponse([_shown(offer) for offer in offers], headers={"Vary": "Authorization"}, background=task)
+
+
+async def _make_all(request: Request, dataset: Dataset) -> None:
+    """Make what can be made; what cannot says so itself when asked for."""
+    for form in (CSV, *FORMS):
+        try:
+            await _made(request, dataset, form)
+        except SodaError:
+            continue
+
+
+def _shown(offer: Offer) -> dict[str, Any]:
+    return {name: getattr(offer, name) for name in ("format", "label", "media_type", "url", "bytes", "sha256")}
+
+
+ROUTES = [
+    Route("/api/views/{id}/downloads.json", listing),
+    Route("/api/views/{id}/data.csv", data),
+    Route("/api/views/{id}/data.csv.sha256", sidecar),
+    *(Route(f"/api/views/{{id}}/rows.{form.name}", rows) for form in FORMS),
+    *(Route(f"/api/views/{{id}}/rows.{form.name}.sha256", sidecar) for form in FORMS),
+    Route("/api/geospatial/{id}", export),
+]

@@ -1,0 +1,289 @@
+"""Rows with their places as files for maps: GeoJSON, KML and Shapefile."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+import zipfile
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
+
+import pyarrow as pa
+import shapefile
+
+from publisher.portal.downloads.tables import batches, of_period, schema_of
+from publisher.portal.kinds import GEOMETRIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from publisher.portal.model import Column, Dataset
+
+    Feature = tuple[dict[str, Any] | None, tuple[Any, ...]]
+
+WGS_84 = (
+    'GEOGCS["GCS_WGS_1984",DATUM["D_WGS_1984",SPHEROID["WGS_1984",6378137.0,298.257223563]],'
+    'PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]]'
+)
+_UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML cannot hold."""
+_SHAPES = {
+    "Point": shapefile.POINT,
+    "MultiPoint": shapefile.MULTIPOINT,
+    "LineString": shapefile.POLYLINE,
+    "MultiLineString": shapefile.POLYLINE,
+    "Polygon": shapefile.POLYGON,
+    "MultiPolygon": shapefile.POLYGON,
+}
+
+
+class Places:
+    """The rows of a dataset as features: with its own geometry, or with polygons that a column's values name."""
+
+    def __init__(self, files: Sequence[Path], dataset: Dataset) -> None:
+        self.files = files
+        self.dataset = dataset
+        self.geometry = dataset.geometry
+        self.columns: list[Column] = [column for column in dataset.columns if column.kind not in GEOMETRIES]
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of geometry that may come, by GeoJSON's names."""
+        return {GEOMETRIES[self.geometry.kind]} if self.geometry else set()
+
+    def features(self) -> Iterator[Feature]:
+        """Each row's geometry and the values of its other columns."""
+        for batch in batches(self.files, self.dataset):
+            texts = batch.column(self.geometry.field).to_pylist() if self.geometry else []
+            for text, values in zip(texts, _rows(batch, self.columns), strict=True):
+                yield (json.loads(text) if text else None), values
+
+
+class Districts(Places):
+    """The rows of one period, each with the polygon that bears its place's name."""
+
+    def __init__(
+        self, files: Sequence[Path], dataset: Dataset, period: tuple[str, str], named: tuple[str, dict[str, Any]]
+    ) -> None:
+        super().__init__(files, dataset)
+        self.period = period
+        """the column of the periods, and the one to show"""
+        self.key, self.polygons = named
+
+    @property
+    def kinds(self) -> set[str]:
+        """The kinds of geometry among the boundaries."""
+        return {polygon["type"] for polygon in self.polygons.values()}
+
+    def features(self) -> Iterator[Feature]:
+        """As of places; a row whose place has no polygon stays, without geometry."""
+        for whole in batches(self.files, self.dataset):
+            batch = of_period(whole, *self.period)
+            keys = _rows(batch, [column for column in self.columns if column.field == self.key])
+            for (key,), values in zip(keys, _rows(batch, self.columns), strict=True):
+                yield self.polygons.get(_plain(key)), values
+
+
+def boundaries(content: bytes, name: str) -> dict[str, Any]:
+    """The geometries of a GeoJSON file by the value of a property, as text."""
+    found = {}
+    for feature in json.loads(content).get("features", ()):
+        geometry, properties = feature.get("geometry"), feature.get("properties") or {}
+        if geometry and geometry.get("type") in _SHAPES and properties.get(name) is not None:
+            found[_plain(properties[name])] = geometry
+    return found
+
+
+def _rows(batch: Any, columns: Iterable[Column]) -> Iterator[tuple[Any, ...]]:
+    return zip(*(batch.column(column.field).to_pylist() for column in columns), strict=True)
+
+
+def _plain(value: Any) -> str:
+    """A value as text; numbers without trailing zeros, times without a zone."""
+    if isinstance(value, Decimal):
+        text = format(value, "f")
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return "" if value is None else str(value)
+
+
+def write_geojson(places: Places, target: Path) -> None:
+    """A collection of features; numbers are numbers, times text."""
+    names = [column.field for column in places.columns]
+    with target.open("w", encoding="utf-8") as file:
+        file.write('{"type":"FeatureCollection","features":[')
+        for number, (geometry, values) in enumerate(places.features()):
+            properties = dict(zip(names, map(_json_value, values), strict=True))
+            feature = {"type": "Feature", "geometry": geometry, "properties": properties}
+            file.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False))
+        file.write("\n]}\n")
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return _plain(value) if isinstance(value, datetime) else value
+
+
+def write_kml(places: Places, target: Path) -> None:
+    """One placemark for each row, its values as extended data."""
+    names = [column.field for column in places.columns]
+    with target.open("w", encoding="utf-8") as file:
+        xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
+        xml.startDocument()
+        _open(xml, "kml", xmlns="http://www.opengis.net/kml/2.2")
+        _open(xml, "Document")
+        _element(xml, "name", places.dataset.name)
+        for geometry, values in places.features():
+            _open(xml, "Placemark")
+            _extended(xml, names, values)
+            if geometry:
+                _KML[geometry["type"]](xml, geometry["coordinates"])
+            xml.endElement("Placemark")
+        xml.endElement("Document")
+        xml.endElement("kml")
+        xml.endDocument()
+
+
+def _open(xml: XMLGenerator, element: str, **attributes: str) -> None:
+    xml.startElement(element, AttributesImpl(attributes))
+
+
+def _element(xml: XMLGenerator, name: str, text: str) -> None:
+    _open(xml, name)
+    xml.characters(_UNFIT.sub("\ufffd", text))
+    xml.endElement(name)
+
+
+def _extended(xml: XMLGenerator, names: list[str], values: tuple[Any, ...]) -> None:
+    _open(xml, "ExtendedData")
+    for name, value in zip(names, values, strict=True):
+        if value is not None:
+            _open(xml, "Data", name=name)
+            _element(xml, "value", _plain(value))
+            xml.endElement("Data")
+    xml.endElement("ExtendedData")
+
+
+def _pairs(xml: XMLGenerator, coordinates: list[Any]) -> None:
+    _element(xml, "coordinates", " ".join(f"{pair[0]},{pair[1]}" for pair in coordinates))
+
+
+def _point(xml: XMLGenerator, coordinates: list[Any]) -> None:
+    _open(xml, "Point")
+    _pairs(xml, [coordinates])
+    xml.endElement("Point")
+
+
+def _line(xml: XMLGenerator, coordinates: list[Any]) -> None:
+    _open(xml, "LineString")
+    _pairs(xml, coordinates)
+    xml.endElement("LineString")
+
+
+def _polygon(xml: XMLGenerator, coordinates: list[Any]) -> None:
+    _open(xml, "Polygon")
+    for number, ring in enumerate(coordinates):
+        side = "innerBoundaryIs" if number else "outerBoundaryIs"
+        _open(xml, side)
+        _open(xml, "LinearRing")
+        _pairs(xml, ring)
+        xml.endElement("LinearRing")
+        xml.endElement(side)
+    xml.endElement("Polygon")
+
+
+def _several(each: Callable[[XMLGenerator, list[Any]], None]) -> Callable[[XMLGenerator, list[Any]], None]:
+    def write(xml: XMLGenerator, coordinates: list[Any]) -> None:
+        _open(xml, "MultiGeometry")
+        for part in coordinates:
+            each(xml, part)
+        xml.endElement("MultiGeometry")
+
+    return write
+
+
+_KML = {
+    "Point": _point,
+    "LineString": _line,
+    "Polygon": _polygon,
+    "MultiPoint": _several(_point),
+    "MultiLineString": _several(_line),
+    "MultiPolygon": _several(_polygon),
+}
+
+
+def write_shapefile(places: Places, target: Path) -> None:
+    """A ZIP of .shp, .shx, .dbf, .prj, .cpg and a legend of the shortened field names."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        stem = Path(folder) / "rows"
+        names = short_names([column.field for column in places.columns])
+        with shapefile.Writer(str(stem), shapeType=_shape_type(places.kinds), encoding="utf-8") as writer:
+            types = schema_of(places.files, places.dataset)
+            for name, column in zip(names, places.columns, strict=True):
+                writer.field(name, *_field(types.field(column.field).type))
+            for geometry, values in places.features():
+                writer.shape(geometry) if geometry else writer.null()
+                writer.record(*(_cell(value) for value in values))
+        stem.with_suffix(".prj").write_text(WGS_84)
+        stem.with_suffix(".cpg").write_text("UTF-8")
+        stem.with_suffix(".txt").write_text(_legend(names, places.columns), encoding="utf-8")
+        _pack([stem.with_suffix(end) for end in (".shp", ".shx", ".dbf", ".prj", ".cpg", ".txt")], target)
+
+
+def _field(kind: pa.DataType) -> tuple[str, int, int]:
+    """Type, width and digits after the point."""
+    if pa.types.is_decimal(kind):
+        return "N", kind.precision + 2, kind.scale
+    if pa.types.is_boolean(kind):
+        return "L", 1, 0
+    return "C", 23 if pa.types.is_timestamp(kind) else 254, 0
+
+
+def _shape_type(kinds: set[str]) -> int:
+    types: set[int] = {_SHAPES[kind] for kind in kinds}
+    return min(types, default=shapefile.NULL) if len(types) < 2 else shapefile.POLYGON
+
+
+def _cell(value: Any) -> Any:
+    """A text is cut at 254 bytes, the most that a Shapefile holds."""
+    if value is None or isinstance(value, bool | Decimal):
+        return value
+    return _plain(value).encode()[:254].decode(errors="ignore")
+
+
+def short_names(names: list[str]) -> list[str]:
+    """Each name in at most ten characters, no two alike."""
+    made: list[str] = []
+    for name in names:
+        number, short = 0, name[:10]
+        while short in made:
+            number += 1
+            short = f"{name[: 9 - len(str(number))]}_{number}"
+        made.append(short)
+    return made
+
+
+def _legend(names: list[str], columns: list[Column]) -> str:
+    lines = ["field\tcolumn\ttitle\tdescription"]
+    for name, column in zip(names, columns, strict=True):
+        lines.append("\t".join(" ".join(t.split()) for t in (name, column.field, column.name, column.description)))
+    return "\n".join([*lines, "Texts are cut at 254 bytes.", ""])
+
+
+def _pack(files: list[Path], target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in files:
+            entry = zipfile.ZipInfo(file.name)
+            entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+            with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as place:
+                while block := source.read(1 << 20):
+                    place.write(block)

@@ -1,0 +1,219 @@
+"""Rows as files: typed Parquet, and a workbook with a sheet that explains it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import xlsxwriter
+
+from publisher.portal.kinds import TIMES, Kind
+from publisher.portal.problems import problem
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from decimal import Decimal
+    from pathlib import Path
+
+    from xlsxwriter.worksheet import Worksheet
+
+    from publisher.portal.model import Column, Dataset
+
+GROUP = 122_880
+"""Rows in a row group of a Parquet file."""
+SHEET_ROWS = 1_048_575
+"""Rows that a sheet holds below its header."""
+CELL_TEXT = 32_767
+"""Characters that a cell holds."""
+_ARROW = {Kind.CHECKBOX: pa.bool_(), Kind.NUMBER: pa.decimal128(9, 0), Kind.FLOATING: pa.timestamp("us")}
+_INSTANT = pa.timestamp("us", tz="UTC")
+
+
+def batches(files: Sequence[Path], dataset: Dataset, size: int = 8192) -> Iterator[pa.RecordBatch]:
+    """The rows of these parts in their order: the dataset's own columns, typed; at most `size` rows at once."""
+    schema = schema_of(files, dataset)
+    for file in files:
+        with pq.ParquetFile(file) as stored:
+            there = [name for name in schema.names if name in set(stored.schema_arrow.names)]
+            for batch in stored.iter_batches(size, columns=there):
+                arrays = [_values(batch, field, dataset.column(field.name)) for field in schema]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def schema_of(files: Sequence[Path], dataset: Dataset) -> pa.Schema:
+    """The names and types of the columns, in display order."""
+    stored = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive")
+    names = set(stored.names)
+    types = {column.field: _type(column, stored, there=column.field in names) for column in dataset.columns}
+    return pa.schema([pa.field(name, kind) for name, kind in types.items()])
+
+
+def _type(column: Column, stored: pa.Schema, *, there: bool) -> pa.DataType:
+    if column.kind is Kind.FIXED:
+        return _INSTANT
+    if there and column.kind in (Kind.NUMBER, Kind.FLOATING, Kind.CHECKBOX):
+        return stored.field(column.field).type
+    return _ARROW.get(column.kind, pa.string())
+
+
+def _values(batch: pa.RecordBatch, field: pa.Field, column: Column | None) -> pa.Array:
+    """A column that was added after the file was written is empty in it; an address is kept without its words."""
+    if field.name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, field.type)
+    values = batch.column(field.name)
+    if column and column.kind is Kind.URL:
+        return pa.array([text and json.loads(text).get("url") for text in values.to_pylist()], pa.string())
+    return values.cast(field.type) if values.type != field.type else values
+
+
+def of_period(batch: pa.RecordBatch, field: str, period: str) -> pa.RecordBatch:
+    """The rows of one period."""
+    return batch.filter(pc.equal(batch.column(field).cast(pa.string()), period))
+
+
+def write_parquet(files: Sequence[Path], dataset: Dataset, base: str, target: Path) -> None:
+    """Typed columns in display order, with what the file is about as key-value metadata.
+
+    `base` is the portal's public address, or empty where it has none of its own.
+    """
+    known = about(dataset)
+    told = {
+        "title": dataset.name,
+        "description": dataset.description,
+        "licence": known.licence,
+        "licence_url": known.licence_address,
+        "publisher": dataset.attribution or dataset.owner,
+        "id": dataset.id,
+        "version": str(dataset.version),
+        "url": f"{base.rstrip('/')}/d/{dataset.id}" if base else "",
+        "guarantee": known.guarantee,
+    }
+    metadata = {name: text for name, text in told.items() if text}
+    schema = _described(schema_of(files, dataset), dataset).with_metadata(metadata)
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in batches(files, dataset, GROUP):
+            writer.write_batch(batch.cast(schema))
+
+
+def _described(schema: pa.Schema, dataset: Dataset) -> pa.Schema:
+    columns = {column.field: column for column in dataset.columns}
+    return pa.schema([field.with_metadata(_column_metadata(columns[field.name])) for field in schema])
+
+
+def _column_metadata(column: Column) -> dict[str, str]:
+    told = {"title": column.name, "description": column.description, "type": column.kind.value}
+    return {name: text for name, text in told.items() if text}
+
+
+def write_workbook(files: Sequence[Path], dataset: Dataset, base: str, target: Path) -> None:
+    """A sheet of rows and a sheet about them. Errors: SodaError where a sheet cannot hold the rows."""
+    if dataset.rows > SHEET_ROWS:
+        message = f"A workbook holds {SHEET_ROWS:,} rows, and this dataset has more; take rows.parquet or data.csv"
+        raise problem(400, "download.too-many-rows", message, rows=dataset.rows, limit=SHEET_ROWS)
+    options = {"constant_memory": True, "tmpdir": str(target.parent), "nan_inf_to_errors": True}
+    with xlsxwriter.Workbook(str(target), options) as book:
+        created = datetime.fromtimestamp(dataset.changed_at, UTC).replace(tzinfo=None)
+        book.set_properties({"title": dataset.name, "author": dataset.attribution, "created": created})
+        bold, clock = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+        _fill(book.add_worksheet("Data"), files, dataset, bold, clock)
+        _explain(book.add_worksheet("About"), dataset, base, bold)
+
+
+def _fill(sheet: Worksheet, files: Sequence[Path], dataset: Dataset, bold: Any, clock: Any) -> None:
+    sheet.freeze_panes(1, 0)
+    for place, column in enumerate(dataset.columns):
+        sheet.set_column(place, place, 20 if column.kind in TIMES else 16)
+        sheet.write_string(0, place, column.name[:CELL_TEXT], bold)
+    number = 0
+    for batch in batches(files, dataset):
+        writers = [_writer(sheet, place, column, clock) for place, column in enumerate(dataset.columns)]
+        for values in zip(*(array.to_pylist() for array in batch.columns), strict=True):
+            number += 1
+            for write, value in zip(writers, values, strict=True):
+                if value is not None:
+                    write(number, value)
+
+
+def _writer(sheet: Worksheet, place: int, column: Column, clock: Any) -> Callable[[int, Any], None]:
+    """How a column's values are written; each by its type, so that no text ever becomes a formula or a link."""
+    if column.kind is Kind.NUMBER:
+        return lambda row, value: _write_number(sheet, row, place, value)
+    if column.kind is Kind.CHECKBOX:
+        return lambda row, value: _done(sheet.write_boolean(row, place, value))
+    if column.kind in TIMES:
+        return lambda row, value: _write_time(sheet, row, place, value.replace(tzinfo=None), clock)
+    return lambda row, value: _write_text(sheet, row, place, value)
+
+
+def _done(_written: object) -> None:
+    return None
+
+
+def _write_number(sheet: Worksheet, row: int, place: int, value: Decimal) -> None:
+    """A workbook's numbers have 15 digits; a longer one stays exact as text."""
+    if len(value.normalize().as_tuple().digits) > 15:
+        sheet.write_string(row, place, format(value, "f"))
+    else:
+        sheet.write_number(row, place, float(value))
+
+
+def _write_time(sheet: Worksheet, row: int, place: int, value: datetime, clock: Any) -> None:
+    """A workbook's days begin in 1900; an earlier one stays text."""
+    if value.year < 1900:
+        sheet.write_string(row, place, value.isoformat())
+    else:
+        sheet.write_datetime(row, place, value, clock)
+
+
+def _write_text(sheet: Worksheet, row: int, place: int, value: str) -> None:
+    if len(value) > CELL_TEXT:
+        message = f"A cell of a workbook holds {CELL_TEXT:,} characters, and a text here is longer; take data.csv"
+        raise problem(400, "download.text-too-long", message, limit=CELL_TEXT)
+    sheet.write_string(row, place, value)
+
+
+def _explain(sheet: Worksheet, dataset: Dataset, base: str, bold: Any) -> None:
+    """What the rows are, what may be done with them, and what each column means."""
+    known = about(dataset)
+    stand_in = "These are made-up records: no statement about anybody" if known.stand_in else ""
+    told = (
+        ("Title", dataset.name),
+        ("Description", dataset.description),
+        ("Publisher", dataset.attribution or dataset.owner),
+        ("Contact", known.contact),
+        ("Licence", " ".join(filter(None, (known.licence, known.licence_address)))),
+        ("Address", f"{base.rstrip('/')}/d/{dataset.id}" if base else ""),
+        ("Version", str(dataset.version)),
+        ("Rows changed", datetime.fromtimestamp(dataset.rows_updated_at, UTC).isoformat()),
+        ("Privacy", known.guarantee),
+        ("Odds", _odds(dataset)),
+        ("Limits", "\n".join(known.limitations)),
+        ("Note", stand_in),
+    )
+    sheet.set_column(0, 2, 28)
+    sheet.set_column(3, 3, 90)
+    lines = [(label, text) for label, text in told if text]
+    for row, (label, text) in enumerate(lines):
+        sheet.write_string(row, 0, label, bold)
+        sheet.write_string(row, 1, text[:CELL_TEXT])
+    start = len(lines) + 1
+    for place, heading in enumerate(("Column", "Field", "Type", "Meaning")):
+        sheet.write_string(start, place, heading, bold)
+    for row, column in enumerate(dataset.columns, start=start + 1):
+        for place, text in enumerate((column.name, column.field, column.type_name, column.description)):
+            sheet.write_string(row, place, text[:CELL_TEXT])
+
+
+def _odds(dataset: Dataset) -> str:
+    odds = about(dataset).odds
+    if odds is None:
+        return ""
+    return (
+        f"Someone who was {odds.before:.0%} sure of a fact about one {odds.unit} guesses right at most"
+        f" {odds.after:.0%} of the time once all of {odds.period} is published ({odds.loss})"
+    )

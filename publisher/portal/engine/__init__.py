@@ -1,0 +1,1 @@
+"""Questions carried out by DuckDB."""

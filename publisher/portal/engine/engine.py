@@ -1,0 +1,299 @@
+"""Questions answered by DuckDB in a room of their own: the rows of one version within reach, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections import OrderedDict
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import duckdb
+
+from publisher.portal.engine import geography
+from publisher.portal.engine.watch import Patience
+from publisher.portal.kinds import storage
+from publisher.portal.model import SYSTEM
+from publisher.portal.problems import SodaError, execution, problem
+from publisher.portal.serving import metrics
+from publisher.portal.soql import search
+from publisher.portal.store.versions import PLACE, literal, parts, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from publisher.portal.kinds import Kind
+    from publisher.portal.model import Dataset
+    from publisher.portal.soql.compiler import Compiled
+
+logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+CHANGED = "dataset.changed"
+"""The code of the error where a version's files are no more: newer ones have come in the meantime."""
+ROOMS = 16
+"""How many rooms stay open."""
+BATCH = 2048
+"""Rows in one piece of an answer."""
+QUERY_MEMORY = 512
+"""MB that the queries in one room may use together; a sort of more goes to disk."""
+SPILL = "4GB"
+"""What the queries in one room may put on disk."""
+HOT_ROWS = 512 * 1024 * 1024
+"""Bytes, by estimate, that rows kept in memory may take in one process."""
+CELL = 24
+"""Bytes that one value in memory takes, by estimate."""
+HOT_AFTER = 3
+"""With this question about the same version, its rows are taken into memory."""
+COLD_AFTER = 60.0
+"""Seconds after the last question when rows in memory may make place for others."""
+_NUMBER_TEXT = r"""
+    CREATE MACRO soda_number(x) AS nullif(regexp_extract(x::VARCHAR,
+        '-?(?:[0-9]*[1-9][0-9]*(?:\.[0-9]*[1-9])?(?:\.?[0-9]*e.*)?|0\.[0-9]*[1-9](?:e.*)?)|0'), '')
+"""
+"""A number without zeros at its end, never -0; what is no number (infinite) is null. One cast and one pattern: a
+query's plan takes longer to make than a small answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A dataset and the files that hold its rows at this moment, in their order."""
+
+    dataset: Dataset
+    files: tuple[Path, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes that the rows would take in memory, by estimate."""
+        return self.dataset.rows * (len(self.dataset.columns) + len(SYSTEM)) * CELL
+
+
+class Engine:
+    """Opens a room for the versions of the datasets that a question reads, and keeps the latest few.
+
+    What a large sort cannot keep in memory goes to the folder `spill`, encrypted, and only while the query runs.
+    """
+
+    def __init__(self, spill: Path | None = None) -> None:
+        self._spill = _own_folder(spill) if spill else None
+        self._rooms: OrderedDict[tuple[Any, ...], _Room] = OrderedDict()
+        self._lock = Lock()
+
+    def blocks(
+        self, sources: tuple[Source, ...], compiled: Compiled, line: str, patience: Patience | None = None
+    ) -> Iterator[bytes]:
+        """The values of the SQL text `line` over the compiled query's rows `q`, one after the other, as UTF-8.
+
+        Holds one batch at a time. The first is computed before this returns, so that errors come as SodaError and
+        not half-way.
+        """
+        found = self._texts(sources, compiled, line, patience or Patience())
+        return _started("".join(texts).encode() for texts in found)
+
+    def stream(self, sources: tuple[Source, ...], compiled: Compiled, line: str) -> Iterator[list[str]]:
+        """The same values as texts, in batches."""
+        return _started(self._texts(sources, compiled, line, Patience()))
+
+    def fetch(self, sources: tuple[Source, ...], compiled: Compiled) -> list[dict[str, Any]]:
+        """All rows of a small answer, as Python values by name."""
+        names = [name for name, _ in compiled.fields]
+        with plain_errors(), self._cursor(sources) as cursor, Patience().watched(cursor.interrupt):
+            found = cursor.execute(compiled.sql, compiled.values).fetchall()
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+    def _texts(
+        self, sources: tuple[Source, ...], compiled: Compiled, line: str, patience: Patience
+    ) -> Iterator[list[str]]:
+        with plain_errors(), self._cursor(sources) as cursor:
+            with patience.watched(cursor.interrupt):
+                cursor.execute(f"SELECT {line} AS line FROM ({compiled.sql}) AS q", compiled.values)
+                rows = cursor.fetchmany(BATCH)
+            while rows:
+                yield [text for (text,) in rows]
+                with patience.watched(cursor.interrupt):
+                    rows = cursor.fetchmany(BATCH)
+
+    def _cursor(self, sources: tuple[Source, ...]) -> duckdb.DuckDBPyConnection:
+        key = tuple((source.files, tuple(column.field for column in source.dataset.columns)) for source in sources)
+        with self._lock:
+            room = self._rooms.pop(key, None) or self._new(sources)
+            self._rooms[key] = room
+            room.asked += 1
+            room.asked_at = time.monotonic()
+            heat = room.asked >= HOT_AFTER and room.cold and self._make_place(room)
+            if len(self._rooms) > ROOMS:
+                self._rooms.popitem(last=False)
+            metrics.ROOMS.set(len(self._rooms))
+        if heat:
+            Thread(target=room.heat, daemon=True, name="take-into-memory").start()
+        return room.cursor()
+
+    def _new(self, sources: tuple[Source, ...]) -> _Room:
+        """A room; those of earlier versions are given up, once the answers that they still give have ended."""
+        room = _Room(sources, self._spill)
+        for key in [key for key, other in self._rooms.items() if room.follows(other)]:
+            del self._rooms[key]
+        return room
+
+    def _make_place(self, room: _Room) -> bool:
+        """Cool rooms that nobody asks any more; True where `room` may then take its rows into memory."""
+        hot = [other for other in self._rooms.values() if not other.cold]
+        idle = [other for other in hot if other.asked_at < time.monotonic() - COLD_AFTER]
+        taken = sum(other.size for other in hot)
+        while taken + room.size > HOT_ROWS and idle:
+            taken -= idle[0].size
+            idle.pop(0).cool()
+        room.cold = taken + room.size > HOT_ROWS
+        return not room.cold
+
+
+class _Room:
+    """A DuckDB of its own over the files of `sources`, or over their rows in memory."""
+
+    def __init__(self, sources: tuple[Source, ...], spill: Path | None) -> None:
+        self.size = sum(source.size for source in sources)
+        self.asked = 0
+        self.asked_at = 0.0
+        self.cold = True
+        """False from the moment when its rows are on their way into memory"""
+        self._sources = sources
+        self._spill = spill
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._lock = Lock()
+
+    def follows(self, other: _Room) -> bool:
+        """True where the other has an earlier version of a dataset that is here too."""
+        here = {source.dataset.id: source.dataset.version for source in self._sources}
+        return any(each.dataset.version < here.get(each.dataset.id, 0) for each in other._sources)
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection for one query."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = _open_room(self._sources, self._spill)
+            return self._connection.cursor()
+
+    def heat(self) -> None:
+        """Take the rows into memory; meanwhile, and if they do not fit, questions go to the file."""
+        try:
+            hot = _open_room(self._sources, self._spill, hot=max(1, self.size))
+        except duckdb.Error as error:
+            logger.warning("rows stay on disk (%s)", type(error).__name__)
+            return
+        with self._lock:
+            self._connection = hot
+
+    def cool(self) -> None:
+        """Give up the rows in memory."""
+        self.cold, self.asked = True, 0
+        with self._lock:
+            self._connection = None
+
+
+def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: int = 0) -> duckdb.DuckDBPyConnection:
+    """The first source is the relation `rows`; each other is named by its 4x4.
+
+    `hot` is 0, or the bytes that the rows may take in memory; then no file is within reach afterwards.
+    """
+    room = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": "1",  # a query runs in its reader's thread: many readers share the processors fairly
+            "memory_limit": f"{QUERY_MEMORY + hot // 1_000_000}MB",
+            "temp_directory": str(spill / secrets.token_hex(8)) if spill else "",
+            "max_temp_directory_size": SPILL,
+            "temp_file_encryption": "true",
+            "force_mbedtls_unsafe": "true",  # its own cipher: the better one is an extension to fetch
+            "late_materialization_max_rows": "0",  # DuckDB 2.0.0 fails to plan some filters with LIMIT and OFFSET
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "allow_community_extensions": "false",
+        },
+    )
+    room.execute(_NUMBER_TEXT)
+    room.execute("SET parquet_metadata_cache = true")
+    geography.register(room)
+    search.register(room)
+    for number, source in enumerate(sources):
+        _open_view(room, source, "rows" if number == 0 else source.dataset.id, hot=bool(hot))
+    files = [] if hot else [literal(str(file)) for source in sources for file in source.files]
+    room.execute(f"SET allowed_paths = [{', '.join(files)}]")
+    room.execute("SET enable_external_access = false")
+    room.execute("SET lock_configuration = true")
+    return room
+
+
+def _open_view(room: duckdb.DuckDBPyConnection, source: Source, name: str, *, hot: bool) -> None:
+    stored = {field for field, *_ in room.execute(f"DESCRIBE SELECT * FROM {parts(source.files)}").fetchall()}
+    columns = ", ".join(_stored(column.field, column.kind, stored) for column in (*SYSTEM, *source.dataset.columns))
+    if hot:
+        kept = quoted(f"kept {name}")
+        room.execute(f"CREATE TABLE {kept} AS SELECT {columns} FROM {parts(source.files)}")
+        room.execute(f'CREATE VIEW {quoted(name)} AS SELECT *, rowid AS ":place" FROM {kept}')
+    else:
+        room.execute(f'CREATE VIEW {quoted(name)} AS SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}')
+
+
+def _stored(field: str, kind: Kind, stored: set[str]) -> str:
+    """A column that was added after the file was written is empty in it."""
+    return quoted(field) if field in stored else f"NULL::{storage(kind)} AS {quoted(field)}"
+
+
+def _own_folder(spill: Path) -> Path:
+    """A folder for this process alone; those of processes that are no more are removed."""
+    spill.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in spill.iterdir():
+        if folder.name == str(os.getpid()) or not _is_running(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)
+    own = spill / str(os.getpid())
+    own.mkdir(mode=0o700, exist_ok=True)
+    return own
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _started(batches: Iterator[_T]) -> Iterator[_T]:
+    """The iterator, its first batch computed."""
+    first = next(batches, None)
+    return iter(()) if first is None else _with_first(first, batches)
+
+
+def _with_first(first: _T, rest: Iterator[_T]) -> Iterator[_T]:
+    yield first
+    yield from rest
+
+
+def _changed() -> SodaError:
+    return problem(503, CHANGED, "The dataset changed while it was read; ask again")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Say in our own words what DuckDB could not do; its own may quote values."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise execution("timeout", "The query took longer than a query may") from None
+    except duckdb.OutOfMemoryException:
+        raise execution("out-of-memory", "The query needs more memory than a query may use") from None
+    except (duckdb.OutOfRangeException, duckdb.ConversionException):
+        raise execution("numeric-overflow", "A number in the answer would need more than 38 digits") from None
+    except duckdb.IOException:
+        raise _changed() from None
+    except duckdb.Error as error:
+        logger.warning("a query could not be carried out (%s)", type(error).__name__)
+        raise execution("not-possible", "The query cannot be carried out") from None

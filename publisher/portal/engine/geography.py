@@ -1,0 +1,289 @@
+"""Geography in a room: functions over GeoJSON texts that shapely carries out, a vector of rows at a time."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.kinds import GEOMETRIES, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+    import numpy as np
+
+    Shapes = np.ndarray[Any, Any]
+
+Column = Any
+"""An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
+
+EQUATOR = 6378137.0
+"""Metres: the Earth's radius there, and how flat it is (WGS 84)."""
+FLATTENING = 1 / 298.257223563
+VECTORISED: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
+"""How DuckDB calls a function: with arrays of Arrow's, nulls among them."""
+
+_WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\))\s*", re.DOTALL)
+_KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
+
+
+def read_literal(text: str) -> tuple[Kind, str] | None:
+    """The GeoJSON text of a shape in WKT with its kind, or None."""
+    found = _WKT.fullmatch(text)
+    kind = _KINDS.get(found[1].lower()) if found else None
+    if found is None or kind is None:
+        return None
+    import shapely
+
+    shape = shapely.from_wkt(f"{found[1]} {found[2]}", on_invalid="ignore")
+    return None if shape is None or shape.is_empty or shape.has_z else (kind, shapely.to_geojson(shape))
+
+
+def register(room: duckdb.DuckDBPyConnection) -> None:
+    """Make the functions known to a room, before it is closed to everything outside."""
+    for name, function, takes, gives in _FUNCTIONS:
+        room.create_function(name, function, takes, gives, **VECTORISED)
+
+
+def _read(column: Column) -> Shapes:
+    """The shapes of GeoJSON texts; each different text is read once."""
+    import pyarrow as pa
+    import shapely
+
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    coded = whole.dictionary_encode()
+    shapes = shapely.from_geojson([*coded.dictionary.to_pylist(), None], on_invalid="ignore")
+    found: Shapes = shapes[coded.indices.fill_null(len(shapes) - 1).to_numpy()]
+    return found
+
+
+def _sound(question: Callable[..., Any], *columns: Shapes) -> Any:
+    """The answer of shapely; where a shape crosses itself, that of its mended form."""
+    import shapely
+
+    try:
+        return question(*columns)
+    except shapely.errors.GEOSException:
+        return question(*(shapely.make_valid(column) for column in columns))
+
+
+def _related(name: str, first: Column, second: Column) -> Column:
+    import pyarrow as pa
+    import shapely
+
+    one, other = _read(first), _read(second)
+    shapely.prepare(other)
+    missing = shapely.is_missing(one) | shapely.is_missing(other)
+    return pa.array(_sound(getattr(shapely, name), one, other), mask=missing)
+
+
+def _point_related(name: str, longitude: Column, latitude: Column, shape: Column) -> Column:
+    """`contains_xy` or `intersects_xy`, which need no shape made of each point."""
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    shapes, (x, y) = _read(shape), (np.asarray(side, float) for side in (longitude, latitude))
+    shapely.prepare(shapes)
+    missing = shapely.is_missing(shapes) | np.isnan(x) | np.isnan(y)
+    return pa.array(_sound(lambda whole: getattr(shapely, name)(whole, x, y), shapes), mask=missing)
+
+
+def _metres(latitude: Column, longitude: Column, latitude_2: Column, longitude_2: Column) -> Column:
+    """Metres between two points."""
+    import numpy as np
+    import pyarrow as pa
+
+    here, there = (
+        np.column_stack([np.asarray(side, float) for side in pair])
+        for pair in ((longitude, latitude), (longitude_2, latitude_2))
+    )
+    return pa.array(_arcs(here, there), from_pandas=True)
+
+
+def _arcs(one: Shapes, other: Shapes) -> Any:
+    """Metres on the ellipsoid between pairs (longitude, latitude) in degrees, by Vincenty's formula, to millimetres;
+    between points on opposite sides of the Earth, where it does not settle, as near as it came."""
+    import numpy as np
+
+    (left, bottom), (right, top) = np.radians(one).T, np.radians(other).T
+    low, high = (np.arctan((1 - FLATTENING) * np.tan(angle)) for angle in (bottom, top))
+    turn = bent = right - left
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for _ in range(100):
+            before = bent
+            arc, steep, square, double = _course(low, high, bent)
+            c = FLATTENING / 16 * square * (4 + FLATTENING * (4 - 3 * square))
+            inner = double + c * np.cos(arc) * (2 * double**2 - 1)
+            bent = turn + (1 - c) * FLATTENING * steep * (arc + c * np.sin(arc) * inner)
+            if not np.any(np.abs(bent - before) > 1e-12):
+                break
+        return _length(*_course(low, high, bent))
+
+
+def _course(low: Any, high: Any, bent: Any) -> tuple[Any, Any, Any, Any]:
+    """The angle between two points on the auxiliary sphere; of the line through them, the sine of its course at the
+    equator, the square of the cosine, and the cosine of twice the angle to its middle."""
+    import numpy as np
+
+    x = np.cos(high) * np.sin(bent)
+    y = np.cos(low) * np.sin(high) - np.sin(low) * np.cos(high) * np.cos(bent)
+    sine, cosine = np.hypot(x, y), np.sin(low) * np.sin(high) + np.cos(low) * np.cos(high) * np.cos(bent)
+    steep = np.where(sine == 0, 0, np.cos(low) * np.cos(high) * np.sin(bent) / np.where(sine == 0, 1, sine))
+    square = 1 - steep**2
+    double = np.where(square < 1e-15, 0, cosine - 2 * np.sin(low) * np.sin(high) / np.where(square < 1e-15, 1, square))
+    return np.arctan2(sine, cosine), steep, square, double
+
+
+def _length(arc: Any, _steep: Any, square: Any, double: Any) -> Any:
+    """Metres of an angle on the auxiliary sphere."""
+    import numpy as np
+
+    polar = EQUATOR * (1 - FLATTENING)
+    u = square * (EQUATOR**2 / polar**2 - 1)
+    a = 1 + u / 16384 * (4096 + u * (-768 + u * (320 - 175 * u)))
+    b = u / 1024 * (256 + u * (-128 + u * (74 - 47 * u)))
+    sine, cosine = np.sin(arc), np.cos(arc)
+    third = b / 6 * double * (4 * sine**2 - 3) * (4 * double**2 - 3)
+    return polar * a * (arc - b * sine * (double + b / 4 * (cosine * (2 * double**2 - 1) - third)))
+
+
+def _distance(first: Column, second: Column) -> Column:
+    """Metres between the points of two shapes that are nearest on a plane true to scale there."""
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    found = [_nearest(one, other) for one, other in zip(_read(first), _read(second), strict=True)]
+    ends = np.array([shapely.get_coordinates(line) for line in found if line is not None]).reshape(-1, 2, 2)
+    metres = iter(_arcs(ends[:, 0], ends[:, 1]).tolist())
+    return pa.array([None if line is None else next(metres) for line in found], pa.float64())
+
+
+def _nearest(one: Any, other: Any) -> Any:
+    import numpy as np
+    import shapely
+
+    if one is None or other is None:
+        return None
+    bounds = shapely.bounds([one, other])
+    scale = np.array([max(0.01, np.cos(np.radians(bounds[:, [1, 3]].mean()))), 1])
+    flat = [shapely.transform(shape, lambda pairs: pairs * scale) for shape in (one, other)]
+    line = _sound(shapely.shortest_line, *flat)
+    return None if line is None else shapely.transform(line, lambda pairs: pairs / scale)
+
+
+def _farthest(column: Column, latitude: Column, longitude: Column) -> Column:
+    """Metres from a point to the vertex of each shape that is farthest from it."""
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    shapes = _read(column)
+    pairs, rows = shapely.get_coordinates(shapes, return_index=True)
+    centre = np.column_stack([np.asarray(longitude, float), np.asarray(latitude, float)])
+    metres = np.full(len(shapes), -1.0)
+    np.maximum.at(metres, rows, _arcs(pairs, centre[rows]))
+    return pa.array(np.where(metres < 0, np.nan, metres), from_pandas=True)
+
+
+def _bounds(column: Column) -> Column:
+    """West, south, east and north."""
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    found = shapely.bounds(_read(column))
+    listed = [None if np.isnan(sides[0]) else sides for sides in found]
+    return pa.array(listed, pa.list_(pa.float64()))
+
+
+def _box(west: Column, south: Column, east: Column, north: Column) -> Column:
+    """The box as a polygon of GeoJSON."""
+    import numpy as np
+    import shapely
+
+    sides = np.column_stack([np.asarray(side, float) for side in (west, south, east, north)])
+    whole = ~np.isnan(sides).any(axis=1)
+    shapes = np.full(len(sides), None, dtype=object)
+    shapes[whole] = [shapely.MultiPolygon([shapely.box(*four, ccw=False)]) for four in sides[whole]]
+    return _written(shapes)
+
+
+def _hull(column: Column) -> Column:
+    """A hull that has no area is none."""
+    import numpy as np
+    import shapely
+
+    hulls = shapely.convex_hull(_read(column))
+    plane = shapely.get_type_id(hulls) == 3
+    shapes = np.full(len(hulls), None, dtype=object)
+    shapes[plane] = [shapely.MultiPolygon([hull]) for hull in hulls[plane]]
+    return _written(shapes)
+
+
+def _union(column: Column) -> Column:
+    """The shapes of each list as one of several parts."""
+    import numpy as np
+    import shapely
+
+    many = {0: shapely.MultiPoint, 1: shapely.MultiLineString, 3: shapely.MultiPolygon}
+    shapes = np.full(len(column), None, dtype=object)
+    for row, texts in enumerate(column.to_pylist()):
+        parts = shapely.from_geojson([text for text in texts or () if text is not None], on_invalid="ignore")
+        whole = _sound(shapely.union_all, parts) if len(parts) else None
+        sort = many.get(int(shapely.get_type_id(whole)))
+        shapes[row] = sort([whole]) if sort else whole
+    return _written(shapes)
+
+
+def _points(column: Column) -> Column:
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    shapes = _read(column)
+    return pa.array(shapely.get_num_coordinates(shapes).astype(np.int64), mask=shapely.is_missing(shapes))
+
+
+def _simplified(topology: bool, column: Column, tolerance: Column) -> Column:
+    """Fewer vertices; what vanishes is none, and what was of several parts stays of that kind."""
+    import numpy as np
+    import shapely
+
+    shapes = _read(column)
+    steps = np.nan_to_num(np.asarray(tolerance, float))
+    found = shapely.simplify(shapes, np.maximum(steps, 0), preserve_topology=topology)
+    found[shapely.is_empty(found)] = None
+    many = {4: shapely.MultiPoint, 5: shapely.MultiLineString, 6: shapely.MultiPolygon}
+    lost = (shapely.get_type_id(shapes) >= 4) & (shapely.get_type_id(found) < 4) & ~shapely.is_missing(found)
+    for row in np.flatnonzero(lost):
+        found[row] = many[shapely.get_type_id(shapes[row])]([found[row]])
+    return _written(found)
+
+
+def _written(shapes: Shapes) -> Column:
+    import pyarrow as pa
+    import shapely
+
+    return pa.array(shapely.to_geojson(shapes), pa.string())
+
+
+_FUNCTIONS: list[tuple[str, Callable[..., Any], list[Any], str]] = [
+    ("soda_within", partial(_related, "within"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
+    ("soda_intersects", partial(_related, "intersects"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
+    ("soda_point_within", partial(_point_related, "contains_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
+    ("soda_point_intersects", partial(_point_related, "intersects_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
+    ("soda_metres", _metres, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "DOUBLE"),
+    ("soda_distance", _distance, ["VARCHAR", "VARCHAR"], "DOUBLE"),
+    ("soda_farthest", _farthest, ["VARCHAR", "DOUBLE", "DOUBLE"], "DOUBLE"),
+    ("soda_bounds", _bounds, ["VARCHAR"], "DOUBLE[]"),
+    ("soda_box", _box, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "VARCHAR"),
+    ("soda_hull", _hull, ["VARCHAR"], "VARCHAR"),
+    ("soda_union", _union, ["VARCHAR[]"], "VARCHAR"),
+    ("soda_points", _points, ["VARCHAR"], "BIGINT"),
+    ("soda_simplify", partial(_simplified, False), ["VARCHAR", "DOUBLE"], "VARCHAR"),
+    ("soda_simplify_topology", partial(_simplified, True), ["VARCHAR", "DOUBLE"], "VARCHAR"),
+]

@@ -1,0 +1,127 @@
+"""A line with its margin band, computed as the paths of an SVG that scales without its text."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from publisher.portal.pages.strokes import marks, stroke
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+WIDTH, HEIGHT = 1000, 320
+INTERVALS = 5
+"""About how many steps the value axis has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One period: its value and margin, all empty where suppressed."""
+
+    period: str
+    value: Decimal | None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    status: str = "ok"
+    left_out: int = 0
+    """of a sum: how many cells are suppressed and not in it"""
+    words: str = ""
+    """of a quantile: the range in which it lies"""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """The paths, and the labels of both axes: values from the top down, periods from the left, both evenly spaced."""
+
+    band: str
+    bars: str
+    line: str
+    dots: str
+    rings: str
+    gaps: str
+    base: int
+    rules: list[int]
+    values: list[Decimal]
+    periods: list[str]
+
+
+def draw(points: Sequence[Point]) -> Chart | None:
+    """The chart of the points in order of time; None when there is no value to show."""
+    known = [n for point in points for n in (point.value, point.low, point.high) if n is not None]
+    if not known:
+        return None
+    bottom, top, step = _scale(min(0.0, float(min(known))), float(max(known)))
+    count = round((top - bottom) / step)
+
+    def across(index: int) -> int:
+        return round(WIDTH * index / (len(points) - 1)) if len(points) > 1 else WIDTH // 2
+
+    def up(value: Decimal) -> int:
+        return round(HEIGHT * (top - float(value)) / (top - bottom))
+
+    places = [(across(index), point) for index, point in enumerate(points)]
+    return Chart(
+        band=_band(places, up),
+        bars=_bars(places, up),
+        line=_line(places, up),
+        dots=_marks(places, up, "ok"),
+        rings=_marks(places, up, "unreliable"),
+        gaps="".join(f"M{x} {HEIGHT}v-12" for x, point in places if point.value is None),
+        base=up(Decimal(0)),
+        rules=[round(HEIGHT * number / count) for number in range(count + 1)],
+        values=[Decimal(repr(round(top - step * number, 10))) for number in range(count + 1)],
+        periods=_labels([point.period for point in points]),
+    )
+
+
+def _scale(low: float, high: float) -> tuple[float, float, float]:
+    """The lowest and highest value of the axis and the step between its rules, all round numbers."""
+    span = (high - low) or abs(high) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / INTERVALS))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor * INTERVALS >= span * 0.999)
+    bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+    return bottom, (top if top > bottom else bottom + step), step
+
+
+def _runs(places: list[tuple[int, Point]], there: Callable[[Point], bool]) -> list[list[tuple[int, Point]]]:
+    """The stretches of neighbouring points that have what is asked for."""
+    return [list(run) for has, run in groupby(places, lambda place: there(place[1])) if has]
+
+
+def _has_margin(point: Point) -> bool:
+    return point.low is not None and point.high is not None
+
+
+def _band(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+    shapes = []
+    for run in _runs(places, _has_margin):
+        if len(run) > 1:
+            over = [(x, up(point.high or Decimal(0))) for x, point in run]
+            under = [(x, up(point.low or Decimal(0))) for x, point in reversed(run)]
+            shapes.append(f"{stroke(over + under)}z")
+    return "".join(shapes)
+
+
+def _bars(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+    """The margins of points that stand alone, which no band can show."""
+    lonely = [run[0] for run in _runs(places, _has_margin) if len(run) == 1]
+    return "".join(f"M{x} {up(point.high or Decimal(0))}V{up(point.low or Decimal(0))}" for x, point in lonely)
+
+
+def _line(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+    runs = _runs(places, lambda point: point.value is not None)
+    return "".join(stroke([(x, up(point.value or Decimal(0))) for x, point in run]) for run in runs)
+
+
+def _marks(places: list[tuple[int, Point]], up: Callable[[Decimal], int], status: str) -> str:
+    return marks([(x, up(point.value)) for x, point in places if point.value is not None and point.status == status])
+
+
+def _labels(periods: list[str]) -> list[str]:
+    """Five periods at even distances, or all where there are fewer."""
+    last = len(periods) - 1
+    return [periods[round(last * part / 4)] for part in range(5)] if last >= 4 else list(periods)

@@ -1,0 +1,26 @@
+"""The line by which others name a dataset, or one release of it, as their source."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from publisher.portal.model import Dataset
+    from publisher.portal.structure import ReleaseFacts
+
+
+def citation(base: str, dataset: Dataset, release: ReleaseFacts | None = None) -> str:
+    """Who published what, which edition, when, where, and under which licence."""
+    whom = dataset.attribution or dataset.owner
+    address = f"{base}/d/{dataset.id}"
+    moment = datetime.fromtimestamp(dataset.rows_updated_at, UTC).date().isoformat()
+    title = dataset.name
+    if release:
+        title += f", {release.period}, edition {release.edition}"
+        address += f"/releases/{release.period}/{release.edition}"
+        moment = release.created[:10]
+    licence = about(dataset).licence
+    return f"{whom} ({moment[:4]}). {title}. {moment}. {address}" + (f". {licence}" if licence else "")

@@ -1,0 +1,155 @@
+"""The page of a dataset: everything that people need to find a number, to judge it and to cite it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from markupsafe import Markup
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, portal, visible, visitor
+from publisher.portal.discovery.dcat import covered, jsonld
+from publisher.portal.downloads.downloads import standing
+from publisher.portal.pages.citation import citation
+from publisher.portal.pages.examples import MOST, examples
+from publisher.portal.pages.families import family_of
+from publisher.portal.pages.headline import asking, headline
+from publisher.portal.pages.map import map_of
+from publisher.portal.pages.preview import PREFIX, preview
+from publisher.portal.pages.rendering import in_every_language, missing, render
+from publisher.portal.pages.sureness import chances, sureness
+from publisher.portal.pages.trend import beside, trend
+from publisher.portal.problems import SodaError
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.pages.preview import Preview
+    from publisher.portal.pages.trend import Ask
+    from publisher.portal.structure import About, Shape
+
+TABLE = 24
+"""Rows of a table beside a picture that come with the page; a longer one comes when asked for."""
+RELEASES = 5
+"""Releases that the page itself names; the others are a link away."""
+
+
+def page(request: Request) -> Response:
+    """GET /d/{4x4}: everything about one dataset."""
+    dataset = shown_dataset(request)
+    if dataset is None:
+        return missing(request)
+    ask = asking(request, dataset)
+    wanted = dict(request.query_params)
+    known = about(dataset)
+    family = family_of(dataset, visible(request))
+    base = base_url(request)
+    rows = _preview(dataset, known.shape, ask, wanted)
+    when = covered(dataset)
+    coverage = _coverage(known, ask, dataset)
+    return render(
+        request,
+        "dataset.html",
+        dataset=dataset,
+        about=known,
+        coverage=coverage,
+        family=family,
+        headline=headline(request, family.whole),
+        trend=trend(known.shape, ask, wanted, beside(dataset, family)) if known.shape and dataset.rows else None,
+        map=map_of(dataset, known, ask, wanted, portal(request).store.assets),
+        preview=rows,
+        wanted=wanted,
+        brief_table=TABLE,
+        hidden=_others(wanted),
+        these=_these(base, dataset, rows),
+        sureness=sureness(known.shape, ask) if dataset.rows else [],
+        chances=chances(known.odds) if known.odds else None,
+        frequency=when[2] if when else "",
+        days=when[:2] if when else None,
+        citation=citation(base, dataset),
+        described=_described(base, dataset),
+        releases=known.releases[:RELEASES],
+        corrections=[each for each in known.releases if each.edition > 1],
+        downloads=standing(request, dataset),
+        boundaries=_boundaries(request, dataset, known),
+    )
+
+
+def api(request: Request) -> Response:
+    """GET /d/{4x4}/api: one question to the dataset, in the languages of programs."""
+    dataset = shown_dataset(request)
+    if dataset is None or dataset.blob:
+        return missing(request)
+    known = about(dataset)
+    shown = examples(base_url(request), dataset, known.shape)
+    return render(request, "api.html", dataset=dataset, about=known, examples=shown)
+
+
+def guarantee(request: Request) -> Response:
+    """GET /d/{4x4}/guarantee: the publisher's statement on privacy, word by word."""
+    dataset = shown_dataset(request)
+    known = about(dataset) if dataset else None
+    if known is None or not known.guarantee:
+        return missing(request)
+    return render(request, "guarantee.html", dataset=dataset, about=known)
+
+
+def shown_dataset(request: Request) -> Dataset | None:
+    """The dataset of the address, if the visitor may read it; who may not is not told that it exists."""
+    dataset = portal(request).store.catalogue.find(request.path_params["id"])
+    return dataset if dataset and (dataset.open or visitor(request)) else None
+
+
+def _preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: dict[str, str]) -> Preview:
+    """The rows asked for; where the filter's value does not fit its column, all rows."""
+    try:
+        return preview(dataset, shape, ask, wanted)
+    except SodaError:
+        return preview(dataset, shape, ask, {})
+
+
+def _others(wanted: dict[str, str]) -> list[tuple[str, str]]:
+    """What the form of the rows has to carry along so that the chart stays as it is."""
+    own = {"column", "value", "rows"}
+    return [(name, value) for name, value in wanted.items() if name not in own and not name.startswith(PREFIX)]
+
+
+def _these(base: str, dataset: Dataset, rows: Preview) -> str:
+    """The address of exactly the rows that the filters leave, as CSV."""
+    clauses = {"$where": rows.where, "$limit": str(MOST)}
+    return f"{base}/resource/{dataset.id}.csv?{urlencode(clauses)}"
+
+
+def _coverage(known: About, ask: Ask, dataset: Dataset) -> tuple[str, str] | None:
+    """The first and the last period."""
+    shape = known.shape
+    if shape is None or not dataset.rows:
+        return None
+    ends = [
+        ask({"$select": f"`{shape.period}`", "$order": f"`{shape.time}` {way}", "$limit": "1"})[0][shape.period]
+        for way in ("ASC", "DESC NULLS LAST")
+    ]
+    return str(ends[0]), str(ends[1])
+
+
+def _described(base: str, dataset: Dataset) -> Markup:
+    """The dataset in schema.org's words, for a script element: nothing in it can end the element."""
+    return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
+
+
+def _boundaries(request: Request, dataset: Dataset, known: About) -> str | None:
+    """The address of the polygons, where they are attached."""
+    if known.boundaries is None:
+        return None
+    file = portal(request).store.assets.attached(dataset, known.boundaries.filename)
+    return f"{base_url(request)}/api/views/{dataset.id}/files/{file.id}" if file else None
+
+
+ROUTES = in_every_language(
+    [Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)]
+)

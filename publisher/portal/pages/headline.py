@@ -1,0 +1,59 @@
+"""The one number that a family of tables comes down to: its latest total, with its margin and its recent course."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.portal.access import portal, sources
+from publisher.portal.pages.chart import draw
+from publisher.portal.pages.trend import asker, trend
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.pages.chart import Chart, Point
+    from publisher.portal.pages.families import Entry
+    from publisher.portal.pages.trend import Ask
+    from publisher.portal.structure import Measure
+
+COURSE = 52
+"""How many periods the small picture shows."""
+KEPT = 500
+_seen: OrderedDict[tuple[str, int, int], Headline | None] = OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """The latest point of the first measure, and the points before it."""
+
+    measure: Measure
+    latest: Point
+    chart: Chart | None
+
+
+def asking(request: Request, dataset: Dataset) -> Ask:
+    """A function that answers questions about a dataset as the visitor may ask them."""
+    engine = portal(request).engine
+    return asker(dataset, lambda compiled: engine.fetch(sources(request, dataset, compiled), compiled))
+
+
+def headline(request: Request, entry: Entry | None) -> Headline | None:
+    """That of a table with one number for each period; remembered as long as its rows and metadata stay."""
+    if entry is None or entry.about.shape is None or not entry.dataset.rows:
+        return None
+    key = (entry.dataset.id, entry.dataset.version, entry.dataset.changed_at)
+    if key not in _seen:
+        _seen[key] = _drawn(entry, asking(request, entry.dataset))
+        while len(_seen) > KEPT:
+            _seen.popitem(last=False)
+    return _seen[key]
+
+
+def _drawn(entry: Entry, ask: Ask) -> Headline | None:
+    shape = entry.about.shape
+    points = trend(shape, ask, {}).points[-COURSE:] if shape else []
+    known = [point for point in points if point.value is not None]
+    return Headline(shape.measures[0], known[-1], draw(points)) if shape and known else None

@@ -1,0 +1,120 @@
+"""What is collected about people: each source of the datasets, column by column, as a page, as CSV and as JSON."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, visible
+from publisher.portal.pages.families import families
+from publisher.portal.pages.rendering import in_every_language, render
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.portal.pages.families import Family
+    from publisher.portal.structure import SourceFacts
+
+FIELDS = (
+    "source", "source_title", "purpose", "unit", "window", "retention",
+    "column", "description", "classification", "authority", "read", "identifier", "datasets",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A source and what is published from it."""
+
+    source: SourceFacts
+    families: tuple[Family, ...]
+
+    @property
+    def read(self) -> int:
+        """How many of its columns are read."""
+        return sum(column.read for column in self.source.columns)
+
+    @property
+    def withheld(self) -> int:
+        """How many of its columns are not public."""
+        return sum(column.classification != "public" for column in self.source.columns)
+
+
+def collections(request: Request) -> list[Collection]:
+    """The sources of every dataset that the visitor may read, by title."""
+    found: dict[str, tuple[SourceFacts, list[Family]]] = {}
+    for family in families(visible(request)):
+        for source in {e.about.source.name: e.about.source for e in family.members if e.about.source}.values():
+            found.setdefault(source.name, (source, []))[1].append(family)
+    made = [Collection(source, tuple(theirs)) for source, theirs in found.values()]
+    return sorted(made, key=lambda each: each.source.title.lower())
+
+
+def page(request: Request) -> Response:
+    """GET /inventory."""
+    return render(request, "inventory.html", collections=collections(request))
+
+
+def as_json(request: Request) -> Response:
+    """GET /inventory.json: the sources, each with its columns and the addresses of its datasets."""
+    return JSONResponse({"sources": [_plain(request, each) for each in collections(request)]}, headers=_HEADERS)
+
+
+def as_csv(request: Request) -> Response:
+    """GET /inventory.csv: one line for each column of each source."""
+    text = StringIO()
+    writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
+    writer.writeheader()
+    for each in collections(request):
+        writer.writerows(_lines(request, each))
+    disposition = {"Content-Disposition": 'attachment; filename="inventory.csv"'}
+    return Response(text.getvalue(), media_type="text/csv", headers=_HEADERS | disposition)
+
+
+_HEADERS = {"Cache-Control": "no-cache", "Vary": "Authorization"}
+
+
+def _addresses(request: Request, each: Collection) -> list[str]:
+    return [f"{base_url(request)}/d/{family.main.dataset.id}" for family in each.families]
+
+
+def _plain(request: Request, each: Collection) -> dict[str, Any]:
+    return each.source.model_dump() | {"datasets": _addresses(request, each)}
+
+
+def _lines(request: Request, each: Collection) -> list[dict[str, Any]]:
+    source = each.source
+    shared = {
+        "source": source.name,
+        "source_title": source.title,
+        "purpose": source.purpose,
+        "unit": source.unit,
+        "window": source.window,
+        "retention": source.retention,
+        "datasets": " ".join(_addresses(request, each)),
+    }
+    return [
+        {name: _cell(value) for name, value in (shared | _column(column.model_dump())).items()}
+        for column in source.columns
+    ]
+
+
+def _column(said: dict[str, Any]) -> dict[str, Any]:
+    return {"column": said.pop("name"), **said}
+
+
+def _cell(value: Any) -> str:
+    """A value that a spreadsheet shows and does not run."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+ROUTES = [
+    *in_every_language([Route("/inventory", page)]),
+    Route("/inventory.csv", as_csv),
+    Route("/inventory.json", as_json),
+]

@@ -1,0 +1,123 @@
+"""The languages of the pages: addresses, words, numbers and dates in each.
+
+English stands without a prefix, every other language under its own (`/es/…`). The words of a page are gettext
+messages; their translations are read from `translations/*.po`. What a publisher wrote stays as it was written.
+"""
+
+from __future__ import annotations
+
+import gettext
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from babel import Locale
+from babel.dates import format_date, format_skeleton
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from starlette.requests import Request
+
+TRANSLATIONS = Path(__file__).parent / "translations"
+ORIGINAL = "en"
+"""The language in which the publisher's own texts are taken to be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that the pages speak; `locale` is the one by whose habits numbers and dates are written."""
+
+    code: str
+    name: str
+    prefix: str
+    locale: Locale
+
+    def address(self, path: str) -> str:
+        """Where this language has the page that English has at `path`."""
+        return f"{self.prefix}{path}"
+
+    def number(self, value: Decimal | float) -> str:
+        """A number for people: grouped digits, no needless zeros, a true minus sign."""
+        digits = "#,##0.################"
+        written: str = format_decimal(value, digits, locale=self.locale, decimal_quantization=False)
+        return written.replace("-", "\N{MINUS SIGN}")
+
+    def month(self, moment: date) -> str:
+        """A month of a year for people."""
+        return str(format_skeleton("yMMMM", moment, locale=self.locale))
+
+    def quarter(self, moment: date) -> str:
+        """A quarter of a year for people."""
+        return str(format_skeleton("yQQQQ", moment, locale=self.locale))
+
+    def short_day(self, moment: date) -> str:
+        """A day where there is little room."""
+        return str(format_date(moment, "medium", locale=self.locale))
+
+    def short_month(self, moment: date) -> str:
+        """A month where there is little room."""
+        return str(format_skeleton("yMMM", moment, locale=self.locale))
+
+    def short_quarter(self, moment: date) -> str:
+        """A quarter where there is little room."""
+        return str(format_skeleton("yQQQ", moment, locale=self.locale))
+
+    def day(self, moment: float | date | str) -> str:
+        """A day for people: epoch seconds, a date, or the beginning of an ISO 8601 text, which stays if it is none."""
+        try:
+            return str(format_date(_date(moment), "long", locale=self.locale))
+        except ValueError:
+            return str(moment)
+
+
+def _date(moment: float | date | str) -> date:
+    if isinstance(moment, date):
+        return moment
+    return date.fromisoformat(moment[:10]) if isinstance(moment, str) else datetime.fromtimestamp(moment, UTC).date()
+
+
+ENGLISH = Language("en", "English", "", Locale("en", "US"))
+LANGUAGES = (ENGLISH, Language("es", "Español", "/es", Locale("es", "US")))
+
+
+def language_of(request: Request) -> Language:
+    """The language of the address."""
+    return _split(request.url.path)[0]
+
+
+def plain_path(request: Request) -> str:
+    """The address without its language."""
+    return _split(request.url.path)[1]
+
+
+def _split(path: str) -> tuple[Language, str]:
+    for language in LANGUAGES:
+        if language.prefix and f"{path}/".startswith(f"{language.prefix}/"):
+            return language, path.removeprefix(language.prefix) or "/"
+    return ENGLISH, path
+
+
+@cache
+def translations(code: str) -> gettext.NullTranslations:
+    """The messages of a language; English is what stands in templates and code."""
+    file = TRANSLATIONS / f"{code}.po"
+    if not file.is_file():
+        return gettext.NullTranslations()
+    with file.open("rb") as text:
+        read = read_po(text, locale=code)
+    compiled = BytesIO()
+    write_mo(compiled, read)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def message(text: str) -> str:
+    """Marks a text in code as one that a template will translate with `_()`."""
+    return text

@@ -1,0 +1,302 @@
+"""The map of a dataset: its places coloured by one measure in one period, with what is uncertain or missing marked."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.pages.outlines import outlines
+from publisher.portal.pages.sums import totals
+from publisher.portal.pages.trend import ALL, Select, selects_of, text
+from publisher.portal.structure import ADDITIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.pages.outlines import Outlines
+    from publisher.portal.pages.trend import Ask
+    from publisher.portal.store.assets import Assets
+    from publisher.portal.structure import About, Key, Measure, Shape
+
+CLASSES = 5
+"""The most colours."""
+PERIODS = 20_000
+"""How many periods a dataset may have for its list to be whole."""
+CELLS = 100_000
+"""How many cells of one year the classes are made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A place in one period."""
+
+    place: str
+    period: str
+    name: str
+    value: Decimal | None
+    low: Decimal | None
+    high: Decimal | None
+    status: str
+    words: str = ""
+    """of a quantile: the range in which it lies"""
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A place with its outline, empty where the polygons have none of it, and the number of its colour."""
+
+    cell: Cell
+    path: str
+    colour: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A colour: the values from `low` up to `high`, which itself belongs to the next one unless `closed`."""
+
+    low: Decimal
+    high: Decimal
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The periods that there are, in order, and the one that is shown."""
+
+    periods: tuple[str, ...]
+    chosen: str
+
+    @property
+    def years(self) -> list[int]:
+        """In order."""
+        return sorted({int(_year(period)) for period in self.periods})
+
+    @property
+    def year(self) -> int:
+        """That of the chosen period."""
+        return int(_year(self.chosen))
+
+    @property
+    def within(self) -> list[str]:
+        """The periods of that year."""
+        return [period for period in self.periods if int(_year(period)) == self.year]
+
+    @property
+    def position(self) -> int:
+        """Where the chosen period stands among those of its year, from 1."""
+        return self.within.index(self.chosen) + 1
+
+    def beside(self, steps: int) -> str | None:
+        """The period so many steps later."""
+        number = self.periods.index(self.chosen) + steps
+        return self.periods[number] if 0 <= number < len(self.periods) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """What the page shows: all places of one period, those with an outline first drawn and then listed."""
+
+    measure: Measure
+    selects: list[Select]
+    times: Times
+    areas: tuple[Area, ...]
+    classes: tuple[Class, ...]
+    summed: bool
+    width: int
+    height: int
+    place: Key
+    source: str
+    parameters: dict[str, str | None]
+    """what the trend needs to show the same cells, beside the place; None where it shows them anyway"""
+
+    @property
+    def drawn(self) -> list[Area]:
+        """The places on the map."""
+        return [area for area in self.areas if area.path]
+
+    @property
+    def beside(self) -> list[Area]:
+        """The places that no polygon shows, such as Unknown."""
+        return [area for area in self.areas if not area.path]
+
+    @property
+    def title(self) -> str:
+        """The chosen values of the other keys."""
+        return " · ".join(select.chosen_name for select in self.selects if select.chosen != ALL)
+
+    @property
+    def margin(self) -> Decimal | None:
+        """Half the width of the middle margin among those shown."""
+        halves = sorted((a.cell.high - a.cell.low) / 2 for a in self.areas if a.cell.low is not None and a.cell.high)
+        return round(halves[len(halves) // 2], 1) if halves else None
+
+    @property
+    def striped(self) -> list[int]:
+        """The colours under the stripes of unreliable places."""
+        return sorted({a.colour for a in self.drawn if a.colour is not None and a.cell.status == "unreliable"})
+
+    def has(self, status: str) -> bool:
+        """Whether some place on the map has this status."""
+        return any(area.cell.status == status for area in self.drawn)
+
+
+def map_of(dataset: Dataset, known: About, ask: Ask, wanted: Mapping[str, str], assets: Assets) -> Map | None:
+    """The map that the query parameters choose; None for a dataset without polygons, places or rows."""
+    shape, told = known.shape, known.boundaries
+    file = assets.attached(dataset, told.filename) if told is not None else None
+    place = next((key for key in shape.keys if told and key.name == told.key), None) if shape else None
+    if shape is None or told is None or file is None or place is None or not dataset.rows:
+        return None
+    drawing, times = outlines(assets.path(file), told.property), _times(shape, ask, wanted)
+    if drawing is None or times is None:
+        return None
+    return _Question(shape, place, ask, wanted).map(drawing, times, told.source)
+
+
+def _times(shape: Shape, ask: Ask, wanted: Mapping[str, str]) -> Times | None:
+    """The chosen period: that of a moved slider, else that of the list, else the last."""
+    group = f"`{shape.period}`, `{shape.time}`"
+    found = ask({"$select": group, "$group": group, "$order": f"`{shape.time}`", "$limit": str(PERIODS)})
+    periods = tuple(dict.fromkeys(str(row[shape.period]) for row in found if row[shape.period] is not None))
+    if not periods or not all(_year(period).isdecimal() for period in periods):
+        return None
+    listed = wanted.get("map_period", "")
+    times = Times(periods, listed if listed in periods else periods[-1])
+    return _moved(times, wanted)
+
+
+def _moved(times: Times, wanted: Mapping[str, str]) -> Times:
+    """A slider speaks only where it was moved: where it differs from what the page had shown."""
+    year, at = _number(wanted.get("map_year")), _number(wanted.get("map_at"))
+    if year is not None and year != times.year:
+        nearest = min(times.years, key=lambda each: abs(each - year))
+        there = [period for period in times.periods if int(_year(period)) == nearest]
+        alike = [period for period in there if period[4:] == times.chosen[4:]]
+        return Times(times.periods, (alike or there)[-1])
+    if at is not None and at != _number(wanted.get("map_was")):
+        return Times(times.periods, times.within[min(max(at, 1), len(times.within)) - 1])
+    return times
+
+
+def _year(period: str) -> str:
+    return period[:4]
+
+
+def _number(given: str | None) -> int | None:
+    return int(given) if given and given.isdecimal() and len(given) < 7 else None
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One look at the map: the dataset's shape, the key that is the place, and what the reader asked for."""
+
+    shape: Shape
+    place: Key
+    ask: Ask
+    wanted: Mapping[str, str]
+
+    def map(self, drawing: Outlines, times: Times, source: str) -> Map:
+        """Classes are those of the places drawn in the whole year, so that its periods can be compared."""
+        measure = next((m for m in self.shape.measures if m.name == self.wanted.get("map_measure")), None)
+        measure = measure or self.shape.measures[0]
+        selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
+        year = self._cells(measure, selects, times.within)
+        values = [cell.value for cell in year if cell.value is not None and drawing.paths.get(cell.place)]
+        breaks = class_breaks(values)
+        shown = {cell.place: cell for cell in year if cell.period == times.chosen}
+        empty = {key: Cell(key, times.chosen, key, None, None, None, "") for key in drawing.paths}
+        return Map(
+            measure=measure,
+            selects=selects,
+            times=times,
+            areas=tuple(_area(cell, drawing, breaks) for cell in (empty | shown).values()),
+            classes=_classes(values, breaks),
+            summed=_summed(selects),
+            width=drawing.width,
+            height=drawing.height,
+            place=self.place,
+            source=source,
+            parameters={each.name: None if each.chosen == each.usual else each.chosen for each in selects}
+            | {"measure": None if measure is self.shape.measures[0] else measure.name},
+        )
+
+    def _cells(self, measure: Measure, selects: Sequence[Select], periods: Sequence[str]) -> list[Cell]:
+        """Every place in these periods."""
+        if _summed(selects) and measure.kind not in ADDITIVE:
+            return []
+        shape, names = self.shape, self.place.names or self.place.name
+        chosen = [f"`{each.name}` = {text(each.chosen)}" for each in selects if each.chosen != ALL]
+        among = ", ".join(text(period) for period in periods)
+        clauses = {"$where": " AND ".join([f"`{shape.period}` IN ({among})", *chosen]), "$limit": str(CELLS)}
+        by = list(dict.fromkeys((self.place.name, names, shape.period)))
+        if _summed(selects):
+            found = totals(measure, self.ask, by, clauses)
+            return [self._cell(row, each.value, each.low, each.high, each.status) for row, each in found]
+        clauses["$select"] = ", ".join(f"`{name}`" for name in dict.fromkeys((*by, *measure.fields)))
+        return [self._plain(row, measure) for row in self.ask(clauses)]
+
+    def _plain(self, row: dict[str, Any], measure: Measure) -> Cell:
+        value, low, high = (
+            Decimal(str(row[name])) if name and row[name] is not None else None
+            for name in (measure.name, measure.low, measure.high)
+        )
+        status = str(row[measure.status] or "suppressed") if measure.status else "suppressed" if value is None else "ok"
+        return self._cell(row, value, low, high, status, str(row[measure.range] or "") if measure.range else "")
+
+    def _cell(self, row: dict[str, Any], *number: Any) -> Cell:
+        place = str(row[self.place.name])
+        return Cell(place, str(row[self.shape.period]), str(row[self.place.names or self.place.name] or place), *number)
+
+
+def _summed(selects: Sequence[Select]) -> bool:
+    return any(select.chosen == ALL for select in selects)
+
+
+def _area(cell: Cell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
+    colour = bisect_right(breaks, cell.value) if cell.value is not None else None
+    return Area(cell, drawing.paths.get(cell.place, ""), colour)
+
+
+def class_breaks(values: Sequence[Decimal]) -> list[Decimal]:
+    """Where a new colour begins: near the quantiles, each moved to the roundest number not far away, rising."""
+    order = sorted(values)
+    count = min(CLASSES, len(set(order)), max(1, len(order) // 3))
+    found: list[Decimal] = []
+    for number in range(1, count):
+        at, reach = len(order) * number / count, len(order) / count / 4
+        low, high = order[max(0, int(at - reach) - 1)], order[min(len(order) - 1, int(at + reach))]
+        cut = _roundest(low, high)
+        if cut is not None and order[0] < cut <= order[-1] and (not found or cut > found[-1]):
+            found.append(cut)
+    return found
+
+
+def _roundest(low: Decimal, high: Decimal) -> Decimal | None:
+    """The number with the fewest digits above `low`, up to `high`; None where they are the same."""
+    if low >= high:
+        return None
+    power = max(abs(low), abs(high)).adjusted() + 1
+    while True:
+        for step in (Decimal(5), Decimal(2), Decimal(1)):
+            size = step.scaleb(power)
+            multiple = (high // size - (1 if high < 0 and high % size else 0)) * size
+            if low < multiple <= high:
+                return multiple.normalize() + 0
+        power -= 1
+
+
+def _classes(values: Sequence[Decimal], breaks: Sequence[Decimal]) -> tuple[Class, ...]:
+    """From the smallest value to the largest; of whole numbers each class ends where it ends."""
+    if not values:
+        return ()
+    whole = all(value == value.to_integral_value() for value in (*values, *breaks))
+    ends = [min(values), *breaks, max(values)]
+    last = len(ends) - 2
+    return tuple(
+        Class(low, high - 1 if whole and n < last else high, closed=whole or n == last)
+        for n, (low, high) in enumerate(pairwise(ends))
+    )

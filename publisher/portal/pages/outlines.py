@@ -1,0 +1,89 @@
+"""The polygons of a dataset's places as paths of an SVG: read from the attached GeoJSON, made small, kept by asset."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.pages.strokes import stroke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 600
+"""The longer side of the picture in its own units, each about a pixel of a screen."""
+LARGEST = 6_000
+"""Characters of all paths together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """A path for each place's key, with the size of the picture; all of it drawn to one scale, north above."""
+
+    paths: dict[str, str]
+    width: int
+    height: int
+
+
+@lru_cache(maxsize=64)
+def outlines(file: Path, name: str) -> Outlines | None:
+    """The outlines in a GeoJSON file whose features bear their key as the property `name`; None where it has none.
+
+    An attached file never changes, so it is read once.
+    """
+    try:
+        shapes = _read(file, name)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return _drawn(shapes) if shapes else None
+
+
+def _read(file: Path, name: str) -> dict[str, Any]:
+    import json
+
+    import shapely
+
+    features = json.loads(file.read_bytes())["features"]
+    pairs = [(str(each["properties"][name]), json.dumps(each["geometry"])) for each in features]
+    try:
+        found = {key: shapely.from_geojson(text) for key, text in pairs}
+    except shapely.errors.ShapelyError:
+        raise ValueError(name) from None
+    return {key: shape for key, shape in found.items() if shape.geom_type in ("Polygon", "MultiPolygon")}
+
+
+def _drawn(shapes: dict[str, Any]) -> Outlines:
+    """Projected so that distances in the middle of the picture are right, then simplified until paths are short."""
+    import numpy as np
+    import shapely
+
+    array = np.array(list(shapes.values()), dtype=object)
+    west, south, east, north = shapely.total_bounds(array)
+    narrow = math.cos(math.radians((south + north) / 2))
+    scale = SIZE / max((east - west) * narrow, north - south, 1e-9)
+    flat = shapely.transform(array, lambda at: np.stack([(at[:, 0] - west) * narrow, north - at[:, 1]], axis=1) * scale)
+    tolerance = 0.5
+    while True:
+        paths = [_path(shape) for shape in shapely.coverage_simplify(flat, tolerance)]
+        if sum(map(len, paths)) <= LARGEST or tolerance > SIZE:
+            break
+        tolerance *= 1.5
+    size = math.ceil((east - west) * narrow * scale), math.ceil((north - south) * scale)
+    return Outlines(dict(zip(shapes, paths, strict=True)), max(size[0], 1), max(size[1], 1))
+
+
+def _path(shape: Any) -> str:
+    """Its rings, in whole units."""
+    import shapely
+
+    rings = shapely.get_rings(shapely.get_parts(shape))
+    return "".join(_ring([(round(x), round(y)) for x, y in ring.coords]) for ring in rings)
+
+
+def _ring(points: list[tuple[int, int]]) -> str:
+    kept = [point for n, point in enumerate(points[:-1]) if n == 0 or point != points[n - 1]]
+    if len(set(kept)) < 3:
+        return ""
+    return f"{stroke(kept)}z"

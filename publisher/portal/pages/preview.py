@@ -1,0 +1,203 @@
+"""A look at the rows: some at a time, sorted by links and filtered by a form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.kinds import GEOMETRIES, TIMES, Kind
+from publisher.portal.pages.trend import text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from publisher.portal.model import Column, Dataset
+    from publisher.portal.pages.trend import Ask
+    from publisher.portal.structure import Shape
+
+ROWS = 12
+OPTIONS = 40
+"""How many values a select offers; a column with more is filtered by typing a part of its name: 2024 finds a year."""
+STATUSES = ("ok", "unreliable", "suppressed")
+PREFIX = "row."
+"""What the parameters of filters begin with, so that they do not meet those of the trend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value as it stands in the row, and what it is."""
+
+    value: Any
+    column: Column
+    status: bool = False
+
+    @property
+    def number(self) -> bool:
+        """True where it stands to the right."""
+        return self.column.kind is Kind.NUMBER
+
+    @property
+    def text(self) -> str:
+        """What people read, where it is neither a number nor a truth."""
+        if isinstance(self.value, datetime) and self.column.kind in TIMES:
+            midnight = self.value.time() == datetime.min.time()
+            return self.value.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M")
+        return "" if self.value is None else str(self.value)
+
+    @property
+    def figure(self) -> Decimal | None:
+        """Its number."""
+        number = isinstance(self.value, Decimal | int | float) and not isinstance(self.value, bool)
+        return Decimal(str(self.value)) if number else None
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A form field: a select where it has options, else one to type in."""
+
+    column: Column
+    label: str
+    options: list[tuple[str, str]]
+    chosen: str
+    status: bool = False
+
+    @property
+    def name(self) -> str:
+        """Its parameter."""
+        return PREFIX + self.column.field
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The rows of one page of the preview, and what led to them."""
+
+    columns: list[Column]
+    everything: list[Column]
+    filters: list[Filter]
+    rows: list[list[Cell]]
+    sort: str
+    descending: bool
+    column: str
+    value: str
+    where: str
+    first: int
+    total: int
+    earlier: int | None
+    later: int | None
+
+    @property
+    def filtered(self) -> bool:
+        """True where not all rows were asked for."""
+        return bool(self.where)
+
+
+def preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str, str]) -> Preview:
+    """The rows that `row.FIELD`, `column` and `value`, `sort`, `desc` and `rows` choose."""
+    everything = [column for column in dataset.columns if column.kind not in GEOMETRIES]
+    named = {column.field: column for column in everything}
+    columns = [column for column in everything if column.field not in _technical(dataset, shape)] or everything
+    filters = _filters(dataset, shape, ask, wanted)
+    column, value = named.get(wanted.get("column", "")), wanted.get("value", "").strip()
+    conditions = [_is(each) for each in filters if each.chosen]
+    conditions += [_has(column, value)] if column and value else []
+    where = " AND ".join(conditions)
+    page = int(wanted["rows"]) if wanted.get("rows", "").isdecimal() and len(wanted["rows"]) < 8 else 0
+    sort = wanted.get("sort", "") if wanted.get("sort") in named else ""
+    narrowed = {"$where": where} if where else {}
+    total = int(ask({"$select": "count(*)"} | narrowed)[0]["count"]) if where else dataset.rows
+    found = ask(_clauses(columns, _order(shape, sort, "desc" in wanted), page) | narrowed) if columns else []
+    statuses = _statuses(shape)
+    return Preview(
+        columns,
+        everything,
+        filters,
+        [[Cell(row[each.field], each, each.field in statuses) for each in columns] for row in found],
+        sort,
+        "desc" in wanted,
+        column.field if column else "",
+        value,
+        where,
+        ROWS * page + 1,
+        total,
+        page - 1 if page else None,
+        page + 1 if ROWS * (page + 1) < total else None,
+    )
+
+
+def _clauses(columns: list[Column], order: str, page: int) -> dict[str, str]:
+    fields = ", ".join(f"`{column.field}`" for column in columns)
+    clauses = {"$select": fields, "$limit": str(ROWS), "$offset": str(ROWS * page)}
+    return clauses | ({"$order": order} if order else {})
+
+
+def _order(shape: Shape | None, sort: str, descending: bool) -> str:
+    if sort:
+        return f"`{sort}`" + (" DESC NULLS LAST" if descending else "")
+    if shape is None:
+        return ""
+    keys = "".join(f", `{key.names or key.name}`" for key in shape.keys)
+    return f"`{shape.time}` DESC NULLS LAST{keys}"
+
+
+def _filters(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str, str]) -> list[Filter]:
+    """A field for the period, for each key and for each status."""
+    if shape is None or not dataset.rows:
+        return []
+    coded = [(shape.period, None, ""), *((key.name, key.names, key.label) for key in shape.keys)]
+    filters = [_filter(dataset, ask, wanted, *each) for each in coded]
+    for field in _statuses(shape):
+        options = [(status, status) for status in STATUSES]
+        filters.append(_chosen(dataset, field, "", options, wanted, status=True))
+    return filters
+
+
+def _filter(dataset: Dataset, ask: Ask, wanted: Mapping[str, str], field: str, names: str | None, label: str) -> Filter:
+    shown = f", min(`{names}`) AS shown" if names else ""
+    order = "shown" if names else f"`{field}`" + ("" if label else " DESC")
+    clauses = {"$select": f"`{field}`{shown}", "$group": f"`{field}`", "$order": order, "$limit": str(OPTIONS + 1)}
+    found = [row for row in ask(clauses) if row[field] is not None]
+    options = [(str(row[field]), str(row.get("shown") or row[field])) for row in found]
+    if len(options) > OPTIONS:
+        return _chosen(dataset, names or field, label, [], wanted)
+    return _chosen(dataset, field, label, options, wanted)
+
+
+def _chosen(
+    dataset: Dataset,
+    field: str,
+    label: str,
+    options: list[tuple[str, str]],
+    wanted: Mapping[str, str],
+    *,
+    status: bool = False,
+) -> Filter:
+    column = next(each for each in dataset.columns if each.field == field)
+    chosen = wanted.get(PREFIX + field, "").strip()
+    offered = not options or chosen in {value for value, _ in options}
+    return Filter(column, label or column.name, options, chosen if offered else "", status)
+
+
+def _statuses(shape: Shape | None) -> list[str]:
+    found = [measure.status for measure in shape.measures if measure.status] if shape else []
+    return list(dict.fromkeys(found))
+
+
+def _technical(dataset: Dataset, shape: Shape | None) -> set[str]:
+    """Columns that say again, for machines, what another says for people."""
+    if shape is None:
+        return set()
+    coded = {key.name for key in shape.keys if key.names}
+    return coded | {shape.time} | ({dataset.row_identifier} if dataset.row_identifier else set())
+
+
+def _is(chosen: Filter) -> str:
+    if not chosen.options:
+        return _has(chosen.column, chosen.chosen)
+    return f"`{chosen.column.field}` = {text(chosen.chosen)}"
+
+
+def _has(column: Column, value: str) -> str:
+    name = f"`{column.field}`"
+    return f"caseless_contains({name}, {text(value)})" if column.kind is Kind.TEXT else f"{name} = {text(value)}"

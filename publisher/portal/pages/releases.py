@@ -1,0 +1,75 @@
+"""The releases of a dataset: what was published when, what a later edition took back, and a lasting page for each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.routing import Route
+
+from publisher.portal.access import base_url
+from publisher.portal.pages.citation import citation
+from publisher.portal.pages.dataset import shown_dataset
+from publisher.portal.pages.rendering import in_every_language, missing, render
+from publisher.portal.structure import about
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from publisher.portal.structure import About, ReleaseFacts
+
+LISTED = 100
+"""Releases on one page."""
+
+
+def history(request: Request) -> Response:
+    """GET /d/{4x4}/releases: all of them, the latest first."""
+    dataset = shown_dataset(request)
+    if dataset is None:
+        return missing(request)
+    known = about(dataset)
+    text = request.query_params.get("page", "0")
+    page = int(text) if text.isdecimal() and len(text) < 6 else 0
+    return render(
+        request,
+        "releases.html",
+        dataset=dataset,
+        about=known,
+        releases=known.releases[page * LISTED : (page + 1) * LISTED],
+        earlier=page - 1 if page else None,
+        later=page + 1 if (page + 1) * LISTED < len(known.releases) else None,
+    )
+
+
+def release(request: Request) -> Response:
+    """GET /d/{4x4}/releases/{period}/{edition}: what this edition of this period held."""
+    dataset = shown_dataset(request)
+    if dataset is None:
+        return missing(request)
+    known = about(dataset)
+    period, edition = request.path_params["period"], request.path_params["edition"]
+    found = next((each for each in known.releases if (each.period, each.edition) == (period, edition)), None)
+    if found is None:
+        return missing(request)
+    editions = _editions(known, period)
+    return render(
+        request,
+        "release.html",
+        dataset=dataset,
+        about=known,
+        release=found,
+        editions=editions,
+        citation=citation(base_url(request), dataset, found),
+        successor=next((each for each in editions if each.edition > edition), None),
+        latest=editions[-1],
+    )
+
+
+def _editions(known: About, period: str) -> list[ReleaseFacts]:
+    """Every edition of the period, the first first."""
+    return sorted((each for each in known.releases if each.period == period), key=lambda each: each.edition)
+
+
+ROUTES = in_every_language(
+    [Route("/d/{id}/releases", history), Route("/d/{id}/releases/{period:path}/{edition:int}", release)]
+)

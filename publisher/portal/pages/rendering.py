@@ -1,0 +1,184 @@
+"""From a template to a page: its words in the language of the address, its texts escaped, its answer cacheable."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+import jinja2
+from markdown_it import MarkdownIt
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import base_url, visible
+from publisher.portal.discovery.dcat import span
+from publisher.portal.pages.chart import HEIGHT, WIDTH
+from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, message, plain_path, translations
+from publisher.portal.pages.statics import files
+from publisher.portal.pages.sureness import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+from publisher.portal.pages.language import Language
+
+TEMPLATES = Path(__file__).parent / "templates"
+WEEK = message("the week of %(day)s")
+STATUSES = {"ok": message("ok"), "unreliable": message("unreliable"), "suppressed": message("suppressed")}
+
+
+@cache
+def environment(language: Language) -> jinja2.Environment:
+    """The templates, speaking one language."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    spoken = translations(language.code)
+    made.policies["ext.i18n.trimmed"] = True
+    made.install_gettext_translations(spoken, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
+    foreign = Markup(' lang="{}"').format(ORIGINAL) if language.code != ORIGINAL else Markup("")
+    made.filters |= {
+        "number": language.number,
+        "day": language.day,
+        "stamp": _stamp,
+        "markdown": _markdown,
+        "period": lambda text: _period(language, spoken.gettext, str(text)),
+        "brief": lambda text: _brief(language, str(text)),
+        "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
+        "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
+        "chance": _chance,
+        "percent": lambda probability: language.number(percent(probability)),
+        "size": lambda size: _size(language, size),
+        "segment": lambda text: quote(str(text), safe=""),
+    }
+    made.globals |= {"width": WIDTH, "height": HEIGHT, "language": language, "home": language.prefix}
+    made.globals |= {"languages": LANGUAGES, "original": foreign}
+    return made
+
+
+def render(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """A page; 304 where the visitor has it already as it is."""
+    language = language_of(request)
+    path = plain_path(request)
+    query = f"?{request.url.query}" if request.url.query else ""
+    html = (
+        environment(language)
+        .get_template(template)
+        .render(
+            site=_site(request),
+            base=base_url(request),
+            path=path,
+            query=query,
+            link=linker(request),
+            static={name: file.address for name, file in files().items()},
+            **context,
+        )
+    )
+    tag = f'W/"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "Content-Language": language.code, "ETag": tag}
+    if status == 200 and tag.removeprefix("W/") in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return HTMLResponse(html, status, headers)
+
+
+def missing(request: Request) -> Response:
+    """The page for an address that leads nowhere."""
+    return render(request, "missing.html", 404)
+
+
+def linker(request: Request) -> Callable[..., str]:
+    """Gives the query of this page with some parameters changed; None takes one away, a list repeats it."""
+
+    def link(**changed: Any) -> str:
+        kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
+        added = [(name, each) for name, value in changed.items() for each in _listed(value)]
+        return "?" + urlencode(kept + added)
+
+    return link
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def in_every_language(routes: list[Route]) -> list[Route]:
+    """The same pages under the address of each language."""
+    return [Route(language.address(each.path), each.endpoint) for language in LANGUAGES for each in routes]
+
+
+def _site(request: Request) -> str:
+    """The name of the only organisation that publishes here."""
+    organisations = {dataset.attribution for dataset in visible(request) if dataset.attribution}
+    return organisations.pop() if len(organisations) == 1 else ""
+
+
+def _size(language: Language, size: int) -> str:
+    """Bytes for people, in powers of a thousand."""
+    unit, divisor = ("MB", 1e6) if size >= 1e6 else ("kB", 1e3)
+    return f"{language.number(max(0.1, round(size / divisor, 1)))} {unit}"
+
+
+def _period(language: Language, gettext: Callable[[str], str], text: str) -> str:
+    """A period in words (week of January 22, 2018); as it is written where it is none that we know."""
+    days = span(text)
+    if days is None or days[2] == "year":
+        return text
+    first, _, length = days
+    if length == "week":
+        return gettext(WEEK) % {"day": language.day(first)}
+    return {"day": language.day, "month": language.month, "quarter": language.quarter}[length](first)
+
+
+def _brief(language: Language, text: str) -> str:
+    """A period for an axis or a list: a week is named by its first day."""
+    days = span(text)
+    if days is None or days[2] == "year":
+        return text
+    written = {"month": language.short_month, "quarter": language.short_quarter}.get(days[2], language.short_day)
+    return written(days[0])
+
+
+def _chance(probability: float) -> str:
+    """A small probability as one in so many, never said smaller than it is."""
+    return f"1 : {math.floor(1 / probability):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _stamp(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def _markdown(text: str) -> Markup:
+    """Markdown as HTML: raw HTML is shown as text, an image as its words, headings follow on the page's own."""
+    reader = _reader()
+    tokens = reader.parse(text)
+    headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
+    shift = 2 - min((int(token.tag[1]) for token in headings), default=2)
+    for token in headings:
+        token.tag = f"h{min(6, int(token.tag[1]) + shift)}"
+    for token in tokens:
+        if token.type == "th_open":
+            token.attrSet("scope", "col")
+    return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704 -- raw HTML is disabled
+
+
+def _reader() -> MarkdownIt:
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.add_render_rule("image", lambda _self, tokens, at, _options, _env: str(escape(tokens[at].content)))
+    reader.add_render_rule("table_open", lambda *_: '<div class="wide" tabindex="0">\n<table>\n')
+    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
+    return reader

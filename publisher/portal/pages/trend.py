@@ -1,0 +1,248 @@
+"""The trend of a dataset: which cell and measure a reader chose, and its numbers over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from publisher.portal.pages.chart import Chart, Point, draw
+from publisher.portal.pages.sums import totals
+from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.structure import ADDITIVE, Key, Measure, Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.pages.families import Entry, Family
+
+    Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
+
+PERIODS = 104
+"""How many periods one view shows, the latest first."""
+CHOICES = 400
+"""How many values of a key a select offers."""
+ALL = "*"
+"""What a select sends for the sum over all values of a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A form select: its parameter, its label and the values with their names."""
+
+    name: str
+    label: str
+    options: list[tuple[str, str]]
+    """without that of all values added up"""
+    chosen: str
+    additive: bool = True
+    """whether all values may be added up"""
+    usual: str = ""
+    """what is chosen where a reader chooses nothing"""
+
+    @property
+    def chosen_name(self) -> str:
+        """The name of the chosen value."""
+        return next((name for value, name in self.options if value == self.chosen), self.chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another table that has the very total which a reader adds up: its title and where it shows it."""
+
+    title: str
+    path: str
+    """without the language of the page"""
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """What the page shows over time; no points where `refused`: cells of such a measure cannot be added up."""
+
+    measure: Measure
+    selects: list[Select]
+    points: list[Point]
+    chart: Chart | None
+    summed: bool
+    refused: bool = False
+    held: Held | None = None
+    earlier: int | None = None
+    later: int | None = None
+    title: str = ""
+
+    @property
+    def margins(self) -> bool:
+        """True where some point has a margin."""
+        return any(point.low is not None for point in self.points)
+
+    @property
+    def lowest(self) -> Point | None:
+        """The point with the smallest value, the first among equals; None where there are fewer than two values."""
+        return self._extreme(lambda point: point.value or 0)
+
+    @property
+    def highest(self) -> Point | None:
+        """The point with the largest value."""
+        return self._extreme(lambda point: -(point.value or 0))
+
+    def _extreme(self, rank: Callable[[Point], Decimal | int]) -> Point | None:
+        known = [point for point in self.points if point.value is not None]
+        return min(known, key=rank) if len({point.value for point in known}) > 1 else None
+
+    @property
+    def left_out(self) -> int:
+        """How many suppressed cells the sums leave out."""
+        return sum(point.left_out for point in self.points)
+
+
+def text(value: str) -> str:
+    """A string literal of SoQL."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def asker(dataset: Dataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
+    """A function that answers SoQL clauses about the dataset."""
+    return lambda clauses: fetch(compile_question(dataset, Question(clauses)))
+
+
+def beside(dataset: Dataset, family: Family) -> tuple[Entry, ...]:
+    """The other tables of its family with the same time step: in them a total may stand that a reader adds up."""
+    steps = {each.dataset.id: _step(each) for each in family.members}
+    alike = {name for name, step in steps.items() if step is not None and step == steps.get(dataset.id)}
+    return tuple(each for each in family.members if each.dataset.id in alike - {dataset.id})
+
+
+def _step(entry: Entry) -> str | None:
+    """The time step of a table, as the title of its period column says it."""
+    shape = entry.about.shape
+    column = entry.dataset.column(shape.period) if shape is not None else None
+    return column.name if column is not None else None
+
+
+def trend(shape: Shape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[Entry] = ()) -> Trend:
+    """The trend of the cell and measure that the query parameters choose, or else of a telling one.
+
+    `tables` are those that may hold a total which the reader adds up.
+    """
+    measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.measures[0])
+    selects = selects_of(shape, measure, ask, wanted)
+    summed = any(select.chosen == ALL for select in selects)
+    page = int(wanted["page"]) if wanted.get("page", "").isdecimal() and len(wanted["page"]) < 6 else 0
+    where = " AND ".join(f"`{s.name}` = {text(s.chosen)}" for s in selects if s.chosen != ALL)
+    if summed and measure.kind not in ADDITIVE:
+        return Trend(measure, selects, [], None, summed, refused=True)
+    read = _sums if summed else _cell
+    found = read(shape, measure, ask, where, page)
+    points = found[:PERIODS][::-1]
+    return Trend(
+        measure,
+        selects,
+        points,
+        draw(points),
+        summed,
+        held=_held(measure, selects, tables) if summed else None,
+        earlier=page + 1 if len(found) > PERIODS else None,
+        later=page - 1 if page else None,
+        title=" · ".join(s.chosen_name for s in selects if s.chosen != ALL),
+    )
+
+
+def selects_of(
+    shape: Shape, measure: Measure, ask: Ask, wanted: Mapping[str, str], *, prefix: str = "", but: str | None = None
+) -> list[Select]:
+    """A select for every key but one, under the key's name with a prefix."""
+    first = _telling_cell(shape, measure, ask)
+    return [
+        _select(key, measure, ask, wanted.get(f"{prefix}{key.name}"), first.get(key.name))
+        for key in shape.keys
+        if key.name != but
+    ]
+
+
+def _select(key: Key, measure: Measure, ask: Ask, wanted: str | None, telling: str | None) -> Select:
+    options, additive = _values(key, ask), measure.kind in ADDITIVE
+    known = [value for value, _ in options] + [ALL] * additive
+    usual = next((value for value in (telling, *known) if value in known), ALL)
+    return Select(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
+
+
+def _held(measure: Measure, selects: list[Select], tables: Sequence[Entry]) -> Held | None:
+    """The table whose cells are just the sums: told apart by the keys that are not added up."""
+    chosen = {select.name: select.chosen for select in selects if select.chosen != ALL}
+    for table in tables:
+        shape = table.about.shape
+        if shape and {key.name for key in shape.keys} == chosen.keys() and _has(shape, measure):
+            query = urlencode(chosen | {"measure": measure.name})
+            return Held(table.dataset.name, f"/d/{table.dataset.id}?{query}#trend")
+    return None
+
+
+def _has(shape: Shape, measure: Measure) -> bool:
+    return any((each.name, each.kind) == (measure.name, measure.kind) for each in shape.measures)
+
+
+def _telling_cell(shape: Shape, measure: Measure, ask: Ask) -> dict[str, str]:
+    """The cell with the most reliable periods, the first in order of the keys among equals."""
+    if not shape.keys:
+        return {}
+    keys = ", ".join(f"`{key.name}`" for key in shape.keys)
+    good = f"`{measure.status}` = 'ok'" if measure.status else f"`{measure.name}` IS NOT NULL"
+    found = ask(
+        {
+            "$select": f"{keys}, count(*) as n",
+            "$where": good,
+            "$group": keys,
+            "$order": f"n DESC, {keys}",
+            "$limit": "1",
+        }
+    )
+    return {key.name: str(found[0][key.name]) for key in shape.keys} if found else {}
+
+
+def _values(key: Key, ask: Ask) -> list[tuple[str, str]]:
+    shown = f", min(`{key.names}`) as shown" if key.names else ""
+    clauses = {"$select": f"`{key.name}`{shown}", "$group": f"`{key.name}`", "$limit": str(CHOICES)}
+    clauses["$order"] = "shown" if key.names else f"`{key.name}`"
+    return [
+        (str(row[key.name]), str(row.get("shown") or row[key.name]))
+        for row in ask(clauses)
+        if row[key.name] is not None
+    ]
+
+
+def _window(page: int) -> dict[str, str]:
+    return {"$limit": str(PERIODS + 1), "$offset": str(PERIODS * page)}
+
+
+def _cell(shape: Shape, measure: Measure, ask: Ask, where: str, page: int) -> list[Point]:
+    """One cell, the latest period first."""
+    fields = ", ".join(f"`{name}`" for name in dict.fromkeys((shape.period, shape.time, *measure.fields)))
+    clauses = (
+        {"$select": fields, "$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
+    )
+    return [
+        Point(
+            period=str(row[shape.period]),
+            value=_number(row[measure.name]),
+            low=_number(row[measure.low]) if measure.low else None,
+            high=_number(row[measure.high]) if measure.high else None,
+            status=str(row[measure.status] or "suppressed") if measure.status else "ok",
+            words=str(row[measure.range] or "") if measure.range else "",
+        )
+        for row in ask(clauses)
+    ]
+
+
+def _sums(shape: Shape, measure: Measure, ask: Ask, where: str, page: int) -> list[Point]:
+    """The sum of the cells that are not suppressed, the latest period first."""
+    clauses = {"$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
+    return [
+        Point(str(row[shape.period]), each.value, each.low, each.high, each.status, left_out=each.left_out)
+        for row, each in totals(measure, ask, [shape.period, shape.time], clauses)
+    ]
+
+
+def _number(value: Any) -> Decimal | None:
+    return None if value is None else Decimal(str(value))

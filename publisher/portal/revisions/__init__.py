@@ -1,0 +1,1 @@
+"""Datasets changed by revisions, as socrata-py speaks of them."""

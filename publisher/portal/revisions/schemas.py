@@ -1,0 +1,265 @@
+"""What a source holds and what it is to become: columns as they were sent, and columns as transforms make them."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+from pydantic import BaseModel, ConfigDict, Field
+
+from publisher.portal.api.payloads import ColumnPayload, parsed_as
+from publisher.portal.kinds import Kind
+from publisher.portal.problems import invalid, problem
+from publisher.portal.revisions.drafts import Draft, Drafts, Sort
+from publisher.portal.revisions.transforms import compiled, conversion, guess
+from publisher.portal.store.incoming import ORDER
+from publisher.portal.store.versions import literal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.revisions.transforms import Transform
+
+SAMPLE = 2000
+"""Rows that are looked at before all are."""
+WRONG = ":wrong:"
+"""Prefix of the boolean columns that say in which rows a value could not be read."""
+
+
+class TransformPayload(BaseModel):
+    """How a column comes about."""
+
+    transform_expr: str = Field(max_length=10_000)
+
+
+class OutputColumnPayload(BaseModel):
+    """A column to come, as clients send it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    field_name: str
+    display_name: str | None = Field(None, max_length=1000)
+    description: str | None = Field(None, max_length=100_000)
+    position: int | None = None
+    is_primary_key: bool | None = False
+    transform: TransformPayload
+
+    @property
+    def plain(self) -> ColumnPayload:
+        """The column as one of a dataset. Errors: SodaError for its field name."""
+        sent = {"fieldName": self.field_name, "name": self.display_name, "description": self.description}
+        return parsed_as(ColumnPayload, sent, "output_columns")
+
+
+class SchemaPayload(BaseModel):
+    """The columns to come."""
+
+    output_columns: list[OutputColumnPayload] = Field(min_length=1, max_length=1000)
+    sort_bys: list[dict[str, Any]] = Field(default_factory=list)
+
+
+def add_input(drafts: Drafts, source: Draft, columns: Sequence[tuple[str, str, Kind]], rows: Path) -> Draft:
+    """Note the columns of a source whose rows stand as texts in that file: field, name, and kind of each."""
+    with closing(duckdb.connect()) as connection:
+        total = _number(connection, f"SELECT count(*) FROM {_table(rows)}")
+    described = [
+        {"field_name": field, "display_name": name, "position": place, "soql_type": kind.value}
+        for place, (field, name, kind) in enumerate(columns, start=1)
+    ]
+    made = drafts.add(Sort.INPUT, {"input_columns": described, "total_rows": total}, parent=source.id)
+    rows.replace(input_file(drafts, made))
+    return made
+
+
+def input_file(drafts: Drafts, schema: Draft) -> Path:
+    """Where the rows of an input schema stand as texts."""
+    return drafts.folder(schema.parent or 0) / f"input-{schema.id}.parquet"
+
+
+def output_file(drafts: Drafts, source: int, schema: Draft) -> Path:
+    """Where the rows of an output schema stand as texts."""
+    return drafts.folder(source) / f"output-{schema.id}.parquet"
+
+
+def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
+    """Carry out the transforms. Errors: SodaError where one is not possible or two columns have one name."""
+    kinds = {each["field_name"]: Kind(each["soql_type"]) for each in schema.body["input_columns"]}
+    sent = sorted(payload.output_columns, key=lambda column: column.position or 0)
+    plain = [column.plain for column in sent]
+    if len({column.field_name for column in plain}) < len(plain):
+        raise invalid("Two output columns have the same field name")
+    if sum(bool(column.is_primary_key) for column in sent) > 1:
+        raise invalid("One column alone may be the row identifier")
+    transforms = [compiled(column.transform.transform_expr, kinds) for column in sent]
+    file = input_file(drafts, schema)
+    beside = file.with_suffix(".output")
+    try:
+        errors = _carry_out(file, {each.field_name: made for each, made in zip(plain, transforms, strict=True)}, beside)
+        columns = [
+            {
+                "field_name": each.field_name,
+                "display_name": column.display_name or each.field_name,
+                "description": column.description or "",
+                "position": place,
+                "is_primary_key": bool(column.is_primary_key),
+                "transform_expr": column.transform.transform_expr,
+                "soql_type": made.kind.value,
+                "inputs": list(made.inputs),
+                "error_count": wrong,
+            }
+            for place, (column, each, made, wrong) in enumerate(zip(sent, plain, transforms, errors, strict=True), 1)
+        ]
+        body = {"output_columns": columns, "sort_bys": payload.sort_bys, "error_count": sum(errors)}
+        made_draft = drafts.add(Sort.OUTPUT, body | {"total_rows": schema.body["total_rows"]}, parent=schema.id)
+        beside.replace(output_file(drafts, schema.parent or 0, made_draft))
+    finally:
+        beside.unlink(missing_ok=True)
+    return made_draft
+
+
+def _carry_out(file: Path, columns: dict[str, Transform], target: Path) -> list[int]:
+    """Write the columns to come; gives for each how many values could not be read."""
+    selected = [f"{made.sql} AS {quoted(field)}" for field, made in columns.items()]
+    selected += [f"coalesce({made.wrong}, false) AS {quoted(WRONG + field)}" for field, made in columns.items()]
+    with closing(_opened(target)) as connection:
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {_table(file)}").fetchall()}
+        selected += [quoted(name) for name in (":id", ORDER) if name in there]
+        connection.execute(
+            f"COPY (SELECT {', '.join(selected)} FROM {_table(file)}) TO {literal(str(target))}"
+            " (FORMAT parquet, COMPRESSION zstd)"
+        )
+        counts = ", ".join(f"count(*) FILTER (WHERE {quoted(WRONG + field)})" for field in columns)
+        return list(connection.execute(f"SELECT {counts} FROM {_table(target)}").fetchone() or ())
+
+
+def proposed(drafts: Drafts, schema: Draft, dataset: Dataset | None, *, new_columns: bool) -> SchemaPayload:
+    """The first output: the columns that the dataset has already, as it has them; others as their values look.
+
+    Errors: SodaError where no column of the source is one of the dataset.
+    """
+    file, columns = input_file(drafts, schema), []
+    known = {} if dataset is None else {column.field: column for column in dataset.columns}
+    titles = {column.name.lower(): column for column in known.values()}
+    with closing(duckdb.connect()) as connection:
+        for sent in schema.body["input_columns"]:
+            field, name, kind = sent["field_name"], sent["display_name"], Kind(sent["soql_type"])
+            column = known.get(field) or titles.get(name.lower())
+            if column is None and known and not new_columns:
+                continue
+            wanted = column.kind if column else kind if kind is not Kind.TEXT else _guessed(connection, file, field)
+            columns.append(
+                OutputColumnPayload(
+                    field_name=column.field if column else field,
+                    display_name=column.name if column else name,
+                    description=column.description if column else "",
+                    position=sent["position"],
+                    is_primary_key=bool(dataset and column and column.field == dataset.row_identifier),
+                    transform=TransformPayload(transform_expr=conversion(field, wanted)),
+                )
+            )
+    if not columns:
+        raise invalid("The source has no column that the dataset has")
+    return SchemaPayload(output_columns=columns)
+
+
+def configured(config: Draft) -> SchemaPayload | None:
+    """The output that a configuration asks for, if it says anything about columns."""
+    columns = config.body.get("columns")
+    if not columns:
+        return None
+    sent = [
+        {**column, "position": place, "transform": {"transform_expr": column.get("transform_expr")}}
+        for place, column in enumerate(columns, start=1)
+    ]
+    return parsed_as(SchemaPayload, {"output_columns": sent}, "columns")
+
+
+def _guessed(connection: duckdb.DuckDBPyConnection, file: Path, field: str) -> Kind:
+    """The first kind that all values fit; most are ruled out by the first rows alone."""
+    there = f"count(*) FILTER (WHERE nullif(trim({quoted(field)}), '') IS NOT NULL)"
+    guesses = guess(field)
+    for rows in (f"(FROM {_table(file)} LIMIT {SAMPLE})", _table(file)):
+        counts = ", ".join([there, *(sql for _, sql in guesses)])
+        values, *misfits = connection.execute(f"SELECT {counts} FROM {rows}").fetchone() or (0,)
+        guesses = [each for each, count in zip(guesses, misfits, strict=True) if count == 0]
+        if not guesses:
+            return Kind.TEXT
+    return guesses[0][0] if values else Kind.TEXT
+
+
+def is_row_identifier(drafts: Drafts, source: int, schema: Draft, field: str) -> bool:
+    """True where each row has a value in the column, and no two have the same."""
+    name = quoted(field)
+    with closing(duckdb.connect()) as connection:
+        found = connection.execute(
+            f"SELECT count(*), count({name}), count(DISTINCT {name}) FROM {_table(_there(drafts, source, schema))}"
+        ).fetchone() or (0, 0, 0)
+    return len(set(found)) == 1
+
+
+def cells(
+    drafts: Drafts, source: int, schema: Draft, *, offset: int, limit: int, errors: bool
+) -> Iterator[dict[str, Any]]:
+    """Rows of an output schema, each cell `{"ok": …}` or `{"error": …}` with what was sent; or those with errors."""
+    columns = schema.body["output_columns"]
+    inputs = sorted({name for column in columns for name in column["inputs"]})
+    file = drafts.folder(source) / f"input-{schema.parent}.parquet"
+    condition = " OR ".join(quoted(WRONG + column["field_name"]) for column in columns) if errors else "true"
+    sent = ", ".join(f"source.{quoted(name)} AS {quoted(':in:' + name)}" for name in inputs) or "0"
+    with closing(duckdb.connect()) as connection:
+        found = connection.execute(
+            f"""
+            SELECT made.*, {sent} FROM {_table(_there(drafts, source, schema))} AS made
+            JOIN {_table(file)} AS source USING ({quoted(ORDER)})
+            WHERE {condition} ORDER BY {quoted(ORDER)} LIMIT {limit} OFFSET {offset}
+            """
+        )
+        names = [name for name, *_ in found.description or ()]
+        for row in found.fetchall():
+            yield dict(zip(names, row, strict=True))
+
+
+def prepared(drafts: Drafts, source: int, schema: Draft, *, deleted: bool, rejected: bool) -> Path:
+    """The rows to write, as `versions.build` takes them; without those that have errors where `rejected`."""
+    columns = [column["field_name"] for column in schema.body["output_columns"]]
+    file = _there(drafts, source, schema)
+    target = drafts.folder(source) / f"apply-{schema.id}.parquet"
+    condition = " AND ".join(f"NOT {quoted(WRONG + field)}" for field in columns) if rejected else "true"
+    with closing(_opened(target)) as connection:
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {_table(file)}").fetchall()}
+        selected = [quoted(name) for name in (*columns, *((":id",) if ":id" in there else ()), ORDER)]
+        selected += ["'true' AS \":deleted\""] if deleted else []
+        connection.execute(
+            f"COPY (SELECT {', '.join(selected)} FROM {_table(file)} WHERE {condition})"
+            f" TO {literal(str(target))} (FORMAT parquet)"
+        )
+    return target
+
+
+def _there(drafts: Drafts, source: int, schema: Draft) -> Path:
+    file = output_file(drafts, source, schema)
+    if not file.exists():
+        raise problem(410, "source.gone", "The files of this source are not kept any more; upload it again")
+    return file
+
+
+def _opened(target: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"temp_directory": str(target.parent / "spill")})
+
+
+def clear_spill(folder: Path) -> None:
+    """Remove what DuckDB could not keep in memory."""
+    shutil.rmtree(folder / "spill", ignore_errors=True)
+
+
+def _table(file: Path) -> str:
+    return f"read_parquet({literal(str(file))})"
+
+
+def _number(connection: duckdb.DuckDBPyConnection, text: str) -> int:
+    found = connection.execute(text).fetchone()
+    return int(found[0]) if found else 0

@@ -1,0 +1,211 @@
+"""Uploaded files: put together from their chunks, and read into one Parquet file of texts, never held whole."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from publisher.portal.api.payloads import ColumnPayload
+from publisher.portal.problems import invalid
+from publisher.portal.store.incoming import ORDER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHUNK = 8 * 1024 * 1024
+"""Bytes of a chunk that clients are asked to send."""
+LIMIT = 8 * 1024**3
+"""Bytes that an upload may have."""
+WORKBOOKS = frozenset({"application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"})
+TABLES = {"text/csv": ",", "text/tab-separated-values": "\t", "text/tsv": "\t", "text/plain": ","}
+_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the text of a file is laid out; `header_count` rows come before the data, `column_header` names columns."""
+
+    header_count: int = 1
+    column_header: int = 1
+    encoding: str = "utf-8"
+    column_separator: str = ","
+    quote_char: str = '"'
+
+    @classmethod
+    def of(cls, options: dict[str, Any], content_type: str) -> Layout:
+        """What the parse options say. Errors: SodaError."""
+        separator = options.get("column_separator") or TABLES.get(content_type, ",")
+        layout = cls(
+            _whole(options, "header_count"),
+            _whole(options, "column_header"),
+            str(options.get("encoding") or "utf-8"),
+            str(separator),
+            str(options.get("quote_char") or '"'),
+        )
+        try:
+            codecs.lookup(layout.encoding)
+        except LookupError:
+            raise invalid("parse_options: encoding is none that is known here") from None
+        if len(layout.column_separator) != 1 or len(layout.quote_char) != 1:
+            raise invalid("parse_options: column_separator and quote_char are one character each")
+        return layout
+
+
+def _whole(options: dict[str, Any], name: str) -> int:
+    value = options.get(name)
+    if value is None:
+        return 1
+    if not isinstance(value, int) or not 0 <= value <= 1000:
+        raise invalid(f"parse_options: {name} is a whole number from 0 to 1000")
+    return value
+
+
+def keep_chunk(folder: Path, offset: int, content: bytes) -> None:
+    """Keep one chunk of an upload; sent again it takes its own place. Errors: SodaError where it is too much."""
+    if offset + len(content) > LIMIT:
+        raise invalid(f"An upload may not be larger than {LIMIT} bytes")
+    beside = folder / f"{offset:015}.{os.urandom(4).hex()}.tmp"
+    beside.write_bytes(content)
+    beside.replace(folder / f"{offset:015}.chunk")
+
+
+def assemble(folder: Path, size: int) -> Path:
+    """Put the chunks together. Errors: SodaError where one is missing."""
+    target, end = folder / "upload", 0
+    chunks = sorted(folder.glob("*.chunk"))
+    for chunk in chunks:
+        if int(chunk.stem) != end:
+            break
+        end += chunk.stat().st_size
+    if end != size:
+        raise invalid(f"The upload is not whole: after byte {end} of {size} something is missing")
+    beside = folder / "upload.tmp"
+    with beside.open("wb") as file:
+        for chunk in chunks:
+            with chunk.open("rb") as part:
+                shutil.copyfileobj(part, file, 1024 * 1024)
+    beside.replace(target)
+    for chunk in chunks:
+        chunk.unlink()
+    return target
+
+
+def read_file(upload: Path, content_type: str, layout: Layout, target: Path) -> list[tuple[str, str]]:
+    """Write the file's rows as texts to `target`; gives field and display name of each column. Errors: SodaError."""
+    if content_type in WORKBOOKS:
+        return _read_workbook(upload, layout, target)
+    if content_type in TABLES:
+        return _read_table(upload, layout, target)
+    raise invalid("A file of this type cannot be read; known are CSV, TSV and Excel workbooks")
+
+
+def named(header: list[str]) -> list[tuple[str, str]]:
+    """Field and display name for each cell of a header; no two fields are the same."""
+    made: list[tuple[str, str]] = []
+    taken: set[str] = set()
+    for place, text in enumerate(header, start=1):
+        shown = text.strip()[:1000] or f"column_{place}"
+        plain = ColumnPayload(name=shown[:240]).field_name
+        field = next(name for name in _spellings(plain) if name not in taken)
+        taken.add(field)
+        made.append((field, shown))
+    return made
+
+
+def _spellings(name: str) -> Iterator[str]:
+    if name not in ("file_index", "file_row_number"):
+        yield name
+    number = 0
+    while True:
+        number += 1
+        yield f"{name}_{number}"
+
+
+def _header(upload: Path, layout: Layout) -> list[str]:
+    with upload.open(encoding=_encoding(layout), newline="") as file:
+        lines = csv.reader(file, delimiter=layout.column_separator, quotechar=layout.quote_char)
+        header = next((row for number, row in enumerate(lines, start=1) if number >= max(layout.column_header, 1)), [])
+    if not header:
+        raise invalid("The file has no header")
+    return header if layout.column_header else [""] * len(header)
+
+
+def _encoding(layout: Layout) -> str:
+    return "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
+
+
+def _read_table(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
+    try:
+        columns = named(_header(upload, layout))
+        fields = [field for field, _ in columns]
+        reader = pa_csv.open_csv(
+            upload,
+            read_options=pa_csv.ReadOptions(
+                column_names=fields, skip_rows_after_names=layout.header_count, encoding=layout.encoding
+            ),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=layout.column_separator, quote_char=layout.quote_char, newlines_in_values=True
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(fields, pa.string()), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+        _write(reader, fields, target)
+    except (pa.ArrowInvalid, UnicodeError, csv.Error):
+        raise invalid("The file is not a table in its encoding with the same number of cells in each row") from None
+    return columns
+
+
+def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
+    """The first sheet."""
+    import python_calamine as calamine
+
+    try:
+        sheet = calamine.CalamineWorkbook.from_path(upload).get_sheet_by_index(0)
+    except (calamine.CalamineError, OSError, IndexError):
+        raise invalid("The file is not an Excel workbook") from None
+    rows = iter(sheet.iter_rows())
+    top: list[list[Any]] = [next(rows, []) for _ in range(layout.header_count)]
+    header = top[layout.column_header - 1] if 0 < layout.column_header <= len(top) else []
+    if not header:
+        raise invalid("The file has no header")
+    columns = named([_cell(cell) or "" for cell in header])
+    _write(_batches(rows, [field for field, _ in columns]), [field for field, _ in columns], target)
+    return columns
+
+
+def _batches(rows: Iterator[list[Any]], fields: list[str]) -> Iterator[pa.RecordBatch]:
+    schema = pa.schema([(field, pa.string()) for field in fields])
+    while batch := [row for _, row in zip(range(_ROWS), rows, strict=False)]:
+        arrays = [pa.array([_cell(row[place]) for row in batch], pa.string()) for place in range(len(fields))]
+        yield pa.record_batch(arrays, schema=schema)
+
+
+def _cell(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _write(batches: Any, fields: list[str], target: Path) -> None:
+    """One row group for each batch, with the rows' places."""
+    schema = pa.schema([*((field, pa.string()) for field in fields), (ORDER, pa.int64())])
+    begin = 0
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in batches:
+            places = pa.array(range(begin, begin + batch.num_rows), pa.int64())
+            writer.write_batch(pa.record_batch([*batch.columns, places], schema=schema))
+            begin += batch.num_rows

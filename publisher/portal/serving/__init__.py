@@ -1,0 +1,1 @@
+"""The portal as a process: how it listens, guards, counts and stops."""

@@ -1,0 +1,60 @@
+"""Whether the portal lives, and whether it can do its work."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import tempfile
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from publisher.portal.access import portal
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from publisher.portal.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+async def alive(_request: Request) -> Response:
+    """GET /health: the process answers."""
+    return JSONResponse({"status": "ok"})
+
+
+def ready(request: Request) -> Response:
+    """GET /health/ready: 200 where the catalogue answers and the disk takes a file, else 503; names what fails."""
+    store = portal(request).store
+    found = {"catalogue": _catalogue_answers(store), "disk": _disk_takes_a_file(store)}
+    well = all(found.values())
+    body = {"status": "ok" if well else "unavailable"} | {
+        name: "ok" if each else "unavailable" for name, each in found.items()
+    }
+    return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
+
+
+def _catalogue_answers(store: Store) -> bool:
+    try:
+        with store.catalogue.connected() as connection:
+            connection.execute("SELECT count(*) FROM datasets").fetchone()
+    except sqlite3.Error as error:
+        logger.warning("the catalogue does not answer: %s", type(error).__name__)
+        return False
+    return True
+
+
+def _disk_takes_a_file(store: Store) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=store.root) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+    except OSError as error:
+        logger.warning("the disk takes no file: %s", type(error).__name__)
+        return False
+    return True
+
+
+ROUTES = [Route("/health", alive), Route("/health/ready", ready)]

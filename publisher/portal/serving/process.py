@@ -1,0 +1,205 @@
+"""uvicorn in one process, or in several that share a listening socket under one that watches over them."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from publisher.errors import PortalError
+from publisher.portal.serving.connection import HEAD_BYTES, Connection
+from publisher.portal.serving.logs import place
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator
+    from multiprocessing.context import ForkProcess
+    from types import FrameType
+
+    from starlette.types import ASGIApp
+
+    from publisher.portal.serving.tls import Certificate
+
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 500
+"""How many clients one process serves at a time; further ones are told to come back."""
+IDLE_SECONDS = 15
+"""How long a connection stays open between two requests."""
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+_FORK = multiprocessing.get_context("fork")
+
+
+class _Server(uvicorn.Server):
+    """Stops gracefully on a signal, at once on a second, and when the process that watches over it is gone."""
+
+    watched_by: int | None = None
+    code = 0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the signature of a handler
+        """Note the signal; uvicorn would raise it again afterwards. An interrupt is the affair of whoever watches."""
+        if self.watched_by is not None and sig == signal.SIGINT:
+            return
+        if self.should_exit:
+            self.force_exit = True
+            self.code = 128 + sig
+        self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to stop; asked ten times a second."""
+        orphaned = self.watched_by is not None and os.getppid() != self.watched_by
+        return await super().on_tick(counter) or orphaned
+
+
+def run(
+    app: ASGIApp, listener: socket.socket, certificate: Certificate | None, grace: int, watched_by: int | None = None
+) -> int:
+    """Serve the application on a listening socket until SIGTERM or SIGINT; gives the exit code."""
+    config = uvicorn.Config(
+        app,
+        http=Connection,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=grace,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        ssl_context_factory=(lambda _config, _default: certificate.context) if certificate else None,
+    )
+    server = _Server(config)
+    server.watched_by = watched_by
+    if certificate:
+        signal.signal(signal.SIGHUP, lambda *_: certificate.renew())
+    server.run(sockets=[listener])
+    return server.code
+
+
+def leave(code: int) -> None:
+    """End with this exit code, without waiting for what still computes: every write is whole or not at all."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    deadline = time.monotonic() + 0.5
+    for each in others:
+        each.join(max(0.0, deadline - time.monotonic()))
+    if any(each.is_alive() for each in others):
+        sys.stderr.flush()
+        os._exit(code)
+    if code:
+        sys.exit(code)
+
+
+class Supervisor:
+    """Keeps `count` workers going. `work(number, started)` is what one does; `ended(pid)` is told when one is gone."""
+
+    def __init__(
+        self,
+        count: int,
+        listener: socket.socket,
+        work: Callable[[int, Callable[[], None]], None],
+        ended: Callable[[int], None],
+    ) -> None:
+        self._count = count
+        self._listener = listener
+        self._work = work
+        self._ended = ended
+        self._workers: dict[int, tuple[ForkProcess, float]] = {}
+        self._reader, self._writer = _FORK.Pipe(duplex=False)
+        self._code: int | None = None
+        """Not None once told to stop."""
+
+    def run(self, ready: Callable[[], None]) -> int:
+        """Until SIGTERM or SIGINT; `ready` is called when every worker answers; gives the exit code.
+
+        A worker that ends is replaced. Errors: PortalError where one ends before all have started.
+        """
+        before = {sig: signal.signal(sig, self._told) for sig in (*_STOPPING, signal.SIGHUP)}
+        try:
+            for number in range(1, self._count + 1):
+                self._start(number)
+            if self._all_started():
+                ready()
+            while self._workers:
+                self._replace_ended()
+        finally:
+            for process, _ in self._workers.values():
+                process.kill()
+            for sig, handler in before.items():
+                signal.signal(sig, handler)
+        return self._code or 0
+
+    def _start(self, number: int) -> None:
+        process = _FORK.Process(target=self._begin, args=(number,), name=f"worker {number}")
+        with _without_signals():
+            process.start()
+            self._workers[number] = process, time.monotonic()
+
+    def _begin(self, number: int) -> None:
+        """What a worker does first: signals reach it from its supervisor alone."""
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process of the command
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, signal.SIGHUP))
+        try:
+            self._work(number, lambda: self._writer.send_bytes(b"."))
+        except Exception as error:  # noqa: BLE001 -- nothing of it may show but where it happened
+            logger.error("worker %d failed with %s at %s", number, type(error).__name__, place(error))
+            os._exit(1)
+
+    def _all_started(self) -> bool:
+        started = 0
+        while started < self._count and self._code is None:
+            sentinels = [process.sentinel for process, _ in self._workers.values()]
+            found = wait([self._reader, *sentinels], timeout=1)
+            if self._reader in found:
+                self._reader.recv_bytes()
+                started += 1
+            elif found and self._code is None:
+                raise PortalError("a worker of the portal did not start; its log says why")
+        return self._code is None
+
+    def _replace_ended(self) -> None:
+        wait([process.sentinel for process, _ in self._workers.values()])
+        for number, (process, born) in list(self._workers.items()):
+            if process.is_alive():
+                continue
+            del self._workers[number]
+            self._ended(process.pid or 0)
+            if self._code is None:
+                logger.error("worker %d ended with code %s and is replaced", number, process.exitcode)
+                if time.monotonic() - born < 1:
+                    time.sleep(1)
+            if self._code is None:
+                self._start(number)
+
+    def _told(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the signature of a handler
+        """Pass a signal on; the second that asks to stop ends every worker at once."""
+        again = self._code is not None
+        if sig != signal.SIGHUP:
+            self._code = 128 + sig if again else 0
+            self._listener.close()
+        for process, _ in list(self._workers.values()):
+            if process.pid is not None and process.is_alive():
+                os.kill(
+                    process.pid, signal.SIGHUP if sig == signal.SIGHUP else signal.SIGKILL if again else signal.SIGTERM
+                )
+
+
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """No signal comes between a fork and what the two processes do about it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, signal.SIGHUP))

@@ -1,0 +1,41 @@
+"""What a reverse proxy says of its client, believed only from the addresses that were named."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+
+
+class Proxied:
+    """Wraps the application: client and scheme as the proxy saw them, and its name for the request."""
+
+    def __init__(self, app: ASGIApp, trusted: tuple[str, ...]) -> None:
+        self._app = app
+        self._believing: ASGIApp = ProxyHeadersMiddleware(app, list(trusted))  # type: ignore[arg-type, assignment]
+        self._trusted = [ipaddress.ip_network(each) for each in trusted]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or not self._is_trusted(scope):
+            await self._app(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        if REQUEST_ID.fullmatch(given):
+            scope["state"]["request_id"] = given.decode()
+        await self._believing(scope, receive, send)
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        try:
+            peer = ipaddress.ip_address(scope["client"][0])
+        except (TypeError, ValueError):
+            return False
+        peer = getattr(peer, "ipv4_mapped", None) or peer
+        return any(peer in network for network in self._trusted)

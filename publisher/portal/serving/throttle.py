@@ -1,0 +1,88 @@
+"""How often one may ask: a bucket for each address, a larger one for each app token and for who logs in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from publisher.portal.access import app_token, portal
+from publisher.portal.problems import SodaError, token_refused, too_many_requests
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from publisher.portal.serving.limits import Rate
+
+MOST = 10_000
+"""Buckets that are remembered; one that has filled up again says nothing and is forgotten first."""
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float
+    at: float
+
+
+@dataclass(slots=True)
+class _Buckets:
+    """Requests left to each; in this process's memory."""
+
+    kept: dict[str, _Bucket] = field(default_factory=dict)
+
+    def take(self, name: str, rate: Rate) -> float:
+        """Take one request; gives the seconds to wait where there is none left."""
+        now = time.monotonic()
+        bucket = self.kept.get(name)
+        if bucket is None:
+            self._forget(now, rate)
+            bucket = self.kept[name] = _Bucket(rate.burst, now)
+        bucket.left = min(rate.burst, bucket.left + (now - bucket.at) * rate.per_second)
+        bucket.at = now
+        if bucket.left < 1:
+            return (1 - bucket.left) / rate.per_second
+        bucket.left -= 1
+        return 0.0
+
+    def _forget(self, now: float, rate: Rate) -> None:
+        if len(self.kept) < MOST:
+            return
+        filled = rate.burst / rate.per_second
+        full = [name for name, bucket in self.kept.items() if bucket.at < now - filled]
+        for name in full or list(self.kept)[: MOST // 10]:
+            del self.kept[name]
+
+
+class Throttle:
+    """Wraps the application: 403 for an app token that is not known, 429 for who asks too often."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self._buckets = _Buckets()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "http" and scope["path"] != "/health":
+            try:
+                await self._check(Request(scope))
+            except SodaError as error:
+                answer = JSONResponse(error.body, status_code=error.status, headers=error.headers)
+                await answer(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    async def _check(self, request: Request) -> None:
+        here = portal(request)
+        token = app_token(request)
+        if token is not None and not await run_in_threadpool(here.store.accounts.token_known, token):
+            raise token_refused()
+        client = request.client.host if request.client else ""
+        login = "authorization" in request.headers
+        name = f"token {token}" if token else f"login {client}" if login else f"address {client}"
+        wait = self._buckets.take(name, here.limits.token if token or login else here.limits.anonymous)
+        if wait:
+            raise too_many_requests(int(wait) + 1)

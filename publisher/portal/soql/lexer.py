@@ -1,0 +1,153 @@
+"""SoQL's tokens, as sqlglot's parser takes them; each knows the line and character at which it begins."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+from publisher.portal.problems import malformed
+
+_PATTERN = re.compile(
+    r"""
+      (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
+    | (?P<number>(?:\d+(?:\.\d*)? | \.\d+)(?:e[+-]?\d+)?)
+    | (?P<string>'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*")
+    | (?P<quoted>`[^`]+`)
+    | (?P<system>:\* | :@?[a-z_]\w*)
+    | (?P<table>@\w[\w-]*)
+    | (?P<pair>(?:GROUP|ORDER|PARTITION|UNION|INTERSECT|MINUS)\s+(?:BY|ALL)\b)
+    | (?P<name>[^\W\d]\w*)
+    | (?P<sign>\|> | \|\| | :: | == | <> | != | <= | >= | [-+*/%^=<>(),.])
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+
+SYSTEM, TABLE = TokenType.PLACEHOLDER, TokenType.PARAMETER
+"""The tokens `:id` (or `:*`) and `@abcd-efgh`."""
+
+_SIGNS = {
+    "|>": TokenType.PIPE_GT,
+    "||": TokenType.DPIPE,
+    "::": TokenType.DCOLON,
+    "==": TokenType.EQ,
+    "=": TokenType.EQ,
+    "<>": TokenType.NEQ,
+    "!=": TokenType.NEQ,
+    "<=": TokenType.LTE,
+    ">=": TokenType.GTE,
+    "<": TokenType.LT,
+    ">": TokenType.GT,
+    "-": TokenType.DASH,
+    "+": TokenType.PLUS,
+    "*": TokenType.STAR,
+    "/": TokenType.SLASH,
+    "%": TokenType.MOD,
+    "^": TokenType.CARET,
+    "(": TokenType.L_PAREN,
+    ")": TokenType.R_PAREN,
+    ",": TokenType.COMMA,
+    ".": TokenType.DOT,
+}
+
+_PAIRS = {
+    "GROUP BY": TokenType.GROUP_BY,
+    "ORDER BY": TokenType.ORDER_BY,
+    "PARTITION BY": TokenType.PARTITION_BY,
+    "UNION ALL": TokenType.UNION,
+    "INTERSECT ALL": TokenType.INTERSECT,
+    "MINUS ALL": TokenType.EXCEPT,
+}
+
+RESERVED = {
+    "SELECT": TokenType.SELECT,
+    "DISTINCT": TokenType.DISTINCT,
+    "FROM": TokenType.FROM,
+    "JOIN": TokenType.JOIN,
+    "LEFT": TokenType.LEFT,
+    "RIGHT": TokenType.RIGHT,
+    "FULL": TokenType.FULL,
+    "INNER": TokenType.INNER,
+    "OUTER": TokenType.OUTER,
+    "LATERAL": TokenType.LATERAL,
+    "ON": TokenType.ON,
+    "WHERE": TokenType.WHERE,
+    "HAVING": TokenType.HAVING,
+    "SEARCH": TokenType.COMMAND,
+    "LIMIT": TokenType.LIMIT,
+    "OFFSET": TokenType.OFFSET,
+    "UNION": TokenType.UNION,
+    "INTERSECT": TokenType.INTERSECT,
+    "MINUS": TokenType.EXCEPT,
+    "AS": TokenType.ALIAS,
+    "AND": TokenType.AND,
+    "OR": TokenType.OR,
+    "NOT": TokenType.NOT,
+    "IS": TokenType.IS,
+    "IN": TokenType.IN,
+    "BETWEEN": TokenType.BETWEEN,
+    "LIKE": TokenType.LIKE,
+    "NULL": TokenType.NULL,
+    "TRUE": TokenType.TRUE,
+    "FALSE": TokenType.FALSE,
+    "ASC": TokenType.ASC,
+    "DESC": TokenType.DESC,
+}
+"""Words that name a column only within backticks."""
+
+SOFT = {
+    "CASE": TokenType.CASE,
+    "WHEN": TokenType.WHEN,
+    "THEN": TokenType.THEN,
+    "ELSE": TokenType.ELSE,
+    "END": TokenType.END,
+    "OVER": TokenType.OVER,
+    "FILTER": TokenType.FILTER,
+    "ROWS": TokenType.ROWS,
+    "RANGE": TokenType.RANGE,
+}
+"""Words that name a column wherever they can mean nothing else."""
+
+_WORDS = RESERVED | SOFT
+
+
+def tokens(text: str) -> list[Token]:
+    """The tokens of a text. Errors: SodaError `query.compiler.malformed` at a character that begins none."""
+    found: list[Token] = []
+    position, line, line_start = 0, 1, 0
+    while position < len(text):
+        match = _PATTERN.match(text, position)
+        if match is None:
+            shown = "the end of a string" if text[position] in "'\"`" else repr(text[position])
+            what = f"{shown} is missing" if shown.startswith("the") else f"unexpected {shown}"
+            raise malformed(text, line, position - line_start + 1, what)
+        kind, value = match.lastgroup, match[0]
+        if kind != "space":
+            token_type, shown = _read(kind, value)
+            found.append(Token(token_type, shown, line, position - line_start + 1, position, match.end() - 1))
+        if "\n" in value:
+            line += value.count("\n")
+            line_start = position + value.rindex("\n") + 1
+        position = match.end()
+    return found
+
+
+def _read(kind: str | None, value: str) -> tuple[TokenType, str]:  # noqa: PLR0911 -- one way for each sort
+    match kind:
+        case "name":
+            return _WORDS.get(value.upper(), TokenType.VAR), value
+        case "sign":
+            return _SIGNS[value], value
+        case "number":
+            return TokenType.NUMBER, value
+        case "string":
+            return TokenType.STRING, value[1:-1].replace(value[0] * 2, value[0])
+        case "quoted":
+            return TokenType.IDENTIFIER, value[1:-1]
+        case "system":
+            return SYSTEM, value.lower()
+        case "table":
+            return TABLE, value[1:].lower()
+        case _:
+            words = " ".join(value.upper().split())
+            return _PAIRS.get(words, TokenType.UNKNOWN), words

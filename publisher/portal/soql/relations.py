@@ -1,0 +1,93 @@
+"""What a SELECT reads: relations with typed columns, and which name means which column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.portal.problems import semantic
+from publisher.portal.soql.terms import Term
+from publisher.portal.store.versions import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from publisher.portal.kinds import Kind
+
+PLACE = ":place"
+"""The hidden column that numbers the rows of a relation in their order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """The type of a column; `inexact` numbers are doubles."""
+
+    kind: Kind
+    inexact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Rows that can stand after FROM."""
+
+    sql: str
+    """a relation's name, or a SELECT in parentheses"""
+    fields: Mapping[str, Field]
+    placed: bool
+    """True where the column `:place` tells the rows' order, in which they also come"""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A relation under an alias of ours; `name` is the one that the query gives it."""
+
+    relation: Relation
+    alias: str
+    name: str | None = None
+
+    def column(self, name: str) -> Term | None:
+        """The column of this name; names are in lower case unless a column says otherwise."""
+        known = name if name in self.relation.fields else name.lower()
+        found = self.relation.fields.get(known)
+        if found is None:
+            return None
+        sql = f"{self.alias}.{quoted(known)}"
+        return Term(sql, found.kind, bare=known, varies=True, inexact=found.inexact)
+
+    @property
+    def order(self) -> list[str]:
+        """SQL that settles the order of the rows wholly."""
+        names = [PLACE] if self.relation.placed else list(self.relation.fields)
+        return [f"{self.alias}.{quoted(name)}" for name in names]
+
+
+@dataclass(slots=True)
+class Scope:
+    """The relations that an expression may name: the first without, the joined ones with their alias."""
+
+    sources: list[Source]
+    outer: tuple[Source, ...] = ()
+    """those around a LATERAL subquery"""
+
+    def column(self, name: str, table: str | None = None) -> Term | None:
+        """The column that a name means, or None. Errors: SodaError for an alias that there is not."""
+        if table is not None:
+            found = self.named(table)
+            if found is None:
+                raise semantic("no-such-table", f"No such table: @{table}", table=table)
+            return self._seen(found, name)
+        first = self.sources[0].column(name)
+        if first is not None:
+            return first
+        joined = [term for source in self.sources[1:] if (term := source.column(name))]
+        return joined[0] if len(joined) == 1 else None
+
+    def named(self, table: str) -> Source | None:
+        """The relation of this alias."""
+        return next((source for source in (*self.sources, *self.outer) if source.name == table.lower()), None)
+
+    def _seen(self, source: Source, name: str) -> Term | None:
+        term = source.column(name)
+        if term is None or source not in self.outer:
+            return term
+        return Term(term.sql, term.kind, varies=True, inexact=term.inexact)

@@ -1,0 +1,89 @@
+"""Words searched in the texts of a row: stems of English words, whatever their case and accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.engine.geography import VECTORISED
+from publisher.portal.kinds import Kind
+from publisher.portal.soql.terms import Term
+from publisher.portal.store.versions import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import duckdb
+
+    from publisher.portal.soql.relations import Source
+    from publisher.portal.soql.terms import Values
+
+_PIECE = re.compile(r'"([^"]*)"|(\S+)')
+_WORD = re.compile(r"\w+")
+_ENGLISH = re.compile(r"[a-z]+")
+_MOST_PIECES = 20
+
+Column = Any
+"""An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
+
+
+def register(room: duckdb.DuckDBPyConnection) -> None:
+    """Make `soda_stems` known to a room: a text in lower case as its stems, with a space on each side."""
+    room.create_function("soda_stems", _stems_of_column, ["VARCHAR"], "VARCHAR", **VECTORISED)
+
+
+def found_words(source: Source, values: Values, words: str) -> Term:
+    """The condition that every word or quoted phrase occurs in some text column."""
+    columns = [f"{source.alias}.{quoted(name)}" for name, f in source.relation.fields.items() if f.kind is Kind.TEXT]
+    pieces = [match[1] or match[2] or "" for match in _PIECE.finditer(words)][:_MOST_PIECES]
+    phrases = [stems(_plain(piece)) for piece in pieces]
+    wanted = [phrase for phrase in phrases if phrase.strip()]
+    if not columns or not wanted:
+        return Term("false", Kind.CHECKBOX, varies=True)
+    sql = " AND ".join(f"({' OR '.join(_occurs(column, phrase, values) for column in columns)})" for phrase in wanted)
+    return Term(f"({sql})", Kind.CHECKBOX, varies=True)
+
+
+def _occurs(column: str, phrase: str, values: Values) -> str:
+    """A cheap look for the letters that a word and its stem share goes first; CASE keeps that order."""
+    plain = f"lower(strip_accents({column}))"
+    start = values.bind(_shared(phrase.split(maxsplit=1)[0]))
+    return f"(contains({plain}, {start}) AND contains(soda_stems({plain}), {values.bind(phrase)}))"
+
+
+def _shared(stem: str) -> str:
+    """What every word of a stem begins with: endings change, and so may the last two letters (die, dying)."""
+    if not _ENGLISH.fullmatch(stem):
+        return stem
+    return stem[:1] if stem in {"die", "lie", "tie"} else stem[: max(2, len(stem) - 2)]
+
+
+def _plain(text: str) -> str:
+    spread = unicodedata.normalize("NFD", text)
+    return unicodedata.normalize("NFC", "".join(c for c in spread if not unicodedata.combining(c))).lower()
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Callable[[str], str]:
+    import snowballstemmer  # type: ignore[import-untyped]
+
+    stem: Callable[[str], str] = snowballstemmer.stemmer("english").stemWord
+    return lru_cache(maxsize=50_000)(stem)
+
+
+def stems(plain: str) -> str:
+    """The stems of a plain text, with a space on each side."""
+    stem = _stemmer()
+    words = _WORD.findall(plain)
+    return f" {' '.join(stem(word) if _ENGLISH.fullmatch(word) else word for word in words)} "
+
+
+def _stems_of_column(column: Column) -> Column:
+    """Each different text once."""
+    import pyarrow as pa
+
+    coded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()
+    known = pa.array([stems(text) for text in coded.dictionary.to_pylist()], pa.string())
+    return known.take(coded.indices)

@@ -1,0 +1,281 @@
+"""One SELECT of SoQL as SQL: what it reads, chooses, groups and orders."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from publisher.portal.kinds import Kind
+from publisher.portal.problems import malformed, semantic
+from publisher.portal.soql.calls import direction
+from publisher.portal.soql.expressions import Expressions
+from publisher.portal.soql.names import free, implied
+from publisher.portal.soql.relations import PLACE, Field, Relation, Scope, Source
+from publisher.portal.soql.search import found_words
+from publisher.portal.soql.syntax import Item, Star, Subquery
+from publisher.portal.soql.terms import Term
+from publisher.portal.store.versions import quoted
+
+if TYPE_CHECKING:
+    from publisher.portal.soql.compiler import Compiler
+    from publisher.portal.soql.syntax import Join, Select, Table
+
+_ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_SIDES = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "RIGHT JOIN", "FULL": "FULL JOIN"}
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What stands beside the query in the request: it applies to the dataset's own rows."""
+
+    filters: tuple[tuple[str, str], ...] = ()
+    words: str = ""
+    system: bool = False
+
+
+class Selection:
+    """A SELECT on its way to SQL."""
+
+    def __init__(
+        self,
+        compiler: Compiler,
+        select: Select,
+        rows: Relation | None,
+        extras: Extras,
+        *,
+        last: bool,
+        outer: tuple[Source, ...] = (),
+        piped: bool = False,
+    ) -> None:
+        self.compiler = compiler
+        self.select = select
+        self.extras = extras
+        self.last = last
+        self.scope = Scope([self._first(select.source, rows, piped=piped, last=last)], outer)
+        self.expressions = Expressions(self.scope, compiler.values, compiler.text, compiler.dataset.id)
+        self.limit = select.limit if select.limit is not None or not last else compiler.question.limit
+
+    def relation(self) -> Relation:
+        """The SELECT's SQL; its columns, and whether it numbers its rows in `:place`."""
+        joins = "".join(self._join(join) for join in self.select.joins)
+        chosen = self._selected()
+        known = self.scope.sources[0].column
+        aliases = {
+            name.lower(): node
+            for name, node in chosen.items()
+            if not (isinstance(node, exp.Column) and node.name.lower() == name.lower())
+        }
+        self.expressions.aliases = {name: node for name, node in aliases.items() if known(name) is None}
+        where = self._where()
+        terms = {name: self._named(name, node) for name, node in chosen.items()}
+        self.expressions.aliases = aliases
+        groups = self._groups()
+        if groups:
+            self.expressions.aliases = {name: node for name, node in aliases.items() if known(name) is None}
+            terms = {name: self._named(name, node) for name, node in chosen.items()}
+            self.expressions.aliases = aliases
+        having = self.expressions.condition(self.select.having, "having") if self.select.having is not None else None
+        if having is not None and having.window:
+            self.expressions.alone(having, "HAVING")
+        order = self._order(terms)
+        shown = [*terms.values(), *([having] if having else []), *(term for term, _ in order)]
+        grouped = bool(groups) or having is not None or any(term.aggregate for term in shown)
+        if grouped:
+            self._check_grouped(shown)
+        return self._written(joins, terms, where, groups, having, order, grouped=grouped)
+
+    # what it reads
+
+    def _first(self, table: Table | None, rows: Relation | None, *, piped: bool, last: bool) -> Source:
+        name = table.alias if table is not None else None
+        if table is not None and table.name != "this":
+            if piped or (last and rows is not None):
+                raise semantic("from-forbidden", "Here FROM takes @this alone", table=table.name)
+            return Source(self.compiler.dataset_of(table.name), self.compiler.alias(), name or table.name)
+        if rows is None:
+            raise semantic("from-required", "A subquery needs FROM and the @4x4 of a dataset")
+        return Source(rows, self.compiler.alias(), name)
+
+    def _join(self, join: Join) -> str:
+        if isinstance(join.source, Subquery):
+            outer = tuple(self.scope.sources) if join.lateral else ()
+            inner = self.compiler.query(join.source.query, None, outer=outer)
+            relation = Relation(f"({inner.sql})", inner.fields, inner.placed)
+            name = join.source.alias
+        else:
+            if join.source.name == "this":
+                raise semantic("illegal-this-reference", "@this can only stand after FROM; join the dataset by its 4x4")
+            relation = self.compiler.dataset_of(join.source.name)
+            name = join.source.alias or join.source.name
+        if name == "this":
+            raise semantic("reserved-table-alias", "The alias @this is taken", alias=name)
+        if self.scope.named(name) is not None:
+            raise semantic("table-alias-already-exists", f"Table alias already exists: @{name}", alias=name)
+        source = Source(relation, self.compiler.alias(), name)
+        self.scope.sources.append(source)
+        condition = self.expressions.alone(self.expressions.condition(join.condition, "where"), "ON")
+        lateral = "LATERAL " if join.lateral and isinstance(join.source, Subquery) else ""
+        if lateral and join.side in ("RIGHT", "FULL"):
+            raise self.expressions.refused(f"{join.side} JOIN LATERAL", join.condition)
+        return f" {_SIDES[join.side]} {lateral}{relation.sql} AS {source.alias} ON {condition.sql}"
+
+    # what it selects
+
+    def _selected(self) -> dict[str, exp.Expr]:
+        """The selected expressions by the name that each has in the answer."""
+        named: list[tuple[str | None, exp.Expr]] = []
+        for item in self.select.items:
+            named.extend(self._expanded(item) if isinstance(item, Star) else [self._aliased(item)])
+        if not named:
+            raise malformed(self.compiler.text, 1, 1, "the SELECT lists no column")
+        taken: set[str] = set()
+        for name, node in named:
+            if name is not None and name in taken:
+                where = self.expressions.where(node)
+                raise semantic("duplicate-alias", f"Duplicate alias: {name}", name=name, **where)
+            if name is not None:
+                taken.add(name)
+        columns = {name for source in self.scope.sources for name in source.relation.fields}
+        selected: dict[str, exp.Expr] = {}
+        for name, node in named:
+            others = taken | selected.keys()
+            plain = isinstance(node, exp.Column | exp.Dot)
+            selected[name or free(implied(node), others if plain else others | columns)] = node
+        return selected
+
+    def _aliased(self, item: Item) -> tuple[str | None, exp.Expr]:
+        if item.alias is not None and not _ALIAS.fullmatch(item.alias):
+            raise malformed(self.compiler.text, 1, 1, f"{item.alias!r} cannot be the name of a column")
+        return item.alias, item.expression
+
+    def _expanded(self, star: Star) -> list[tuple[str | None, exp.Expr]]:
+        source = self.scope.named(star.table) if star.table else self.scope.sources[0]
+        if source is None:
+            raise semantic("no-such-table", f"No such table: @{star.table}", table=star.table)
+        everything = self.extras.system and not star.system and not star.table
+        wanted = [name for name in source.relation.fields if everything or name.startswith(":") == star.system]
+        excepted = self._excepted(star, wanted)
+        return [(None, self._reference(name, star.table)) for name in wanted if name not in excepted]
+
+    def _excepted(self, star: Star, wanted: list[str]) -> set[str]:
+        found: set[str] = set()
+        for name in star.excepted:
+            known = name if name in wanted else name.lower()
+            if known not in wanted:
+                raise semantic("no-such-column", f"No such column: {name}", column=name)
+            if known in found:
+                raise semantic("repeated-exception", f"Column repeated in EXCEPT: {name}", name=name)
+            found.add(known)
+        return found
+
+    def _reference(self, name: str, table: str | None) -> exp.Expr:
+        qualifier = exp.Identifier(this=table) if table else None
+        return exp.Column(this=exp.Identifier(this=name), table=qualifier)
+
+    def _named(self, name: str, node: exp.Expr) -> Term:
+        term = self.expressions.named(name.lower(), node)
+        return term if term.kind is not None else Term("(NULL::VARCHAR)", Kind.TEXT, longest=0)
+
+    # how it chooses, groups and orders
+
+    def _where(self) -> list[Term]:
+        conditions = []
+        if self.select.where is not None:
+            conditions.append(self.expressions.condition(self.select.where, "where"))
+        conditions += [self._equal(name, text) for name, text in self.extras.filters]
+        for words in (self.extras.words, self.select.search):
+            if words.strip():
+                conditions.append(found_words(self.scope.sources[0], self.compiler.values, words))
+        return [self.expressions.alone(condition, "WHERE") for condition in conditions]
+
+    def _equal(self, name: str, text: str) -> Term:
+        left = self.scope.column(name)
+        if left is None:
+            left = self.expressions.column(name)
+        return self.expressions.compare("=", left, self.compiler.values.literal(text))
+
+    def _groups(self) -> list[Term]:
+        terms = [self.expressions.plain(node, "GROUP BY") for node in self.select.group]
+        self.expressions.groups = {term.sql for term in terms}
+        return terms
+
+    def _order(self, terms: dict[str, Term]) -> list[tuple[Term, str]]:
+        if not self._ordered:
+            for node in self.select.order:
+                self.expressions.term(node.this)
+            return []
+        found: list[tuple[Term, str]] = []
+        for node in self.select.order:
+            term = self.expressions.term(node.this)
+            if not term.varies:
+                continue
+            if self.select.distinct and term.sql not in {shown.sql for shown in terms.values()}:
+                raise self.expressions.refused("with DISTINCT, ORDER BY of what is not selected", node.this)
+            found.append((term, f"{term.sql} {direction(node)}"))
+        return found
+
+    @property
+    def _ordered(self) -> bool:
+        """The order of an earlier statement counts with its LIMIT alone."""
+        return self.last or self.limit is not None or bool(self.select.offset)
+
+    def _check_grouped(self, terms: list[Term]) -> None:
+        for term in terms:
+            if term.bare:
+                message = f"Column '{term.bare}' (or an expression of it) is not in group bys"
+                raise semantic("column-not-in-group-bys", message, column=term.bare)
+
+    # its SQL
+
+    def _written(
+        self,
+        joins: str,
+        terms: dict[str, Term],
+        where: list[Term],
+        groups: list[Term],
+        having: Term | None,
+        order: list[tuple[Term, str]],
+        *,
+        grouped: bool,
+    ) -> Relation:
+        first = self.scope.sources[0]
+        windows = any(term.window for term in (*terms.values(), *(term for term, _ in order)))
+        plain = first.relation.placed and not (grouped or self.select.distinct or joins)
+        paged = self.limit is not None or bool(self.select.offset)
+        listed = [f"{term.sql} AS {quoted(name)}" for name, term in terms.items()]
+        passes = plain and not self.last and not paged and not windows
+        if passes:
+            listed.append(f'{first.alias}."{PLACE}"')
+        sql = f"SELECT {'DISTINCT ' if self.select.distinct else ''}{', '.join(listed)}"
+        sql += f" FROM {first.relation.sql} AS {first.alias}{joins}"
+        if where:
+            sql += " WHERE " + " AND ".join(term.sql for term in where)
+        if groups:
+            sql += f" GROUP BY ({', '.join(term.sql for term in groups if term.varies)})"
+        if having:
+            sql += f" HAVING {having.sql}"
+        if self._ordered:
+            ties = self._ties(terms, groups, grouped=grouped)
+            stored = plain and not windows and first.relation.sql == "rows"
+            if stored and [text for _, text in order] == [f'{first.alias}.":id" ASC NULLS LAST']:
+                order = []  # the rows of a version stand in the order of their `:id`
+            if order or grouped or self.select.distinct or (paged and (windows or not plain)):
+                by = [*(text for _, text in order), *ties]
+                sql += f" ORDER BY {', '.join(by)}" if by else ""
+        sql += "" if self.limit is None else f" LIMIT {self.limit}"
+        sql += f" OFFSET {self.select.offset}" if self.select.offset else ""
+        fields = {name: Field(term.kind or Kind.TEXT, term.inexact) for name, term in terms.items()}
+        if paged and not self.last:
+            return Relation(f'SELECT *, row_number() OVER () AS "{PLACE}" FROM ({sql})', fields, placed=True)
+        return Relation(sql, fields, placed=passes)
+
+    def _ties(self, terms: dict[str, Term], groups: list[Term], *, grouped: bool) -> list[str]:
+        """What settles the order of rows that the query leaves equal, so that pages never overlap."""
+        if self.select.distinct:
+            return [term.sql for term in terms.values() if term.varies]
+        if grouped:
+            return [term.sql for term in groups if term.varies]
+        return [sql for source in self.scope.sources for sql in source.order]

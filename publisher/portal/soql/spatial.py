@@ -1,0 +1,98 @@
+"""The geographic functions of SoQL; those that need more than a point's numbers call `geography`'s functions."""
+
+from __future__ import annotations
+
+from publisher.portal.kinds import GEOMETRIES, Kind
+from publisher.portal.soql.functions import NUMBER, Function
+from publisher.portal.soql.terms import Term, text_of
+
+SHAPES = frozenset(GEOMETRIES)
+
+
+def longitude(point: str) -> str:
+    """The longitude of a GeoJSON point, as a double."""
+    return f"CAST(json_extract({point}, '$.coordinates[0]') AS DOUBLE)"
+
+
+def latitude(point: str) -> str:
+    """The latitude of a GeoJSON point, as a double."""
+    return f"CAST(json_extract({point}, '$.coordinates[1]') AS DOUBLE)"
+
+
+def _between(south: str, west: str, north: str, east: str, box: tuple[Term, ...]) -> str:
+    top, left, bottom, right = (f"({side.sql})::DOUBLE" for side in box)
+    return f"({south} >= {bottom} AND {north} <= {top} AND {west} >= {left} AND {east} <= {right})"
+
+
+def _within_box(shape: Term, *box: Term) -> str:
+    """The whole of the shape is in the box."""
+    if shape.kind is Kind.POINT:
+        here = latitude(shape.sql), longitude(shape.sql)
+        return _between(*here, *here, box)
+    west, south, east, north = (f"soda_bounds({shape.sql})[{side}]" for side in range(1, 5))
+    return _between(south, west, north, east, box)
+
+
+def _within_circle(shape: Term, top: Term, left: Term, metres: Term) -> str:
+    """The whole of the shape is in the circle."""
+    centre = f"({top.sql})::DOUBLE", f"({left.sql})::DOUBLE"
+    if shape.kind is Kind.POINT:
+        farthest = f"soda_metres({latitude(shape.sql)}, {longitude(shape.sql)}, {centre[0]}, {centre[1]})"
+    else:
+        farthest = f"soda_farthest({shape.sql}, {centre[0]}, {centre[1]})"
+    return f"({farthest} <= ({metres.sql})::DOUBLE)"
+
+
+def _distance(first: Term, second: Term) -> str:
+    if first.kind is second.kind is Kind.POINT:
+        ends = (latitude(first.sql), longitude(first.sql), latitude(second.sql), longitude(second.sql))
+        return f"soda_metres({', '.join(ends)})"
+    return f"soda_distance({first.sql}, {second.sql})"
+
+
+def _within(shape: Term, area: Term) -> str:
+    return _related("within", shape, area)
+
+
+def _intersects(first: Term, second: Term) -> str:
+    return _related("intersects", *((second, first) if second.kind is Kind.POINT else (first, second)))
+
+
+def _related(name: str, first: Term, second: Term) -> str:
+    if first.kind is Kind.POINT:
+        return f"soda_point_{name}({longitude(first.sql)}, {latitude(first.sql)}, {second.sql})"
+    return f"soda_{name}({first.sql}, {second.sql})"
+
+
+def _make_point(top: Term, left: Term) -> str:
+    pair = f"{text_of(Kind.NUMBER, left.sql)} || ',' || {text_of(Kind.NUMBER, top.sql)}"
+    return f"""('{{"type":"Point","coordinates":[' || {pair} || ']}}')"""
+
+
+_EXTENT = (
+    "soda_box(min(soda_bounds({0})[1]){over}, min(soda_bounds({0})[2]){over},"
+    " max(soda_bounds({0})[3]){over}, max(soda_bounds({0})[4]){over})"
+)
+
+SPATIAL: dict[str, Function] = {
+    "within_box": Function((SHAPES, NUMBER, NUMBER, NUMBER, NUMBER), Kind.CHECKBOX, _within_box),
+    "within_circle": Function((SHAPES, NUMBER, NUMBER, NUMBER), Kind.CHECKBOX, _within_circle),
+    "within_polygon": Function((SHAPES, SHAPES), Kind.CHECKBOX, _within),
+    "intersects": Function((SHAPES, SHAPES), Kind.CHECKBOX, _intersects),
+    "distance_in_meters": Function((SHAPES, SHAPES), Kind.NUMBER, _distance, rounded=True),
+    "extent": Function((SHAPES,), Kind.MULTIPOLYGON, _EXTENT, aggregate=True),
+    "convex_hull": Function((SHAPES,), Kind.MULTIPOLYGON, "soda_hull({0})"),
+    "num_points": Function((SHAPES,), Kind.NUMBER, "CAST(soda_points({0}) AS DECIMAL(18,0))"),
+    "is_empty": Function((SHAPES,), Kind.CHECKBOX, "coalesce(soda_points({0}) = 0, true)"),
+    "simplify": Function((SHAPES, NUMBER), 0, "soda_simplify({0}, ({1})::DOUBLE)"),
+    "simplify_preserve_topology": Function((SHAPES, NUMBER), 0, "soda_simplify_topology({0}, ({1})::DOUBLE)"),
+    "make_point": Function((NUMBER, NUMBER), Kind.POINT, _make_point),
+}
+
+FIELDS: dict[tuple[Kind, str], tuple[Kind, str]] = {
+    (Kind.POINT, "latitude"): (Kind.NUMBER, latitude("{0}")),
+    (Kind.POINT, "longitude"): (Kind.NUMBER, longitude("{0}")),
+    (Kind.URL, "url"): (Kind.TEXT, "json_extract_string({0}, '$.url')"),
+    (Kind.URL, "description"): (Kind.TEXT, "json_extract_string({0}, '$.description')"),
+}
+"""What stands after a point inside a value, e.g. `place.latitude`: its kind and its SQL."""

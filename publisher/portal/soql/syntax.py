@@ -1,0 +1,90 @@
+"""A parsed SoQL query: statements as they are here, expressions as sqlglot's tree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """`*`, `:*` or `@b.*`, less the columns after EXCEPT."""
+
+    system: bool = False
+    table: str | None = None
+    excepted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A selected expression with the name that the query gives it, if any."""
+
+    expression: exp.Expr
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`@abcd-efgh AS b`; the dataset of the question itself is `this`."""
+
+    name: str
+    alias: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    """`(SELECT …) AS b`."""
+
+    query: Query
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """What a query reads beside its rows."""
+
+    side: str
+    """empty for an inner join, or LEFT, RIGHT, FULL"""
+    lateral: bool
+    source: Table | Subquery
+    condition: exp.Expr
+
+
+@dataclass(slots=True)
+class Select:
+    """One SELECT; the clauses that are missing stay empty."""
+
+    items: list[Star | Item] = field(default_factory=lambda: [Star()])
+    distinct: bool = False
+    source: Table | None = None
+    joins: list[Join] = field(default_factory=list)
+    where: exp.Expr | None = None
+    group: list[exp.Expr] = field(default_factory=list)
+    having: exp.Expr | None = None
+    order: list[exp.Ordered] = field(default_factory=list)
+    search: str = ""
+    limit: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """`left |> right`: the second sees the columns of the first, and nothing else."""
+
+    left: Query
+    right: Select
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """UNION, INTERSECT or MINUS (with ALL or without) of two queries."""
+
+    word: str
+    left: Query
+    right: Query
+
+
+Query = Select | Pipe | Compound

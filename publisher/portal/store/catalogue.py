@@ -1,0 +1,208 @@
+"""The catalogue: datasets, their columns and accounts in one SQLite file that several processes may share."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.kinds import Kind
+from publisher.portal.model import Column, Dataset
+from publisher.portal.store.migrations import migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+ALPHABET = "23456789abcdefghijkmnpqrstuvwxyz"
+_PLAIN = tuple(field.name for field in fields(Dataset) if field.name != "columns")
+_ENCODED = ("tags", "metadata")
+
+
+class Catalogue:
+    """Reads and changes the SQLite file at `path`; each change is one durable transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = _Known(path)
+        with self.connected() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            migrate(connection)
+
+    @contextmanager
+    def connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with; each statement sees the latest whole state."""
+        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are kept together when the block ends, and dropped when it fails."""
+        with self.connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def find(self, identifier: str) -> Dataset | None:
+        """The dataset with this 4x4, as one consistent state."""
+        return self._known.find(identifier)
+
+    def all(self) -> list[Dataset]:
+        """Every dataset, by name."""
+        return self._known.all()
+
+    def free_identifier(self) -> str:
+        """A 4x4 that no dataset has."""
+        while True:
+            letters = "".join(secrets.choice(ALPHABET) for _ in range(8))
+            identifier = f"{letters[:4]}-{letters[4:]}"
+            if self.find(identifier) is None:
+                return identifier
+
+    def add(self, dataset: Dataset) -> None:
+        """Write a new dataset and its columns."""
+        values = _encoded({name: getattr(dataset, name) for name in _PLAIN})
+        marks = ", ".join("?" * len(values))
+        with self.transaction() as connection:
+            connection.execute(f"INSERT INTO datasets ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+            for column in dataset.columns:
+                _insert_column(connection, dataset.id, column)
+
+    def change(self, identifier: str, *, columns: Iterable[Column] | None = None, **values: Any) -> None:
+        """Set these attributes of a dataset, and its columns where given, all at once."""
+        with self.transaction() as connection:
+            if columns is not None:
+                connection.execute("DELETE FROM columns WHERE dataset = ?", (identifier,))
+                for column in columns:
+                    _insert_column(connection, identifier, column)
+            encoded = _encoded(values)
+            assignments = ", ".join(f"{name} = ?" for name in encoded)
+            connection.execute(f"UPDATE datasets SET {assignments} WHERE id = ?", (*encoded.values(), identifier))
+
+    def add_column(self, identifier: str, column: Column) -> None:
+        """Add one column to a dataset."""
+        with self.transaction() as connection:
+            _insert_column(connection, identifier, column)
+            connection.execute("UPDATE datasets SET updated_at = ? WHERE id = ?", (int(time.time()), identifier))
+
+    def change_columns(self, columns: Iterable[Column]) -> None:
+        """Set name, description and position of these columns."""
+        with self.transaction() as connection:
+            for column in columns:
+                connection.execute(
+                    "UPDATE columns SET name = ?, description = ?, position = ? WHERE id = ?",
+                    (column.name, column.description, column.position, column.id),
+                )
+
+    def remove(self, identifier: str) -> None:
+        """Forget a dataset and its columns."""
+        with self.transaction() as connection:
+            connection.execute("DELETE FROM datasets WHERE id = ?", (identifier,))
+
+
+class _Known:
+    """What one process has read of the catalogue; read again as soon as anyone, anywhere, has changed the file.
+
+    SQLite counts the changes that other connections make, and this connection makes none.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._process = 0
+        self._changes = -1
+        self._datasets: dict[str, Dataset | None] = {}
+        self._ordered: list[Dataset] | None = None
+
+    def find(self, identifier: str) -> Dataset | None:
+        """The dataset with this 4x4."""
+        with self._lock:
+            connection = self._current()
+            if identifier not in self._datasets:
+                if len(self._datasets) > 10_000:  # names that people made up
+                    self._datasets.clear()
+                found = _select(connection, "id = ?", (identifier,))
+                self._datasets[identifier] = found[0] if found else None
+            return self._datasets[identifier]
+
+    def all(self) -> list[Dataset]:
+        """Every dataset, by name."""
+        with self._lock:
+            connection = self._current()
+            if self._ordered is None:
+                self._ordered = _select(connection, "true", ())
+            return list(self._ordered)
+
+    def _current(self) -> sqlite3.Connection:
+        """The connection, once what is remembered is no older than the file."""
+        if self._connection is None or self._process != os.getpid():  # a fork must not share a connection
+            self._connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._process, self._changes = os.getpid(), -1
+        (changes,) = self._connection.execute("PRAGMA data_version").fetchone()
+        if changes != self._changes:
+            self._changes, self._ordered = changes, None
+            self._datasets.clear()
+        return self._connection
+
+
+def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, ...]) -> list[Dataset]:
+    """Datasets with their columns, all of one moment."""
+    connection.execute("BEGIN")
+    try:
+        rows = connection.execute(
+            f"SELECT * FROM datasets WHERE {condition} ORDER BY name COLLATE NOCASE, id", values
+        ).fetchall()
+        columns = connection.execute(
+            "SELECT * FROM columns WHERE dataset IN"
+            f" (SELECT id FROM datasets WHERE {condition}) ORDER BY dataset, position, id",
+            values,
+        ).fetchall()
+    finally:
+        connection.execute("COMMIT")
+    owned: dict[str, list[Column]] = {}
+    for column in columns:
+        owned.setdefault(column["dataset"], []).append(_column(column))
+    return [_dataset(row, owned.get(row["id"], ())) for row in rows]
+
+
+def _insert_column(connection: sqlite3.Connection, identifier: str, column: Column) -> None:
+    values = {**asdict(column), "id": column.id or None, "kind": column.kind.value, "dataset": identifier}
+    marks = ", ".join("?" * len(values))
+    connection.execute(f"INSERT INTO columns ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+
+
+def _column(row: sqlite3.Row) -> Column:
+    return Column(row["id"], row["field"], row["name"], Kind(row["kind"]), row["position"], row["description"])
+
+
+def _dataset(row: sqlite3.Row, columns: Iterable[Column]) -> Dataset:
+    values = {name: row[name] for name in _PLAIN}
+    values["tags"] = tuple(json.loads(row["tags"]))
+    values["metadata"] = json.loads(row["metadata"])
+    values["public"] = bool(row["public"])
+    values["published"] = bool(row["published"])
+    return Dataset(**values, columns=tuple(columns))
+
+
+def _encoded(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as SQLite keeps them."""
+    encoded = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
+    return {name: json.dumps(value) if name in _ENCODED else value for name, value in encoded.items()}

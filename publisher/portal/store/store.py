@@ -1,0 +1,182 @@
+"""The portal's store: catalogue and version files, changed together; a reader sees old or new, never a mixture."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_of
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from publisher.portal.problems import dataset_missing, no_rows
+from publisher.portal.revisions.drafts import Drafts
+from publisher.portal.serving import metrics
+from publisher.portal.store import versions
+from publisher.portal.store.accounts import Accounts
+from publisher.portal.store.assets import Assets, listed
+from publisher.portal.store.catalogue import Catalogue
+from publisher.portal.store.incoming import ORDER, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from publisher.portal.model import Dataset
+    from publisher.portal.store.versions import Counts
+
+KEPT = 3
+"""How many versions of a dataset's rows stay on disk, the current one included."""
+GRACE = 120.0
+"""Seconds for which an older version stays in any case, for readers that have just looked up its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reshaped:
+    """What a dataset is to become: columns and row identifier of `dataset`, other `attributes`, and rows sent."""
+
+    dataset: Dataset
+    sent: Path | None = None
+    replace: bool = False
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+class Store:
+    """Everything in one folder, `root` (mode 0700); several processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.chmod(0o700)
+        self.root = root
+        (root / "locks").mkdir(mode=0o700, exist_ok=True)
+        self.catalogue = Catalogue(root / "catalogue.sqlite")
+        self.accounts = Accounts(self.catalogue)
+        self.assets = Assets(self.catalogue, root / "assets")
+        self.drafts = Drafts(self.catalogue, root / "drafts")
+
+    def sweep(self) -> None:
+        """Remove what a process that was killed left of datasets that are not in the catalogue, and stray files."""
+        datasets = self.catalogue.all()
+        self.assets.sweep(datasets)
+        self.drafts.sweep()
+        known = {dataset.id for dataset in datasets}
+        oldest = time.time() - 3600
+        for folder in (self.root / "data").glob("*"):
+            if folder.name not in known and folder.stat().st_mtime < oldest:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def get(self, identifier: str) -> Dataset:
+        """The dataset with this 4x4; SodaError 404 when there is none."""
+        found = self.catalogue.find(identifier)
+        if found is None:
+            raise dataset_missing(identifier)
+        return found
+
+    def rows(self, dataset: Dataset) -> tuple[Path, ...]:
+        """The Parquet files that hold the dataset's rows, in their order; all have the same columns."""
+        return tuple(sorted(self._folder(dataset.id, dataset.version).glob("*.parquet")))
+
+    def _folder(self, identifier: str, version: int) -> Path:
+        return self.root / "data" / identifier / f"{version:09}"
+
+    def create(self, dataset: Dataset) -> Dataset:
+        """Add a dataset without rows."""
+        versions.create(self._folder(dataset.id, dataset.version), dataset.columns)
+        self.catalogue.add(dataset)
+        return self.get(dataset.id)
+
+    def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool) -> Counts:
+        """Upsert the rows of a body, or put them in the place of all rows."""
+        with self.locked(identifier):
+            dataset = self.get(identifier)
+            if dataset.blob:
+                raise no_rows()
+            return self._write(dataset, dataset, read(body, content_type, dataset.columns), replace=replace)
+
+    def reshape(self, identifier: str, change: Callable[[Dataset], Reshaped]) -> Counts:
+        """Change columns, attributes and rows at once, as `change` says of the dataset as it is then."""
+        with self.locked(identifier):
+            dataset = self.get(identifier)
+            wanted = change(dataset)
+            now = int(time.time())
+            return self._write(
+                dataset, wanted.dataset, wanted.sent, replace=wanted.replace, updated_at=now, **wanted.attributes
+            )
+
+    def _write(
+        self, dataset: Dataset, wanted: Dataset, sent: pa.Table | Path | None, *, replace: bool, **attributes: Any
+    ) -> Counts:
+        """Write the next version, of the columns of `wanted`, and point to it; the lock is held."""
+        number = dataset.version + 1
+        if sent is None:
+            sent = pa.table({ORDER: pa.array([], pa.int64())})
+        built = versions.build(self._folder(dataset.id, number), wanted, self.rows(dataset), sent, replace=replace)
+        if wanted is not dataset:
+            attributes |= {"columns": wanted.columns, "row_identifier": wanted.row_identifier}
+        attributes |= {"version": number, "rows": built.rows, "next_row": built.next_row}
+        self.catalogue.change(dataset.id, **({"rows_updated_at": int(time.time())} | attributes))
+        self._prune(dataset.id, number)
+        metrics.wrote(built.counts)
+        return built.counts
+
+    def copy(self, dataset: Dataset, *, rows: bool) -> Dataset:
+        """A working copy of a published dataset: its description and columns, with or without its rows."""
+        now = int(time.time())
+        made = replace_of(
+            dataset,
+            id=self.catalogue.free_identifier(),
+            copy_of=dataset.id,
+            columns=tuple(replace_of(column, id=0) for column in dataset.columns),
+            public=False,
+            published=False,
+            published_at=None,
+            created_at=now,
+            updated_at=now,
+            rows_updated_at=now,
+            version=1,
+            rows=dataset.rows if rows else 0,
+        )
+        target = self._folder(made.id, 1)
+        if rows:
+            versions.adopt(target, self.rows(dataset))
+        else:
+            versions.create(target, made.columns)
+        self.catalogue.add(made)
+        return self.get(made.id)
+
+    def change(self, identifier: str, **values: Any) -> Dataset:
+        """Set attributes of a dataset."""
+        with self.locked(identifier):
+            self.get(identifier)
+            self.catalogue.change(identifier, updated_at=int(time.time()), **values)
+        return self.get(identifier)
+
+    def delete(self, identifier: str) -> None:
+        """Remove a dataset, its rows and its files."""
+        with self.locked(identifier):
+            dataset, sources = self.get(identifier), self.drafts.sources(identifier)
+            self.catalogue.remove(identifier)
+            for source in sources:
+                self.drafts.clear(source.id)
+            for folder in ("data", "downloads"):
+                shutil.rmtree(self.root / folder / identifier, ignore_errors=True)
+            self.assets.sweep(self.catalogue.all(), older_than=0, among=listed(dataset))
+
+    @contextmanager
+    def locked(self, identifier: str) -> Iterator[None]:
+        """One writer at a time for this dataset, across threads and processes."""
+        self.get(identifier)
+        with (self.root / "locks" / identifier).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _prune(self, identifier: str, current: int) -> None:
+        """Remove versions that are no longer kept, and what a killed write left behind."""
+        oldest = time.time() - GRACE
+        for path in (self.root / "data" / identifier).iterdir():
+            old = path.name.isdigit() and int(path.name) <= current - KEPT and path.stat().st_mtime < oldest
+            if old or not path.name.isdigit():
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,90 @@
+"""Places as polygons for the web: joined to the published keys, simplified together, as GeoJSON in WGS 84."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from publisher.records.polygons import Polygons
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from publisher.records.polygons import Objects
+
+    Properties = Mapping[str, dict[str, str]]
+
+WGS84 = "OGC:CRS84"
+GRID = 1e-6
+"""Degrees, a tenth of a metre: borders that are nearer to each other than that are one."""
+DECIMALS = 5
+"""About a metre."""
+LARGEST = 300_000
+"""Bytes of a file."""
+FINEST, COARSEST = 1e-5, 1e-2
+"""Degrees: the tolerances with which simplifying begins and ends."""
+
+
+def outlines(polygons: Polygons, belongs: Mapping[str, str], properties: Properties) -> bytes:
+    """GeoJSON with a feature for each published key that has a polygon, in the order of `properties`.
+
+    `belongs` gives the published key of a polygon's key; polygons that it does not name are left out. Borders are
+    simplified together until the file is small enough, so that neighbours still touch. The same input gives the same
+    bytes.
+    """
+    found = _coverage(_in_wgs84(polygons), belongs)
+    shapes = {key: found[key] for key in properties if key in found}
+    named = [properties[key] for key in shapes]
+    tolerance = 0.0
+    while True:
+        content = _geojson(_simplified(list(shapes.values()), tolerance), named)
+        if len(content) <= LARGEST or tolerance >= COARSEST:
+            return content
+        tolerance = tolerance * 2 or FINEST
+
+
+def _in_wgs84(polygons: Polygons) -> Polygons:
+    import numpy as np
+    import shapely
+    from pyproj import Transformer
+
+    change = Transformer.from_crs(polygons.crs, WGS84, always_xy=True)
+    shapes = shapely.transform(polygons.shapes, lambda pairs: np.stack(change.transform(*pairs.T), axis=-1))
+    parts, owners = shapely.get_parts(shapes, return_index=True)
+    areal = np.isin(shapely.get_type_id(parts), (3, 6))  # repaired polygons may have lines and points beside them
+    return Polygons(tuple(np.array(polygons.keys)[owners[areal]].tolist()), parts[areal], WGS84)
+
+
+def _coverage(polygons: Polygons, belongs: Mapping[str, str]) -> dict[str, Any]:
+    """By published key its polygon; they touch, but never overlap: where they did, the smallest key has the ground,
+    as for the records."""
+    import numpy as np
+    import shapely
+
+    borders = shapely.union_all(shapely.set_precision(shapely.boundary(polygons.shapes), GRID), grid_size=GRID)
+    faces = shapely.get_parts(shapely.polygonize([borders]))
+    inside = shapely.point_on_surface(faces)
+    owners = polygons.holding(shapely.get_x(inside), shapely.get_y(inside), WGS84)
+    keys = np.array([belongs.get(owner) for owner in owners], dtype=object)
+    return {key: shapely.coverage_union_all(faces[keys == key]) for key in sorted({key for key in keys if key})}
+
+
+def _simplified(shapes: list[Any], tolerance: float) -> Objects:
+    import numpy as np
+    import shapely
+
+    found: Objects = np.array(shapes, dtype=object)
+    return shapely.coverage_simplify(found, tolerance) if tolerance else found
+
+
+def _geojson(shapes: Objects, properties: list[dict[str, str]]) -> bytes:
+    import shapely
+
+    rounded = shapely.orient_polygons(shapely.set_precision(shapes, 10.0**-DECIMALS, mode="pointwise"))
+    features = [
+        {"type": "Feature", "properties": said, "geometry": json.loads(text)}
+        for said, text in zip(properties, shapely.to_geojson(rounded), strict=True)
+    ]
+    collection = {"type": "FeatureCollection", "features": features}
+    return json.dumps(collection, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,238 @@
+"""An invented city's portal with everything that a page can show, and the addresses of its pages."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+from portal_process import publish
+
+if TYPE_CHECKING:
+    from portal_process import Running
+
+WARDS = ("Harbour", "Old Town", "Mill Hill", "North Park", "Station", "Riverside")
+KINDS = ("Street light", "Pothole", "Refuse", "Noise")
+COLUMNS = [
+    ("id", "text", "Row"),
+    ("period", "text", "Month"),
+    ("period_start", "calendar_date", "First day"),
+    ("ward", "text", "Ward"),
+    ("ward_name", "text", "Ward, name"),
+    ("kind", "text", "Kind of request"),
+    ("requests", "number", "Requests"),
+    ("requests_low", "number", "Requests, low"),
+    ("requests_high", "number", "Requests, high"),
+    ("requests_status", "text", "Requests, status"),
+]
+SHAPE = {
+    "time": "period_start",
+    "period": "period",
+    "place": "ward",
+    "keys": [
+        {"name": "ward", "label": "Ward", "names": "ward_name", "standard": "City ward code"},
+        {"name": "kind", "label": "Kind of request"},
+    ],
+    "measures": [
+        {
+            "name": "requests",
+            "label": "Requests",
+            "kind": "count",
+            "unit": "requests",
+            "low": "requests_low",
+            "high": "requests_high",
+            "status": "requests_status",
+        }
+    ],
+}
+MONTHS = [(year, month) for year in (2022, 2023, 2024) for month in range(1, 13)]
+GUARANTEE = """# Guarantee
+
+Each request is protected **once**, with ρ = 0.1.
+
+| what | value |
+| --- | --- |
+| loss | 0.1 |
+| covers | one month |
+
+- No name, address or exact place is here.
+- See [the method](https://example.org/method).
+"""
+
+
+@dataclass(frozen=True)
+class City:
+    """Where it answers, and the 4x4s of a dataset with all there is and of one with nothing but rows."""
+
+    address: str
+    full: str
+    bare: str
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Path by name, in English; Spanish has /es before it."""
+        dataset = f"/d/{self.full}"
+        return {
+            "catalog": "/",
+            "found": "/?q=requests",
+            "nothing found": "/?q=zzz",
+            "dataset": dataset,
+            "dataset filtered": f"{dataset}?kind=Noise&column=ward_name&value=Old+Town&sort=requests",
+            "plain dataset": f"/d/{self.bare}",
+            "history": f"{dataset}/releases",
+            "release": f"{dataset}/releases/2024-12/1",
+            "methods": "/methods",
+            "inventory": "/inventory",
+            "about": "/about",
+            "missing": "/nowhere",
+        }
+
+
+def open_city(running: Running) -> City:
+    """Fill a portal."""
+    with running.client() as client:
+        bare = publish(client, "Trees, as they were counted", [{"id": "a", "zone": "Nord", "requests": "3"}])
+        assets = [_attached(running, "wards.geojson", json.dumps(_wards()), "application/geo+json")]
+        view = client.create(
+            "Requests by ward and month",
+            description="What people asked of the city.\n\nCounted by ward, month and kind.",
+            columns=[
+                {"fieldName": field, "dataTypeName": kind, "name": name, "description": f"{name} of the cell."}
+                for field, kind, name in COLUMNS
+            ],
+            tags=["311", "streets"],
+            category="City services",
+            attribution="City of Example",
+            metadata={
+                "rowIdentifier": "id",
+                "custom_fields": {"Publisher": _said()},
+                "attachments": assets,
+            },
+            licenseId="CC0_10",
+        )
+        client.upsert(view["id"], _rows())
+        client.publish(view["id"])
+        client.set_permission(view["id"], "public")
+    return City(running.address, view["id"], bare)
+
+
+def _attached(running: Running, name: str, text: str, media: str) -> dict[str, str]:
+    """Upload a file; gives what a dataset's metadata says of it."""
+    address = f"{running.address}/api/assets?fileName={name}"
+    headers = {"Content-Type": media}
+    answer = requests.post(address, data=text.encode(), headers=headers, auth=running.login, timeout=30)
+    return {"filename": name, "name": name, "assetId": answer.json()["id"]}
+
+
+def _rows() -> list[dict[str, Any]]:
+    dice = random.Random(1)
+    rows = []
+    for year, month in MONTHS:
+        for number, ward in enumerate(WARDS):
+            for kind in KINDS:
+                count = dice.randrange(5, 400)
+                status = "suppressed" if count < 15 else "unreliable" if count < 40 else "ok"
+                known = None if status == "suppressed" else count
+                rows.append(
+                    {
+                        "id": f"{year}-{month:02}/{number}/{kind}",
+                        "period": f"{year}-{month:02}",
+                        "period_start": f"{year}-{month:02}-01T00:00:00.000",
+                        "ward": f"W{number + 1}",
+                        "ward_name": ward,
+                        "kind": kind,
+                        "requests": known,
+                        "requests_low": known and known - 12,
+                        "requests_high": known and known + 12,
+                        "requests_status": status,
+                    }
+                )
+    return rows
+
+
+def _said() -> dict[str, str]:
+    """What the publisher says of the dataset, every part of it."""
+    whole = {
+        "shape": SHAPE,
+        "companions": [{"name": "requests-city", "title": "Requests in the whole city"}],
+        "source": _source(),
+        "releases": _releases(),
+        "odds": {"unit": "record", "period": "a month", "after": 0.61, "belief": 0.9, "loss": "ρ = 0.1"},
+        "boundaries": {
+            "key": "ward",
+            "property": "code",
+            "filename": "wards.geojson",
+            "source": "City of Example, CC0",
+        },
+        "coverage": {"name": "City of Example", "id": "2965000", "standard": "GEOID"},
+    }
+    return {name: json.dumps(value) for name, value in whole.items()} | {
+        "dataset": "requests",
+        "guarantee": GUARANTEE,
+        "stand_in": "true",
+        "contact": "data@city.example",
+        "limitations": "Requests by telephone are counted when they are typed in.\nWards changed in 2022.",
+        "licence": "CC0 1.0",
+        "licence_url": "https://creativecommons.org/publicdomain/zero/1.0/",
+    }
+
+
+def _source() -> dict[str, Any]:
+    columns = [
+        {
+            "name": "ward",
+            "classification": "public",
+            "authority": "City code 12-4",
+            "read": True,
+            "description": "Ward",
+        },
+        {"name": "caller", "classification": "personal", "authority": "State law 610.021", "identifier": True},
+        {"name": "telephone", "classification": "personal", "authority": "State law 610.021"},
+    ]
+    return {
+        "name": "311",
+        "title": "Service requests",
+        "purpose": "To answer what people ask of the city",
+        "unit": "record",
+        "window": "month",
+        "retention": "36 months",
+        "columns": columns,
+    }
+
+
+def _releases() -> list[dict[str, Any]]:
+    releases: list[dict[str, Any]] = [
+        {
+            "period": f"{year}-{month:02}",
+            "edition": 1,
+            "created": f"{year + month // 12}-{month % 12 + 1:02}-03T06:00:00+00:00",
+            "rows": 24,
+            "suppressed": 1,
+            "unreliable": 2,
+            "sha256": f"{year * 100 + month:064x}",
+        }
+        for year, month in reversed(MONTHS)
+    ]
+    again = releases[3] | {"edition": 2, "reason": "late records", "sha256": "e" * 64}
+    releases[3]["current"] = False
+    releases[5] |= {"withdrawn": True, "current": False}
+    return [again, *releases]
+
+
+def _wards() -> dict[str, Any]:
+    """Six squares, three beside two."""
+    features = []
+    for number, ward in enumerate(WARDS):
+        west, south = -90.3 + number % 3 / 20, 38.6 + number // 3 / 20
+        east, north = west + 0.05, south + 0.05
+        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
+        features.append(
+            {
+                "type": "Feature",
+                "properties": {"code": f"W{number + 1}", "name": ward},
+                "geometry": {"type": "Polygon", "coordinates": [ring]},
+            }
+        )
+    return {"type": "FeatureCollection", "features": features}

@@ -1,0 +1,127 @@
+"""The pages in a real browser: WCAG 2.1 A and AA as axe-core sees it, and what axe cannot see."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from chromium import SCHEMES, WIDTHS
+from city import City
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+if TYPE_CHECKING:
+    from chromium import Browser
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+PAGES = list(City("", "", "").pages)
+LIGHT_PAGE = 60_000
+"""Bytes that the catalog's or a dataset's page may take on the wire, with all that it needs."""
+_FOCUS = """
+const drawn = element => [element, ...element.querySelectorAll('*')].slice(0, 20).map(each => {
+  const style = getComputedStyle(each);
+  return [style.outlineStyle, style.outlineWidth, style.outlineColor, style.boxShadow, style.backgroundColor,
+          style.borderColor, style.stroke, style.strokeWidth].join(' ');
+}).join();
+const can = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+const shown = [...document.querySelectorAll(can)].filter(each => each.checkVisibility() && !each.disabled);
+const hidden = [];
+for (const each of shown) {
+  document.activeElement.blur();
+  const before = drawn(each);
+  each.focus({focusVisible: true});
+  if (document.activeElement !== each || drawn(each) === before) hidden.push(each.outerHTML.slice(0, 120));
+}
+return [shown.length, hidden];
+"""
+
+
+@pytest.mark.parametrize("language", ["", "/es"], ids=["en", "es"])
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing(browser: Browser, city: City, page: str, language: str) -> None:
+    """No rule of WCAG 2.1 A or AA is broken, wide or narrow, light or dark; at 320 pixels nothing scrolls sideways; the
+    console, where a breach of the content security policy would stand, is empty; nothing comes from elsewhere."""
+    path = language + city.pages[page]
+    loaded = browser.open(path)
+    found = []
+    for width in WIDTHS:
+        for scheme in SCHEMES:
+            browser.look(width, scheme)
+            found += [f"{width} {scheme}: {each}" for each in browser.axe()]
+            wide = browser.run("return document.documentElement.scrollWidth")
+            assert wide <= width, f"{path} is {wide} pixels wide on {width}"
+    assert found == []
+    assert {urlsplit(address).netloc for address in loaded.addresses} == {urlsplit(city.address).netloc}
+    expected = ["404"] if page == "missing" else []
+    assert [line for line in loaded.console if not any(word in line for word in expected)] == []
+
+
+def test_axe_finds_what_is_wrong(browser: Browser) -> None:
+    """The check itself: a picture without words, pale text and a field without a name are found."""
+    browser.open("/")
+    browser.look(1280, "light")
+    browser.run("document.querySelector('main').innerHTML = arguments[0]", '<img src="x"><p>pale</p><input>')
+    browser.run("document.querySelector('main p').style.color = '#ccc'")
+    assert {each["rule"] for each in browser.axe()} >= {"image-alt", "color-contrast", "label"}
+
+
+@pytest.mark.parametrize("page", ["catalog", "dataset"])
+def test_pages_are_light(browser: Browser, city: City, page: str) -> None:
+    """A page with its style, script and pictures takes less than 60 kB."""
+    assert 1000 < browser.open(city.pages[page]).size < LIGHT_PAGE
+
+
+@pytest.mark.parametrize("page", ["catalog", "dataset", "methods"])
+def test_the_keyboard_reaches_the_content(browser: Browser, city: City, page: str) -> None:
+    """The first Tab is on the skip link, which is seen then; Enter leads to the content, and Tab goes on in it."""
+    browser.look(1280, "light")
+    browser.open(city.pages[page])
+    link = browser.press(Keys.TAB)
+    assert link.get_attribute("href").endswith("#main")
+    assert link.rect["y"] >= 0
+    assert link.rect["height"] > 10
+    browser.press(Keys.ENTER)
+    browser.press(Keys.TAB)
+    assert browser.run("return document.querySelector('main').contains(document.activeElement)")
+
+
+@pytest.mark.parametrize("page", ["catalog", "dataset", "inventory", "release"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_focus_is_seen(browser: Browser, city: City, page: str, scheme: str) -> None:
+    """Everything that takes the focus looks different while it has it."""
+    browser.look(1280, scheme)
+    browser.open(city.pages[page])
+    browser.press(Keys.TAB)
+    count, hidden = browser.run(_FOCUS)
+    assert count > 5
+    assert hidden == []
+
+
+def test_everything_works_without_scripts(browser: Browser, city: City) -> None:
+    """With scripts switched off: search by the form, open what was found, and filter its rows."""
+    browser.scripts(allowed=False)
+    try:
+        browser.look(1280, "light")
+        browser.open("/")
+        driver = browser.driver
+        field = driver.find_element(By.CSS_SELECTOR, "form input[name=q]")
+        field.send_keys("ward")
+        browser.follow(field, submit=True)
+        browser.follow(driver.find_element(By.PARTIAL_LINK_TEXT, "Requests by ward"))
+        assert driver.current_url.startswith(f"{city.address}/d/{city.full}")
+        rows = "#rows tbody tr"
+        before = [row.text for row in driver.find_elements(By.CSS_SELECTOR, rows)]
+        browser.follow(driver.find_element(By.CSS_SELECTOR, "#rows a[rel=next]"))
+        after = [row.text for row in driver.find_elements(By.CSS_SELECTOR, rows)]
+        assert before
+        assert after
+        assert before != after
+        driver.find_element(By.XPATH, "//*[@id='rows']//form//option[.='Noise']").click()
+        browser.follow(driver.find_element(By.CSS_SELECTOR, "#rows form button"))
+        filtered = [row.text for row in driver.find_elements(By.CSS_SELECTOR, rows)]
+        assert filtered
+        assert all("Noise" in row for row in filtered)
+    finally:
+        browser.scripts(allowed=True)

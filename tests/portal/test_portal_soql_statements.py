@@ -1,0 +1,321 @@
+"""SoQL's statements: pipelines, joins, sets, windows, names, errors with their place, and limits."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_portal_soql import Asker
+
+if TYPE_CHECKING:
+    import requests
+    from portal_process import Running
+
+Cells = list[dict[str, Any]]
+
+WARDS = [
+    {"zone": "Nord", "ward": "1", "weight": "2"},
+    {"zone": "Süd", "ward": "2", "weight": "3"},
+    {"zone": "Süd", "ward": "3", "weight": "4"},
+    {"zone": "Mitte", "ward": "4", "weight": "5"},
+]
+
+
+@pytest.fixture(scope="module")
+def ask(web: requests.Session, portal: Running, sample: str) -> Asker:
+    """Questions to the sample dataset."""
+    return Asker(web, f"{portal.address}/resource/{sample}.json")
+
+
+@pytest.fixture(scope="module")
+def wards(portal: Running) -> str:
+    """The 4x4 of a public dataset that shares the column `zone`."""
+    columns = [
+        {"fieldName": name, "name": name, "dataTypeName": kind}
+        for name, kind in (("zone", "text"), ("ward", "text"), ("weight", "number"))
+    ]
+    with portal.client() as client:
+        identifier = client.create("Wards", columns=columns)["id"]
+        client.upsert(identifier, WARDS)
+        client.publish(identifier)
+        client.set_permission(identifier, "public")
+    return str(identifier)
+
+
+@pytest.fixture(scope="module")
+def private(portal: Running) -> str:
+    """The 4x4 of a dataset that is not public."""
+    with portal.client() as client:
+        identifier: str = client.create("Secret", columns=[{"fieldName": "a", "name": "a", "dataTypeName": "text"}])[
+            "id"
+        ]
+        client.publish(identifier)
+    return identifier
+
+
+def refused(ask: Asker, query: str) -> dict[str, Any]:
+    """The body of a refusal."""
+    answer = ask.answer(query=query)
+    assert answer.status_code in (400, 404), (query, answer.text)
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_a_stage_sees_the_columns_of_the_one_before(ask: Asker, cells: Cells) -> None:
+    """Group, then filter and group again; `*` is what came out, and nothing else is there."""
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    for row in cells:
+        totals[row["zone"]] += Decimal(row["requests"] or 0)
+    query = "SELECT zone, sum(requests) AS total GROUP BY zone |> SELECT *, total * 2 AS twice WHERE total > 2027 "
+    expected = {zone: total for zone, total in totals.items() if total > 2027}
+    assert 0 < len(expected) < 3
+    rows = ask(query=query)
+    assert {row["zone"]: Decimal(row["total"]) for row in rows} == expected
+    assert {row["zone"]: Decimal(row["twice"]) for row in rows} == {zone: 2 * n for zone, n in expected.items()}
+    assert ask(query=query + "|> SELECT count(*) AS n") == [{"n": str(len(expected))}]
+    assert refused(ask, "SELECT zone |> SELECT id")["errorCode"] == "query.soql.no-such-column"
+
+
+def test_an_earlier_order_counts_with_its_limit(ask: Asker, cells: Cells) -> None:
+    """The three largest, in their order, and no default limit in between."""
+    largest = sorted((r for r in cells if r["requests"]), key=lambda r: -Decimal(r["requests"]))[:3]
+    rows = ask(query="SELECT id, requests ORDER BY requests DESC NULL LAST LIMIT 3 |> SELECT id")
+    assert [row["id"] for row in rows] == [row["id"] for row in largest]
+    many = "SELECT a.id FROM @this AS a |> SELECT *"
+    assert len(ask(query=many)) == 120
+    cross = "SELECT id JOIN @{} AS b ON true |> SELECT count(*) AS n".format(ask.address.split("/")[-1][:9])
+    assert ask(query=cross) == [{"n": str(120 * 120)}]
+
+
+def test_joins(ask: Asker, cells: Cells, wards: str) -> None:
+    """Inner, left, right and full: as many rows as a join in Python has, and columns of both sides."""
+    count = Counter(row["zone"] for row in cells)
+    both = sum(count[ward["zone"]] for ward in WARDS)
+    alone = sum(n for zone, n in count.items() if zone not in {ward["zone"] for ward in WARDS})
+    unmatched = sum(ward["zone"] not in count for ward in WARDS)
+    on = f"JOIN @{wards} AS b ON zone = @b.zone |> SELECT count(*) AS n"
+    for side, rows in (
+        ("", both),
+        ("INNER", both),
+        ("LEFT OUTER", both + alone),
+        ("RIGHT", both + unmatched),
+        ("FULL OUTER", both + alone + unmatched),
+    ):
+        assert ask(query=f"SELECT id {side} {on}") == [{"n": str(rows)}], side
+    rows = ask(
+        query=f"SELECT a.id, b.ward, @b.:id AS other FROM @this AS a JOIN @{wards} AS b ON a.zone = @b.zone"
+        " AND @b.weight > 3 WHERE id = '1-00'"
+    )
+    assert [(row["id"], row["ward"]) for row in rows] == [("1-00", "3")]
+    assert rows[0]["other"].startswith("row-")
+    grouped = ask(
+        query="SELECT zone, @w.total JOIN (SELECT zone, sum(weight) AS total FROM"
+        f" @{wards} GROUP BY zone) AS w ON zone = @w.zone WHERE starts_with(id, '1-0') LIMIT 1"
+    )
+    assert grouped == [{"zone": "Süd", "total": "7"}]
+    lateral = f"SELECT id, @w.n FROM @this AS a JOIN LATERAL (SELECT count(*) AS n FROM @{wards} AS s WHERE @s.zone"
+    assert ask(query=lateral + " = @a.zone) AS w ON true WHERE id = '1-00'") == [{"id": "1-00", "n": "2"}]
+    stars = ask(query=f"SELECT @b.*, id JOIN @{wards} AS b ON zone = @b.zone LIMIT 1")
+    assert list(stars[0]) == ["zone", "ward", "weight", "id"]
+
+
+def test_pages_of_a_join_never_overlap(ask: Asker, wards: str) -> None:
+    """Every row once, whatever the page."""
+    query = f"SELECT id, @b.ward JOIN @{wards} AS b ON zone = @b.zone"
+    pages = [ask(query=f"{query} LIMIT 50 OFFSET {start}") for start in (0, 50, 100)]
+    pairs = [(row["id"], row["ward"]) for page in pages for row in page]
+    assert len(pairs) == len(set(pairs)) == 120
+    assert [row["id"] for row in pages[0]] == sorted(row["id"] for row in pages[0])
+
+
+def test_sets(ask: Asker, cells: Cells, wards: str) -> None:
+    """UNION, INTERSECT and MINUS of what two datasets hold; ALL keeps what is there twice."""
+    ours, theirs = {row["zone"] for row in cells}, {ward["zone"] for ward in WARDS}
+    for word, zones in (("UNION", ours | theirs), ("INTERSECT", ours & theirs), ("MINUS", ours - theirs)):
+        rows = ask(query=f"SELECT zone {word} SELECT zone FROM @{wards}")
+        assert [row["zone"] for row in rows] == sorted(zones)
+    every = f"SELECT zone UNION ALL SELECT zone FROM @{wards} |> SELECT count(*) AS n"
+    assert ask(query=every) == [{"n": str(120 + len(WARDS))}]
+
+
+def test_windows(ask: Asker, cells: Cells) -> None:
+    """Numbering, ranks, neighbours and running sums within each zone, as Python has them."""
+    rows = ask(
+        query="SELECT id, zone, requests, row_number() OVER (PARTITION BY zone ORDER BY id) AS place,"
+        " lag(id) OVER (PARTITION BY zone ORDER BY id) AS before, lead(id, 2, 'none') OVER (PARTITION BY zone"
+        " ORDER BY id) AS later, ntile(4) OVER (PARTITION BY zone ORDER BY id) AS quarter, first_value(id) OVER"
+        " (PARTITION BY zone ORDER BY id) AS first, last_value(id) OVER (PARTITION BY zone) AS last,"
+        " sum(requests) OVER (PARTITION BY zone ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS pair,"
+        " count(*) OVER (PARTITION BY zone) AS n, rank() OVER (ORDER BY zone) AS r, dense_rank() OVER (ORDER BY zone)"
+        " AS d ORDER BY id"
+    )
+    for zone, group in itertools.groupby(rows, key=lambda row: row["zone"]):
+        members = list(group)
+        names = [row["id"] for row in members]
+        values = [Decimal(row["requests"]) if "requests" in row else None for row in members]
+        assert [row["place"] for row in members] == [str(i + 1) for i in range(40)], zone
+        assert [row.get("before") for row in members] == [None, *names[:-1]]
+        assert [row["later"] for row in members] == [*names[2:], "none", "none"]
+        assert [row["quarter"] for row in members] == [str(i // 10 + 1) for i in range(40)]
+        assert {(row["first"], row["last"], row["n"]) for row in members} == {(names[0], names[-1], "40")}
+        for i, row in enumerate(members):
+            known = [value for value in values[max(0, i - 1) : i + 1] if value is not None]
+            assert Decimal(row["pair"]) == sum(known) if known else "pair" not in row
+    assert {(row["zone"], row["r"], row["d"]) for row in rows} == {
+        (zone, str(40 * i + 1), str(i + 1)) for i, zone in enumerate(sorted({r["zone"] for r in cells}))
+    }
+    top = "SELECT zone, rank() OVER (ORDER BY sum(requests) DESC) AS r GROUP BY zone |> SELECT zone WHERE r = 1"
+    assert len(ask(query=top)) == 1
+
+
+def test_names_and_stars(ask: Asker) -> None:
+    """Socrata's implicit names, EXCEPT, aliases of aliases and of columns."""
+    fields = "count(:id), requests is null, 1 + requests, avg(requests) over (partition by zone), id in ('a')"
+    (row,) = ask(select="count(:id), count(distinct zone), max(id) || 'x'")
+    assert list(row) == ["count_id", "count_distinct_zone", "max_id_x"]
+    answer = ask.answer(select=fields.split(", ", 1)[1])
+    assert answer.headers["X-SODA2-Fields"] == (
+        '["requests_is_null", "_1_requests", "avg_requests_over_partition_by_zone", "in_id_a"]'
+    )
+    assert list(ask(select="*(except place, open), :*(except :id)", limit="1", _id="0-01")[0]) == [
+        *("id", "period", "period_start", "zone", "requests", "requests_status", ":created_at", ":updated_at")
+    ]
+    assert ask(select="zone as z, length(z) as n, n + 1 as m", limit="1") == [{"z": "Nord", "n": "4", "m": "5"}]
+    assert len(ask(select="zone as z, count(*)", group="z", order="z")) == 3
+
+
+ERRORS = [
+    ("SELECT nope", "no-such-column", (1, 8)),
+    ("SELECT id\n WHERE zone = 'x' AND nope > 1", "no-such-column", (2, 23)),
+    ("SELECT id, sqrt(4)", "no-such-function", (1, 12)),
+    ("SELECT id WHERE zone = 5", "type-mismatch", None),
+    ("SELECT id WHERE requests = 'many'", "type-mismatch", None),
+    ("SELECT requests::point", "type-mismatch", None),
+    ("SELECT id::json", "no-such-function", (1, 12)),
+    ("SELECT zone GROUP BY id", "column-not-in-group-bys", None),
+    ("SELECT zone, count(*)", "column-not-in-group-bys", None),
+    ("SELECT id WHERE sum(requests) > 1", "aggregate-in-ungrouped-context", None),
+    ("SELECT count(*) GROUP BY max(id)", "aggregate-in-ungrouped-context", None),
+    ("SELECT id AS a, zone AS a", "duplicate-alias", (1, 17)),
+    ("SELECT x AS y, y AS x", "circular-alias-definition", None),
+    ("SELECT *(except id, id)", "repeated-exception", None),
+    ("SELECT id WHERE zone", "non-boolean-where", None),
+    ("SELECT count(*) HAVING count(*)", "non-boolean-having", None),
+    ("SELECT id WHERE row_number() OVER () = 1", "window-function-not-allowed", None),
+    ("SELECT count(*) GROUP BY rank() OVER ()", "window-function-not-allowed", None),
+    ("SELECT sum(rank() OVER ())", "window-function-not-allowed", None),
+    ("SELECT rank()", "requires-window", None),
+    ("SELECT lower(id) OVER ()", "non-window-function", None),
+    ("SELECT lower(id) FILTER (WHERE open)", "non-aggregate", None),
+    ("SELECT count(distinct id) OVER ()", "distinct-with-over", None),
+    ("SELECT @b.id", "no-such-table", None),
+    ("SELECT id JOIN @this AS b ON true", "illegal-this-reference", None),
+    ("SELECT id JOIN @{wards} AS b ON true JOIN @{wards} AS b ON true", "table-alias-already-exists", None),
+    ("SELECT ward FROM @{wards}", "from-forbidden", None),
+    ("SELECT id JOIN (SELECT zone) AS b ON true", "from-required", None),
+    ("SELECT id, zone UNION SELECT zone FROM @{wards}", "two-selects-number-of-columns-mismatch", None),
+    ("SELECT id UNION SELECT weight FROM @{wards}", "two-selects-column-types-mismatch", None),
+    ("SELECT id |> (SELECT id UNION SELECT id)", "right-side-of-chain-query-must-be-leaf", None),
+    ("SELECT " + " || ".join(["id"] * 190), "text-too-long", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "place"), ERRORS, ids=[f"{code}-{n}" for n, (_, code, _) in enumerate(ERRORS)]
+)
+def test_errors(ask: Asker, wards: str, query: str, code: str, place: tuple[int, int] | None) -> None:
+    """Each fault has Socrata's code and, where one name is at fault, its line and character."""
+    body = refused(ask, query.replace("{wards}", wards))
+    assert body["errorCode"] == f"query.soql.{code}", body
+    assert code in body["message"]
+    if place is not None:
+        position = body["data"]["position"]
+        assert (position["row"], position["column"]) == place
+
+
+MALFORMED = [
+    ("SELECT", 1, 7),
+    ("SELECT id WHERE", 1, 16),
+    ("SELECT id\nWHERE zone = 'x' GROUP", 2, 18),
+    ("SELECT id WHERE zone = 'x", 1, 24),
+    ("SELECT id LIMIT x", 1, 17),
+    ("SELECT id FROM @this", 1, 21),
+    ("SELECT id WHERE on = 1", 1, 17),
+    ("SELECT id; SELECT 1", 1, 10),
+    ("SELECT " + "- " * 40 + "1", 1, 70),
+    ("SELECT id" + " |> SELECT id" * 12, 1, 157),
+    ("SELECT id" + "".join(f" JOIN @aaaa-aaaa AS b{i} ON true" for i in range(5)), 1, 136),
+]
+
+
+@pytest.mark.parametrize(("query", "row", "column"), MALFORMED, ids=[query[:20] for query, _, _ in MALFORMED])
+def test_malformed_queries_are_told_where(ask: Asker, query: str, row: int, column: int) -> None:
+    """The line and character of the word at which reading stopped."""
+    body = refused(ask, query)
+    assert body["code"] == "query.compiler.malformed"
+    position = body["data"]["position"]
+    assert (position["row"], position["column"]) == (row, column), body["message"]
+    assert f"at line {row} character {column}: " in body["message"]
+
+
+def test_only_public_datasets_are_joined(ask: Asker, private: str) -> None:
+    """A private dataset is as missing as one that there is not."""
+    for identifier in (private, "zzzz-zzzz"):
+        for query in (
+            f"SELECT id JOIN @{identifier} AS b ON true",
+            f"SELECT id UNION SELECT a FROM @{identifier}",
+            f"SELECT id JOIN (SELECT a FROM @{identifier}) AS b ON true",
+        ):
+            answer = ask.answer(query=query)
+            assert (answer.status_code, answer.json()["code"]) == (404, "dataset.missing")
+
+
+def nested(call: str, depth: int) -> str:
+    """A call within itself."""
+    return call.format("id") if depth == 1 else call.format(nested(call, depth - 1))
+
+
+GREEDY = [
+    "SELECT " + nested("replace({}, '0', '" + "0" * 300 + "')", 4),
+    "SELECT " + nested("replace({}, '', zone || zone)", 20),
+    "SELECT left_pad(id, 2000000000, 'x')",
+    "SELECT " + " |> SELECT ".join(["id || id || id || id || id || id || id AS id"] * 10),
+    "SELECT " + "width_bucket(" * 20 + "requests" + ", 0, 10, 4)" * 20,
+    "SELECT " + "requests" + "::text::number" * 25,
+    "SELECT " + nested("nullif({}, 'x')", 29),
+    "SELECT id WHERE " + " AND ".join(["not " * 25 + "open"] * 60) + " AND 1 ^ 2 ^ 3 ^ 4 ^ 5 > requests / 0 / 0",
+    "SELECT " + " + ".join(["1"] * 5000),
+    "SELECT id" + " IS NULL" * 199,
+]
+
+
+@pytest.mark.parametrize("query", GREEDY, ids=range(len(GREEDY)))
+def test_greedy_queries_are_stopped_early(ask: Asker, query: str) -> None:
+    """What would fill the memory or keep the planner busy for hours is answered or refused at once."""
+    answer = ask.answer(query=query)
+    assert answer.status_code in (200, 400), answer.text[:300]
+    assert answer.elapsed.total_seconds() < 10
+    assert ask(select="count(*) as n") == [{"n": "120"}]
+
+
+def test_a_sort_beyond_the_memory_or_the_time_is_refused(ask: Asker) -> None:
+    """A join of 120^5 rows sorted: 400 in our words, and the next question is answered."""
+    identifier = ask.address.split("/")[-1][:9]
+    joins = " ".join(f"JOIN @{identifier} AS b{i} ON @b{i}.id <> '{i}'" for i in range(4))
+    body = refused(ask, f"SELECT count(distinct id || @b0.id || @b1.id || @b2.id || @b3.id) {joins}")
+    assert body["errorCode"] in ("query.execution.out-of-memory", "query.execution.timeout"), body
+    assert "query may" in body["message"]
+    assert ask(select="count(*) as n") == [{"n": "120"}]
+
+
+def test_ten_thousand_values_are_a_list(ask: Asker) -> None:
+    """A long IN list is nothing special (sent as a body: an address has no room for it)."""
+    from publisher.portal.soql.dialect import parse_query
+
+    tree: Any = parse_query("SELECT id WHERE id IN (" + ", ".join(f"'{n}'" for n in range(10_000)) + ")")
+    assert len(tree.where.expressions) == 10_000
+    values = ", ".join(f"'{n}-00'" for n in range(3_000))
+    assert [row["id"] for row in ask(select="id", where=f"id in ({values})")] == ["0-00", "1-00", "2-00"]
