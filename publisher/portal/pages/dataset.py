@@ -139,7 +139,7 @@ def _coverage(known: About, ask: Ask, dataset: Dataset) -> tuple[str, str] | Non
 
 def _described(base: str, dataset: Dataset) -> Markup:
     """The dataset in schema.org's words, for a script element: nothing in it can end the element."""
-    return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False).replace("<", "\\u003c"))  # noqa: S704
+    return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
 
 
 def _boundaries(request: Request, dataset: Dataset, known: About) -> str | None:

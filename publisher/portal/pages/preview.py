@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from publisher.portal.pages.trend import Ask
     from publisher.portal.structure import Shape
 
-ROWS = 12
+ROWS = 10
 OPTIONS = 40
 """How many values a select offers; a column with more is filtered by typing a part of its name: 2024 finds a year."""
 STATUSES = ("ok", "unreliable", "suppressed")
