@@ -7,6 +7,7 @@ import binascii
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 
@@ -83,13 +84,27 @@ def visitor(request: Request) -> str | None:
 
 
 def writer(request: Request) -> str:
-    """The name of the account that may write. Errors: SodaError 403 without one."""
+    """The name of the account that may write. Errors: SodaError 403 without one, or where another site asks."""
+    if _from_another_site(request):
+        raise problem(403, "permission_denied", "A page of another site may not write with a password; use a token")
     found = account(request)
     if found is None:
         raise login_required()
     if not found.role.writes:
         raise role_required()
     return found.username
+
+
+def _from_another_site(request: Request) -> bool:
+    """True where a browser sent a password, which it does by itself once it knows it, for a page that is not ours."""
+    scheme, _, _ = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return False
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    own = (request.headers.get("host"), urlsplit(base_url(request)).netloc)
+    return origin is not None and origin.partition("://")[2] not in own
 
 
 def app_token(request: Request) -> str | None:
@@ -129,6 +144,11 @@ def visible(request: Request) -> list[Dataset]:
     """Every dataset that the visitor may read, by name."""
     everything = visitor(request) is not None
     return [dataset for dataset in portal(request).store.catalogue.all() if everything or dataset.open]
+
+
+def findable(request: Request) -> list[Dataset]:
+    """Every dataset that the visitor may find: a working copy is reached by its own address alone."""
+    return [dataset for dataset in visible(request) if dataset.copy_of is None]
 
 
 def joinable(request: Request, identifier: str) -> Dataset:

@@ -51,6 +51,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 ROUTES = [
+    *resource.ROUTES,  # asked most; routes are tried one after the other
     *health.ROUTES,
     *metrics.ROUTES,
     *browse.ROUTES,
@@ -71,7 +72,6 @@ ROUTES = [
     *packages.ROUTES,
     *exports.ROUTES,
     *querying.ROUTES,
-    *resource.ROUTES,
 ]
 
 

@@ -55,6 +55,30 @@ _NUMBER = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"
 _TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?"
 _PAIR = r"\[([-+0-9.eE]+),([-+0-9.eE]+)[^\[\]]*\]"
 _WKT_PAIR = r"([-+0-9.eE]+)\s+([-+0-9.eE]+)"
+_WKT_COORDINATES = {
+    "Point": r"regexp_replace({}, '^\[(.*)\]$', '\1')",
+    "MultiPoint": r"regexp_replace({}, '\[(\[[^\[\]]*\])\]', '\1', 'g')",
+}
+"""SQL that mends the brackets of a text: a point has none around it, and those around each of several are no list."""
+
+
+def _several(each: str, least: int = 1) -> str:
+    """A pattern for a JSON array, without spaces, of at least so many members."""
+    return rf"\[{each}(,{each}){{{least - 1},}}\]"
+
+
+_POSITION = _several(r"-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,2})?", 2)
+_LINE = _several(_POSITION, 2)
+_RINGS = _several(_several(_POSITION, 4))
+_COORDINATES = {
+    "Point": _POSITION,
+    "MultiPoint": _several(_POSITION),
+    "LineString": _LINE,
+    "MultiLineString": _several(_LINE),
+    "Polygon": _RINGS,
+    "MultiPolygon": _several(_RINGS),
+}
+"""What coordinates look like; anything else would be no shape to those who read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +159,13 @@ def _reading_geometry(name: str, plain: str) -> str:
     inner = f"regexp_extract({plain}, '(?i)^{name}\\s*(\\(.*\\))$', 1)"
     brackets = f"regexp_replace(translate({inner}, '()', '[]'), '{_WKT_PAIR}', '[\\1,\\2]', 'g')"
     flat = f"regexp_replace({brackets}, '\\s', '', 'g')"
-    coordinates = f"regexp_replace({flat}, '^\\[(.*)\\]$', '\\1')" if name == "Point" else flat
+    coordinates = _WKT_COORDINATES.get(name, "{}").format(flat)
     wkt = f"""'{{"type":"{name}","coordinates":' || {coordinates} || '}}'"""
     text = f"CASE WHEN starts_with({plain}, '{{') THEN {plain} ELSE {wkt} END"
     valid = f"json_valid({text}) AND json_extract_string({text}, '$.type') = '{name}'"
-    pair = f"regexp_matches(json_extract({text}, '$.coordinates')::VARCHAR, '[0-9]')"
+    nested = f"regexp_full_match(json_extract({text}, '$.coordinates')::VARCHAR, '{_COORDINATES[name]}')"
     rebuilt = f"json_object('type', '{name}', 'coordinates', json_extract({text}, '$.coordinates'))::VARCHAR"
-    return f"CASE WHEN {valid} THEN CASE WHEN {pair} THEN {rebuilt} END END"
+    return f"CASE WHEN {valid} THEN CASE WHEN {nested} THEN {rebuilt} END END"
 
 
 _READINGS = {

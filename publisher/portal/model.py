@@ -25,6 +25,11 @@ class Column:
         return VIEW_NAMES.get(self.kind, self.kind.value)
 
 
+SITE = "Open data portal"
+"""Who is named where nobody is: an account's name is the staff's own."""
+STAFF = "open-data"
+"""The id under which every account stands in public."""
+
 SYSTEM = (
     Column(-1, ":id", ":id", Kind.TEXT, -3),
     Column(-2, ":created_at", ":created_at", Kind.FIXED, -2),
@@ -54,6 +59,9 @@ class Dataset:
     revision: int = 0
     """The id of the revision that was applied last."""
     owner: str
+    """The account that made it."""
+    rows_updated_by: str = ""
+    """The account that last wrote its rows, where that is known."""
     public: bool = False
     published: bool = False
     created_at: int
@@ -69,6 +77,11 @@ class Dataset:
     def open(self) -> bool:
         """True where anyone may read it."""
         return self.public and self.published
+
+    @property
+    def publisher(self) -> str:
+        """Who is named in public as its publisher."""
+        return self.attribution or SITE
 
     @property
     def changed_at(self) -> int:

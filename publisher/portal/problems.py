@@ -61,6 +61,13 @@ def throttled(seconds: int) -> SodaError:
     return error
 
 
+def changing(seconds: int) -> SodaError:
+    """503: the publisher is changing the rows; `seconds` until it is worth asking again."""
+    error = problem(503, "dataset.changing", f"The dataset is being changed; ask again in {seconds} seconds")
+    error.headers["Retry-After"] = str(seconds)
+    return error
+
+
 def too_many_requests(seconds: int) -> SodaError:
     """429: the client asks too often; `seconds` until the next request is answered."""
     error = problem(429, "throttled", f"Too many requests; try again in {seconds} seconds, or use an app token")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -141,6 +143,11 @@ class Odds(Told):
     """the privacy loss with its currency, e.g. "ρ = 0.1" """
 
 
+def percent(probability: float) -> Decimal:
+    """In tenths of a percent, never said smaller than it is."""
+    return Decimal(math.ceil(round(probability * 1000, 6))) / 10
+
+
 class Coverage(Told):
     """The area that the dataset covers, by a public standard such as the census' GEOID."""
 
@@ -187,6 +194,8 @@ class About:
     odds: Odds | None = None
     boundaries: Boundaries | None = None
     coverage: Coverage | None = None
+    unfinished: bool = False
+    """True while the publisher changes the rows, which then may not be those of `releases`"""
 
 
 Said = TypeVar("Said")
@@ -219,6 +228,7 @@ def about(dataset: Dataset) -> About:
         _read(_ODDS, said.get("odds", "")),
         _read(_BOUNDARIES, said.get("boundaries", "")),
         _read(_COVERAGE, said.get("coverage", "")),
+        said.get("unfinished", "") == "true",
     )
 
 

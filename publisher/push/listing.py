@@ -120,6 +120,12 @@ class Listing:
             changes["columns"] = [{**held, "name": c.title, "description": c.description} for held, c in columns]
         return changes
 
+    def begun(self, view: View) -> Fields:
+        """The metadata that says that rows and releases do not fit each other for now; `changes` takes it back."""
+        metadata = view.fields.get("metadata") or {}
+        custom = {**(metadata.get("custom_fields") or {}), MARKER: {**view.custom, "unfinished": "true"}}
+        return {"metadata": {**metadata, "custom_fields": custom}}
+
     def missing(self, view: View) -> list[ColumnSpec]:
         """The columns that the portal lacks."""
         return [column for column in self.columns if column.name not in view.columns]

@@ -64,6 +64,9 @@ def publish(
         remember(view.id)
     view, added = _fit(client, listing, view)
     before = _held(client, view, listing, wanted)
+    if before.ids and view.public and "releases" in view.custom:
+        client.update(view.id, listing.begun(view))
+        view = client.view(view.id) or view
     sent = _send(client, view, listing, wanted, before, progress)
     if not view.published:
         client.publish(view.id)

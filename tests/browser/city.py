@@ -64,11 +64,12 @@ Each request is protected **once**, with ρ = 0.1.
 
 @dataclass(frozen=True)
 class City:
-    """Where it answers, and the 4x4s of a dataset with all there is and of one with nothing but rows."""
+    """Where it answers, and the 4x4s of a dataset with all there is, of one with nothing but rows, and of a file."""
 
     address: str
     full: str
     bare: str
+    file: str
 
     @property
     def pages(self) -> dict[str, str]:
@@ -81,6 +82,9 @@ class City:
             "dataset": dataset,
             "dataset filtered": f"{dataset}?kind=Noise&column=ward_name&value=Old+Town&sort=requests",
             "plain dataset": f"/d/{self.bare}",
+            "dataset tables": f"{dataset}?table=1&map_table=1",
+            "api": f"{dataset}/api",
+            "file": f"/d/{self.file}",
             "history": f"{dataset}/releases",
             "release": f"{dataset}/releases/2024-12/1",
             "methods": "/methods",
@@ -115,7 +119,17 @@ def open_city(running: Running) -> City:
         client.upsert(view["id"], _rows())
         client.publish(view["id"])
         client.set_permission(view["id"], "public")
-    return City(running.address, view["id"], bare)
+        file = _file(running)
+        client.publish(file)
+        client.set_permission(file, "public")
+    return City(running.address, view["id"], bare, file)
+
+
+def _file(running: Running) -> str:
+    """The 4x4 of a dataset that is one file."""
+    sent = {"file": ("manual.pdf", b"%PDF-1.7", "application/pdf")}
+    address = f"{running.address}/api/imports2/?method=blob"
+    return str(requests.post(address, files=sent, auth=running.login, timeout=30).json()["id"])
 
 
 def _attached(running: Running, name: str, text: str, media: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-PAGES = list(City("", "", "").pages)
+PAGES = list(City("", "", "", "").pages)
 LIGHT_PAGE = 60_000
 """Bytes that the catalog's or a dataset's page may take on the wire, with all that it needs."""
 _FOCUS = """
@@ -118,7 +118,7 @@ def test_everything_works_without_scripts(browser: Browser, city: City) -> None:
         assert before
         assert after
         assert before != after
-        driver.find_element(By.XPATH, "//*[@id='rows']//form//option[.='Noise']").click()
+        driver.find_element(By.XPATH, "//*[@id='rows']//form//option[normalize-space()='Noise']").click()
         browser.follow(driver.find_element(By.CSS_SELECTOR, "#rows form button"))
         filtered = [row.text for row in driver.find_elements(By.CSS_SELECTOR, rows)]
         assert filtered

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from portal_process import COLUMNS, publish, start, stop
+
+from publisher.portal.store.accounts import Use, first_account
+from publisher.portal.store.store import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +80,26 @@ def test_visitors_change_nothing(web: requests.Session, portal: Running, sample:
     assert web.get(f"{portal.address}/resource/{sample}.json?$select=count(*)").json() == [{"count": "120"}]
 
 
+def test_pages_of_other_sites_write_nothing_with_a_password(portal: Running, sample: str) -> None:
+    """A browser adds the password that it knows to any site's request; what came from another site is refused."""
+    address = f"{portal.address}/resource/{sample}.json"
+
+    def status(login: Any = portal.login, **headers: str) -> int:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.post(address, json=[], auth=login, headers=sent, timeout=30).status_code
+
+    for foreign in (
+        {"Sec_Fetch_Site": "cross-site"}, {"Sec_Fetch_Site": "same-site"}, {"Origin": "https://evil.example"},
+        {"Origin": "null"}, {"Origin": f"{portal.address}.evil.example"},
+    ):  # fmt: skip
+        assert status(**foreign) == 403, foreign
+    for own in ({}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": portal.address}):
+        assert status(**own) == 200, own
+    _, token = Store(portal.state).accounts.issue(Use.BEARER, "publisher")
+    bearer = {"Authorization": f"OAuth {token}", "Origin": "https://app.example", "Sec_Fetch_Site": "cross-site"}
+    assert status(None, **bearer) == 200
+
+
 def test_wrong_passwords_are_refused_then_slowed_down(portal: Running) -> None:
     """401 a few times, then 429 with Retry-After; other names are not held up."""
     address = f"{portal.address}/api/views.json"
@@ -99,6 +124,17 @@ def test_the_first_account_stays(tmp_path: Path) -> None:
     for file in tmp_path.rglob("*"):
         if file.is_file() and file.name != "writer.json":
             assert secret["password"].encode() not in file.read_bytes(), file
+
+
+def test_two_first_starts_make_one_account(tmp_path: Path) -> None:
+    """Whichever portal comes first on an empty store, the password in the file is the account's."""
+    for number in range(5):
+        state = tmp_path / str(number)
+        stores = [Store(state), Store(state)]
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda store: first_account(store.accounts, store.root / "writer.json"), stores))
+        password = json.loads((state / "writer.json").read_text())["password"]
+        assert stores[0].accounts.check("publisher", password, "").username == "publisher"
 
 
 def test_the_log_has_no_values(portal: Running) -> None:
@@ -138,3 +174,23 @@ def test_metadata_travels_both_ways(portal: Running, web: requests.Session) -> N
         assert {column["fieldName"]: column["description"] for column in described["columns"]}["zone"] == "Where"
         assert web.get(f"{portal.address}/api/views/{name}/permissions").json()["scope"] == "public"
         client.delete(name)
+
+
+def test_names_of_accounts_are_for_accounts(portal: Running, web: requests.Session, sample: str) -> None:
+    """A visitor reads a neutral name and id wherever someone with an account reads whose dataset it is."""
+    name, _ = portal.login
+    about = f"{portal.address}/api/views/{sample}"
+    catalog = f"{portal.address}/api/catalog/v1?ids={sample}"
+    shown = {"id": "open-data", "displayName": "Open data portal", "screenName": "Open data portal"}
+    assert web.get(f"{about}.json").json()["owner"] == shown | {"type": "interactive"}
+    assert web.get(f"{about}/permissions").json() == {"scope": "public"}
+    assert web.get(f"{catalog}&for_user={name}").json()["results"] == []
+    assert web.get(catalog).json()["results"][0]["owner"]["display_name"] == "Open data portal"
+    known = web.get(f"{about}.json", auth=portal.login).json()
+    assert (known["owner"]["id"], known["rowsUpdatedBy"]) == (name, name)
+    assert web.get(f"{catalog}&for_user={name}", auth=portal.login).json()["resultSetSize"] == 1
+    said = [web.get(f"{portal.address}/d/{sample}").text, web.get(f"{about}/rows.json").text]
+    entries = web.get(f"{portal.address}/data.json").json()["dataset"]
+    said += [str(entry) for entry in entries if sample in str(entry)]
+    assert len(said) == 3
+    assert not any(f'"name": "{name}"' in text or f"{name} (2" in text or f'"{name}"' in text for text in said)

@@ -129,6 +129,7 @@ def test_who_asks_too_often_waits(tmp_path: Path) -> None:
         while refused.status_code == 200:
             refused = session.get(address)
         assert (refused.json()["code"], int(refused.headers["Retry-After"]) >= 1) == ("throttled", True)
+        assert session.get(address, headers={"Authorization": "x"}).status_code == 429, "this proves nothing"
         token = {"X-App-Token": running.secret["app_token"]}
         assert session.get(address, headers=token).status_code == 200
         assert session.get(f"{running.address}/health").status_code == 200

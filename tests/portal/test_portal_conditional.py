@@ -108,3 +108,32 @@ def test_an_answer_about_two_datasets_changes_with_each(
         client.upsert(changing, cells[10:12])
     second = web.get(address, params={"$query": query}, headers={"If-None-Match": first.headers["ETag"]})
     assert (second.status_code, second.json()) == (200, [{"n": "12"}])
+
+
+def test_an_answer_about_this_moment_is_kept_by_nobody(web: requests.Session, portal: Running, sample: str) -> None:
+    """What `get_utc_date()` gives has no validators, and a second later it is another, whatever the client has."""
+    address = f"{portal.address}/resource/{sample}.json?$select=get_utc_date() AS now&$limit=1"
+    first = web.get(address)
+    assert (first.status_code, first.headers["Cache-Control"]) == (200, "no-store")
+    assert not {"ETag", "Last-Modified"} & first.headers.keys()
+    time.sleep(1.1)
+    second = web.get(address, headers={"If-None-Match": "*", "If-Modified-Since": first.headers["Date"]})
+    assert second.status_code == 200
+    assert second.json() != first.json()
+
+
+def test_pages_of_other_sites_may_read_the_headers(web: requests.Session, portal: Running, sample: str) -> None:
+    """Every header that says something about the rows is named in Access-Control-Expose-Headers."""
+    headers = web.get(f"{portal.address}/resource/{sample}.json").headers
+    exposed = {name.strip().lower() for name in headers["Access-Control-Expose-Headers"].split(",")}
+    told = {name.lower() for name in headers if name.lower().startswith("x-soda2-")}
+    assert told <= exposed
+    assert "x-soda2-warning" in exposed
+
+
+@pytest.mark.parametrize("path", ["resource/{}.json", "api/views/{}/rows.csv", "api/views/{}/rows.json"])
+def test_head_says_nothing_wrong_of_the_length(web: requests.Session, portal: Running, sample: str, path: str) -> None:
+    """An answer whose body was not computed names no length."""
+    answer = web.head(f"{portal.address}/{path.format(sample)}")
+    assert answer.status_code == 200
+    assert "Content-Length" not in answer.headers

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -46,8 +47,15 @@ def port() -> Iterator[int]:
     with pytest.MonkeyPatch.context() as patched:
         for name in ("HEAD_SECONDS", "BODY_SECONDS", "READ_SECONDS"):
             patched.setattr(connection, name, 0.4)
+        patched.setattr(connection, "EACH", 4)
         config = uvicorn.Config(
-            application, http=Connection, log_config=None, lifespan="off", timeout_keep_alive=1, ws="none"
+            application,
+            http=partial(Connection, trusts=lambda client: client[0] == "127.0.0.2"),
+            log_config=None,
+            lifespan="off",
+            timeout_keep_alive=1,
+            limit_concurrency=12,
+            ws="none",
         )
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -61,9 +69,9 @@ def port() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def client(port: int) -> Iterator[socket.socket]:
-    """A connection."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as opened:
+def client(port: int, address: str = "127.0.0.1") -> Iterator[socket.socket]:
+    """A connection from an address of this machine."""
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(address, 0)) as opened:
         yield opened
 
 
@@ -147,3 +155,35 @@ def size(opened: socket.socket, pause: float = 0) -> int:
                 pauses += 1
                 time.sleep(pause)
     return total
+
+
+def answered(opened: socket.socket) -> bool:
+    """Whether a request is answered with 200 and its one byte; the connection stays."""
+    answer = b""
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+        opened.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        while not answer.endswith(b"\r\n\r\n0") and (part := opened.recv(65536)):
+            answer += part
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_has_its_share_of_the_connections(port: int) -> None:
+    """With one more than its share, what it left idle longest is closed, never what is being answered."""
+    with contextlib.ExitStack() as stack:
+        busy, idle, *more = (stack.enter_context(client(port)) for _ in range(4))
+        busy.sendall(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert all(answered(each) for each in (idle, *more))
+        late = stack.enter_context(client(port))
+        assert answered(late)
+        assert seconds_until_closed(idle) < 0.2
+        assert all(answered(each) for each in more)
+        assert busy.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_idle_connections_make_place_for_others(port: int) -> None:
+    """Neither many addresses nor a proxy, which has no share of its own, can hold every connection by doing nothing."""
+    with contextlib.ExitStack() as stack:
+        for address in ("127.0.0.2", "127.0.0.3", "127.0.0.2", "127.0.0.4", "127.0.0.2"):
+            held = [stack.enter_context(client(port, address)) for _ in range(4)]
+            assert answered(held[-1])
+        assert answered(stack.enter_context(client(port)))

@@ -137,7 +137,7 @@ def test_a_workbook_has_numbers_dates_and_no_formulas(web: requests.Session, lis
     about = {line[0].value: line[1].value for line in book["About"].iter_rows() if line[0].value}
     assert about["Licence"].startswith("Creative Commons Attribution 4.0")
     assert about["Privacy"] == "Each request is protected."
-    assert about["Odds"].startswith("Someone who was 50% sure")
+    assert "right 50 times in 100 without it, is right at most 60 times in 100" in about["Odds"]
     assert about["Limits"] == "Counts are noisy.\nSmall ones are suppressed."
     assert about["Ward"] == "ward"
 
@@ -385,6 +385,22 @@ def test_a_data_package_describes_its_file(
         assert package["version"] == path.removeprefix("/releases/").replace("/", ".")
 
 
+def test_a_release_waits_while_its_rows_are_changed(web: requests.Session, portal: Running) -> None:
+    """503 with Retry-After from the moment when the publisher begins to change rows until its metadata fit again."""
+    identifier = publish_described(portal)
+    release, base = (
+        f"{portal.address}/api/views/{identifier}/releases/2024-02/2",
+        f"/api/views/metadata/v1/{identifier}",
+    )
+    known = web.get(portal.address + base).json()["customFields"]["Publisher"]
+    for said, status in (({"unfinished": "true"}, 503), ({}, 200)):
+        sent = {"customFields": {"Publisher": known | said}}
+        assert requests.patch(portal.address + base, json=sent, auth=portal.login, timeout=30).status_code == 200
+        for name in ("data.csv", "datapackage.json"):
+            answer = web.get(f"{release}/{name}")
+            assert (answer.status_code, "Retry-After" in answer.headers) == (status, status == 503)
+
+
 def test_releases_that_are_gone_say_so(web: requests.Session, portal: Running, described: str) -> None:
     """410 with the current edition for a superseded one, 404 for one that never was."""
     base = f"{portal.address}/api/views/{described}/releases"
@@ -394,4 +410,29 @@ def test_releases_that_are_gone_say_so(web: requests.Session, portal: Running, d
         assert "edition 2" in gone.json()["message"]
         assert web.get(f"{base}/2024-02/3/{name}").status_code == 404
         assert web.get(f"{base}/1999-01/1/{name}").status_code == 404
+        assert web.get(f"{base}/2024-02/{'9' * 5000}/{name}").status_code == 404
+    assert web.get(f"{portal.address}/d/{described}/releases/2024-02/{'9' * 5000}").status_code == 404
     assert json.loads(web.get(f"{base}/2024-02/x/data.csv").text)["error"] is True
+
+
+def test_shapes_are_kept_as_standard_texts_have_them(portal: Running, web: requests.Session) -> None:
+    """Points in brackets of their own are points; what is nested otherwise is refused; every map file can be made."""
+    columns = [{"fieldName": "places", "name": "Places", "dataTypeName": "multipoint"}]
+    columns += [{"fieldName": "n", "name": "N", "dataTypeName": "number"}]
+    rows = [{"places": "MULTIPOINT ((0 0),(1 1))", "n": "0.12345678901234567891"}, {"n": "2"}]
+    nested = {"places": {"type": "MultiPoint", "coordinates": [[[0, 0]]]}}
+    with portal.client() as client:
+        identifier = client.create("Several points", columns=columns)["id"]
+        client.upsert(identifier, rows)
+        with pytest.raises(requests.HTTPError, match="as multipoint"):
+            client.upsert(identifier, [nested])
+        client.publish(identifier)
+        client.set_permission(identifier, "public")
+    view = f"{portal.address}/api/views/{identifier}"
+    drawn = web.get(f"{view}/rows.geojson")
+    assert drawn.text == web.get(f"{portal.address}/resource/{identifier}.geojson").text
+    features = drawn.json()["features"]
+    assert features[0]["geometry"] == {"type": "MultiPoint", "coordinates": [[0, 0], [1, 1]]}
+    assert features[0]["properties"]["n"] == "0.12345678901234567891"
+    assert features[1]["geometry"] is None
+    assert web.get(f"{view}/rows.kml").status_code == web.get(f"{view}/rows.shp").status_code == 200

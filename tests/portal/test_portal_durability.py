@@ -139,7 +139,7 @@ def crash_at(number):
     elif what == "file":
         asset = store.assets.add(io.BytesIO(b"%d" % number * 1000), "a", "", "me")
         old = store.get(name)
-        store.change(name, metadata={"attachments": [{"filename": "a", "assetId": asset.id}]})
+        store.change(name, lambda _: {"metadata": {"attachments": [{"filename": "a", "assetId": asset.id}]}})
         store.assets.sweep(store.catalogue.all(), older_than=0)
     else:
         job, held = applying.begin(store, *made)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def code(portal: Running) -> dict[str, str]:
     """The examples of the page by name."""
-    text = loaded(portal, f"/d/{family(portal)['main']}").text
+    text = loaded(portal, f"/d/{family(portal)['main']}/api").text
     found = re.findall(r'<pre tabindex="0" id="example-([\w-]+)"><code>(.*?)</code></pre>', text, re.DOTALL)
     return {name: html.unescape(lines) for name, lines in found}
 
@@ -61,7 +61,7 @@ def needs(program: str) -> str:
 
 def test_the_question_sums_what_may_be_summed_and_says_why_not_count(portal: Running) -> None:
     """sum(requests), because count(*) counts cells; a mean is named as what cannot be added up."""
-    said = loaded(portal, f"/d/{family(portal)['main']}").section("download").words
+    said = loaded(portal, f"/d/{family(portal)['main']}/api").words
     assert "count(*) counts cells" in said
     assert "For totals ask for sum(requests)" in said
     assert "Values of “Days to close” cannot be added up or averaged over cells" in said
@@ -161,7 +161,7 @@ def test_soda_js(portal: Running, secure: Secure, totals: dict[str, str], tmp_pa
     if missing.returncode != 0:
         pytest.skip("the npm package soda-js is not installed (NODE_PATH says where it is)")
     identifier = family(portal)["main"]
-    page = requests.get(f"{secure.running.address}/d/{identifier}", verify=str(secure.certificate), timeout=60).text
+    page = requests.get(f"{secure.running.address}/d/{identifier}/api", verify=str(secure.certificate), timeout=60).text
     lines = re.search(r'id="example-soda-js"><code>(.*?)</code>', page, re.DOTALL)
     assert lines is not None
     script.write_text(html.unescape(lines[1]).replace("console.log(rows)", "console.log(JSON.stringify(rows))"))

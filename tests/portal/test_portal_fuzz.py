@@ -40,6 +40,7 @@ def test_the_portal_answers_the_whole_language(site: Site) -> None:
 
 def test_random_questions_get_the_right_answer_or_a_plain_refusal(portal: Running, site: Site) -> None:
     """No failure of the server, no look inside, and every right question answered as Python answers it."""
+    before = len(recorded(portal.state))
     seed = os.environ.get("PUBLISHER_SEED") or secrets.token_hex(4)
     sys.stdout.write(f"PUBLISHER_SEED={seed}\n")
     trials = [Trial(site, FIXED), Trial(site, seed)]
@@ -52,7 +53,7 @@ def test_random_questions_get_the_right_answer_or_a_plain_refusal(portal: Runnin
     assert counts.right / counts.requests >= 0.6
     assert counts.checked / counts.right >= 0.9
     assert set(counts.statuses) <= ALLOWED
-    assert "Traceback" not in recorded(portal.state)
+    assert "Traceback" not in recorded(portal.state)[before:]
 
 
 def test_the_second_evaluation_knows_three_values() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,8 @@ SHARED = frozenset({"Portal", "API", "provisional"})
 """Messages that are the same word in both languages."""
 PATHS = [
     "/", "/?q=zzz", "/?q=calls&tag=311&sort=name", "/d/{main}", "/d/{main}?zone=*", "/d/{main}?row.zone=B",
-    "/d/{city}", "/d/{main}/guarantee", "/d/{main}/releases", "/d/{main}/releases/2020-W02/1",
+    "/d/{city}", "/d/{main}?table=1", "/d/{main}/api",
+    "/d/{main}/guarantee", "/d/{main}/releases", "/d/{main}/releases/2020-W02/1",
     "/methods", "/inventory", "/about", "/none",
 ]  # fmt: skip
 
@@ -81,7 +83,7 @@ class Spoken(Page):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Remember whether what follows is in another language, or code."""
         super().handle_starttag(tag, attrs)
-        if tag not in {"meta", "link", "input", "br", "path", "rect", "circle"}:
+        if tag not in {"meta", "link", "input", "br", "option", "path", "rect", "circle"}:
             foreign = tag in {"code", "script", "title"} or (tag != "html" and "lang" in dict(attrs))
             self._open.append(foreign or (self._open[-1] if self._open else False))
 
@@ -92,7 +94,7 @@ class Spoken(Page):
     def handle_endtag(self, tag: str) -> None:
         """Back to the language of what is around it."""
         super().handle_endtag(tag)
-        if self._open:
+        if self._open and tag != "option":
             self._open.pop()
 
     def handle_data(self, data: str) -> None:
@@ -177,3 +179,9 @@ def test_a_prefix_that_is_no_language_leads_nowhere(portal: Running) -> None:
     loaded(portal, "/fr/", status=404)
     loaded(portal, "/estonia", status=404)
     assert loaded(portal, "/estonia", status=404).all("html")[0]["lang"] == "en"
+
+
+@pytest.mark.parametrize("number", ["1234567890123", "12345678901234567890123456789012345678"])
+def test_long_numbers_keep_all_their_digits(number: str) -> None:
+    """A number of as many digits as a column holds is written in full."""
+    assert ENGLISH.number(Decimal(number)).replace(",", "") == number

@@ -47,3 +47,15 @@ def test_a_row_that_is_not_there_cannot_be_changed(address: str, portal: Running
     assert requests.post(other, json={}, auth=portal.login, timeout=30).json()["code"] == "row.missing"
     assert requests.post(address, json={}, timeout=30).status_code == 403
     assert requests.put(other, json={}, timeout=30).status_code == 403
+
+
+def test_an_identifier_may_begin_as_system_ids_do(portal: Running) -> None:
+    """A row identifier that begins with `row-`, or even looks like an `:id`, leads to its row; so does the `:id`."""
+    names = ["row-1", "row-aaaa.aaaa~aaaa"]
+    with portal.client() as client:
+        address = f"{portal.address}/resource/{publish(client, 'Named like ids', [{'id': name} for name in names])}"
+    for name in names:
+        assert requests.get(f"{address}/{name}.json", timeout=30).json() == {"id": name}
+    system = requests.get(f"{address}.json?$select=:id&$where=id='row-1'", timeout=30).json()[0][":id"]
+    assert requests.get(f"{address}/{system}.json", timeout=30).json() == {"id": "row-1"}
+    assert requests.get(f"{address}/row-2222.2222~zzzz.json", timeout=30).status_code == 404

@@ -371,6 +371,8 @@ def test_what_cannot_be_is_refused(portal: Running, socrata: Socrata, made: str,
         socrata.new({})
     failed = other.create_upload("x.csv").csv(b"a,b\n1\n")
     assert "same number of cells" in failed.attributes["failure_details"]
+    huge = requests.post(f"{base}/revision/{made}", json={"output_schema_id": 10**30}, auth=portal.login, timeout=30)
+    assert (huge.status_code, "output_schema_id" in huge.json()["message"]) == (400, True)
     assert "known are CSV" in other.create_upload("x.zip").shapefile(b"PK").attributes["failure_details"]
 
 
@@ -430,7 +432,10 @@ def test_field_names_are_made_from_headers(header: list[str], fields: list[str])
 
 def test_layouts_and_transforms_are_checked() -> None:
     """Nonsense in parse options, and an expression whose columns are noted."""
-    for options in ({"encoding": "klingon"}, {"header_count": -1}, {"column_separator": "ab"}):
+    for options in (
+        {"encoding": "klingon"}, {"header_count": -1}, {"column_separator": "ab"},
+        {"encoding": "hex"}, {"encoding": "a\0b"}, {"column_separator": "é"}, {"quote_char": "\n"}, {"quote_char": ","},
+    ):  # fmt: skip
         with pytest.raises(SodaError, match="parse_options"):
             Layout.of(options, "text/csv")
     made = compiled("make_point(to_number(`lat`), lon)", {"lat": Kind.TEXT, "lon": Kind.NUMBER})

@@ -11,8 +11,11 @@ import duckdb
 import pytest
 from portal_process import blank
 
+from publisher.portal.engine.engine import Source, _open_room
 from publisher.portal.kinds import Kind
 from publisher.portal.model import Column
+from publisher.portal.problems import SodaError
+from publisher.portal.serving.logs import place
 from publisher.portal.store import versions
 from publisher.portal.store.store import Reshaped, Store
 
@@ -151,3 +154,39 @@ def test_many_rows_are_several_parts(store: Store) -> None:
     send(store, [{"id": f"{number:03}", "a": number} for number in range(100, 200)])
     assert [row["a"] for row in stored(store)] == list(range(200))
     assert len(files(store)) == 25
+
+
+PSEUDO = ("rowid", "row_id", "oid", "filename", "file_path", "file_row_group_number", "empty", "rows", "place", "n")
+"""Names that DuckDB gives, or might give, to columns of its own."""
+
+
+def test_fields_named_like_columns_of_the_database_lose_nothing(store: Store) -> None:
+    """Every row and its order stays, over many parts and in memory, where the values of such columns say otherwise."""
+    columns = tuple(Column(0, name, name, Kind.NUMBER, place) for place, name in enumerate(("a", *PSEUDO), start=1))
+    store.create(replace(blank("bbbb-bbbb"), columns=columns))
+    for begin in (0, 50):
+        rows = [{"a": number, **dict.fromkeys(PSEUDO, 7 - number % 3)} for number in range(begin, begin + 50)]
+        store.write("bbbb-bbbb", json.dumps(rows).encode(), "application/json", replace=False)
+    dataset = store.get("bbbb-bbbb")
+    assert len(store.rows(dataset)) > 2
+    for hot in (0, 1):
+        with _open_room((Source(dataset, store.rows(dataset)),), hot=hot) as room:
+            found = room.execute('SELECT a, rowid FROM rows ORDER BY ":place"').fetchall()
+        assert found == [(number, 7 - number % 3) for number in range(100)]
+
+
+def test_a_version_that_lacks_rows_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the parts hold other rows than were counted, the write is refused and the old version stays."""
+    send(store, [{"id": "1", "a": 1}])
+    monkeypatch.setattr(versions._Write, "_deleted", lambda _: "CASE WHEN a = 2 THEN NULL ELSE false END")
+    with pytest.raises(SodaError) as refused:
+        send(store, [{"id": "2", "a": 2}, {"id": "3", "a": 3}])
+    assert refused.value.status == 503
+    assert [row["id"] for row in stored(store)] == ["1"]
+
+
+def test_a_fault_is_named_by_our_own_line(tmp_path: Path) -> None:
+    """A log line says where the portal was when a library failed, not where the library was."""
+    with pytest.raises(OSError, match="missing") as failed:
+        versions.adopt(tmp_path / "next", [tmp_path / "missing"])
+    assert place(failed.value).startswith("publisher.portal.store.versions:")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -296,7 +297,43 @@ def test_creating_needs_sound_columns(portal: Running) -> None:
     assert "columns.0" in refused(columns=[{"fieldName": "a", "dataTypeName": "blob"}])
     assert "field name" in refused(columns=[{"fieldName": "a b", "dataTypeName": "text"}])
     assert "rowIdentifier" in refused(columns=COLUMNS, metadata={"rowIdentifier": "nope"})
+    assert "taken" in refused(columns=[{"fieldName": "File_Index"}])
+    assert "columns.0.position" in refused(columns=[{"fieldName": "a", "position": 10**30}])
+    assert "custom_fields" in refused(metadata={"custom_fields": "x"})
     assert "name" in refused(name=None)
+
+
+def test_changes_at_the_same_moment_are_all_kept(portal: Running) -> None:
+    """Of sets of custom fields that several send at once none is lost."""
+    with portal.client() as client:
+        identifier = publish(client, "Described by many", [])
+        address = f"{portal.address}/api/views/metadata/v1/{identifier}"
+
+        def described(number: int) -> int:
+            sent = {"customFields": {f"Set {number}": {"field": "x"}}}
+            return requests.patch(address, json=sent, auth=portal.login, timeout=30).status_code
+
+        with ThreadPoolExecutor(8) as pool:
+            assert set(pool.map(described, range(24))) == {200}
+        found = requests.get(address, timeout=30).json()["customFields"]
+        client.delete(identifier)
+    assert set(found) == {f"Set {number}" for number in range(24)}
+
+
+def test_a_row_identifier_is_set_or_twins_come(portal: Running) -> None:
+    """Whichever of both is first, a dataset never has a row identifier that two of its rows share."""
+    columns = [{"fieldName": "id", "name": "id", "dataTypeName": "text"}]
+    with portal.client() as client, ThreadPoolExecutor(2) as pool:
+        for _ in range(5):
+            name = client.create("Twins", columns=columns)["id"]
+            client.upsert(name, [{"id": str(number)} for number in range(2000)])
+            change = {"metadata": {"rowIdentifier": "id"}}
+            address = f"{portal.address}/api/views/{name}.json"
+            keyed = pool.submit(requests.put, address, json=change, auth=portal.login, timeout=30)
+            pool.submit(client.upsert, name, [{"id": "5"}, {"id": "5"}]).result()
+            counted = client.get(name, select="count(*) as rows, count(distinct id) as different")[0]
+            assert (keyed.result().status_code == 200) == (counted["rows"] == counted["different"])
+            client.delete(name)
 
 
 def test_a_column_is_described_and_deleted(portal: Running) -> None:

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,25 @@ def test_pushing_again_changes_nothing(portal: Running, pusher: Pusher, tmp_path
     assert pusher.broken.writes == []
     assert (again.changed, again.checksum) == (False, first.checksum)
     assert requests.get(address, timeout=20).headers["ETag"] == mark
+
+
+def test_readers_are_told_while_rows_change(portal: Running, pusher: Pusher, tmp_path: Path) -> None:
+    """Where releases are listed the metadata say so before the first row changes, after a push that was cut off too."""
+    what = replace(listing("told"), facts={"releases": "[]"})
+    pusher.push(what, release(tmp_path, "told", 3))
+    held = f"{portal.url}/api/views/{pusher.id}.json"
+
+    def unfinished() -> bool:
+        return "unfinished" in requests.get(held, timeout=20).json()["metadata"]["custom_fields"]["Publisher"]
+
+    mended = release(tmp_path, "told", 3, edition=2, places=9, shift=1.0)
+    pusher.broken.faults["POST /resource"] = [refused(400)]
+    with pytest.raises(PortalError):
+        pusher.push(what, mended)
+    assert unfinished()
+    assert pusher.push(what, mended).changed
+    assert not unfinished()
+    assert not pusher.push(what, mended).changed
 
 
 def test_editions_weeks_and_rollback(portal: Running, pusher: Pusher, tmp_path: Path) -> None:

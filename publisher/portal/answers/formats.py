@@ -6,12 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.portal.answers import columns
 from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
 from publisher.portal.problems import SodaError
 from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+    import pyarrow as pa
 
     Fields = Sequence[tuple[str, Kind]]
 
@@ -33,6 +36,8 @@ class Format:
     before: str = ""
     """stands before each row but the first"""
     after: str = ""
+    rows: Callable[[Fields, pa.Table], bytes | None] | None = None
+    """the same texts of all rows of a table, where they can be had without SQL"""
 
     def each(self, fields: Fields) -> str:
         """SQL for one row's text with what stands before and after it."""
@@ -115,7 +120,9 @@ def csv(separator: str = ",", *, bom: bool = False) -> Format:
 
 
 CSV = csv()
-JSON = Format("json", "application/json; charset=utf-8", json_line, lambda _: "[", "]\n", before="\n,")
+JSON = Format(
+    "json", "application/json; charset=utf-8", json_line, lambda _: "[", "]\n", before="\n,", rows=columns.json_rows
+)
 GEOJSON = Format(
     "geojson",
     "application/vnd.geo+json; charset=utf-8",

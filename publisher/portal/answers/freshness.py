@@ -33,25 +33,30 @@ def headers_of(
     mark = hashlib.sha256(made_of.encode(errors="surrogatepass")).hexdigest()[:16]
     return {
         "ETag": f'W/"{dataset.id}.{dataset.version}.{mark}"',
-        "Last-Modified": _told(max(each.changed_at for each in read)),
+        "Last-Modified": told(max(each.changed_at for each in read)),
         "Cache-Control": "no-cache" if dataset.open else "private, no-cache",
         "Vary": "Accept, Authorization, Accept-Encoding",
     }
 
 
-def _told(changed_at: int) -> str:
+def told(changed_at: int) -> str:
     """The date of the last change; while its second lasts, the second before, as more may change within it."""
     return formatdate(min(changed_at, int(time.time()) - 1), usegmt=True)
 
 
+def unkept() -> dict[str, str]:
+    """The headers of an answer that is another at each moment, so that nobody may keep it."""
+    return {"Cache-Control": "no-store", "Vary": "Accept, Authorization, Accept-Encoding"}
+
+
 def unchanged(request: Request, headers: dict[str, str]) -> Response | None:
     """304 where the client's copy is the current one. Errors: SodaError 412 where it wants another."""
-    wanted = request.headers.get("if-match")
-    if wanted is not None and wanted.strip() != "*":  # a weak mark never matches here
+    wanted = {mark.strip() for line in request.headers.getlist("if-match") for mark in line.split(",")}
+    if wanted and not wanted & {"*", headers["ETag"].removeprefix("W/")}:  # a weak mark never matches here
         raise problem(412, "precondition_failed", "The rows are no longer those that If-Match names")
     if "if-none-match" not in request.headers and not _settled(headers):
         return None
-    return Response(status_code=304, headers=headers) if is_fresh(request, headers) else None
+    return Response(status_code=304, headers=headers) if _is_fresh(request, headers) else None
 
 
 def _settled(headers: dict[str, str]) -> bool:
@@ -59,7 +64,7 @@ def _settled(headers: dict[str, str]) -> bool:
     return parsedate_to_datetime(headers["Last-Modified"]).timestamp() < int(time.time()) - 1
 
 
-def is_fresh(request: Request, headers: dict[str, str]) -> bool:
+def _is_fresh(request: Request, headers: dict[str, str]) -> bool:
     """True where the client's copy is the current one; a date counts only where no mark is sent."""
     marks = request.headers.getlist("if-none-match")
     if marks:

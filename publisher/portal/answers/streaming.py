@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import time
+from collections import Counter
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -16,7 +18,7 @@ from publisher.portal.engine.watch import SECONDS, Patience
 from publisher.portal.problems import SodaError, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -34,10 +36,14 @@ HOLD = 5.0
 TICK = 0.05
 STREAMS = 32
 """Answers that may be on their way piece by piece at the same time in one process."""
+SHARE = STREAMS // 4
+"""Of these, those to one client's address."""
 PULLS = 4
 """Threads that compute their next pieces, in turns."""
 STALL = 60.0
 """Seconds that a reader may take none of a piece, before the answer is given up."""
+LEAST = 8_000
+"""Bytes a second that a reader must have taken, once it was waited for as long as that."""
 
 
 class _Lanes:
@@ -48,6 +54,8 @@ class _Lanes:
         self.long = CapacityLimiter(LONG)
         self.streams = CapacityLimiter(STREAMS)
         self.pulls = CapacityLimiter(PULLS)
+        self.readers: Counter[str] = Counter()
+        """How many of the streams each client's address has."""
         self.threads = CapacityLimiter(SHORT + LONG)
 
 
@@ -117,6 +125,13 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
+def bodiless(headers: Mapping[str, str], media_type: str) -> Response:
+    """The answer to HEAD where the body was not computed: of its length nothing is said."""
+    response = Response(headers=headers, media_type=media_type)
+    del response.headers["content-length"]
+    return response
+
+
 def sent(blocks: Generator[bytes], patience: Patience, headers: Mapping[str, str], media_type: str) -> Response:
     """The response with this body: at once where it is small, else piece by piece."""
     first, size = [], 0
@@ -126,6 +141,25 @@ def sent(blocks: Generator[bytes], patience: Patience, headers: Mapping[str, str
         if size > WHOLE:
             return Pieces(b"".join(first), blocks, patience, headers, media_type)
     return Response(b"".join(first), headers=headers, media_type=media_type)
+
+
+@contextmanager
+def _place(lanes: _Lanes, client: str) -> Iterator[None]:
+    """One of the streams. Errors: SodaError 503 where there is none left, or none for this client."""
+    if lanes.readers[client] >= SHARE:
+        raise busy()
+    try:
+        lanes.streams.acquire_nowait()
+    except anyio.WouldBlock:
+        raise busy() from None
+    lanes.readers[client] += 1
+    try:
+        yield
+    finally:
+        lanes.streams.release()
+        lanes.readers[client] -= 1
+        if not lanes.readers[client]:
+            del lanes.readers[client]
 
 
 class Pieces(Response):
@@ -141,18 +175,13 @@ class Pieces(Response):
         self._patience = patience
         self._gone = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 -- ASGI's signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it, unless the reader goes away or stops reading."""
         lanes = _lanes()
         watcher = asyncio.ensure_future(self._watch(receive))
         try:
-            lanes.streams.acquire_nowait()
-            try:
+            with _place(lanes, (scope.get("client") or ("",))[0]):
                 await self._send(send, lanes.pulls)
-            finally:
-                lanes.streams.release()
-        except anyio.WouldBlock:
-            raise busy() from None
         finally:
             watcher.cancel()
             with anyio.CancelScope(shield=True):
@@ -166,10 +195,15 @@ class Pieces(Response):
     async def _send(self, send: Send, pulls: anyio.CapacityLimiter) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         block, self._first = self._first, b""
+        waited, taken = 0.0, 0
         try:
             while block and not self._gone:
+                started = time.monotonic()
                 async with asyncio.timeout(STALL):
                     await send({"type": "http.response.body", "body": block, "more_body": True})
+                waited, taken = waited + time.monotonic() - started, taken + len(block)
+                if waited > STALL and taken < LEAST * waited:
+                    return  # as for a reader that takes nothing: it sees that the answer is not whole
                 block = await run_sync(next, self._blocks, b"", limiter=pulls)
         except SodaError:
             if self._gone:

@@ -6,14 +6,13 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
 from starlette.routing import Route
 
 from publisher.portal.access import portal, sources, tabular
 from publisher.portal.answers import formats
 from publisher.portal.answers.formats import Format
 from publisher.portal.answers.freshness import headers_of, unchanged
-from publisher.portal.answers.streaming import computed, sent
+from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
 from publisher.portal.kinds import GEOMETRIES, Kind, json_text, plain_text
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from publisher.portal.answers.formats import Fields
     from publisher.portal.engine.watch import Patience
@@ -116,7 +116,7 @@ def _download(request: Request, patience: Patience) -> Response:
     if response is not None:
         return response
     if request.method == "HEAD":
-        return Response(headers=headers, media_type=form.media_type)
+        return bodiless(headers, form.media_type)
     each = form.each(compiled.fields)
     blocks = portal(request).engine.blocks(sources(request, dataset, compiled), compiled, each, patience)
     return sent(form.body(start, blocks), patience, headers, form.media_type)

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.access import account, portal, readable, visible, writer
-from publisher.portal.answers.freshness import is_fresh
+from publisher.portal.answers.freshness import unchanged
 from publisher.portal.api.views import view
 from publisher.portal.model import Dataset
 from publisher.portal.problems import invalid, problem, too_large
@@ -143,8 +143,9 @@ def _served(request: Request, identifier: str, cached: str) -> Response:
     if found is None:
         raise _missing(identifier)
     headers = _headers(found) | {"Cache-Control": cached}
-    if is_fresh(request, headers):
-        return Response(status_code=304, headers=headers)
+    response = unchanged(request, headers)
+    if response is not None:
+        return response
     wanted = request.query_params.get("download", "").lower() == "true"
     return FileResponse(
         assets.path(found),
@@ -175,7 +176,7 @@ async def create_blob(request: Request) -> Response:
     if request.query_params.get("method") != "blob":
         raise invalid("The method must be blob; tables are made with /api/views or a revision")
     asset = await _kept(request, owner)
-    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request)))
+    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request), staff=True))
 
 
 def _created(store: Store, asset: Asset, request: Request) -> Dataset:
@@ -213,14 +214,20 @@ async def replace_blob(request: Request) -> Response:
     if old.blob is None:
         raise invalid("This dataset is a table; a file cannot take its place")
     asset = await _kept(request, owner)
-    return JSONResponse(view(await run_in_threadpool(_replaced, store, old, asset)))
+    return JSONResponse(view(await run_in_threadpool(_replaced, store, identifier, asset), staff=True))
 
 
-def _replaced(store: Store, old: Dataset, asset: Asset) -> Dataset:
-    now = int(time.time())
-    metadata = old.metadata | _blob_metadata(asset)
-    changed = store.change(old.id, blob=asset.id, metadata=metadata, rows_updated_at=now)
-    store.assets.sweep(store.catalogue.all(), older_than=0, among=listed(old))
+def _replaced(store: Store, identifier: str, asset: Asset) -> Dataset:
+    left: set[str] = set()
+
+    def other(old: Dataset) -> dict[str, object]:
+        left.update(listed(old))
+        metadata = old.metadata | _blob_metadata(asset)
+        now = int(time.time())
+        return {"blob": asset.id, "metadata": metadata, "rows_updated_at": now, "rows_updated_by": asset.owner}
+
+    changed = store.change(identifier, other)
+    store.assets.sweep(store.catalogue.all(), older_than=0, among=left)
     return changed
 
 

@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, portal, readable, sources, visible
+from publisher.portal.access import base_url, findable, portal, sources, tabular
 from publisher.portal.answers import formats
-from publisher.portal.answers.freshness import headers_of, is_fresh
+from publisher.portal.answers.freshness import headers_of, unchanged
+from publisher.portal.answers.streaming import computed, sent
 from publisher.portal.api.odata_filter import KEY, column_of, filtered, ordered, refused, selected, unreadable
+from publisher.portal.api.resource import current
 from publisher.portal.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.problems import SodaError, dataset_missing, row_missing
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from starlette.requests import Request
 
+    from publisher.portal.engine.watch import Patience
     from publisher.portal.model import Dataset
 
 PAGE = 10_000
@@ -45,13 +48,13 @@ _MORE = {"Edm.Decimal": {"Scale": "variable"}, "Edm.DateTimeOffset": {"Precision
 _ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
 
 
-def _answered(handler: Callable[[Request], Response]) -> Callable[[Request], Response]:
-    """Errors in OData's shape: {"error": {"code", "message"}}."""
+def _answered(handler: Callable[[Request, Patience], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Computed among the other questions; errors in OData's shape: {"error": {"code", "message"}}."""
 
     @wraps(handler)
-    def answer(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         try:
-            return handler(request)
+            return await computed(request, partial(current, partial(handler, request)))
         except SodaError as error:
             code = str(error.body.get("code") or error.body.get("errorCode") or error.status)
             body = {"error": {"code": code, "message": error.body["message"]}}
@@ -70,15 +73,19 @@ def _root(request: Request) -> str:
 
 
 @_answered
-def service(request: Request) -> Response:
+def service(request: Request, _patience: Patience) -> Response:
     """GET /api/odata/v4: the datasets as entity sets."""
     _check(request, {"$format"})
     listed = [
         {"name": set_name(dataset), "kind": "EntitySet", "url": dataset.id, "title": dataset.name}
-        for dataset in visible(request)
+        for dataset in _tables(request)
     ]
     body = {"@odata.context": f"{_root(request)}/$metadata", "value": listed}
     return Response(json.dumps(body, ensure_ascii=False), headers=_headers(), media_type=_JSON)
+
+
+def _tables(request: Request) -> list[Dataset]:
+    return [dataset for dataset in findable(request) if dataset.blob is None]
 
 
 def _headers() -> dict[str, str]:
@@ -86,14 +93,14 @@ def _headers() -> dict[str, str]:
 
 
 @_answered
-def metadata(request: Request) -> Response:
+def metadata(request: Request, _patience: Patience) -> Response:
     """GET /api/odata/v4/$metadata: the entity types in CSDL."""
     edmx = "http://docs.oasis-open.org/odata/ns/edmx"
     document = Element("edmx:Edmx", {"xmlns:edmx": edmx, "Version": "4.0"})
     services = SubElement(document, "edmx:DataServices")
     namespace = {"xmlns": "http://docs.oasis-open.org/odata/ns/edm", "Namespace": SCHEMA}
     schema = SubElement(services, "Schema", namespace)
-    datasets = visible(request)
+    datasets = _tables(request)
     for dataset in datasets:
         _entity_type(schema, dataset)
     container = SubElement(schema, "EntityContainer", Name="Container")
@@ -136,31 +143,35 @@ def _named(request: Request) -> tuple[Dataset, str | None]:
     found = _ADDRESS.fullmatch(request.path_params["name"])
     if not found:
         raise dataset_missing(request.path_params["name"][:50])
-    return readable(request, found[1]), found[2]
+    return tabular(request, found[1]), found[2]
 
 
 @_answered
-def collection(request: Request) -> Response:
+def collection(request: Request, patience: Patience) -> Response:
     """GET /api/odata/v4/{4x4}: rows that meet the options, a page at a time; …('{id}') is one row."""
     dataset, key = _named(request)
     if key is not None:
-        return _entity(request, dataset, key.replace("''", "'"))
+        return _entity(request, dataset, key.replace("''", "'"), patience)
     _check(request, _OPTIONS)
     headers = VERSION | headers_of(request, dataset, formats.JSON)
     clauses, names = _clauses(request, dataset)
     top, skip = _number(request, "$top"), _number(request, "$skip") or 0
     past = _number(request, "$skiptoken") or 0
-    counted = _count(request, dataset)
-    left = max(0, (counted if top is None else min(counted, skip + top)) - skip - past)
-    size = min(left, _page_size(request))
-    if is_fresh(request, headers):
-        return Response(status_code=304, headers=headers)
+    wanted, most = _wants_count(request), _page_size(request)
+    response = unchanged(request, headers)
+    if response is not None:
+        return response
+    left = max(0, top - past) if top is not None else most + 1
+    if wanted or left > most:  # otherwise no page can follow
+        counted = _count(request, dataset, clauses, patience)
+        left = max(0, (counted if top is None else min(counted, skip + top)) - skip - past)
+    size = min(left, most)
     clauses |= {"$limit": str(size), "$offset": str(skip + past)}
     opening: dict[str, Any] = {"@odata.context": _context(request, dataset, names)}
-    if _wants_count(request):
+    if wanted:
         opening["@odata.count"] = counted
     following = _next(request, past + size) if left > size else None
-    return StreamingResponse(_rows(request, dataset, clauses, names, opening, following), 200, headers, _JSON)
+    return sent(_rows(request, dataset, clauses, names, opening, following, patience), patience, headers, _JSON)
 
 
 def _clauses(request: Request, dataset: Dataset) -> tuple[dict[str, str], list[str]]:
@@ -174,12 +185,11 @@ def _clauses(request: Request, dataset: Dataset) -> tuple[dict[str, str], list[s
     return clauses, names
 
 
-def _count(request: Request, dataset: Dataset) -> int:
-    clauses, _ = _clauses(request, dataset)
+def _count(request: Request, dataset: Dataset, clauses: dict[str, str], patience: Patience) -> int:
     question = Question({"$select": "count(*)"} | {name: clauses[name] for name in ("$where",) if name in clauses})
     compiled = compile_question(dataset, question)
-    found = portal(request).engine.fetch(sources(request, dataset, compiled), compiled)
-    return int(found[0]["count"])
+    found = portal(request).engine.table(sources(request, dataset, compiled), compiled, patience)
+    return int(found.column(0)[0].as_py())
 
 
 def _wants_count(request: Request) -> bool:
@@ -213,14 +223,15 @@ def _rows(
     names: list[str],
     opening: dict[str, Any],
     following: str | None,
-) -> Iterator[bytes]:
+    patience: Patience,
+) -> Generator[bytes]:
     """The whole answer, streamed."""
     compiled = compile_question(dataset, Question(clauses))
     start = json.dumps(opening)[:-1] + ',"value":['
     end = "]" + (f',"@odata.nextLink":{json.dumps(following)}' if following else "") + "}\n"
     form = formats.Format("odata", _JSON, partial(_line, names), lambda _: start, end, before="\n,")
     engine, line = portal(request).engine, form.each(compiled.fields)
-    return form.body(start, engine.blocks(sources(request, dataset, compiled), compiled, line))
+    return form.body(start, engine.blocks(sources(request, dataset, compiled), compiled, line, patience))
 
 
 def _line(names: list[str], fields: Sequence[tuple[str, Kind]]) -> str:
@@ -242,27 +253,27 @@ def _value(kind: Kind, value: str) -> str:
     return json_text(kind, value)
 
 
-def _entity(request: Request, dataset: Dataset, key: str) -> Response:
+def _entity(request: Request, dataset: Dataset, key: str, patience: Patience) -> Response:
     """One row by its key."""
     _check(request, {"$select", "$format"})
     names = selected(dataset, request.query_params.get("$select", "").strip() or "*")
     question = Question({"$select": ", ".join(column_of(dataset, name) for name in names)}, ((":id", key),))
     compiled = compile_question(dataset, question)
     line = _line(names, compiled.fields)
-    stream = portal(request).engine.stream(sources(request, dataset, compiled), compiled, line)
-    found = [text for batch in stream for text in batch]
+    found = b"".join(portal(request).engine.blocks(sources(request, dataset, compiled), compiled, line, patience))
     if not found:
         raise row_missing(key[:100])
     opening = json.dumps({"@odata.context": f"{_context(request, dataset, names)}/$entity"})[:-1]
-    return Response(f"{opening},{found[0][1:]}", headers=_headers(), media_type=_JSON)
+    return Response(f"{opening},{found[1:].decode()}", headers=_headers(), media_type=_JSON)
 
 
 @_answered
-def count(request: Request) -> Response:
+def count(request: Request, patience: Patience) -> Response:
     """GET /api/odata/v4/{4x4}/$count: how many rows meet the filter, as plain text."""
     dataset, _ = _named(request)
     _check(request, {"$filter"})
-    return PlainTextResponse(str(_count(request, dataset)), headers=_headers())
+    clauses, _ = _clauses(request, dataset)
+    return PlainTextResponse(str(_count(request, dataset, clauses, patience)), headers=_headers())
 
 
 ROUTES = [

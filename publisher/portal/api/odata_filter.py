@@ -166,8 +166,14 @@ class _Filter:
         return f"({' OR '.join([f'{sides[0]} <> {sides[1]}', *(f'{side} IS NULL' for side in nullable[:1])])})"
 
     def _logic(self, node: ast.BoolOp) -> str:
+        """A chain of the same word is one level, however long it is."""
         word = "AND" if isinstance(node.op, ast.And) else "OR"
-        return f"({self.text(node.left)} {word} {self.text(node.right)})"
+        parts: list[str] = []
+        rest: Any = node
+        while isinstance(rest, ast.BoolOp) and type(rest.op) is type(node.op):
+            parts.append(self.text(rest.right))
+            rest = rest.left
+        return f"({f' {word} '.join([self.text(rest), *reversed(parts)])})"
 
     def _unary(self, node: ast.UnaryOp) -> str:
         return f"({'NOT' if isinstance(node.op, ast.Not) else '-'} {self.text(node.operand)})"

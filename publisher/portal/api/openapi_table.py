@@ -279,6 +279,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/openapi.json": {"GET": Operation("This description", "Anything")},
     "/": {"GET": Operation("The catalogue, to read", "Page", ("q",))},
     "/d/{id}": {"GET": Operation("A dataset, to read", "Page")},
+    "/d/{id}/api": {"GET": Operation("Questions to a dataset in several programming languages, to read", "Page")},
     "/d/{id}/guarantee": {"GET": Operation("A dataset's guarantee, to read", "Page")},
     "/d/{id}/releases": {"GET": Operation("A dataset's releases, to read", "Page")},
     "/d/{id}/releases/{period}/{edition}": {"GET": Operation("A release, to read", "Page")},

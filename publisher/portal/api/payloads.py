@@ -10,6 +10,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, Va
 from publisher.portal.kinds import SPELLINGS, Kind
 from publisher.portal.problems import SodaError, invalid
 
+TAKEN = frozenset({"file_row_number", "file_index"})
+"""Field names that DuckDB gives to columns of its own, which the store counts on."""
 _FIELD = re.compile(r"[a-z_][a-z0-9_]{0,254}", re.IGNORECASE)
 
 Text = Annotated[str, Field(max_length=100_000)]
@@ -27,7 +29,7 @@ class ColumnPayload(BaseModel):
     name: str | None = Field(None, max_length=1000)
     kind: Kind = Field(Kind.TEXT, validation_alias=AliasChoices("dataTypeName", "data_type"))
     description: Text | None = None
-    position: int | None = None
+    position: int | None = Field(None, ge=0, lt=2**31)
 
     @field_validator("kind", mode="before")
     @classmethod
@@ -39,7 +41,7 @@ class ColumnPayload(BaseModel):
     def _plain_name(cls, value: str | None) -> str | None:
         if value is not None and not _FIELD.fullmatch(value):
             raise ValueError("a field name has letters, digits and _ only")
-        if value in ("file_row_number", "file_index"):
+        if value is not None and value.lower() in TAKEN:
             raise ValueError("this field name is taken")
         return value
 
@@ -49,6 +51,8 @@ class ColumnPayload(BaseModel):
         if self.field:
             return self.field.lower()
         made = re.sub(r"[^a-z0-9]+", "_", (self.name or "").lower()).strip("_")
+        if made in TAKEN:
+            return f"{made}_1"
         return made if _FIELD.fullmatch(made) else f"_{made or 'column'}"
 
 

@@ -115,7 +115,8 @@ def _read(request: Request, asked: Asked, export: bool, patience: Patience) -> R
 
 def _paged(compiled: Compiled, page: Page) -> Compiled:
     offset = (page.page_number - 1) * page.page_size
-    return replace(compiled, sql=f"SELECT * FROM ({compiled.sql}) AS whole LIMIT {page.page_size} OFFSET {offset}")
+    sql = f"SELECT * FROM ({compiled.sql}) AS whole LIMIT {page.page_size} OFFSET {offset}"
+    return replace(compiled, sql=sql, most=page.page_size)
 
 
 def _for_people(form: Format, dataset: Dataset, asked: Asked) -> Format:

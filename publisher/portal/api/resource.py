@@ -14,18 +14,20 @@ from starlette.routing import Route
 
 from publisher.portal.access import body, joinable, portal, sources, tabular, writer
 from publisher.portal.answers import formats
-from publisher.portal.answers.freshness import headers_of, unchanged
-from publisher.portal.answers.streaming import computed, sent
-from publisher.portal.engine.engine import CHANGED
+from publisher.portal.answers.freshness import headers_of, unchanged, unkept
+from publisher.portal.answers.streaming import bodiless, computed, sent
+from publisher.portal.engine.engine import BATCH, CHANGED
+from publisher.portal.kinds import Kind
 from publisher.portal.problems import SodaError, invalid, malformed, row_missing
 from publisher.portal.soql.compiler import CLAUSES, Question, compile_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from starlette.requests import Request
 
     from publisher.portal.answers.formats import Fields, Format
+    from publisher.portal.engine.engine import Engine, Source
     from publisher.portal.engine.watch import Patience
     from publisher.portal.model import Dataset
     from publisher.portal.soql.compiler import Compiled
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 HEADER_LIMIT = 5000
 """Bytes up to which the answer's fields and types stand in headers."""
 _TOO_LARGE = "X-SODA2-Fields and X-SODA2-Types have been suppressed for being too large."
+_SYSTEM_ID = re.compile(r"row-[0-9a-z]{4}\.[0-9a-z]{4}~[0-9a-z]{4}")
 _ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\.([a-z]+))?")
 
 
@@ -95,15 +98,29 @@ def answer(
     request: Request, dataset: Dataset, compiled: Compiled, form: Format, patience: Patience, asked: str = ""
 ) -> Response:
     """The rows of a compiled query in a format; 304 when the client has them already. `asked`: see `headers_of`."""
-    headers = headers_of(request, dataset, form, compiled.joined, asked) | described(dataset, compiled)
-    response = unchanged(request, headers)
-    if response is not None:
-        return response
+    about = described(dataset, compiled)
+    if compiled.momentary:
+        headers = unkept() | about
+    else:
+        headers = headers_of(request, dataset, form, compiled.joined, asked) | about
+        response = unchanged(request, headers)
+        if response is not None:
+            return response
     if request.method == "HEAD":
-        return Response(headers=headers, media_type=form.media_type)
-    each = form.each(compiled.fields)
-    blocks = portal(request).engine.blocks(sources(request, dataset, compiled), compiled, each, patience)
+        return bodiless(headers, form.media_type)
+    blocks = _blocks(portal(request).engine, sources(request, dataset, compiled), compiled, form, patience)
     return sent(form.body(form.opening(compiled.fields), blocks), patience, headers, form.media_type)
+
+
+def _blocks(
+    engine: Engine, read: tuple[Source, ...], compiled: Compiled, form: Format, patience: Patience
+) -> Iterator[bytes]:
+    """The rows' texts; a small answer's are made of its columns, as DuckDB would plan their SQL for longer."""
+    if form.rows is not None and compiled.most is not None and compiled.most <= BATCH:
+        texts = form.rows(compiled.fields, engine.table(read, compiled, patience))
+        if texts is not None:
+            return iter([texts] if texts else [])
+    return engine.blocks(read, compiled, form.each(compiled.fields), patience)
 
 
 def described(dataset: Dataset, compiled: Compiled) -> dict[str, str]:
@@ -132,14 +149,14 @@ async def read_row(request: Request) -> Response:
 def _read_row(request: Request, patience: Patience) -> Response:
     dataset = tabular(request, request.path_params["id"])
     identifier, form = row_named(request)
-    compiled = _one_row(dataset, identifier, system=question(request, dataset).system)
-    headers = headers_of(request, dataset, form) | described(dataset, compiled)
-    blocks = portal(request).engine.blocks(
-        sources(request, dataset, compiled), compiled, form.line(compiled.fields), patience
-    )
-    row = b"".join(blocks)
-    if not row:
+    for compiled in _one_row(dataset, identifier, system=question(request, dataset).system):
+        read = sources(request, dataset, compiled)
+        row = b"".join(portal(request).engine.blocks(read, compiled, form.line(compiled.fields), patience))
+        if row:
+            break
+    else:
         raise row_missing(identifier)
+    headers = headers_of(request, dataset, form) | described(dataset, compiled)
     return unchanged(request, headers) or Response(
         _alone(form, compiled, row), headers=headers, media_type=form.media_type
     )
@@ -161,53 +178,58 @@ def row_named(request: Request) -> tuple[str, Format]:
     return text, formats.negotiated(None, request.headers.get("accept", "*/*"))
 
 
-def _one_row(dataset: Dataset, identifier: str, *, system: bool) -> Compiled:
-    key = dataset.row_identifier if dataset.row_identifier and not identifier.startswith("row-") else ":id"
-    return compile_question(dataset, Question({}, ((key, identifier),), system=system, limit=1))
+def _one_row(dataset: Dataset, identifier: str, *, system: bool) -> Iterator[Compiled]:
+    """The questions for a row: by `:id` where it may be one, then by the row identifier."""
+    own = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
+    keys = [own.field] if own else []
+    if own is None or _SYSTEM_ID.fullmatch(identifier):
+        keys = [":id", *(keys if own and own.kind is Kind.TEXT else [])]
+    for key in keys:
+        yield compile_question(dataset, Question({}, ((key, identifier),), system=system, limit=1))
 
 
 async def write(request: Request) -> Response:
     """POST /resource/{4x4} upserts rows, PUT puts them in the place of all; answers with the counters."""
     identifier, _ = address(request.path_params["name"])
-    await run_in_threadpool(writer, request)
+    by = await run_in_threadpool(writer, request)
     sent = await body(request)
     kind = request.headers.get("content-type", "application/json").lower()
     replace = request.method == "PUT"
-    counts = await run_in_threadpool(portal(request).store.write, identifier, sent, kind, replace=replace)
+    counts = await run_in_threadpool(portal(request).store.write, identifier, sent, kind, replace=replace, by=by)
     return JSONResponse(counts.soda())
 
 
 async def write_row(request: Request) -> Response:
     """POST /resource/{4x4}/{row} changes cells of a row, PUT empties the others too; answers with the counters."""
-    await run_in_threadpool(writer, request)
+    by = await run_in_threadpool(writer, request)
     try:
         cells = json.loads(await body(request), parse_int=str, parse_float=str, parse_constant=str)
     except (ValueError, RecursionError):
         raise invalid("The request body is not JSON") from None
     if not isinstance(cells, dict):
         raise invalid("The request body is not one row")
-    return await run_in_threadpool(_changed_row, request, cells)
+    return await run_in_threadpool(_changed_row, request, cells, by)
 
 
 def delete_row(request: Request) -> Response:
     """DELETE /resource/{4x4}/{row}.json."""
-    writer(request)
-    return _changed_row(request, {":deleted": True})
+    return _changed_row(request, {":deleted": True}, writer(request))
 
 
-def _changed_row(request: Request, cells: dict[str, Any]) -> Response:
+def _changed_row(request: Request, cells: dict[str, Any], by: str) -> Response:
     """Write cells of the row that the address names. Errors: SodaError 404 without it."""
     store = portal(request).store
     dataset = store.get(request.path_params["id"])
     identifier, _ = row_named(request)
-    compiled = _one_row(dataset, identifier, system=True)
-    found = portal(request).engine.fetch(sources(request, dataset, compiled), compiled)
-    if not found:
+    tried = _one_row(dataset, identifier, system=True)
+    answers = (portal(request).engine.fetch(sources(request, dataset, compiled), compiled) for compiled in tried)
+    found = next(filter(None, answers), None)
+    if found is None:
         raise row_missing(identifier)
     key = dataset.row_identifier or ":id"
     empty = {column.field: None for column in dataset.columns} if request.method == "PUT" else {}
     content = json.dumps({**empty, **cells, key: str(found[0][key])}).encode()
-    return JSONResponse(store.write(dataset.id, content, "application/json", replace=False).soda())
+    return JSONResponse(store.write(dataset.id, content, "application/json", replace=False, by=by).soda())
 
 
 ROUTES = [

@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, body, portal, readable, sources, visible, writer
+from publisher.portal.access import base_url, body, portal, readable, sources, visible, visitor, writer
 from publisher.portal.api.payloads import (
     AttachmentPayload,
     ColumnPayload,
@@ -24,7 +24,7 @@ from publisher.portal.api.payloads import (
 from publisher.portal.api.resource import address
 from publisher.portal.kinds import Kind
 from publisher.portal.licences import name_of
-from publisher.portal.model import Column, Dataset
+from publisher.portal.model import STAFF, Column, Dataset
 from publisher.portal.problems import invalid, problem
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store import copies
@@ -52,8 +52,8 @@ def column_view(column: Column) -> dict[str, Any]:
     }
 
 
-def view(dataset: Dataset) -> dict[str, Any]:
-    """A dataset's metadata as Socrata shows it; times are epoch seconds."""
+def view(dataset: Dataset, *, staff: bool = False) -> dict[str, Any]:
+    """A dataset's metadata as Socrata shows it; times are epoch seconds. Accounts' names are for `staff` alone."""
     identifier = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
     metadata = dict(dataset.metadata)
     file = metadata.pop("blob", {})
@@ -79,7 +79,7 @@ def view(dataset: Dataset) -> dict[str, Any]:
         "workingCopyOf": dataset.copy_of,
         "rowIdentifierColumnId": identifier.id if identifier else None,
         "rowsUpdatedAt": dataset.rows_updated_at,
-        "rowsUpdatedBy": dataset.owner,
+        "rowsUpdatedBy": (dataset.rows_updated_by or dataset.owner) if staff else STAFF,
         "viewLastModified": dataset.updated_at,
         "viewType": "blobby" if dataset.blob else "tabular",
         "blobId": dataset.blob,
@@ -91,8 +91,8 @@ def view(dataset: Dataset) -> dict[str, Any]:
         "columns": [column_view(column) for column in dataset.columns],
         "grants": [{"inherited": False, "type": "viewer", "flags": ["public"]}] if dataset.public else [],
         "metadata": metadata,
-        "owner": _user(dataset),
-        "tableAuthor": _user(dataset),
+        "owner": _user(dataset, staff=staff),
+        "tableAuthor": _user(dataset, staff=staff),
         "query": {},
         "rights": ["read"],
         "tags": list(dataset.tags),
@@ -100,19 +100,21 @@ def view(dataset: Dataset) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value not in (None, "")}
 
 
-def _user(dataset: Dataset) -> dict[str, Any]:
-    return {"id": dataset.owner, "displayName": dataset.owner, "screenName": dataset.owner, "type": "interactive"}
+def _user(dataset: Dataset, *, staff: bool) -> dict[str, Any]:
+    identifier, name = (dataset.owner, dataset.owner) if staff else (STAFF, dataset.publisher)
+    return {"id": identifier, "displayName": name, "screenName": name, "type": "interactive"}
 
 
 def listing(request: Request) -> Response:
     """GET /api/views.json."""
-    return JSONResponse([view(dataset) for dataset in visible(request)])
+    staff = visitor(request) is not None
+    return JSONResponse([view(dataset, staff=staff) for dataset in visible(request)])
 
 
 def show(request: Request) -> Response:
     """GET /api/views/{4x4}.json."""
     identifier, _ = address(request.path_params["name"])
-    return JSONResponse(view(readable(request, identifier)))
+    return JSONResponse(view(readable(request, identifier), staff=visitor(request) is not None))
 
 
 def columns(request: Request) -> Response:
@@ -125,7 +127,7 @@ async def create(request: Request) -> Response:
     """POST /api/views.json: a new dataset, unpublished and private."""
     owner = await run_in_threadpool(writer, request)
     payload = parsed(ViewPayload, await body(request))
-    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, payload, owner)))
+    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, payload, owner), staff=True))
 
 
 def _created(store: Store, payload: ViewPayload, owner: str) -> Dataset:
@@ -167,6 +169,8 @@ def metadata_sent(store: Store, payload: ViewPayload, old: Dataset | None = None
         for entry in parsed_as(list[AttachmentPayload], sent["attachments"], "metadata.attachments"):
             if entry.file is None or store.assets.find(entry.file) is None:
                 raise invalid("metadata.attachments: assetId names no file that was uploaded here")
+    if sent.get("custom_fields") is not None:
+        parsed_as(dict[str, Any], sent["custom_fields"], "metadata.custom_fields")
     kept = old.metadata.get("blob") if old else None
     return sent | ({"blob": kept} if kept else {})
 
@@ -191,29 +195,34 @@ async def update(request: Request) -> Response:
     content = await body(request)
     if request.query_params.get("method") == "setPermission":
         value = request.query_params.get("value", "")
-        return JSONResponse(view(await run_in_threadpool(_share, portal(request).store, identifier, value)))
+        return JSONResponse(view(await run_in_threadpool(_share, portal(request).store, identifier, value), staff=True))
     payload = parsed(ViewPayload, content or b"{}")
-    return JSONResponse(view(await run_in_threadpool(_updated, request, identifier, payload)))
+    return JSONResponse(view(await run_in_threadpool(_updated, request, identifier, payload), staff=True))
 
 
 def _share(store: Store, identifier: str, value: str) -> Dataset:
     if value not in ("public.read", "public", "private"):
         raise invalid("A permission is public.read or private", value=value[:50])
-    return store.change(identifier, public=value != "private")
+    return store.change(identifier, lambda _: {"public": value != "private"})
 
 
 def _updated(request: Request, identifier: str, payload: ViewPayload) -> Dataset:
-    store = portal(request).store
-    dataset = store.get(identifier)
-    values = payload.attributes()
-    if payload.metadata is not None:
-        values["metadata"] = metadata_sent(store, payload, dataset)
-        values["row_identifier"] = _row_identifier(dataset, payload.metadata)
-        _check_unique(request, dataset, values["row_identifier"])
-    if payload.columns is not None:
-        store.catalogue.change_columns(_described(dataset, payload.columns))
-    changed = store.change(identifier, **values)
-    store.assets.sweep(store.catalogue.all(), older_than=0, among=listed(dataset) - listed(changed))
+    store, values = portal(request).store, payload.attributes()
+    left: set[str] = set()
+
+    def anew(dataset: Dataset) -> dict[str, Any]:
+        said: dict[str, Any] = {}
+        if payload.metadata is not None:
+            said["metadata"] = metadata_sent(store, payload, dataset)
+            said["row_identifier"] = _row_identifier(dataset, payload.metadata)
+            _check_unique(request, dataset, said["row_identifier"])
+        if payload.columns is not None:
+            store.catalogue.change_columns(_described(dataset, payload.columns))
+        left.update(listed(dataset))
+        return values | said
+
+    changed = store.change(identifier, anew)
+    store.assets.sweep(store.catalogue.all(), older_than=0, among=left - listed(changed))
     return changed
 
 
@@ -297,7 +306,7 @@ def _change_column(request: Request, payload: ColumnPayload) -> Column:
         if ("field" in sent and payload.field_name != found.field) or ("kind" in sent and payload.kind != found.kind):
             raise invalid("A column keeps its field name and type; replace the dataset through a revision instead")
         store.catalogue.change_columns(_described(dataset, [payload.model_copy(update={"id": found.id})]))
-    store.change(identifier)
+    store.change(identifier, lambda _: {})
     return _column(store.get(identifier), found.id)
 
 
@@ -325,12 +334,13 @@ def publish(request: Request) -> Response:
     store, dataset = portal(request).store, portal(request).store.get(request.path_params["id"])
     method = request.query_params.get("method", "")
     if method in ("copy", "copySchema"):
-        return JSONResponse(view(_copied(store, dataset, rows=method == "copy")))
+        return JSONResponse(view(_copied(store, dataset, rows=method == "copy"), staff=True))
     if method:
         raise invalid("The method of a publication is copy or copySchema, or there is none")
     if dataset.copy_of:
-        return JSONResponse(view(copies.publish(store, dataset)))
-    return JSONResponse(view(store.change(dataset.id, published=True, published_at=int(time.time()))))
+        return JSONResponse(view(copies.publish(store, dataset), staff=True))
+    published = {"published": True, "published_at": int(time.time())}
+    return JSONResponse(view(store.change(dataset.id, lambda _: published), staff=True))
 
 
 def _copied(store: Store, dataset: Dataset, *, rows: bool) -> Dataset:
@@ -349,7 +359,8 @@ def delete(request: Request) -> Response:
 
 def permissions(request: Request) -> Response:
     """GET /api/views/{4x4}/permissions."""
-    return JSONResponse(_permissions(readable(request, request.path_params["id"])))
+    dataset = readable(request, request.path_params["id"])
+    return JSONResponse(_permissions(dataset, staff=visitor(request) is not None))
 
 
 async def change_permissions(request: Request) -> Response:
@@ -357,12 +368,13 @@ async def change_permissions(request: Request) -> Response:
     await run_in_threadpool(writer, request)
     payload = parsed(PermissionsPayload, await body(request))
     store, identifier = portal(request).store, request.path_params["id"]
-    return JSONResponse(_permissions(await run_in_threadpool(_share, store, identifier, payload.scope)))
+    return JSONResponse(_permissions(await run_in_threadpool(_share, store, identifier, payload.scope), staff=True))
 
 
-def _permissions(dataset: Dataset) -> dict[str, Any]:
+def _permissions(dataset: Dataset, *, staff: bool) -> dict[str, Any]:
+    scope = {"scope": "public" if dataset.public else "private"}
     owner = {"id": dataset.owner, "displayName": dataset.owner, "type": "interactive", "accessLevel": "owner"}
-    return {"scope": "public" if dataset.public else "private", "users": [owner]}
+    return scope | ({"users": [owner]} if staff else {})
 
 
 def describe(request: Request, dataset: Dataset) -> dict[str, Any]:
@@ -413,10 +425,15 @@ async def metadata_change(request: Request) -> Response:
 
 def _described_anew(store: Store, identifier: str, payload: MetadataPayload) -> Dataset:
     values = payload.attributes()
-    if payload.custom_fields is not None:
-        metadata = store.get(identifier).metadata
-        values["metadata"] = metadata | {"custom_fields": metadata.get("custom_fields", {}) | payload.custom_fields}
-    return store.change(identifier, **values)
+
+    def anew(dataset: Dataset) -> dict[str, Any]:
+        if payload.custom_fields is None:
+            return values
+        known = dataset.metadata.get("custom_fields")
+        fields = (known if isinstance(known, dict) else {}) | payload.custom_fields
+        return values | {"metadata": dataset.metadata | {"custom_fields": fields}}
+
+    return store.change(identifier, anew)
 
 
 def whole(request: Request, name: str, default: int) -> int:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, visible
+from publisher.portal.access import base_url, findable
 from publisher.portal.api.views import iso
 from publisher.portal.downloads.downloads import standing
 from publisher.portal.kinds import Kind
@@ -63,10 +63,6 @@ def covered(dataset: Dataset) -> tuple[date, date, str] | None:
     return min(each[0] for each in known), latest[1], latest[2]
 
 
-def _publisher(dataset: Dataset) -> str:
-    return dataset.attribution or dataset.owner
-
-
 def _email(dataset: Dataset) -> str:
     """The contact's address, or the empty one that the schema has for those who give none."""
     whom = about(dataset).contact.removeprefix("mailto:")
@@ -92,7 +88,7 @@ def data_json(request: Request) -> Response:
             "@type": "dcat:Catalog",
             "conformsTo": "https://project-open-data.cio.gov/v1.1/schema",
             "describedBy": "https://project-open-data.cio.gov/v1.1/schema/catalog.json",
-            "dataset": [_first(request, base, dataset) for dataset in visible(request) if dataset.open],
+            "dataset": [_first(request, base, dataset) for dataset in findable(request) if dataset.open],
         }
     )
 
@@ -111,18 +107,23 @@ def _first(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
             "modified": iso(dataset.changed_at),
             "issued": iso(dataset.published_at or dataset.created_at),
             "accessLevel": "public",
-            "publisher": {"@type": "org:Organization", "name": _publisher(dataset)},
-            "contactPoint": {"@type": "vcard:Contact", "fn": _publisher(dataset), "hasEmail": _email(dataset)},
+            "publisher": {"@type": "org:Organization", "name": dataset.publisher},
+            "contactPoint": {"@type": "vcard:Contact", "fn": dataset.publisher, "hasEmail": _email(dataset)},
             "license": about(dataset).licence_address,
             "theme": [dataset.category] if dataset.category else [],
             "temporal": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
             "spatial": _area(dataset),
             "accrualPeriodicity": _EVERY[when[2]][0] if when else "",
-            "describedBy": f"{base}/api/views/{dataset.id}/datapackage.json",
+            "describedBy": _description(base, dataset),
             "describedByType": "application/json",
             "distribution": [_first_distribution(offer) for offer in standing(request, dataset)],
         }
     )
+
+
+def _description(base: str, dataset: Dataset) -> str:
+    """What describes the columns, or where there are none the dataset."""
+    return f"{base}/api/views/{dataset.id}" + (".json" if dataset.blob else "/datapackage.json")
 
 
 def _first_distribution(offer: Offer) -> dict[str, str]:
@@ -138,8 +139,8 @@ def _first_distribution(offer: Offer) -> dict[str, str]:
 def dcat_us_3(request: Request) -> Response:
     """GET /dcat-us-3.json: the open datasets as DCAT-US 3.0, in JSON-LD."""
     base = base_url(request)
-    open_ones = [dataset for dataset in visible(request) if dataset.open]
-    publishers = sorted({_publisher(dataset) for dataset in open_ones})
+    open_ones = [dataset for dataset in findable(request) if dataset.open]
+    publishers = sorted({dataset.publisher for dataset in open_ones})
     site = publishers[0] if len(publishers) == 1 else urlsplit(base).netloc
     return JSONResponse(
         {
@@ -173,8 +174,8 @@ def _third(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
             "issued": iso(dataset.published_at or dataset.created_at),
             "modified": iso(dataset.changed_at),
             "version": str(dataset.version),
-            "publisher": {"@type": "Organization", "name": _publisher(dataset)},
-            "contactPoint": [{"@type": "Kind", "fn": _publisher(dataset), "hasEmail": _email(dataset)}],
+            "publisher": {"@type": "Organization", "name": dataset.publisher},
+            "contactPoint": [{"@type": "Kind", "fn": dataset.publisher, "hasEmail": _email(dataset)}],
             "accessRights": {"@id": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"},
             "license": {"@id": known.licence_address} if known.licence_address else None,
             "temporal": [_period_of_time(when)] if when else [],
@@ -184,7 +185,7 @@ def _third(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
             "scopeNote": " ".join(known.limitations),
             "describedBy": {
                 "@type": "Distribution",
-                "downloadURL": f"{base}/api/views/{dataset.id}/datapackage.json",
+                "downloadURL": _description(base, dataset),
                 "mediaType": "application/json",
             },
             "distribution": [_third_distribution(offer, known.licence_address) for offer in standing(request, dataset)],
@@ -245,7 +246,7 @@ def jsonld(base: str, dataset: Dataset) -> dict[str, Any]:
             "keywords": [tag for tag in dataset.tags if tag],
             "license": known.licence_address,
             "creator": _known(
-                {"@type": "Organization", "name": _publisher(dataset), "url": _web(dataset.attribution_link)}
+                {"@type": "Organization", "name": dataset.publisher, "url": _web(dataset.attribution_link)}
             ),
             "isAccessibleForFree": True,
             "version": str(dataset.version),
@@ -257,18 +258,28 @@ def jsonld(base: str, dataset: Dataset) -> dict[str, Any]:
             "includedInDataCatalog": {"@type": "DataCatalog", "url": base},
             "distribution": [
                 {"@type": "DataDownload", "encodingFormat": media, "contentUrl": f"{base}/{path}"}
-                for media, path in (
-                    ("text/csv", f"api/views/{dataset.id}/data.csv"),
-                    ("application/vnd.apache.parquet", f"api/views/{dataset.id}/rows.parquet"),
-                    ("application/json", f"resource/{dataset.id}.json"),
-                )
+                for media, path in _files(dataset)
             ],
         }
     )
 
 
+def _files(dataset: Dataset) -> list[tuple[str, str]]:
+    """Media types and paths of what can be downloaded."""
+    if dataset.blob:
+        media = str(dataset.metadata.get("blob", {}).get("mimeType", "application/octet-stream"))
+        return [(media, f"api/views/{dataset.id}/files/{dataset.blob}")]
+    return [
+        ("text/csv", f"api/views/{dataset.id}/data.csv"),
+        ("application/vnd.apache.parquet", f"api/views/{dataset.id}/rows.parquet"),
+        ("application/json", f"resource/{dataset.id}.json"),
+    ]
+
+
 def _summary(dataset: Dataset) -> str:
-    return f"{dataset.rows} rows of open data with {len(dataset.columns)} columns, published by {_publisher(dataset)}."
+    if dataset.blob:
+        return f"A file of open data, published by {dataset.publisher}."
+    return f"{dataset.rows} rows of open data with {len(dataset.columns)} columns, published by {dataset.publisher}."
 
 
 def _web(address: str) -> str:

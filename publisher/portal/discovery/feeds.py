@@ -6,7 +6,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
@@ -14,8 +13,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from starlette.responses import Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, readable, visible
-from publisher.portal.answers.freshness import is_fresh
+from publisher.portal.access import base_url, findable, readable
+from publisher.portal.answers.freshness import told, unchanged
 from publisher.portal.structure import about
 
 if TYPE_CHECKING:
@@ -44,13 +43,15 @@ class Entry:
 
 
 def entries(dataset: Dataset) -> list[Entry]:
-    """A dataset's editions, or where it has none the last change of its rows."""
+    """A dataset's editions, or where it has none the last change of its rows or file."""
     listed = [_edition(dataset, release) for release in about(dataset).releases]
     if listed:
         return listed
     when = datetime.fromtimestamp(dataset.rows_updated_at, UTC)
-    words = f"{dataset.rows} rows"
-    return [Entry(dataset, f"rows-{dataset.rows_updated_at}", when, f"{dataset.name}: new rows", words, "")]
+    part, news, words = f"rows-{dataset.rows_updated_at}", "new rows", f"{dataset.rows} rows"
+    if dataset.blob:
+        part, news, words = dataset.blob, "new file", str(dataset.metadata.get("blob", {}).get("filename", ""))
+    return [Entry(dataset, part, when, f"{dataset.name}: {news}", words, "")]
 
 
 def _edition(dataset: Dataset, release: ReleaseFacts) -> Entry:
@@ -106,7 +107,7 @@ def _write(feed: Element, base: str, host: str, entry: Entry) -> None:
     _child(node, "title", entry.title)
     _child(node, "updated", _stamp(entry.when))
     _child(node, "link", rel="alternate", type="text/html", href=f"{base}/d/{dataset.id}{entry.path}")
-    _child(_child(node, "author"), "name", dataset.attribution or dataset.owner)
+    _child(_child(node, "author"), "name", dataset.publisher)
     if dataset.category:
         _child(node, "category", term=dataset.category)
     _child(node, "summary", entry.words)
@@ -118,10 +119,11 @@ def _stamp(when: datetime) -> str:
 
 def everything(request: Request) -> Response:
     """GET /feed.atom: releases and corrections of every open dataset."""
-    datasets = [dataset for dataset in visible(request) if dataset.open]
+    datasets = [dataset for dataset in findable(request) if dataset.open]
     news = [entry for dataset in datasets for entry in entries(dataset)]
     since = max((dataset.changed_at for dataset in datasets), default=0)
-    return _answer(request, _feed(request, "/feed.atom", "Releases and corrections", news, since), since, {})
+    content = _feed(request, "/feed.atom", "Releases and corrections", news, since)
+    return _answer(request, content, {})  # without a date: a dataset that goes away changes it, and leaves none
 
 
 def one(request: Request) -> Response:
@@ -129,20 +131,19 @@ def one(request: Request) -> Response:
     dataset = readable(request, request.path_params["id"])
     title = f"{dataset.name}: releases and corrections"
     content = _feed(request, f"/d/{dataset.id}/feed.atom", title, entries(dataset), dataset.changed_at)
-    headers = {} if dataset.open else {"Cache-Control": "private, no-cache"}
-    return _answer(request, content, dataset.changed_at, headers)
+    headers = {"Last-Modified": told(dataset.changed_at)}
+    return _answer(request, content, headers if dataset.open else headers | {"Cache-Control": "private, no-cache"})
 
 
-def _answer(request: Request, content: bytes, changed: int, headers: dict[str, str]) -> Response:
+def _answer(request: Request, content: bytes, headers: dict[str, str]) -> Response:
     headers = {
         "ETag": f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',
-        "Last-Modified": formatdate(changed, usegmt=True),
         "Cache-Control": "no-cache",
         "Vary": "Authorization",
     } | headers
-    if is_fresh(request, headers):
-        return Response(status_code=304, headers=headers)
-    return Response(content, headers=headers, media_type="application/atom+xml; charset=utf-8")
+    comparable = "Last-Modified" in headers or "if-none-match" in request.headers
+    response = unchanged(request, headers) if comparable else None
+    return response or Response(content, headers=headers, media_type="application/atom+xml; charset=utf-8")
 
 
 ROUTES = [

@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, visible, visitor
+from publisher.portal.access import base_url, findable, visitor
 from publisher.portal.api.views import iso, whole
 from publisher.portal.licences import name_of
+from publisher.portal.model import STAFF
 from publisher.portal.problems import problem
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _ORDERS: dict[str, Callable[[Dataset], Any]] = {
     "createdat": lambda dataset: dataset.created_at,
     "updatedat": lambda dataset: dataset.changed_at,
     "category": lambda dataset: dataset.category.lower(),
-    "owner": lambda dataset: dataset.owner,
+    "owner": lambda dataset: dataset.publisher.lower(),
 }
 _DESCENDING = frozenset({"createdat", "updatedat"})
 """The orders that begin with the latest unless asked otherwise."""
@@ -40,7 +41,7 @@ _KINDS = frozenset(
     "api calendar chart dataset datalens federated_href file filter form gateway_plugin href link map measure story"
     " system_dataset visualization".split()
 )
-"""The values of `only`, in the singular; the portal has datasets alone."""
+"""The values of `only`, in the singular; the portal has datasets and files."""
 _PLURALS = {"stories": "story"} | {f"{kind}s": kind for kind in _KINDS}
 _VISIBILITIES = frozenset({"open", "internal"})
 _PAGES = frozenset({"offset", "limit", "scroll_id", "order", "q", "min_should_match"})
@@ -49,6 +50,10 @@ _TUNING = re.compile(
     r"|q_internal|approval_status|\$.*"
 )
 """Parameters of Socrata's that weigh or show, and do not narrow."""
+MOST_WORDS = 20
+"""Different words that are looked for, the first ones."""
+LONGEST_WORD = 50
+"""Characters of a word that count."""
 
 
 def search(request: Request) -> Response:
@@ -72,17 +77,22 @@ def _answer(results: list[Any], size: int, started: float, **more: Any) -> Respo
 def found(request: Request) -> list[Dataset]:
     """The datasets that the request's parameters describe, in the order asked. Errors: SodaError."""
     conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
-    narrowed = [dataset for dataset in visible(request) if all(meets(dataset) for meets in conditions)]
-    words = request.query_params.get("q", "").lower().split()
+    narrowed = [dataset for dataset in findable(request) if all(meets(dataset) for meets in conditions)]
+    words = words_of(request.query_params.get("q", ""))
     scores = {dataset.id: _score(dataset, words, _enough(request, len(words))) for dataset in narrowed}
     return _ordered(request, [dataset for dataset in narrowed if scores[dataset.id]], scores)
 
 
 def matching(datasets: Iterable[Dataset], words: str) -> list[Dataset]:
     """The datasets in whose texts every word occurs, the most relevant first."""
-    wanted = words.lower().split()
+    wanted = words_of(words)
     scored = [(_score(dataset, wanted, len(wanted)), dataset) for dataset in datasets]
     return [dataset for score, dataset in sorted(scored, key=lambda pair: -pair[0]) if score]
+
+
+def words_of(text: str) -> list[str]:
+    """The words to look for."""
+    return list(dict.fromkeys(word[:LONGEST_WORD] for word in text.lower().split()))[:MOST_WORDS]
 
 
 def _score(dataset: Dataset, words: list[str], enough: int) -> int:
@@ -92,7 +102,8 @@ def _score(dataset: Dataset, words: list[str], enough: int) -> int:
     columns = " ".join(part for column in dataset.columns for part in (column.name, column.field))
     labels = " ".join((dataset.category, *dataset.tags))
     weighed = ((27, dataset.name), (9, labels), (3, f"{dataset.description} {dataset.attribution}"), (1, columns))
-    each = [sum(weight for weight, text in weighed if word in text.lower()) for word in words]
+    texts = [(weight, text.lower()) for weight, text in weighed]
+    each = [sum(weight for weight, text in texts if word in text) for word in words]
     return sum(each) if sum(map(bool, each)) >= enough else 0
 
 
@@ -131,8 +142,9 @@ def _condition(request: Request, parameter: str) -> Callable[[Dataset], bool]:
         return lambda dataset: _FLAGS[name](dataset) == ("true" in wanted)
     if name == "domains":
         return lambda _: bool(wanted & _domains(request))
-    if name == "column_names":
-        return lambda dataset: any(wanted & {column.name.lower(), column.field} for column in dataset.columns)
+    if name in ("for_user", "owner"):
+        known = visitor(request) is not None
+        return lambda dataset: _owner(dataset, known=known)["id"].lower() in wanted
     _check(name, wanted)
     values = _LISTS.get(name)
     return lambda dataset: bool(wanted & (values(dataset) if values else _custom(dataset, name)))
@@ -145,20 +157,23 @@ def _check(name: str, wanted: set[str]) -> None:
         raise _wrong("visibility", "open or internal")
 
 
+def _kind(dataset: Dataset) -> str:
+    return "file" if dataset.blob else "dataset"
+
+
 def _lower(*texts: str) -> set[str]:
     return {text.lower() for text in texts if text}
 
 
 _LISTS: dict[str, Callable[[Dataset], set[str]]] = {
     "ids": lambda dataset: {dataset.id},
+    "column_names": lambda dataset: _lower(*(name for each in dataset.columns for name in (each.name, each.field))),
     "names": lambda dataset: _lower(dataset.name),
     "categories": lambda dataset: _lower(dataset.category),
     "tags": lambda dataset: _lower(*dataset.tags),
-    "only": lambda _: {"dataset", "datasets"},
+    "only": lambda dataset: {_kind(dataset), f"{_kind(dataset)}s"},
     "attribution": lambda dataset: _lower(dataset.attribution),
     "license": lambda dataset: _lower(dataset.license_id, name_of(dataset.license_id)),
-    "for_user": lambda dataset: _lower(dataset.owner),
-    "owner": lambda dataset: _lower(dataset.owner),
     "provenance": lambda _: {"official"},
     "visibility": lambda dataset: {"open" if dataset.open else "internal"},
     "audience": lambda dataset: {"public" if dataset.public else "private"},
@@ -206,7 +221,8 @@ def _after(request: Request, datasets: list[Dataset]) -> list[Dataset]:
 
 def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
     base = base_url(request)
-    stage = {} if visitor(request) is None else {"published": dataset.published, "public": dataset.public}
+    known = visitor(request) is not None
+    stage = {"published": dataset.published, "public": dataset.public} if known else {}
     return {
         "resource": {
             "name": dataset.name,
@@ -215,7 +231,7 @@ def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
             "description": dataset.description,
             "attribution": dataset.attribution or None,
             "attribution_link": dataset.attribution_link or None,
-            "type": "dataset",
+            "type": _kind(dataset),
             "createdAt": iso(dataset.created_at),
             "updatedAt": iso(dataset.changed_at),
             "data_updated_at": iso(dataset.rows_updated_at),
@@ -238,9 +254,15 @@ def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
         "metadata": {"domain": urlsplit(base).netloc, "license": name_of(dataset.license_id), **stage},
         "permalink": f"{base}/d/{dataset.id}",
         "link": f"{base}/d/{dataset.id}",
-        "owner": {"id": dataset.owner, "display_name": dataset.owner, "user_type": "interactive"},
-        "creator": {"id": dataset.owner, "display_name": dataset.owner, "user_type": "interactive"},
+        "owner": _owner(dataset, known=known),
+        "creator": _owner(dataset, known=known),
     }
+
+
+def _owner(dataset: Dataset, *, known: bool) -> dict[str, str]:
+    """The account, for those who have one themselves; who publishes it, for everybody else."""
+    identifier, name = (dataset.owner, dataset.owner) if known else (STAFF, dataset.publisher)
+    return {"id": identifier, "display_name": name, "user_type": "interactive"}
 
 
 def _domain_metadata(dataset: Dataset) -> list[dict[str, str]]:

@@ -6,7 +6,8 @@ import asyncio
 import base64
 import hashlib
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.lowlevel
@@ -16,10 +17,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, portal, readable
+from publisher.portal.access import base_url, portal, readable, tabular
 from publisher.portal.access import sources as sources_of
 from publisher.portal.answers import formats
-from publisher.portal.answers.freshness import headers_of, is_fresh
+from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
 from publisher.portal.downloads.shelf import Shelf
 from publisher.portal.downloads.tables import write_parquet, write_workbook
@@ -29,17 +30,22 @@ from publisher.portal.structure import about
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
+    from publisher.portal.answers.formats import Format
     from publisher.portal.downloads.shelf import Kept
     from publisher.portal.model import Dataset
 
 AT_ONCE = 20_000
 """Rows up to which a listing waits until every file is made; for more, they are made after it."""
+AHEAD = 200_000
+"""Rows up to which the files are made when somebody looks at the dataset's page, before anyone asks for them."""
 WAIT = 45.0
 """Seconds that a client waits for a file; making it goes on."""
+MOST_MADE = 32
+"""Files that wait to be made in one process."""
 GEOJSON = "application/vnd.geo+json"
 
 
@@ -75,11 +81,22 @@ class Offer:
 
 def write_csv(question: Question, request: Request, dataset: Dataset, target: Path) -> None:
     """The rows that answer a question, under their field names."""
+    _write(formats.CSV, question, request, dataset, target)
+
+
+def _write(form: Format, question: Question, request: Request, dataset: Dataset, target: Path) -> None:
     compiled = compile_question(dataset, question)
-    line = formats.CSV.each(compiled.fields)
-    blocks = portal(request).engine.blocks(sources_of(request, dataset, compiled), compiled, line)
+    blocks = portal(request).engine.blocks(sources_of(request, dataset, compiled), compiled, form.each(compiled.fields))
     with target.open("wb") as file:
-        file.writelines(formats.CSV.body(formats.CSV.opening(compiled.fields), blocks))
+        file.writelines(form.body(form.opening(compiled.fields), blocks))
+
+
+def _write_geojson(request: Request, dataset: Dataset, target: Path) -> None:
+    """As /resource writes the rows; where they have no geometry, those of one period with their boundaries."""
+    if dataset.geometry:
+        _write(formats.GEOJSON, Question(limit=None), request, dataset, target)
+    else:
+        write_geojson(_places(request, dataset), target)
 
 
 def _table(
@@ -100,7 +117,7 @@ CSV = Form("csv", "CSV", "text/csv", partial(write_csv, Question(limit=None)))
 FORMS = (
     Form("parquet", "Parquet", "application/vnd.apache.parquet", _table(write_parquet)),
     Form("xlsx", "Excel", EXCEL, _table(write_workbook)),
-    Form("geojson", "GeoJSON", GEOJSON, _map(write_geojson), mapped=True),
+    Form("geojson", "GeoJSON", GEOJSON, _write_geojson, mapped=True),
     Form("kml", "KML", "application/vnd.google-earth.kml+xml", _map(write_kml), mapped=True),
     Form("shp", "Shapefile", "application/zip", _map(write_shapefile), "zip", mapped=True),
 )
@@ -118,9 +135,15 @@ def _places(request: Request, dataset: Dataset) -> Places:
     asset = store.assets.attached(dataset, known.boundaries.filename) if known.boundaries else None
     if not (known.shape and known.boundaries and asset and dataset.column(known.boundaries.key)):
         raise _no_places()
-    polygons = boundaries(store.assets.path(asset).read_bytes(), known.boundaries.property)
+    polygons = _polygons(store.assets.path(asset), known.boundaries.property)
     period = _period(request, dataset, known.shape.period, known.shape.time)
     return Districts(files, dataset, (known.shape.period, period), (known.boundaries.key, polygons))
+
+
+@lru_cache(maxsize=4)
+def _polygons(path: Path, name: str) -> dict[str, Any]:
+    """An asset never changes."""
+    return boundaries(path.read_bytes(), name)
 
 
 def _no_places() -> Exception:
@@ -166,6 +189,8 @@ async def kept(request: Request, dataset: Dataset, name: str, write: Callable[[P
     mark = f"{name} {dataset!r}"
     task = _MAKING.get(mark)
     if task is None:
+        if len(_MAKING) >= MOST_MADE:
+            raise _not_yet()
         making = partial(anyio.to_thread.run_sync, shelf.make, dataset, name, write, limiter=_lane(name))
         task = _MAKING[mark] = asyncio.create_task(making())
         task.add_done_callback(partial(_made_it, mark))
@@ -194,33 +219,50 @@ def _shelf(request: Request) -> Shelf:
 
 def _name(request: Request, dataset: Dataset, form: Form) -> str:
     """The file's name; a period counts only where the file shows one alone."""
-    period = request.query_params.get("period") if form.mapped and not dataset.geometry else None
+    period = _one_period(request, dataset, form)
     mark = f"-{hashlib.sha256(period.encode()).hexdigest()[:16]}" if period else ""
     return f"rows{mark}.{form.name}"
+
+
+def _one_period(request: Request, dataset: Dataset, form: Form) -> str | None:
+    return (request.query_params.get("period") or None) if form.mapped and not dataset.geometry else None
 
 
 async def _made(request: Request, dataset: Dataset, form: Form) -> Kept:
     if form.mapped and not _mapped(dataset):
         raise _no_places()
+    shape = about(dataset).shape
+    if shape and _one_period(request, dataset, form):  # one that is not there leaves no task and no file
+        await run_in_threadpool(_period, request, dataset, shape.period, shape.time)
     return await kept(request, dataset, _name(request, dataset, form), partial(form.write, request, dataset))
+
+
+class _Standing(FileResponse):
+    """A file that was there a moment ago. Errors: SodaError 503 where it made place for another since."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not await run_in_threadpool(Path(self.path).exists):
+            raise problem(503, "dataset.changed", "The file was removed while it was asked for; ask again")
+        await super().__call__(scope, receive, send)
 
 
 def sent(request: Request, dataset: Dataset, file: Kept, media_type: str, filename: str) -> Response:
     """A kept file: with its hash, in ranges where asked, and 304 when the client has it already."""
     headers = headers_of(request, dataset, formats.CSV) | {"ETag": f'"{file.sha256}"', "Vary": "Authorization"}
-    if is_fresh(request, headers):
-        return Response(status_code=304, headers=headers)
+    response = unchanged(request, headers)
+    if response is not None:
+        return response
     digest = f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"
     headers["Repr-Digest"] = digest
     if "range" not in request.headers:
         headers["Content-Digest"] = digest
     # as it stands on disk, so that bytes and hash agree: the server's own compression leaves it alone
     headers["Content-Encoding"] = "identity"
-    return FileResponse(file.path, headers=headers, media_type=media_type, filename=filename)
+    return _Standing(file.path, headers=headers, media_type=media_type, filename=filename)
 
 
 async def _download(request: Request, form: Form) -> Response:
-    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
     file = await _made(request, dataset, form)
     return await run_in_threadpool(sent, request, dataset, file, form.media_type, f"{dataset.id}.{form.ending}")
 
@@ -237,7 +279,7 @@ async def rows(request: Request) -> Response:
 
 async def sidecar(request: Request) -> Response:
     """GET …/rows.{format}.sha256 and …/data.csv.sha256: the hash as sha256sum writes and checks it."""
-    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
     form = _BY_NAME.get(request.url.path.removesuffix(".sha256").rpartition(".")[2], CSV)
     file = await _made(request, dataset, form)
     return PlainTextResponse(f"{file.sha256}  {dataset.id}.{form.ending}\n", headers={"Vary": "Authorization"})
@@ -254,6 +296,10 @@ async def export(request: Request) -> Response:
 def standing(request: Request, dataset: Dataset) -> list[Offer]:
     """Every download of a dataset, with size and hash where the file is made already."""
     shelf, base = _shelf(request), base_url(request)
+    if dataset.blob:
+        asset = portal(request).store.assets.find(dataset.blob)
+        url = f"{base}/api/views/{dataset.id}/files/{dataset.blob}"
+        return [Offer("file", asset.name, asset.media_type, url, asset.size, asset.sha256)] if asset else []
     offers = []
     for form in (CSV, *FORMS):
         if form.mapped and not _mapped(dataset):
@@ -268,19 +314,44 @@ async def listing(request: Request) -> Response:
     """GET /api/views/{4x4}/downloads.json: [{format, label, media_type, url, bytes, sha256}]."""
     dataset = await run_in_threadpool(readable, request, request.path_params["id"])
     if dataset.rows <= AT_ONCE:
-        await _make_all(request, dataset)
+        await make_all(request, dataset)
     offers = await run_in_threadpool(standing, request, dataset)
-    task = BackgroundTask(_make_all, request, dataset) if any(offer.sha256 is None for offer in offers) else None
+    task = BackgroundTask(make_all, request, dataset) if any(offer.sha256 is None for offer in offers) else None
     return JSONResponse([_shown(offer) for offer in offers], headers={"Vary": "Authorization"}, background=task)
 
 
-async def _make_all(request: Request, dataset: Dataset) -> None:
+async def make_all(request: Request, dataset: Dataset) -> None:
     """Make what can be made; what cannot says so itself when asked for."""
-    for form in (CSV, *FORMS):
+    for form in () if dataset.blob else (CSV, *FORMS):
         try:
             await _made(request, dataset, form)
         except SodaError:
             continue
+
+
+_BEGUN: set[asyncio.Task[None]] = set()
+"""What this process makes ahead: the files of one dataset at a time."""
+
+
+def ahead(request: Request, dataset: Dataset, offers: list[Offer]) -> BackgroundTask | None:
+    """For the page of a dataset that is not too large: what makes the files that are not there yet, once it is sent."""
+    missing = any(offer.sha256 is None for offer in offers)
+    return BackgroundTask(_begin, request, dataset) if missing and dataset.rows <= AHEAD else None
+
+
+async def _begin(request: Request, dataset: Dataset) -> None:
+    """Nobody waits for it; where others are being made, the next look at the page begins."""
+    if _BEGUN or "period" in request.query_params:
+        return
+    task = asyncio.create_task(make_all(request, dataset))
+    _BEGUN.add(task)
+    task.add_done_callback(_ended)
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    _BEGUN.discard(task)
+    if not task.cancelled():
+        task.exception()  # heard: whoever asks for the file is told
 
 
 def _shown(offer: Offer) -> dict[str, Any]:

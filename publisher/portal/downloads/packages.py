@@ -11,10 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, readable
+from publisher.portal.access import base_url, readable, tabular
 from publisher.portal.downloads.downloads import CSV, kept, sent, write_csv
 from publisher.portal.kinds import Kind
-from publisher.portal.problems import problem
+from publisher.portal.problems import changing, problem
 from publisher.portal.soql.compiler import Question
 from publisher.portal.structure import about
 
@@ -26,23 +26,30 @@ if TYPE_CHECKING:
     from publisher.portal.structure import ReleaseFacts
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
+RETRY = 30
+"""Seconds after which to ask again for a release whose dataset is being changed."""
 STATUSES = ["ok", "suppressed", "unreliable"]
 """What a status column may say."""
 _TYPES = {Kind.NUMBER: "number", Kind.CHECKBOX: "boolean", Kind.FLOATING: "datetime", Kind.FIXED: "datetime"}
 
 
-def release_of(dataset: Dataset, period: str, edition: int) -> ReleaseFacts:
-    """The release of this name. Errors: SodaError 404, or 410 where another edition took its place."""
+def release_of(dataset: Dataset, period: str, edition: str) -> ReleaseFacts:
+    """The release of this name.
+
+    Errors: SodaError 404, 410 where another edition took its place, or 503 while the rows are being changed.
+    """
     listed = [release for release in about(dataset).releases if release.period == period]
-    found = next((release for release in listed if release.edition == edition), None)
+    found = next((release for release in listed if str(release.edition) == edition), None)
     if found is None:
-        raise problem(404, "release.missing", "There is no such release", period=period, edition=edition)
+        raise problem(404, "release.missing", "There is no such release", period=period[:100], edition=edition[:100])
     if not found.current:
         current = next((release.edition for release in listed if release.current), None)
         instead = f"edition {current} took its place" if current else "it was taken back"
         raise problem(410, "release.superseded", f"Edition {edition} of {period} is gone: {instead}", current=current)
     if about(dataset).shape is None:
         raise problem(404, "release.missing", "The columns of this dataset do not say which rows are whose")
+    if about(dataset).unfinished:
+        raise changing(RETRY)
     return found
 
 
@@ -76,7 +83,7 @@ async def release_package(request: Request) -> Response:
 
 async def package(request: Request) -> Response:
     """GET /api/views/{4x4}/datapackage.json: everything that is current, as one resource."""
-    dataset = await run_in_threadpool(readable, request, request.path_params["id"])
+    dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
     file = await kept(request, dataset, "rows.csv", partial(CSV.write, request, dataset))
     own = {
         "name": dataset.id,
@@ -93,7 +100,7 @@ def _described(request: Request, dataset: Dataset, file: Kept) -> dict[str, Any]
     licence = {"path": known.licence_address, "title": known.licence} if known.licence_address else {}
     source = {"title": known.source.title, "path": page} if known.source else {"title": dataset.name, "path": page}
     email = known.contact if "@" in known.contact else ""
-    publisher = {"title": dataset.attribution or dataset.owner, "roles": ["publisher"], "email": email}
+    publisher = {"title": dataset.publisher, "roles": ["publisher"], "email": email}
     resource = {
         "name": "data",
         "type": "table",
@@ -159,6 +166,6 @@ def _instant(text: str) -> str | None:
 
 ROUTES = [
     Route("/api/views/{id}/datapackage.json", package),
-    Route("/api/views/{id}/releases/{period:path}/{edition:int}/datapackage.json", release_package),
-    Route("/api/views/{id}/releases/{period:path}/{edition:int}/data.csv", release_data),
+    Route("/api/views/{id}/releases/{period:path}/{edition}/datapackage.json", release_package),
+    Route("/api/views/{id}/releases/{period:path}/{edition}/data.csv", release_data),
 ]

@@ -116,21 +116,21 @@ def _plain(value: Any) -> str:
 
 
 def write_geojson(places: Places, target: Path) -> None:
-    """A collection of features; numbers are numbers, times text."""
-    names = [column.field for column in places.columns]
+    """A collection of features; numbers are numbers with all their digits, times text."""
+    names = [json.dumps(column.field) for column in places.columns]
     with target.open("w", encoding="utf-8") as file:
         file.write('{"type":"FeatureCollection","features":[')
         for number, (geometry, values) in enumerate(places.features()):
-            properties = dict(zip(names, map(_json_value, values), strict=True))
-            feature = {"type": "Feature", "geometry": geometry, "properties": properties}
-            file.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False))
+            properties = ",".join(f"{name}:{_json(value)}" for name, value in zip(names, values, strict=True))
+            feature = f'{{"type":"Feature","geometry":{json.dumps(geometry)},"properties":{{{properties}}}}}'
+            file.write((",\n" if number else "\n") + feature)
         file.write("\n]}\n")
 
 
-def _json_value(value: Any) -> Any:
+def _json(value: Any) -> str:
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return _plain(value) if isinstance(value, datetime) else value
+        return _plain(value)
+    return json.dumps(_plain(value) if isinstance(value, datetime) else value, ensure_ascii=False)
 
 
 def write_kml(places: Places, target: Path) -> None:

@@ -12,13 +12,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from publisher.portal.model import Dataset
 
 GRACE = 600.0
-"""Seconds for which files of an older version stay, for readers that have just begun."""
+"""Seconds for which files stay once newer ones stand in their place, for readers that have just begun."""
+ASKED = 60.0
+"""Seconds for which a file stays once it was asked for, whatever room is wanted."""
+LEFT = 24 * 3600.0
+"""Seconds after which what is being made is made by nobody."""
+ROOM = 4 * 1000**3
+"""Bytes that all files together may take."""
+SIDE_ROOM = 64 * 1000**2
+"""Bytes that the files of single periods of one dataset may take."""
+SIDE = "rows-"
+"""What their names begin with."""
+_SUPERSEDED = ".superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,10 @@ class Shelf:
         """The file of this name for the dataset as it is now, if it was made."""
         path = self._folder(dataset) / name
         try:
-            return Kept(path, path.stat().st_size, _sidecar(path).read_text())
+            status = path.stat()
+            if status.st_mtime < time.time() - ASKED / 2:
+                os.utime(path)
+            return Kept(path, status.st_size, _sidecar(path).read_text())
         except FileNotFoundError:
             return None
 
@@ -55,10 +69,10 @@ class Shelf:
         path = self._folder(dataset) / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _put(path, write)
-        digest = _sha256(path)
+        digest, size = _sha256(path), path.stat().st_size
         _put(_sidecar(path), lambda beside: _write_text(beside, digest))
         self._tidy(dataset)
-        return Kept(path, path.stat().st_size, digest)
+        return Kept(path, size, digest)
 
     def _folder(self, dataset: Dataset) -> Path:
         """Whatever is told of a dataset may stand in its files, so its metadata count as well as its rows."""
@@ -66,11 +80,55 @@ class Shelf:
         return self._root / dataset.id / f"{dataset.version:09}-{mark}"
 
     def _tidy(self, dataset: Dataset) -> None:
-        current, oldest = self._folder(dataset), time.time() - GRACE
+        """Remove what was superseded long enough ago, and what there is no room for, the oldest first."""
+        current = self._folder(dataset)
         for folder in current.parent.iterdir():
             with suppress(FileNotFoundError):
-                if folder != current and folder.stat().st_mtime < oldest:
+                if folder != current and _superseded(folder) > GRACE:
                     shutil.rmtree(folder, ignore_errors=True)
+        _fit(current.glob(f"{SIDE}*"), SIDE_ROOM)
+        _fit(self._root.glob("*/*/*"), ROOM)
+
+    def sweep(self, known: set[str]) -> None:
+        """Remove the files of datasets that are no more, and what was being made when a process ended."""
+        for folder in self._root.glob("*"):
+            if folder.name not in known and _age(folder) > GRACE:
+                shutil.rmtree(folder, ignore_errors=True)
+        for left in (*self._root.glob("*/*/.*.tmp"), *self._root.glob("*/*/tmp*")):
+            if _age(left) > LEFT:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was made or last asked for; 0 where it is no more."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _superseded(folder: Path) -> float:
+    """Seconds since newer files stand in its place."""
+    mark = folder / _SUPERSEDED
+    if not mark.exists():
+        mark.touch(mode=0o600)
+    return _age(mark)
+
+
+def _fit(paths: Iterable[Path], room: int) -> None:
+    """Remove files until the rest fit into `room` bytes, the longest unasked first, none asked for just now."""
+    found = []
+    for path in paths:
+        if not path.name.startswith(".") and path.suffix != ".sha256":
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime, path.stat().st_size, path))
+    taken, oldest = sum(size for _, size, _ in found), time.time() - ASKED
+    for asked, size, path in sorted(found):
+        if taken <= room or asked > oldest:
+            return
+        _sidecar(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        taken -= size
 
 
 def _sidecar(path: Path) -> Path:

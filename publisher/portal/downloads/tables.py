@@ -13,7 +13,7 @@ import xlsxwriter
 
 from publisher.portal.kinds import TIMES, Kind
 from publisher.portal.problems import problem
-from publisher.portal.structure import about
+from publisher.portal.structure import about, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,7 +87,7 @@ def write_parquet(files: Sequence[Path], dataset: Dataset, base: str, target: Pa
         "description": dataset.description,
         "licence": known.licence,
         "licence_url": known.licence_address,
-        "publisher": dataset.attribution or dataset.owner,
+        "publisher": dataset.publisher,
         "id": dataset.id,
         "version": str(dataset.version),
         "url": f"{base.rstrip('/')}/d/{dataset.id}" if base else "",
@@ -184,7 +184,7 @@ def _explain(sheet: Worksheet, dataset: Dataset, base: str, bold: Any) -> None:
     told = (
         ("Title", dataset.name),
         ("Description", dataset.description),
-        ("Publisher", dataset.attribution or dataset.owner),
+        ("Publisher", dataset.publisher),
         ("Contact", known.contact),
         ("Licence", " ".join(filter(None, (known.licence, known.licence_address)))),
         ("Address", f"{base.rstrip('/')}/d/{dataset.id}" if base else ""),
@@ -213,7 +213,9 @@ def _odds(dataset: Dataset) -> str:
     odds = about(dataset).odds
     if odds is None:
         return ""
+    whom = "one record is" if odds.unit == "record" else f"the records of one \u201c{odds.unit}\u201d are"
     return (
-        f"Someone who was {odds.before:.0%} sure of a fact about one {odds.unit} guesses right at most"
-        f" {odds.after:.0%} of the time once all of {odds.period} is published ({odds.loss})"
+        f"Someone who guesses whether {whom} in the data, and is right {percent(odds.before)} times in 100 without it,"
+        f" is right at most {percent(odds.after)} times in 100 after reading everything."
+        f" One guarantee covers {odds.period} ({odds.loss})."
     )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
+import warnings
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from publisher.portal.engine import geography
-from publisher.portal.engine.watch import Patience
+from publisher.portal.engine.watch import Patience, too_long
 from publisher.portal.kinds import storage
 from publisher.portal.model import SYSTEM
 from publisher.portal.problems import SodaError, execution, problem
@@ -28,23 +30,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pyarrow as pa
+
     from publisher.portal.kinds import Kind
     from publisher.portal.model import Dataset
     from publisher.portal.soql.compiler import Compiled
 
 logger = logging.getLogger(__name__)
+warnings.filterwarnings("ignore", "Arrow output on a DB-API result")  # small ones alone, which a plan more costs more
 _T = TypeVar("_T")
 
 CHANGED = "dataset.changed"
 """The code of the error where a version's files are no more: newer ones have come in the meantime."""
 ROOMS = 16
 """How many rooms stay open."""
+AHEAD = "1MB"
+"""What is computed of an answer before its reader takes it; many slow readers must not use up the room's memory."""
 BATCH = 2048
 """Rows in one piece of an answer."""
-QUERY_MEMORY = 512
-"""MB that the queries in one room may use together; a sort of more goes to disk."""
-SPILL = "4GB"
-"""What the queries in one room may put on disk."""
+QUERY_MEMORY = 8192 // ROOMS
+"""MB that the queries in one room may use together, of 8192 for all rooms of a process; a sort of more goes to disk.
+Four long queries run at once, so 2 GB is what a busy process needs; half of this would not hold the 10 MB that DuckDB
+computes ahead for each stream, where all streams read one room."""
+SPILL = 32 // ROOMS
+"""GB that the queries in one room may put on disk, of 32 for all rooms of a process."""
 HOT_ROWS = 512 * 1024 * 1024
 """Bytes, by estimate, that rows kept in memory may take in one process."""
 CELL = 24
@@ -77,7 +86,7 @@ class Source:
 class Engine:
     """Opens a room for the versions of the datasets that a question reads, and keeps the latest few.
 
-    What a large sort cannot keep in memory goes to the folder `spill`, encrypted, and only while the query runs.
+    What a large sort cannot keep in memory goes to the folder `spill`, which is its own, and only while the query runs.
     """
 
     def __init__(self, spill: Path | None = None) -> None:
@@ -106,6 +115,11 @@ class Engine:
         with plain_errors(), self._cursor(sources) as cursor, Patience().watched(cursor.interrupt):
             found = cursor.execute(compiled.sql, compiled.values).fetchall()
         return [dict(zip(names, row, strict=True)) for row in found]
+
+    def table(self, sources: tuple[Source, ...], compiled: Compiled, patience: Patience) -> pa.Table:
+        """All rows of a small answer, as Arrow columns."""
+        with plain_errors(), self._cursor(sources) as cursor, patience.watched(cursor.interrupt):
+            return cursor.execute(compiled.sql, compiled.values).to_arrow_table()
 
     def _texts(
         self, sources: tuple[Source, ...], compiled: Compiled, line: str, patience: Patience
@@ -207,10 +221,12 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
             "threads": "1",  # a query runs in its reader's thread: many readers share the processors fairly
             "memory_limit": f"{QUERY_MEMORY + hot // 1_000_000}MB",
             "temp_directory": str(spill / secrets.token_hex(8)) if spill else "",
-            "max_temp_directory_size": SPILL,
-            "temp_file_encryption": "true",
-            "force_mbedtls_unsafe": "true",  # its own cipher: the better one is an extension to fetch
-            "late_materialization_max_rows": "0",  # DuckDB 2.0.0 fails to plan some filters with LIMIT and OFFSET
+            "max_temp_directory_size": f"{SPILL}GB",
+            # Not encrypted: the rows lie beside it as plain Parquet files, behind the same 0700. DuckDB alone, without
+            # an extension to fetch, has only a cipher that it calls unsafe itself, and that would promise too much.
+            "temp_file_encryption": "false",
+            # DuckDB 2.0.0 fails to plan some filters with LIMIT and OFFSET so, and holds whole what should stream
+            "disabled_optimizers": "late_materialization",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
@@ -218,6 +234,7 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
     )
     room.execute(_NUMBER_TEXT)
     room.execute("SET parquet_metadata_cache = true")
+    room.execute(f"SET streaming_buffer_size = '{AHEAD}'")
     geography.register(room)
     search.register(room)
     for number, source in enumerate(sources):
@@ -234,8 +251,8 @@ def _open_view(room: duckdb.DuckDBPyConnection, source: Source, name: str, *, ho
     columns = ", ".join(_stored(column.field, column.kind, stored) for column in (*SYSTEM, *source.dataset.columns))
     if hot:
         kept = quoted(f"kept {name}")
-        room.execute(f"CREATE TABLE {kept} AS SELECT {columns} FROM {parts(source.files)}")
-        room.execute(f'CREATE VIEW {quoted(name)} AS SELECT *, rowid AS ":place" FROM {kept}')
+        room.execute(f'CREATE TABLE {kept} AS SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}')
+        room.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {kept}")  # its rowid may be a column of the dataset
     else:
         room.execute(f'CREATE VIEW {quoted(name)} AS SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}')
 
@@ -249,6 +266,8 @@ def _own_folder(spill: Path) -> Path:
     """A folder for this process alone; those of processes that are no more are removed."""
     spill.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in spill.iterdir():
+        if not re.fullmatch("[0-9]{1,9}", folder.name):  # none of ours: a file system has folders of its own
+            continue
         if folder.name == str(os.getpid()) or not _is_running(int(folder.name)):
             shutil.rmtree(folder, ignore_errors=True)
     own = spill / str(os.getpid())
@@ -287,7 +306,7 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException:
-        raise execution("timeout", "The query took longer than a query may") from None
+        raise too_long() from None
     except duckdb.OutOfMemoryException:
         raise execution("out-of-memory", "The query needs more memory than a query may use") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):

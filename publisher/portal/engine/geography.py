@@ -6,10 +6,12 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from publisher.portal.engine.watch import give_up, go_on
 from publisher.portal.kinds import GEOMETRIES, Kind
+from publisher.portal.problems import execution, semantic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import duckdb
     import numpy as np
@@ -22,6 +24,14 @@ Column = Any
 EQUATOR = 6378137.0
 """Metres: the Earth's radius there, and how flat it is (WGS 84)."""
 FLATTENING = 1 / 298.257223563
+MOST_POINTS = 2000
+"""The points of a shape that is written out in a query."""
+MOST_TANGLED = 100
+"""Its points where it crosses itself: mending a thousand random ones takes minutes, and gigabytes."""
+MOST_UNITED = 200_000
+"""The points of all shapes that are made one."""
+PIECE = 20_000
+"""The points in one piece of work, which nothing can interrupt."""
 VECTORISED: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
 """How DuckDB calls a function: with arrays of Arrow's, nulls among them."""
 
@@ -30,7 +40,7 @@ _KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
 
 
 def read_literal(text: str) -> tuple[Kind, str] | None:
-    """The GeoJSON text of a shape in WKT with its kind, or None."""
+    """The GeoJSON text of a shape in WKT with its kind, or None. Errors: SodaError where it has too many points."""
     found = _WKT.fullmatch(text)
     kind = _KINDS.get(found[1].lower()) if found else None
     if found is None or kind is None:
@@ -38,7 +48,20 @@ def read_literal(text: str) -> tuple[Kind, str] | None:
     import shapely
 
     shape = shapely.from_wkt(f"{found[1]} {found[2]}", on_invalid="ignore")
-    return None if shape is None or shape.is_empty or shape.has_z else (kind, shapely.to_geojson(shape))
+    if shape is None or shape.is_empty or shape.has_z:
+        return None
+    _check_points(shape)
+    return kind, shapely.to_geojson(shape)
+
+
+def _check_points(shape: Any) -> None:
+    import shapely
+
+    points = shapely.get_num_coordinates(shape)
+    if points > MOST_POINTS:
+        raise semantic("type-mismatch", f"A shape in a query may have {MOST_POINTS} points, this one has {points}")
+    if points > MOST_TANGLED and not (shape.is_valid and (shape.is_simple or not shape.length)):
+        raise semantic("type-mismatch", f"A shape that crosses itself may have {MOST_TANGLED} points in a query")
 
 
 def register(room: duckdb.DuckDBPyConnection) -> None:
@@ -66,7 +89,41 @@ def _sound(question: Callable[..., Any], *columns: Shapes) -> Any:
     try:
         return question(*columns)
     except shapely.errors.GEOSException:
-        return question(*(shapely.make_valid(column) for column in columns))
+        return question(*(_mended(column) for column in columns))
+
+
+def _mended(column: Shapes) -> Shapes:
+    """Each different shape is mended once."""
+    import numpy as np
+    import shapely
+
+    known: dict[int, Any] = {}
+    for shape in column:
+        if id(shape) not in known:
+            go_on()
+            known[id(shape)] = shapely.make_valid(shape)
+    found = np.empty(len(column), dtype=object)
+    found[:] = [known[id(shape)] for shape in column]
+    return found
+
+
+def _pieces(*columns: Shapes) -> Iterator[slice]:
+    """Runs of rows of about as many points each; a query that was ended gets no further. Errors: SodaError."""
+    import numpy as np
+    import shapely
+
+    points = np.cumsum(sum(shapely.get_num_coordinates(column) for column in columns) + 1)
+    whole = points[-1] if len(points) else 0
+    ends = np.unique(np.searchsorted(points, np.arange(PIECE, whole + PIECE, PIECE)) + 1)
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        go_on()
+        yield slice(start, end)
+
+
+def _whole(parts: list[Any]) -> Any:
+    import numpy as np
+
+    return np.concatenate(parts) if parts else np.empty(0, dtype=object)
 
 
 def _related(name: str, first: Column, second: Column) -> Column:
@@ -76,7 +133,8 @@ def _related(name: str, first: Column, second: Column) -> Column:
     one, other = _read(first), _read(second)
     shapely.prepare(other)
     missing = shapely.is_missing(one) | shapely.is_missing(other)
-    return pa.array(_sound(getattr(shapely, name), one, other), mask=missing)
+    parts = [_sound(getattr(shapely, name), one[rows], other[rows]) for rows in _pieces(one, other)]
+    return pa.array(_whole(parts), pa.bool_(), mask=missing)
 
 
 def _point_related(name: str, longitude: Column, latitude: Column, shape: Column) -> Column:
@@ -88,7 +146,8 @@ def _point_related(name: str, longitude: Column, latitude: Column, shape: Column
     shapes, (x, y) = _read(shape), (np.asarray(side, float) for side in (longitude, latitude))
     shapely.prepare(shapes)
     missing = shapely.is_missing(shapes) | np.isnan(x) | np.isnan(y)
-    return pa.array(_sound(lambda whole: getattr(shapely, name)(whole, x, y), shapes), mask=missing)
+    parts = [getattr(shapely, name)(shapes[rows], x[rows], y[rows]) for rows in _pieces(shapes)]
+    return pa.array(_whole(parts), pa.bool_(), mask=missing)
 
 
 def _metres(latitude: Column, longitude: Column, latitude_2: Column, longitude_2: Column) -> Column:
@@ -168,10 +227,11 @@ def _nearest(one: Any, other: Any) -> Any:
 
     if one is None or other is None:
         return None
+    go_on()
     bounds = shapely.bounds([one, other])
     scale = np.array([max(0.01, np.cos(np.radians(bounds[:, [1, 3]].mean()))), 1])
     flat = [shapely.transform(shape, lambda pairs: pairs * scale) for shape in (one, other)]
-    line = _sound(shapely.shortest_line, *flat)
+    line = shapely.shortest_line(*flat)
     return None if line is None else shapely.transform(line, lambda pairs: pairs / scale)
 
 
@@ -217,7 +277,8 @@ def _hull(column: Column) -> Column:
     import numpy as np
     import shapely
 
-    hulls = shapely.convex_hull(_read(column))
+    read = _read(column)
+    hulls = _whole([shapely.convex_hull(read[rows]) for rows in _pieces(read)])
     plane = shapely.get_type_id(hulls) == 3
     shapes = np.full(len(hulls), None, dtype=object)
     shapes[plane] = [shapely.MultiPolygon([hull]) for hull in hulls[plane]]
@@ -232,7 +293,11 @@ def _union(column: Column) -> Column:
     many = {0: shapely.MultiPoint, 1: shapely.MultiLineString, 3: shapely.MultiPolygon}
     shapes = np.full(len(column), None, dtype=object)
     for row, texts in enumerate(column.to_pylist()):
-        parts = shapely.from_geojson([text for text in texts or () if text is not None], on_invalid="ignore")
+        different = dict.fromkeys(text for text in texts or () if text is not None)
+        parts = shapely.from_geojson([*different], on_invalid="ignore")
+        if shapely.get_num_coordinates(parts).sum() > MOST_UNITED:
+            give_up(execution("too-large", f"Shapes of more than {MOST_UNITED} points are not united"))
+        go_on()
         whole = _sound(shapely.union_all, parts) if len(parts) else None
         sort = many.get(int(shapely.get_type_id(whole)))
         shapes[row] = sort([whole]) if sort else whole
@@ -255,13 +320,24 @@ def _simplified(topology: bool, column: Column, tolerance: Column) -> Column:
 
     shapes = _read(column)
     steps = np.nan_to_num(np.asarray(tolerance, float))
-    found = shapely.simplify(shapes, np.maximum(steps, 0), preserve_topology=topology)
+    found = _whole([_fewer(shapes[rows], np.maximum(steps[rows], 0), topology) for rows in _pieces(shapes)])
     found[shapely.is_empty(found)] = None
     many = {4: shapely.MultiPoint, 5: shapely.MultiLineString, 6: shapely.MultiPolygon}
     lost = (shapely.get_type_id(shapes) >= 4) & (shapely.get_type_id(found) < 4) & ~shapely.is_missing(found)
     for row in np.flatnonzero(lost):
         found[row] = many[shapely.get_type_id(shapes[row])]([found[row]])
     return _written(found)
+
+
+def _fewer(shapes: Shapes, steps: Any, topology: bool) -> Shapes:
+    """Where a shape crosses itself its topology is kept in any case: to mend it first may take minutes."""
+    import shapely
+
+    loose = shapely.is_valid(shapes) & (not topology)
+    found: Shapes = shapes.copy()
+    for rows, kept in ((loose, False), (~loose, True)):
+        found[rows] = shapely.simplify(shapes[rows], steps[rows], preserve_topology=kept)
+    return found
 
 
 def _written(shapes: Shapes) -> Column:

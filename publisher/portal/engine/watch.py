@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from threading import Condition, Thread, local
+from typing import TYPE_CHECKING, NoReturn
 
+from publisher.portal.problems import SodaError, execution
 from publisher.portal.serving import metrics
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 SECONDS = 20.0
 """How long a query may compute before it is stopped."""
+_HERE = local()
+"""The patience of the query that runs in this thread: a room computes in its reader's."""
 
 
 class Patience:
@@ -22,6 +25,8 @@ class Patience:
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self.ended = False
+        self.refusal: SodaError | None = None
+        """Why a function of ours gave the query up."""
         self._interrupt: Callable[[], None] | None = None
 
     def end(self) -> None:
@@ -33,17 +38,41 @@ class Patience:
 
     @contextmanager
     def watched(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Call `interrupt` when the time is over or the reader has gone before the block ends."""
-        self._interrupt = interrupt
+        """Call `interrupt` when the time is over or the reader has gone before the block ends. Errors: SodaError."""
+        self._interrupt, _HERE.patience = interrupt, self
         if self.ended:
             interrupt()
         ticket = _CLOCK.enter(time.monotonic() + self.seconds, self.end)
         try:
             with metrics.QUERIES.track_inprogress():
                 yield
+        except Exception:
+            if self.refusal or self.ended:  # DuckDB has wrapped what our functions raise
+                raise self.refusal or too_long() from None
+            raise
         finally:
             _CLOCK.leave(ticket)
-            self._interrupt = None
+            self._interrupt = _HERE.patience = None
+
+
+def too_long() -> SodaError:
+    """400: the query's time is over."""
+    return execution("timeout", "The query took longer than a query may")
+
+
+def go_on() -> None:
+    """Asked between pieces of work that DuckDB cannot interrupt. Errors: SodaError where the query was ended."""
+    patience = getattr(_HERE, "patience", None)
+    if patience is not None and patience.ended:
+        raise too_long()
+
+
+def give_up(error: SodaError) -> NoReturn:
+    """End the query that runs in this thread with this error."""
+    patience = getattr(_HERE, "patience", None)
+    if patience is not None:
+        patience.refusal = error
+    raise error
 
 
 class _Clock:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from publisher.portal.access import visible
-from publisher.portal.discovery.search import matching
+from publisher.portal.access import findable
+from publisher.portal.discovery.search import matching, words_of
 from publisher.portal.pages.families import families
 from publisher.portal.pages.headline import headline
 from publisher.portal.pages.rendering import in_every_language, linker, render
@@ -29,6 +29,8 @@ LISTED = 20
 """Entries on one page."""
 CHOICES = 12
 """Values that one facet offers, the commonest first."""
+GUESSED = 5
+"""Words for which others are guessed, the first ones."""
 SORTS = ("relevance", "name", "newest")
 
 
@@ -71,7 +73,7 @@ FACETS: dict[str, Callable[[Family], set[str]]] = {
 def catalog(request: Request) -> Response:
     """GET /: `q` searches, `category place tag publisher map` narrow down, `sort` and `page` say what comes first."""
     words = request.query_params.get("q", "").strip()
-    everything = families(visible(request))
+    everything = families(findable(request))
     chosen = {name: request.query_params.getlist(name) for name in FACETS}
     matched = _matching(everything, words)
     sort = _sort(request, words)
@@ -166,7 +168,7 @@ def _guesses(words: str, everything: list[Family]) -> list[str]:
     """Words of the datasets that are spelled nearly like those that found nothing."""
     texts = [(family.main.dataset.name, *family.main.dataset.tags) for family in everything]
     known = {word.strip(".,;:()").lower() for text in texts for part in text for word in part.split()}
-    close = (get_close_matches(word, known, n=2) for word in words.lower().split())
+    close = (get_close_matches(word, known, n=2) for word in words_of(words)[:GUESSED])
     return list(dict.fromkeys(word for words in close for word in words))[:4]
 
 

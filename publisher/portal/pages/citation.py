@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 def citation(base: str, dataset: Dataset, release: ReleaseFacts | None = None) -> str:
     """Who published what, which edition, when, where, and under which licence."""
-    whom = dataset.attribution or dataset.owner
     address = f"{base}/d/{dataset.id}"
     moment = datetime.fromtimestamp(dataset.rows_updated_at, UTC).date().isoformat()
     title = dataset.name
@@ -23,4 +22,4 @@ def citation(base: str, dataset: Dataset, release: ReleaseFacts | None = None) -
         address += f"/releases/{release.period}/{release.edition}"
         moment = release.created[:10]
     licence = about(dataset).licence
-    return f"{whom} ({moment[:4]}). {title}. {moment}. {address}" + (f". {licence}" if licence else "")
+    return f"{dataset.publisher} ({moment[:4]}). {title}. {moment}. {address}" + (f". {licence}" if licence else "")

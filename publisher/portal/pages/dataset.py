@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, portal, visible, visitor
-from publisher.portal.discovery.dcat import covered, jsonld
-from publisher.portal.downloads.downloads import standing
+from publisher.portal.access import base_url, findable, portal, visitor
+from publisher.portal.discovery.dcat import covered, jsonld, span
+from publisher.portal.downloads.downloads import ahead, standing
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.examples import MOST, examples
 from publisher.portal.pages.families import family_of
@@ -25,6 +25,8 @@ from publisher.portal.problems import SodaError
 from publisher.portal.structure import about
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -44,15 +46,33 @@ def page(request: Request) -> Response:
     dataset = shown_dataset(request)
     if dataset is None:
         return missing(request)
+    return _file(request, dataset) if dataset.blob else _table(request, dataset)
+
+
+def _file(request: Request, dataset: Dataset) -> Response:
+    """A dataset that is one file: what it is, and where it is."""
+    return render(
+        request,
+        "file.html",
+        dataset=dataset,
+        about=about(dataset),
+        files=standing(request, dataset),
+        citation=citation(base_url(request), dataset),
+        described=_described(base_url(request), dataset),
+    )
+
+
+def _table(request: Request, dataset: Dataset) -> Response:
     ask = asking(request, dataset)
     wanted = dict(request.query_params)
     known = about(dataset)
-    family = family_of(dataset, visible(request))
+    family = family_of(dataset, findable(request))
     base = base_url(request)
     rows = _preview(dataset, known.shape, ask, wanted)
     when = covered(dataset)
     coverage = _coverage(known, ask, dataset)
-    return render(
+    downloads = standing(request, dataset)
+    answer = render(
         request,
         "dataset.html",
         dataset=dataset,
@@ -70,14 +90,16 @@ def page(request: Request) -> Response:
         sureness=sureness(known.shape, ask) if dataset.rows else [],
         chances=chances(known.odds) if known.odds else None,
         frequency=when[2] if when else "",
-        days=when[:2] if when else None,
+        days=_days(coverage),
         citation=citation(base, dataset),
         described=_described(base, dataset),
         releases=known.releases[:RELEASES],
         corrections=[each for each in known.releases if each.edition > 1],
-        downloads=standing(request, dataset),
+        downloads=downloads,
         boundaries=_boundaries(request, dataset, known),
     )
+    answer.background = ahead(request, dataset, downloads)
+    return answer
 
 
 def api(request: Request) -> Response:
@@ -137,6 +159,12 @@ def _coverage(known: About, ask: Ask, dataset: Dataset) -> tuple[str, str] | Non
     return str(ends[0]), str(ends[1])
 
 
+def _days(coverage: tuple[str, str] | None) -> tuple[date, date] | None:
+    """The first and the last day of these periods, where they are such as we know."""
+    first, last = (span(period) for period in coverage) if coverage else (None, None)
+    return (first[0], last[1]) if first and last else None
+
+
 def _described(base: str, dataset: Dataset) -> Markup:
     """The dataset in schema.org's words, for a script element: nothing in it can end the element."""
     return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
@@ -150,6 +178,4 @@ def _boundaries(request: Request, dataset: Dataset, known: About) -> str | None:
     return f"{base_url(request)}/api/views/{dataset.id}/files/{file.id}" if file else None
 
 
-ROUTES = in_every_language(
-    [Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)]
-)
+ROUTES = in_every_language([Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)])

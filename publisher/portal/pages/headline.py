@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from publisher.portal.access import portal, sources
 from publisher.portal.pages.chart import draw
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 COURSE = 52
 """How many periods the small picture shows."""
 KEPT = 500
-_seen: OrderedDict[tuple[str, int, int], Headline | None] = OrderedDict()
+_UNSEEN: Any = object()
+_seen: OrderedDict[str, Headline | None] = OrderedDict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,14 @@ def headline(request: Request, entry: Entry | None) -> Headline | None:
     """That of a table with one number for each period; remembered as long as its rows and metadata stay."""
     if entry is None or entry.about.shape is None or not entry.dataset.rows:
         return None
-    key = (entry.dataset.id, entry.dataset.version, entry.dataset.changed_at)
-    if key not in _seen:
-        _seen[key] = _drawn(entry, asking(request, entry.dataset))
-        while len(_seen) > KEPT:
-            _seen.popitem(last=False)
-    return _seen[key]
+    key = hashlib.sha256(repr(entry.dataset).encode()).hexdigest()  # two changes may share a second
+    found: Headline | None = _seen.get(key, _UNSEEN)
+    if found is not _UNSEEN:
+        return found
+    drawn = _seen[key] = _drawn(entry, asking(request, entry.dataset))
+    while len(_seen) > KEPT:
+        _seen.popitem(last=False)
+    return drawn
 
 
 def _drawn(entry: Entry, ask: Ask) -> Headline | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, visible
+from publisher.portal.access import base_url, findable
 from publisher.portal.pages.families import families
 from publisher.portal.pages.rendering import in_every_language, render
 
@@ -47,7 +47,7 @@ class Collection:
 def collections(request: Request) -> list[Collection]:
     """The sources of every dataset that the visitor may read, by title."""
     found: dict[str, tuple[SourceFacts, list[Family]]] = {}
-    for family in families(visible(request)):
+    for family in families(findable(request)):
         for source in {e.about.source.name: e.about.source for e in family.members if e.about.source}.values():
             found.setdefault(source.name, (source, []))[1].append(family)
     made = [Collection(source, tuple(theirs)) for source, theirs in found.values()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gettext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from decimal import Context, localcontext
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -46,7 +47,8 @@ class Language:
     def number(self, value: Decimal | float) -> str:
         """A number for people: grouped digits, no needless zeros, a true minus sign."""
         digits = "#,##0.################"
-        written: str = format_decimal(value, digits, locale=self.locale, decimal_quantization=False)
+        with localcontext(Context(prec=60)):  # more digits than a column holds, with those that babel adds
+            written: str = format_decimal(value, digits, locale=self.locale, decimal_quantization=False)
         return written.replace("-", "\N{MINUS SIGN}")
 
     def month(self, moment: date) -> str:

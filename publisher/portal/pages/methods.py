@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from publisher.portal.access import visible
+from publisher.portal.access import findable
 from publisher.portal.pages.families import families
 from publisher.portal.pages.rendering import in_every_language, render
 from publisher.portal.pages.sureness import chances
@@ -22,14 +22,14 @@ BELL = "M0 100C60 100 80 96 110 70S150 4 180 4s40 32 70 66s50 30 110 30Z"
 
 def methods(request: Request) -> Response:
     """GET /methods."""
-    spoken = [(each.main, each.main.about.odds) for each in families(visible(request)) if each.main.about.odds]
+    spoken = [(each.main, each.main.about.odds) for each in families(findable(request)) if each.main.about.odds]
     entry, odds = spoken[0] if spoken else (None, Odds(unit="", period="", after=0.612, loss=""))
     return render(request, "methods.html", bell=BELL, entry=entry, odds=odds, chances=chances(odds))
 
 
 def about(request: Request) -> Response:
     """GET /about."""
-    everything = families(visible(request))
+    everything = families(findable(request))
     contacts = sorted({each.main.about.contact for each in everything if each.main.about.contact})
     return render(request, "about.html", contacts=contacts)
 

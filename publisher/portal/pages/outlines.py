@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SIZE = 600
 """The longer side of the picture in its own units, each about a pixel of a screen."""
-LARGEST = 6_000
+LARGEST = 5_000
 """Characters of all paths together."""
 
 
@@ -66,12 +66,22 @@ def _drawn(shapes: dict[str, Any]) -> Outlines:
     flat = shapely.transform(array, lambda at: np.stack([(at[:, 0] - west) * narrow, north - at[:, 1]], axis=1) * scale)
     tolerance = 0.5
     while True:
-        paths = [_path(shape) for shape in shapely.coverage_simplify(flat, tolerance)]
+        paths = [_path(shape) for shape in _simplified(flat, tolerance)]
         if sum(map(len, paths)) <= LARGEST or tolerance > SIZE:
             break
         tolerance *= 1.5
     size = math.ceil((east - west) * narrow * scale), math.ceil((north - south) * scale)
     return Outlines(dict(zip(shapes, paths, strict=True)), max(size[0], 1), max(size[1], 1))
+
+
+def _simplified(shapes: Any, tolerance: float) -> Any:
+    """Neighbours keep a common border, unless some outline crosses itself: then each is made simpler alone."""
+    import shapely
+
+    try:
+        return shapely.coverage_simplify(shapes, tolerance)
+    except shapely.errors.ShapelyError:
+        return shapely.simplify(shapes, tolerance)
 
 
 def _path(shape: Any) -> str:

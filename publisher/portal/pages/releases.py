@@ -48,7 +48,7 @@ def release(request: Request) -> Response:
         return missing(request)
     known = about(dataset)
     period, edition = request.path_params["period"], request.path_params["edition"]
-    found = next((each for each in known.releases if (each.period, each.edition) == (period, edition)), None)
+    found = next((each for each in known.releases if (each.period, str(each.edition)) == (period, edition)), None)
     if found is None:
         return missing(request)
     editions = _editions(known, period)
@@ -60,7 +60,7 @@ def release(request: Request) -> Response:
         release=found,
         editions=editions,
         citation=citation(base_url(request), dataset, found),
-        successor=next((each for each in editions if each.edition > edition), None),
+        successor=next((each for each in editions if each.edition > found.edition), None),
         latest=editions[-1],
     )
 
@@ -71,5 +71,5 @@ def _editions(known: About, period: str) -> list[ReleaseFacts]:
 
 
 ROUTES = in_every_language(
-    [Route("/d/{id}/releases", history), Route("/d/{id}/releases/{period:path}/{edition:int}", release)]
+    [Route("/d/{id}/releases", history), Route("/d/{id}/releases/{period:path}/{edition}", release)]
 )

@@ -16,12 +16,12 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, visible
+from publisher.portal.access import base_url, findable
 from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
 from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, message, plain_path, translations
 from publisher.portal.pages.statics import files
-from publisher.portal.pages.sureness import percent
+from publisher.portal.structure import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ def environment(language: Language) -> jinja2.Environment:
         "stamp": _stamp,
         "markdown": _markdown,
         "period": lambda text: _period(language, spoken.gettext, str(text)),
+        "heading": lambda text: text[:1].upper() + text[1:],
         "brief": lambda text: _brief(language, str(text)),
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
@@ -123,7 +124,7 @@ def in_every_language(routes: list[Route]) -> list[Route]:
 
 def _site(request: Request) -> str:
     """The name of the only organisation that publishes here."""
-    organisations = {dataset.attribution for dataset in visible(request) if dataset.attribution}
+    organisations = {dataset.attribution for dataset in findable(request) if dataset.attribution}
     return organisations.pop() if len(organisations) == 1 else ""
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from publisher.portal.structure import percent
+
 if TYPE_CHECKING:
     from publisher.portal.pages.trend import Ask
     from publisher.portal.structure import Measure, Odds, Shape
@@ -104,11 +106,6 @@ class Chance:
 def chances(odds: Odds) -> tuple[Chance, Chance]:
     """How sure a guesser may be before and after reading everything."""
     return _chance(odds.before), _chance(odds.after)
-
-
-def percent(probability: float) -> Decimal:
-    """In tenths of a percent, never said smaller than it is."""
-    return Decimal(math.ceil(round(probability * 1000, 6))) / 10
 
 
 def _chance(probability: float) -> Chance:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ACTIONS = ("update", "replace", "delete", "metadata")
 INTERRUPTED = "The portal was stopped while it worked on this; apply the revision again"
 
 
@@ -96,13 +95,11 @@ def _finish(store: Store, revision: Draft, job: Draft, status: str, details: str
 
 def _apply(store: Store, revision: Draft, output: Draft | None) -> None:
     identifier = revision.dataset or ""
-    dataset = store.get(identifier)
-    attributes = _attributes(store, revision, dataset)
     files = [each for each in store.drafts.children(Sort.SOURCE, revision.id) if each.body.get("blob")]
     if output is None and files:
-        store.change(identifier, **attributes, **_blob(store, dataset, files[-1]))
+        store.change(identifier, lambda old: _blob(store, old, files[-1], _attributes(store, revision, old)))
     elif output is None or revision.body["action"]["type"] == "metadata":
-        store.change(identifier, **attributes)
+        store.change(identifier, lambda old: _attributes(store, revision, old))
     else:
         schema = store.drafts.get(Sort.INPUT, output.parent or 0)
         source = schema.parent or 0
@@ -115,7 +112,14 @@ def _apply(store: Store, revision: Draft, output: Draft | None) -> None:
             rejected=action.get("error_behavior") == "reject_row",
         )
         whole = action["type"] == "replace"
-        store.reshape(identifier, lambda old: Reshaped(_wanted(old, output, whole=whole), file, whole, attributes))
+        store.reshape(
+            identifier,
+            lambda old: Reshaped(_wanted(old, output, whole=whole), file, whole, _written(store, revision, old)),
+        )
+
+
+def _written(store: Store, revision: Draft, dataset: Dataset) -> dict[str, Any]:
+    return _attributes(store, revision, dataset) | {"rows_updated_by": revision.body["owner"]}
 
 
 def _attributes(store: Store, revision: Draft, dataset: Dataset) -> dict[str, Any]:
@@ -132,14 +136,14 @@ def _attributes(store: Store, revision: Draft, dataset: Dataset) -> dict[str, An
     return attributes | {"published": True, "published_at": dataset.published_at or now, "revision": revision.id}
 
 
-def _blob(store: Store, dataset: Dataset, source: Draft) -> dict[str, Any]:
-    """The file that was uploaded, as what the dataset is."""
+def _blob(store: Store, dataset: Dataset, source: Draft, attributes: dict[str, Any]) -> dict[str, Any]:
+    """The attributes, and the file that was uploaded as what the dataset is."""
     if dataset.columns:
         raise invalid("This dataset is a table; a file cannot take its place")
     with (store.drafts.folder(source.id) / "upload").open("rb") as content:
         asset = store.assets.add(content, source.body["source_type"].get("filename", ""), "", dataset.owner)
     facts = {"filename": asset.name, "mimeType": asset.media_type, "fileSize": asset.size}
-    return {"blob": asset.id, "metadata": dataset.metadata | {"blob": facts}}
+    return attributes | {"blob": asset.id, "metadata": attributes.get("metadata", dataset.metadata) | {"blob": facts}}
 
 
 def _wanted(dataset: Dataset, output: Draft, *, whole: bool) -> Dataset:

@@ -54,7 +54,7 @@ class RevisionPayload(BaseModel):
     action: ActionPayload = Field(default_factory=ActionPayload)
     metadata: dict[str, Any] | None = None
     config: str | None = None
-    output_schema_id: int | None = None
+    output_schema_id: int | None = Field(None, ge=0, lt=2**63)
     notes: str | None = Field(None, max_length=100_000)
 
 

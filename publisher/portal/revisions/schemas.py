@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -248,12 +247,8 @@ def _there(drafts: Drafts, source: int, schema: Draft) -> Path:
 
 
 def _opened(target: Path) -> duckdb.DuckDBPyConnection:
+    """What it cannot keep in memory goes beside the target; DuckDB removes it, or the sweep of the source's folder."""
     return duckdb.connect(config={"temp_directory": str(target.parent / "spill")})
-
-
-def clear_spill(folder: Path) -> None:
-    """Remove what DuckDB could not keep in memory."""
-    shutil.rmtree(folder / "spill", ignore_errors=True)
 
 
 def _table(file: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,11 +53,12 @@ class Layout:
             str(options.get("quote_char") or '"'),
         )
         try:
-            codecs.lookup(layout.encoding)
-        except LookupError:
+            "".encode(layout.encoding)  # fails too where it is no encoding of text
+        except (LookupError, ValueError):
             raise invalid("parse_options: encoding is none that is known here") from None
-        if len(layout.column_separator) != 1 or len(layout.quote_char) != 1:
-            raise invalid("parse_options: column_separator and quote_char are one character each")
+        marks = {layout.column_separator, layout.quote_char}
+        if len(marks) < 2 or not all(re.fullmatch(r"[\t -~]", mark) for mark in marks):
+            raise invalid("parse_options: column_separator and quote_char are two different ASCII characters")
         return layout
 
 
@@ -122,8 +124,7 @@ def named(header: list[str]) -> list[tuple[str, str]]:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    if name not in ("file_index", "file_row_number"):
-        yield name
+    yield name
     number = 0
     while True:
         number += 1

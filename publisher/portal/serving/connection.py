@@ -1,15 +1,18 @@
-"""One client's connection, closed when the client makes no progress."""
+"""One client's connection, closed when the client makes no progress or others need its place."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from publisher.portal.serving.limits import network
+
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable, Iterable
 
 HEAD_BYTES = 64 * 1024
 """The longest address and headers of a request."""
@@ -19,18 +22,46 @@ BODY_SECONDS = 30
 """How long a request's body may pause."""
 READ_SECONDS = 60
 """How long a client may leave an answer unread."""
+EACH = 64
+"""Connections that one address, of IPv6 one /64, may hold to one process."""
 
 
 class Connection(H11Protocol):
-    """uvicorn's, with deadlines."""
+    """uvicorn's, with deadlines and a share for each address; `trusts` says of a client that it is a proxy."""
 
     _coming: asyncio.TimerHandle | None = None
     _going: asyncio.TimerHandle | None = None
+    _since = 0.0
+    """when it was last of use"""
+    _peer: str | None = None
+    """whose it is; None for a proxy's"""
+
+    def __init__(self, *given: Any, trusts: Callable[[tuple[str, int] | None], bool], **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._trusts = trusts
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there: its request must follow."""
         super().connection_made(transport)
+        self._since = self.loop.time()
+        if self.client and not self._trusts(self.client):
+            self._peer = network(self.client[0])
+        self._make_place()
         self._coming = self.loop.call_later(HEAD_SECONDS, self._late)
+
+    def _make_place(self) -> None:
+        """Close what has been idle longest, of this address where it has its share, of all where there are too many."""
+        others = [each for each in self.connections if isinstance(each, Connection) and each is not self]
+        own = [each for each in others if each._peer == self._peer] if self._peer else []
+        if len(own) >= EACH and not _idlest_closed(own):
+            self.transport.close()
+        if self.limit_concurrency is not None and len(others) >= self.limit_concurrency - 2:
+            _idlest_closed(others)
+
+    @property
+    def _idle(self) -> bool:
+        """True while no request of it is being taken in or answered."""
+        return self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
@@ -51,6 +82,7 @@ class Connection(H11Protocol):
     def on_response_complete(self) -> None:
         """What follows is another request, for which uvicorn has a deadline."""
         self._disarm()
+        self._since = self.loop.time()
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -89,3 +121,13 @@ class Connection(H11Protocol):
             self._coming = self.loop.call_later(BODY_SECONDS, self._late)
         else:
             self.transport.close()
+
+
+def _idlest_closed(connections: Iterable[Connection]) -> bool:
+    """Close the one of them that has been idle longest; False where none is idle."""
+    found = min((each for each in connections if each._idle), key=lambda each: each._since, default=None)
+    if found is None:
+        return False
+    found.transport.close()
+    found.connections.discard(found)  # now, as others may come before its end is told
+    return True

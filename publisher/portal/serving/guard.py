@@ -27,7 +27,8 @@ POLICY = (
 )
 _EXPOSED = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, Link, Retry-After,"
-    " X-SODA2-Fields, X-SODA2-Types, X-Socrata-RequestId"
+    " X-SODA2-Data-Out-Of-Date, X-SODA2-Fields, X-SODA2-Secondary-Last-Modified, X-SODA2-Truth-Last-Modified,"
+    " X-SODA2-Types, X-SODA2-Warning, X-Socrata-RequestId"
 )
 _HEADERS = {
     "Access-Control-Allow-Origin": "*",

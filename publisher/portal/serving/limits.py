@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +17,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The rates, each for one process: of an address, and of an app token or an address that logs in."""
+    """The rates, each for one process: of an address, and of an app token."""
 
     anonymous: Rate
     token: Rate
@@ -28,3 +29,13 @@ class Limits:
 
 
 USUAL = Limits.of(100)
+
+
+def network(client: str) -> str:
+    """The address; of IPv6 the /64, which is one customer's to choose from."""
+    try:
+        address = ipaddress.ip_address(client)
+    except ValueError:
+        return client
+    address = getattr(address, "ipv4_mapped", None) or address
+    return str(address if address.version == 4 else ipaddress.ip_network((address, 64), strict=False))

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from traceback import walk_tb
 from typing import Any
 
 LOGGERS = ("publisher", "uvicorn", "asyncio")
@@ -25,11 +26,10 @@ def configure(form: str, worker: int = 0) -> None:
 
 
 def place(error: BaseException) -> str:
-    """The innermost line that an error came from."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "?"
+    """The innermost line of the publisher's own that an error came from; of another's where there is none."""
+    found = [(str(frame.f_globals.get("__name__")), line) for frame, line in walk_tb(error.__traceback__)]
+    own = [(name, line) for name, line in found if name.startswith("publisher.")] or found
+    return "{}:{}".format(*own[-1]) if own else "?"
 
 
 class _Text(logging.Formatter):

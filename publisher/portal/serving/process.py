@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -10,8 +11,9 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
@@ -20,21 +22,23 @@ from publisher.portal.serving.connection import HEAD_BYTES, Connection
 from publisher.portal.serving.logs import place
 
 if TYPE_CHECKING:
+    import asyncio
     import socket
     from collections.abc import Callable, Iterator
     from multiprocessing.context import ForkProcess
     from types import FrameType
 
-    from starlette.types import ASGIApp
-
+    from publisher.portal.serving.proxy import Proxied
     from publisher.portal.serving.tls import Certificate
 
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 500
-"""How many clients one process serves at a time; further ones are told to come back."""
+"""How many connections one process holds; the one that has been idle longest makes place, else a client must wait."""
 IDLE_SECONDS = 15
 """How long a connection stays open between two requests."""
+GARBAGE = 20_000
+"""New objects after which Python looks for those that refer to each other and to nothing else."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FORK = multiprocessing.get_context("fork")
 
@@ -61,12 +65,12 @@ class _Server(uvicorn.Server):
 
 
 def run(
-    app: ASGIApp, listener: socket.socket, certificate: Certificate | None, grace: int, watched_by: int | None = None
+    app: Proxied, listener: socket.socket, certificate: Certificate | None, grace: int, watched_by: int | None = None
 ) -> int:
     """Serve the application on a listening socket until SIGTERM or SIGINT; gives the exit code."""
     config = uvicorn.Config(
         app,
-        http=Connection,
+        http=cast("type[asyncio.Protocol]", partial(Connection, trusts=app.trusts)),
         ws="none",
         log_config=None,
         access_log=False,
@@ -82,6 +86,9 @@ def run(
     server.watched_by = watched_by
     if certificate:
         signal.signal(signal.SIGHUP, lambda *_: certificate.renew())
+    gc.collect()
+    gc.freeze()  # what has been loaded stays; to look through it again and again took a seventh of the time
+    gc.set_threshold(GARBAGE, 20, 20)
     server.run(sockets=[listener])
     return server.code
 

@@ -24,7 +24,7 @@ class Proxied:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or not self._is_trusted(scope):
+        if scope["type"] != "http" or not self.trusts(scope["client"]):
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
@@ -32,10 +32,11 @@ class Proxied:
             scope["state"]["request_id"] = given.decode()
         await self._believing(scope, receive, send)
 
-    def _is_trusted(self, scope: Scope) -> bool:
+    def trusts(self, client: tuple[str, int] | None) -> bool:
+        """Whether this is one of the proxies that were named."""
         try:
-            peer = ipaddress.ip_address(scope["client"][0])
-        except (TypeError, ValueError):
+            peer = ipaddress.ip_address(client[0] if client else "")
+        except ValueError:
             return False
         peer = getattr(peer, "ipv4_mapped", None) or peer
         return any(peer in network for network in self._trusted)

@@ -111,12 +111,14 @@ def _certificate(serving: Serving) -> Certificate | None:
 
 
 def _prepare(state: Path) -> None:
+    from publisher.portal.downloads.shelf import Shelf
     from publisher.portal.store.accounts import first_account
     from publisher.portal.store.store import Store
 
     try:
         store = Store(state)
         store.sweep()
+        Shelf(state / "downloads").sweep({dataset.id for dataset in store.catalogue.all()})
         first_account(store.accounts, state / "writer.json")
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or "its catalogue cannot be opened"

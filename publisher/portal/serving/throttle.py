@@ -1,4 +1,4 @@
-"""How often one may ask: a bucket for each address, a larger one for each app token and for who logs in."""
+"""How often one may ask: a bucket for each address, a larger one for each app token."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 
 from publisher.portal.access import app_token, portal
 from publisher.portal.problems import SodaError, token_refused, too_many_requests
+from publisher.portal.serving.limits import network
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -80,9 +81,8 @@ class Throttle:
         token = app_token(request)
         if token is not None and not await run_in_threadpool(here.store.accounts.token_known, token):
             raise token_refused()
-        client = request.client.host if request.client else ""
-        login = "authorization" in request.headers
-        name = f"token {token}" if token else f"login {client}" if login else f"address {client}"
-        wait = self._buckets.take(name, here.limits.token if token or login else here.limits.anonymous)
+        client = network(request.client.host) if request.client else ""
+        name = f"token {token}" if token else f"address {client}"
+        wait = self._buckets.take(name, here.limits.token if token else here.limits.anonymous)
         if wait:
             raise too_many_requests(int(wait) + 1)

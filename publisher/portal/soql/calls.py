@@ -324,6 +324,7 @@ def _now(expressions: Expressions, call: Call) -> Term:
     _no_over(call)
     if call.nodes:
         raise call.unknown(expressions)
+    expressions.values.momentary = True
     return Term(expressions.values.bind(datetime.now(UTC).replace(tzinfo=None, microsecond=0)), Kind.FIXED)
 
 

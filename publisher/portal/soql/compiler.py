@@ -57,6 +57,10 @@ class Compiled:
     fields: tuple[tuple[str, Kind], ...]
     joined: tuple[Dataset, ...] = ()
     """the other datasets that the SQL reads, each as a relation that is named by its 4x4"""
+    most: int | None = None
+    """rows that the answer has at most, where the question says so"""
+    momentary: bool = False
+    """True where the answer depends on the time of the question"""
 
 
 def alone(identifier: str) -> Dataset:
@@ -93,12 +97,19 @@ class Compiler:
         """The answer's SQL."""
         rows = Relation("rows", _fields(self.dataset), placed=True)
         extras = Extras(self.question.filters, self.question.words, self.question.system)
-        found = self.query(_parsed(self.question), rows, extras=extras, last=True)
+        tree = _parsed(self.question)
+        found = self.query(tree, rows, extras=extras, last=True)
         if len(found.sql) > LONGEST_SQL:
             raise malformed("…", 1, 1, "the query is too large when its parts are put together")
         fields = tuple((name, each.kind) for name, each in found.fields.items())
         sql = found.sql
-        return Compiled(sql, self.values.used(sql), fields, tuple(self._joined.values()))
+        joined, momentary = tuple(self._joined.values()), self.values.momentary
+        return Compiled(sql, self.values.used(sql), fields, joined, self._most(tree), momentary)
+
+    def _most(self, tree: Query) -> int | None:
+        last = tree.right if isinstance(tree, Pipe) else tree
+        own = last.limit if isinstance(last, Select) else None
+        return own if own is not None else self.question.limit
 
     def query(
         self,

@@ -52,6 +52,8 @@ class Values:
 
     _names: dict[tuple[type, Any], str] = field(default_factory=dict)
     _room: int = ROOM
+    momentary: bool = False
+    """True where one of them is the time of the question"""
 
     def bind(self, value: Any) -> str:
         """The SQL that stands for the value."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
-import ipaddress
 import json
 import os
 import secrets
@@ -16,6 +16,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from publisher.portal.problems import login_refused, throttled
+from publisher.portal.serving.limits import network
 
 if TYPE_CHECKING:
     import sqlite3
@@ -150,7 +151,7 @@ class Accounts:
         return (
             self._proven_account(username, password)
             or self._holder("id = ? AND hash = ?", (username, _digest(password)), Use.API_KEY)
-            or self._prove(username, password, _network(client))
+            or self._prove(username, password, network(client))
         )
 
     def bearer(self, token: str) -> Account:
@@ -275,14 +276,16 @@ def first_account(accounts: Accounts, file: Path) -> None:
 
     The app token of the file is registered in any case, so that a store from before tokens were checked goes on.
     """
-    if not accounts.any():
-        written = {
-            "username": "publisher",
-            "password": secrets.token_urlsafe(32),
-            "app_token": secrets.token_urlsafe(18),
-        }
-        _keep(file, written)
-        accounts.add(written["username"], written["password"])
+    with file.with_suffix(".lock").open("w") as lock:  # two portals may start on one empty store
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not accounts.any():
+            written = {
+                "username": "publisher",
+                "password": secrets.token_urlsafe(32),
+                "app_token": secrets.token_urlsafe(18),
+            }
+            _keep(file, written)
+            accounts.add(written["username"], written["password"])
     with suppress(OSError, ValueError, KeyError, TypeError):  # the file is the writer's, who may have removed it
         accounts.issue(Use.APP_TOKEN, None, "first start", secret=str(json.loads(file.read_text())["app_token"]))
 
@@ -315,15 +318,6 @@ def _valid(connection: sqlite3.Connection, condition: str, values: tuple[object,
 
 def _credential(row: sqlite3.Row) -> Credential:
     return Credential(row["id"], Use(row["use"]), row["username"], row["label"], row["created_at"], row["expires_at"])
-
-
-def _network(client: str) -> str:
-    """The address; of IPv6 the /64, which is one customer's to choose from."""
-    try:
-        address = ipaddress.ip_address(client)
-    except ValueError:
-        return client
-    return client if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _digest(secret: str) -> bytes:

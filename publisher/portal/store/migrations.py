@@ -163,6 +163,11 @@ def drafts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX drafts_dataset ON drafts (dataset)")
 
 
+def writers(connection: sqlite3.Connection) -> None:
+    """Which account wrote the rows of each dataset last."""
+    connection.execute("ALTER TABLE datasets ADD COLUMN rows_updated_by TEXT NOT NULL DEFAULT ''")
+
+
 STEPS = (
     datasets,
     columns,
@@ -174,6 +179,7 @@ STEPS = (
     trusted_logins,
     blobs_and_copies,
     drafts,
+    writers,
 )
 
 

@@ -88,13 +88,14 @@ class Store:
         self.catalogue.add(dataset)
         return self.get(dataset.id)
 
-    def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool) -> Counts:
-        """Upsert the rows of a body, or put them in the place of all rows."""
+    def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool, by: str = "") -> Counts:
+        """Upsert the rows of a body, or put them in the place of all rows; `by`: the account that does."""
         with self.locked(identifier):
             dataset = self.get(identifier)
             if dataset.blob:
                 raise no_rows()
-            return self._write(dataset, dataset, read(body, content_type, dataset.columns), replace=replace)
+            sent = read(body, content_type, dataset.columns)
+            return self._write(dataset, dataset, sent, replace=replace, rows_updated_by=by)
 
     def reshape(self, identifier: str, change: Callable[[Dataset], Reshaped]) -> Counts:
         """Change columns, attributes and rows at once, as `change` says of the dataset as it is then."""
@@ -147,11 +148,11 @@ class Store:
         self.catalogue.add(made)
         return self.get(made.id)
 
-    def change(self, identifier: str, **values: Any) -> Dataset:
-        """Set attributes of a dataset."""
+    def change(self, identifier: str, change: Callable[[Dataset], dict[str, Any]]) -> Dataset:
+        """Set attributes of a dataset, as `change` says of the dataset as it is then."""
         with self.locked(identifier):
-            self.get(identifier)
-            self.catalogue.change(identifier, updated_at=int(time.time()), **values)
+            values = change(self.get(identifier))
+            self.catalogue.change(identifier, **({"updated_at": int(time.time())} | values))
         return self.get(identifier)
 
     def delete(self, identifier: str) -> None:

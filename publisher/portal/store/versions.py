@@ -5,6 +5,7 @@ A part that a write does not touch is the same file in both versions (a hard lin
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from publisher.portal.model import Column, Dataset
+
+logger = logging.getLogger(__name__)
 
 GROUP = 61_440
 """Rows of a row group."""
@@ -82,7 +85,7 @@ def literal(text: str) -> str:
 
 def parts(files: Sequence[Path]) -> str:
     """SQL for the rows of these parts; `file_index` and `file_row_number` say where each stands."""
-    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
+    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
 
 
 PLACE = "((file_index::BIGINT << 32) + file_row_number)"
@@ -150,6 +153,8 @@ class _Folder:
         self._target = target
         self._beside = target.with_suffix(".tmp")
         self._count = 0
+        self.rows = 0
+        """how many the parts have so far"""
         shutil.rmtree(self._beside, ignore_errors=True)
         self._beside.mkdir(mode=0o700, parents=True)
 
@@ -170,20 +175,20 @@ class _Folder:
         except OSError:  # a file system without hard links
             shutil.copy2(part, file)
             _sync(file)
+        self.rows += pq.read_metadata(file).num_rows
 
-    def write(self, text: str, values: dict[str, Any] | None = None) -> int:
-        """Write the rows of a SELECT as one part; gives their number."""
+    def write(self, text: str, values: dict[str, Any] | None = None) -> None:
+        """Write the rows of a SELECT as one part."""
         file = self._next()
         try:
             copied = self._connection.execute(
                 f"COPY ({text}) TO {literal(str(file))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {GROUP})",
                 values,
             )
-            rows = int((copied.fetchone() or (0,))[0])
+            self.rows += int((copied.fetchone() or (0,))[0])
         except (duckdb.ConversionException, duckdb.OutOfRangeException):
             raise invalid("A value does not fit its column") from None
         _sync(file)
-        return rows
 
     def finish(self) -> None:
         """Give the version its name."""
@@ -233,6 +238,9 @@ class _Write:
         folder = _Folder(self.connection, target)
         write = self._write_replaced if self.replace else self._write_upserted
         rows = write(folder, types, counts)
+        if folder.rows != rows:
+            logger.error("a version of %d rows has %d and is not kept", rows, folder.rows)
+            raise problem(503, "soda.write.failed", "The rows could not be written; everything is as it was before")
         folder.finish()
         return Built(rows, self.dataset.next_row + self._number("SELECT count(*) FROM latest"), counts)
 
@@ -437,9 +445,11 @@ class _Write:
         if rows <= 2 * PART:
             folder.write(ordered, self.now)
             return
-        self.connection.execute(f"CREATE TEMP TABLE written AS {ordered}", self.now)
+        numbered = f'SELECT *, row_number() OVER (ORDER BY ":place") - 1 AS ":n" FROM ({text})'
+        self.connection.execute(f'CREATE TEMP TABLE written AS SELECT * EXCLUDE (":place") FROM ({numbered})', self.now)
         for begin in range(0, rows, PART):
-            folder.write(f"SELECT * FROM written WHERE rowid BETWEEN {begin} AND {begin + PART - 1} ORDER BY rowid")
+            share = f'SELECT * FROM written WHERE ":n" BETWEEN {begin} AND {begin + PART - 1}'
+            folder.write(f'SELECT * EXCLUDE (":n") FROM ({share}) ORDER BY ":n"')
 
     def _next(self) -> str:
         return f"{self.dataset.next_row} + row_number() OVER (ORDER BY latest.{quoted(ORDER)}) - 1"
