@@ -22,13 +22,13 @@ from publisher.portal.engine.watch import Patience
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-ROWS = 100_000
+ROWS = 160_000
 MB = 1_000_000
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]]:
-    """A portal of its own, with one large dataset: about 28 MB as GeoJSON."""
+    """A portal of its own, with one large dataset: about 45 MB as GeoJSON."""
     running = start(tmp_path_factory.mktemp("streaming") / "state")
     with running.client() as client:
         identifier = client.create("Large", columns=COLUMNS, row_identifier="id")["id"]
@@ -38,9 +38,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, s
     address = f"{running.address}/resource/{identifier}.json?$limit=1"
     for _ in range(4):  # its rows are now in memory
         requests.get(address, timeout=60)
-    while _busy(psutil.Process(running.process.pid), 0.3) > 0.1:
+    while _busy(psutil.Process(running.process.pid), 0.5) > 0.1:
         pass
-    requests.get(address.replace("limit=1", f"limit={ROWS}"), timeout=60)  # what any first export needs is there
+    for form in ("csv", "json", "geojson", "csv", "json"):  # what the first exports need, in each thread, is there
+        requests.get(f"{running.address}/resource/{identifier}.{form}?$limit={ROWS}", timeout=60)
     yield running, identifier
     stop(running)
 
@@ -73,13 +74,13 @@ def _grown(running: Running, address: str, *, packed: bool) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-@pytest.mark.parametrize("form", ["csv", "json", "geojson"])
+@pytest.mark.parametrize("form", ["json", "geojson"])
 def test_an_export_is_never_held_whole(large: tuple[Running, str], form: str, packed: bool) -> None:
     """The server grows by a small part of what it sends."""
     running, identifier = large
     size, grown = _grown(running, f"{running.address}/resource/{identifier}.{form}?$limit={ROWS}", packed=packed)
-    assert size > (0.6 if packed else 11) * MB
-    assert grown < 10 * MB
+    assert size > (1 if packed else 30) * MB
+    assert grown < 24 * MB
 
 
 def test_a_sorted_export_is_whole_and_bounded(large: tuple[Running, str]) -> None:

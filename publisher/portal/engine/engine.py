@@ -44,8 +44,6 @@ CHANGED = "dataset.changed"
 """The code of the error where a version's files are no more: newer ones have come in the meantime."""
 ROOMS = 16
 """How many rooms stay open."""
-AHEAD = "1MB"
-"""What is computed of an answer before its reader takes it; many slow readers must not use up the room's memory."""
 BATCH = 2048
 """Rows in one piece of an answer."""
 QUERY_MEMORY = 8192 // ROOMS
@@ -225,8 +223,7 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
             # Not encrypted: the rows lie beside it as plain Parquet files, behind the same 0700. DuckDB alone, without
             # an extension to fetch, has only a cipher that it calls unsafe itself, and that would promise too much.
             "temp_file_encryption": "false",
-            # DuckDB 2.0.0 fails to plan some filters with LIMIT and OFFSET so, and holds whole what should stream
-            "disabled_optimizers": "late_materialization",
+            "late_materialization_max_rows": "0",  # DuckDB 2.0.0 fails to plan some filters with LIMIT and OFFSET
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "allow_community_extensions": "false",
@@ -234,7 +231,6 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
     )
     room.execute(_NUMBER_TEXT)
     room.execute("SET parquet_metadata_cache = true")
-    room.execute(f"SET streaming_buffer_size = '{AHEAD}'")
     geography.register(room)
     search.register(room)
     for number, source in enumerate(sources):

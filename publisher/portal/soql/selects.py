@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from publisher.portal.soql.syntax import Join, Select, Table
 
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+_LARGE = 10_000
+"""Rows from which on a limit is hidden from DuckDB's planner, which would gather all of them before it gives the first.
+For a page it is worth its while: the rows before the page are then not read."""
 _SIDES = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "RIGHT JOIN", "FULL": "FULL JOIN"}
 
 
@@ -265,7 +268,7 @@ class Selection:
             if order or grouped or self.select.distinct or (paged and (windows or not plain)):
                 by = [*(text for _, text in order), *ties]
                 sql += f" ORDER BY {', '.join(by)}" if by else ""
-        sql += "" if self.limit is None else f" LIMIT {self.limit}"
+        sql += "" if self.limit is None else f" LIMIT {_limit(self.limit)}"
         sql += f" OFFSET {self.select.offset}" if self.select.offset else ""
         fields = {name: Field(term.kind or Kind.TEXT, term.inexact) for name, term in terms.items()}
         if paged and not self.last:
@@ -279,3 +282,7 @@ class Selection:
         if grouped:
             return [term.sql for term in groups if term.varies]
         return [sql for source in self.scope.sources for sql in source.order]
+
+
+def _limit(rows: int) -> str:
+    return f"(SELECT {rows})" if rows > _LARGE else str(rows)
