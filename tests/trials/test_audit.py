@@ -43,7 +43,7 @@ CAUGHT_BY = {
     "clamps-skipped": ("plain", "worst-case neighbours"),
     "coarser-tables-as-the-finest": ("rolled-up", "worst-case neighbours"),
     "drawn-again-until-it-passes": ("plain", "same release, same bytes"),
-    "editions-bounded-apart": ("late", "worst-case neighbours"),
+    "editions-bounded-apart": ("late", "worst-case neighbours or neighbours among the records"),
     "float-sums": ("plain", "order of the worst case"),
     "keys-from-the-records": ("plain", "worst-case neighbours"),
     "no-noise-in-empty-cells": ("pure", "bound on the loss"),
@@ -165,7 +165,7 @@ def test_a_planted_fault_is_caught(fault: str, answers: dict[Order, Future[Answe
     _, look = CAUGHT_BY[fault]
     answer = answers[tried(fault)].result()
     assert answer.code == 4, answer.out + answer.err
-    assert look in answer.failed, answer.out
+    assert answer.failed & set(look.split(" or ")), answer.out
 
 
 @pytest.mark.parametrize(("fault", "code"), [("", 0), (NARROW, 4)])

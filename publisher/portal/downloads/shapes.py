@@ -230,9 +230,13 @@ def write_shapefile(places: Places, target: Path) -> None:
             types = schema_of(places.files, places.dataset)
             for name, column in zip(names, places.columns, strict=True):
                 writer.field(name, *_field(types.field(column.field).type))
-            for geometry, values in places.features():
-                writer.shape(geometry) if geometry else writer.null()
-                writer.record(*(_cell(value) for value in values))
+            try:
+                for geometry, values in places.features():
+                    writer.shape(geometry) if geometry else writer.null()
+                    writer.record(*(_cell(value) for value in values))
+            except BaseException:
+                writer.balance()  # else it cannot be closed
+                raise
         stem.with_suffix(".prj").write_text(WGS_84)
         stem.with_suffix(".cpg").write_text("UTF-8")
         stem.with_suffix(".txt").write_text(_legend(names, places.columns), encoding="utf-8")
