@@ -28,7 +28,7 @@ from attacks_model import mechanisms_in
 from attacks_town import Town, build, command, real_targets
 from host import hosted
 
-from publisher.charges import selection_of
+from publisher.pipeline.charges import selection_of
 from publisher.privacy.selection import selection_for
 
 if TYPE_CHECKING:

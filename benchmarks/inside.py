@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from publisher.charges import mechanisms_of
 from publisher.definitions.period import parse
 from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
+from publisher.pipeline.charges import mechanisms_of
 from publisher.privacy.mechanism import add_noise
-from publisher.records.landed import raw
+from publisher.records.reader import raw
 from publisher.workspace import find_workspace
 
 REPEATS = 3

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from publisher.privacy.fitness import p_values
 from publisher.privacy.mechanism import _opendp, mechanism_for, noise_alone, opendp_version, sampler_version
+from publisher.privacy.noise_check import p_values
 from publisher.privacy.sensitivity import Sensitivity
 
 if TYPE_CHECKING:

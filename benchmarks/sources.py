@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from publisher.commands.terminal import print_table
 from publisher.definitions import period as civil
 from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
-from publisher.records.landed import raw
+from publisher.records.reader import raw
 from publisher.records.secrets import derive
 from publisher.release.store import Store
 from publisher.release.table import read_published
-from publisher.terminal import print_table
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:

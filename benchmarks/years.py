@@ -20,21 +20,21 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from publisher.commands.accounts import HEADINGS, statement
-from publisher.commands.inspection import inspect_workspace
+from publisher.commands.check import inspect_workspace
+from publisher.commands.ledger import HEADINGS, statement
 from publisher.commands.review import verify_ledger
+from publisher.commands.terminal import print_table
 from publisher.definitions import period as civil
 from publisher.errors import BudgetError
+from publisher.pipeline.session import opened
 from publisher.privacy.ledger import decimal
 from publisher.run import Selection, run
-from publisher.session import opened
-from publisher.terminal import print_table
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.commands.accounts import Account
+    from publisher.commands.ledger import Account
     from publisher.definitions.period import Period
     from publisher.errors import PublisherError
     from publisher.privacy.ledger import Spending

@@ -36,7 +36,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
-        from publisher.terminal import print_error
+        from publisher.commands.terminal import print_error
 
         try:
             return super().invoke(ctx)
@@ -82,7 +82,7 @@ def init(folder: Path) -> None:
     Example:
       publisher init my-city
     """
-    from publisher.commands.scaffold import scaffold
+    from publisher.commands.init import scaffold
 
     for line in scaffold(folder):
         click.echo(line)
@@ -95,7 +95,7 @@ def check(folder: Path) -> None:
 
     A suite that is missing is written from the dataset's definition; edit it as you like.
     """
-    from publisher.commands.inspection import inspect_workspace
+    from publisher.commands.check import inspect_workspace
 
     for line in inspect_workspace(_workspace(folder)):
         click.echo(line)
@@ -126,7 +126,7 @@ def land(folder: Path, sources: Sequence[str]) -> None:
 
     How many rows there were is private: the report that is named here says it.
     """
-    from publisher.commands.landings import land_sources
+    from publisher.commands.land import land_sources
 
     workspace = _workspace(folder)
     for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
@@ -166,10 +166,10 @@ def plan(
       publisher plan stlouis-requests --picture margins.svg
     """
     from publisher.commands.chart import write_picture
-    from publisher.commands.comparison import candidates, split, the_one
-    from publisher.commands.forecast import public
-    from publisher.commands.overview import print_candidates, print_plans, print_split
-    from publisher.terminal import print_json
+    from publisher.commands.plan import print_candidates, print_plans, print_split
+    from publisher.commands.terminal import print_json
+    from publisher.planning.comparison import candidates, split, the_one
+    from publisher.planning.forecast import public
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
@@ -232,10 +232,11 @@ def tune(
       publisher tune seattle-energy --period 2016 --rho 0.05 --keep 0.99
       publisher tune stlouis-311-closed --period 2018-01 --rho 0.01 --column days_to_close --bins 0,1,7,30,90
     """
-    from publisher.commands.advice import advice
-    from publisher.commands.measurement import measurement
-    from publisher.commands.tuning import measured
-    from publisher.terminal import print_json
+    from publisher.commands.terminal import print_json
+    from publisher.commands.tune import print_advice
+    from publisher.planning.advice import advice
+    from publisher.planning.measurement import measurement
+    from publisher.planning.tuning import measured
 
     asked = measurement(
         _workspace(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins
@@ -247,7 +248,7 @@ def tune(
     if as_json:
         print_json(advised.as_json())
     else:
-        advised.present()
+        print_advice(advised)
 
 
 @_command()
@@ -277,9 +278,9 @@ def run(
       publisher run stlouis-requests --period 2018-W03 --no-push
       publisher run --from 2015-01 --to 2015-06 --json
     """
-    from publisher.delivery import report_notes
+    from publisher.commands.terminal import print_report, watching
+    from publisher.push.sync import report_notes
     from publisher.run import run as run_all
-    from publisher.terminal import print_report, watching
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
@@ -303,8 +304,8 @@ def run(
 @click.pass_obj
 def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     """List every release with its status."""
-    from publisher.session import opened
-    from publisher.terminal import print_json, print_table
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
     with opened(workspace) as catalogue:
@@ -339,9 +340,9 @@ def show(folder: Path, dataset: str, period: str | None, table: str | None, as_j
 
     PERIOD is the last released one unless said.
     """
-    from publisher.commands.presentation import present, presented
-    from publisher.session import opened
-    from publisher.terminal import print_json
+    from publisher.commands.show import present, presented
+    from publisher.commands.terminal import print_json
+    from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
     with opened(workspace) as catalogue:
@@ -373,8 +374,8 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
 @click.pass_obj
 def push(folder: Path, datasets: Sequence[str]) -> None:
     """Bring the portal to the current releases. Pushing again changes nothing."""
-    from publisher.delivery import deliver, map_notes, portal_of
-    from publisher.session import locked
+    from publisher.pipeline.session import locked
+    from publisher.push.sync import deliver, map_notes, portal_of
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
@@ -393,7 +394,7 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
     """Compare every release with its manifest, and the portal with the releases, through its public API."""
     from publisher.commands.review import verify_portal, verify_releases
-    from publisher.session import opened
+    from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
@@ -431,9 +432,9 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     """Show what was spent per source, block and dataset; `ledger verify` looks for tampering."""
     if ctx.invoked_subcommand is not None:
         return
-    from publisher.commands.accounts import HEADINGS, statement
-    from publisher.session import opened
-    from publisher.terminal import print_json, print_table
+    from publisher.commands.ledger import HEADINGS, statement
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.pipeline.session import opened
 
     workspace = _workspace(ctx.obj)
     with opened(workspace) as catalogue:
@@ -449,7 +450,7 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
 def ledger_verify(folder: Path) -> None:
     """Find a changed byte, a cut tail or a restored backup."""
     from publisher.commands.review import verify_ledger
-    from publisher.session import opened
+    from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
     with opened(workspace) as catalogue:
@@ -467,7 +468,7 @@ def sql(folder: Path, query: str | None) -> None:
       publisher sql "SELECT dataset, count(*) FROM _releases GROUP BY ALL"
       publisher sql "SELECT sum(requests) FROM stlouis_requests WHERE period = '2018-W03'"
     """
-    from publisher.commands.analysis import prompt, run_query
+    from publisher.commands.sql import prompt, run_query
 
     workspace = _workspace(folder)
     if query is None:
@@ -490,8 +491,8 @@ def serve(folder: Path, /, **given: Any) -> None:
     """
     from urllib.parse import urlsplit
 
+    from publisher.portal.server import serve as serve_portal
     from publisher.portal.serving.options import Serving
-    from publisher.portal.serving.server import serve as serve_portal
 
     workspace = _workspace(folder)
     if workspace.settings.portal.kind != "embedded":
@@ -520,8 +521,8 @@ def accounts() -> None:
 @click.pass_obj
 def accounts_list(folder: Path, as_json: bool) -> None:
     """Show the accounts, keys and tokens; a secret is never shown again."""
-    from publisher.commands.portal_accounts import ACCOUNTS, CREDENTIALS, accounts_listed, credentials_listed
-    from publisher.terminal import print_json, print_table
+    from publisher.commands.accounts import ACCOUNTS, CREDENTIALS, accounts_listed, credentials_listed
+    from publisher.commands.terminal import print_json, print_table
 
     people, keys = accounts_listed(_workspace(folder).portal), credentials_listed(_workspace(folder).portal)
     if as_json:
@@ -545,7 +546,7 @@ def accounts_list(folder: Path, as_json: bool) -> None:
 @click.pass_obj
 def accounts_add(folder: Path, name: str, role: str, ask: bool) -> None:
     """Create account NAME, or give it a new role and password."""
-    from publisher.commands.portal_accounts import add
+    from publisher.commands.accounts import add
 
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else None
     given = add(_workspace(folder).portal, name, role, password)
@@ -557,7 +558,7 @@ def accounts_add(folder: Path, name: str, role: str, ask: bool) -> None:
 @click.pass_obj
 def accounts_remove(folder: Path, name: str) -> None:
     """Remove account NAME with its keys and tokens."""
-    from publisher.commands.portal_accounts import remove
+    from publisher.commands.accounts import remove
 
     remove(_workspace(folder).portal, name)
     click.echo(f"{name} is removed")
@@ -571,7 +572,7 @@ def accounts_remove(folder: Path, name: str) -> None:
 @click.pass_obj
 def accounts_token(folder: Path, use: str, account: str | None, label: str, days: int | None) -> None:
     """Make a key or token and show it, once."""
-    from publisher.commands.portal_accounts import issue
+    from publisher.commands.accounts import issue
 
     given = issue(_workspace(folder).portal, use, account, label, days)
     click.echo(f"id: {given.name}\nsecret: {given.secret}" if given.name else given.secret)
@@ -582,7 +583,7 @@ def accounts_token(folder: Path, use: str, account: str | None, label: str, days
 @click.pass_obj
 def accounts_revoke(folder: Path, identifier: str) -> None:
     """End the key or token with this id, as `publisher accounts list` shows it."""
-    from publisher.commands.portal_accounts import revoke
+    from publisher.commands.accounts import revoke
 
     revoke(_workspace(folder).portal, identifier)
     click.echo(f"{identifier} is revoked; a process may know an app token for five seconds more")
@@ -592,8 +593,8 @@ def accounts_revoke(folder: Path, identifier: str) -> None:
 @click.pass_obj
 def doctor(folder: Path) -> None:
     """Look at this machine and this workspace: versions, folders, key, ledger, portal, noise."""
-    from publisher.commands.checkup import checkup
-    from publisher.terminal import print_table
+    from publisher.commands.doctor import checkup
+    from publisher.commands.terminal import print_table
 
     findings = list(checkup(_workspace(folder)))
     print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
@@ -621,8 +622,8 @@ def audit(folder: Path, dataset: str, period: str | None, units: int, releases: 
       publisher audit alicante-water --json
     """
     from publisher.commands.audit import audit as look
+    from publisher.commands.terminal import print_json, print_table, watching
     from publisher.errors import BudgetError
-    from publisher.terminal import print_json, print_table, watching
 
     workspace = _workspace(folder)
     with watching() as observer:
@@ -646,8 +647,8 @@ def schema(kind: str) -> None:
     Example:
       publisher schema dataset > dataset.schema.json
     """
+    from publisher.commands.terminal import print_json
     from publisher.definitions.schema import schema_of
-    from publisher.terminal import print_json
 
     print_json(schema_of(kind))
 

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Protocol
-from zoneinfo import ZoneInfo
 
 from publisher.definitions import period as civil
 from publisher.definitions.vintage import due_vintages
-from publisher.delivery import deliver, portal_of
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, SourceError
-from publisher.outcome import Outcome, RunReport, failure_of, outcome_of
-from publisher.publish import Job, afford, check, draw, drawn, last_vintage, refinish, released
+from publisher.pipeline.job import Job
+from publisher.pipeline.publish import afford, check, draw, refinish
+from publisher.pipeline.report import Outcome, RunReport, failure_of, outcome_of
+from publisher.pipeline.session import locked
+from publisher.push.sync import deliver, portal_of
 from publisher.records.landing import land
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.analyst import write_analyst_file
 from publisher.release.validation import check_suite
-from publisher.session import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
-    from publisher.catalogue import Catalogue
     from publisher.definitions.period import Period
+    from publisher.pipeline.catalogue import Catalogue
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
@@ -64,16 +64,11 @@ class Selection:
         )
 
 
-def today_of(source: SourceFile) -> date:
-    """Today, on the source's own clock."""
-    return datetime.now(UTC).astimezone(ZoneInfo(source.definition.timezone)).date()
-
-
 def run(
     workspace: Workspace, datasets: Sequence[DatasetFile], selection: Selection, observer: Observer, *, push: bool
 ) -> RunReport:
     """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest."""
-    due = [(dataset, selection.periods(dataset, today_of(dataset.source))) for dataset in datasets]
+    due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     with locked(workspace) as catalogue:
         work = _Run(workspace, catalogue, observer)
@@ -151,9 +146,9 @@ class _Run:
         An edition that people have withdrawn has none after it: it would hold the same numbers.
         """
         late = job.dataset.source.definition.late
-        due = due_vintages(late, job.period, today_of(job.dataset.source))
+        due = due_vintages(late, job.period, job.dataset.source.today())
         jobs = [replace(job, vintage=vintage) for vintage in due]
-        for each in [each for each in jobs if each.number >= last_vintage(job)]:
+        for each in [each for each in jobs if each.number >= job.last_vintage]:
             release = self._release(each)
             if each is jobs[-1] or job.catalogue.standing(release).status == "withdrawn":
                 self._finished(each, release)
@@ -161,8 +156,8 @@ class _Run:
 
     def _release(self, job: Job) -> Release:
         """The release that stands, the same draw finished anew, or a new, charged draw."""
-        release = released(job)
-        before = drawn(job) if release is None else None
+        release = job.released
+        before = job.drawn if release is None else None
         if before is not None:
             release = refinish(job, before)
         if release is None:
@@ -183,7 +178,7 @@ class _Run:
             data=self.workspace.data,
             private=self.workspace.private,
             engine=self.workspace.settings.engine,
-            received=today_of(source),
+            received=source.today(),
         )
         self.landed.add(source.name)
 

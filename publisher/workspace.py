@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from publisher.definitions.cells import Axis, CellGrid, grid_of
+from publisher.definitions.compatibility import check_pair
 from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
 from publisher.definitions.levels import CoarserAxis, Level, levels_of
-from publisher.definitions.pairing import check_pair
 from publisher.definitions.settings import Settings
 from publisher.definitions.source import Feed, Source
 from publisher.definitions.toml import Origin, build, read_toml
@@ -19,6 +21,7 @@ from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import date
     from pathlib import Path
 
     from publisher.definitions import period as civil
@@ -35,6 +38,10 @@ class SourceFile:
     sql: str
     lookups: dict[str, Lookup]
     origin: Origin
+
+    def today(self) -> date:
+        """Today, on the source's own clock."""
+        return datetime.now(UTC).astimezone(ZoneInfo(self.definition.timezone)).date()
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from conftest import Town
 
-    from publisher.catalogue import Catalogue
     from publisher.definitions.dataset import Measure
     from publisher.definitions.levels import Level
+    from publisher.pipeline.catalogue import Catalogue
     from publisher.release.manifest import Release
     from publisher.stages import Floats, Integers, Table
     from publisher.workspace import DatasetFile, Workspace

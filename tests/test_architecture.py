@@ -5,86 +5,17 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-
-import publisher
-
-ROOT = Path(publisher.__file__).parent
-STEPS = ("records", "engine", "privacy", "release", "push")
-BELOW = ("stages", "durable", "duck", "errors", "definitions", "workspace")
-"""What every step may use; nothing of it may use a step."""
+from rooms import FLOORS, IMPORTS, OURS, PORTAL_FLOORS, ROOT, arrows, circles, imports_of, name_of, room_of, wrong
 
 DOORS = {
     "opendp": ["privacy.mechanism"],
     "great_expectations": ["release.validation"],
-    "sodapy": ["push.portal"],
+    "sodapy": ["push.client"],
     "duckdb": ["duck"],
 }
 LIGHT = ("duckdb", "pandas", "pyarrow", "opendp", "great_expectations", "sqlalchemy", "pydantic", "sqlglot", "shapely")
-
-
-@dataclass(frozen=True)
-class Import:
-    """One import: `target` is the module's full name; `typing` when only the type checker sees it."""
-
-    module: str
-    target: str
-    typing: bool
-    handles_errors: bool
-
-
-def name_of(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-def targets(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """The full names; `from publisher.x import y` may name the module x.y."""
-    if isinstance(node, ast.Import):
-        return [alias.name for alias in node.names]
-    assert node.level == 0, "imports name their module in full"
-    base = node.module or ""
-    deeper = (ROOT.parent / base.replace(".", "/")).is_dir() and base.startswith("publisher")
-    return [f"{base}.{alias.name}" for alias in node.names] if deeper else [base]
-
-
-def catches(function: ast.AST, library: str) -> bool:
-    """Whether the library is used in that function for its errors alone."""
-    uses = [node for node in ast.walk(function) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
-    named = [each.attr for each in uses if isinstance(each.value, ast.Name) and each.value.id == library]
-    return bool(named) and all(name == "Error" or name.endswith("Exception") for name in named)
-
-
-def imports_of(tree: ast.Module, module: str) -> list[Import]:
-    found: list[Import] = []
-
-    def visit(node: ast.AST, function: ast.AST | None, *, typing: bool) -> None:
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for target in targets(node):
-                library = target.split(".")[0]
-                found.append(Import(module, target, typing, function is not None and catches(function, library)))
-        inner = node if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else function
-        guarded = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for child in ast.iter_child_nodes(node):
-            visit(child, inner, typing=typing or guarded)
-
-    visit(tree, None, typing=False)
-    return found
-
-
-IMPORTS = [
-    each
-    for path in sorted(ROOT.rglob("*.py"))
-    for each in imports_of(ast.parse(path.read_text(encoding="utf-8")), name_of(path))
-]
-OURS = [each for each in IMPORTS if each.target.startswith("publisher.")]
-
-
-def part(name: str) -> str:
-    return name.removeprefix("publisher.").split(".")[0]
 
 
 @pytest.mark.parametrize("library", DOORS)
@@ -98,47 +29,46 @@ def test_heavy_libraries_have_one_door(library: str) -> None:
     assert sorted({each.module for each in users}) == DOORS[library]
 
 
-def test_steps_do_not_import_each_other() -> None:
-    """Records, engine, privacy, release and push meet only in what stands above them; the manifest is shared by all."""
-    sideways = [
-        (each.module, each.target)
-        for each in OURS
-        if part(each.module) in STEPS
-        and part(each.target) in STEPS
-        and part(each.target) != part(each.module)
-        and not each.target.startswith("publisher.release.manifest")
-    ]
-    assert sideways == []
+@pytest.mark.parametrize("portal", [False, True], ids=["house", "portal"])
+def test_arrows_run_down(portal: bool) -> None:
+    """A room uses rooms on floors below it alone, in the house and inside the portal; every room has its floor."""
+    assert wrong(PORTAL_FLOORS if portal else FLOORS, arrows(portal=portal)) == []
 
 
-def test_steps_use_only_what_lies_below() -> None:
-    """A step imports itself, the stage types, durable files, DuckDB's door, errors, definitions and the workspace."""
-    above = [
-        (each.module, each.target)
-        for each in OURS
-        if part(each.module) in STEPS and part(each.target) not in (*STEPS, *BELOW)
-    ]
-    assert above == []
+@pytest.mark.parametrize("portal", [False, True], ids=["house", "portal"])
+def test_no_two_rooms_import_each_other(portal: bool) -> None:
+    """There is no circle between rooms, whatever lies between them."""
+    assert circles({(each.room, each.uses) for each in arrows(portal=portal)}) == []
 
 
-def test_what_lies_below_uses_no_step() -> None:
-    """Errors import nothing; definitions, stages, files and the workspace import no step and nothing above one."""
-    reaching = [
-        (each.module, each.target) for each in OURS if part(each.module) in BELOW and part(each.target) not in BELOW
-    ]
-    assert reaching == []
-    assert [each.target for each in OURS if each.module == "errors"] == []
+def test_a_circle_and_an_arrow_upwards_are_seen() -> None:
+    """The look itself sees a circle of three rooms, and an arrow to the floor above."""
+    pairs = {("a", "b"), ("b", "c"), ("c", "a"), ("a", "d")}
+    assert circles(pairs) == ["a <-> b", "a <-> c", "b <-> c"]
+    (arrow, *_) = (each for each in arrows() if each.room == "run")
+    assert wrong((("elsewhere",), (arrow.uses,), ("run",)), [arrow]) == [f"{arrow.module} -> {arrow.target}"]
 
 
 def test_the_portal_stands_alone() -> None:
-    """The public process imports its own files, errors and the manifest's model: it cannot reach a record."""
-    allowed = ("publisher.portal", "publisher.errors", "publisher.release.manifest")
-    reaching = [
-        (each.module, each.target)
+    """The public process imports its own files and the errors: it cannot reach a record."""
+    outside = {room_of(each.target) for each in OURS if room_of(each.module) == "portal"}
+    assert outside <= {"portal", "errors"}
+
+
+def test_the_portal_is_known_by_its_contract() -> None:
+    """What the house says to the portal stands in one module; only the commands that run the portal and keep its
+    accounts reach further."""
+    users = {
+        (each.module, each.target.removeprefix("publisher.portal."))
         for each in OURS
-        if part(each.module) == "portal" and not each.target.startswith(allowed)
-    ]
-    assert reaching == []
+        if room_of(each.target) == "portal" and room_of(each.module) != "portal"
+    }
+    assert {(module, target) for module, target in users if target != "contract"} == {
+        ("cli", "server"),
+        ("cli", "serving.options"),
+        ("commands.accounts", "store.accounts"),
+        ("commands.accounts", "store.catalogue"),
+    }
 
 
 def test_nothing_after_the_noise_reaches_the_exact() -> None:
@@ -152,12 +82,18 @@ def test_nothing_after_the_noise_reaches_the_exact() -> None:
         and (node.id if isinstance(node, ast.Name) else node.name) == "BoundedAggregate"
     }
     audit = {name for name in users if name.startswith("audit.")}
-    assert users - audit <= {"engine.aggregate", "privacy.mechanism", "stages", "publish"}
+    assert users - audit <= {"engine.aggregate", "privacy.mechanism", "stages", "pipeline.publish"}
+
+
+def test_the_push_reaches_no_record() -> None:
+    """Of the room of records the push knows the polygons of places alone, which are public."""
+    reached = {each.target for each in OURS if room_of(each.module) == "push" and room_of(each.target) == "records"}
+    assert reached <= {"publisher.records.outlines", "publisher.records.polygons"}
 
 
 def test_the_audit_is_used_by_its_command_alone() -> None:
     """What looks at exact tables, and replaces functions to watch them, is no part of a release's path."""
-    users = {each.module for each in OURS if part(each.target) == "audit" and part(each.module) != "audit"}
+    users = {each.module for each in OURS if room_of(each.target) == "audit" and room_of(each.module) != "audit"}
     assert users == {"commands.audit"}
 
 

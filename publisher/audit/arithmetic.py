@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.audit.replay import words
-from publisher.charges import mechanisms_of, selection_of
+from publisher.pipeline.charges import mechanisms_of, selection_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

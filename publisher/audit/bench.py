@@ -12,7 +12,7 @@ from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.candidates import candidates
 from publisher.engine.guard import guarded
 from publisher.engine.input import BoundedInput, RecordSource
-from publisher.records.landed import raw
+from publisher.records.reader import raw
 from publisher.records.secrets import derive
 
 if TYPE_CHECKING:

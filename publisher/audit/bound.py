@@ -15,7 +15,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from publisher.audit.replay import distance
-from publisher.charges import mechanisms_of
+from publisher.pipeline.charges import mechanisms_of
 from publisher.privacy.mechanism import add_noise, mechanism_for
 from publisher.privacy.sensitivity import sensitivity_of
 

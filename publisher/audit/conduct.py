@@ -11,26 +11,25 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from publisher import publish
 from publisher import run as running
 from publisher.audit.finding import replaced
 from publisher.errors import BudgetError, HeldError
+from publisher.pipeline import publish
+from publisher.pipeline.job import Job
+from publisher.pipeline.session import locked
 from publisher.privacy import mechanism
 from publisher.privacy.finish import finish
 from publisher.privacy.ledger import open_ledger
 from publisher.records.places import boundaries_fingerprint
-from publisher.release.identity import finishing_hash
 from publisher.release.manifest import MANIFEST, csv_file
 from publisher.release.store import Store
 from publisher.release.table import as_released, measured_of, published_table
 from publisher.release.validation import Validation
-from publisher.session import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.audit.scratch import Scratch
-    from publisher.publish import Job
     from publisher.release.manifest import Release
     from publisher.stages import Integers, Mechanism, NoisyTable, Table
 
@@ -126,7 +125,7 @@ def faults_of_finishing(scratch: Scratch) -> list[str]:
         with locked(scratch.workspace) as catalogue:
             job = replace(_job(scratch, catalogue), dataset=as_released(scratch.dataset, release))
             noisy = publish._measurements(job, release)
-            if release.manifest.finishing_hash != finishing_hash(job.dataset):
+            if release.manifest.finishing_hash != job.finishing_hash:
                 continue  # finished with another threshold, by the audit itself
         faults += _unlike(job, release, noisy)
         alike += 1
@@ -204,8 +203,8 @@ def _job(scratch: Scratch, catalogue: Any) -> Job:
 
     source = scratch.dataset.source
     places = boundaries_fingerprint(source, scratch.workspace.data)
-    vintage = due_vintages(source.definition.late, scratch.period, running.today_of(source))[0]
-    return publish.Job(scratch.workspace, catalogue, scratch.dataset, scratch.period, places, vintage)
+    vintage = due_vintages(source.definition.late, scratch.period, source.today())[0]
+    return Job(scratch.workspace, catalogue, scratch.dataset, scratch.period, places, vintage)
 
 
 def _releases(scratch: Scratch) -> list[Release]:

@@ -18,7 +18,7 @@ from publisher.definitions.vintage import vintages_of
 from publisher.durable import private_files, writing
 from publisher.errors import LockedError
 from publisher.records.landing import land
-from publisher.run import Selection, run, today_of
+from publisher.run import Selection, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.definitions.source import Source
     from publisher.errors import PublisherError
-    from publisher.outcome import RunReport
+    from publisher.pipeline.report import RunReport
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 FOLDER = "audit"
@@ -48,7 +48,7 @@ class Scratch:
         """Lands the records by the product's own path."""
         source = self.dataset.source
         engine = self.workspace.settings.engine
-        received = today_of(source)
+        received = source.today()
         land(source, data=self.workspace.data, private=self.workspace.private, engine=engine, received=received)
 
     def run(self, dataset: DatasetFile | None = None) -> RunReport:

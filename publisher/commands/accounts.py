@@ -1,162 +1,109 @@
-"""`publisher ledger`: what each source's blocks have spent, what is left, and how long that lasts."""
+"""`publisher accounts`: who may read and write on the embedded portal, and with which keys and tokens."""
 
 from __future__ import annotations
 
+import secrets
+import sqlite3
 from dataclasses import dataclass
-from fractions import Fraction
-from itertools import groupby
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from publisher.commands.pace import pace_of, spent_of, today_of
-from publisher.definitions import period as civil
-from publisher.privacy.account import Amount, Block
-from publisher.privacy.charge import series_of
-from publisher.privacy.ledger import decimal
+from publisher.errors import DefinitionError, PortalError
+from publisher.portal.store.accounts import Accounts, Role, Use
+from publisher.portal.store.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from publisher.commands.pace import Spent
-    from publisher.definitions.source import Privacy
-    from publisher.privacy.ledger import Ledger
-    from publisher.workspace import DatasetFile, Workspace
-
-Shares = dict[str, Amount]
-"""What each dataset has spent on one block."""
-
-HEADINGS = ("source", "block", "blocks", "datasets", "spent", "budget", "left", "δ", "releases left", "runway")
+SHORTEST = 12
+"""Characters that a password needs."""
+ACCOUNTS = ("name", "role")
+CREDENTIALS = ("id", "use", "account", "label", "made", "ends")
 
 
 @dataclass(frozen=True)
-class Account:
-    """Blocks of one source that follow each other and were charged alike; the fields of `publisher ledger --json`."""
+class Given:
+    """What is shown once and kept nowhere: `secret` goes with `name`, where it needs one."""
 
-    source: str
-    block: str
-    """The block, or the first and the last of them: `2024-01-01 … 2024-01-31`."""
-    blocks: int
-    """How many they are."""
-    datasets: str
-    """What each dataset has spent on each of them."""
-    spent: str
-    budget: str
-    left: str
-    currency: str
-    """ρ or ε."""
-    delta: str | None
-    """δ spent on each; None where the source allows none and none was spent."""
-    delta_left: str | None
-    releases_left: dict[str, int]
-    """How many more releases of each dataset each block can carry, were that dataset alone."""
-    runs_out: dict[str, str]
-    """The first period of each dataset that will be refused when all go on as defined; those that never are do not
-    stand here."""
-    runway: str
-    """The same for people."""
-
-    @property
-    def row(self) -> tuple[object, ...]:
-        """What stands in the table, by HEADINGS."""
-        delta = "" if self.delta is None else f"{self.delta}, {self.delta_left} left"
-        more = ", ".join(f"{dataset} {number:,}" for dataset, number in self.releases_left.items())
-        amounts = (f"{self.currency} {self.spent}", f"{self.currency} {self.budget}", f"{self.currency} {self.left}")
-        return (self.source, self.block, self.blocks, self.datasets, *amounts, delta, more, self.runway)
+    name: str | None
+    secret: str
 
 
-@dataclass(frozen=True)
-class Runway:
-    """The datasets of a source, and the first period of each that its budget will not bear."""
+def of(state: Path) -> Accounts:
+    """The accounts of the portal in that folder; a portal that runs sees every change at once.
 
-    datasets: tuple[DatasetFile, ...]
-    refused: dict[str, str]
-
-    def words(self, privacy: Privacy) -> str:
-        """When the budget ends, in words."""
-        if self.refused:
-            ends = ", ".join(f"{dataset} {period}" for dataset, period in self.refused.items())
-            other = "; a lifetime brings no other budget" if privacy.window == "lifetime" else ""
-            return f"refused from {ends} on{other}"
-        if not self.datasets:
-            return "no dataset spends it any more"
-        if privacy.window == "lifetime":
-            return "lasts as long as its datasets are scheduled, or more than 100 years"
-        return f"lasts: each {privacy.window} brings a budget of its own"
+    Raises PortalError where there is no portal yet.
+    """
+    file = state / "catalogue.sqlite"
+    if not file.is_file():
+        raise PortalError(f"there is no portal in {state} yet; it is made when it is served for the first time")
+    try:
+        return Accounts(Catalogue(file))
+    except sqlite3.Error:
+        raise PortalError(f"cannot open the catalogue in {state}") from None
 
 
-def statement(workspace: Workspace, ledger: Ledger) -> list[Account]:
-    """Every block that was ever charged, by source and time; what follows and is alike is one account."""
-    shares, spent = _shares(ledger), spent_of(ledger)
-    sources = sorted({source for source, _ in shares})
-    return [account for source in sources for account in _accounts(workspace, source, shares, spent)]
+def add(state: Path, username: str, role: str, password: str | None) -> Given:
+    """Create an account, or give one a new role and password; without a password a random one is made.
+
+    Raises DefinitionError for a name or password that does not do.
+    """
+    if not username or ":" in username or not username.isprintable() or len(username) > 200:
+        raise DefinitionError("a name has 1 to 200 characters, and no colon among them")
+    if password is not None and len(password) < SHORTEST:
+        raise DefinitionError(f"a password has at least {SHORTEST} characters")
+    accounts, secret = of(state), password or secrets.token_urlsafe(24)
+    _keep_an_administrator(accounts, username, Role(role))
+    accounts.add(username, secret, Role(role))
+    return Given(username, secret)
 
 
-def _shares(ledger: Ledger) -> dict[tuple[str, str], Shares]:
-    blocks: dict[tuple[str, str], dict[str, Block]] = {}
-    for entry in ledger.entries("charge"):
-        charge = entry.payload
-        amount = Amount(Fraction(charge["loss"]), Fraction(charge.get("delta", "0")))
-        alone = 0 if charge.get("parallel", False) else entry.sequence
-        for label in charge["blocks"]:
-            block = blocks.setdefault((charge["source"], label), {}).setdefault(charge["dataset"], Block())
-            block.add(series_of(charge), alone, amount)
-    return {key: {name: block.spent for name, block in sorted(each.items())} for key, each in blocks.items()}
+def remove(state: Path, username: str) -> None:
+    """Remove an account with its keys and tokens. Raises PortalError where there is none of that name."""
+    accounts = of(state)
+    _keep_an_administrator(accounts, username, None)
+    if not accounts.remove(username):
+        raise PortalError(f"there is no account {username}")
 
 
-def _accounts(
-    workspace: Workspace, source: str, shares: Mapping[tuple[str, str], Shares], spent: Spent
-) -> Iterator[Account]:
-    labels = sorted(label for name, label in shares if name == source)
-    # A source whose definition was deleted still has its account, but no budget any more.
-    privacy = workspace.sources[source].definition.privacy if source in workspace.sources else None
-    runway = _runway(workspace, source, spent)
-    for alike in _alike(labels, {label: shares[source, label] for label in labels}):
-        yield _account(source, alike, shares[source, alike[0]], privacy, runway)
+def _keep_an_administrator(accounts: Accounts, username: str, role: Role | None) -> None:
+    left = {each.username for each in accounts.everyone() if each.role is Role.ADMINISTRATOR} - {username}
+    there = accounts.find(username)
+    if there is not None and there.role is Role.ADMINISTRATOR and role is not Role.ADMINISTRATOR and not left:
+        raise PortalError(f"{username} is the last administrator")
 
 
-def _alike(labels: Sequence[str], shares: Mapping[str, Shares]) -> Iterator[list[str]]:
-    """Labels in runs: each one's block begins where the one before ends, and what was spent on them is the same."""
-    runs: dict[str, int] = {}
-    for number, label in enumerate(labels):
-        before = labels[number - 1] if number else None
-        continues = before is not None and shares[before] == shares[label] and _follows(before, label)
-        runs[label] = runs[before] if before is not None and continues else number
-    for _, run in groupby(labels, key=lambda label: runs[label]):
-        yield list(run)
+def issue(state: Path, use: str, username: str | None, label: str, days: int | None) -> Given:
+    """Make an API key or a token. Raises PortalError where a key is for no account."""
+    accounts, kind = of(state), Use(use)
+    if kind is not Use.APP_TOKEN and (username is None or accounts.find(username) is None):
+        raise PortalError(f"there is no account {username}" if username else "say whose it is, with --account")
+    made, secret = accounts.issue(kind, username, label, seconds=None if days is None else days * 24 * 3600)
+    return Given(made.id if kind is Use.API_KEY else None, secret)
 
 
-def _follows(before: str, label: str) -> bool:
-    return civil.parse(before).end == civil.parse(label).start
+def revoke(state: Path, identifier: str) -> None:
+    """End a key or token. Raises PortalError where there is none of that id, or it has ended."""
+    if not of(state).revoke(identifier):
+        raise PortalError(f"there is no valid key or token {identifier}")
 
 
-def _account(source: str, blocks: list[str], shares: Shares, privacy: Privacy | None, runway: Runway) -> Account:
-    spent = Amount(*(sum(parts, Fraction(0)) for parts in zip(*shares.values(), strict=True)))
-    budget = Amount(Fraction(privacy.budget), Fraction(privacy.delta)) if privacy is not None else spent
-    left = Amount(budget.loss - spent.loss, budget.delta - spent.delta)
-    has_delta = bool(spent.delta or budget.delta)
-    return Account(
-        source=source,
-        block=blocks[0] if len(blocks) == 1 else f"{blocks[0]} … {blocks[-1]}",
-        blocks=len(blocks),
-        datasets=", ".join(f"{dataset} {decimal(share.loss)}" for dataset, share in shares.items()),
-        spent=decimal(spent.loss),
-        budget=decimal(budget.loss),
-        left=decimal(left.loss),
-        currency="ρ" if privacy is None or privacy.currency == "zcdp" else "ε",
-        delta=decimal(spent.delta) if has_delta else None,
-        delta_left=decimal(left.delta) if has_delta else None,
-        releases_left={dataset.name: _releases(left, dataset) for dataset in runway.datasets},
-        runs_out=runway.refused,
-        runway=runway.words(privacy) if privacy is not None else "its definition was deleted",
-    )
+def accounts_listed(state: Path) -> list[tuple[str, str]]:
+    """The accounts as rows of a table."""
+    return [(each.username, each.role.value) for each in of(state).everyone()]
 
 
-def _releases(left: Amount, dataset: DatasetFile) -> int:
-    definition = dataset.definition
-    by_loss = left.loss // definition.loss.amount
-    return max(0, min(by_loss, left.delta // definition.delta) if definition.delta else by_loss)
+def credentials_listed(state: Path) -> list[tuple[str, str, str, str, str, str]]:
+    """The keys and tokens as rows of a table, those that have ended too."""
+    return [
+        (each.id, each.use.value, each.username or "", each.label, _day(each.created_at), _end(each.expires_at))
+        for each in of(state).credentials()
+    ]
 
 
-def _runway(workspace: Workspace, source: str, spent: Spent) -> Runway:
-    datasets = tuple(each for each in workspace.datasets.values() if each.source.name == source)
-    paces = {each.name: pace_of(each, datasets, spent, today_of(each.source)) for each in datasets}
-    return Runway(datasets, {name: pace.refused for name, pace in paces.items() if pace.refused is not None})
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def _end(seconds: int | None) -> str:
+    return "never" if seconds is None else _day(seconds)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from publisher.errors import DefinitionError, SourceError
 
 if TYPE_CHECKING:
-    from publisher.commands.expected import Cells
-    from publisher.commands.forecast import Forecast, Plan
     from publisher.definitions.dataset import Measure
+    from publisher.planning.expected import Cells
+    from publisher.planning.forecast import Forecast, Plan
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDTH, LEFT, TOP = 1040, 84, 78

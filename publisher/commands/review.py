@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.delivery import check_delivery, deliver, portal_of
 from publisher.errors import BudgetError, DefinitionError
-from publisher.publish import Job, check
+from publisher.pipeline.job import Job
+from publisher.pipeline.publish import check
+from publisher.pipeline.session import locked
+from publisher.push.sync import check_delivery, deliver, portal_of
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.store import refuse_if_changed
 from publisher.run import refresh_analyst_file
-from publisher.session import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from publisher.catalogue import Catalogue, Standing
+    from publisher.pipeline.catalogue import Catalogue, Standing
     from publisher.workspace import DatasetFile, Workspace
 
 

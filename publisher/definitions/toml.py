@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from publisher.definitions.error_hints import refusal
 from publisher.definitions.model import Model, RuleError
-from publisher.definitions.refusals import refusal
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:

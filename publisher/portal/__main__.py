@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from publisher.errors import PublisherError
+from publisher.portal.server import serve
 from publisher.portal.serving.options import Serving, options
-from publisher.portal.serving.server import serve
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

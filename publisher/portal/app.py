@@ -13,12 +13,13 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
 
 from publisher.portal.api import exports, files, odata, openapi, querying, resource, views
+from publisher.portal.base import metrics
+from publisher.portal.base.problems import SodaError
 from publisher.portal.discovery import dcat, feeds, search
 from publisher.portal.downloads import downloads, packages
 from publisher.portal.pages import browse, dataset, inventory, methods, releases, rendering, statics
-from publisher.portal.problems import SodaError
 from publisher.portal.revisions import revisions
-from publisher.portal.serving import health, metrics
+from publisher.portal.serving import health
 from publisher.portal.serving.guard import Guard
 from publisher.portal.serving.throttle import Throttle
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.access import Portal
+    from publisher.portal.answers.access import Portal
 
 
 async def _soda_error(_request: Request, error: Exception) -> Response:

@@ -20,7 +20,6 @@ from publisher.privacy.account import (
     refuse_if_recomposed,
     refuse_if_redefined,
 )
-from publisher.privacy.anchors import Anchors
 from publisher.privacy.chain import (
     Entry,
     Row,
@@ -34,9 +33,10 @@ from publisher.privacy.chain import (
     spending_faults,
 )
 from publisher.privacy.charge import ChargeRequest, decimal, lines_of
+from publisher.privacy.checkpoints import Anchors
 from publisher.privacy.database import postgres, sqlite
 from publisher.privacy.history import History
-from publisher.privacy.owner import owner_of
+from publisher.privacy.installation import owner_of
 from publisher.privacy.tables import ENTRIES, SPENDING
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from publisher.push.portal import MARKER, Fields, View
+from publisher.push.client import MARKER, Fields, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

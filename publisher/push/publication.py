@@ -16,8 +16,8 @@ from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from publisher.push.client import Fields, Portal, Receipt, View
     from publisher.push.listing import Listing
-    from publisher.push.portal import Fields, Portal, Receipt, View
     from publisher.push.rows import Difference, Row
     from publisher.release.manifest import Release
 

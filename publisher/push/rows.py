@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from publisher.push.portal import Fields
+    from publisher.push.client import Fields
     from publisher.release.manifest import ColumnSpec, Release
 
 Row = tuple[str | None, ...]

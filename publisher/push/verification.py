@@ -11,8 +11,8 @@ from publisher.push.rows import checksum_of, compare, wanted_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from publisher.push.client import Portal, View
     from publisher.push.listing import Listing
-    from publisher.push.portal import Portal, View
     from publisher.push.rows import Row
     from publisher.release.manifest import Release
 

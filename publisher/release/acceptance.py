@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
+from publisher.release.aggregates import differences
 from publisher.release.suite import expected_of
-from publisher.release.sums import differences
 from publisher.release.table import as_released
 from publisher.release.validation import TableCheck, Validation, validate
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from publisher.release import exposure, odds
+from publisher.release import composition, odds
 from publisher.release import sentences as say
 from publisher.release.statement import household_sizes
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from publisher.definitions.source import Currency
-    from publisher.release.exposure import Bearing
-    from publisher.release.facts import Facts
+    from publisher.release.composition import Bearing
+    from publisher.release.guarantee_inputs import Facts
 
 VARIANTS = {"zcdp": "Zero-concentrated DP", "pure": "Pure DP"}
 
@@ -94,7 +94,7 @@ def _levels(facts: Facts) -> list[dict[str, Any]]:
             "title": title,
             "grain": grain,
             "share": str(definition.share_of(name)),
-            "windows_in_a_cell": exposure.span(grain, window),
+            "windows_in_a_cell": composition.span(grain, window),
         }
         for name, title, grain in [*named, ("", definition.title, definition.cell_grain)]
     ]
@@ -121,12 +121,12 @@ def _chances(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, f
 def _windows(facts: Facts) -> list[dict[str, Any]]:
     """One unit in many windows: in this release alone, by this dataset, and when every budget is spent."""
     window = facts.account.window
-    counts = {1, *exposure.IN_YEARS[window].values()} if window != "lifetime" else {1}
-    alone = exposure.in_this_release(facts)
+    counts = {1, *composition.IN_YEARS[window].values()} if window != "lifetime" else {1}
+    alone = composition.in_this_release(facts)
     return [
         {"of": "release", **_bearing(alone)},
-        *({"of": "dataset", **_bearing(exposure.in_this_dataset(facts, n))} for n in sorted(counts)),
-        *({"of": "budget", **_bearing(exposure.in_this_source(facts, n))} for n in sorted(counts)),
+        *({"of": "dataset", **_bearing(composition.in_this_dataset(facts, n))} for n in sorted(counts)),
+        *({"of": "budget", **_bearing(composition.in_this_source(facts, n))} for n in sorted(counts)),
     ]
 
 
@@ -134,7 +134,7 @@ def _household(facts: Facts) -> list[dict[str, Any]]:
     account = facts.account
     losses = {"release": (facts.loss, facts.delta), "budget": (account.budget, account.delta)}
     return [
-        {"of": of, **_bearing(exposure.household(account.currency, *loss, units))}
+        {"of": of, **_bearing(composition.household(account.currency, *loss, units))}
         for of, loss in losses.items()
         for units in household_sizes(facts)
     ]
@@ -150,7 +150,7 @@ def _bearing(bearing: Bearing) -> dict[str, Any]:
 
 def _sources(facts: Facts) -> dict[str, Any]:
     """Every source of the same population: one unit of each, one window of each, all budgets spent."""
-    currency, total = exposure.together(facts.others)
+    currency, total = composition.together(facts.others)
     return {
         "each": [
             {

@@ -11,7 +11,7 @@ from publisher.release.statement import statement
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-    from publisher.release.facts import Facts
+    from publisher.release.guarantee_inputs import Facts
 
 _STYLE = """\
 :root { --paper: #fdfcfa; --ink: #1c2227; --rule: #dcd9d2; --soft: #f4f2ed; --focus: #b3460b; }

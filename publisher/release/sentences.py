@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.period import Grain
     from publisher.definitions.source import Currency
-    from publisher.release.facts import Facts
+    from publisher.release.guarantee_inputs import Facts
 
 NOT_PROTECTED = (
     "What the release teaches about everybody (a trend, a neighbourhood) can be applied to you too.",

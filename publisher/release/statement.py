@@ -5,14 +5,14 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from publisher.release import exposure, odds
+from publisher.release import composition, odds
 from publisher.release import sentences as say
 from publisher.release.sentences import amount, percent, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from publisher.release.facts import Facts, SourceAccount
+    from publisher.release.guarantee_inputs import Facts, SourceAccount
 
 
 def statement(facts: Facts) -> str:
@@ -133,7 +133,7 @@ def _years(facts: Facts) -> str:
         counts = [("all time", 1)]
     else:
         words = f"Each {account.window} has its own budget: what {unit} in many of them bears adds up. {_spans(facts)}"
-        years = exposure.IN_YEARS[account.window]
+        years = composition.IN_YEARS[account.window]
         rows = {1: f"1 {account.window}"} | {n: f"{y} year{'s' if y > 1 else ''}" for y, n in years.items()}
         plural = account.window != "year"
         counts = [
@@ -141,7 +141,7 @@ def _years(facts: Facts) -> str:
         ]
     head = ("In every window of", *_columns(facts, "This table alone"), *_columns(facts, "Whole budget"))
     rows_ = [
-        (name, *_bearing(exposure.in_this_dataset(facts, n)), *_bearing(exposure.in_this_source(facts, n)))
+        (name, *_bearing(composition.in_this_dataset(facts, n)), *_bearing(composition.in_this_source(facts, n)))
         for name, n in counts
     ]
     return f"{words}\n\n{_table(head, rows_)}\n\n{_alone(facts)}{_COLUMNS}"
@@ -150,7 +150,7 @@ def _years(facts: Facts) -> str:
 def _spans(facts: Facts) -> str:
     if facts.account.currency == "pure":
         return "Over W of them it is W·ε."
-    spans = sorted({s for _, s in exposure.spans(facts)})
+    spans = sorted({s for _, s in composition.spans(facts)})
     window = facts.account.window
     if spans == [1]:
         return f"No cell of this dataset spans two {window}s, so over W of them it is W·ρ."
@@ -165,7 +165,7 @@ def _alone(facts: Facts) -> str:
     blocks = len(facts.charge.blocks)
     if blocks == 1:
         return ""
-    bearing = exposure.in_this_release(facts)
+    bearing = composition.in_this_release(facts)
     unit = "somebody with one record" if facts.account.unit == "record" else "a unit with records"
     return (
         f"In this release alone, {unit} in each of its {say.windows(blocks, facts.account.window)} bears at most "
@@ -188,8 +188,8 @@ def _household(facts: Facts) -> str:
     rows = [
         (
             str(m),
-            *_bearing(exposure.household(currency, facts.loss, facts.delta, m)),
-            *_bearing(exposure.household(currency, account.budget, account.delta, m)),
+            *_bearing(composition.household(currency, facts.loss, facts.delta, m)),
+            *_bearing(composition.household(currency, account.budget, account.delta, m)),
         )
         for m in household_sizes(facts)
     ]
@@ -207,7 +207,7 @@ def _sources(facts: Facts) -> str:
     accounts = facts.others
     if len(accounts) == 1:
         return f"No other source here is about the same people (“{population}”). One that is added adds its losses."
-    currency, all_of_them = exposure.together(accounts)
+    currency, all_of_them = composition.together(accounts)
     rows = [
         (
             plain(each.name),
@@ -260,7 +260,7 @@ def _columns(facts: Facts, name: str) -> tuple[str, str]:
     return f"{name}: {say.symbol(facts.account.currency)} at most", f"{name}: right guess at most"
 
 
-def _bearing(bearing: exposure.Bearing) -> tuple[str, str]:
+def _bearing(bearing: composition.Bearing) -> tuple[str, str]:
     return amount(bearing.loss), percent(bearing.presence)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from township import FILES
 
-from publisher.commands.forecast import noise_of
 from publisher.definitions import period as civil
+from publisher.planning.forecast import noise_of
 from publisher.privacy.finish import finish
 from publisher.release.manifest import Charge, LedgerHead, Manifest, Release
 from publisher.release.store import Contents, Store

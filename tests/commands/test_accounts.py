@@ -10,7 +10,7 @@ import pytest
 from postgres import serving
 from township import MONTHS
 
-from publisher.commands.accounts import HEADINGS, statement
+from publisher.commands.ledger import HEADINGS, statement
 from publisher.privacy.ledger import ChargeRequest, open_ledger
 from publisher.workspace import find_workspace
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from postgres import Server
     from township import Town
 
-    from publisher.commands.accounts import Account
+    from publisher.commands.ledger import Account
 
 FIELDS = (
     "source block blocks datasets spent budget left currency delta delta_left releases_left runs_out runway"

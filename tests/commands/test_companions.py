@@ -9,17 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 from release_examples import ready, workspace
 
-from publisher.commands.inspection import inspect_workspace
-from publisher.commands.presentation import present, presented
+from publisher.commands.check import inspect_workspace
 from publisher.commands.review import verify_releases
+from publisher.commands.show import present, presented
 from publisher.errors import DefinitionError, SourceError
-from publisher.session import locked
+from publisher.pipeline.session import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from publisher.catalogue import Catalogue
+    from publisher.pipeline.catalogue import Catalogue
     from publisher.workspace import Workspace
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from sodapy import Socrata
 
-from publisher.portal.model import Dataset
+from publisher.portal.base.model import Dataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,12 +14,12 @@ import pytest
 from portal_described import publish_described, rows, said
 from portal_process import blank
 
+from publisher.portal.base.problems import SodaError, execution
+from publisher.portal.base.watch import Patience, give_up, go_on
 from publisher.portal.discovery.search import words_of
-from publisher.portal.downloads import shelf as shelves
-from publisher.portal.downloads.shelf import Shelf
 from publisher.portal.engine.engine import Engine
-from publisher.portal.engine.watch import Patience, give_up, go_on
-from publisher.portal.problems import SodaError, execution
+from publisher.portal.store import file_cache as shelves
+from publisher.portal.store.file_cache import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path

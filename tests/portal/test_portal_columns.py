@@ -10,8 +10,8 @@ import pytest
 
 from publisher.portal.answers.columns import json_rows
 from publisher.portal.answers.formats import JSON
+from publisher.portal.base.kinds import Kind
 from publisher.portal.engine.engine import _NUMBER_TEXT
-from publisher.portal.kinds import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -29,7 +29,7 @@ from portal_described import COLUMNS, NOTES, publish_described, rows
 from portal_process import blank
 
 from publisher.portal.downloads.shapes import short_names
-from publisher.portal.downloads.shelf import Shelf
+from publisher.portal.store.file_cache import Shelf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -272,8 +272,8 @@ def test_many_at_once_get_one_file(portal: Running) -> None:
 RACE = """
 import sys
 from pathlib import Path
-from publisher.portal.model import Dataset
-from publisher.portal.downloads.shelf import Shelf
+from publisher.portal.base.model import Dataset
+from publisher.portal.store.file_cache import Shelf
 dataset = Dataset(
     id="race-race", name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0, next_row=1
 )

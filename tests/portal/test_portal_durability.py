@@ -72,10 +72,10 @@ import hashlib, io, json, os, sys
 from dataclasses import replace
 from pathlib import Path
 from publisher.portal.revisions import applying, revisions, schemas
-from publisher.portal.revisions.drafts import Sort
+from publisher.portal.store.drafts import Sort
 from publisher.portal.engine.engine import Engine, Source
-from publisher.portal.model import Column
-from publisher.portal.kinds import Kind
+from publisher.portal.base.model import Column
+from publisher.portal.base.kinds import Kind
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store.store import Store
 sys.path.insert(0, sys.argv[2])

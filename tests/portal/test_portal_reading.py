@@ -14,11 +14,11 @@ from portal_process import blank
 from starlette.responses import Response
 
 from publisher.portal.api.resource import current
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Column
+from publisher.portal.base.problems import SodaError, invalid, problem
+from publisher.portal.base.watch import Patience
 from publisher.portal.engine.engine import CHANGED
-from publisher.portal.engine.watch import Patience
-from publisher.portal.kinds import Kind
-from publisher.portal.model import Column
-from publisher.portal.problems import SodaError, invalid, problem
 from publisher.portal.store.catalogue import Catalogue
 
 if TYPE_CHECKING:

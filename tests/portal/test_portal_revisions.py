@@ -15,8 +15,8 @@ from socrata.authorization import Authorization
 from socrata.http import UnexpectedResponseException
 from socrata.resource import ResourceFailedException
 
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import SodaError
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import SodaError
 from publisher.portal.revisions.transforms import compiled
 from publisher.portal.revisions.uploads import Layout, named
 

@@ -289,9 +289,9 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
     from pathlib import Path
     from tempfile import TemporaryDirectory
 
+    from publisher.portal.base.problems import SodaError
+    from publisher.portal.base.watch import Patience
     from publisher.portal.engine import engine
-    from publisher.portal.engine.watch import Patience
-    from publisher.portal.problems import SodaError
     from publisher.portal.soql.compiler import Compiled
     from publisher.portal.store import versions
 

@@ -17,7 +17,7 @@ from portal_process import COLUMNS, Running, start, stop
 
 from publisher.portal.answers import streaming
 from publisher.portal.answers.streaming import SHARE, STREAMS
-from publisher.portal.engine.watch import Patience
+from publisher.portal.base.watch import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import requests
 
-from publisher.charges import mechanisms_of
 from publisher.definitions.period import parse
+from publisher.pipeline.charges import mechanisms_of
 from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise
 from publisher.stages import BoundedAggregate

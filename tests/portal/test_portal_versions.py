@@ -11,10 +11,10 @@ import duckdb
 import pytest
 from portal_process import blank
 
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Column
+from publisher.portal.base.problems import SodaError
 from publisher.portal.engine.engine import Source, _open_room
-from publisher.portal.kinds import Kind
-from publisher.portal.model import Column
-from publisher.portal.problems import SodaError
 from publisher.portal.serving.logs import place
 from publisher.portal.store import versions
 from publisher.portal.store.store import Reshaped, Store

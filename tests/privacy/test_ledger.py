@@ -20,13 +20,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger_examples import DAYS, REQUEST, TENTH, fill, request, says
 
-from publisher.charges import request_of
 from publisher.definitions.period import parse
 from publisher.definitions.settings import Settings
 from publisher.errors import BudgetError, PublisherError, SourceError
+from publisher.pipeline.charges import request_of
 from publisher.privacy.chain import following
+from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import Ledger, Spending, decimal, open_ledger
-from publisher.privacy.owner import owner_of
 from publisher.privacy.tables import ENTRIES
 
 if TYPE_CHECKING:

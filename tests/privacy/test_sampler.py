@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from publisher.privacy import sampler
-from publisher.privacy.fitness import (
+from publisher.privacy.noise_check import (
     binomial,
     chi_squared,
     chi_squared_survival,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from publisher.push.client import Patience, Portal
 from publisher.push.listing import File, Listing
-from publisher.push.portal import Patience, Portal
 from publisher.push.publication import publish
 from publisher.push.target import Target
 from publisher.release.manifest import (

@@ -10,8 +10,8 @@ import requests
 from push_examples import QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
+from publisher.push.client import Portal
 from publisher.push.listing import File
-from publisher.push.portal import Portal
 from publisher.push.publication import publish
 from publisher.push.verification import verify
 

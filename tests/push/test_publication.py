@@ -16,7 +16,7 @@ import requests
 from push_examples import COLUMNS, FILES, QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
-from publisher.push.portal import Portal
+from publisher.push.client import Portal
 from publisher.push.publication import Publication, publish
 from publisher.push.target import Target
 from publisher.push.verification import verify

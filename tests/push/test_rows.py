@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from push_examples import COLUMNS, release
 
-from publisher.push.portal import Patience
+from publisher.push.client import Patience
 from publisher.push.rows import Difference, batches, checksum_of, compare, wanted_rows
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import duckdb
 from publisher.definitions.settings import Engine
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin, build
-from publisher.records.landed import Raw, raw
 from publisher.records.landing import Landing, land
+from publisher.records.reader import Raw, raw
 from publisher.workspace import SourceFile
 
 REAL = Path(os.environ.get("PUBLISHER_DATA") or Path(__file__).parents[3] / "shared" / "data")

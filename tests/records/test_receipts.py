@@ -16,7 +16,7 @@ from publisher.definitions import period as civil
 from publisher.definitions.vintage import Vintage, vintages_of
 from publisher.errors import SourceError
 from publisher.records.batch import basis
-from publisher.records.landed import raw
+from publisher.records.reader import raw
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from publisher.definitions.dataset import Dataset
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin, build
 from publisher.privacy.mechanism import epsilon_of
-from publisher.release.exposure import account_of
-from publisher.release.facts import Facts, SourceAccount
+from publisher.release.composition import account_of
+from publisher.release.guarantee_inputs import Facts, SourceAccount
 from publisher.release.manifest import Charge, TableCharge
 from publisher.release.odds import up
 from publisher.workspace import DatasetFile, SourceFile

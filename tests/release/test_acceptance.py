@@ -16,9 +16,9 @@ from publisher.definitions.keyset import Keyset
 from publisher.errors import DefinitionError, SourceError
 from publisher.release import validation
 from publisher.release.acceptance import accept
+from publisher.release.aggregates import additive, differences
 from publisher.release.store import Store
 from publisher.release.suite import suite_for, write_suite
-from publisher.release.sums import additive, differences
 from publisher.release.table import level_names
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from regenerate_goldens import texts
 
-from publisher.release import exposure, odds
+from publisher.release import composition, odds
 from publisher.release import sentences as say
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_page import page
@@ -37,7 +37,7 @@ from publisher.release.statement import statement
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.release.facts import Facts
+    from publisher.release.guarantee_inputs import Facts
 
 SCHEMA = json.loads(files("publisher.release").joinpath("guarantee.schema.json").read_text("utf-8"))
 LOSSES = st.fractions(Fraction(1, 10_000), Fraction(2, 5), max_denominator=10**7)
@@ -161,11 +161,11 @@ def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> Non
     for part, true in zip(said, [Decimal("0.5"), *chances, Decimal(1)], strict=True):
         assert 0 <= part - Fraction(true) < Fraction(11, 10_000)
     for cells in rows(section(text, "In a household")):
-        bearings = [exposure.household(currency, *each, int(cells[0])) for each in (shown, budget)]
+        bearings = [composition.household(currency, *each, int(cells[0])) for each in (shown, budget)]
         never_less(cells[1:], bearings)
-    counts = (1, *exposure.IN_YEARS[account.window].values())
+    counts = (1, *composition.IN_YEARS[account.window].values())
     for windows, cells in zip(dict.fromkeys(counts), rows(section(text, "Over the years")), strict=True):
-        never_less(cells[1:], [exposure.in_this_dataset(made, windows), exposure.in_this_source(made, windows)])
+        never_less(cells[1:], [composition.in_this_dataset(made, windows), composition.in_this_source(made, windows)])
     epsilon = made.epsilon if currency == "zcdp" else loss
     assert (
         Fraction(epsilon) <= Fraction(repr(file["approximate"]["epsilon"])) <= Fraction(epsilon) * Fraction("1.00001")
@@ -176,7 +176,7 @@ def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> Non
         assert Decimal(repr(bearing["presence_at_most"])) >= true
 
 
-def never_less(cells: list[str], bearings: list[exposure.Bearing]) -> None:
+def never_less(cells: list[str], bearings: list[composition.Bearing]) -> None:
     """(loss, chance) twice: at or above what is exact, by less than a millionth part or a tenth of a percent."""
     for n, bearing in enumerate(bearings):
         loss, chance = Fraction(cells[2 * n]), percents(cells[2 * n + 1])[0]

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher.definitions import period as civil
-from publisher.release import exposure, odds
-from publisher.release.facts import SourceAccount
+from publisher.release import composition, odds
+from publisher.release.guarantee_inputs import SourceAccount
 from publisher.release.sentences import percent
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_spans_are_those_of_the_calendar() -> None:
 
     Twenty-eight years have every year that there is: each first weekday, leap or not.
     """
-    for cells, of in exposure.SPANS.items():
+    for cells, of in composition.SPANS.items():
         for window, most in of.items():
             periods = civil.Period(date(2000, 1, 1), date(2028, 1, 1), "year").cut(cells)
             assert max(touched(period, window) for period in periods) == most, (cells, window)
@@ -107,7 +107,7 @@ def touched(period: civil.Period, window: Grain) -> int:
 
 def test_years_touch_no_more_windows_than_said() -> None:
     """1, 5 and 10 calendar years touch at most as many windows as `IN_YEARS` says, wherever they begin."""
-    for window, counts in exposure.IN_YEARS.items():
+    for window, counts in composition.IN_YEARS.items():
         for years, most in counts.items():
             found = {
                 touched(civil.Period(date(first, 1, 1), date(first + years, 1, 1), "year"), window)
@@ -124,11 +124,11 @@ def test_a_unit_in_every_window_bears_what_is_said() -> None:
     shares = {name: quarter.loss * definition.share_of(name) for name in tables}
     # ρ of a Gaussian table is |change|²/(2σ²), and σ was chosen for a change of one.
     borne = sum(shares[name] * sum(days**2 for days in cells) for name, cells in tables.items())
-    bound = exposure.in_this_release(quarter)
+    bound = composition.in_this_release(quarter)
     assert bound.count == 91
     assert bound.loss * Fraction(98, 100) <= borne <= bound.loss
     month = facts(privacy("record", "day", "0.5"), {}, "2024-03")
-    assert exposure.in_this_release(month).loss == month.loss * 31**2
+    assert composition.in_this_release(month).loss == month.loss * 31**2
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,41 +149,41 @@ def test_no_unit_bears_more_than_its_windows_allow(counts: list[int], places: li
         definition.share_of("town") * len(days) ** 2
         + (1 - definition.share_of("town")) * sum(count**2 for count in monthly.values())
     )
-    assert borne <= exposure.in_this_dataset(quarter, len(days)).loss
+    assert borne <= composition.in_this_dataset(quarter, len(days)).loss
 
 
 def test_releases_of_one_window_are_counted() -> None:
     """Twelve monthly releases meet one year, two charged editions one day; what they spend stays within the budget."""
-    assert exposure.releases_of_one_window(discover()) == 12
-    assert exposure.in_this_dataset(discover(), 1).loss == 12 * Fraction(2, 100)
-    assert exposure.releases_of_one_window(charged_again()) == 2
-    assert exposure.releases_of_one_window(increment()) == 1
+    assert composition.releases_of_one_window(discover()) == 12
+    assert composition.in_this_dataset(discover(), 1).loss == 12 * Fraction(2, 100)
+    assert composition.releases_of_one_window(charged_again()) == 2
+    assert composition.releases_of_one_window(increment()) == 1
     yearly = facts(privacy("who", "year", "0.5"), {}, "2024-03")
-    assert exposure.in_this_dataset(yearly, 1).loss == Fraction(1, 2)  # not 12 × 0.1
+    assert composition.in_this_dataset(yearly, 1).loss == Fraction(1, 2)  # not 12 × 0.1
     forever = facts(privacy("who", "lifetime", "2"), {}, "2024-03")
-    assert exposure.releases_of_one_window(forever) is None
-    assert exposure.in_this_dataset(forever, 1).loss == 2
+    assert composition.releases_of_one_window(forever) is None
+    assert composition.in_this_dataset(forever, 1).loss == 2
 
 
 def test_pure_losses_add_up_plainly() -> None:
     """Under pure differential privacy W windows bear W·ε, however wide the cells are."""
     meters = utility()
-    assert exposure.in_this_dataset(meters, 12).loss == 12 * meters.loss
-    assert exposure.in_this_source(meters, 60).loss == 60 * meters.account.budget
+    assert composition.in_this_dataset(meters, 12).loss == 12 * meters.loss
+    assert composition.in_this_source(meters, 60).loss == 60 * meters.account.budget
     day = privacy("record", "day", "3", currency="pure")
     wide = facts(day, {"loss": {"epsilon": Decimal(1)}}, "2024-03")
-    assert exposure.in_this_release(wide).loss == 31
+    assert composition.in_this_release(wide).loss == 31
 
 
 def test_the_source_is_never_said_safer_than_its_dataset() -> None:
     """The whole budget bears at least what one dataset bears, also when nobody said how wide other tables are."""
     for made in (rollups(), increment(), discover(), charged_again(), utility()):
         for windows in (1, 12, 60, 366):
-            dataset, source = exposure.in_this_dataset(made, windows), exposure.in_this_source(made, windows)
+            dataset, source = composition.in_this_dataset(made, windows), composition.in_this_source(made, windows)
             assert dataset.loss <= source.loss
             assert dataset.presence <= source.presence
             unsaid = replace(made, others=tuple(replace(each, span=None) for each in made.others))
-            assert source.loss <= exposure.in_this_source(unsaid, windows).loss
+            assert source.loss <= composition.in_this_source(unsaid, windows).loss
 
 
 def test_an_account_knows_its_widest_table() -> None:
@@ -191,7 +191,7 @@ def test_an_account_knows_its_widest_table() -> None:
     assert rollups().account.span == 92
     assert increment().account.span == 1
     assert charged_again().account.span is None
-    assert exposure.widest("day") == 366
+    assert composition.widest("day") == 366
     found = ({"name": "kind", "title": "Kind", "discover": SELECTION, "other": "Other"},)
     daily = {"keys": found, "grain": "day"}
     assert facts(privacy("record", "day", "1", delta=Decimal("0.00001")), daily, "2024-03").account.span == 31
@@ -201,7 +201,7 @@ def test_delta_adds_to_the_odds() -> None:
     """With a δ the guess is better by δ/2 a window; where windows meet in one draw, the distances of the steps add."""
     found = discover()
     plain = odds.presence(Fraction(5) * Fraction(24, 100), "zcdp")
-    five = exposure.in_this_dataset(found, 5).presence
+    five = composition.in_this_dataset(found, 5).presence
     assert plain < five <= plain + Decimal("0.0001")
     keys = ({"name": "kind", "title": "Kind", "discover": SELECTION, "other": "Other"},)
     source = privacy("record", "day", "0.5", delta=Decimal("0.00001"))
@@ -214,7 +214,7 @@ def test_delta_adds_to_the_odds() -> None:
     }
     wide = facts(source, tables, "2024-Q1")
     steps = Decimal(91) * (odds.presence(wide.loss, "zcdp", wide.delta) - Decimal("0.5"))
-    assert abs(exposure.in_this_release(wide).presence - Decimal("0.5") - steps) < Decimal(10) ** -20
+    assert abs(composition.in_this_release(wide).presence - Decimal("0.5") - steps) < Decimal(10) ** -20
 
 
 @pytest.mark.parametrize(
@@ -230,6 +230,6 @@ def test_sources_about_the_same_people_add_up(
 ) -> None:
     """ρ adds to ρ, ε to ε; where both stand, ε counts as ε²/2."""
     made = tuple(SourceAccount(str(n), "who", "year", kind, Fraction(text)) for n, (kind, text) in enumerate(accounts))
-    found, bearing = exposure.together(made)
+    found, bearing = composition.together(made)
     assert (found, bearing.loss, bearing.count) == (currency, loss, len(made))
     assert bearing.presence == odds.presence(loss, currency)

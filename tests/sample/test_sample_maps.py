@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.boundaries import drawn, missing
+from publisher.push.boundaries import drawn, missing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -30,9 +30,9 @@ from attacks_model import (
     weighed,
 )
 
+from publisher.pipeline.publish import _added
 from publisher.privacy.margins import margins_of
 from publisher.privacy.selection import _tail, select
-from publisher.publish import _added
 from publisher.stages import NoisyTable
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
-from publisher.records.landed import raw
+from publisher.records.reader import raw
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:

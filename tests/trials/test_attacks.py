@@ -20,7 +20,7 @@ from attacks_town import build, real_targets
 from host import hosted
 from kills import hatched, output_of
 
-from publisher.charges import selection_of
+from publisher.pipeline.charges import selection_of
 from publisher.privacy.selection import selection_for
 
 if TYPE_CHECKING:

@@ -25,19 +25,19 @@ from publisher.definitions import period as civil
 from publisher.definitions.vintage import vintages_of
 from publisher.duck import connect
 from publisher.errors import BudgetError, DefinitionError, SourceError
-from publisher.publish import Job
-from publisher.records.landed import raw
+from publisher.pipeline.job import Job
+from publisher.pipeline.session import opened
+from publisher.records.reader import raw
 from publisher.release.table import measured_of
 from publisher.run import Selection, run
-from publisher.session import opened
-from publisher.workspace import find_workspace
+from publisher.workspace import SourceFile, find_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.definitions.period import Period
     from publisher.errors import PublisherError
-    from publisher.outcome import RunReport
+    from publisher.pipeline.report import RunReport
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -237,7 +237,7 @@ class _Watcher:
 def _run(workspace: Workspace, dataset: str, today: date) -> RunReport:
     """A real run, on that day."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "today_of", lambda _: today)
+        patch.setattr(SourceFile, "today", lambda _: today)
         return run(workspace, [workspace.dataset(dataset)], Selection(), _Watcher(), push=False)
 
 
@@ -434,7 +434,7 @@ def test_a_charge_without_its_draw_is_completed(added: Workspace) -> None:
     places = running.boundaries_fingerprint(dataset.source, added.data)
     with opened(added) as catalogue:
         job = Job(added, catalogue, dataset, period, places, vintages_of(late, period)[1])
-        entry = catalogue.ledger.charge(job.request())
+        entry = catalogue.ledger.charge(job.request)
     _run(added, TOWN.dataset, TOWN.draws[1])
     with opened(added) as catalogue:
         charges = catalogue.ledger.charges(TOWN.dataset, period.label)

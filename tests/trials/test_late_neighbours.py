@@ -20,8 +20,8 @@ from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.privacy.sensitivity import sensitivity_of
 from publisher.records.batch import basis
-from publisher.records.landed import raw
 from publisher.records.landing import land
+from publisher.records.reader import raw
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:

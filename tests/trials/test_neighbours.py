@@ -22,8 +22,8 @@ from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.privacy.sensitivity import sensitivity_of
-from publisher.records.landed import raw
 from publisher.records.landing import land
+from publisher.records.reader import raw
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

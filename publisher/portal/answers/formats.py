@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.portal.answers import columns
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
-from publisher.portal.problems import SodaError
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
+from publisher.portal.base.problems import SodaError
 from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from publisher.portal.problems import problem
+from publisher.portal.base.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.answers.formats import Format
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
 
 
 def headers_of(

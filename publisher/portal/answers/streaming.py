@@ -14,8 +14,8 @@ from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
-from publisher.portal.engine.watch import SECONDS, Patience
-from publisher.portal.problems import SodaError, problem
+from publisher.portal.base.problems import SodaError, problem
+from publisher.portal.base.watch import SECONDS, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping

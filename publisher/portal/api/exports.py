@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from publisher.portal.access import portal, sources, tabular
 from publisher.portal.answers import formats
+from publisher.portal.answers.access import portal, sources, tabular
 from publisher.portal.answers.formats import Format
 from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
-from publisher.portal.kinds import GEOMETRIES, Kind, json_text, plain_text
-from publisher.portal.model import SYSTEM
+from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
+from publisher.portal.base.model import SYSTEM
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store.versions import quoted
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from publisher.portal.answers.formats import Fields
-    from publisher.portal.engine.watch import Patience
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.watch import Patience
 
 _HIDDEN = ("sid", "id", "position", "created_at", "created_meta", "updated_at", "updated_meta", "meta")
 """What stands before a row's values in `rows.json`."""

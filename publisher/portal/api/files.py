@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import account, portal, readable, visible, writer
+from publisher.portal.answers.access import account, portal, readable, visible, writer
 from publisher.portal.answers.freshness import unchanged
 from publisher.portal.api.views import view
-from publisher.portal.model import Dataset
-from publisher.portal.problems import invalid, problem, too_large
+from publisher.portal.base.model import Dataset
+from publisher.portal.base.problems import invalid, problem, too_large
 from publisher.portal.store.assets import listed, plain_name
 
 if TYPE_CHECKING:

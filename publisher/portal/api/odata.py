@@ -12,14 +12,14 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable, portal, sources, tabular
 from publisher.portal.answers import formats
+from publisher.portal.answers.access import base_url, findable, portal, sources, tabular
 from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.answers.streaming import computed, sent
 from publisher.portal.api.odata_filter import KEY, column_of, filtered, ordered, refused, selected, unreadable
 from publisher.portal.api.resource import current
-from publisher.portal.kinds import GEOMETRIES, Kind, json_text, plain_text
-from publisher.portal.problems import SodaError, dataset_missing, row_missing
+from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
+from publisher.portal.base.problems import SodaError, dataset_missing, row_missing
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store.versions import literal, quoted
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.engine.watch import Patience
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.watch import Patience
 
 PAGE = 10_000
 """Rows in one answer; the next are a link away."""

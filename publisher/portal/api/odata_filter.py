@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from odata_query import ast, exceptions
 from odata_query.grammar import ODataLexer, ODataParser
 
-from publisher.portal.problems import problem
+from publisher.portal.base.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.portal.model import Dataset
-    from publisher.portal.problems import SodaError
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.problems import SodaError
 
 KEY = "__id"
 """The name under which OData's readers see a row's `:id`, as in Socrata."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url
+from publisher.portal.answers.access import base_url
 from publisher.portal.api.openapi_table import GIVEN, OPERATIONS, PARAMETERS, PATHS, SCHEMAS, TAKEN
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from publisher.portal.kinds import SPELLINGS, Kind
-from publisher.portal.problems import SodaError, invalid
+from publisher.portal.base.kinds import SPELLINGS, Kind
+from publisher.portal.base.problems import SodaError, invalid
 
 TAKEN = frozenset({"file_row_number", "file_index"})
 """Field names that DuckDB gives to columns of its own, which the store counts on."""

@@ -11,14 +11,14 @@ from pydantic.alias_generators import to_camel
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
-from publisher.portal.access import body, identified, joinable, tabular
 from publisher.portal.answers import formats
+from publisher.portal.answers.access import body, identified, joinable, tabular
 from publisher.portal.answers.streaming import computed
 from publisher.portal.api.exports import csv_opening
 from publisher.portal.api.payloads import parsed, parsed_as
 from publisher.portal.api.resource import answer, current
-from publisher.portal.engine.watch import SECONDS
-from publisher.portal.problems import invalid
+from publisher.portal.base.problems import invalid
+from publisher.portal.base.watch import SECONDS
 from publisher.portal.soql.compiler import Question, compile_question
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from publisher.portal.answers.formats import Fields, Format
-    from publisher.portal.engine.watch import Patience
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.watch import Patience
     from publisher.portal.soql.compiler import Compiled
 
 

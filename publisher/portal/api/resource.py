@@ -12,13 +12,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import body, joinable, portal, sources, tabular, writer
 from publisher.portal.answers import formats
+from publisher.portal.answers.access import body, joinable, portal, sources, tabular, writer
 from publisher.portal.answers.freshness import headers_of, unchanged, unkept
 from publisher.portal.answers.streaming import bodiless, computed, sent
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import SodaError, invalid, malformed, row_missing
 from publisher.portal.engine.engine import BATCH, CHANGED
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import SodaError, invalid, malformed, row_missing
 from publisher.portal.soql.compiler import CLAUSES, Question, compile_question
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.answers.formats import Fields, Format
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.watch import Patience
     from publisher.portal.engine.engine import Engine, Source
-    from publisher.portal.engine.watch import Patience
-    from publisher.portal.model import Dataset
     from publisher.portal.soql.compiler import Compiled
 
 HEADER_LIMIT = 5000

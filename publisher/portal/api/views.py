@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, body, portal, readable, sources, visible, visitor, writer
+from publisher.portal.answers.access import base_url, body, portal, readable, sources, visible, visitor, writer
 from publisher.portal.api.payloads import (
     AttachmentPayload,
     ColumnPayload,
@@ -22,10 +22,10 @@ from publisher.portal.api.payloads import (
     parsed_as,
 )
 from publisher.portal.api.resource import address
-from publisher.portal.kinds import Kind
-from publisher.portal.licences import name_of
-from publisher.portal.model import STAFF, Column, Dataset
-from publisher.portal.problems import invalid, problem
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.licenses import name_of
+from publisher.portal.base.model import STAFF, Column, Dataset
+from publisher.portal.base.problems import invalid, problem
 from publisher.portal.soql.compiler import Question, compile_question
 from publisher.portal.store import copies
 from publisher.portal.store.assets import listed

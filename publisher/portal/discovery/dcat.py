@@ -10,18 +10,18 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable
+from publisher.portal.answers.access import base_url, findable
 from publisher.portal.api.views import iso
+from publisher.portal.base.kinds import Kind
+from publisher.portal.contract import about
 from publisher.portal.downloads.downloads import standing
-from publisher.portal.kinds import Kind
-from publisher.portal.structure import about
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import Coverage
     from publisher.portal.downloads.downloads import Offer
-    from publisher.portal.model import Dataset
-    from publisher.portal.structure import Coverage
 
 CONTEXT = "https://raw.githubusercontent.com/DOI-DO/dcat-us/main/context/dcat-us-3.0.jsonld"
 _EMAIL = re.compile(r"[\w.-]+@[\w.-]+\.[\w.-]+")

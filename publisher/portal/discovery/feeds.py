@@ -13,15 +13,15 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 from starlette.responses import Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable, readable
+from publisher.portal.answers.access import base_url, findable, readable
 from publisher.portal.answers.freshness import told, unchanged
-from publisher.portal.structure import about
+from publisher.portal.contract import about
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.model import Dataset
-    from publisher.portal.structure import ReleaseFacts
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import ReleaseFacts
 
 ATOM = "http://www.w3.org/2005/Atom"
 ENTRIES = 200

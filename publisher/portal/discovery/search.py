@@ -13,19 +13,19 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable, visitor
+from publisher.portal.answers.access import base_url, findable, visitor
 from publisher.portal.api.views import iso, whole
-from publisher.portal.licences import name_of
-from publisher.portal.model import STAFF
-from publisher.portal.problems import problem
+from publisher.portal.base.licenses import name_of
+from publisher.portal.base.model import STAFF
+from publisher.portal.base.problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from starlette.requests import Request
 
-    from publisher.portal.model import Dataset
-    from publisher.portal.problems import SodaError
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.problems import SodaError
 
 _ORDERS: dict[str, Callable[[Dataset], Any]] = {
     "name": lambda dataset: dataset.name.lower(),

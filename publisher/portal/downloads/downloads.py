@@ -17,16 +17,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, portal, readable, tabular
-from publisher.portal.access import sources as sources_of
 from publisher.portal.answers import formats
+from publisher.portal.answers.access import base_url, portal, readable, tabular
+from publisher.portal.answers.access import sources as sources_of
 from publisher.portal.answers.freshness import headers_of, unchanged
+from publisher.portal.base.problems import SodaError, problem
+from publisher.portal.contract import about
 from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
-from publisher.portal.downloads.shelf import Shelf
 from publisher.portal.downloads.tables import write_parquet, write_workbook
-from publisher.portal.problems import SodaError, problem
 from publisher.portal.soql.compiler import Question, compile_question
-from publisher.portal.structure import about
+from publisher.portal.store.file_cache import Shelf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from publisher.portal.answers.formats import Format
-    from publisher.portal.downloads.shelf import Kept
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.store.file_cache import Kept
 
 AT_ONCE = 20_000
 """Rows up to which a listing waits until every file is made; for more, they are made after it."""

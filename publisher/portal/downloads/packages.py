@@ -11,19 +11,19 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, readable, tabular
+from publisher.portal.answers.access import base_url, readable, tabular
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import changing, problem
+from publisher.portal.contract import about
 from publisher.portal.downloads.downloads import CSV, kept, sent, write_csv
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import changing, problem
 from publisher.portal.soql.compiler import Question
-from publisher.portal.structure import about
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.downloads.shelf import Kept
-    from publisher.portal.model import Column, Dataset
-    from publisher.portal.structure import ReleaseFacts
+    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.contract import ReleaseFacts
+    from publisher.portal.store.file_cache import Kept
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 RETRY = 30

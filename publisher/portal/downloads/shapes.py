@@ -16,13 +16,13 @@ from xml.sax.xmlreader import AttributesImpl
 import pyarrow as pa
 import shapefile
 
+from publisher.portal.base.kinds import GEOMETRIES
 from publisher.portal.downloads.tables import batches, of_period, schema_of
-from publisher.portal.kinds import GEOMETRIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from publisher.portal.model import Column, Dataset
+    from publisher.portal.base.model import Column, Dataset
 
     Feature = tuple[dict[str, Any] | None, tuple[Any, ...]]
 

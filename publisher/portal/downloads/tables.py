@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xlsxwriter
 
-from publisher.portal.kinds import TIMES, Kind
-from publisher.portal.problems import problem
-from publisher.portal.structure import about, percent
+from publisher.portal.base.kinds import TIMES, Kind
+from publisher.portal.base.problems import problem
+from publisher.portal.contract import about, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xlsxwriter.worksheet import Worksheet
 
-    from publisher.portal.model import Column, Dataset
+    from publisher.portal.base.model import Column, Dataset
 
 GROUP = 122_880
 """Rows in a row group of a Parquet file."""

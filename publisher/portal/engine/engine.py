@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from publisher.portal.engine import geography
-from publisher.portal.engine.watch import Patience, too_long
-from publisher.portal.kinds import storage
-from publisher.portal.model import SYSTEM
-from publisher.portal.problems import SodaError, execution, problem
-from publisher.portal.serving import metrics
-from publisher.portal.soql import search
+from publisher.portal.base import metrics
+from publisher.portal.base.kinds import storage
+from publisher.portal.base.model import SYSTEM
+from publisher.portal.base.problems import SodaError, execution, problem
+from publisher.portal.base.watch import Patience, too_long
+from publisher.portal.engine import geography, text_search
 from publisher.portal.store.versions import PLACE, literal, parts, quoted
 
 if TYPE_CHECKING:
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from publisher.portal.kinds import Kind
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.kinds import Kind
+    from publisher.portal.base.model import Dataset
     from publisher.portal.soql.compiler import Compiled
 
 logger = logging.getLogger(__name__)
@@ -232,7 +231,7 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
     room.execute(_NUMBER_TEXT)
     room.execute("SET parquet_metadata_cache = true")
     geography.register(room)
-    search.register(room)
+    text_search.register(room)
     for number, source in enumerate(sources):
         _open_view(room, source, "rows" if number == 0 else source.dataset.id, hot=bool(hot))
     files = [] if hot else [literal(str(file)) for source in sources for file in source.files]

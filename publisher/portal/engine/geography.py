@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.engine.watch import give_up, go_on
-from publisher.portal.kinds import GEOMETRIES, Kind
-from publisher.portal.problems import execution, semantic
+from publisher.portal.base.problems import execution
+from publisher.portal.base.watch import give_up, go_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,44 +22,12 @@ Column = Any
 EQUATOR = 6378137.0
 """Metres: the Earth's radius there, and how flat it is (WGS 84)."""
 FLATTENING = 1 / 298.257223563
-MOST_POINTS = 2000
-"""The points of a shape that is written out in a query."""
-MOST_TANGLED = 100
-"""Its points where it crosses itself: mending a thousand random ones takes minutes, and gigabytes."""
 MOST_UNITED = 200_000
 """The points of all shapes that are made one."""
 PIECE = 20_000
 """The points in one piece of work, which nothing can interrupt."""
 VECTORISED: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
 """How DuckDB calls a function: with arrays of Arrow's, nulls among them."""
-
-_WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\))\s*", re.DOTALL)
-_KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
-
-
-def read_literal(text: str) -> tuple[Kind, str] | None:
-    """The GeoJSON text of a shape in WKT with its kind, or None. Errors: SodaError where it has too many points."""
-    found = _WKT.fullmatch(text)
-    kind = _KINDS.get(found[1].lower()) if found else None
-    if found is None or kind is None:
-        return None
-    import shapely
-
-    shape = shapely.from_wkt(f"{found[1]} {found[2]}", on_invalid="ignore")
-    if shape is None or shape.is_empty or shape.has_z:
-        return None
-    _check_points(shape)
-    return kind, shapely.to_geojson(shape)
-
-
-def _check_points(shape: Any) -> None:
-    import shapely
-
-    points = shapely.get_num_coordinates(shape)
-    if points > MOST_POINTS:
-        raise semantic("type-mismatch", f"A shape in a query may have {MOST_POINTS} points, this one has {points}")
-    if points > MOST_TANGLED and not (shape.is_valid and (shape.is_simple or not shape.length)):
-        raise semantic("type-mismatch", f"A shape that crosses itself may have {MOST_TANGLED} points in a query")
 
 
 def register(room: duckdb.DuckDBPyConnection) -> None:

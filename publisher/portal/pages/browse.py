@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from publisher.portal.access import findable
+from publisher.portal.answers.access import findable
 from publisher.portal.discovery.search import matching, words_of
 from publisher.portal.pages.families import families
 from publisher.portal.pages.headline import headline
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from publisher.portal.contract import Shape
     from publisher.portal.pages.families import Family
     from publisher.portal.pages.headline import Headline
-    from publisher.portal.structure import Shape
 
 LISTED = 20
 """Entries on one page."""

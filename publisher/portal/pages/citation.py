@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from publisher.portal.structure import about
+from publisher.portal.contract import about
 
 if TYPE_CHECKING:
-    from publisher.portal.model import Dataset
-    from publisher.portal.structure import ReleaseFacts
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import ReleaseFacts
 
 
 def citation(base: str, dataset: Dataset, release: ReleaseFacts | None = None) -> str:

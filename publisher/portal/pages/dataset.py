@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 from markupsafe import Markup
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable, portal, visitor
+from publisher.portal.answers.access import base_url, findable, portal, visitor
+from publisher.portal.base.problems import SodaError
+from publisher.portal.contract import about
 from publisher.portal.discovery.dcat import covered, jsonld, span
 from publisher.portal.downloads.downloads import ahead, standing
 from publisher.portal.pages.citation import citation
@@ -18,11 +20,9 @@ from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking, headline
 from publisher.portal.pages.map import map_of
 from publisher.portal.pages.preview import PREFIX, preview
+from publisher.portal.pages.reliability import chances, sureness
 from publisher.portal.pages.rendering import in_every_language, missing, render
-from publisher.portal.pages.sureness import chances, sureness
 from publisher.portal.pages.trend import beside, trend
-from publisher.portal.problems import SodaError
-from publisher.portal.structure import about
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import About, Shape
     from publisher.portal.pages.preview import Preview
     from publisher.portal.pages.trend import Ask
-    from publisher.portal.structure import About, Shape
 
 TABLE = 24
 """Rows of a table beside a picture that come with the page; a longer one comes when asked for."""

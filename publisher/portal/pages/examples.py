@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
-from publisher.portal.structure import ADDITIVE
+from publisher.portal.contract import ADDITIVE
 
 if TYPE_CHECKING:
-    from publisher.portal.model import Dataset
-    from publisher.portal.structure import Measure, Shape
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import Measure, Shape
 
 MOST = 10_000_000
 """A limit that no dataset reaches, for those who want all rows."""

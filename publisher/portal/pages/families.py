@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.structure import about
+from publisher.portal.contract import about
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.portal.model import Dataset
-    from publisher.portal.structure import About
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import About
 
 
 @dataclass(frozen=True, slots=True)

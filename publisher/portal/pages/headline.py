@@ -7,18 +7,18 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.access import portal, sources
+from publisher.portal.answers.access import portal, sources
 from publisher.portal.pages.chart import draw
 from publisher.portal.pages.trend import asker, trend
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import Measure
     from publisher.portal.pages.chart import Chart, Point
     from publisher.portal.pages.families import Entry
     from publisher.portal.pages.trend import Ask
-    from publisher.portal.structure import Measure
 
 COURSE = 52
 """How many periods the small picture shows."""

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable
+from publisher.portal.answers.access import base_url, findable
 from publisher.portal.pages.families import families
 from publisher.portal.pages.rendering import in_every_language, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from publisher.portal.contract import SourceFacts
     from publisher.portal.pages.families import Family
-    from publisher.portal.structure import SourceFacts
 
 FIELDS = (
     "source", "source_title", "purpose", "unit", "window", "retention",

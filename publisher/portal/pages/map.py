@@ -8,19 +8,19 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from publisher.portal.contract import ADDITIVE
+from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.outlines import outlines
-from publisher.portal.pages.sums import totals
 from publisher.portal.pages.trend import ALL, Select, selects_of, text
-from publisher.portal.structure import ADDITIVE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
+    from publisher.portal.contract import About, Key, Measure, Shape
     from publisher.portal.pages.outlines import Outlines
     from publisher.portal.pages.trend import Ask
     from publisher.portal.store.assets import Assets
-    from publisher.portal.structure import About, Key, Measure, Shape
 
 CLASSES = 5
 """The most colours."""

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from publisher.portal.access import findable
+from publisher.portal.answers.access import findable
+from publisher.portal.contract import Odds
 from publisher.portal.pages.families import families
+from publisher.portal.pages.reliability import chances
 from publisher.portal.pages.rendering import in_every_language, render
-from publisher.portal.pages.sureness import chances
-from publisher.portal.structure import Odds
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -7,15 +7,15 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
 from publisher.portal.pages.trend import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from publisher.portal.model import Column, Dataset
+    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.contract import Shape
     from publisher.portal.pages.trend import Ask
-    from publisher.portal.structure import Shape
 
 ROWS = 10
 OPTIONS = 40

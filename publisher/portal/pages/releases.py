@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
-from publisher.portal.access import base_url
+from publisher.portal.answers.access import base_url
+from publisher.portal.contract import about
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.dataset import shown_dataset
 from publisher.portal.pages.rendering import in_every_language, missing, render
-from publisher.portal.structure import about
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from publisher.portal.structure import About, ReleaseFacts
+    from publisher.portal.contract import About, ReleaseFacts
 
 LISTED = 100
 """Releases on one page."""

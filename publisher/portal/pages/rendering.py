@@ -16,12 +16,12 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import base_url, findable
+from publisher.portal.answers.access import base_url, findable
+from publisher.portal.contract import percent
 from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
 from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, message, plain_path, translations
 from publisher.portal.pages.statics import files
-from publisher.portal.structure import percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from publisher.portal.contract import ADDITIVE, Key, Measure, Shape
+from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.chart import Chart, Point, draw
-from publisher.portal.pages.sums import totals
 from publisher.portal.soql.compiler import Question, compile_question
-from publisher.portal.structure import ADDITIVE, Key, Measure, Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
     from publisher.portal.pages.families import Entry, Family
 
     Ask = Callable[[dict[str, str]], list[dict[str, Any]]]

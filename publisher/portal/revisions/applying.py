@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from publisher.portal.api.payloads import ViewPayload, parsed_as
 from publisher.portal.api.views import metadata_sent
-from publisher.portal.kinds import Kind
-from publisher.portal.model import Column, Dataset
-from publisher.portal.problems import SodaError, invalid, no_rows
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Column, Dataset
+from publisher.portal.base.problems import SodaError, invalid, no_rows
 from publisher.portal.revisions import schemas
-from publisher.portal.revisions.drafts import Draft, Sort
 from publisher.portal.store.copies import matched
+from publisher.portal.store.drafts import Draft, Sort
 from publisher.portal.store.store import Reshaped
 
 if TYPE_CHECKING:

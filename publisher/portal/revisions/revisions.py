@@ -15,15 +15,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from publisher.portal.access import body, portal, writer
+from publisher.portal.answers.access import body, portal, writer
 from publisher.portal.api.payloads import ViewPayload, parsed, parsed_as
 from publisher.portal.api.views import iso, whole
-from publisher.portal.kinds import Kind
-from publisher.portal.model import Dataset
-from publisher.portal.problems import SodaError, invalid, problem
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Dataset
+from publisher.portal.base.problems import SodaError, invalid, problem
 from publisher.portal.revisions import applying, schemas, uploads
-from publisher.portal.revisions.drafts import Sort
 from publisher.portal.revisions.schemas import WRONG, SchemaPayload
+from publisher.portal.store.drafts import Sort
 from publisher.portal.store.versions import texts
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.revisions.drafts import Draft
+    from publisher.portal.store.drafts import Draft
     from publisher.portal.store.store import Store
 
 BASE = "/api/publishing/v1"

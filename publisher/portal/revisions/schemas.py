@@ -9,10 +9,10 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, Field
 
 from publisher.portal.api.payloads import ColumnPayload, parsed_as
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import invalid, problem
-from publisher.portal.revisions.drafts import Draft, Drafts, Sort
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import invalid, problem
 from publisher.portal.revisions.transforms import compiled, conversion, guess
+from publisher.portal.store.drafts import Draft, Drafts, Sort
 from publisher.portal.store.incoming import ORDER
 from publisher.portal.store.versions import literal, quoted
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
     from publisher.portal.revisions.transforms import Transform
 
 SAMPLE = 2000

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.kinds import GEOMETRIES, Kind, reading
-from publisher.portal.problems import problem
+from publisher.portal.base.kinds import GEOMETRIES, Kind, reading
+from publisher.portal.base.problems import problem
 from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:

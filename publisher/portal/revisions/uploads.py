@@ -15,7 +15,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from publisher.portal.api.payloads import ColumnPayload
-from publisher.portal.problems import invalid
+from publisher.portal.base.problems import invalid
 from publisher.portal.store.incoming import ORDER
 
 if TYPE_CHECKING:

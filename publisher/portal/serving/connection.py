@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from publisher.portal.serving.limits import network
+from publisher.portal.base.limits import network
 
 if TYPE_CHECKING:
     import asyncio

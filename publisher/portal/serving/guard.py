@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
-from publisher.portal.serving import metrics
+from publisher.portal.base import metrics
 from publisher.portal.serving.connection import HEAD_BYTES
 from publisher.portal.serving.logs import REQUEST, place
 

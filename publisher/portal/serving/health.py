@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from publisher.portal.access import portal
+from publisher.portal.answers.access import portal
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,14 +10,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from publisher.portal.access import app_token, portal
-from publisher.portal.problems import SodaError, token_refused, too_many_requests
-from publisher.portal.serving.limits import network
+from publisher.portal.answers.access import app_token, portal
+from publisher.portal.base.limits import network
+from publisher.portal.base.problems import SodaError, token_refused, too_many_requests
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from publisher.portal.serving.limits import Rate
+    from publisher.portal.base.limits import Rate
 
 MOST = 10_000
 """Buckets that are remembered; one that has filled up again says nothing and is forgotten first."""

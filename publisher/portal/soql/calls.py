@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlglot import exp
 
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind
-from publisher.portal.problems import semantic
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
+from publisher.portal.base.problems import semantic
 from publisher.portal.soql.functions import ANY, CHECKBOX, FIXED, FUNCTIONS, NUMBER, ORDERED, TEXT, Function, find
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.relations import PLACE

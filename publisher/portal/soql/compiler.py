@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.model import SYSTEM
-from publisher.portal.problems import dataset_missing, malformed, semantic
+from publisher.portal.base.model import SYSTEM
+from publisher.portal.base.problems import dataset_missing, malformed, semantic
 from publisher.portal.soql.dialect import parse_clause, parse_query
 from publisher.portal.soql.relations import Field, Relation
 from publisher.portal.soql.selects import Extras, Selection
@@ -17,8 +17,8 @@ from publisher.portal.store.versions import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.portal.kinds import Kind
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.kinds import Kind
+    from publisher.portal.base.model import Dataset
     from publisher.portal.soql.relations import Source
     from publisher.portal.soql.syntax import Query
 

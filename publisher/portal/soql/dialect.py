@@ -10,7 +10,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
-from publisher.portal.problems import SodaError, malformed, semantic
+from publisher.portal.base.problems import SodaError, malformed, semantic
 from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE, tokens
 from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, Table
 

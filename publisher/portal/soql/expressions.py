@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, reading
-from publisher.portal.problems import malformed, semantic
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, reading
+from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.soql.calls import called
 from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.kinds import TIMES, Kind
+from publisher.portal.base.kinds import TIMES, Kind
 
 if TYPE_CHECKING:
     from publisher.portal.soql.terms import Term

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from publisher.portal.problems import semantic
+from publisher.portal.base.problems import semantic
 from publisher.portal.soql.terms import combined
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import re
 
 from sqlglot.tokenizer_core import Token, TokenType
 
-from publisher.portal.problems import malformed
+from publisher.portal.base.problems import malformed
 
 _PATTERN = re.compile(
     r"""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.portal.problems import semantic
+from publisher.portal.base.problems import semantic
 from publisher.portal.soql.terms import Term
 from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from publisher.portal.kinds import Kind
+    from publisher.portal.base.kinds import Kind
 
 PLACE = ":place"
 """The hidden column that numbers the rows of a relation in their order."""

@@ -1,21 +1,18 @@
-"""Words searched in the texts of a row: stems of English words, whatever their case and accents."""
+"""The condition that words occur in the texts of a row: stems of English words, whatever their case and accents."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from publisher.portal.engine.geography import VECTORISED
-from publisher.portal.kinds import Kind
+from publisher.portal.base.kinds import Kind
 from publisher.portal.soql.terms import Term
 from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import duckdb
 
     from publisher.portal.soql.relations import Source
     from publisher.portal.soql.terms import Values
@@ -24,14 +21,6 @@ _PIECE = re.compile(r'"([^"]*)"|(\S+)')
 _WORD = re.compile(r"\w+")
 _ENGLISH = re.compile(r"[a-z]+")
 _MOST_PIECES = 20
-
-Column = Any
-"""An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
-
-
-def register(room: duckdb.DuckDBPyConnection) -> None:
-    """Make `soda_stems` known to a room: a text in lower case as its stems, with a space on each side."""
-    room.create_function("soda_stems", _stems_of_column, ["VARCHAR"], "VARCHAR", **VECTORISED)
 
 
 def found_words(source: Source, values: Values, words: str) -> Term:
@@ -78,12 +67,3 @@ def stems(plain: str) -> str:
     stem = _stemmer()
     words = _WORD.findall(plain)
     return f" {' '.join(stem(word) if _ENGLISH.fullmatch(word) else word for word in words)} "
-
-
-def _stems_of_column(column: Column) -> Column:
-    """Each different text once."""
-    import pyarrow as pa
-
-    coded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()
-    known = pa.array([stems(text) for text in coded.dictionary.to_pylist()], pa.string())
-    return known.take(coded.indices)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import malformed, semantic
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.soql.calls import direction
 from publisher.portal.soql.expressions import Expressions
 from publisher.portal.soql.names import free, implied

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from publisher.portal.kinds import GEOMETRIES, Kind
+from publisher.portal.base.kinds import GEOMETRIES, Kind
 from publisher.portal.soql.functions import NUMBER, Function
 from publisher.portal.soql.terms import Term, text_of
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from publisher.portal.engine import geography
-from publisher.portal.kinds import GEOMETRIES, TIMES, Kind, plain_text, storage
-from publisher.portal.problems import malformed, semantic
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, plain_text, storage
+from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.soql.geometry import read_literal
 
 CELL = 2000
 """Characters that a text may have where a query makes longer ones of it."""
@@ -191,7 +191,7 @@ def _read(text: str, kinds: frozenset[Kind]) -> tuple[Kind, Any] | None:
             return kind, value
     if kinds.isdisjoint(GEOMETRIES):
         return None
-    shape = geography.read_literal(text)
+    shape = read_literal(text)
     return shape if shape is not None and shape[0] in kinds else None
 
 

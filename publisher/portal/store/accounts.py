@@ -15,8 +15,8 @@ from enum import StrEnum
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from publisher.portal.problems import login_refused, throttled
-from publisher.portal.serving.limits import network
+from publisher.portal.base.limits import network
+from publisher.portal.base.problems import login_refused, throttled
 
 if TYPE_CHECKING:
     import sqlite3

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
     from publisher.portal.store.catalogue import Catalogue
 
 DAY = 24 * 3600

@@ -12,8 +12,8 @@ from dataclasses import asdict, fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.kinds import Kind
-from publisher.portal.model import Column, Dataset
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Column, Dataset
 from publisher.portal.store.migrations import migrate
 
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from publisher.portal.problems import invalid
+from publisher.portal.base.problems import invalid
 from publisher.portal.store import versions
 from publisher.portal.store.store import Reshaped
 
 if TYPE_CHECKING:
-    from publisher.portal.model import Column, Dataset
+    from publisher.portal.base.model import Column, Dataset
     from publisher.portal.store.store import Store
 
 DESCRIPTION = ("name", "description", "category", "tags", "attribution", "attribution_link", "license_id", "metadata")

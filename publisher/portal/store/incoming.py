@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from publisher.portal.kinds import Kind
-from publisher.portal.problems import column_not_found, invalid
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.problems import column_not_found, invalid
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.portal.model import Column
+    from publisher.portal.base.model import Column
 
 DELETED = ":deleted"
 ORDER = ":order"

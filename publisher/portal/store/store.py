@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from publisher.portal.problems import dataset_missing, no_rows
-from publisher.portal.revisions.drafts import Drafts
-from publisher.portal.serving import metrics
+from publisher.portal.base import metrics
+from publisher.portal.base.problems import dataset_missing, no_rows
 from publisher.portal.store import versions
 from publisher.portal.store.accounts import Accounts
 from publisher.portal.store.assets import Assets, listed
 from publisher.portal.store.catalogue import Catalogue
+from publisher.portal.store.drafts import Drafts
 from publisher.portal.store.incoming import ORDER, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from publisher.portal.model import Dataset
+    from publisher.portal.base.model import Dataset
     from publisher.portal.store.versions import Counts
 
 KEPT = 3
@@ -120,7 +120,8 @@ class Store:
         attributes |= {"version": number, "rows": built.rows, "next_row": built.next_row}
         self.catalogue.change(dataset.id, **({"rows_updated_at": int(time.time())} | attributes))
         self._prune(dataset.id, number)
-        metrics.wrote(built.counts)
+        counts = built.counts
+        metrics.wrote(created=counts.created, updated=counts.updated, deleted=counts.deleted)
         return built.counts
 
     def copy(self, dataset: Dataset, *, rows: bool) -> Dataset:

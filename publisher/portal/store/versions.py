@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow.parquet as pq
 
-from publisher.portal.kinds import Kind, Reading, reading, storage
-from publisher.portal.model import SYSTEM
-from publisher.portal.problems import column_maltyped, invalid, problem
+from publisher.portal.base.kinds import Kind, Reading, reading, storage
+from publisher.portal.base.model import SYSTEM
+from publisher.portal.base.problems import column_maltyped, invalid, problem
 from publisher.portal.store.catalogue import ALPHABET
 from publisher.portal.store.incoming import DELETED, HAS, ORDER
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from publisher.portal.model import Column, Dataset
+    from publisher.portal.base.model import Column, Dataset
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,98 @@
+"""`publisher doctor`: this machine and this workspace."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from publisher.commands.review import verify_ledger
+from publisher.errors import BudgetError, PublisherError
+from publisher.pipeline.session import opened
+from publisher.privacy.noise_check import DRAWS, installed_fits
+from publisher.push.embedded import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.workspace import Workspace
+
+PACKAGES = ("duckdb", "opendp", "great-expectations", "sodapy", "pandas", "pyarrow", "sqlglot", "sqlalchemy")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `exit_code` is 0 where it is well."""
+
+    what: str
+    words: str
+    exit_code: int = 0
+
+    @property
+    def status(self) -> str:
+        """ok or failed."""
+        return "failed" if self.exit_code else "ok"
+
+
+def checkup(workspace: Workspace) -> Iterator[Finding]:
+    """Looks at everything; a fault does not stop the rest."""
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    yield Finding("versions", f"Python {platform.python_version()}, {packages}")
+    yield _definitions(workspace)
+    yield _private(workspace)
+    yield _ledger(workspace)
+    yield _noise()
+    yield _portal(workspace)
+
+
+def _definitions(workspace: Workspace) -> Finding:
+    try:
+        words = f"{len(workspace.sources)} sources, {len(workspace.datasets)} datasets"
+        return Finding("definitions", words)
+    except PublisherError as error:
+        return Finding("definitions", str(error), error.exit_code)
+
+
+def _private(workspace: Workspace) -> Finding:
+    private = workspace.private
+    if not private.is_dir():
+        return Finding("private folder", f"{private} is not there yet")
+    mode = stat.S_IMODE(private.stat().st_mode)
+    if mode != 0o700:
+        return Finding("private folder", f"{private} is open to others (mode {mode:o}): chmod 700", 5)
+    if not os.access(private, os.W_OK):
+        return Finding("private folder", f"{private} cannot be written", 5)
+    return Finding("private folder", f"{private}, mode 700")
+
+
+def _ledger(workspace: Workspace) -> Finding:
+    if not workspace.private.is_dir():
+        return Finding("ledger", "nothing was spent yet")
+    try:
+        with opened(workspace) as catalogue:
+            return Finding("ledger", verify_ledger(workspace, catalogue))
+    except PublisherError as error:
+        return Finding("ledger", str(error), error.exit_code)
+
+
+def _noise() -> Finding:
+    """Draws noise as a release does and compares it with the exact probabilities."""
+    fits = installed_fits()
+    bad = [f"{fit.kind} by {fit.sampler} ({fit.worst[0]}: p = {fit.worst[1]:.1g})" for fit in fits if not fit.passed]
+    if bad:
+        words = f"not what a release pays for: {', '.join(bad)}. Publish nothing; install numpy and opendp anew"
+        return Finding("noise", words, BudgetError.exit_code)
+    draws = " and ".join(f"{count:,} draws by {sampler}" for sampler, count in DRAWS.items())
+    least = min(fit.worst[1] for fit in fits)
+    return Finding("noise", f"{draws} of each distribution fit its exact probabilities (least p = {least:.2g})")
+
+
+def _portal(workspace: Workspace) -> Finding:
+    target = workspace.settings.portal
+    if target.kind == "socrata":
+        return Finding("portal", f"{target.domain}: looked at when something is pushed")
+    running = "answers" if answers(target.url) else "does not run now; `publisher run` starts it for a push"
+    return Finding("portal", f"{target.url} {running}")

@@ -1,0 +1,147 @@
+"""The plan as a person reads it: what it costs, how long it lasts, how sure each table will be."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.commands.terminal import print_table
+from publisher.pipeline.report import loss_words
+from publisher.planning.comparison import toml_of
+from publisher.planning.forecast import margin_words
+from publisher.privacy.charge import decimal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from publisher.definitions.dataset import Measure
+    from publisher.planning.comparison import Candidate, Split
+    from publisher.planning.forecast import Forecast, Plan
+
+BAR = 20
+"""Characters of a bar."""
+
+UNKNOWN = "unknown"
+
+
+def print_plans(plans: Sequence[Plan]) -> None:
+    """One paragraph and one table for each dataset, then how to read them."""
+    for plan in plans:
+        click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
+        for line in _paragraph(plan):
+            click.echo(f"  {line}")
+        headings = ("table", "measure", "cells", "loss", "margin (95 %)", "reliable from", f"cells {plan.known.origin}")
+        print_table("", headings, [_row(plan, table) for table in plan.tables])
+        click.echo()
+    if any(table.suppressed is None for plan in plans for table in plan.tables):
+        click.echo("unknown: until a release is there; guess a cell's value with --typical 25 or --typical MEASURE=25.")
+    click.echo("margin: of one cell, after the tables were made to add up. reliable from: smaller values are marked.")
+    click.echo("cells: █ shown / ▒ marked unreliable / ░ withheld. No record was read, and nothing was spent.")
+
+
+def print_candidates(plan: Plan, found: Sequence[Candidate]) -> None:
+    """One table for each measure: a row for each combination, the tables side by side."""
+    for measure in plan.dataset.definition.measured:
+        if not measure.shown and measure.name != plan.dataset.definition.suppression.measure:
+            continue
+        rows = [_compared(each, measure) for each in found]
+        levels = [table.level or table.dataset for table in found[0].tables if table.measure == measure.name]
+        headings = (*found[0].settings, *levels, "releases left", "on a new block")
+        title = f"{plan.dataset.name}: {measure.title}: margin (95 %) · unreliable / withheld ({plan.known.origin})"
+        print_table(title, headings, rows)
+
+
+def print_split(found: Split, plan: Plan) -> None:
+    """The suggested shares beside those in use, then the lines to paste."""
+    measures = {each.name: each for each in plan.dataset.definition.measured}
+    headings = ["table", "weight", "share now", "suggested"]
+    headings += [f"{each.title}: {when}" for each in measures.values() for when in ("now", "then")]
+    rows = []
+    for part in found.parts:
+        row = [part.level, part.weight, _percent(part.share), _percent(part.suggested)]
+        for name, measure in measures.items():
+            row += [margin_words(part.margins[name], measure), margin_words(part.suggested_margins[name], measure)]
+        rows.append(row)
+    print_table(f"{found.dataset}: the split with the smallest weighted error", headings, rows)
+    if found.gain < 0.005:
+        click.echo("The shares in use are as good as any.")
+        return
+    click.echo(f"The weighted error falls by {_percent(found.gain)}. Shares for datasets/{found.dataset}.toml:\n")
+    click.echo(toml_of(found, plan.dataset.definition))
+
+
+def _paragraph(plan: Plan) -> Iterator[str]:
+    dataset, pace = plan.dataset, plan.pace
+    definition, privacy = dataset.definition, dataset.source.definition.privacy
+    grain, window = definition.period, privacy.window
+    ended = f"of {len(pace.ended)} that ended {pace.released} are drawn" if pace.ended else "none has ended yet"
+    yield f"One release a {grain} from {definition.first} to {definition.last or 'no end'}; {ended}."
+    blocks = f"each of {pace.blocks} {window} blocks" if pace.blocks > 1 else f"one {window} block"
+    extra = f" and δ {decimal(definition.delta)} to find keys" if definition.delta else ""
+    yield f"A release spends {loss_words(dataset)}{extra} on {blocks} of the {privacy.unit}s of {dataset.source.name}."
+    delta = f" and δ {decimal(pace.delta_left)} of {privacy.delta}" if definition.delta else ""
+    left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: enough for {_releases(pace.releases_left)}"
+    yield f"The fullest block has {left}. {_lasting(plan)}"
+
+
+def _releases(count: int) -> str:
+    return f"{count:,} more release{'' if count == 1 else 's'}"
+
+
+def _lasting(plan: Plan) -> str:
+    pace, definition = plan.pace, plan.dataset.definition
+    if pace.refused is None:
+        return (
+            f"The budget lasts to the end, {definition.last}." if definition.last else "At this pace it never runs out."
+        )
+    paid = f"{pace.last} is paid" if pace.last else "none is paid"
+    return f"At this pace it runs out: {paid}, {pace.refused} is refused."
+
+
+def _row(plan: Plan, table: Forecast) -> list[object]:
+    definition = plan.dataset.definition
+    measure = next(each for each in definition.measures if each.name == table.measure)
+    loss = f"{float(definition.loss_of(measure, table.level)):.4g}"
+    share = f" ({_percent(float(definition.share_of(table.level)))})" if definition.rollups else ""
+    return [
+        table.level or table.dataset,
+        measure.title,
+        table.cells_a_release if table.cells_a_release is not None else "as found",
+        f"{loss}{share}",
+        table.margin,
+        f"{math.ceil(table.reliable_from):,}" if measure.shown else "",
+        _bar(table) if measure.shown else "not shown itself",
+    ]
+
+
+def _bar(table: Forecast) -> str:
+    """Shown, marked and withheld cells as one bar with its numbers."""
+    if table.suppressed is None or table.unreliable is None:
+        return UNKNOWN
+    withheld, marked = round(BAR * table.suppressed), round(BAR * table.unreliable)
+    bar = "█" * max(BAR - withheld - marked, 0) + "▒" * marked + "░" * withheld
+    shown = max(0.0, 1 - table.suppressed - table.unreliable)
+    return f"{bar[:BAR]} {_percent(shown)} / {_percent(table.unreliable)} / {_percent(table.suppressed)}"
+
+
+def _compared(each: Candidate, measure: Measure) -> list[object]:
+    tables = [table for table in each.tables if table.measure == measure.name]
+    first = tables[0]
+    return [
+        *each.settings.values(),
+        *(f"{table.margin.split()[0]} · {_pair(table)}" for table in tables),
+        first.releases_left,
+        each.releases_a_block,
+    ]
+
+
+def _pair(table: Forecast) -> str:
+    if table.suppressed is None or table.unreliable is None:
+        return "? / ?"
+    return f"{_percent(table.unreliable)} / {_percent(table.suppressed)}"
+
+
+def _percent(part: float) -> str:
+    return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"

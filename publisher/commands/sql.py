@@ -1,0 +1,65 @@
+"""`publisher sql`: queries over the analyst file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.commands.terminal import print_table
+from publisher.duck import open_file, reason
+from publisher.errors import DefinitionError
+from publisher.release.analyst import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+MOST_ROWS = 1_000
+
+
+def run_query(public: Path, query: str) -> None:
+    """Prints the answer of one query. Raises DefinitionError when it cannot be answered."""
+    with open_file(_file(public), read_only=True) as connection:
+        _answer(connection, query)
+
+
+def prompt(public: Path) -> None:
+    """Reads queries until the input ends."""
+    with open_file(_file(public), read_only=True) as connection:
+        tables = ", ".join(row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
+        click.echo(f"Tables: {tables}. One query a line; end with Ctrl-D.")
+        while True:
+            try:
+                query = input("sql> ").strip()
+            except EOFError:
+                return
+            try:
+                if query:
+                    _answer(connection, query)
+            except DefinitionError as error:
+                click.echo(str(error), err=True)
+
+
+def _answer(connection: DuckDBPyConnection, query: str) -> None:
+    import duckdb
+
+    try:
+        cursor = connection.execute(query)
+        rows = cursor.fetchmany(MOST_ROWS + 1)
+    except duckdb.Error as error:
+        # Everything in this file is public, so DuckDB's own words may be shown.
+        words = str(error).splitlines()[0] if str(error) else reason(error)
+        raise DefinitionError(words) from None
+    headings = [column[0] for column in cursor.description or []]
+    print_table("", headings, [[("" if value is None else value) for value in row] for row in rows[:MOST_ROWS]])
+    if len(rows) > MOST_ROWS:
+        click.echo(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or open {FILE} in DuckDB.", err=True)
+
+
+def _file(public: Path) -> Path:
+    path = public / FILE
+    if not path.is_file():
+        raise DefinitionError(f"{path} is not there yet: `publisher run` writes it")
+    return path

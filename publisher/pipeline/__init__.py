@@ -1,0 +1,1 @@
+"""The path of one release, and the open state of a workspace."""

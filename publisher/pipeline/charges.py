@@ -1,0 +1,99 @@
+"""What a draw costs: its mechanisms, the selection of its keys, and the request to the ledger."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from publisher.privacy.ledger import ChargeRequest
+from publisher.privacy.mechanism import mechanism_for, sampler_version
+from publisher.privacy.selection import KeySelection, selection_for
+from publisher.privacy.sensitivity import sensitivity_of
+from publisher.release.manifest import Charge, TableCharge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from publisher.definitions.period import Period
+    from publisher.definitions.settings import Settings
+    from publisher.privacy.ledger import Entry
+    from publisher.stages import Mechanism
+    from publisher.workspace import DatasetFile
+
+
+def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, ...]:
+    """The noise of every measured table, rollups first; from the definition alone."""
+    definition = dataset.definition
+    return tuple(
+        mechanism_for(
+            measure.name,
+            definition.loss.currency,
+            sensitivity_of(measure, definition.bounds, coarser=bool(level)),
+            definition.loss_of(measure, level),
+            level=level,
+            sampler=settings.noise,
+        )
+        for level in (*(rollup.name for rollup in definition.rollups), "")
+        for measure in definition.measured
+    )
+
+
+def selection_of(dataset: DatasetFile) -> KeySelection | None:
+    """How the dataset's keys are found, where they are not public."""
+    definition = dataset.definition
+    if definition.discovered is None:
+        return None
+    return selection_for(definition.bounds.max_groups, definition.selection_loss, definition.delta)
+
+
+def request_of(
+    dataset: DatasetFile, period: Period, statistical_hash: str, settings: Settings, vintage: int = 1
+) -> ChargeRequest:
+    """The charge of a draw: which blocks follows from definition and period alone."""
+    source, mechanisms, selection = dataset.source.definition, mechanisms_of(dataset, settings), selection_of(dataset)
+    privacy, policy = source.privacy, source.late.policy if source.late is not None else None
+    found = (selection.serialized,) if selection is not None else ()
+    return ChargeRequest(
+        source=dataset.source.name,
+        dataset=dataset.name,
+        period=period.label,
+        statistical_hash=statistical_hash,
+        currency=privacy.currency,
+        unit=privacy.unit,
+        window=privacy.window,
+        loss=dataset.definition.loss.amount,
+        budget=Fraction(privacy.budget),
+        blocks=tuple(block.label for block in period.cut(privacy.window)),
+        measurements=(*found, *(each.serialized for each in mechanisms)),
+        event=f"{'day of receipt' if policy == 'freeze' else source.event.column} in {source.timezone}",
+        clock=f"{', '.join(source.event.formats)}; {source.event.zone or source.timezone}",
+        records=f"{', '.join(source.record_id) or 'whole rows'}; missing {privacy.missing}",
+        vintage=vintage,
+        parallel=policy == "increment",
+        delta=dataset.definition.delta,
+        delta_budget=Fraction(privacy.delta),
+        sampler=", ".join(sorted({sampler_version(each.sampler) for each in mechanisms})),
+    )
+
+
+def charge_of(dataset: DatasetFile, mechanisms: Iterable[Mechanism], entry: Entry) -> Charge:
+    """What the manifest says of the charge."""
+    return Charge(
+        currency=entry.payload["currency"],
+        loss=entry.payload["loss"],
+        delta=entry.payload.get("delta", "0"),
+        selection=str(dataset.definition.selection_loss),
+        blocks=tuple(entry.payload["blocks"]),
+        tables=tuple(
+            TableCharge(
+                measure=each.measure,
+                level=each.level,
+                mechanism=each.kind,
+                scale=each.scale,
+                sensitivity=each.sensitivity,
+                loss=str(each.loss),
+                sampler=each.sampler,
+            )
+            for each in mechanisms
+        ),
+    )

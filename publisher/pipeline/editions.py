@@ -1,0 +1,104 @@
+"""A finished draw as the next edition of its period: tables, manifest and guarantee, written as one folder."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from fractions import Fraction
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from publisher import __version__
+from publisher.pipeline.charges import charge_of
+from publisher.privacy.mechanism import epsilon_of
+from publisher.release.composition import account_of
+from publisher.release.guarantee import guarantee
+from publisher.release.guarantee_inputs import Facts
+from publisher.release.guarantee_page import page
+from publisher.release.manifest import LedgerHead, Manifest
+from publisher.release.odds import TINY
+from publisher.release.statement import statement
+from publisher.release.store import Contents
+from publisher.release.table import measurements_table, published_table, rollup_table
+
+if TYPE_CHECKING:
+    from publisher.pipeline.job import Job
+    from publisher.privacy.ledger import Entry
+    from publisher.release.manifest import Charge, Release
+    from publisher.stages import FinishedTable, NoisyTable
+
+
+def write_edition(
+    job: Job, noisy: NoisyTable, tables: tuple[FinishedTable, ...], entry: Entry, *, stand_in: bool
+) -> Release:
+    """Writes the folder whole; it becomes visible by one rename."""
+    edition = max(job.catalogue.store.numbers(job.dataset.name, job.period.label), default=0) + 1
+    published = {each.level: published_table(each, job.dataset, edition) for each in tables}
+    charge = charge_of(job.dataset, noisy.mechanisms, entry)
+    finest = tables[-1]
+    discovered = job.dataset.definition.discovered
+    manifest = Manifest(
+        dataset=job.dataset.name,
+        source=job.dataset.source.name,
+        period=job.period.label,
+        edition=edition,
+        statistical_hash=job.statistical_hash,
+        finishing_hash=job.finishing_hash,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        stand_in=stand_in,
+        rows=finest.grid.size,
+        suppressed=int(finest.suppressed.sum()),
+        unreliable=int(finest.measures[0].unreliable.sum()),
+        columns=published[""].columns,
+        shape=published[""].shape,
+        rollups=tuple(rollup_table(each, published[each.level], job.dataset) for each in tables[:-1]),
+        discovered={discovered.name: next(axis.keys for axis in finest.grid.axes if axis.name == discovered.name)}
+        if discovered
+        else {},
+        charge=charge,
+        ledger=LedgerHead(sequence=entry.sequence, hash=entry.hash),
+        versions={"publisher": __version__, "python": platform.python_version()}
+        | {package: version(package) for package in ("opendp", "duckdb", "numpy", "pyarrow")},
+        files={},
+        vintage=job.number,
+        final=job.vintage is None or job.vintage.final,
+    )
+    facts = _facts(job, charge, entry.at[:10], stand_in=stand_in)
+    contents = Contents(
+        published=published,
+        measurements={level.name: measurements_table(noisy, level) for level in noisy.levels},
+        guarantee=guarantee(facts),
+        statement=statement(facts),
+        page=page(facts),
+    )
+    return job.catalogue.store.write(manifest, contents)
+
+
+def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Facts:
+    """What the guarantee is made of: the definition and the ledger alone."""
+    loss = Fraction(charge.loss)
+    source = job.dataset.source.definition
+    blocks = set(charge.blocks)
+    spending = [
+        each.spent
+        for each in job.catalogue.ledger.spending()
+        if each.source == job.dataset.source.name and each.block in blocks
+    ]
+    return Facts(
+        dataset=job.dataset,
+        period=job.period.label,
+        charge=charge,
+        epsilon=epsilon_of(loss, float(TINY)) if charge.currency == "zcdp" else float(loss),
+        others=tuple(
+            account_of(each, [other for other in job.workspace.datasets.values() if other.source.name == each.name])
+            for each in job.workspace.sources.values()
+            if each.definition.population == source.population
+        ),
+        spent=max(spending, default=loss),
+        vintage=job.number,
+        vintages=len(job.vintage.cutoffs) if job.vintage is not None else 1,
+        stand_in=stand_in,
+        organisation=job.workspace.settings.organisation,
+        jurisdiction=job.workspace.settings.jurisdiction,
+        charged=charged,
+    )

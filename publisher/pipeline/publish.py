@@ -1,0 +1,154 @@
+"""The path of one release, from records to an immutable folder. Every line's order here is part of the promise."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from publisher.duck import connect
+from publisher.durable import write_file
+from publisher.engine.aggregate import bound_and_aggregate
+from publisher.engine.candidates import candidates
+from publisher.engine.guard import guarded
+from publisher.engine.input import BoundedInput, RecordSource, cast_failures
+from publisher.errors import BudgetError
+from publisher.pipeline.charges import mechanisms_of, selection_of
+from publisher.pipeline.editions import write_edition
+from publisher.privacy.finish import finish
+from publisher.privacy.mechanism import add_noise
+from publisher.privacy.selection import select
+from publisher.records.batch import basis
+from publisher.records.reader import raw
+from publisher.records.receipts import Receipts
+from publisher.records.secrets import derive
+from publisher.release.acceptance import accept
+from publisher.release.store import refuse_if_changed
+from publisher.release.table import as_released, measured_of
+from publisher.stages import Mechanism, NoisyTable
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from publisher.pipeline.job import Job
+    from publisher.privacy.ledger import Entry
+    from publisher.release.manifest import Release
+    from publisher.release.validation import Validation
+
+
+def afford(job: Job) -> None:
+    """Raises BudgetError when the draw could not be paid, before any record is read."""
+    job.catalogue.ledger.afford(job.request)
+
+
+def draw(job: Job) -> Release:
+    """Records -> bounded aggregate -> charge -> noise -> release. Raises BudgetError and SourceError.
+
+    Where vintages add up, the noisy numbers of the one before are read first and what is new is added to them.
+    """
+    before = job.draws[job.number - 1] if job.adds else None
+    counted = _measurements(job, before) if before is not None else None
+    key = int.from_bytes(derive(job.workspace.private, f"ordering:{job.dataset.source.name}")[:8])
+    with connect(job.workspace.settings.engine, job.workspace.private / "tmp") as connection:
+        records, stand_in = _read(job)
+        if job.dataset.definition.discovered is not None:
+            job = _discover(job, connection, records, key)
+        bounded = bound_and_aggregate(connection, records, job.dataset, job.period, key)
+        casts = cast_failures(connection, records, job.dataset, job.period)
+    _report(job, casts)
+    entry = _charge(job)  # durable when it returns; only now may noise be drawn
+    noisy = add_noise(bounded, mechanisms_of(job.dataset, job.workspace.settings))
+    if before is not None and counted is not None:
+        noisy, stand_in = _added(counted, noisy), stand_in or before.manifest.stand_in
+    return _released(job, noisy, entry, stand_in=stand_in)
+
+
+def refinish(job: Job, before: Release) -> Release:
+    """The same draw with another threshold or other columns: post-processing, which costs nothing.
+
+    A draw that people have withdrawn stays withdrawn. Raises SourceError when the files are not as they were written.
+    """
+    if job.catalogue.standing(before).status == "withdrawn":
+        return before
+    job = replace(job, dataset=as_released(job.dataset, before))
+    noisy, says = _measurements(job, before), before.manifest
+    made = job.catalogue.ledger.charges(job.dataset.name, job.period.label)
+    draw = says.statistical_hash, says.vintage
+    charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
+    if not charge:
+        raise BudgetError(f"{says.name}: the ledger does not hold its charge; see `publisher ledger verify`")
+    return _released(job, noisy, charge[0], stand_in=says.stand_in)
+
+
+def check(job: Job, release: Release) -> Validation:
+    """Validates a release against its suites and keeps the result; it is never drawn again to pass."""
+    before = job.catalogue.before(job.dataset.name, job.period.label)
+    validation = accept(release, job.dataset, job.workspace.suite, before)
+    job.catalogue.keep(release, validation)
+    return validation
+
+
+def _measurements(job: Job, release: Release) -> NoisyTable:
+    """The unbiased noisy numbers of a release, with every draw that is in them. Raises SourceError where changed."""
+    refuse_if_changed(release)
+    mechanisms = tuple(
+        Mechanism(
+            each.measure,
+            each.mechanism,
+            each.scale,
+            each.sensitivity,
+            Fraction(each.loss),
+            "",
+            each.level,
+            each.sampler,
+        )
+        for each in release.manifest.charge.tables
+    )
+    return NoisyTable(job.dataset.levels(job.period), measured_of(release), mechanisms)
+
+
+def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:
+    """Draws over disjoint records, added up: unbiased still, and their noise adds up too."""
+    tables = {name: table + new.tables[name] for name, table in before.tables.items()}
+    return NoisyTable(new.levels, tables, (*before.mechanisms, *new.mechanisms))
+
+
+def _discover(job: Job, connection: DuckDBPyConnection, records: RecordSource, key: int) -> Job:
+    """The job with the keys that enough units share. The charge is durable before they are looked for with noise."""
+    selection = selection_of(job.dataset)
+    if selection is None:
+        return job
+    rows = BoundedInput(connection, job.dataset, job.dataset.grid(job.period), job.period, records)
+    counts = candidates(rows, key)
+    _charge(job)
+    return replace(job, dataset=job.dataset.discovering(select(counts, selection)))
+
+
+def _charge(job: Job) -> Entry:
+    """The charge. What is landed from now on, whatever its name says, was received after the vintage's cutoff."""
+    if job.vintage is not None:
+        source = job.dataset.source
+        Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)
+    return job.catalogue.ledger.charge(job.request)
+
+
+def _read(job: Job) -> tuple[RecordSource, bool]:
+    source = job.dataset.source
+    landed = raw(source, job.workspace.private, job.period.start, job.period.end, vintage=job.vintage)
+    return RecordSource(landed.sql, tuple(landed.parameters), guarded(source), job.number), landed.generated
+
+
+def _report(job: Job, casts: dict[str, int]) -> None:
+    """Exact counts of values that did not cast: for the private report alone."""
+    folder = job.workspace.private / "reports" / job.dataset.source.name
+    content = json.dumps({"dataset": job.dataset.name, "period": job.period.label, "did_not_cast": casts}, indent=2)
+    write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n", mode=0o600)
+
+
+def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool) -> Release:
+    """Finishes the draw, writes it as the period's next edition and enters it into the ledger."""
+    tables = finish(noisy, job.dataset.definition)
+    release = write_edition(job, noisy, tables, entry, stand_in=stand_in)
+    job.catalogue.enter(release)
+    return release

@@ -1,0 +1,73 @@
+"""The open state of a workspace: for one writer under its lock, or for readers beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from publisher.durable import remove_unfinished, writing
+from publisher.errors import LockedError, SourceError
+from publisher.pipeline.catalogue import Catalogue
+from publisher.privacy.ledger import open_ledger
+from publisher.records.secrets import create_key
+from publisher.release.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.workspace import Workspace
+
+
+@contextmanager
+def locked(workspace: Workspace) -> Iterator[Catalogue]:
+    """The catalogue, for one writer at a time. Raises LockedError when another run is at work."""
+    create_key(workspace.private)
+    with writing("the state folder"):
+        descriptor = os.open(workspace.private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise LockedError(f"another run holds {workspace.private / 'lock'}; wait for it to end") from None
+    try:
+        with opened(workspace) as catalogue:
+            _tidy(workspace)
+            catalogue.ledger.refuse_if_cut()
+            yield catalogue
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened(workspace: Workspace) -> Iterator[Catalogue]:
+    """The catalogue for reading, beside a run that may be at work."""
+    if not workspace.private.is_dir():
+        raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
+    ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
+    try:
+        yield Catalogue(Store(workspace.public), ledger)
+    finally:
+        ledger.close()
+
+
+def _server(workspace: Workspace) -> str | None:
+    """Where the ledger is kept, if not in the private folder; a rehearsal never reaches the real one."""
+    if workspace.feeds:
+        return None
+    return os.environ.get("PUBLISHER_LEDGER") or workspace.settings.ledger
+
+
+def _tidy(workspace: Workspace) -> None:
+    """Removes what a killed run left: spilled data, and files and folders that it was still writing."""
+    shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
+    with writing("the state folder"):
+        (workspace.private / "tmp").mkdir(mode=0o700)
+        workspace.public.mkdir(exist_ok=True)
+        remove_unfinished(workspace.state.glob(".*"))
+        remove_unfinished(workspace.public.rglob(".*"))
+        apart = (workspace.private / "audit", workspace.private / "rehearsal")  # states of their own, perhaps at work
+        found = (path for path in workspace.private.rglob(".*") if not any(map(path.is_relative_to, apart)))
+        remove_unfinished(found)

@@ -1,0 +1,1 @@
+"""What a release will cost and how sure its numbers will be, before anything is spent."""

@@ -1,0 +1,138 @@
+"""What `publisher tune` says: the noisy histograms, the bounds that they propose, and what others would do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from publisher.privacy.tuning import candidates, proposal, spread_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from publisher.definitions.dataset import Measure
+    from publisher.planning.measurement import Measurement
+    from publisher.planning.tuning import Measured
+    from publisher.privacy.tuning import Candidate, NoisyHistogram, Proposal
+
+QUANTITIES = {
+    "cells": "cells in which a unit lies",
+    "records": "records of a unit in its fullest cell",
+    "total": "largest total of a unit in one cell",
+}
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A result with what it proposes; all of it is noisy, and free to be looked at again."""
+
+    asked: Measurement
+    found: Measured
+    proposal: Proposal
+
+    def candidates(self) -> Iterator[tuple[Measure, list[Candidate]]]:
+        """The trade-off of each measured table that the result says something about."""
+        definition = self.asked.dataset.definition
+        shares = len(definition.measured) + 1 if self.asked.new else None
+        measures = self.asked.sums if self.asked.new else definition.measured
+        asked = {each.measure for each in self.asked.questions}
+        for measure in measures:
+            if "" in asked or measure.name in asked:
+                yield measure, list(candidates(self.proposal, definition, measure, shares=shares))
+
+    def toml(self) -> list[str]:
+        """The lines to paste into the dataset's file."""
+        bounds = {"max_groups": self.proposal.max_groups, "max_per_group": self.proposal.max_per_group}
+        lines = [f"{name} = {bound}" for name, bound in bounds.items() if bound is not None]
+        lines = ["[bounds]", *lines] if lines else []
+        for measure in self.asked.sums:
+            clamps = self.proposal.clamps(measure.name)
+            if clamps is not None:
+                low, high = (plain(clamp, measure) for clamp in clamps)
+                lines += [f"# of the measure {measure.name}", f"lower = {low}", f"upper = {high}"]
+                lines += [f"resolution = {measure.resolution:f}"] if self.asked.new else []
+        return lines
+
+    def notes(self) -> list[str]:
+        """What a person should know beside the numbers."""
+        notes = ["Measured on generated records: real ones will differ."] if self.found.stand_in else []
+        notes += [_note(each, self.resolution(each)) for each in self.found.histograms]
+        return [*notes, "All of this is noisy and was charged: it may be shown to anyone."]
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, for machines."""
+        found = self.found.model_dump(exclude={"format", "ledger", "histograms"})
+        totals = {measure.name: self.proposal.clamps(measure.name) for measure in self.asked.sums}
+        return found | {
+            "histograms": [
+                {"quantity": each.quantity, "measure": each.measure or None, "margin": each.margin, "bins": bins}
+                for each in self.found.histograms
+                for bins in [[{"bin": name, "units": count} for name, count in bins_of(each, self.resolution(each))]]
+            ],
+            "proposal": {
+                "keep": self.proposal.keep,
+                "max_groups": self.proposal.max_groups,
+                "max_per_group": self.proposal.max_per_group,
+                "clamps": {
+                    measure.name: [plain(clamp, measure) for clamp in clamps]
+                    for measure in self.asked.sums
+                    if (clamps := totals[measure.name]) is not None
+                },
+            },
+            "candidates": [asdict(row) | {"even": row.even} for _, rows in self.candidates() for row in rows],
+            "toml": self.toml(),
+            "notes": self.notes(),
+        }
+
+    def resolution(self, histogram: NoisyHistogram) -> Fraction:
+        """The step in which its bins count."""
+        found = next((each for each in self.asked.sums if each.name == histogram.measure), None)
+        return Fraction(found.resolution or 1) if found else Fraction(1)
+
+
+def advice(asked: Measurement, found: Measured, keep: float) -> Advice:
+    """What the result proposes so that the share `keep` of units loses nothing to a bound."""
+    return Advice(asked, found, proposal(found.histograms, keep))
+
+
+def bins_of(histogram: NoisyHistogram, resolution: Fraction) -> list[tuple[str, int]]:
+    """Every bin's name and noisy count."""
+    first = 0 if histogram.quantity == "total" else 1
+    lows = [first, *(top + 1 for top in histogram.tops)]
+    names = [_span(low, top, resolution) for low, top in zip(lows, (*histogram.tops, None), strict=True)]
+    below = [f"below zero: {name}" for name in names]
+    return list(zip([*names, *below], histogram.counts, strict=False))
+
+
+def _span(low: int, top: int | None, resolution: Fraction) -> str:
+    if top is None:
+        return f"from {_shown(low * resolution)} on"
+    return _shown(low * resolution) if low == top else f"{_shown(low * resolution)} … {_shown(top * resolution)}"
+
+
+def _note(histogram: NoisyHistogram, resolution: Fraction) -> str:
+    """What the noise does not show of a histogram."""
+    spread = spread_of(histogram)
+    what = QUANTITIES[histogram.quantity] + (f" ({histogram.measure})" if histogram.measure else "")
+    if spread is None:
+        return f"{what}: the noise hides every unit: spend more, or take a period with more of them."
+    if spread.most is None:
+        return f"{what}: some lie above the last bin: the bound proposed may keep less than was asked for."
+    hidden = spread.hidden / spread.units
+    return f"{what}: above {_shown(spread.most * resolution)} the noise may hide {percent(hidden)} of the units."
+
+
+def percent(share: float | None) -> str:
+    """A share for people; nothing where there is none."""
+    return f"{share:.1%}" if share is not None else ""
+
+
+def plain(steps: int, measure: Measure) -> str:
+    """A number of steps in the unit of the measure."""
+    return f"{Decimal(steps) * (measure.resolution or 1):f}"
+
+
+def _shown(number: Fraction) -> str:
+    return f"{int(number):,}" if number.denominator == 1 else f"{float(number):,}"

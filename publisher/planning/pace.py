@@ -1,0 +1,150 @@
+"""How long a source's budget lasts: its datasets' schedules played forward against the ledger, block by block."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from publisher.definitions import period as civil
+from publisher.privacy.account import NOTHING, Amount
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.definitions.period import Period
+    from publisher.privacy.ledger import Ledger
+    from publisher.workspace import DatasetFile
+
+AHEAD = {"lifetime": 100}
+"""Years to play forward. Blocks that are windows fill anew in the same way each year; a lifetime only ever fills up."""
+AHEAD_ELSE = 3
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the ledger knows: what each (source, block) has spent, and how often a (dataset, period) was charged."""
+
+    blocks: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    charges: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a dataset's releases do to its source's blocks."""
+
+    ended: tuple[Period, ...]
+    """The periods that have ended, released or not."""
+    released: int
+    """How many of them were charged before."""
+    blocks: int
+    """How many blocks one release charges."""
+    left: Fraction
+    """What remains on the fullest block of the periods that have ended."""
+    delta_left: Fraction
+    """The same of δ."""
+    releases_left: int
+    """How many more releases that block can carry."""
+    last: str | None
+    """The last release that is paid before one is refused; None: none is."""
+    refused: str | None
+    """The first that is refused when every dataset of the source goes on as defined; None where none is."""
+
+
+def spent_of(ledger: Ledger) -> Spent:
+    """Reads the ledger."""
+    rows = ledger.spending()
+    charged = Counter((each.payload["dataset"], each.payload["period"]) for each in ledger.entries("charge"))
+    return Spent({(each.source, each.block): Amount(each.spent, each.delta) for each in rows}, charged)
+
+
+def periods_until(dataset: DatasetFile, until: date) -> tuple[Period, ...]:
+    """The dataset's periods that have ended by that day."""
+    definition = dataset.definition
+    first, last = civil.parse(definition.first), definition.last
+    end = min(until, civil.parse(last).end) if last is not None else until
+    periods = civil.Period(first.start, max(first.start, end), definition.period).cut(definition.period)
+    return tuple(period for period in periods if period.end <= end)
+
+
+def pace_of(dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent, today: date) -> Pace:
+    """The pace of one dataset; `siblings` are all datasets of its source, itself among them."""
+    window = dataset.source.definition.privacy.window
+    ended = periods_until(dataset, today)
+    ahead = (*ended, civil.parse(dataset.definition.first))[0]
+    touched = {block.label for period in ended for block in period.cut(window)}
+    spending = [spent.blocks.get((dataset.source.name, block), NOTHING) for block in touched]
+    left = _budget(dataset).loss - max((each.loss for each in spending), default=Fraction(0))
+    delta_left = _budget(dataset).delta - max((each.delta for each in spending), default=Fraction(0))
+    last, refused = _played(dataset, siblings, spent, today)
+    return Pace(
+        ended=ended,
+        released=sum((dataset.name, period.label) in spent.charges for period in ended),
+        blocks=len(ahead.cut(window)),
+        left=left,
+        delta_left=delta_left,
+        releases_left=_carried(Amount(left, delta_left), dataset),
+        last=last,
+        refused=refused,
+    )
+
+
+def releases_of_a_new_block(dataset: DatasetFile) -> int:
+    """How many releases a block can carry on which nothing was spent."""
+    return _carried(_budget(dataset), dataset)
+
+
+def _carried(left: Amount, dataset: DatasetFile) -> int:
+    loss, delta = dataset.definition.loss.amount, dataset.definition.delta
+    return max(0, int(min(left.loss // loss, left.delta // delta if delta else left.loss // loss)))
+
+
+def _budget(dataset: DatasetFile) -> Amount:
+    privacy = dataset.source.definition.privacy
+    return Amount(Fraction(privacy.budget), Fraction(privacy.delta))
+
+
+@dataclass(frozen=True, order=True)
+class _Draw:
+    """A charge that lies ahead."""
+
+    due: date
+    dataset: str
+    period: Period
+    amount: Amount
+
+
+def _played(
+    dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent, today: date
+) -> tuple[str | None, str | None]:
+    """The last release of the dataset that is paid, and the first that is refused, within the years ahead."""
+    window, budget = dataset.source.definition.privacy.window, _budget(dataset)
+    until = today + timedelta(days=366 * AHEAD.get(window, AHEAD_ELSE))
+    blocks = {block: amount for (source, block), amount in spent.blocks.items() if source == dataset.source.name}
+    last: str | None = None
+    for draw in sorted(draw for sibling in siblings for draw in _draws(sibling, spent, until)):
+        after = {block.label: _sum(blocks.get(block.label, NOTHING), draw.amount) for block in draw.period.cut(window)}
+        if all(amount.loss <= budget.loss and amount.delta <= budget.delta for amount in after.values()):
+            blocks |= after
+            last = draw.period.label if draw.dataset == dataset.name else last
+        elif draw.dataset == dataset.name:
+            return last, draw.period.label
+    return last, None
+
+
+def _sum(one: Amount, other: Amount) -> Amount:
+    return Amount(one.loss + other.loss, one.delta + other.delta)
+
+
+def _draws(dataset: DatasetFile, spent: Spent, until: date) -> list[_Draw]:
+    """The dataset's charges that are still to come, each edition of a policy that spends again among them."""
+    late = dataset.source.definition.late
+    days = late.after_days if late is not None and late.policy == "charge" else (0,)
+    amount = Amount(dataset.definition.loss.amount, dataset.definition.delta)
+    return [
+        _Draw(period.end + timedelta(days=after), dataset.name, period, amount)
+        for period in periods_until(dataset, until)
+        for after in days[spent.charges[dataset.name, period.label] :]
+    ]

@@ -1,0 +1,138 @@
+"""`publisher tune`: a charged, noisy measurement of what units have.
+
+It is drawn and written once; asking again, also with another `--keep`, reads the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Literal
+
+from publisher.definitions.model import Model
+from publisher.duck import connect
+from publisher.durable import write_file
+from publisher.engine.contributions import contributions
+from publisher.engine.guard import guarded
+from publisher.engine.input import RecordSource
+from publisher.errors import BudgetError, SourceError
+from publisher.pipeline.session import locked
+from publisher.privacy.mechanism import with_noise
+from publisher.privacy.tuning import NoisyHistogram
+from publisher.records.landing import land
+from publisher.records.reader import raw
+from publisher.release.manifest import LedgerHead
+
+if TYPE_CHECKING:
+    from publisher.engine.contributions import Question
+    from publisher.planning.measurement import Measurement
+    from publisher.privacy.ledger import Ledger
+    from publisher.stages import Integers, Mechanism
+
+
+class Measured(Model):
+    """The noisy result as it is kept, `tuning/<statistical hash>.json`."""
+
+    format: Literal[1] = 1
+    source: str
+    dataset: str
+    period: str
+    statistical_hash: str
+    currency: Literal["zcdp", "pure"]
+    loss: str
+    blocks: tuple[str, ...]
+    ledger: LedgerHead
+    """The charge."""
+    stand_in: bool
+    histograms: tuple[NoisyHistogram, ...]
+
+
+def measured(asked: Measurement) -> Measured:
+    """The noisy result: the one kept, or a new, charged one. Raises BudgetError and SourceError."""
+    with locked(asked.workspace) as catalogue:
+        ledger = catalogue.ledger
+        kept = _kept(asked, ledger)
+        if kept is not None:
+            return kept
+        mechanisms = asked.mechanisms()
+        request = asked.request(mechanisms)
+        ledger.afford(request)  # before any record is read
+        exact, stand_in = _exact(asked)
+        entry = ledger.charge(request)  # durable when it returns; only now may noise be drawn
+        found = Measured(
+            source=request.source,
+            dataset=asked.dataset.name,
+            period=request.period,
+            statistical_hash=request.statistical_hash,
+            currency=asked.dataset.source.definition.privacy.currency,
+            loss=str(request.loss),
+            blocks=request.blocks,
+            ledger=LedgerHead(sequence=entry.sequence, hash=entry.hash),
+            stand_in=stand_in,
+            histograms=tuple(map(_noisy, asked.questions, exact, mechanisms)),
+        )
+        write_file(asked.path, found.model_dump_json(indent=2).encode() + b"\n", mode=0o600)
+        _enter(asked, ledger)
+        return found
+
+
+def _kept(asked: Measurement, ledger: Ledger) -> Measured | None:
+    """The result that was drawn before. Raises SourceError when it is gone or was changed: it is never drawn again."""
+    facts = [entry.payload for entry in ledger.entries("tuning")]
+    known = next((fact for fact in facts if fact["statistical_hash"] == asked.statistical_hash), None)
+    if not asked.path.is_file():
+        if known is None:
+            return None
+        raise SourceError(f"{asked.path} was drawn before, but is gone: restore it from a backup; it is drawn once")
+    content = asked.path.read_bytes()
+    if known is not None and known["sha256"] != hashlib.sha256(content).hexdigest():
+        raise SourceError(f"{asked.path} is not as it was written: restore it from a backup")
+    found = Measured.model_validate_json(content)
+    if not ledger.holds(found.ledger.sequence, found.ledger.hash):
+        raise BudgetError(f"{asked.path} was paid for by a ledger that is no longer here: put its newest copy back")
+    if known is None:  # a crash came between the file and its entry
+        _enter(asked, ledger)
+    return found
+
+
+def _enter(asked: Measurement, ledger: Ledger) -> None:
+    """Enters a result that can be seen into the ledger."""
+    ledger.record(
+        "tuning",
+        {
+            "dataset": asked.dataset.name,
+            "period": asked.period.label,
+            "statistical_hash": asked.statistical_hash,
+            "sha256": hashlib.sha256(asked.path.read_bytes()).hexdigest(),
+        },
+    )
+
+
+def _exact(asked: Measurement) -> tuple[tuple[Integers, ...], bool]:
+    """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
+    workspace, source = asked.workspace, asked.dataset.source
+    land(
+        source,
+        data=workspace.data,
+        private=workspace.private,
+        engine=workspace.settings.engine,
+        received=source.today(),
+    )
+    query, releases, generated = guarded(source), [], False
+    for release in asked.period.cut(asked.dataset.definition.period):
+        landed = raw(source, workspace.private, release.start, release.end)  # all that has arrived, as one vintage
+        releases.append((release, RecordSource(landed.sql, tuple(landed.parameters), query)))
+        generated = generated or landed.generated
+    with connect(workspace.settings.engine, workspace.private / "tmp") as connection:
+        return contributions(connection, releases, asked.tuned, asked.period, asked.questions), generated
+
+
+def _noisy(question: Question, exact: Integers, mechanism: Mechanism) -> NoisyHistogram:
+    return NoisyHistogram(
+        quantity=question.quantity,
+        measure=question.measure,
+        tops=question.tops,
+        counts=tuple(with_noise(exact, mechanism).tolist()),
+        mechanism=mechanism.kind,
+        scale=mechanism.scale,
+        loss=str(mechanism.loss),
+    )

@@ -1,0 +1,98 @@
+"""What the catalogue knows of a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from publisher.portal.base.kinds import GEOMETRIES, VIEW_NAMES, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a dataset; `field` is its name in the API, `name` the one that people read."""
+
+    id: int
+    field: str
+    name: str
+    kind: Kind
+    position: int
+    description: str = ""
+
+    @property
+    def type_name(self) -> str:
+        """The type's name in a view (`dataTypeName`)."""
+        return VIEW_NAMES.get(self.kind, self.kind.value)
+
+
+SITE = "Open data portal"
+"""Who is named where nobody is: an account's name is the staff's own."""
+STAFF = "open-data"
+"""The id under which every account stands in public."""
+
+SYSTEM = (
+    Column(-1, ":id", ":id", Kind.TEXT, -3),
+    Column(-2, ":created_at", ":created_at", Kind.FIXED, -2),
+    Column(-3, ":updated_at", ":updated_at", Kind.FIXED, -1),
+)
+"""The columns that every row has without anyone sending them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A dataset at one moment: its metadata, and which version file holds its rows. Times are epoch seconds."""
+
+    id: str
+    name: str
+    description: str = ""
+    category: str = ""
+    tags: tuple[str, ...] = ()
+    attribution: str = ""
+    attribution_link: str = ""
+    license_id: str = ""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    row_identifier: str | None = None
+    blob: str | None = None
+    """The id of the file that the dataset is, where it is no table."""
+    copy_of: str | None = None
+    """The published dataset that this working copy is to replace."""
+    revision: int = 0
+    """The id of the revision that was applied last."""
+    owner: str
+    """The account that made it."""
+    rows_updated_by: str = ""
+    """The account that last wrote its rows, where that is known."""
+    public: bool = False
+    published: bool = False
+    created_at: int
+    updated_at: int
+    published_at: int | None = None
+    rows_updated_at: int
+    version: int
+    rows: int
+    next_row: int
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def open(self) -> bool:
+        """True where anyone may read it."""
+        return self.public and self.published
+
+    @property
+    def publisher(self) -> str:
+        """Who is named in public as its publisher."""
+        return self.attribution or SITE
+
+    @property
+    def changed_at(self) -> int:
+        """When rows or metadata last changed, in epoch seconds."""
+        return max(self.updated_at, self.rows_updated_at)
+
+    @property
+    def geometry(self) -> Column | None:
+        """The first column that holds geometry."""
+        return next((column for column in self.columns if column.kind in GEOMETRIES), None)
+
+    def column(self, name: str) -> Column | None:
+        """The column with this field name."""
+        return next((column for column in self.columns if column.field == name), None)

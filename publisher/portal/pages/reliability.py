@@ -1,0 +1,119 @@
+"""How sure each number is: how many cells are reliable, and one real cell of each kind as an example."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from publisher.portal.contract import percent
+
+if TYPE_CHECKING:
+    from publisher.portal.contract import Measure, Odds, Shape
+    from publisher.portal.pages.trend import Ask
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One cell: where and when, and its number with the margin."""
+
+    place: str
+    period: str
+    value: Decimal
+    low: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Sureness:
+    """The cells of a measure by their status."""
+
+    measure: Measure
+    counts: dict[str, int]
+    ok: Example | None
+    unreliable: Example | None
+
+    @property
+    def cells(self) -> int:
+        """All of them."""
+        return sum(self.counts.values())
+
+    def count(self, status: str) -> int:
+        """How many cells have this status."""
+        return self.counts.get(status, 0)
+
+    def share(self, status: str) -> float:
+        """The part of the cells that have this status, from 0 to 1."""
+        return self.count(status) / self.cells if self.cells else 0.0
+
+    @property
+    def bars(self) -> list[tuple[str, float, float]]:
+        """Status, beginning and width of each part of a bar that is 100 long."""
+        found, start = [], 0.0
+        for status in ("ok", "unreliable", "suppressed"):
+            width = round(100 * self.share(status), 2)
+            found.append((status, round(start, 2), width))
+            start += width
+        return [each for each in found if each[2]]
+
+
+def sureness(shape: Shape | None, ask: Ask) -> list[Sureness]:
+    """For each measure that has a status."""
+    measures = [measure for measure in shape.measures if measure.status] if shape else []
+    return [_sureness(shape, measure, ask) for measure in measures if shape]
+
+
+def _sureness(shape: Shape, measure: Measure, ask: Ask) -> Sureness:
+    rows = ask({"$select": f"`{measure.status}` AS status, count(*) AS n", "$group": f"`{measure.status}`"})
+    counts = {str(row["status"] or "suppressed"): int(row["n"]) for row in rows}
+    return Sureness(measure, counts, _example(shape, measure, ask, "ok"), _example(shape, measure, ask, "unreliable"))
+
+
+def _example(shape: Shape, measure: Measure, ask: Ask, status: str) -> Example | None:
+    """The cell in the middle of the latest period that has some of this status."""
+    if not (measure.low and measure.high):
+        return None
+    names = [key.names or key.name for key in shape.keys]
+    ends = (measure.name, measure.low, measure.high)
+    fields = dict.fromkeys([shape.period, *names, *ends])
+    found = ask(
+        {
+            "$select": ", ".join(f"`{field}`" for field in fields),
+            "$where": f"`{measure.status}` = '{status}'" + "".join(f" AND `{each}` IS NOT NULL" for each in ends),
+            "$order": f"`{shape.time}` DESC NULLS LAST, " + ", ".join(f"`{each}`" for each in (measure.name, *names)),
+            "$limit": "200",
+        }
+    )
+    latest = [row for row in found if row[shape.period] == found[0][shape.period]]
+    return _cell(latest[len(latest) // 2], shape, names, measure) if latest else None
+
+
+def _cell(row: dict[str, Any], shape: Shape, names: list[str], measure: Measure) -> Example:
+    value, low, high = (Decimal(str(row[str(field)])) for field in (measure.name, measure.low, measure.high))
+    return Example(", ".join(str(row[name]) for name in names), str(row[shape.period]), value, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A probability as dots out of a hundred, never drawn smaller than it is."""
+
+    percent: Decimal
+    full: str
+    empty: str
+
+
+def chances(odds: Odds) -> tuple[Chance, Chance]:
+    """How sure a guesser may be before and after reading everything."""
+    return _chance(odds.before), _chance(odds.after)
+
+
+def _chance(probability: float) -> Chance:
+    dots = math.ceil(round(probability * 100, 6))
+    return Chance(percent(probability), _dots(range(dots)), _dots(range(dots, 100)))
+
+
+def _dots(numbers: range) -> str:
+    """Rows of a field that is 20 by 5, to be drawn as a dot every ten units."""
+    rows = [range(max(numbers.start, row), min(numbers.stop, row + 20)) for row in range(0, 100, 20)]
+    return "".join(f"M{row.start % 20 * 10 + 5} {row.start // 20 * 10 + 5}h{len(row) * 10 - 9}" for row in rows if row)

@@ -1,0 +1,146 @@
+"""The portal as a command: it serves a state folder until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sqlite3
+import sys
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.errors import PortalError
+from publisher.portal.serving.logs import configure
+from publisher.portal.serving.tls import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from publisher.portal.serving.options import Serving
+
+logger = logging.getLogger(__name__)
+
+
+def serve(state: Path, serving: Serving) -> None:
+    """Serve the store in the folder `state` until SIGTERM or SIGINT.
+
+    `serving.ready_file` gets the address once requests are answered. Errors: PortalError when the port is taken, the
+    folder cannot be written or the certificate cannot be used.
+    """
+    os.umask(0o077)
+    configure(serving.log_format)
+    certificate = _certificate(serving)
+    with _listening(serving.host.strip("[]"), serving.port) as listener, tempfile.TemporaryDirectory() as counts:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # prometheus_client looks at it when it is imported
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and workers are forked
+        from prometheus_client.values import close_all_multiprocess_files
+
+        from publisher.portal.serving.process import leave
+
+        _prepare(state)
+        site = _Site(state, serving, listener, certificate)
+        try:
+            code = site.supervised() if serving.workers > 1 else site.alone()
+        finally:
+            close_all_multiprocess_files()  # type: ignore[no-untyped-call]
+    leave(code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What every process that answers for this portal needs."""
+
+    state: Path
+    serving: Serving
+    listener: socket.socket
+    certificate: Certificate | None
+
+    def alone(self) -> int:
+        """Answer in this process; gives the exit code."""
+        return self._answer(self._announce)
+
+    def supervised(self) -> int:
+        """Answer in several processes that this one watches over; gives the exit code."""
+        from prometheus_client.multiprocess import mark_process_dead
+
+        import publisher.portal.app  # noqa: F401 -- imported once, before the workers part
+        from publisher.portal.serving.process import Supervisor
+
+        return Supervisor(self.serving.workers, self.listener, self._work, mark_process_dead).run(self._announce)
+
+    def _work(self, number: int, started: Callable[[], None]) -> None:
+        configure(self.serving.log_format, number)
+        code = self._answer(started, os.getppid())
+        sys.stderr.flush()
+        os._exit(code)  # what still computes is not waited for
+
+    def _answer(self, started: Callable[[], None], watched_by: int | None = None) -> int:
+        from publisher.portal.answers.access import Portal
+        from publisher.portal.app import application
+        from publisher.portal.base import metrics
+        from publisher.portal.base.limits import Limits
+        from publisher.portal.engine.engine import Engine
+        from publisher.portal.serving.process import run
+        from publisher.portal.serving.proxy import Proxied
+        from publisher.portal.store.store import Store
+
+        serving = self.serving
+        limits = Limits.of(serving.anonymous_rate)
+        app = application(Portal(Store(self.state), Engine(self.state / "spill"), serving.public_url, limits), started)
+        app.state.metrics = metrics.Gate(serving.metrics_token, local=not serving.behind_proxy)
+        metrics.WORKERS.set(1)
+        return run(Proxied(app, serving.trusted_proxies), self.listener, self.certificate, serving.grace, watched_by)
+
+    def _announce(self) -> None:
+        scheme = "https" if self.certificate else "http"
+        address = _address(scheme, self.serving.host.strip("[]"), self.listener.getsockname()[1])
+        logger.info("The portal answers at %s", address)
+        if self.serving.ready_file is not None:
+            beside = self.serving.ready_file.with_name(self.serving.ready_file.name + ".tmp")
+            beside.write_text(address)
+            beside.replace(self.serving.ready_file)
+
+
+def _certificate(serving: Serving) -> Certificate | None:
+    if serving.tls_certificate is None or serving.tls_key is None:
+        return None
+    return Certificate(serving.tls_certificate, serving.tls_key)
+
+
+def _prepare(state: Path) -> None:
+    from publisher.portal.store.accounts import first_account
+    from publisher.portal.store.file_cache import Shelf
+    from publisher.portal.store.store import Store
+
+    try:
+        store = Store(state)
+        store.sweep()
+        Shelf(state / "downloads").sweep({dataset.id for dataset in store.catalogue.all()})
+        first_account(store.accounts, state / "writer.json")
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or "its catalogue cannot be opened"
+        raise PortalError(f"cannot keep a portal in {state}: {reason}") from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio sets TCP_NODELAY on these alone
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(256)
+    except OSError as error:
+        listener.close()
+        hint = "; ports below 1024 need the right to bind them" if isinstance(error, PermissionError) else ""
+        raise PortalError(
+            f"cannot listen on {host} port {port}: {error.strerror}{hint}; choose another with --port"
+        ) from None
+    return listener
+
+
+def _address(scheme: str, host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"{scheme}://{shown}:{port}"

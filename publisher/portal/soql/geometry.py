@@ -1,0 +1,41 @@
+"""Shapes that are written out in a query, as well-known text."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from publisher.portal.base.kinds import GEOMETRIES, Kind
+from publisher.portal.base.problems import semantic
+
+MOST_POINTS = 2000
+"""The points of a shape that is written out in a query."""
+MOST_TANGLED = 100
+"""Its points where it crosses itself: mending a thousand random ones takes minutes, and gigabytes."""
+_WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\))\s*", re.DOTALL)
+_KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
+
+
+def read_literal(text: str) -> tuple[Kind, str] | None:
+    """The GeoJSON text of a shape in WKT with its kind, or None. Errors: SodaError where it has too many points."""
+    found = _WKT.fullmatch(text)
+    kind = _KINDS.get(found[1].lower()) if found else None
+    if found is None or kind is None:
+        return None
+    import shapely
+
+    shape = shapely.from_wkt(f"{found[1]} {found[2]}", on_invalid="ignore")
+    if shape is None or shape.is_empty or shape.has_z:
+        return None
+    _check_points(shape)
+    return kind, shapely.to_geojson(shape)
+
+
+def _check_points(shape: Any) -> None:
+    import shapely
+
+    points = shapely.get_num_coordinates(shape)
+    if points > MOST_POINTS:
+        raise semantic("type-mismatch", f"A shape in a query may have {MOST_POINTS} points, this one has {points}")
+    if points > MOST_TANGLED and not (shape.is_valid and (shape.is_simple or not shape.length)):
+        raise semantic("type-mismatch", f"A shape that crosses itself may have {MOST_TANGLED} points in a query")

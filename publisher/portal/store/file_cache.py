@@ -1,0 +1,158 @@
+"""Files made once from a version of a dataset and kept beside it, each with its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from publisher.portal.base.model import Dataset
+
+GRACE = 600.0
+"""Seconds for which files stay once newer ones stand in their place, for readers that have just begun."""
+ASKED = 60.0
+"""Seconds for which a file stays once it was asked for, whatever room is wanted."""
+LEFT = 24 * 3600.0
+"""Seconds after which what is being made is made by nobody."""
+ROOM = 4 * 1000**3
+"""Bytes that all files together may take."""
+SIDE_ROOM = 64 * 1000**2
+"""Bytes that the files of single periods of one dataset may take."""
+SIDE = "rows-"
+"""What their names begin with."""
+_SUPERSEDED = ".superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that stands whole; `sha256` is in hexadecimal."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+class Shelf:
+    """The folder `root`: {4x4}/{version and metadata}/{name}, with {name}.sha256 beside each file.
+
+    Several processes may share it: the first whole file of a name stays, whoever made it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def find(self, dataset: Dataset, name: str) -> Kept | None:
+        """The file of this name for the dataset as it is now, if it was made."""
+        path = self._folder(dataset) / name
+        try:
+            status = path.stat()
+            if status.st_mtime < time.time() - ASKED / 2:
+                os.utime(path)
+            return Kept(path, status.st_size, _sidecar(path).read_text())
+        except FileNotFoundError:
+            return None
+
+    def make(self, dataset: Dataset, name: str, write: Callable[[Path], None]) -> Kept:
+        """Have the file written, unless it stands already. Errors: those of `write`, and nothing is kept."""
+        found = self.find(dataset, name)
+        if found:
+            return found
+        path = self._folder(dataset) / name
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(path, write)
+        digest, size = _sha256(path), path.stat().st_size
+        _put(_sidecar(path), lambda beside: _write_text(beside, digest))
+        self._tidy(dataset)
+        return Kept(path, size, digest)
+
+    def _folder(self, dataset: Dataset) -> Path:
+        """Whatever is told of a dataset may stand in its files, so its metadata count as well as its rows."""
+        mark = hashlib.sha256(repr(dataset).encode()).hexdigest()[:16]
+        return self._root / dataset.id / f"{dataset.version:09}-{mark}"
+
+    def _tidy(self, dataset: Dataset) -> None:
+        """Remove what was superseded long enough ago, and what there is no room for, the oldest first."""
+        current = self._folder(dataset)
+        for folder in current.parent.iterdir():
+            with suppress(FileNotFoundError):
+                if folder != current and _superseded(folder) > GRACE:
+                    shutil.rmtree(folder, ignore_errors=True)
+        _fit(current.glob(f"{SIDE}*"), SIDE_ROOM)
+        _fit(self._root.glob("*/*/*"), ROOM)
+
+    def sweep(self, known: set[str]) -> None:
+        """Remove the files of datasets that are no more, and what was being made when a process ended."""
+        for folder in self._root.glob("*"):
+            if folder.name not in known and _age(folder) > GRACE:
+                shutil.rmtree(folder, ignore_errors=True)
+        for left in (*self._root.glob("*/*/.*.tmp"), *self._root.glob("*/*/tmp*")):
+            if _age(left) > LEFT:
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Seconds since it was made or last asked for; 0 where it is no more."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _superseded(folder: Path) -> float:
+    """Seconds since newer files stand in its place."""
+    mark = folder / _SUPERSEDED
+    if not mark.exists():
+        mark.touch(mode=0o600)
+    return _age(mark)
+
+
+def _fit(paths: Iterable[Path], room: int) -> None:
+    """Remove files until the rest fit into `room` bytes, the longest unasked first, none asked for just now."""
+    found = []
+    for path in paths:
+        if not path.name.startswith(".") and path.suffix != ".sha256":
+            with suppress(FileNotFoundError):
+                found.append((path.stat().st_mtime, path.stat().st_size, path))
+    taken, oldest = sum(size for _, size, _ in found), time.time() - ASKED
+    for asked, size, path in sorted(found):
+        if taken <= room or asked > oldest:
+            return
+        _sidecar(path).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        taken -= size
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text)
+
+
+def _put(path: Path, write: Callable[[Path], None]) -> None:
+    """Write beside, then link: the file is whole from the moment that it has its name."""
+    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        beside.touch(mode=0o600)
+        write(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

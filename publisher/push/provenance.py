@@ -1,0 +1,123 @@
+"""What the portal is told of a table beside its rows: source, editions, odds and coverage, each as JSON.
+
+All of it comes from definitions, manifests and guarantees, never from records.
+"""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from publisher.portal.contract import Coverage, Odds, ReleaseFacts, SourceColumn, SourceFacts
+from publisher.release import odds
+from publisher.release.manifest import GUARANTEE, csv_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.definitions.dataset import Dataset
+    from publisher.pipeline.catalogue import Standing
+    from publisher.portal.contract import Reason
+    from publisher.release.manifest import Manifest, Release
+    from publisher.workspace import SourceFile
+
+RELEASED = ("ready", "superseded", "withdrawn")
+"""What became of the editions that were ever fit to be public."""
+
+_RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
+
+
+def source_facts(source: SourceFile) -> str:
+    """What is collected: every declared column, whether it is read or not."""
+    definition = source.definition
+    columns = [
+        SourceColumn(
+            name=name,
+            classification=column.class_,
+            authority=column.statute,
+            read=column.read,
+            identifier=column.identifier,
+            description=column.description or "",
+        )
+        for name, column in definition.columns.items()
+    ]
+    months = definition.retention_months
+    facts = SourceFacts(
+        name=source.name,
+        title=definition.title,
+        purpose=definition.purpose,
+        unit=definition.privacy.unit,
+        window=definition.privacy.window,
+        retention=f"{months} month{'s' if months > 1 else ''}",
+        columns=columns,
+    )
+    return facts.model_dump_json(exclude_defaults=True)
+
+
+def release_facts(standings: Sequence[Standing], level: str) -> str:
+    """Every edition of every period that was fit to be public and has this table, the latest first."""
+    released = [each for each in standings if each.status in RELEASED and level in each.release.tables]
+    facts = []
+    for n, each in enumerate(released):
+        before = released[n - 1].release.manifest if n else None
+        facts.append(_edition(each, level, before))
+    return _RELEASES.dump_json(tuple(facts[::-1]), exclude_defaults=True).decode()
+
+
+def _edition(standing: Standing, level: str, before: Manifest | None) -> ReleaseFacts:
+    says = standing.release.tables[level].manifest
+    file = standing.release.manifest.files.get(csv_file(level))
+    return ReleaseFacts(
+        period=says.period,
+        edition=says.edition,
+        created=says.created,
+        rows=says.rows,
+        suppressed=says.suppressed,
+        unreliable=says.unreliable,
+        final=says.final,
+        current=standing.status == "ready",
+        withdrawn=standing.status == "withdrawn",
+        reason=_reason(says, before) if before is not None and before.period == says.period else "",
+        sha256=file.sha256 if file is not None else "",
+    )
+
+
+def _reason(says: Manifest, before: Manifest) -> Reason:
+    """Why there is another edition: what differs from the one before."""
+    if says.statistical_hash != before.statistical_hash:
+        return "new definition"
+    return "late records" if says.vintage != before.vintage else "new finish"
+
+
+def odds_facts(release: Release) -> str:
+    """The odds of everything that the dataset publishes on one window of one unit, from the release's guarantee."""
+    promised = guarantee_of(release)
+    own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
+    if not own:
+        return ""  # guarantees of the first format did not say it
+    unit, currency = promised["privacy_unit"], release.manifest.charge.currency
+    loss = Fraction(own[0]["loss"])
+    facts = Odds(
+        unit=unit["column"] or "record",
+        period="all time" if unit["window"] == "lifetime" else f"a {unit['window']}",
+        after=own[0]["presence_at_most"],
+        belief=float(odds.up(odds.belief(loss, currency))),
+        exception=promised["odds"]["budget"]["belief_except_with_probability"],
+        loss=f"{'ρ' if currency == 'zcdp' else 'ε'} = {float(odds.up(loss)):g}",
+    )
+    return facts.model_dump_json()
+
+
+def coverage_facts(definition: Dataset) -> str:
+    """The area that the whole dataset covers, where it is said."""
+    coverage = definition.portal.coverage
+    return Coverage(**coverage.model_dump()).model_dump_json() if coverage is not None else ""
+
+
+def guarantee_of(release: Release) -> dict[str, Any]:
+    """The release's guarantee for machines."""
+    promised: dict[str, Any] = json.loads((release.folder / GUARANTEE).read_bytes())
+    return promised

@@ -1,0 +1,140 @@
+"""From current releases to the portal: what is listed, under which id, and the embedded portal where none runs.
+
+Every table of a release is a dataset of its own on the portal: the dataset's own and those of its rollups.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from publisher.durable import write_file
+from publisher.errors import PortalError
+from publisher.push.boundaries import missing
+from publisher.push.client import Portal
+from publisher.push.embedded import answers, running
+from publisher.push.metadata import listing_of, tables_of
+from publisher.push.publication import close, publish
+from publisher.push.target import target_of
+from publisher.push.verification import verify
+from publisher.release.store import refuse_if_changed
+from publisher.release.table import level_names, rollup_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from publisher.pipeline.catalogue import Catalogue, Standing
+    from publisher.workspace import DatasetFile, Workspace
+
+
+@contextmanager
+def portal_of(workspace: Workspace) -> Iterator[Portal]:
+    """The portal, logged in. The embedded one is started for the time being where it does not run."""
+    settings = workspace.settings.portal
+    with running(settings, workspace.portal), Portal(target_of(settings, workspace.portal, os.environ)) as client:
+        yield client
+
+
+def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
+    """Makes the portal hold exactly the current releases; the page's address, or None where there is nothing.
+
+    Raises PortalError. Delivering again changes nothing.
+    """
+    catalogue.reconcile(dataset.name)
+    standings = catalogue.standings(dataset.name)
+    for release in tables_of(standings, ""):
+        refuse_if_changed(release)
+    urls = [_deliver(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
+    for level, identifier in _dropped(workspace, client, dataset).items():
+        close(client, dataset.named(level), identifier)
+    return urls[0]
+
+
+def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
+    """Compares the portal with the current releases, reading only. Raises PortalError naming what differs."""
+    standings = catalogue.standings(dataset.name)
+    if not tables_of(standings, ""):
+        return None
+    urls = [_check(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
+    return urls[0]
+
+
+def _deliver(
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+) -> str | None:
+    """One table; its page's address, or None where there is nothing of it."""
+    tables = tables_of(standings, level)
+    key = _key(client, dataset, level)
+    known = _known(workspace).get(key)
+    if not tables and known is None:
+        return None
+    publication = publish(
+        client,
+        listing_of(workspace, dataset, level, standings),
+        tables,
+        known_id=known,
+        remember=lambda identifier: _remember(workspace, key, identifier),
+    )
+    return publication.url if tables else None
+
+
+def _check(
+    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+) -> str | None:
+    tables = tables_of(standings, level)
+    known = _known(workspace).get(_key(client, dataset, level))
+    if not tables and known is None:
+        return None
+    return verify(client, listing_of(workspace, dataset, level, standings), tables, known).url
+
+
+def report_notes(workspace: Workspace, datasets: Sequence[DatasetFile], *, rehearsal: bool, pushed: bool) -> list[str]:
+    """What a person should know after a run, beside its table."""
+    settings = workspace.settings.portal
+    if rehearsal:
+        return [f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}."]
+    notes = map_notes(workspace, datasets) if pushed else []
+    if pushed and settings.kind == "embedded" and not answers(settings.url):
+        notes.append("The embedded portal was open for this push alone: `publisher serve` opens it.")
+    return notes
+
+
+def map_notes(workspace: Workspace, datasets: Sequence[DatasetFile]) -> list[str]:
+    """Which datasets have no map because their polygons are not in the data folder."""
+    absent = {path: dataset.name for dataset in datasets for path in missing(dataset, workspace.data)}
+    return [f"{name} is shown without a map: {path} is not in {workspace.data}." for path, name in absent.items()]
+
+
+def _ids(workspace: Workspace) -> Path:
+    return workspace.state / "portal_ids.json"
+
+
+def _known(workspace: Workspace) -> dict[str, str]:
+    path = _ids(workspace)
+    if not path.is_file():
+        return {}
+    try:
+        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise PortalError(f"{path} is damaged: delete it, the portal is searched for the datasets then") from None
+    return known
+
+
+def _key(client: Portal, dataset: DatasetFile, level: str) -> str:
+    """The table's name in the file of ids; no part of it has a blank."""
+    return f"{client.target.url} {dataset.name} {level}".rstrip()
+
+
+def _dropped(workspace: Workspace, client: Portal, dataset: DatasetFile) -> dict[str, str]:
+    """The ids of tables whose rollups are defined no more, by their level."""
+    prefix = f"{client.target.url} {dataset.name} "
+    known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}
+    return {level: value for level, value in known.items() if rollup_of(dataset.definition, level) is None}
+
+
+def _remember(workspace: Workspace, key: str, identifier: str) -> None:
+    known = _known(workspace) | {key: identifier}
+    write_file(_ids(workspace), json.dumps(known, indent=2, sort_keys=True).encode() + b"\n")

@@ -1,0 +1,175 @@
+"""Worst cases: one unit over many windows, a household, several sources about the same people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple, get_args
+
+from publisher.definitions.period import Grain
+from publisher.release.guarantee_inputs import SourceAccount
+from publisher.release.odds import as_rho, group, presence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from decimal import Decimal
+
+    from publisher.definitions.dataset import Dataset
+    from publisher.definitions.source import Currency
+    from publisher.release.guarantee_inputs import Facts
+    from publisher.workspace import DatasetFile, SourceFile
+
+SPANS: dict[Grain, dict[Grain, int]] = {
+    "day": {"day": 1, "week": 1, "month": 1, "quarter": 1, "year": 1},
+    "week": {"day": 7, "week": 1, "month": 2, "quarter": 2, "year": 2},
+    "month": {"day": 31, "week": 6, "month": 1, "quarter": 1, "year": 1},
+    "quarter": {"day": 92, "week": 14, "month": 3, "quarter": 1, "year": 1},
+    "year": {"day": 366, "week": 54, "month": 12, "quarter": 4, "year": 1},
+}
+"""The most periods of the second grain that one period of the first grain touches."""
+
+IN_YEARS: dict[Grain, dict[int, int]] = {
+    "day": {1: 366, 5: 1827, 10: 3653},
+    "week": {1: 54, 5: 262, 10: 523},
+    "month": {1: 12, 5: 60, 10: 120},
+    "quarter": {1: 4, 5: 20, 10: 40},
+    "year": {1: 1, 5: 5, 10: 10},
+}
+"""The most windows that so many calendar years touch."""
+
+
+class Amount(NamedTuple):
+    """What is spent on one window."""
+
+    loss: Fraction
+    delta: Fraction
+
+
+@dataclass(frozen=True)
+class Bearing:
+    """What some group of units or windows bears at most, and how often a guess about it can be right."""
+
+    count: int
+    loss: Fraction
+    presence: Decimal
+
+
+def span(cells: Grain, window: Grain) -> int:
+    """s: the most windows that one cell spans; all time is one window."""
+    return 1 if window == "lifetime" else SPANS[cells][window]
+
+
+def widest(window: Grain) -> int:
+    """The largest s that any table can have."""
+    return max(span(cells, window) for cells in get_args(Grain) if cells != "lifetime")
+
+
+def account_of(source: SourceFile, datasets: Iterable[DatasetFile]) -> SourceAccount:
+    """The account of a source with the datasets that the workspace has of it."""
+    privacy = source.definition.privacy
+    grains = {grain for each in datasets for grain in _grains(each.definition)}
+    return SourceAccount(
+        source.name,
+        privacy.unit,
+        privacy.window,
+        privacy.currency,
+        Fraction(privacy.budget),
+        Fraction(privacy.delta),
+        max((span(grain, privacy.window) for grain in grains), default=None),
+    )
+
+
+def _grains(definition: Dataset) -> set[Grain]:
+    """The time steps of everything that is measured; keys are found over the whole period."""
+    found = {definition.period} if definition.discovered else set()
+    return {definition.cell_grain, *(each.grain or definition.cell_grain for each in definition.rollups), *found}
+
+
+def spans(facts: Facts) -> tuple[tuple[Fraction, int], ...]:
+    """(part of the loss, s) of each level, and of finding keys, whose counts cover the whole period."""
+    definition, window = facts.dataset.definition, facts.account.window
+    found = Fraction(facts.charge.selection) / facts.loss
+    levels = [(rollup.name, rollup.grain or definition.cell_grain) for rollup in definition.rollups]
+    levels.append(("", definition.cell_grain))
+    parts = [((1 - found) * definition.share_of(name), span(grain, window)) for name, grain in levels]
+    return (*parts, (found, span(definition.period, window))) if found else tuple(parts)
+
+
+def releases_of_one_window(facts: Facts) -> int | None:
+    """How often this dataset spends on one window: its releases that touch it, times the editions that spend anew.
+
+    None where there is no end to them: one window is all time.
+    """
+    window = facts.account.window
+    if window == "lifetime":
+        return None
+    late = facts.dataset.source.definition.late
+    editions = facts.vintages if late is not None and late.policy == "charge" else 1
+    return SPANS[window][facts.dataset.definition.period] * editions
+
+
+def in_this_release(facts: Facts) -> Bearing:
+    """One unit with records in every window that this release covers."""
+    return _over(facts, len(facts.charge.blocks), Amount(facts.loss, facts.delta))
+
+
+def in_this_dataset(facts: Facts, windows: int) -> Bearing:
+    """One unit with records in that many windows, all releases of this dataset; never more than the budget allows."""
+    times, account = releases_of_one_window(facts), facts.account
+    loss, delta = account.budget, account.delta
+    if times is not None:
+        loss, delta = min(times * facts.loss, loss), min(times * facts.delta, delta)
+    return _over(facts, windows, Amount(loss, delta))
+
+
+def in_this_source(facts: Facts, windows: int) -> Bearing:
+    """The same when all releases of the source together have spent the whole budget of every window."""
+    account = facts.account
+    largest = max(account.span or widest(account.window), *(s for _, s in spans(facts)))
+    loss = account.budget * windows * (min(windows, largest) if account.currency == "zcdp" else 1)
+    return Bearing(windows, loss, _guess(account, loss, Amount(account.budget, account.delta), windows, largest))
+
+
+def household(currency: Currency, loss: Fraction, delta: Fraction, units: int) -> Bearing:
+    """Several units of one household: m²ρ or mε."""
+    together = group(loss, currency, units)
+    return Bearing(units, together, presence(together, currency, units * delta))
+
+
+def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
+    """One unit of each source in one window of each, all budgets spent; in ρ unless every source is pure.
+
+    The sources' records are different rows, so their losses add (composition); ε counts as ε²/2 where ρ is among them.
+    """
+    delta = sum((each.delta for each in accounts), Fraction(0))
+    if all(each.currency == "pure" for each in accounts):
+        loss = sum((each.budget for each in accounts), Fraction(0))
+        return "pure", Bearing(len(accounts), loss, presence(loss, "pure"))
+    loss = sum((as_rho(each.budget, each.currency) for each in accounts), Fraction(0))
+    return "zcdp", Bearing(len(accounts), loss, presence(loss, "zcdp", delta))
+
+
+def _over(facts: Facts, windows: int, each: Amount) -> Bearing:
+    """W windows of one unit, `each` spent on every one of them.
+
+    Pure: what the windows change adds up in Δ₁, so W·ε. zCDP: in a table whose cells touch at most s windows, at most
+    min(W, s) of the unit's windows meet in one cell period, and other cell periods are other cells. With v the change
+    by one window, |v|² ≤ Δ₂², the square of a sum of g vectors is at most g times the sum of their squares; summed over
+    the cell periods that is W·min(W, s)·Δ₂², so the table's part of ρ counts W·min(W, s) times. Each level has its own
+    cells and its own part of ρ. Windows that straddle two releases were charged by both.
+    """
+    account, parts = facts.account, spans(facts)
+    met = sum((part * min(windows, s) for part, s in parts), Fraction(0)) if account.currency == "zcdp" else 1
+    total = each.loss * windows * met
+    return Bearing(windows, total, _guess(account, total, each, windows, max(s for _, s in parts)))
+
+
+def _guess(account: SourceAccount, total: Fraction, each: Amount, windows: int, largest: int) -> Decimal:
+    """The guess over W windows.
+
+    With a δ, losses and δs add while no two windows meet in one draw. Where they do, there are W steps from neighbour
+    to neighbour, and their distances √(ρ/2) + δ add.
+    """
+    if each.delta and largest > 1:
+        total = group(each.loss, account.currency, windows)
+    return presence(total, account.currency, windows * each.delta)

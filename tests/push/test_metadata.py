@@ -1,0 +1,208 @@
+"""What the portal is told of a table: source, editions, odds, coverage and polygons, from files of the publisher."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import shapely
+from release_examples import ready, workspace
+
+from publisher.errors import DefinitionError
+from publisher.pipeline.session import locked
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import Column, Dataset
+from publisher.portal.contract import About, about
+from publisher.push.boundaries import missing
+from publisher.push.metadata import listing_of
+from publisher.push.provenance import odds_facts
+from publisher.push.sync import map_notes
+from publisher.release.composition import account_of
+from publisher.release.guarantee import guarantee
+from publisher.release.guarantee_inputs import Facts
+from publisher.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from publisher.pipeline.catalogue import Catalogue
+    from publisher.push.listing import Listing
+    from publisher.workspace import Workspace
+
+POLYGONS = "boundaries = { path = 'wards.geojson', key = 'WARD', source = 'Example County' }"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workspace:
+    """The example with four wards as polygons: two of them in each district."""
+    made = workspace(tmp_path)
+    path = tmp_path / "datasets/weekly.toml"
+    text = path.read_text().replace(
+        'other = "Unknown"\n', f'other = "Unknown"\nstandard = "ward numbers"\n{POLYGONS}\n', 1
+    )
+    path.write_text(text + 'coverage = { name = "Example", id = "1234567" }\n')
+    made.data.mkdir()
+    draw(made, 1.0, 2.0, 3.0, 4.0)
+    return find_workspace(tmp_path)
+
+
+def draw(made: Workspace, *numbers: float) -> None:
+    """A row of squares."""
+    boxes = [json.loads(shapely.to_geojson(shapely.box(n, 0, n + 1, 1))) for n, _ in enumerate(numbers)]
+    features = [{"properties": {"WARD": n}, "geometry": each} for n, each in zip(numbers, boxes, strict=True)]
+    (made.data / "wards.geojson").write_text(json.dumps({"features": features}))
+
+
+@pytest.fixture
+def catalogue(place: Workspace) -> Iterator[Catalogue]:
+    with locked(place) as opened:
+        yield opened
+
+
+def listed(place: Workspace, catalogue: Catalogue, level: str = "") -> Listing:
+    return listing_of(place, place.dataset("weekly"), level, catalogue.standings("weekly"))
+
+
+def told(listing: Listing) -> About:
+    """What the portal makes of it."""
+    columns = tuple(Column(n, each.name, each.title, Kind.TEXT, n) for n, each in enumerate(listing.columns))
+    metadata = {"custom_fields": {"Publisher": listing.custom}}
+    return about(
+        Dataset(
+            id="aaaa-bbbb", name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0,
+            next_row=1, columns=columns, metadata=metadata,
+        )
+    )  # fmt: skip
+
+
+def polygons(listing: Listing) -> list[dict[str, Any]]:
+    file = next(each for each in listing.files if each.name == "boundaries.geojson")
+    features: list[dict[str, Any]] = json.loads(file.content)["features"]
+    return features
+
+
+def test_the_source_is_told_column_by_column(place: Workspace, catalogue: Catalogue) -> None:
+    """Every declared column with class, statute and whether it is read; purpose, unit, window and retention."""
+    source = told(listed(place, catalogue)).source
+    assert source is not None
+    definition = place.source("requests").definition
+    assert (source.title, source.purpose, source.unit, source.window) == ("Requests", "Service", "record", "week")
+    assert source.retention == "12 months"
+    assert [each.name for each in source.columns] == list(definition.columns)
+    assert {(each.classification, each.authority, each.read) for each in source.columns} == {("public", "s. 1", True)}
+
+
+def test_every_edition_is_told(place: Workspace, catalogue: Catalogue) -> None:
+    """Current, superseded and withdrawn editions, the latest first, each with why it was made; held ones are not."""
+    dataset = place.dataset("weekly")
+    ready(catalogue, dataset, "2018-W01")
+    ready(catalogue, dataset, "2018-W01", edition=2, finishing_hash="c")
+    ready(catalogue, dataset, "2018-W01", edition=3, finishing_hash="c", vintage=2)
+    taken = ready(catalogue, dataset, "2018-W02")
+    ready(catalogue, dataset, "2018-W02", edition=2, statistical_hash="z")
+    catalogue.withdraw(taken)
+    releases = told(listed(place, catalogue, "districts")).releases
+    assert [(e.period, e.edition, e.current, e.withdrawn, e.reason) for e in releases] == [
+        ("2018-W02", 2, True, False, "new definition"),
+        ("2018-W02", 1, False, True, ""),
+        ("2018-W01", 3, True, False, "late records"),
+        ("2018-W01", 2, False, False, "new finish"),
+        ("2018-W01", 1, False, False, ""),
+    ]
+    newest = catalogue.current("weekly")[-1]
+    assert releases[0].rows == newest.tables["districts"].manifest.rows
+    assert releases[0].sha256 == newest.manifest.files["rollup-districts.csv"].sha256
+    assert releases[0].created == newest.manifest.created
+
+
+def test_odds_are_those_of_the_guarantee(place: Workspace, catalogue: Catalogue) -> None:
+    """The odds of all that the dataset publishes on one window: for ρ = 0.1 a guess is right 61.2 % of the time."""
+    dataset = place.dataset("weekly")
+    release = ready(catalogue, dataset, "2018-W01")
+    promised = guarantee(
+        Facts(
+            dataset=dataset, period="2018-W01", charge=release.manifest.charge, epsilon=2.0,
+            others=(account_of(dataset.source, [dataset]),), spent=Fraction(1, 10),
+        )
+    )  # fmt: skip
+    (release.folder / "guarantee.json").chmod(0o600)
+    (release.folder / "guarantee.json").write_text(json.dumps(promised))
+    odds = json.loads(odds_facts(release))
+    assert (odds["unit"], odds["period"], odds["loss"]) == ("record", "a week", "ρ = 0.1")
+    assert odds["after"] == pytest.approx(0.6119, abs=1e-4)
+    assert odds["after"] == promised["odds"]["release"]["presence_at_most"]
+    assert odds["belief"] == promised["odds"]["release"]["belief_below"]
+    assert odds["exception"] == promised["odds"]["release"]["belief_except_with_probability"]
+
+
+def test_places_come_with_standard_coverage_and_polygons(place: Workspace, catalogue: Catalogue) -> None:
+    """The dictionary names the standard, the metadata the area, and the features bear the columns' own names."""
+    listing = listed(place, catalogue)
+    known = told(listing)
+    ward = next(each for each in listing.columns if each.name == "ward")
+    assert ward.description.endswith("Its keys are ward numbers.")
+    assert known.shape is not None
+    assert (known.shape.place, known.shape.keys[0].standard) == ("ward", "ward numbers")
+    assert known.coverage is not None
+    assert (known.coverage.name, known.coverage.id, known.coverage.standard) == ("Example", "1234567", "GEOID")
+    assert known.boundaries is not None
+    assert (known.boundaries.key, known.boundaries.source) == ("ward", "Example County")
+    assert [each["properties"] for each in polygons(listing)] == [{"ward": key} for key in "1234"]
+
+
+def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalogue: Catalogue) -> None:
+    """A rollup's polygons are those of the wards in it, with its own keys and names; the city has none."""
+    features = polygons(listed(place, catalogue, "districts"))
+    assert [each["properties"] for each in features] == [
+        {"district": "E", "district_name": "The East"},
+        {"district": "W", "district_name": "The West"},
+    ]
+    assert [shapely.from_geojson(json.dumps(each["geometry"])).bounds for each in features] == [
+        (0, 0, 2, 1),
+        (2, 0, 4, 1),
+    ]
+    city = listed(place, catalogue, "city")
+    assert [file.name for file in city.files] == []
+    assert "boundaries" not in city.custom
+
+
+def test_several_polygons_may_be_one_key(place: Workspace, catalogue: Catalogue) -> None:
+    """With a mapping the polygons' own key leads to the column's; what it does not name is not drawn."""
+    path = place.root / "datasets/weekly.toml"
+    path.write_text(path.read_text().replace("source = 'Example", "mapping = 'precincts', source = 'Example"))
+    with pytest.raises(DefinitionError, match=r"boundaries\.mapping.*write datasets/keysets/precincts\.csv"):
+        find_workspace(place.root).dataset("weekly")
+    (place.root / "datasets/keysets/precincts.csv").write_text("precinct,ward\n10,1\n11,1\n12,2\n")
+    draw(place, 10, 11, 12, 13)
+    features = polygons(listed(find_workspace(place.root), catalogue))
+    assert [(each["properties"]["ward"], each["geometry"]["type"]) for each in features] == [
+        ("1", "Polygon"),
+        ("2", "Polygon"),
+    ]
+
+
+def test_without_the_file_there_is_no_map(place: Workspace, catalogue: Catalogue) -> None:
+    """A missing file of polygons leaves the table without a map, and people are told its name."""
+    dataset = place.dataset("weekly")
+    assert missing(dataset, place.data) == []
+    assert map_notes(place, [dataset]) == []
+    (place.data / "wards.geojson").unlink()
+    assert listed(place, catalogue).files == ()
+    assert missing(dataset, place.data) == ["wards.geojson"]
+    assert map_notes(place, [dataset]) == [f"weekly is shown without a map: wards.geojson is not in {place.data}."]
+
+
+def test_the_newest_guarantee_is_attached(place: Workspace, catalogue: Catalogue) -> None:
+    """guarantee.json is that of the last period's release, byte for byte; listing again gives the same."""
+    dataset = place.dataset("weekly")
+    ready(catalogue, dataset, "2018-W01")
+    newest = ready(catalogue, dataset, "2018-W02")
+    first = listed(place, catalogue)
+    file = next(each for each in first.files if each.name == "guarantee.json")
+    assert file.content == (newest.folder / "guarantee.json").read_bytes()
+    assert listed(place, catalogue) == first == replace(first)
+    assert json.loads(first.custom["files"]) == {each.name: each.sha256 for each in first.files}

@@ -1,0 +1,241 @@
+"""Every table of a release is a dataset of its own on the portal, and they come and go together."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+from push_examples import QUICK
+from release_examples import ready, workspace
+
+from publisher.errors import PortalError, SourceError
+from publisher.pipeline.session import locked
+from publisher.push.client import Portal
+from publisher.push.metadata import relation
+from publisher.push.sync import check_delivery, deliver
+from publisher.workspace import DatasetFile, Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from conftest import Broken, Running, Town
+
+    from publisher.pipeline.catalogue import Catalogue
+
+TITLES = {"": "Requests by ward", "city": "Requests in the city", "districts": "Requests by district"}
+
+
+class Desk:
+    """A workspace with its open catalogue, and the portal behind the server that counts requests."""
+
+    def __init__(self, place: Workspace, catalogue: Catalogue, portal: Running, broken: Broken) -> None:
+        self.place, self.catalogue, self.portal, self.broken = place, catalogue, portal, broken
+
+    @property
+    def dataset(self) -> DatasetFile:
+        """As it is defined now."""
+        return find_workspace(self.place.root).dataset("weekly")
+
+    def push(self) -> str | None:
+        self.broken.requests.clear()
+        with Portal(self.portal.target(self.broken.url), QUICK) as client:
+            return deliver(self.place, self.catalogue, client, self.dataset)
+
+    def check(self) -> str | None:
+        with Portal(self.portal.target(self.broken.url), QUICK) as client:
+            return check_delivery(self.place, self.catalogue, client, self.dataset)
+
+    def id(self, level: str) -> str:
+        known = json.loads((self.place.state / "portal_ids.json").read_text())
+        return str(known[f"{self.broken.url} weekly {level}".rstrip()])
+
+    def view(self, level: str) -> dict[str, Any]:
+        reply = requests.get(f"{self.portal.url}/api/views/{self.id(level)}.json", timeout=20)
+        assert reply.status_code == 200, reply.text
+        view: dict[str, Any] = reply.json()
+        return view
+
+    def rows(self, level: str) -> list[dict[str, str]]:
+        address = f"{self.portal.url}/resource/{self.id(level)}.json"
+        rows: list[dict[str, str]] = requests.get(address, params={"$order": "id"}, timeout=20).json()
+        return rows
+
+    def open(self, level: str) -> bool:
+        """Whether everybody can read it."""
+        address = f"{self.portal.url}/resource/{self.id(level)}.json"
+        return requests.get(address, timeout=20).status_code == 200
+
+    def edit(self, before: str, after: str) -> None:
+        path = self.place.root / "datasets" / "weekly.toml"
+        text = path.read_text()
+        assert before in text
+        path.write_text(text.replace(before, after))
+
+    def delete(self) -> None:
+        """Takes its datasets off the portal, which all tests share."""
+        path = self.place.state / "portal_ids.json"
+        target = self.portal.target()
+        for identifier in json.loads(path.read_text()).values() if path.is_file() else ():
+            address = f"{self.portal.url}/api/views/{identifier}.json"
+            requests.delete(address, auth=(target.username, target.password), timeout=20)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, portal: Running, broken: Broken) -> Iterator[Desk]:
+    place = workspace(tmp_path)
+    with locked(place) as catalogue:
+        desk = Desk(place, catalogue, portal, broken)
+        yield desk
+        desk.delete()
+
+
+def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
+    """Title, description, columns, shape and rows of each level stand on the portal; the main address is given."""
+    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    assert desk.push() == f"{desk.broken.url}/d/{desk.id('')}"
+    assert len({desk.id(level) for level in TITLES}) == 3
+    for level, title in TITLES.items():
+        view, table = desk.view(level), release.tables[level]
+        own = view["metadata"]["custom_fields"]["Publisher"]
+        name = f"weekly-{level}" if level else "weekly"
+        assert (view["name"], own["dataset"], own["guarantee"]) == (title, name, release.statement)
+        assert [column["fieldName"] for column in view["columns"]] == pq.read_table(table.data).column_names
+        assert len(desk.rows(level)) == table.manifest.rows
+        said = json.loads(own["companions"])
+        assert {each["title"] for each in said} == set(TITLES.values()) - {title}
+    words = "How many requests were made. Totals of Requests by ward; adds up with it exactly."
+    assert [desk.view(level)["description"] for level in ("city", "districts")] == [words, words]
+    assert desk.view("")["description"] == "How many requests were made."
+    west = desk.rows("districts")[2]
+    assert (west["id"], west["district_name"], west["requests_status"]) == ("2018-W01.w", "The West", "ok")
+    assert west["median_days_range"]
+    assert desk.check() == f"{desk.broken.url}/d/{desk.id('')}"
+
+
+def test_delivering_again_changes_nothing(desk: Desk) -> None:
+    """What stands there is not written again, in any of the tables."""
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    desk.push()
+    assert desk.broken.writes == []
+    ready(desk.catalogue, desk.dataset, "2018-W02")
+    desk.push()
+    assert [len(desk.rows(level)) for level in TITLES] == [10, 2, 6]
+
+
+def test_the_pages_of_companions_are_shown(desk: Desk) -> None:
+    """The portal draws a table without key columns and a measure that is a quantile."""
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalogue, desk.dataset, "2018-W02")
+    desk.push()
+    for level, title in TITLES.items():
+        for measure in ("requests", "median_days"):
+            page = requests.get(f"{desk.portal.url}/d/{desk.id(level)}", params={"measure": measure}, timeout=20)
+            assert page.status_code == 200
+            assert title in page.text
+            assert "<svg" in page.text
+
+
+def test_companions_are_withdrawn_with_the_main_one(desk: Desk) -> None:
+    """A rollback closes all tables, giving it back opens them again under their addresses."""
+    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    known = [desk.id(level) for level in TITLES]
+    desk.catalogue.withdraw(release)
+    assert desk.push() is None
+    assert [desk.open(level) for level in TITLES] == [False] * 3
+    assert desk.check() is None
+    desk.catalogue.withdraw(release, undo=True)
+    desk.push()
+    assert [desk.open(level) for level in TITLES] == [True] * 3
+    assert [desk.id(level) for level in TITLES] == known
+
+
+def test_a_rollup_that_is_defined_no_more_is_closed(desk: Desk) -> None:
+    """Its dataset is closed at the next delivery, once; when the rollup comes back so does the dataset."""
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    gone = '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\n'
+    desk.edit(gone, "")
+    desk.push()
+    assert {level: desk.open(level) for level in TITLES} == {"": True, "city": False, "districts": True}
+    assert desk.check() is not None
+    desk.push()
+    assert desk.broken.writes == []
+    desk.edit('[[rollups]]\nname = "districts"', f'{gone}[[rollups]]\nname = "districts"')
+    desk.push()
+    assert desk.open("city")
+    desk.check()
+
+
+def test_a_rollup_that_is_new_has_the_releases_since(desk: Desk) -> None:
+    """Releases of before a rollup was defined are in the main dataset alone."""
+    gone = '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\n'
+    desk.edit(gone, "")
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    assert desk.check() is not None
+    desk.edit('[[rollups]]\nname = "districts"', f'{gone}[[rollups]]\nname = "districts"')
+    desk.push()
+    assert "city" not in (desk.place.state / "portal_ids.json").read_text()
+    ready(desk.catalogue, desk.dataset, "2018-W02")
+    desk.push()
+    assert [row["period"] for row in desk.rows("city")] == ["2018-W02"]
+    assert [len(desk.rows(level)) for level in ("", "districts")] == [10, 6]
+    desk.check()
+
+
+def test_a_companion_that_differs_is_named(desk: Desk) -> None:
+    """Whoever changes a companion's row on the portal is found out; the next delivery mends it."""
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    target = desk.portal.target()
+    address = f"{desk.portal.url}/resource/{desk.id('districts')}.json"
+    changed = {"id": "2018-W01.w", "requests": "99"}
+    requests.post(address, json=[changed], auth=(target.username, target.password), timeout=20)
+    with pytest.raises(PortalError, match=rf"/d/{desk.id('districts')}: 3 rows stand there, .*2018-W01\.w$"):
+        desk.check()
+    desk.push()
+    desk.check()
+
+
+def test_a_companions_file_that_was_changed_is_not_pushed(desk: Desk) -> None:
+    """A changed byte in a rollup's table stops the delivery before anything is sent."""
+    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    pq.write_table(pa.table({"id": ["x"]}), release.companion("city").data)
+    with pytest.raises(SourceError, match=r"changed since it was written: rollup-city\.parquet"):
+        desk.push()
+    assert desk.broken.requests == []
+
+
+def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
+    """Portals that were filled before keep their metadata as it is: new fields stand only where they say something."""
+    text = (desk.place.root / "datasets" / "weekly.toml").read_text()
+    plain = text[: text.index("[[coarser]]")] + text[text.index("[[measures]]") :]
+    plain = plain[: plain.index('[[measures]]\nname = "times"')] + plain[plain.index("[suppression]") :]
+    desk.edit(text, plain)
+    ready(desk.catalogue, desk.dataset, "2018-W01")
+    desk.push()
+    own = desk.view("")["metadata"]["custom_fields"]["Publisher"]
+    assert "companions" not in own
+    assert json.loads(own["shape"])["measures"] == [
+        {"name": "requests", "label": "Requests", "kind": "count", "unit": "requests", "low": "requests_low",
+         "high": "requests_high", "status": "requests_status"}
+    ]  # fmt: skip
+
+
+def test_what_adds_up_is_said_exactly(town: Town) -> None:
+    """The sentence of a companion names the measures that add up where others do not."""
+    both = (town.COUNT, town.UNITS)
+    sentences = {
+        "Totals of Town; adds up with it exactly.": town.people(k=1, measures=both),
+        "Totals of Town; adds up with it exactly in Requests.": town.people(k=2, measures=both),
+        "Totals of Town.": town.people(k=2, measures=(town.UNITS,), suppression={"measure": "people", "threshold": 3}),
+    }
+    for sentence, built in sentences.items():
+        assert relation(built.dataset_file().definition) == sentence
