@@ -25,7 +25,7 @@ from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.records.reader import raw
 from publisher.records.secrets import derive
-from publisher.release.store import Store
+from publisher.release.store import ReleaseStore
 from publisher.release.table import read_published
 from publisher.workspace import find_workspace
 
@@ -47,7 +47,7 @@ def main() -> None:
         rows = []
         for name in names:
             dataset = workspace.dataset(name)
-            releases = Store(workspace.public).releases(name)
+            releases = ReleaseStore(workspace.public).releases(name)
             print("\n".join(releases[-1].statement.split("\n\n")[:6]), "\n")
             rows += _distances(workspace, dataset, releases)
         headings = ["table", "measure", "cells shown", "median", "largest", "within the margin"]

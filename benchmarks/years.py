@@ -28,13 +28,13 @@ from publisher.definitions import period as civil
 from publisher.errors import BudgetError
 from publisher.pipeline.session import opened
 from publisher.privacy.ledger import decimal
-from publisher.run import Selection, run
+from publisher.run import PeriodSelection, run
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.commands.ledger import Account
+    from publisher.commands.ledger import SpendingRow
     from publisher.definitions.period import Period
     from publisher.errors import PublisherError
     from publisher.privacy.ledger import Spending
@@ -137,7 +137,7 @@ class Month:
     """Of that month, by dataset."""
     exit_code: int
     errors: tuple[PublisherError, ...]
-    accounts: tuple[Account, ...]
+    accounts: tuple[SpendingRow, ...]
     """What `publisher ledger` said afterwards."""
 
     @property
@@ -191,7 +191,9 @@ def live(workspace: Workspace, *periods: Period) -> Month:
         arrive(workspace, month)
     first, last = periods[0], periods[-1]
     watch = Silence()
-    report = run(workspace, list(workspace.datasets.values()), Selection(first.start, last.end), watch, push=False)
+    report = run(
+        workspace, list(workspace.datasets.values()), PeriodSelection(first.start, last.end), watch, push=False
+    )
     with opened(workspace) as catalogue:
         accounts = tuple(statement(workspace, catalogue.ledger))
     statuses = {each.dataset: each.status for each in report.outcomes}

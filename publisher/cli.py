@@ -16,7 +16,7 @@ from publisher.portal.serving.options import options as serving_options
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.run import Selection
+    from publisher.run import PeriodSelection
     from publisher.workspace import DatasetFile, Workspace
 
 EXIT_CODES = """\b
@@ -663,9 +663,9 @@ def _datasets(workspace: Workspace, names: Sequence[str]) -> list[DatasetFile]:
     return [workspace.dataset(name) for name in names or workspace.datasets]
 
 
-def _selection(period: str | None, first: str | None, last: str | None) -> Selection:
+def _selection(period: str | None, first: str | None, last: str | None) -> PeriodSelection:
     from publisher.definitions.period import parse
-    from publisher.run import Selection
+    from publisher.run import PeriodSelection
 
     try:
         whole = parse(period) if period else None
@@ -673,4 +673,4 @@ def _selection(period: str | None, first: str | None, last: str | None) -> Selec
         end = whole or (parse(last) if last else None)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return Selection(start.start if start else None, end.end if end else None)
+    return PeriodSelection(start.start if start else None, end.end if end else None)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.definitions.settings import Engine
+    from publisher.definitions.settings import EngineSettings
 
 
 @contextmanager
-def connect(engine: Engine, spill: Path) -> Iterator[DuckDBPyConnection]:
+def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]:
     """A connection in memory that spills to `spill` (inside the private folder) and fetches nothing."""
     import duckdb
 

@@ -41,7 +41,7 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
-class Selection:
+class PeriodSelection:
     """Which periods to run: those that lie within [start, end), or everything due."""
 
     start: date | None = None
@@ -65,7 +65,7 @@ class Selection:
 
 
 def run(
-    workspace: Workspace, datasets: Sequence[DatasetFile], selection: Selection, observer: Observer, *, push: bool
+    workspace: Workspace, datasets: Sequence[DatasetFile], selection: PeriodSelection, observer: Observer, *, push: bool
 ) -> RunReport:
     """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest."""
     due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]

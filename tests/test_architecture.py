@@ -91,6 +91,17 @@ def test_the_push_reaches_no_record() -> None:
     assert reached <= {"publisher.records.outlines", "publisher.records.polygons"}
 
 
+def test_no_two_classes_share_a_name() -> None:
+    """One name, one thing: a class is known by its name alone."""
+    names = [
+        node.name
+        for path in ROOT.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
 def test_the_audit_is_used_by_its_command_alone() -> None:
     """What looks at exact tables, and replaces functions to watch them, is no part of a release's path."""
     users = {each.module for each in OURS if room_of(each.target) == "audit" and room_of(each.module) != "audit"}

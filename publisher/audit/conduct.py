@@ -22,7 +22,7 @@ from publisher.privacy.finish import finish
 from publisher.privacy.ledger import open_ledger
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.manifest import MANIFEST, csv_file
-from publisher.release.store import Store
+from publisher.release.store import ReleaseStore
 from publisher.release.table import as_released, measured_of, published_table
 from publisher.release.validation import Validation
 
@@ -208,7 +208,7 @@ def _job(scratch: Scratch, catalogue: Any) -> Job:
 
 
 def _releases(scratch: Scratch) -> list[Release]:
-    return Store(scratch.workspace.public).releases(scratch.dataset.name)
+    return ReleaseStore(scratch.workspace.public).releases(scratch.dataset.name)
 
 
 def _charges(scratch: Scratch) -> list[str]:
@@ -222,7 +222,7 @@ def _charges(scratch: Scratch) -> list[str]:
 
 def _bytes(scratch: Scratch) -> dict[str, str]:
     """Every file of every release."""
-    root = Store(scratch.workspace.public).root
+    root = ReleaseStore(scratch.workspace.public).root
     files = [path for path in sorted(root.rglob("*")) if path.is_file()]
     return {str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest() for path in files}
 

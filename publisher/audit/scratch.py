@@ -18,7 +18,7 @@ from publisher.definitions.vintage import vintages_of
 from publisher.durable import private_files, writing
 from publisher.errors import LockedError
 from publisher.records.landing import land
-from publisher.run import Selection, run
+from publisher.run import PeriodSelection, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,7 +54,7 @@ class Scratch:
     def run(self, dataset: DatasetFile | None = None) -> RunReport:
         """`publisher run --no-push` of the period."""
         chosen = [dataset or self.dataset]
-        return run(self.workspace, chosen, Selection(self.period.start, self.period.end), _Silent(), push=False)
+        return run(self.workspace, chosen, PeriodSelection(self.period.start, self.period.end), _Silent(), push=False)
 
     def poor(self) -> DatasetFile:
         """The dataset of a source whose budget is half of what one release costs."""

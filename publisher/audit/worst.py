@@ -46,7 +46,7 @@ FOUND = tuple(f"found {n}" for n in range(8))
 
 
 @dataclass(frozen=True)
-class Batch:
+class WorstCase:
     """Rows of units: whose they are, in which cells, and what they are worth; shapes (rows,)."""
 
     units: Integers
@@ -166,7 +166,7 @@ class Worst:
         apart = [len(self._apart(level, n)) for n in windows]
         return sizes.index(max(sizes)), apart.index(max(apart))
 
-    def _batches(self) -> Iterator[Batch]:
+    def _batches(self) -> Iterator[WorstCase]:
         """Everything that has ever broken a bound."""
         import numpy as np
 
@@ -179,7 +179,7 @@ class Worst:
                 number += 2
         yield from self._others(number, np.random.default_rng(1))
 
-    def _others(self, number: int, chance: np.random.Generator) -> Iterator[Batch]:
+    def _others(self, number: int, chance: np.random.Generator) -> Iterator[WorstCase]:
         """Heavy units in every window, junk, values that floats add up wrongly, a crowd."""
         import numpy as np
 
@@ -191,24 +191,24 @@ class Worst:
             units = np.repeat(np.arange(number + 2, number + 32), 11)
             junk = np.resize(np.array(JUNK, dtype=object), len(units))
             anybody = chance.integers(1, self.vintages + 1, len(units))
-            yield Batch(units, chance.choice(cells, len(units)), self.windows[window], junk, anybody)
+            yield WorstCase(units, chance.choice(cells, len(units)), self.windows[window], junk, anybody)
         cell = self._cells(0)[:1]
         units = np.full(47, number + 32)
         amounts = chance.permutation(np.array(["vast"] * 20 + ["-vast"] * 20 + ["one"] * 7, dtype=object))
-        yield Batch(units, np.repeat(cell, 47), self.windows[0], amounts)
+        yield WorstCase(units, np.repeat(cell, 47), self.windows[0], amounts)
         cells = self._cells(0)[: self.groups]  # as many as count: two units that were taken for one would lose some
         crowd = np.arange(number + 33, number + 33 + min(CROWD, CROWD_ROWS // len(cells)))
-        yield Batch(np.repeat(crowd, len(cells)), np.tile(cells, len(crowd)), self.windows[0], "one")
+        yield WorstCase(np.repeat(crowd, len(cells)), np.tile(cells, len(crowd)), self.windows[0], "one")
 
-    def _full(self, number: int, cells: Integers, window: int, amount: str, *, spread: int = 0) -> Batch:
+    def _full(self, number: int, cells: Integers, window: int, amount: str, *, spread: int = 0) -> WorstCase:
         """A unit with more than c records in each of the cells, of the first vintage, or so many of each in turn."""
         import numpy as np
 
         cells = np.repeat(cells, self.each)
         vintages = 1 + np.arange(len(cells)) // spread % self.vintages if spread else 1
-        return Batch(np.full(len(cells), number), cells, self.windows[window], amount, vintages)
+        return WorstCase(np.full(len(cells), number), cells, self.windows[window], amount, vintages)
 
-    def _table(self, batch: Batch, number: int) -> pa.Table:
+    def _table(self, batch: WorstCase, number: int) -> pa.Table:
         """The rows as texts; every seventh junk record stands there twice, some have no unit."""
         import numpy as np
         import pyarrow as pa
@@ -230,7 +230,7 @@ class Worst:
         twice = np.flatnonzero(np.isin(amounts, JUNK) & (np.arange(count) % 7 == 0))
         return pa.concat_tables([table, table.take(twice)])
 
-    def _times(self, batch: Batch) -> NDArray[np.datetime64]:
+    def _times(self, batch: WorstCase) -> NDArray[np.datetime64]:
         """A moment in the cell's time step and in the window, a second after the row before."""
         import numpy as np
 

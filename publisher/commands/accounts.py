@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from publisher.errors import DefinitionError, PortalError
 from publisher.portal.store.accounts import Accounts, Role, Use
-from publisher.portal.store.catalogue import Catalogue
+from publisher.portal.store.catalogue import DatasetCatalogue
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def of(state: Path) -> Accounts:
     if not file.is_file():
         raise PortalError(f"there is no portal in {state} yet; it is made when it is served for the first time")
     try:
-        return Accounts(Catalogue(file))
+        return Accounts(DatasetCatalogue(file))
     except sqlite3.Error:
         raise PortalError(f"cannot open the catalogue in {state}") from None
 

@@ -18,7 +18,7 @@ from publisher.audit.scratch import Scratch, scratch_folder, scratch_of
 from publisher.audit.worst import RECORD
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, PublisherError, SourceError
-from publisher.run import Selection
+from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,7 +142,7 @@ def audit(
 
 def _period(dataset: DatasetFile, text: str | None) -> Period:
     """The period asked for, or the last one that is due."""
-    due = Selection().periods(dataset, dataset.source.today())
+    due = PeriodSelection().periods(dataset, dataset.source.today())
     if not due:
         raise DefinitionError(f"{dataset.origin.name}: no period of it is due yet")
     if text is None:

@@ -32,7 +32,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Line:
+class MarginLine:
     """One table: its margin as a path, and its published cells as bars where there are any."""
 
     name: str
@@ -49,7 +49,7 @@ class Panel:
 
     top: float
     title: str
-    lines: tuple[Line, ...]
+    lines: tuple[MarginLine, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     limit: float
@@ -148,9 +148,9 @@ def _axes(tables: list[Forecast], cells: dict[str, Cells], threshold: int) -> tu
     return across, Scale(min(math.floor(math.log10(least)), -1), 1, PLOT_HEIGHT)
 
 
-def _line(table: Forecast, number: int, cells: dict[str, Cells], across: Scale, up: Scale) -> Line:
+def _line(table: Forecast, number: int, cells: dict[str, Cells], across: Scale, up: Scale) -> MarginLine:
     known = cells.get(table.level)
-    return Line(
+    return MarginLine(
         name=table.level or table.dataset,
         words=f"{table.margin}, reliable from {math.ceil(table.reliable_from):,}",
         dash=DASHES[number % len(DASHES)],

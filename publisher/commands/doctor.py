@@ -24,7 +24,7 @@ PACKAGES = ("duckdb", "opendp", "great-expectations", "sodapy", "pandas", "pyarr
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing looked at; `exit_code` is 0 where it is well."""
 
     what: str
@@ -37,10 +37,10 @@ class Finding:
         return "failed" if self.exit_code else "ok"
 
 
-def checkup(workspace: Workspace) -> Iterator[Finding]:
+def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
     """Looks at everything; a fault does not stop the rest."""
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    yield Finding("versions", f"Python {platform.python_version()}, {packages}")
+    yield Diagnosis("versions", f"Python {platform.python_version()}, {packages}")
     yield _definitions(workspace)
     yield _private(workspace)
     yield _ledger(workspace)
@@ -48,51 +48,51 @@ def checkup(workspace: Workspace) -> Iterator[Finding]:
     yield _portal(workspace)
 
 
-def _definitions(workspace: Workspace) -> Finding:
+def _definitions(workspace: Workspace) -> Diagnosis:
     try:
         words = f"{len(workspace.sources)} sources, {len(workspace.datasets)} datasets"
-        return Finding("definitions", words)
+        return Diagnosis("definitions", words)
     except PublisherError as error:
-        return Finding("definitions", str(error), error.exit_code)
+        return Diagnosis("definitions", str(error), error.exit_code)
 
 
-def _private(workspace: Workspace) -> Finding:
+def _private(workspace: Workspace) -> Diagnosis:
     private = workspace.private
     if not private.is_dir():
-        return Finding("private folder", f"{private} is not there yet")
+        return Diagnosis("private folder", f"{private} is not there yet")
     mode = stat.S_IMODE(private.stat().st_mode)
     if mode != 0o700:
-        return Finding("private folder", f"{private} is open to others (mode {mode:o}): chmod 700", 5)
+        return Diagnosis("private folder", f"{private} is open to others (mode {mode:o}): chmod 700", 5)
     if not os.access(private, os.W_OK):
-        return Finding("private folder", f"{private} cannot be written", 5)
-    return Finding("private folder", f"{private}, mode 700")
+        return Diagnosis("private folder", f"{private} cannot be written", 5)
+    return Diagnosis("private folder", f"{private}, mode 700")
 
 
-def _ledger(workspace: Workspace) -> Finding:
+def _ledger(workspace: Workspace) -> Diagnosis:
     if not workspace.private.is_dir():
-        return Finding("ledger", "nothing was spent yet")
+        return Diagnosis("ledger", "nothing was spent yet")
     try:
         with opened(workspace) as catalogue:
-            return Finding("ledger", verify_ledger(workspace, catalogue))
+            return Diagnosis("ledger", verify_ledger(workspace, catalogue))
     except PublisherError as error:
-        return Finding("ledger", str(error), error.exit_code)
+        return Diagnosis("ledger", str(error), error.exit_code)
 
 
-def _noise() -> Finding:
+def _noise() -> Diagnosis:
     """Draws noise as a release does and compares it with the exact probabilities."""
     fits = installed_fits()
     bad = [f"{fit.kind} by {fit.sampler} ({fit.worst[0]}: p = {fit.worst[1]:.1g})" for fit in fits if not fit.passed]
     if bad:
         words = f"not what a release pays for: {', '.join(bad)}. Publish nothing; install numpy and opendp anew"
-        return Finding("noise", words, BudgetError.exit_code)
+        return Diagnosis("noise", words, BudgetError.exit_code)
     draws = " and ".join(f"{count:,} draws by {sampler}" for sampler, count in DRAWS.items())
     least = min(fit.worst[1] for fit in fits)
-    return Finding("noise", f"{draws} of each distribution fit its exact probabilities (least p = {least:.2g})")
+    return Diagnosis("noise", f"{draws} of each distribution fit its exact probabilities (least p = {least:.2g})")
 
 
-def _portal(workspace: Workspace) -> Finding:
+def _portal(workspace: Workspace) -> Diagnosis:
     target = workspace.settings.portal
     if target.kind == "socrata":
-        return Finding("portal", f"{target.domain}: looked at when something is pushed")
+        return Diagnosis("portal", f"{target.domain}: looked at when something is pushed")
     running = "answers" if answers(target.url) else "does not run now; `publisher run` starts it for a push"
-    return Finding("portal", f"{target.url} {running}")
+    return Diagnosis("portal", f"{target.url} {running}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.planning.pace import pace_of, spent_of
-from publisher.privacy.account import Amount, Block
+from publisher.privacy.account import Block, LossAmount
 from publisher.privacy.charge import series_of
 from publisher.privacy.ledger import decimal
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from publisher.privacy.ledger import Ledger
     from publisher.workspace import DatasetFile, Workspace
 
-Shares = dict[str, Amount]
+Shares = dict[str, LossAmount]
 """What each dataset has spent on one block."""
 
 HEADINGS = ("source", "block", "blocks", "datasets", "spent", "budget", "left", "δ", "releases left", "runway")
 
 
 @dataclass(frozen=True)
-class Account:
+class SpendingRow:
     """Blocks of one source that follow each other and were charged alike; the fields of `publisher ledger --json`."""
 
     source: str
@@ -83,7 +83,7 @@ class Runway:
         return f"lasts: each {privacy.window} brings a budget of its own"
 
 
-def statement(workspace: Workspace, ledger: Ledger) -> list[Account]:
+def statement(workspace: Workspace, ledger: Ledger) -> list[SpendingRow]:
     """Every block that was ever charged, by source and time; what follows and is alike is one account."""
     shares, spent = _shares(ledger), spent_of(ledger)
     sources = sorted({source for source, _ in shares})
@@ -94,7 +94,7 @@ def _shares(ledger: Ledger) -> dict[tuple[str, str], Shares]:
     blocks: dict[tuple[str, str], dict[str, Block]] = {}
     for entry in ledger.entries("charge"):
         charge = entry.payload
-        amount = Amount(Fraction(charge["loss"]), Fraction(charge.get("delta", "0")))
+        amount = LossAmount(Fraction(charge["loss"]), Fraction(charge.get("delta", "0")))
         alone = 0 if charge.get("parallel", False) else entry.sequence
         for label in charge["blocks"]:
             block = blocks.setdefault((charge["source"], label), {}).setdefault(charge["dataset"], Block())
@@ -104,7 +104,7 @@ def _shares(ledger: Ledger) -> dict[tuple[str, str], Shares]:
 
 def _accounts(
     workspace: Workspace, source: str, shares: Mapping[tuple[str, str], Shares], spent: Spent
-) -> Iterator[Account]:
+) -> Iterator[SpendingRow]:
     labels = sorted(label for name, label in shares if name == source)
     # A source whose definition was deleted still has its account, but no budget any more.
     privacy = workspace.sources[source].definition.privacy if source in workspace.sources else None
@@ -128,12 +128,12 @@ def _follows(before: str, label: str) -> bool:
     return civil.parse(before).end == civil.parse(label).start
 
 
-def _account(source: str, blocks: list[str], shares: Shares, privacy: Privacy | None, runway: Runway) -> Account:
-    spent = Amount(*(sum(parts, Fraction(0)) for parts in zip(*shares.values(), strict=True)))
-    budget = Amount(Fraction(privacy.budget), Fraction(privacy.delta)) if privacy is not None else spent
-    left = Amount(budget.loss - spent.loss, budget.delta - spent.delta)
+def _account(source: str, blocks: list[str], shares: Shares, privacy: Privacy | None, runway: Runway) -> SpendingRow:
+    spent = LossAmount(*(sum(parts, Fraction(0)) for parts in zip(*shares.values(), strict=True)))
+    budget = LossAmount(Fraction(privacy.budget), Fraction(privacy.delta)) if privacy is not None else spent
+    left = LossAmount(budget.loss - spent.loss, budget.delta - spent.delta)
     has_delta = bool(spent.delta or budget.delta)
-    return Account(
+    return SpendingRow(
         source=source,
         block=blocks[0] if len(blocks) == 1 else f"{blocks[0]} … {blocks[-1]}",
         blocks=len(blocks),
@@ -150,7 +150,7 @@ def _account(source: str, blocks: list[str], shares: Shares, privacy: Privacy | 
     )
 
 
-def _releases(left: Amount, dataset: DatasetFile) -> int:
+def _releases(left: LossAmount, dataset: DatasetFile) -> int:
     definition = dataset.definition
     by_loss = left.loss // definition.loss.amount
     return max(0, min(by_loss, left.delta // definition.delta) if definition.delta else by_loss)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from publisher.definitions.dataset import Measure
-    from publisher.planning.comparison import Candidate, Split
+    from publisher.planning.comparison import Alternative, Split
     from publisher.planning.forecast import Forecast, Plan
 
 BAR = 20
@@ -41,7 +41,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
     click.echo("cells: █ shown / ▒ marked unreliable / ░ withheld. No record was read, and nothing was spent.")
 
 
-def print_candidates(plan: Plan, found: Sequence[Candidate]) -> None:
+def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
     """One table for each measure: a row for each combination, the tables side by side."""
     for measure in plan.dataset.definition.measured:
         if not measure.shown and measure.name != plan.dataset.definition.suppression.measure:
@@ -126,7 +126,7 @@ def _bar(table: Forecast) -> str:
     return f"{bar[:BAR]} {_percent(shown)} / {_percent(table.unreliable)} / {_percent(table.suppressed)}"
 
 
-def _compared(each: Candidate, measure: Measure) -> list[object]:
+def _compared(each: Alternative, measure: Measure) -> list[object]:
     tables = [table for table in each.tables if table.measure == measure.name]
     first = tables[0]
     return [

@@ -255,7 +255,7 @@ class Coverage(Model):
     """Whose identifier it is; the US census' unless said."""
 
 
-class Portal(Model):
+class PortalListing(Model):
     """How the portal lists the dataset."""
 
     category: Text
@@ -286,7 +286,7 @@ class Dataset(Model):
     """Coarser tables, from the coarsest to the finest; each one's cells fall into those of the one before."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
-    portal: Portal
+    portal: PortalListing
     limitations: tuple[Text, ...] = ()
     """What a reader should know about the data, a sentence each."""
 

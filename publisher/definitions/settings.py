@@ -28,7 +28,7 @@ def _server(address: str) -> str:
 Server = Annotated[str, AfterValidator(_server)]
 
 
-class Engine(Model):
+class EngineSettings(Model):
     """Limits of DuckDB."""
 
     memory: Text = Field("1500MB", pattern=r"^\d+(MB|GB)$")
@@ -36,7 +36,7 @@ class Engine(Model):
     """All processors unless said."""
 
 
-class PortalTarget(Model):
+class PortalSettings(Model):
     """Where releases are published. Credentials come from the environment, never from this file."""
 
     kind: Literal["embedded", "socrata"] = "embedded"
@@ -71,5 +71,5 @@ class Settings(Model):
     overrides it. A file in the private folder unless said."""
     noise: Literal["numpy", "opendp"] = "numpy"
     """Who draws: publisher's own exact integer sampler, or OpenDP's. OpenDP does the accounting for both."""
-    engine: Engine = Engine.model_construct(memory="1500MB", threads=None)
-    portal: PortalTarget = PortalTarget.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
+    engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None)
+    portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)

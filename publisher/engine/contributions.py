@@ -28,7 +28,7 @@ _LARGEST = 1 << 62
 
 
 @dataclass(frozen=True)
-class Question:
+class ContributionQuestion:
     """What is asked of every unit in every window, and the public bins for the answers.
 
     cells: in how many cells of one release it lies; records: how many it has in its fullest cell; total: its largest
@@ -51,7 +51,7 @@ def contributions(
     releases: Sequence[tuple[Period, RecordSource]],
     dataset: DatasetFile,
     period: Period,
-    questions: Sequence[Question],
+    questions: Sequence[ContributionQuestion],
 ) -> tuple[Integers, ...]:
     """The histogram of each question, one entry for each unit and window (each record where records are the units).
 
@@ -106,7 +106,7 @@ def _collect(rows: BoundedInput, first_window: int, *, begin: bool) -> None:
 def _count_units(
     connection: DuckDBPyConnection,
     dataset: DatasetFile,
-    questions: Sequence[Question],
+    questions: Sequence[ContributionQuestion],
     histograms: tuple[Integers, ...],
 ) -> None:
     numbers = _sum_numbers(dataset)
@@ -120,7 +120,9 @@ def _count_units(
     connection.execute("DROP TABLE unit_contributions")
 
 
-def _count_records(rows: BoundedInput, questions: Sequence[Question], histograms: tuple[Integers, ...]) -> None:
+def _count_records(
+    rows: BoundedInput, questions: Sequence[ContributionQuestion], histograms: tuple[Integers, ...]
+) -> None:
     numbers = _sum_numbers(rows.dataset)
     for question, histogram in zip(questions, histograms, strict=True):
         value = f"coalesce(sum_{numbers[question.measure]}, 0)" if question.quantity == "total" else "1"
@@ -138,7 +140,7 @@ def _counted(entries: str) -> str:
     return f"SELECT {held} AS value, count(*) AS entries FROM ({entries}) GROUP BY ALL"
 
 
-def _sort(counted: DuckDBPyConnection, question: Question, histogram: Integers) -> None:
+def _sort(counted: DuckDBPyConnection, question: ContributionQuestion, histogram: Integers) -> None:
     """Adds counted values to the bins."""
     import numpy as np
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from publisher.privacy.ledger import Ledger
     from publisher.release.manifest import Release
-    from publisher.release.store import Store
+    from publisher.release.store import ReleaseStore
 
 Status = Literal["ready", "held", "unchecked", "withdrawn", "superseded"]
 
@@ -33,7 +33,7 @@ class Standing:
 class Catalogue:
     """Reads the store and the ledger together."""
 
-    store: Store
+    store: ReleaseStore
     ledger: Ledger
 
     def standings(self, dataset: str) -> list[Standing]:

@@ -13,7 +13,7 @@ from publisher.pipeline.charges import charge_of
 from publisher.privacy.mechanism import epsilon_of
 from publisher.release.composition import account_of
 from publisher.release.guarantee import guarantee
-from publisher.release.guarantee_inputs import Facts
+from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.guarantee_page import page
 from publisher.release.manifest import LedgerHead, Manifest
 from publisher.release.odds import TINY
@@ -74,7 +74,7 @@ def write_edition(
     return job.catalogue.store.write(manifest, contents)
 
 
-def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Facts:
+def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:
     """What the guarantee is made of: the definition and the ledger alone."""
     loss = Fraction(charge.loss)
     source = job.dataset.source.definition
@@ -84,7 +84,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Facts:
         for each in job.catalogue.ledger.spending()
         if each.source == job.dataset.source.name and each.block in blocks
     ]
-    return Facts(
+    return GuaranteeInputs(
         dataset=job.dataset,
         period=job.period.label,
         charge=charge,

@@ -13,7 +13,7 @@ from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalogue import Catalogue
 from publisher.privacy.ledger import open_ledger
 from publisher.records.secrets import create_key
-from publisher.release.store import Store
+from publisher.release.store import ReleaseStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def opened(workspace: Workspace) -> Iterator[Catalogue]:
         raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
     try:
-        yield Catalogue(Store(workspace.public), ledger)
+        yield Catalogue(ReleaseStore(workspace.public), ledger)
     finally:
         ledger.close()
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.dataset import Measure
     from publisher.planning.measurement import Measurement
-    from publisher.planning.tuning import Measured
+    from publisher.planning.tuning import TuneResult
     from publisher.privacy.tuning import Candidate, NoisyHistogram, Proposal
 
 QUANTITIES = {
@@ -29,7 +29,7 @@ class Advice:
     """A result with what it proposes; all of it is noisy, and free to be looked at again."""
 
     asked: Measurement
-    found: Measured
+    found: TuneResult
     proposal: Proposal
 
     def candidates(self) -> Iterator[tuple[Measure, list[Candidate]]]:
@@ -92,7 +92,7 @@ class Advice:
         return Fraction(found.resolution or 1) if found else Fraction(1)
 
 
-def advice(asked: Measurement, found: Measured, keep: float) -> Advice:
+def advice(asked: Measurement, found: TuneResult, keep: float) -> Advice:
     """What the result proposes so that the share `keep` of units loses nothing to a bound."""
     return Advice(asked, found, proposal(found.histograms, keep))
 

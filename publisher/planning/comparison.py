@@ -41,7 +41,7 @@ Choice = tuple[tuple[str, Decimal], ...]
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Alternative:
     """The dataset as it would be with other settings."""
 
     settings: dict[str, str]
@@ -51,7 +51,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitPart:
     """One table's part of a suggested split; margins are by measure."""
 
     level: str
@@ -67,7 +67,7 @@ class Split:
     """Shares of the loss by table, coarsest first; `gain` is by which part the weighted error falls."""
 
     dataset: str
-    parts: tuple[Part, ...]
+    parts: tuple[SplitPart, ...]
     gain: float
 
 
@@ -78,7 +78,7 @@ def the_one(datasets: Sequence[DatasetFile], option: str) -> DatasetFile:
     return datasets[0]
 
 
-def candidates(dataset: DatasetFile, options: Sequence[str], facts: Public) -> list[Candidate]:
+def candidates(dataset: DatasetFile, options: Sequence[str], facts: Public) -> list[Alternative]:
     """Every combination of the options, such as `rho=0.05,0.1` and `threshold=5,10`. Raises DefinitionError."""
     settings = _settings(dataset, options)
     choices: list[Choice] = [tuple(zip(settings, values, strict=True)) for values in product(*settings.values())]
@@ -101,7 +101,7 @@ def split(dataset: DatasetFile, weights: str | None, facts: Public) -> Split:
     )
     before, after = widths_of(definition, levels), widths_of(other.definition, levels)
     parts = tuple(
-        Part(
+        SplitPart(
             level=level.name or FINEST,
             weight=f"{given[level.name or FINEST]:f}",
             share=float(level.share),
@@ -137,10 +137,10 @@ def _of_level(widths: Mapping[Table, Widths], level: str) -> dict[str, Widths]:
     return {name: width for (of, name), width in widths.items() if of == level}
 
 
-def _candidate(dataset: DatasetFile, choice: Choice, facts: Public) -> Candidate:
+def _candidate(dataset: DatasetFile, choice: Choice, facts: Public) -> Alternative:
     varied = _varied(dataset, choice)
     plan = plan_of(varied, facts.pace(varied), facts.known[dataset.name])
-    return Candidate({name: f"{value:f}" for name, value in choice}, releases_of_a_new_block(varied), plan.tables)
+    return Alternative({name: f"{value:f}" for name, value in choice}, releases_of_a_new_block(varied), plan.tables)
 
 
 def _settings(dataset: DatasetFile, options: Sequence[str]) -> dict[str, list[Decimal]]:

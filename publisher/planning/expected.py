@@ -40,7 +40,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedShares:
     """Shares of a table's cells; together with those shown without a mark they make one."""
 
     suppressed: float
@@ -85,7 +85,7 @@ def reliable_from(margin: float, part: float) -> float:
 
 def expected(
     level: Level, measure: Measure, dataset: Dataset, known: Known, margins: Mapping[Table, float]
-) -> Expected | None:
+) -> ExpectedShares | None:
     """The shares for one measure on one level; None where too little is known. `margins` are half widths (95 %)."""
     kept = _kept(level, dataset, known, margins)
     cells = known.cells.get((level.name, measure.name))
@@ -96,8 +96,8 @@ def expected(
     if measure.name == dataset.suppression.measure:
         import numpy as np
 
-        return Expected(float(1 - kept.mean()), float((kept - np.minimum(kept, sure)).mean()))
-    return Expected(float(1 - kept.mean()), float((kept * (1 - sure)).mean()))
+        return ExpectedShares(float(1 - kept.mean()), float((kept - np.minimum(kept, sure)).mean()))
+    return ExpectedShares(float(1 - kept.mean()), float((kept * (1 - sure)).mean()))
 
 
 def _kept(level: Level, dataset: Dataset, known: Known, margins: Mapping[Table, float]) -> Floats | None:

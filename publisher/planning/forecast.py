@@ -13,7 +13,7 @@ from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
 from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
-from publisher.privacy.allocation import Measured, Problem, tree_of
+from publisher.privacy.allocation import MeasuredLevels, Problem, tree_of
 from publisher.privacy.charge import decimal
 from publisher.privacy.distribution import Noise
 from publisher.privacy.margins import expected_half_widths, half_width, reconciled
@@ -180,7 +180,7 @@ def problem_of(definition: Dataset, levels: Sequence[Level], weights: Sequence[f
     """What a split of the loss among the levels is judged by."""
     zcdp = definition.loss.currency == "zcdp"
     measures = tuple(
-        Measured(
+        MeasuredLevels(
             tuple(
                 _variance(noise_of(definition, each, level.name)) * float(level.share) ** (1 if zcdp else 2)
                 for level in levels

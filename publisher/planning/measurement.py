@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.definitions.dataset import MOST_STEPS, Bounds, Loss, Measure
-from publisher.engine.contributions import Question
+from publisher.engine.contributions import ContributionQuestion
 from publisher.engine.guard import guarded
 from publisher.errors import DefinitionError
 from publisher.pipeline.charges import request_of
@@ -42,7 +42,7 @@ class Measurement:
     dataset: DatasetFile
     tuned: DatasetFile
     period: Period
-    questions: tuple[Question, ...]
+    questions: tuple[ContributionQuestion, ...]
     loss: Fraction
     fingerprint: str
 
@@ -130,7 +130,7 @@ def measurement(
     loss = _loss(chosen, rho, epsilon)
     sums, tops = _sums(chosen, column, bins)
     questions = () if column else _bounds_asked(chosen, asked)
-    questions += tuple(Question("total", tops, each.name) for each in sums)
+    questions += tuple(ContributionQuestion("total", tops, each.name) for each in sums)
     if not questions:
         raise DefinitionError(
             f"{chosen.origin.name}: a record lies in one cell once and there is no sum: nothing to tune; "
@@ -190,16 +190,16 @@ def _number(option: str, text: str) -> Decimal:
     return number
 
 
-def _bounds_asked(dataset: DatasetFile, period: Period) -> tuple[Question, ...]:
+def _bounds_asked(dataset: DatasetFile, period: Period) -> tuple[ContributionQuestion, ...]:
     """Cells of every unit, and records where a measure counts them; nothing where a record is the unit."""
     definition = dataset.definition
     if dataset.source.definition.privacy.unit == "record":
         return ()
     cells = max(dataset.grid(release).size for release in period.cut(definition.period))
     most = MOST_CELLS if definition.discovered else min(cells, MOST_CELLS)
-    asked = [Question("cells", bound_tops(most))]
+    asked = [ContributionQuestion("cells", bound_tops(most))]
     if any(each.kind in ("count", "histogram") for each in definition.measured):
-        asked.append(Question("records", bound_tops(MOST_RECORDS)))
+        asked.append(ContributionQuestion("records", bound_tops(MOST_RECORDS)))
     return tuple(asked)
 
 

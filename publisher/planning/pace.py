@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.privacy.account import NOTHING, Amount
+from publisher.privacy.account import NOTHING, LossAmount
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ AHEAD_ELSE = 3
 class Spent:
     """What the ledger knows: what each (source, block) has spent, and how often a (dataset, period) was charged."""
 
-    blocks: dict[tuple[str, str], Amount] = field(default_factory=dict)
+    blocks: dict[tuple[str, str], LossAmount] = field(default_factory=dict)
     charges: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -57,7 +57,7 @@ def spent_of(ledger: Ledger) -> Spent:
     """Reads the ledger."""
     rows = ledger.spending()
     charged = Counter((each.payload["dataset"], each.payload["period"]) for each in ledger.entries("charge"))
-    return Spent({(each.source, each.block): Amount(each.spent, each.delta) for each in rows}, charged)
+    return Spent({(each.source, each.block): LossAmount(each.spent, each.delta) for each in rows}, charged)
 
 
 def periods_until(dataset: DatasetFile, until: date) -> tuple[Period, ...]:
@@ -85,7 +85,7 @@ def pace_of(dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent,
         blocks=len(ahead.cut(window)),
         left=left,
         delta_left=delta_left,
-        releases_left=_carried(Amount(left, delta_left), dataset),
+        releases_left=_carried(LossAmount(left, delta_left), dataset),
         last=last,
         refused=refused,
     )
@@ -96,14 +96,14 @@ def releases_of_a_new_block(dataset: DatasetFile) -> int:
     return _carried(_budget(dataset), dataset)
 
 
-def _carried(left: Amount, dataset: DatasetFile) -> int:
+def _carried(left: LossAmount, dataset: DatasetFile) -> int:
     loss, delta = dataset.definition.loss.amount, dataset.definition.delta
     return max(0, int(min(left.loss // loss, left.delta // delta if delta else left.loss // loss)))
 
 
-def _budget(dataset: DatasetFile) -> Amount:
+def _budget(dataset: DatasetFile) -> LossAmount:
     privacy = dataset.source.definition.privacy
-    return Amount(Fraction(privacy.budget), Fraction(privacy.delta))
+    return LossAmount(Fraction(privacy.budget), Fraction(privacy.delta))
 
 
 @dataclass(frozen=True, order=True)
@@ -113,7 +113,7 @@ class _Draw:
     due: date
     dataset: str
     period: Period
-    amount: Amount
+    amount: LossAmount
 
 
 def _played(
@@ -134,15 +134,15 @@ def _played(
     return last, None
 
 
-def _sum(one: Amount, other: Amount) -> Amount:
-    return Amount(one.loss + other.loss, one.delta + other.delta)
+def _sum(one: LossAmount, other: LossAmount) -> LossAmount:
+    return LossAmount(one.loss + other.loss, one.delta + other.delta)
 
 
 def _draws(dataset: DatasetFile, spent: Spent, until: date) -> list[_Draw]:
     """The dataset's charges that are still to come, each edition of a policy that spends again among them."""
     late = dataset.source.definition.late
     days = late.after_days if late is not None and late.policy == "charge" else (0,)
-    amount = Amount(dataset.definition.loss.amount, dataset.definition.delta)
+    amount = LossAmount(dataset.definition.loss.amount, dataset.definition.delta)
     return [
         _Draw(period.end + timedelta(days=after), dataset.name, period, amount)
         for period in periods_until(dataset, until)

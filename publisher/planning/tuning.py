@@ -23,13 +23,13 @@ from publisher.records.reader import raw
 from publisher.release.manifest import LedgerHead
 
 if TYPE_CHECKING:
-    from publisher.engine.contributions import Question
+    from publisher.engine.contributions import ContributionQuestion
     from publisher.planning.measurement import Measurement
     from publisher.privacy.ledger import Ledger
     from publisher.stages import Integers, Mechanism
 
 
-class Measured(Model):
+class TuneResult(Model):
     """The noisy result as it is kept, `tuning/<statistical hash>.json`."""
 
     format: Literal[1] = 1
@@ -46,7 +46,7 @@ class Measured(Model):
     histograms: tuple[NoisyHistogram, ...]
 
 
-def measured(asked: Measurement) -> Measured:
+def measured(asked: Measurement) -> TuneResult:
     """The noisy result: the one kept, or a new, charged one. Raises BudgetError and SourceError."""
     with locked(asked.workspace) as catalogue:
         ledger = catalogue.ledger
@@ -58,7 +58,7 @@ def measured(asked: Measurement) -> Measured:
         ledger.afford(request)  # before any record is read
         exact, stand_in = _exact(asked)
         entry = ledger.charge(request)  # durable when it returns; only now may noise be drawn
-        found = Measured(
+        found = TuneResult(
             source=request.source,
             dataset=asked.dataset.name,
             period=request.period,
@@ -75,7 +75,7 @@ def measured(asked: Measurement) -> Measured:
         return found
 
 
-def _kept(asked: Measurement, ledger: Ledger) -> Measured | None:
+def _kept(asked: Measurement, ledger: Ledger) -> TuneResult | None:
     """The result that was drawn before. Raises SourceError when it is gone or was changed: it is never drawn again."""
     facts = [entry.payload for entry in ledger.entries("tuning")]
     known = next((fact for fact in facts if fact["statistical_hash"] == asked.statistical_hash), None)
@@ -86,7 +86,7 @@ def _kept(asked: Measurement, ledger: Ledger) -> Measured | None:
     content = asked.path.read_bytes()
     if known is not None and known["sha256"] != hashlib.sha256(content).hexdigest():
         raise SourceError(f"{asked.path} is not as it was written: restore it from a backup")
-    found = Measured.model_validate_json(content)
+    found = TuneResult.model_validate_json(content)
     if not ledger.holds(found.ledger.sequence, found.ledger.hash):
         raise BudgetError(f"{asked.path} was paid for by a ledger that is no longer here: put its newest copy back")
     if known is None:  # a crash came between the file and its entry
@@ -126,7 +126,7 @@ def _exact(asked: Measurement) -> tuple[tuple[Integers, ...], bool]:
         return contributions(connection, releases, asked.tuned, asked.period, asked.questions), generated
 
 
-def _noisy(question: Question, exact: Integers, mechanism: Mechanism) -> NoisyHistogram:
+def _noisy(question: ContributionQuestion, exact: Integers, mechanism: Mechanism) -> NoisyHistogram:
     return NoisyHistogram(
         quantity=question.quantity,
         measure=question.measure,

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.answers.access import Portal
+    from publisher.portal.answers.access import AppContext
 
 
 async def _soda_error(_request: Request, error: Exception) -> Response:
@@ -76,7 +76,7 @@ ROUTES = [
 ]
 
 
-def application(portal: Portal, started: Callable[[], None] = lambda: None) -> Starlette:
+def application(portal: AppContext, started: Callable[[], None] = lambda: None) -> Starlette:
     """The portal as an ASGI application; `started` is called before the first request."""
 
     @asynccontextmanager

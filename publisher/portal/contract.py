@@ -13,19 +13,19 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from publisher.portal.base.licenses import address_of, name_of
 
 if TYPE_CHECKING:
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
 
 ADDITIVE = frozenset({"count", "sum"})
 """The kinds of measures whose cells add up to something; distinct units and means do not."""
 
 
-class Told(BaseModel):
+class FrozenModel(BaseModel):
     """A part of what the publisher says; parts are shared, so nobody changes one."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class Key(Told):
+class ShapeKey(FrozenModel):
     """A column that tells cells apart; `names` is the column with its values' names for people."""
 
     name: str
@@ -35,7 +35,7 @@ class Key(Told):
     """the public standard that its values follow, by which other data can be joined"""
 
 
-class Measure(Told):
+class ShapeMeasure(FrozenModel):
     """A number that each cell has, with the columns of its margin and status."""
 
     name: str
@@ -54,14 +54,14 @@ class Measure(Told):
         return [name for name in (self.name, self.low, self.high, self.status, self.range) if name]
 
 
-class Shape(Told):
+class TableShape(FrozenModel):
     """How the columns of a dataset belong together."""
 
     time: str
     period: str
     place: str | None = None
-    keys: list[Key] = []
-    measures: list[Measure] = []
+    keys: list[ShapeKey] = []
+    measures: list[ShapeMeasure] = []
 
     @property
     def fields(self) -> set[str]:
@@ -70,7 +70,7 @@ class Shape(Told):
         return {self.time, self.period} | keys | {name for measure in self.measures for name in measure.fields}
 
 
-class SourceColumn(Told):
+class SourceColumn(FrozenModel):
     """A column of the source from which a dataset is made, with its class in law."""
 
     name: str
@@ -84,7 +84,7 @@ class SourceColumn(Told):
     description: str = ""
 
 
-class SourceFacts(Told):
+class SourceFacts(FrozenModel):
     """What is collected about people, as the data inventory shows it."""
 
     name: str
@@ -104,7 +104,7 @@ Reason = Literal["", "late records", "new definition", "new finish"]
 threshold, measures or names."""
 
 
-class ReleaseFacts(Told):
+class ReleaseFacts(FrozenModel):
     """One edition of one period."""
 
     period: str
@@ -126,7 +126,7 @@ class ReleaseFacts(Told):
     """of the edition's CSV file, as the publisher keeps it"""
 
 
-class Odds(Told):
+class Odds(FrozenModel):
     """The guarantee as odds: of someone who was half sure of one fact, once everything of this dataset is read."""
 
     unit: str
@@ -148,7 +148,7 @@ def percent(probability: float) -> Decimal:
     return Decimal(math.ceil(round(probability * 1000, 6))) / 10
 
 
-class Coverage(Told):
+class CoverageFacts(FrozenModel):
     """The area that the dataset covers, by a public standard such as the census' GEOID."""
 
     name: str
@@ -156,7 +156,7 @@ class Coverage(Told):
     standard: str = "GEOID"
 
 
-class Boundaries(Told):
+class BoundariesFacts(FrozenModel):
     """The polygons of a place column, attached to the dataset as GeoJSON in WGS 84."""
 
     key: str
@@ -167,7 +167,7 @@ class Boundaries(Told):
     """who drew them, and under which licence"""
 
 
-class Companion(Told):
+class Companion(FrozenModel):
     """Another table of the same release."""
 
     name: str
@@ -175,12 +175,12 @@ class Companion(Told):
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class PublisherMetadata:
     """What stands in the metadata under `custom_fields.Publisher`; what is not there is empty."""
 
     name: str = ""
     """the dataset's name in the publisher's own files"""
-    shape: Shape | None = None
+    shape: TableShape | None = None
     guarantee: str = ""
     stand_in: bool = False
     contact: str = ""
@@ -192,8 +192,8 @@ class About:
     releases: tuple[ReleaseFacts, ...] = ()
     """the latest first"""
     odds: Odds | None = None
-    boundaries: Boundaries | None = None
-    coverage: Coverage | None = None
+    boundaries: BoundariesFacts | None = None
+    coverage: CoverageFacts | None = None
     unfinished: bool = False
     """True while the publisher changes the rows, which then may not be those of `releases`"""
 
@@ -203,17 +203,17 @@ _COMPANIONS = TypeAdapter(tuple[Companion, ...])
 _SOURCE = TypeAdapter(SourceFacts)
 _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 _ODDS = TypeAdapter(Odds)
-_BOUNDARIES = TypeAdapter(Boundaries)
-_COVERAGE = TypeAdapter(Coverage)
+_BOUNDARIES = TypeAdapter(BoundariesFacts)
+_COVERAGE = TypeAdapter(CoverageFacts)
 
 
-def about(dataset: Dataset) -> About:
+def about(dataset: PortalDataset) -> PublisherMetadata:
     """Read it; a dataset without it, or whose shape does not fit its columns, has no chart."""
     fields = dataset.metadata.get("custom_fields")
     own = fields.get("Publisher") if isinstance(fields, dict) else None
     said = {name: str(value) for name, value in own.items()} if isinstance(own, dict) else {}
     address = said.get("licence_url", "")
-    return About(
+    return PublisherMetadata(
         said.get("dataset", ""),
         _shape(dataset, said.get("shape", "")),
         said.get("guarantee", ""),
@@ -247,9 +247,9 @@ def _parsed(adapter: TypeAdapter[Any], text: str) -> Any:
         return None
 
 
-def _shape(dataset: Dataset, text: str) -> Shape | None:
+def _shape(dataset: PortalDataset, text: str) -> TableShape | None:
     try:
-        shape = Shape.model_validate_json(text)
+        shape = TableShape.model_validate_json(text)
     except ValidationError:
         return None
     there = {column.field for column in dataset.columns}

@@ -78,18 +78,20 @@ class _Site:
         os._exit(code)  # what still computes is not waited for
 
     def _answer(self, started: Callable[[], None], watched_by: int | None = None) -> int:
-        from publisher.portal.answers.access import Portal
+        from publisher.portal.answers.access import AppContext
         from publisher.portal.app import application
         from publisher.portal.base import metrics
         from publisher.portal.base.limits import Limits
-        from publisher.portal.engine.engine import Engine
+        from publisher.portal.engine.engine import QueryEngine
         from publisher.portal.serving.process import run
         from publisher.portal.serving.proxy import Proxied
-        from publisher.portal.store.store import Store
+        from publisher.portal.store.store import PortalStore
 
         serving = self.serving
         limits = Limits.of(serving.anonymous_rate)
-        app = application(Portal(Store(self.state), Engine(self.state / "spill"), serving.public_url, limits), started)
+        app = application(
+            AppContext(PortalStore(self.state), QueryEngine(self.state / "spill"), serving.public_url, limits), started
+        )
         app.state.metrics = metrics.Gate(serving.metrics_token, local=not serving.behind_proxy)
         metrics.WORKERS.set(1)
         return run(Proxied(app, serving.trusted_proxies), self.listener, self.certificate, serving.grace, watched_by)
@@ -112,13 +114,13 @@ def _certificate(serving: Serving) -> Certificate | None:
 
 def _prepare(state: Path) -> None:
     from publisher.portal.store.accounts import first_account
-    from publisher.portal.store.file_cache import Shelf
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.file_cache import FileCache
+    from publisher.portal.store.store import PortalStore
 
     try:
-        store = Store(state)
+        store = PortalStore(state)
         store.sweep()
-        Shelf(state / "downloads").sweep({dataset.id for dataset in store.catalogue.all()})
+        FileCache(state / "downloads").sweep({dataset.id for dataset in store.catalogue.all()})
         first_account(store.accounts, state / "writer.json")
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or "its catalogue cannot be opened"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.privacy.charge import ChargeRequest
 
 
-class Amount(NamedTuple):
+class LossAmount(NamedTuple):
     """Exact losses in the source's currency, and δ beside them."""
 
     loss: Fraction
@@ -31,7 +31,7 @@ class Amount(NamedTuple):
 TERMS = ("unit", "window", "currency", "event", "clock", "records")
 """What may not change once a source was charged: its blocks would hold other records, or other amounts."""
 
-NOTHING = Amount(Fraction(0), Fraction(0))
+NOTHING = LossAmount(Fraction(0), Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Spending:
     delta: Fraction = Fraction(0)
 
 
-class Line(NamedTuple):
+class ChargeLine(NamedTuple):
     """One charge on one block, as the database keeps it."""
 
     sequence: int
@@ -60,30 +60,30 @@ class Line(NamedTuple):
 class Block:
     """What was spent on one block so far."""
 
-    parts: dict[tuple[str, int], Amount] = field(default_factory=dict)
+    parts: dict[tuple[str, int], LossAmount] = field(default_factory=dict)
     """By series; a charge that is not parallel to others is a part of its own."""
 
-    def add(self, series: str, alone: int, amount: Amount) -> None:
+    def add(self, series: str, alone: int, amount: LossAmount) -> None:
         """One more charge; `alone` tells it from the others of its series, 0 where they are parallel."""
         before = self.parts.get((series, alone), NOTHING)
-        self.parts[series, alone] = Amount(max(before.loss, amount.loss), max(before.delta, amount.delta))
+        self.parts[series, alone] = LossAmount(max(before.loss, amount.loss), max(before.delta, amount.delta))
 
     @property
-    def spent(self) -> Amount:
+    def spent(self) -> LossAmount:
         """The exact sum over all series."""
-        return Amount(
+        return LossAmount(
             sum((part.loss for part in self.parts.values()), Fraction(0)),
             sum((part.delta for part in self.parts.values()), Fraction(0)),
         )
 
-    def cost(self, request: ChargeRequest) -> Amount:
+    def cost(self, request: ChargeRequest) -> LossAmount:
         """What the request would add: of a parallel series, what exceeds the largest vintage so far."""
         before = self.parts.get((request.series, 0), NOTHING) if request.parallel else NOTHING
         zero = Fraction(0)
-        return Amount(max(request.loss - before.loss, zero), max(request.delta - before.delta, zero))
+        return LossAmount(max(request.loss - before.loss, zero), max(request.delta - before.delta, zero))
 
 
-def blocks_of(lines: Iterable[Line]) -> dict[tuple[str, str], Block]:
+def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
     """What every block has spent, by source and block, in the order of the lines. Raises BudgetError."""
     blocks: dict[tuple[str, str], Block] = {}
     for line in lines:
@@ -92,7 +92,7 @@ def blocks_of(lines: Iterable[Line]) -> dict[tuple[str, str], Block]:
     return blocks
 
 
-def refuse_if_over(request: ChargeRequest, lines: Iterable[Line]) -> None:
+def refuse_if_over(request: ChargeRequest, lines: Iterable[ChargeLine]) -> None:
     """Raises BudgetError when a block of the request cannot bear it; `lines` are those of the source's blocks."""
     if request.delta and request.currency == "pure":
         raise BudgetError(
@@ -143,7 +143,7 @@ def _refuse(
     request: ChargeRequest,
     budget: Fraction,
     blocks: Mapping[str, Block],
-    of: Callable[[Amount], Fraction],
+    of: Callable[[LossAmount], Fraction],
 ) -> None:
     costs = {name: of(block.cost(request)) for name, block in blocks.items()}
     left = {name: budget - of(block.spent) for name, block in blocks.items()}
@@ -168,10 +168,10 @@ def _opening(block: str) -> str:
     return f"the next block, {after.label}, opens on {after.start.isoformat()}"
 
 
-def _amount(line: Line) -> Amount:
+def _amount(line: ChargeLine) -> LossAmount:
     if not all(isinstance(text, str) for text in (line.source, line.block, line.series)):
         raise changed()
     try:
-        return Amount(Fraction(line.loss), Fraction(line.delta))
+        return LossAmount(Fraction(line.loss), Fraction(line.delta))
     except (ValueError, TypeError, ZeroDivisionError):
         raise changed() from None

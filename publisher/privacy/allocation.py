@@ -73,7 +73,7 @@ def tree_of(levels: Sequence[Level]) -> Tree:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredLevels:
     """One measure over all levels: the variance of each table's noise if the whole loss were spent on that table."""
 
     alone: tuple[float, ...]
@@ -86,7 +86,7 @@ class Problem:
     """What a split is judged by. `power` is 1 for ρ and 2 for ε: noise variance falls with share ** power."""
 
     tree: Tree
-    measures: tuple[Measured, ...]
+    measures: tuple[MeasuredLevels, ...]
     power: int
     weights: tuple[float, ...]
 
@@ -106,7 +106,7 @@ class Problem:
             for weight, error, alone in zip(self.weights, errors, measure.alone, strict=True)
         )
 
-    def _errors(self, measure: Measured, shares: Sequence[float]) -> tuple[float, ...]:
+    def _errors(self, measure: MeasuredLevels, shares: Sequence[float]) -> tuple[float, ...]:
         noise = [alone / share**self.power for alone, share in zip(measure.alone, shares, strict=True)]
         return self.tree.variances(noise) if measure.reconciled else tuple(noise)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Key(NamedTuple):
+class DrawKey(NamedTuple):
     """A draw is charged once for the same dataset, period, statistical hash and vintage."""
 
     dataset: str
@@ -61,9 +61,9 @@ class ChargeRequest:
             raise ValueError("a charge names its blocks, each once")
 
     @property
-    def key(self) -> Key:
+    def key(self) -> DrawKey:
         """What is charged once."""
-        return Key(self.dataset, self.period, self.statistical_hash, self.vintage)
+        return DrawKey(self.dataset, self.period, self.statistical_hash, self.vintage)
 
     @property
     def series(self) -> str:

@@ -54,7 +54,7 @@ class Noise:
         if len(self.draws) == 1:
             return _half_width(self.draws[0], confidence)
         if self.variance >= WIDE**2:
-            return math.ceil(math.sqrt(self.variance) * quantile((Term(self, 1.0, 1),), confidence))
+            return math.ceil(math.sqrt(self.variance) * quantile((NoiseTerm(self, 1.0, 1),), confidence))
         return self._convolved(confidence)
 
     def _convolved(self, confidence: float) -> int:
@@ -69,7 +69,7 @@ class Noise:
 
 
 @dataclass(frozen=True)
-class Term:
+class NoiseTerm:
     """`count` independent pieces of noise, each scaled to `size` standard deviations of the sum they are part of."""
 
     noise: Noise
@@ -77,7 +77,7 @@ class Term:
     count: int
 
 
-Shape = tuple[Term, ...]
+Shape = tuple[NoiseTerm, ...]
 """The distribution of a weighed sum of noise, in its standard deviations. What the terms leave to a variance of one is
 the Gaussian of very many small pieces."""
 
@@ -86,7 +86,7 @@ def compound(shape: Shape, parts: tuple[tuple[float, int], ...]) -> Shape:
     """The shape of a sum of independent errors of the same shape; `parts` are (coefficient, how many of them)."""
     norm = math.sqrt(math.fsum(count * size * size for size, count in parts))
     return tuple(
-        Term(term.noise, term.size * abs(size) / norm, term.count * count)
+        NoiseTerm(term.noise, term.size * abs(size) / norm, term.count * count)
         for size, count in parts
         if size and count
         for term in shape

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from publisher.privacy.account import TERMS, Line
+from publisher.privacy.account import TERMS, ChargeLine
 from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
 from publisher.privacy.charge import line_of
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class _Charge(NamedTuple):
     """One charge: what it puts on each of its blocks, and where."""
 
-    line: Line
+    line: ChargeLine
     blocks: tuple[str, ...]
 
 
@@ -59,7 +59,7 @@ class History:
         """On what terms the source was charged first; nothing where it never was."""
         return self._terms.get(source, {})
 
-    def lines(self, source: str, blocks: Collection[str]) -> list[Line]:
+    def lines(self, source: str, blocks: Collection[str]) -> list[ChargeLine]:
         """What was charged on the blocks of a source, oldest first."""
         wanted = frozenset(blocks)
         return [
@@ -76,7 +76,7 @@ class History:
     def _add(self, row: Row) -> None:
         payload = entry_of(row).payload
         try:
-            line = Line(row.sequence, block="", **line_of(payload))
+            line = ChargeLine(row.sequence, block="", **line_of(payload))
             blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days, over and over
         except (KeyError, TypeError):
             raise changed() from None

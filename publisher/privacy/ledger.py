@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from publisher.errors import BudgetError, SourceError
 from publisher.privacy.account import (
-    Line,
+    ChargeLine,
     Spending,
     blocks_of,
     refuse_if_elsewhere,
@@ -166,7 +166,7 @@ class Ledger:
         new = sa.select(ENTRIES).where(ENTRIES.c.sequence > self._history.sequence).order_by(ENTRIES.c.sequence)
         self._history.follow(Row(*row) for row in connection.execute(new))
 
-    def _lines(self, connection: sa.Connection, request: ChargeRequest) -> list[Line]:
+    def _lines(self, connection: sa.Connection, request: ChargeRequest) -> list[ChargeLine]:
         """What was charged on the blocks of a request. Raises BudgetError when the spending table disagrees."""
         lines, size = self._history.lines(request.source, request.blocks), self._history.size(request.source)
         of_source = SPENDING.c.source == request.source
@@ -225,10 +225,10 @@ def _charges(connection: sa.Connection, where: sa.ColumnElement[bool]) -> list[E
     return _entries(connection, ENTRIES.c.sequence.in_(sa.select(SPENDING.c.sequence).where(where)))
 
 
-def _lines(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Line]:
+def _lines(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[ChargeLine]:
     """What the spending table says was charged."""
-    query = sa.select(*(SPENDING.c[name] for name in Line._fields)).where(*where)
-    return [Line(*row) for row in connection.execute(query)]
+    query = sa.select(*(SPENDING.c[name] for name in ChargeLine._fields)).where(*where)
+    return [ChargeLine(*row) for row in connection.execute(query)]
 
 
 def _refuse_if_released(connection: sa.Connection, payload: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.privacy.distribution import SMOOTH, WIDE, Noise, Term, compound, quantile
+from publisher.privacy.distribution import SMOOTH, WIDE, Noise, NoiseTerm, compound, quantile
 from publisher.privacy.reconcile import forest_of, gains_of, weights
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _alone(noise: Noise, size: int) -> Margins:
     import numpy as np
 
     deviations = np.full(size, noise.variance**0.5)
-    return Margins(deviations, np.zeros(size, dtype=np.int64), ((Term(noise, 1.0, 1),),), noise=noise)
+    return Margins(deviations, np.zeros(size, dtype=np.int64), ((NoiseTerm(noise, 1.0, 1),),), noise=noise)
 
 
 def _weighed(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int) -> Margins:
@@ -169,5 +169,5 @@ def _shape(pieces: Sequence[Floats], noises: Sequence[Noise]) -> Shape:
     for sizes, noise in zip(pieces, noises, strict=True):
         named = sizes >= SMALL * min(1.0, noise.variance**0.5)
         distinct, counts = np.unique(np.round(sizes[named], 4), return_counts=True)
-        terms += [Term(noise, float(size), int(count)) for size, count in zip(distinct, counts, strict=True)]
+        terms += [NoiseTerm(noise, float(size), int(count)) for size, count in zip(distinct, counts, strict=True)]
     return tuple(terms)

@@ -32,7 +32,7 @@ MARKER = "Publisher"
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How often a request is tried and how the pauses grow, in seconds."""
 
     attempts: int = 5
@@ -118,17 +118,17 @@ class _Unsettled(Exception):  # noqa: N818 - it may pass
     """A reply that is no answer yet: the request is worth another try."""
 
 
-class Portal:
+class SocrataClient:
     """A session with the portal; use it in a `with` block. Every method raises PortalError."""
 
-    def __init__(self, target: Target, patience: Patience | None = None, *, chunk: int = CHUNK) -> None:
+    def __init__(self, target: Target, patience: RetryPolicy | None = None, *, chunk: int = CHUNK) -> None:
         self.target = target
         self.chunk = chunk
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._writer = _session(target, target.username, target.password)
         self._reader = _session(target, None, None)
 
-    def __enter__(self) -> Portal:
+    def __enter__(self) -> SocrataClient:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,13 +16,13 @@ from publisher.errors import PortalError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.definitions.settings import PortalTarget
+    from publisher.definitions.settings import PortalSettings
 
 START_SECONDS = 60
 
 
 @contextmanager
-def running(settings: PortalTarget, state: Path) -> Iterator[None]:
+def running(settings: PortalSettings, state: Path) -> Iterator[None]:
     """Makes sure that the portal of the settings answers; one that is started here ends here.
 
     Raises PortalError when it does not start.

@@ -30,7 +30,7 @@ LICENCES = {
 
 
 @dataclass(frozen=True)
-class File:
+class Attachment:
     """A file that stands beside the rows."""
 
     name: str
@@ -67,7 +67,7 @@ class Listing:
     """Name and title of the other tables that are released with it."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """More of our custom fields: source, releases, odds and so on, each as JSON."""
-    files: tuple[File, ...] = ()
+    files: tuple[Attachment, ...] = ()
     """What is attached."""
 
     @property
@@ -101,7 +101,7 @@ class Listing:
         metadata = {"rowIdentifier": IDENTIFIER, "custom_fields": {MARKER: self.custom}}
         return {**self._plain(), "columns": columns, "metadata": metadata}
 
-    def stale(self, view: View) -> list[File]:
+    def stale(self, view: View) -> list[Attachment]:
         """The files that the portal lacks, or holds as they were."""
         return [file for file in self.files if view.held.get(file.name) != file.sha256]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.portal.contract import Boundaries
+from publisher.portal.contract import BoundariesFacts
 from publisher.push.boundaries import drawn
-from publisher.push.listing import File, Listing
+from publisher.push.listing import Attachment, Listing
 from publisher.push.provenance import coverage_facts, odds_facts, release_facts, source_facts
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
@@ -61,19 +61,19 @@ def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings
     )
 
 
-def _boundaries(workspace: Workspace, dataset: DatasetFile, level: str) -> tuple[str, tuple[File, ...]]:
+def _boundaries(workspace: Workspace, dataset: DatasetFile, level: str) -> tuple[str, tuple[Attachment, ...]]:
     """What is said of the polygons, and their file; nothing where there are none."""
     found = drawn(dataset, level, workspace.data)
     if found is None:
         return "", ()
-    said = Boundaries(key=found.key, property=found.key, filename=BOUNDARIES, source=found.source)
-    return said.model_dump_json(exclude_defaults=True), (File(BOUNDARIES, found.content, "application/geo+json"),)
+    said = BoundariesFacts(key=found.key, property=found.key, filename=BOUNDARIES, source=found.source)
+    return said.model_dump_json(exclude_defaults=True), (Attachment(BOUNDARIES, found.content, "application/geo+json"),)
 
 
-def _guarantee(tables: Sequence[Release]) -> tuple[File, ...]:
+def _guarantee(tables: Sequence[Release]) -> tuple[Attachment, ...]:
     """The guarantee of the newest release, for machines."""
     newest = tables[-1:]
-    return tuple(File(GUARANTEE, (each.folder / GUARANTEE).read_bytes(), "application/json") for each in newest)
+    return tuple(Attachment(GUARANTEE, (each.folder / GUARANTEE).read_bytes(), "application/json") for each in newest)
 
 
 def _provisional(tables: Sequence[Release]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from publisher.portal.contract import Coverage, Odds, ReleaseFacts, SourceColumn, SourceFacts
+from publisher.portal.contract import CoverageFacts, Odds, ReleaseFacts, SourceColumn, SourceFacts
 from publisher.release import odds
 from publisher.release.manifest import GUARANTEE, csv_file
 
@@ -114,7 +114,7 @@ def odds_facts(release: Release) -> str:
 def coverage_facts(definition: Dataset) -> str:
     """The area that the whole dataset covers, where it is said."""
     coverage = definition.portal.coverage
-    return Coverage(**coverage.model_dump()).model_dump_json() if coverage is not None else ""
+    return CoverageFacts(**coverage.model_dump()).model_dump_json() if coverage is not None else ""
 
 
 def guarantee_of(release: Release) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from publisher.push.client import Fields, Portal, Receipt, View
+    from publisher.push.client import Fields, Receipt, SocrataClient, View
     from publisher.push.listing import Listing
     from publisher.push.rows import Difference, Row
     from publisher.release.manifest import Release
@@ -39,7 +39,7 @@ class Publication:
 
 
 def publish(
-    client: Portal,
+    client: SocrataClient,
     listing: Listing,
     releases: Sequence[Release],
     *,
@@ -81,7 +81,7 @@ def publish(
     )
 
 
-def withdraw(client: Portal, listing: Listing, *, known_id: str | None) -> Publication:
+def withdraw(client: SocrataClient, listing: Listing, *, known_id: str | None) -> Publication:
     """Closes the dataset to the public; its rows stay for its owner. Raises PortalError when there is none."""
     view = find(client, listing, known_id)
     if view is None:
@@ -91,14 +91,14 @@ def withdraw(client: Portal, listing: Listing, *, known_id: str | None) -> Publi
     return Publication(view.id, client.link(view.id), 0, checksum_of({}), changed=view.public)
 
 
-def close(client: Portal, name: str, known_id: str) -> None:
+def close(client: SocrataClient, name: str, known_id: str) -> None:
     """Closes a dataset that is defined no more to the public, if the portal still has it. Raises PortalError."""
     view = client.view(known_id)
     if view is not None and view.ours == name and view.public:
         client.open(view.id, public=False)
 
 
-def find(client: Portal, listing: Listing, known_id: str | None) -> View | None:
+def find(client: SocrataClient, listing: Listing, known_id: str | None) -> View | None:
     """Our dataset on the portal. Raises PortalError where the known id belongs to another one."""
     view = client.view(known_id) if known_id is not None else None
     if view is None:
@@ -108,7 +108,7 @@ def find(client: Portal, listing: Listing, known_id: str | None) -> View | None:
     return view
 
 
-def refuse_stand_ins(client: Portal, listing: Listing, releases: Sequence[Release]) -> None:
+def refuse_stand_ins(client: SocrataClient, listing: Listing, releases: Sequence[Release]) -> None:
     """Raises PortalError where made-up data would go to a public portal."""
     if client.target.public and (listing.stand_in or any(release.manifest.stand_in for release in releases)):
         raise PortalError(f"{listing.name} holds stand-in data, which never goes to {client.target.url}")
@@ -120,7 +120,7 @@ def named(ids: Sequence[str]) -> str:
     return ", ".join(ids[:SHOWN]) + more
 
 
-def _fit(client: Portal, listing: Listing, view: View) -> tuple[View, bool]:
+def _fit(client: SocrataClient, listing: Listing, view: View) -> tuple[View, bool]:
     """Adds the columns that the portal lacks. Raises PortalError for those that it should not have."""
     if misfits := listing.misfits(view):
         raise PortalError(
@@ -134,7 +134,7 @@ def _fit(client: Portal, listing: Listing, view: View) -> tuple[View, bool]:
 
 
 def _send(
-    client: Portal,
+    client: SocrataClient,
     view: View,
     listing: Listing,
     wanted: dict[str, Row],
@@ -164,7 +164,7 @@ def _taken(receipt: Receipt, batch: list[Fields]) -> bool:
     return receipt.errors <= tolerated and receipt.done + receipt.errors == len(batch)
 
 
-def _prove(client: Portal, view: View, wanted: dict[str, Row], held: Difference) -> None:
+def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference) -> None:
     """Raises PortalError unless the portal holds exactly the wanted rows."""
     if held.ids or held.rows != len(wanted):
         raise PortalError(
@@ -173,12 +173,12 @@ def _prove(client: Portal, view: View, wanted: dict[str, Row], held: Difference)
         )
 
 
-def _held(client: Portal, view: View, listing: Listing, wanted: dict[str, Row]) -> Difference:
+def _held(client: SocrataClient, view: View, listing: Listing, wanted: dict[str, Row]) -> Difference:
     rows = client.rows(view.id, [column.name for column in listing.columns])
     return compare(wanted, rows, listing.columns)
 
 
-def _show(client: Portal, listing: Listing, view: View) -> bool:
+def _show(client: SocrataClient, listing: Listing, view: View) -> bool:
     """Brings files and metadata up to date and opens the dataset; whether anything was written."""
     attached = {file.name: client.attach(file.name, file.content, file.media_type) for file in listing.stale(view)}
     changes = listing.changes(view, attached)

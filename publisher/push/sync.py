@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import write_file
 from publisher.errors import PortalError
 from publisher.push.boundaries import missing
-from publisher.push.client import Portal
+from publisher.push.client import SocrataClient
 from publisher.push.embedded import answers, running
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.publication import close, publish
@@ -31,14 +31,17 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def portal_of(workspace: Workspace) -> Iterator[Portal]:
+def portal_of(workspace: Workspace) -> Iterator[SocrataClient]:
     """The portal, logged in. The embedded one is started for the time being where it does not run."""
     settings = workspace.settings.portal
-    with running(settings, workspace.portal), Portal(target_of(settings, workspace.portal, os.environ)) as client:
+    with (
+        running(settings, workspace.portal),
+        SocrataClient(target_of(settings, workspace.portal, os.environ)) as client,
+    ):
         yield client
 
 
-def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
+def deliver(workspace: Workspace, catalogue: Catalogue, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Makes the portal hold exactly the current releases; the page's address, or None where there is nothing.
 
     Raises PortalError. Delivering again changes nothing.
@@ -53,7 +56,9 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset:
     return urls[0]
 
 
-def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, dataset: DatasetFile) -> str | None:
+def check_delivery(
+    workspace: Workspace, catalogue: Catalogue, client: SocrataClient, dataset: DatasetFile
+) -> str | None:
     """Compares the portal with the current releases, reading only. Raises PortalError naming what differs."""
     standings = catalogue.standings(dataset.name)
     if not tables_of(standings, ""):
@@ -63,7 +68,7 @@ def check_delivery(workspace: Workspace, catalogue: Catalogue, client: Portal, d
 
 
 def _deliver(
-    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+    workspace: Workspace, client: SocrataClient, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> str | None:
     """One table; its page's address, or None where there is nothing of it."""
     tables = tables_of(standings, level)
@@ -82,7 +87,7 @@ def _deliver(
 
 
 def _check(
-    workspace: Workspace, client: Portal, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+    workspace: Workspace, client: SocrataClient, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> str | None:
     tables = tables_of(standings, level)
     known = _known(workspace).get(_key(client, dataset, level))
@@ -123,12 +128,12 @@ def _known(workspace: Workspace) -> dict[str, str]:
     return known
 
 
-def _key(client: Portal, dataset: DatasetFile, level: str) -> str:
+def _key(client: SocrataClient, dataset: DatasetFile, level: str) -> str:
     """The table's name in the file of ids; no part of it has a blank."""
     return f"{client.target.url} {dataset.name} {level}".rstrip()
 
 
-def _dropped(workspace: Workspace, client: Portal, dataset: DatasetFile) -> dict[str, str]:
+def _dropped(workspace: Workspace, client: SocrataClient, dataset: DatasetFile) -> dict[str, str]:
     """The ids of tables whose rollups are defined no more, by their level."""
     prefix = f"{client.target.url} {dataset.name} "
     known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from publisher.definitions.settings import PortalTarget
+    from publisher.definitions.settings import PortalSettings
 
 VARIABLES = ("SOCRATA_USERNAME", "SOCRATA_PASSWORD", "SOCRATA_APP_TOKEN")
 
@@ -32,7 +32,7 @@ class Target:
     """Seconds that one reply may take: a portal works long on a large write."""
 
 
-def target_of(settings: PortalTarget, portal_state: Path, environment: Mapping[str, str]) -> Target:
+def target_of(settings: PortalSettings, portal_state: Path, environment: Mapping[str, str]) -> Target:
     """The target of the settings, with credentials from the environment or, where none is set there, from
     the file that the embedded portal leaves in its state folder. Raises PortalError naming what is missing."""
     given = {name: environment[name] for name in VARIABLES if environment.get(name)}

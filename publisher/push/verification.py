@@ -11,13 +11,13 @@ from publisher.push.rows import checksum_of, compare, wanted_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from publisher.push.client import Portal, View
+    from publisher.push.client import SocrataClient, View
     from publisher.push.listing import Listing
     from publisher.push.rows import Row
     from publisher.release.manifest import Release
 
 
-def verify(client: Portal, listing: Listing, releases: Sequence[Release], known_id: str | None) -> Publication:
+def verify(client: SocrataClient, listing: Listing, releases: Sequence[Release], known_id: str | None) -> Publication:
     """The publication as it stands, read without an account. Raises PortalError naming everything that differs."""
     view = find(client, listing, known_id)
     if view is None:
@@ -28,7 +28,7 @@ def verify(client: Portal, listing: Listing, releases: Sequence[Release], known_
     return Publication(view.id, client.link(view.id), len(wanted), checksum_of(wanted), changed=False)
 
 
-def _faults(client: Portal, listing: Listing, view: View, wanted: dict[str, Row]) -> Iterator[str]:
+def _faults(client: SocrataClient, listing: Listing, view: View, wanted: dict[str, Row]) -> Iterator[str]:
     if not wanted:
         if view.public:
             yield "it should be withdrawn, but everybody can read it"

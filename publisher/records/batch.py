@@ -55,7 +55,7 @@ class Batch:
     generated: bool
 
 
-class Shelf:
+class BatchStore:
     """The batches of one source."""
 
     def __init__(self, private: Path, source: str) -> None:

@@ -30,7 +30,7 @@ _ENDINGS = {
 
 
 @dataclass(frozen=True)
-class Table:
+class FeedTable:
     """One raw file as DuckDB reads it."""
 
     columns: tuple[str, ...]
@@ -65,7 +65,7 @@ def digest(path: Path) -> str:
         raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from None
 
 
-def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path) -> Table:
+def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path) -> FeedTable:
     """The raw file as a table. Raises SourceError for a file that is empty or not of the declared format."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty")
@@ -89,22 +89,22 @@ def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path,
     return tuple(file for file in (path, path.with_name(path.name + ".gz")) if file.is_file())[:1]
 
 
-def _csv(path: Path, delimiter: str, shown: str) -> Table:
+def _csv(path: Path, delimiter: str, shown: str) -> FeedTable:
     plain.check_quotes(path, delimiter, shown)
     columns = plain.header(path, delimiter, shown)
     relation = plain.relation(path, delimiter, len(columns))
-    return Table(columns, relation, "SELECT count(DISTINCT line) FROM reject_errors")
+    return FeedTable(columns, relation, "SELECT count(DISTINCT line) FROM reject_errors")
 
 
-def _parquet(path: Path, connection: DuckDBPyConnection) -> Table:
+def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
     with safely(f"{path.name}: is not readable as Parquet"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
     cells = ", ".join(f"CAST({sql.name(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
-    return Table(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
+    return FeedTable(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
 
 
-def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown: str) -> Table:
+def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown: str) -> FeedTable:
     """Each declared key of each object, absent ones as NULL: no record's keys decide whether a file can be read."""
     columns, form = tuple(source.definition.columns), plain.json_form(path)
     values = f"read_json_objects({sql.file(path)}, format = '{form}', ignore_errors = true)"
@@ -117,7 +117,7 @@ def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown:
     cells = ", ".join(f"json ->> {sql.literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
     rejected = f"SELECT count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
     keys = tuple(sorted({str(row[0]) for row in found}.difference(columns)))
-    return Table(columns, f"(SELECT {cells} FROM {objects})", rejected, keys)
+    return FeedTable(columns, f"(SELECT {cells} FROM {objects})", rejected, keys)
 
 
 def _pointer(key: str) -> str:

@@ -12,7 +12,7 @@ from publisher import durable
 from publisher.duck import connect, safely
 from publisher.errors import SourceError
 from publisher.records import columns, feed, places, report, rows, secrets, sql
-from publisher.records.batch import Batch, Shelf, basis, batch_id, by_receipt, prefix
+from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
 from publisher.records.receipts import Receipts, day_in_name
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.definitions.settings import Engine
+    from publisher.definitions.settings import EngineSettings
     from publisher.workspace import SourceFile
 
 SAMPLE = "SAMPLE.json"
@@ -49,7 +49,7 @@ def land(
     *,
     data: Path,
     private: Path,
-    engine: Engine,
+    engine: EngineSettings,
     received: date,
     progress: Callable[[str], None] | None = None,
 ) -> Landing:
@@ -69,13 +69,13 @@ class _Job:
     source: SourceFile
     data: Path
     private: Path
-    engine: Engine
+    engine: EngineSettings
     received: date
     progress: Callable[[str], None]
     reports: list[report.BatchReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.shelf = Shelf(self.private, self.source.name)
+        self.shelf = BatchStore(self.private, self.source.name)
         self.temporary = self.private / "tmp"
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
@@ -210,7 +210,7 @@ class _Job:
             raw = rows.stage(self.source, table, path.name, connection, self.temporary / "raw.parquet")
             located = places.locate(self.source, self.data, connection, raw.relation, self.temporary)
             batch = self._batch(path, status, digest, unlisted, received)
-            target = rows.Target(staging, prefix(self.fingerprint))
+            target = rows.PartitionTarget(staging, prefix(self.fingerprint))
             rows.write(self.source, raw.relation, located, target, connection, earlier=self._earlier(batch))
             counts = rows.count(self.source, staging, connection)
             _check_unchanged(path, status)
@@ -225,7 +225,9 @@ class _Job:
             if files := self.shelf.files(batch):
                 landed = sql.parquet(files)
                 located = places.locate(self.source, self.data, connection, landed, self.temporary)
-                rows.place(self.source, landed, located, rows.Target(staging, prefix(self.fingerprint)), connection)
+                rows.place(
+                    self.source, landed, located, rows.PartitionTarget(staging, prefix(self.fingerprint)), connection
+                )
             self.shelf.replace(staging, replace(batch, fingerprint=self.fingerprint))
 
     def _batch(
@@ -255,7 +257,9 @@ class _Job:
         remembered = [self.receipts.known(new)] if self.late is not None else []
         return [sql.parquet(landed), *remembered] if landed else remembered
 
-    def _report(self, batch: Batch, unlisted: tuple[str, ...], raw: rows.Raw, counts: rows.Counts) -> None:
+    def _report(
+        self, batch: Batch, unlisted: tuple[str, ...], raw: rows.StagedFile, counts: rows.LandingCounts
+    ) -> None:
         self.reports.append(
             report.BatchReport(
                 batch=batch.batch,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions.vintage import Vintage
 from publisher.errors import SourceError
 from publisher.records import columns, sql
-from publisher.records.batch import Shelf, basis, by_receipt
+from publisher.records.batch import BatchStore, basis, by_receipt
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Raw:
+class LandedSelect:
     """A SELECT of the landed records whose event time lies in a period, and where they come from."""
 
     sql: str
@@ -32,7 +32,7 @@ class Raw:
     """Some of the records are stand-ins."""
 
 
-def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> Raw:
+def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> LandedSelect:
     """The records with `start <= _event < end`, one row each, with the columns of `columns.landed_types`.
 
     Of a source with a policy for late records they are given as they stood before the vintage's cutoff: batches that
@@ -42,7 +42,7 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
     Raises SourceError when nothing has been landed, or not as the source is now defined, or when no batch was received
     before the cutoff.
     """
-    shelf = Shelf(private, source.name)
+    shelf = BatchStore(private, source.name)
     landed = _current(source, shelf)
     if source.definition.late is None:
         versions = _Versions(source, shelf, _delivered(source, landed))
@@ -57,7 +57,7 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
         versions = _Versions(source, shelf, _delivered(source, before))
         select = _of_vintage(source, vintage, _received(versions, receipts, days, start, end))
     generated = any(batch.generated for batch in versions.batches)
-    return Raw(select, [start, end], landed[0].fingerprint, generated)
+    return LandedSelect(select, [start, end], landed[0].fingerprint, generated)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Versions:
     """The batches of a source that are read, and of each record the row that counts."""
 
     source: SourceFile
-    shelf: Shelf
+    shelf: BatchStore
     batches: tuple[Batch, ...]
 
     def rows(self, first: str = "", last: str = "~") -> str:
@@ -89,7 +89,7 @@ class _Versions:
         return f"({' UNION ALL '.join(chosen)}) SEMI JOIN ({newest}) USING (_record, _batch)"
 
 
-def _current(source: SourceFile, shelf: Shelf) -> tuple[Batch, ...]:
+def _current(source: SourceFile, shelf: BatchStore) -> tuple[Batch, ...]:
     batches = shelf.batches()
     if not batches:
         raise SourceError(f"{source.name}: nothing has been landed: run `publisher land`")

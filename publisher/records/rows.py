@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.source import Source
-    from publisher.records.feed import Table
+    from publisher.records.feed import FeedTable
     from publisher.records.places import Located
     from publisher.workspace import SourceFile
 
 
 @dataclass(frozen=True)
-class Raw:
+class StagedFile:
     """The read columns of one file under their names, staged in the temporary folder."""
 
     relation: str
@@ -29,7 +29,7 @@ class Raw:
 
 
 @dataclass(frozen=True)
-class Counts:
+class LandingCounts:
     """Private counts of the rows of one landed batch."""
 
     landed: int
@@ -39,14 +39,14 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Target:
+class PartitionTarget:
     """Where partitions are written: `<folder>/month=…/<name>-<n>.parquet`."""
 
     folder: Path
     name: str
 
 
-def stage(source: SourceFile, table: Table, shown: str, connection: DuckDBPyConnection, target: Path) -> Raw:
+def stage(source: SourceFile, table: FeedTable, shown: str, connection: DuckDBPyConnection, target: Path) -> StagedFile:
     """Reads the file once: declared columns alone, as trimmed texts, tokens that mean missing as NULL."""
     feed = source.definition.feed
     cells = ", ".join(
@@ -57,14 +57,14 @@ def stage(source: SourceFile, table: Table, shown: str, connection: DuckDBPyConn
         copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {sql.literal(str(target))} (FORMAT parquet)"
         read = _number(connection, copy)
         rejected = _number(connection, table.rejected) if table.rejected is not None else 0
-    return Raw(sql.parquet([target]), read, rejected)
+    return StagedFile(sql.parquet([target]), read, rejected)
 
 
 def write(
     source: SourceFile,
     raw: str,
     located: Located,
-    target: Target,
+    target: PartitionTarget,
     connection: DuckDBPyConnection,
     *,
     earlier: list[str],
@@ -92,7 +92,9 @@ def write(
         )
 
 
-def place(source: SourceFile, landed: str, located: Located, target: Target, connection: DuckDBPyConnection) -> None:
+def place(
+    source: SourceFile, landed: str, located: Located, target: PartitionTarget, connection: DuckDBPyConnection
+) -> None:
     """Writes landed records with their places found anew."""
     kept = [sql.name(column) for column in columns.landed_types(source.definition) if not column.startswith("_place_")]
     rows = ", ".join(f"_row.{column}" for column in kept)
@@ -102,12 +104,12 @@ def place(source: SourceFile, landed: str, located: Located, target: Target, con
         _partition(connection, select, target)
 
 
-def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> Counts:
+def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> LandingCounts:
     """Counts what was written into the folder."""
     files = sorted(folder.glob("month=*/*.parquet"))
     levels = source.definition.places
     if not files:
-        return Counts(0, 0, 0, dict.fromkeys(levels, 0))
+        return LandingCounts(0, 0, 0, dict.fromkeys(levels, 0))
     unit = source.definition.privacy.unit
     absent = ["_event", *([unit] if unit != "record" else []), *(f"_place_{level}" for level in levels)]
     missing = "".join(f", count(*) FILTER (WHERE {sql.name(column)} IS NULL)" for column in absent)
@@ -115,7 +117,7 @@ def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> C
         found = connection.execute(f"SELECT count(*){missing} FROM {sql.parquet(files)}").fetchall()[0]
     counted = dict(zip(absent, map(int, found[1:]), strict=True))
     places = {level: counted[f"_place_{level}"] for level in levels}
-    return Counts(int(found[0]), counted["_event"], counted.get(unit, 0), places)
+    return LandingCounts(int(found[0]), counted["_event"], counted.get(unit, 0), places)
 
 
 def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) -> str:
@@ -138,7 +140,7 @@ def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) 
         QUALIFY row_number() OVER (PARTITION BY _identity ORDER BY {order}) = 1)"""
 
 
-def _partition(connection: DuckDBPyConnection, select: str, target: Target) -> None:
+def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> None:
     """Writes the rows into the month partitions, by their last column."""
     connection.execute(
         f"COPY ({select}) TO {sql.literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "

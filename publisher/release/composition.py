@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.source import Currency
-    from publisher.release.guarantee_inputs import Facts
+    from publisher.release.guarantee_inputs import GuaranteeInputs
     from publisher.workspace import DatasetFile, SourceFile
 
 SPANS: dict[Grain, dict[Grain, int]] = {
@@ -38,7 +38,7 @@ IN_YEARS: dict[Grain, dict[int, int]] = {
 """The most windows that so many calendar years touch."""
 
 
-class Amount(NamedTuple):
+class WindowSpending(NamedTuple):
     """What is spent on one window."""
 
     loss: Fraction
@@ -85,7 +85,7 @@ def _grains(definition: Dataset) -> set[Grain]:
     return {definition.cell_grain, *(each.grain or definition.cell_grain for each in definition.rollups), *found}
 
 
-def spans(facts: Facts) -> tuple[tuple[Fraction, int], ...]:
+def spans(facts: GuaranteeInputs) -> tuple[tuple[Fraction, int], ...]:
     """(part of the loss, s) of each level, and of finding keys, whose counts cover the whole period."""
     definition, window = facts.dataset.definition, facts.account.window
     found = Fraction(facts.charge.selection) / facts.loss
@@ -95,7 +95,7 @@ def spans(facts: Facts) -> tuple[tuple[Fraction, int], ...]:
     return (*parts, (found, span(definition.period, window))) if found else tuple(parts)
 
 
-def releases_of_one_window(facts: Facts) -> int | None:
+def releases_of_one_window(facts: GuaranteeInputs) -> int | None:
     """How often this dataset spends on one window: its releases that touch it, times the editions that spend anew.
 
     None where there is no end to them: one window is all time.
@@ -108,26 +108,28 @@ def releases_of_one_window(facts: Facts) -> int | None:
     return SPANS[window][facts.dataset.definition.period] * editions
 
 
-def in_this_release(facts: Facts) -> Bearing:
+def in_this_release(facts: GuaranteeInputs) -> Bearing:
     """One unit with records in every window that this release covers."""
-    return _over(facts, len(facts.charge.blocks), Amount(facts.loss, facts.delta))
+    return _over(facts, len(facts.charge.blocks), WindowSpending(facts.loss, facts.delta))
 
 
-def in_this_dataset(facts: Facts, windows: int) -> Bearing:
+def in_this_dataset(facts: GuaranteeInputs, windows: int) -> Bearing:
     """One unit with records in that many windows, all releases of this dataset; never more than the budget allows."""
     times, account = releases_of_one_window(facts), facts.account
     loss, delta = account.budget, account.delta
     if times is not None:
         loss, delta = min(times * facts.loss, loss), min(times * facts.delta, delta)
-    return _over(facts, windows, Amount(loss, delta))
+    return _over(facts, windows, WindowSpending(loss, delta))
 
 
-def in_this_source(facts: Facts, windows: int) -> Bearing:
+def in_this_source(facts: GuaranteeInputs, windows: int) -> Bearing:
     """The same when all releases of the source together have spent the whole budget of every window."""
     account = facts.account
     largest = max(account.span or widest(account.window), *(s for _, s in spans(facts)))
     loss = account.budget * windows * (min(windows, largest) if account.currency == "zcdp" else 1)
-    return Bearing(windows, loss, _guess(account, loss, Amount(account.budget, account.delta), windows, largest))
+    return Bearing(
+        windows, loss, _guess(account, loss, WindowSpending(account.budget, account.delta), windows, largest)
+    )
 
 
 def household(currency: Currency, loss: Fraction, delta: Fraction, units: int) -> Bearing:
@@ -149,7 +151,7 @@ def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
     return "zcdp", Bearing(len(accounts), loss, presence(loss, "zcdp", delta))
 
 
-def _over(facts: Facts, windows: int, each: Amount) -> Bearing:
+def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending) -> Bearing:
     """W windows of one unit, `each` spent on every one of them.
 
     Pure: what the windows change adds up in Δ₁, so W·ε. zCDP: in a table whose cells touch at most s windows, at most
@@ -164,7 +166,7 @@ def _over(facts: Facts, windows: int, each: Amount) -> Bearing:
     return Bearing(windows, total, _guess(account, total, each, windows, max(s for _, s in parts)))
 
 
-def _guess(account: SourceAccount, total: Fraction, each: Amount, windows: int, largest: int) -> Decimal:
+def _guess(account: SourceAccount, total: Fraction, each: WindowSpending, windows: int, largest: int) -> Decimal:
     """The guess over W windows.
 
     With a δ, losses and δs add while no two windows meet in one draw. Where they do, there are W steps from neighbour

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from publisher.definitions.source import Currency
     from publisher.release.composition import Bearing
-    from publisher.release.guarantee_inputs import Facts
+    from publisher.release.guarantee_inputs import GuaranteeInputs
 
 VARIANTS = {"zcdp": "Zero-concentrated DP", "pure": "Pure DP"}
 
 
-def guarantee(facts: Facts) -> dict[str, Any]:
+def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
     """The guarantee as JSON values. Probabilities and ε are rounded up."""
     account, definition = facts.account, facts.dataset.definition
     return {
@@ -72,19 +72,19 @@ def _letter(currency: Currency) -> str:
     return "rho" if currency == "zcdp" else "epsilon"
 
 
-def _approximate(facts: Facts) -> dict[str, float]:
+def _approximate(facts: GuaranteeInputs) -> dict[str, float]:
     """(ε, δ)-differential privacy, for comparison with others."""
     if facts.account.currency == "pure":
         return {"epsilon": _number(odds.up(facts.loss)), "delta": 0.0}
     return {"epsilon": _number(odds.up(facts.epsilon)), "delta": _number(odds.up(odds.TINY + facts.delta))}
 
 
-def _late(facts: Facts) -> str | None:
+def _late(facts: GuaranteeInputs) -> str | None:
     late = facts.dataset.source.definition.late
     return late.policy if late is not None else None
 
 
-def _levels(facts: Facts) -> list[dict[str, Any]]:
+def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
     """Rollups from the coarsest on, the dataset's own table last."""
     definition, window = facts.dataset.definition, facts.account.window
     named = [(each.name, each.title, each.grain or definition.cell_grain) for each in definition.rollups]
@@ -100,7 +100,7 @@ def _levels(facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def _odds(facts: Facts) -> dict[str, Any]:
+def _odds(facts: GuaranteeInputs) -> dict[str, Any]:
     account = facts.account
     return {
         "release": _chances(account.currency, facts.loss, facts.delta),
@@ -118,7 +118,7 @@ def _chances(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, f
     }
 
 
-def _windows(facts: Facts) -> list[dict[str, Any]]:
+def _windows(facts: GuaranteeInputs) -> list[dict[str, Any]]:
     """One unit in many windows: in this release alone, by this dataset, and when every budget is spent."""
     window = facts.account.window
     counts = {1, *composition.IN_YEARS[window].values()} if window != "lifetime" else {1}
@@ -130,7 +130,7 @@ def _windows(facts: Facts) -> list[dict[str, Any]]:
     ]
 
 
-def _household(facts: Facts) -> list[dict[str, Any]]:
+def _household(facts: GuaranteeInputs) -> list[dict[str, Any]]:
     account = facts.account
     losses = {"release": (facts.loss, facts.delta), "budget": (account.budget, account.delta)}
     return [
@@ -148,7 +148,7 @@ def _bearing(bearing: Bearing) -> dict[str, Any]:
     }
 
 
-def _sources(facts: Facts) -> dict[str, Any]:
+def _sources(facts: GuaranteeInputs) -> dict[str, Any]:
     """Every source of the same population: one unit of each, one window of each, all budgets spent."""
     currency, total = composition.together(facts.others)
     return {
@@ -168,7 +168,7 @@ def _sources(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _registry(facts: Facts) -> dict[str, Any]:
+def _registry(facts: GuaranteeInputs) -> dict[str, Any]:
     """An entry of the registry; what only people can say, such as why a loss was chosen, is theirs to add."""
     title = facts.dataset.definition.title
     return {
@@ -184,7 +184,7 @@ def _registry(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _basic(facts: Facts, title: str) -> dict[str, Any]:
+def _basic(facts: GuaranteeInputs, title: str) -> dict[str, Any]:
     said: dict[str, Any] = {
         "name": f"{title}, {facts.period}",
         "description": facts.dataset.definition.description,
@@ -199,7 +199,7 @@ def _basic(facts: Facts, title: str) -> dict[str, Any]:
     return said | ({"publication_date": facts.charged} if facts.charged else {})
 
 
-def _variant(facts: Facts) -> dict[str, str]:
+def _variant(facts: GuaranteeInputs) -> dict[str, str]:
     return {
         "variant_name": "Approximate DP" if facts.delta else VARIANTS[facts.account.currency],
         "data_domain": facts.dataset.source.definition.description,
@@ -207,14 +207,14 @@ def _variant(facts: Facts) -> dict[str, str]:
     }
 
 
-def _public(facts: Facts) -> str:
+def _public(facts: GuaranteeInputs) -> str:
     found = facts.dataset.definition.discovered
     if found is None:
         return "Keys, bins and limits are public."
     return f"Bins and limits are public, and the keys but those of {found.name}, which were found with noise."
 
 
-def _privacy_loss(facts: Facts) -> dict[str, Any]:
+def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
     account = facts.account
     unit = "Record" if account.unit == "record" else account.unit
     window = "" if account.unit == "record" or account.window == "lifetime" else f"-{account.window}"
@@ -231,7 +231,7 @@ def _privacy_loss(facts: Facts) -> dict[str, Any]:
     }
 
 
-def _model(facts: Facts) -> dict[str, str]:
+def _model(facts: GuaranteeInputs) -> dict[str, str]:
     return {
         "model_name": "Central",
         "trust_assumptions": "The publishing organisation holds the records and is trusted to run this program.",
@@ -246,7 +246,7 @@ def _model(facts: Facts) -> dict[str, str]:
     }
 
 
-def _implementation(facts: Facts) -> dict[str, str]:
+def _implementation(facts: GuaranteeInputs) -> dict[str, str]:
     kinds = ", ".join(sorted({table.mechanism for table in facts.charge.tables}))
     return {
         "preprocessing_and_hyperparameter_tuning": " ".join(say.bounds(facts)),
@@ -259,7 +259,7 @@ def _implementation(facts: Facts) -> dict[str, str]:
     }
 
 
-def _selection(facts: Facts) -> str:
+def _selection(facts: GuaranteeInputs) -> str:
     return "; thresholded discrete gaussian for the keys" if facts.dataset.definition.discovered is not None else ""
 
 

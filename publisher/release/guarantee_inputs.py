@@ -29,7 +29,7 @@ class SourceAccount:
 
 
 @dataclass(frozen=True)
-class Facts:
+class GuaranteeInputs:
     """One release. Losses are exact and in the source's currency."""
 
     dataset: DatasetFile

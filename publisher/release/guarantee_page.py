@@ -11,7 +11,7 @@ from publisher.release.statement import statement
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-    from publisher.release.guarantee_inputs import Facts
+    from publisher.release.guarantee_inputs import GuaranteeInputs
 
 _STYLE = """\
 :root { --paper: #fdfcfa; --ink: #1c2227; --rule: #dcd9d2; --soft: #f4f2ed; --focus: #b3460b; }
@@ -37,7 +37,7 @@ th { background: var(--soft); font-weight: 600; }
 """
 
 
-def page(facts: Facts) -> str:
+def page(facts: GuaranteeInputs) -> str:
     """HTML of the same text as the Markdown."""
     definition = facts.dataset.definition
     name = escape(f"How privacy is protected in {definition.title}, {facts.period}")

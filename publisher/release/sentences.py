@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.period import Grain
     from publisher.definitions.source import Currency
-    from publisher.release.guarantee_inputs import Facts
+    from publisher.release.guarantee_inputs import GuaranteeInputs
 
 NOT_PROTECTED = (
     "What the release teaches about everybody (a trend, a neighbourhood) can be applied to you too.",
@@ -89,7 +89,7 @@ def protected(unit: str, window: Grain) -> str:
     return f"everything recorded {span} under one “{plain(unit)}”"
 
 
-def present(facts: Facts) -> str:
+def present(facts: GuaranteeInputs) -> str:
     """What an attacker would like to know."""
     if facts.account.unit == "record":
         return "your record is in it"
@@ -97,7 +97,7 @@ def present(facts: Facts) -> str:
     return "your records are in it" if window == "lifetime" else f"your records of one {window} are in it"
 
 
-def neighbouring(facts: Facts) -> str:
+def neighbouring(facts: GuaranteeInputs) -> str:
     """The neighbouring relation."""
     unit, window = facts.account.unit, facts.account.window
     if unit == "record":
@@ -116,7 +116,7 @@ def neighbouring(facts: Facts) -> str:
     return words + missing[facts.dataset.source.definition.privacy.missing]
 
 
-def bounds(facts: Facts) -> list[str]:
+def bounds(facts: GuaranteeInputs) -> list[str]:
     """What one unit can change at most, and from where keys, bins and limits come."""
     definition, source = facts.dataset.definition, facts.dataset.source.definition
     said = [_contribution(facts)]
@@ -139,7 +139,7 @@ def bounds(facts: Facts) -> list[str]:
     return [*said, _keys(facts)]
 
 
-def _contribution(facts: Facts) -> str:
+def _contribution(facts: GuaranteeInputs) -> str:
     limits = facts.dataset.definition.bounds
     if facts.account.unit == "record":
         return "A record counts in exactly one cell."
@@ -155,7 +155,7 @@ def _several(number: int, noun: str) -> str:
     return f"{count(number)} {noun}{'s' if number != 1 else ''}"
 
 
-def _keys(facts: Facts) -> str:
+def _keys(facts: GuaranteeInputs) -> str:
     found = facts.dataset.definition.discovered
     public = (
         "Places, categories and periods are public lists; every cell got noise, also those in which nothing happened."
@@ -172,7 +172,7 @@ def _keys(facts: Facts) -> str:
     )
 
 
-def sampling(facts: Facts) -> str:
+def sampling(facts: GuaranteeInputs) -> str:
     """Who drew the noise."""
     drawn = {table.sampler for table in facts.charge.tables}
     by = {
@@ -187,7 +187,7 @@ def sampling(facts: Facts) -> str:
     return by.get(frozenset(drawn), mixed)
 
 
-def late(facts: Facts) -> str:
+def late(facts: GuaranteeInputs) -> str:
     """What becomes of records that come late, and what that does to the guarantee."""
     rule = facts.dataset.source.definition.late
     if rule is None:
@@ -202,12 +202,12 @@ def late(facts: Facts) -> str:
     return f"{edition} {_increment(facts) if rule.policy == 'increment' else _charged_again(facts) + _moved(facts)}"
 
 
-def _edition(facts: Facts) -> str:
+def _edition(facts: GuaranteeInputs) -> str:
     state = "final" if facts.vintage >= facts.vintages else "provisional"
     return f"This is count {facts.vintage} of {facts.vintages} scheduled for the period; it is {state}."
 
 
-def _moved(facts: Facts) -> str:
+def _moved(facts: GuaranteeInputs) -> str:
     """What a corrected date does where the row that came last counts."""
     window = facts.account.window
     if facts.dataset.source.definition.delivery == "append" or window == "lifetime":
@@ -218,7 +218,7 @@ def _moved(facts: Facts) -> str:
     )
 
 
-def _increment(facts: Facts) -> str:
+def _increment(facts: GuaranteeInputs) -> str:
     limits = (
         ""
         if facts.account.unit == "record"
@@ -234,7 +234,7 @@ def _increment(facts: Facts) -> str:
     )
 
 
-def _charged_again(facts: Facts) -> str:
+def _charged_again(facts: GuaranteeInputs) -> str:
     letter = symbol(facts.charge.currency)
     return (
         f"Each count takes everything again with new noise and spends again: over all {facts.vintages} counts "
@@ -243,7 +243,7 @@ def _charged_again(facts: Facts) -> str:
     )
 
 
-def post_processing(facts: Facts) -> list[str]:
+def post_processing(facts: GuaranteeInputs) -> list[str]:
     """What was done after the noise; none of it weakens the guarantee."""
     definition = facts.dataset.definition
     rule = definition.suppression
@@ -269,7 +269,7 @@ def post_processing(facts: Facts) -> list[str]:
     return said
 
 
-def _rollups(facts: Facts) -> str:
+def _rollups(facts: GuaranteeInputs) -> str:
     definition = facts.dataset.definition
     words = (
         "Coarser tables of the same records were measured with noise of their own. All tables were then reconciled by "
@@ -283,12 +283,12 @@ def _rollups(facts: Facts) -> str:
     return words
 
 
-def delta_words(facts: Facts) -> str:
+def delta_words(facts: GuaranteeInputs) -> str:
     """The probability that the odds leave aside."""
     return tiny(TINY + facts.delta)
 
 
-def anonymous(facts: Facts) -> str:
+def anonymous(facts: GuaranteeInputs) -> str:
     """What somebody bears who has records with and without an identifier."""
     if facts.dataset.source.definition.privacy.missing != "own-unit":
         return ""

@@ -12,10 +12,10 @@ from publisher.release.sentences import amount, percent, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from publisher.release.guarantee_inputs import Facts, SourceAccount
+    from publisher.release.guarantee_inputs import GuaranteeInputs, SourceAccount
 
 
-def statement(facts: Facts) -> str:
+def statement(facts: GuaranteeInputs) -> str:
     """The whole text."""
     sections = {
         "In odds": _odds(facts),
@@ -33,12 +33,12 @@ def statement(facts: Facts) -> str:
     return f"# {title(facts)}\n\n{_introduction(facts)}\n\n{body}\n"
 
 
-def title(facts: Facts) -> str:
+def title(facts: GuaranteeInputs) -> str:
     """The heading, as Markdown."""
     return f"How privacy is protected in {plain(facts.dataset.definition.title)}, {facts.period}"
 
 
-def _introduction(facts: Facts) -> str:
+def _introduction(facts: GuaranteeInputs) -> str:
     label = (
         "**These numbers were made from generated sample records, not from real ones.**\n\n" if facts.stand_in else ""
     )
@@ -50,7 +50,7 @@ def _introduction(facts: Facts) -> str:
     )
 
 
-def _odds(facts: Facts) -> str:
+def _odds(facts: GuaranteeInputs) -> str:
     account, present = facts.account, say.present(facts)
     currency = account.currency
     this = percent(odds.presence(facts.loss, currency, facts.delta))
@@ -66,18 +66,18 @@ def _odds(facts: Facts) -> str:
     )
 
 
-def _versions(facts: Facts) -> str:
+def _versions(facts: GuaranteeInputs) -> str:
     return "records you filed" if facts.account.unit == "record" else "versions of those records is the true one"
 
 
-def _belief(facts: Facts) -> str:
+def _belief(facts: GuaranteeInputs) -> str:
     belief = percent(odds.belief(facts.loss, facts.account.currency))
     if facts.account.currency == "pure":
         return f"Whatever the release shows, their belief never rises above {belief}."
     return f"Except with probability {say.delta_words(facts)}, their belief stays below {belief}, whatever it shows."
 
 
-def _numbers(facts: Facts) -> str:
+def _numbers(facts: GuaranteeInputs) -> str:
     account, letter = facts.account, say.symbol(facts.account.currency)
     window, blocks = account.window, len(facts.charge.blocks)
     covered = "" if window == "lifetime" else f" that it covers ({say.windows(blocks, window)} in all)"
@@ -93,14 +93,14 @@ def _numbers(facts: Facts) -> str:
     return f"{spends}\n\n{_tables(facts)}\n\n{say.sampling(facts)}"
 
 
-def _approximately(facts: Facts) -> str:
+def _approximately(facts: GuaranteeInputs) -> str:
     if facts.account.currency == "pure":
         return ""
     epsilon = odds.up(facts.epsilon, 3)
     return f", which implies (ε = {epsilon.normalize():f}, δ = {say.delta_words(facts)})-differential privacy"
 
 
-def _tables(facts: Facts) -> str:
+def _tables(facts: GuaranteeInputs) -> str:
     """The measured tables; draws of several editions are one line."""
     titles = {rollup.name: plain(rollup.title) for rollup in facts.dataset.definition.rollups}
     measures = {each.name: plain(each.title) for each in facts.dataset.definition.measures}
@@ -122,7 +122,7 @@ def _tables(facts: Facts) -> str:
     return _table(head, [*rows.values(), *selection])
 
 
-def _years(facts: Facts) -> str:
+def _years(facts: GuaranteeInputs) -> str:
     account = facts.account
     unit = "somebody with one record" if account.unit == "record" else "a unit with records"
     if account.window == "lifetime":
@@ -147,7 +147,7 @@ def _years(facts: Facts) -> str:
     return f"{words}\n\n{_table(head, rows_)}\n\n{_alone(facts)}{_COLUMNS}"
 
 
-def _spans(facts: Facts) -> str:
+def _spans(facts: GuaranteeInputs) -> str:
     if facts.account.currency == "pure":
         return "Over W of them it is W·ε."
     spans = sorted({s for _, s in composition.spans(facts)})
@@ -161,7 +161,7 @@ def _spans(facts: Facts) -> str:
     )
 
 
-def _alone(facts: Facts) -> str:
+def _alone(facts: GuaranteeInputs) -> str:
     blocks = len(facts.charge.blocks)
     if blocks == 1:
         return ""
@@ -179,7 +179,7 @@ _COLUMNS = (
 )
 
 
-def _household(facts: Facts) -> str:
+def _household(facts: GuaranteeInputs) -> str:
     account, currency = facts.account, facts.account.currency
     rule = "m² times the loss" if currency == "zcdp" else "m times the loss"
     units = "records" if account.unit == "record" else f"units (“{plain(account.unit)}”)"
@@ -197,12 +197,12 @@ def _household(facts: Facts) -> str:
     return f"{words}\n\n{_table(head, rows)}" + (f"\n\n{say.anonymous(facts)}" if say.anonymous(facts) else "")
 
 
-def household_sizes(facts: Facts) -> tuple[int, ...]:
+def household_sizes(facts: GuaranteeInputs) -> tuple[int, ...]:
     """m: records come in larger numbers than people or accounts."""
     return (1, 5, 20) if facts.account.unit == "record" else (1, 2, 5)
 
 
-def _sources(facts: Facts) -> str:
+def _sources(facts: GuaranteeInputs) -> str:
     population = plain(facts.dataset.source.definition.population)
     accounts = facts.others
     if len(accounts) == 1:
@@ -228,14 +228,14 @@ def _sources(facts: Facts) -> str:
     )
 
 
-def _after(facts: Facts) -> str:
+def _after(facts: GuaranteeInputs) -> str:
     return (
         f"{_list(say.post_processing(facts))}\n\nAll of this uses published or noisy values alone. It does not weaken "
         "the guarantee, and the guarantee does not rest on suppression."
     )
 
 
-def _words(facts: Facts) -> str:
+def _words(facts: GuaranteeInputs) -> str:
     pure = facts.account.currency == "pure"
     loss = (
         "**ε**, the privacy loss: no result becomes more than e^ε times likelier or less likely by one unit (pure "
@@ -256,7 +256,7 @@ def _words(facts: Facts) -> str:
     return _list(words)
 
 
-def _columns(facts: Facts, name: str) -> tuple[str, str]:
+def _columns(facts: GuaranteeInputs, name: str) -> tuple[str, str]:
     return f"{name}: {say.symbol(facts.account.currency)} at most", f"{name}: right guess at most"
 
 

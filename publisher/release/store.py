@@ -44,7 +44,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Store:
+class ReleaseStore:
     """The releases below a workspace's public folder."""
 
     public: Path

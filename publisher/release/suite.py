@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from publisher.release.table import cell_ids, column_specs, key_columns
-from publisher.release.validation import Expected
+from publisher.release.validation import Expectations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def write_suite(dataset: DatasetFile, path: Path, level: str = "") -> None:
     path.write_text(json.dumps(suite_for(dataset, level), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) -> Expected:
+def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) -> Expectations:
     """What the table of that level must hold; `previous` is the same table of the last release, if any."""
     allowed = {"period": tuple(cell.label for cell in level.grid.periods)}
     for axis in level.grid.axes:
@@ -71,7 +71,7 @@ def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) ->
     measured = [measure for measure in _published(dataset.definition) if measure.measured]
     totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
     columns = tuple(spec.name for spec in column_specs(dataset, level.name))
-    return Expected(columns, frozenset(cell_ids(level.grid)), allowed, totals)
+    return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals)
 
 
 def _published(definition: Dataset) -> tuple[Measure, ...]:

@@ -46,7 +46,7 @@ class Validation(Model):
 
 
 @dataclass(frozen=True)
-class Expected:
+class Expectations:
     """What a table must hold, from public facts only: the definition and the release before."""
 
     columns: tuple[str, ...]
@@ -65,7 +65,7 @@ class TableCheck:
 
     table: Release
     suite: Path
-    expected: Expected
+    expected: Expectations
 
 
 def validate(checks: Sequence[TableCheck], faults: Sequence[str] = ()) -> Validation:
@@ -124,7 +124,7 @@ def _frame(release: Release) -> pd.DataFrame:
     return frame
 
 
-def _parameters(frame: pd.DataFrame, expected: Expected) -> dict[str, Any]:
+def _parameters(frame: pd.DataFrame, expected: Expectations) -> dict[str, Any]:
     """The suite's parameters. `known_ids` counts the release's distinct expected ids: the set of ids itself is
     costly to hand over (six seconds at 54,000 rows)."""
     found = set(frame["id"]) if "id" in frame else set()

@@ -39,7 +39,7 @@ REPEATED = 0.011
 
 
 @dataclass(frozen=True)
-class Part:
+class DayRange:
     """Some days in a row that become one file: `counts` rows on each day from `first`."""
 
     number: int
@@ -76,18 +76,18 @@ def write_requests(folder: Path, rows: int, start: date, days: int, seed: int, p
             progress(f"requests: {done:,} of {rows:,}")
 
 
-def _parts(rows: int, start: date, days: int, rng: Generator) -> list[Part]:
+def _parts(rows: int, start: date, days: int, rng: Generator) -> list[DayRange]:
     """The days cut into files: a new one with each month and where a file would grow beyond `PART` rows."""
     dates = [start + timedelta(days=n) for n in range(days)]
     week = np.array([1.25, 1.15, 1.1, 1.1, 1.05, 0.45, 0.3])
     rhythm = np.array([week[d.weekday()] * (1 + 0.25 * np.sin((d.timetuple().tm_yday - 80) / 58)) for d in dates])
     counts = rng.multinomial(rows, rhythm / rhythm.sum())
-    parts: list[Part] = []
+    parts: list[DayRange] = []
     begin = 0
     for n in range(1, days + 1):
         if n == days or dates[n].day == 1 or counts[begin : n + 1].sum() > PART:
             before = int(counts[:begin].sum())
-            parts.append(Part(len(parts), dates[begin], tuple(counts[begin:n].tolist()), before))
+            parts.append(DayRange(len(parts), dates[begin], tuple(counts[begin:n].tolist()), before))
             begin = n
     return parts
 
@@ -119,7 +119,7 @@ def _codes(uniform: NDArray[np.float64], month: int) -> NDArray[np.int64]:
     return np.searchsorted(np.cumsum(weights / weights.sum())[:-1], uniform)
 
 
-def _write_part(folder: Path, part: Part, tables: Tables, seed: int) -> Part:
+def _write_part(folder: Path, part: DayRange, tables: Tables, seed: int) -> DayRange:
     rng = np.random.default_rng([seed, 2, part.number])
     rows = sum(part.counts)
     base = rows - int(rows * REPEATED)
@@ -142,7 +142,7 @@ def _repeat(columns: dict[str, Texts], again: NDArray[np.int64]) -> Texts:
     return pa.concat_arrays([once, second]).take(pa.array(line[np.argsort(place, kind="stable")]))
 
 
-def _columns(part: Part, size: int, tables: Tables, rng: Generator) -> dict[str, Texts]:
+def _columns(part: DayRange, size: int, tables: Tables, rng: Generator) -> dict[str, Texts]:
     """The columns of `size` requests in the order of time."""
     opened = _opened(part, size, rng)
     place = _places(size, len(tables.pool), rng)
@@ -154,7 +154,7 @@ def _columns(part: Part, size: int, tables: Tables, rng: Generator) -> dict[str,
     return columns | _where(place, tables, rng) | _life(opened, code, part.first, tables.end, rng)
 
 
-def _opened(part: Part, size: int, rng: Generator) -> NDArray[np.int64]:
+def _opened(part: DayRange, size: int, rng: Generator) -> NDArray[np.int64]:
     """Seconds after the part's first midnight, in order; most requests come in office hours."""
     hours = np.array([1, 1, 1, 1, 1, 2, 5, 14, 24, 24, 22, 21, 18, 19, 19, 18, 15, 11, 8, 6, 5, 4, 3, 2], float)
     days = rng.choice(len(part.counts), size, p=np.array(part.counts) / sum(part.counts))

@@ -11,7 +11,7 @@ from publisher.definitions import period as civil
 from publisher.planning.forecast import noise_of
 from publisher.privacy.finish import finish
 from publisher.release.manifest import Charge, LedgerHead, Manifest, Release
-from publisher.release.store import Contents, Store
+from publisher.release.store import Contents, ReleaseStore
 from publisher.release.table import measurements_table, published_table, rollup_table
 from publisher.stages import NoisyTable
 from publisher.workspace import find_workspace
@@ -110,4 +110,4 @@ def release(workspace: Workspace, dataset: DatasetFile, period: str, seed: int) 
         **says,
     )
     measured = {level.name: measurements_table(noisy, level) for level in levels}
-    return Store(workspace.public).write(manifest, Contents(published, measured, {}, "", ""))
+    return ReleaseStore(workspace.public).write(manifest, Contents(published, measured, {}, "", ""))

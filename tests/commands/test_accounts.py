@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from postgres import Server
     from township import Town
 
-    from publisher.commands.ledger import Account
+    from publisher.commands.ledger import SpendingRow
 
 FIELDS = (
     "source block blocks datasets spent budget left currency delta delta_left releases_left runs_out runway"
@@ -37,7 +37,7 @@ def charge(dataset: str, source: str, blocks: tuple[str, ...], number: int = 1, 
     )  # fmt: skip
 
 
-def accounts(town: Town, folder: Path, *charges: ChargeRequest) -> list[Account]:
+def accounts(town: Town, folder: Path, *charges: ChargeRequest) -> list[SpendingRow]:
     """What is said of a ledger with those charges."""
     ledger = open_ledger(folder)
     for each in charges:

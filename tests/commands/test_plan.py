@@ -29,7 +29,7 @@ from publisher.planning.comparison import MOST, candidates, split, the_one, toml
 from publisher.planning.expected import known_from
 from publisher.planning.forecast import Forecast, Public, public
 from publisher.planning.pace import Spent, pace_of
-from publisher.privacy.account import Amount
+from publisher.privacy.account import LossAmount
 from publisher.privacy.margins import half_width
 from publisher.privacy.mechanism import mechanism_for
 from publisher.privacy.sensitivity import Sensitivity
@@ -148,7 +148,9 @@ def test_a_lifetime_runs_out(tmp_path: Path) -> None:
     """One block for ever: 0.25 pays two releases of 0.1, whenever they come; what was spent counts."""
     city = planned.build(tmp_path, {"pipelines/meters.toml": ('window = "month"', 'window = "lifetime"')})
     assert pace(city, "water") == (3, 0, Fraction(1, 4), 2, "2024-02", "2024-03")
-    spent = Spent({("meters", "lifetime"): Amount(Fraction(1, 10), Fraction(0))}, Counter({("water", "2024-01"): 1}))
+    spent = Spent(
+        {("meters", "lifetime"): LossAmount(Fraction(1, 10), Fraction(0))}, Counter({("water", "2024-01"): 1})
+    )
     assert pace(city, "water", spent) == (3, 1, Fraction(3, 20), 1, "2024-02", "2024-03")
 
 

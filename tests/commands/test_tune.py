@@ -19,7 +19,7 @@ from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from publisher.planning.measurement import Measurement
-    from publisher.planning.tuning import Measured
+    from publisher.planning.tuning import TuneResult
     from publisher.stages import Integers, Mechanism
 
 REQUESTS_IN_JANUARY = sum(",2024-01-" in line for line in requests_csv().splitlines())
@@ -38,7 +38,7 @@ def ask(town: Town, source: str = "meters", period: str = "2024-01", **options: 
     return measurement(find_workspace(town.root), source, period=period, **options)
 
 
-def tune(town: Town, source: str = "meters", period: str = "2024-01", **options: Any) -> Measured:
+def tune(town: Town, source: str = "meters", period: str = "2024-01", **options: Any) -> TuneResult:
     return measured(ask(town, source, period, **options))
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Keyset
-from publisher.engine.contributions import Question, contributions
+from publisher.engine.contributions import ContributionQuestion, contributions
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from publisher.stages import Integers
 
-CELLS = Question("cells", (1, 2, 3, 4, 6))
-RECORDS = Question("records", (1, 2, 3, 4, 6, 8))
-PAID = Question("total", (0, 1, 2, 5, 10, 20, 50, 100), "paid")
+CELLS = ContributionQuestion("cells", (1, 2, 3, 4, 6))
+RECORDS = ContributionQuestion("records", (1, 2, 3, 4, 6, 8))
+PAID = ContributionQuestion("total", (0, 1, 2, 5, 10, 20, 50, 100), "paid")
 QUARTER: dict[str, Any] = {"period": "quarter", "first": "2020-Q1"}
 MONTHS: dict[str, Any] = {"period": "month", "first": "2020-01"}
 AMOUNTS = ("1", "2.4", "-2", "9", "70", "1e30", "-1e18", "nan", "inf", "oops", "", None)
@@ -98,14 +98,14 @@ def expected(rows: Iterable[Row], window: str, *, monthly_releases: bool, monthl
     return found
 
 
-def sorted_into(question: Question, values: list[int]) -> list[int]:
+def sorted_into(question: ContributionQuestion, values: list[int]) -> list[int]:
     """By hand: how many values lie in each bin; those below zero after the others, by magnitude."""
     size = len(question.tops) + 1
     places = Counter(sum(top < abs(value) for top in question.tops) + (size if value < 0 else 0) for value in values)
     return [places[place] for place in range(question.size)]
 
 
-def ask(town: Town, rows: list[Row], period: str, *questions: Question) -> list[Integers]:
+def ask(town: Town, rows: list[Row], period: str, *questions: ContributionQuestion) -> list[Integers]:
     """The engine's histograms."""
     town.load(rows)
     dataset, asked = town.dataset_file(), civil.parse(period)

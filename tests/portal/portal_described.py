@@ -6,7 +6,7 @@ import io
 import json
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.store.store import Store
+from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     from portal_process import Running
@@ -104,7 +104,9 @@ def said() -> dict[str, str]:
 
 def publish_described(running: Running, name: str = "Requests by ward") -> str:
     """Create, fill, describe and open it; gives its 4x4."""
-    asset = Store(running.state).assets.add(io.BytesIO(wards()), "wards.geojson", "application/geo+json", "publisher")
+    asset = PortalStore(running.state).assets.add(
+        io.BytesIO(wards()), "wards.geojson", "application/geo+json", "publisher"
+    )
     with running.client() as client:
         view = client.create(
             name,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from sodapy import Socrata
 
-from publisher.portal.base.model import Dataset
+from publisher.portal.base.model import PortalDataset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +98,8 @@ def publish(client: Socrata, name: str, rows: list[dict[str, Any]], **more: Any)
     return identifier
 
 
-def blank(identifier: str) -> Dataset:
+def blank(identifier: str) -> PortalDataset:
     """A dataset without columns and rows, for tests that need no process."""
-    return Dataset(
+    return PortalDataset(
         id=identifier, name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0, next_row=1
     )

@@ -11,7 +11,7 @@ import requests
 from portal_process import COLUMNS, publish, start, stop
 
 from publisher.portal.store.accounts import Use, first_account
-from publisher.portal.store.store import Store
+from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,7 @@ def test_pages_of_other_sites_write_nothing_with_a_password(portal: Running, sam
         assert status(**foreign) == 403, foreign
     for own in ({}, {"Sec_Fetch_Site": "same-origin"}, {"Sec_Fetch_Site": "none"}, {"Origin": portal.address}):
         assert status(**own) == 200, own
-    _, token = Store(portal.state).accounts.issue(Use.BEARER, "publisher")
+    _, token = PortalStore(portal.state).accounts.issue(Use.BEARER, "publisher")
     bearer = {"Authorization": f"OAuth {token}", "Origin": "https://app.example", "Sec_Fetch_Site": "cross-site"}
     assert status(None, **bearer) == 200
 
@@ -130,7 +130,7 @@ def test_two_first_starts_make_one_account(tmp_path: Path) -> None:
     """Whichever portal comes first on an empty store, the password in the file is the account's."""
     for number in range(5):
         state = tmp_path / str(number)
-        stores = [Store(state), Store(state)]
+        stores = [PortalStore(state), PortalStore(state)]
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda store: first_account(store.accounts, store.root / "writer.json"), stores))
         password = json.loads((state / "writer.json").read_text())["password"]

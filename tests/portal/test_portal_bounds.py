@@ -15,11 +15,11 @@ from portal_described import publish_described, rows, said
 from portal_process import blank
 
 from publisher.portal.base.problems import SodaError, execution
-from publisher.portal.base.watch import Patience, give_up, go_on
+from publisher.portal.base.watch import Deadline, give_up, go_on
 from publisher.portal.discovery.search import words_of
-from publisher.portal.engine.engine import Engine
+from publisher.portal.engine.engine import QueryEngine
 from publisher.portal.store import file_cache as shelves
-from publisher.portal.store.file_cache import Shelf
+from publisher.portal.store.file_cache import FileCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def test_shapes_in_a_query_are_bounded(
 
 def test_a_function_of_ours_ends_with_its_query() -> None:
     """What DuckDB cannot interrupt asks whether it may go on; its own refusal is told in its words."""
-    patience = Patience()
+    patience = Deadline()
     with patience.watched(lambda: None):
         go_on()
         patience.end()
@@ -80,7 +80,7 @@ def test_what_ends_a_query_is_told_in_its_own_words() -> None:
     def ask() -> None:
         room = duckdb.connect(":memory:", config={"threads": "1"})
         room.create_function("ours", lambda _: give_up(execution("too-large", "too many")), ["BIGINT"], "BIGINT")
-        with Patience().watched(room.interrupt):
+        with Deadline().watched(room.interrupt):
             room.execute("SELECT ours(range) FROM range(10)").fetchall()
 
     with pytest.raises(SodaError, match="too many"):
@@ -132,7 +132,7 @@ def test_the_first_page_shows_a_change_within_the_same_second(web: requests.Sess
             assert re.search(rf"(?<![0-9,]){number}(?![0-9,])", page.text), number
 
 
-def _made(shelf: Shelf, identifier: str, name: str, age: float, size: int = 10) -> Path:
+def _made(shelf: FileCache, identifier: str, name: str, age: float, size: int = 10) -> Path:
     kept = shelf.make(blank(identifier), name, lambda path: path.write_bytes(b"x" * size) and None)
     os.utime(kept.path, (time.time() - age,) * 2)
     return kept.path
@@ -142,7 +142,7 @@ def test_the_shelf_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """The files of single periods, and all of them, make place for new ones; what was just asked for stays."""
     monkeypatch.setattr(shelves, "SIDE_ROOM", 25)
     monkeypatch.setattr(shelves, "ROOM", 45)
-    shelf = Shelf(tmp_path)
+    shelf = FileCache(tmp_path)
     old, newer = (_made(shelf, "aaaa-aaaa", f"rows-{age}.kml", age) for age in (900, 800))
     whole = _made(shelf, "aaaa-aaaa", "rows.kml", 1000)
     asked = _made(shelf, "aaaa-aaaa", "rows-3.kml", 700)
@@ -155,7 +155,7 @@ def test_the_shelf_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_nobody_can_ask_for_is_swept(tmp_path: Path) -> None:
     """Files of datasets that are no more and half-made ones go at the start; the others stay."""
-    shelf = Shelf(tmp_path)
+    shelf = FileCache(tmp_path)
     gone, here = (_made(shelf, identifier, "rows.csv", 0) for identifier in ("gone-gone", "here-here"))
     left = here.with_name(".abc.tmp")
     left.touch()
@@ -169,7 +169,7 @@ def test_a_superseded_file_stays_for_its_readers(tmp_path: Path) -> None:
     """However old it is, its grace begins when newer files stand in its place."""
     from dataclasses import replace
 
-    shelf, first = Shelf(tmp_path), blank("next-next")
+    shelf, first = FileCache(tmp_path), blank("next-next")
     old = _made(shelf, "next-next", "rows.csv", 9000)
     os.utime(old.parent, (time.time() - 9000,) * 2)
     second = replace(first, version=2)
@@ -184,5 +184,5 @@ def test_a_stray_folder_is_left_alone(tmp_path: Path) -> None:
     """A file system's own folder among those of the processes keeps nothing from starting."""
     (tmp_path / "lost+found").mkdir()
     (tmp_path / "999999999").mkdir()
-    Engine(tmp_path)
+    QueryEngine(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([str(os.getpid()), "lost+found"])

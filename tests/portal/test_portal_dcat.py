@@ -11,7 +11,7 @@ import pytest
 from portal_described import publish_described
 
 from publisher.portal.discovery.dcat import jsonld, span
-from publisher.portal.store.store import Store
+from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     import requests
@@ -195,7 +195,7 @@ def test_dcat_us_3_has_sizes_and_checksums(web: requests.Session, portal: Runnin
 
 def test_json_ld_has_what_search_engines_ask_for(portal: Running, described: str) -> None:
     """Name, a description of 50 to 5000 characters, licence, creator, coverage, measures and downloads."""
-    dataset = Store(portal.state).get(described)
+    dataset = PortalStore(portal.state).get(described)
     told = jsonld("https://data.example.org", dataset)
     assert json.loads(json.dumps(told)) == told
     assert told["@type"] == "Dataset"

@@ -29,7 +29,7 @@ from portal_described import COLUMNS, NOTES, publish_described, rows
 from portal_process import blank
 
 from publisher.portal.downloads.shapes import short_names
-from publisher.portal.store.file_cache import Shelf
+from publisher.portal.store.file_cache import FileCache
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -272,7 +272,7 @@ def test_many_at_once_get_one_file(portal: Running) -> None:
 RACE = """
 import sys
 from pathlib import Path
-from publisher.portal.base.model import Dataset
+from publisher.portal.base.model import PortalDataset
 from publisher.portal.store.file_cache import Shelf
 dataset = Dataset(
     id="race-race", name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0, next_row=1
@@ -288,7 +288,7 @@ def test_processes_that_race_agree(tmp_path: Path) -> None:
     command = [sys.executable, "-c", RACE, str(tmp_path)]
     running = [subprocess.Popen([*command, word], stdout=subprocess.PIPE, text=True) for word in ("a", "b", "c")]
     told = {process.communicate(timeout=60)[0].strip() for process in running}
-    found = Shelf(tmp_path).find(blank("race-race"), "rows.bin")
+    found = FileCache(tmp_path).find(blank("race-race"), "rows.bin")
     assert found is not None
     assert told == {f"{found.sha256} 300000"}
     assert hashlib.sha256(found.path.read_bytes()).hexdigest() == found.sha256
@@ -302,7 +302,7 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
         path.write_text("half")
         raise OSError("disk full")
 
-    shelf = Shelf(tmp_path)
+    shelf = FileCache(tmp_path)
     with pytest.raises(OSError, match="disk full"):
         shelf.make(blank("half-half"), "rows.bin", broken)
     assert shelf.find(blank("half-half"), "rows.bin") is None

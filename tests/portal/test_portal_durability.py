@@ -73,11 +73,11 @@ from dataclasses import replace
 from pathlib import Path
 from publisher.portal.revisions import applying, revisions, schemas
 from publisher.portal.store.drafts import Sort
-from publisher.portal.engine.engine import Engine, Source
-from publisher.portal.base.model import Column
+from publisher.portal.engine.engine import QueryEngine, DatasetRows
+from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.kinds import Kind
-from publisher.portal.soql.compiler import Question, compile_question
-from publisher.portal.store.store import Store
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
+from publisher.portal.store.store import PortalStore
 sys.path.insert(0, sys.argv[2])
 from portal_process import blank
 
@@ -249,7 +249,7 @@ def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     from publisher.portal.store import store as module
 
     monkeypatch.setattr(module, "GRACE", 0.0)
-    store = module.Store(tmp_path / "state")
+    store = module.PortalStore(tmp_path / "state")
     name = store.catalogue.free_identifier()
     store.create(blank(name))
     for _ in range(6):

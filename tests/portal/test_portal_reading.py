@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from publisher.portal.api.resource import current
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Column
+from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError, invalid, problem
-from publisher.portal.base.watch import Patience
+from publisher.portal.base.watch import Deadline
 from publisher.portal.engine.engine import CHANGED
-from publisher.portal.store.catalogue import Catalogue
+from publisher.portal.store.catalogue import DatasetCatalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,11 +268,11 @@ def test_every_kind_of_value(portal: Running, web: requests.Session) -> None:
 
 def test_a_change_by_another_process_is_seen_at_once(tmp_path: Path) -> None:
     """What one process remembers of the catalogue is as new as the file: columns, version and rows of one moment."""
-    here, there = Catalogue(tmp_path / "catalogue.sqlite"), Catalogue(tmp_path / "catalogue.sqlite")
+    here, there = DatasetCatalogue(tmp_path / "catalogue.sqlite"), DatasetCatalogue(tmp_path / "catalogue.sqlite")
     there.add(blank("aaaa-bbbb"))
     assert here.find("cccc-dddd") is None
     for version in range(2, 30):
-        there.change("aaaa-bbbb", version=version, columns=[Column(0, f"c{version}", "c", Kind.TEXT, 1)])
+        there.change("aaaa-bbbb", version=version, columns=[PortalColumn(0, f"c{version}", "c", Kind.TEXT, 1)])
         found = here.find("aaaa-bbbb")
         assert found is not None
         assert (found.version, [column.field for column in found.columns]) == (version, [f"c{version}"])
@@ -288,10 +288,10 @@ def test_an_answer_whose_version_went_is_made_anew_once() -> None:
     """The second time reads the fresh version; if that has gone too, or the error is another, the reader hears it."""
     gone = problem(503, CHANGED, "The dataset changed")
 
-    def answers(*errors: SodaError | None) -> Callable[[Patience], Response]:
+    def answers(*errors: SodaError | None) -> Callable[[Deadline], Response]:
         left = iter(errors)
 
-        def answer(_patience: Patience) -> Response:
+        def answer(_patience: Deadline) -> Response:
             error = next(left)
             if error is not None:
                 raise error
@@ -299,8 +299,8 @@ def test_an_answer_whose_version_went_is_made_anew_once() -> None:
 
         return answer
 
-    assert current(answers(gone, None), Patience()).body == b"rows"
+    assert current(answers(gone, None), Deadline()).body == b"rows"
     with pytest.raises(SodaError, match="changed"):
-        current(answers(gone, gone), Patience())
+        current(answers(gone, gone), Deadline())
     with pytest.raises(SodaError, match="other"):
-        current(answers(invalid("other"), None), Patience())
+        current(answers(invalid("other"), None), Deadline())

@@ -290,7 +290,7 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
     from tempfile import TemporaryDirectory
 
     from publisher.portal.base.problems import SodaError
-    from publisher.portal.base.watch import Patience
+    from publisher.portal.base.watch import Deadline
     from publisher.portal.engine import engine
     from publisher.portal.soql.compiler import Compiled
     from publisher.portal.store import versions
@@ -300,9 +300,9 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         versions.create(Path(folder) / "x", ())
         files = tuple((Path(folder) / "x").iterdir())
-        patch.setattr(engine, "Patience", lambda: Patience(0.2))
+        patch.setattr(engine, "Patience", lambda: Deadline(0.2))
         with pytest.raises(SodaError) as caught:
-            engine.Engine().stream((engine.Source(dataset, files),), slow, "q.n::VARCHAR")
+            engine.QueryEngine().stream((engine.DatasetRows(dataset, files),), slow, "q.n::VARCHAR")
     assert caught.value.body["errorCode"] == "query.execution.timeout"
 
 
@@ -318,7 +318,7 @@ def test_the_room_of_a_query_has_no_door(tmp_path: Any) -> None:
     versions.create(tmp_path / "other", ())
     (file,) = (tmp_path / "x").iterdir()
     (other,) = (tmp_path / "other").iterdir()
-    room = engine._open_room((engine.Source(dataset, (file,)),))
+    room = engine._open_room((engine.DatasetRows(dataset, (file,)),))
     assert room.execute("SELECT count(*) FROM rows").fetchone() == (0,)
     for statement in (
         "SELECT * FROM read_csv('/etc/passwd')",

@@ -17,7 +17,7 @@ from portal_process import COLUMNS, Running, start, stop
 
 from publisher.portal.answers import streaming
 from publisher.portal.answers.streaming import SHARE, STREAMS
-from publisher.portal.base.watch import Patience
+from publisher.portal.base.watch import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -170,7 +170,7 @@ def test_a_reader_must_take_something_each_second(monkeypatch: pytest.MonkeyPatc
     def blocks() -> Generator[bytes]:
         yield from [b"x"] * 50
 
-    answer = streaming.Pieces(b"x", blocks(), Patience(), {}, "text/csv")
+    answer = streaming.Pieces(b"x", blocks(), Deadline(), {}, "text/csv")
     asyncio.run(answer({"type": "http", "client": ("192.0.2.1", 1)}, receive, send))
     assert 2 < len(seen) < 10
     assert seen[-1]["more_body"]

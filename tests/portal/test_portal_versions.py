@@ -12,35 +12,39 @@ import pytest
 from portal_process import blank
 
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Column
+from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError
-from publisher.portal.engine.engine import Source, _open_room
+from publisher.portal.engine.engine import DatasetRows, _open_room
 from publisher.portal.serving.logs import place
 from publisher.portal.store import versions
-from publisher.portal.store.store import Reshaped, Store
+from publisher.portal.store.store import PortalStore, Reshaped
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COLUMNS = (Column(0, "id", "Id", Kind.TEXT, 1), Column(0, "a", "A", Kind.NUMBER, 2), Column(0, "b", "B", Kind.TEXT, 3))
+COLUMNS = (
+    PortalColumn(0, "id", "Id", Kind.TEXT, 1),
+    PortalColumn(0, "a", "A", Kind.NUMBER, 2),
+    PortalColumn(0, "b", "B", Kind.TEXT, 3),
+)
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PortalStore:
     """A store whose parts are small, with one keyed dataset."""
     monkeypatch.setattr(versions, "PART", 8)
-    made = Store(tmp_path / "state")
+    made = PortalStore(tmp_path / "state")
     made.create(replace(blank("aaaa-aaaa"), columns=COLUMNS, row_identifier="id"))
     return made
 
 
-def send(store: Store, rows: list[dict[str, Any]], *, whole: bool = False) -> dict[str, int]:
+def send(store: PortalStore, rows: list[dict[str, Any]], *, whole: bool = False) -> dict[str, int]:
     """One write; its counters without zeros."""
     counts = store.write("aaaa-aaaa", json.dumps(rows).encode(), "application/json", replace=whole).soda()
     return {name: count for name, count in counts.items() if count}
 
 
-def stored(store: Store) -> list[dict[str, Any]]:
+def stored(store: PortalStore) -> list[dict[str, Any]]:
     """Every row as it stands, in order."""
     dataset = store.get("aaaa-aaaa")
     with duckdb.connect() as connection:
@@ -51,7 +55,7 @@ def stored(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def files(store: Store) -> list[int]:
+def files(store: PortalStore) -> list[int]:
     """The parts of the current version, as the file system knows them."""
     return [file.stat().st_ino for file in store.rows(store.get("aaaa-aaaa"))]
 
@@ -85,7 +89,7 @@ def written(model: Model, rows: list[dict[str, Any]], *, whole: bool) -> Model:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_writes_leave_what_a_plain_model_has(store: Store, seed: int) -> None:
+def test_any_writes_leave_what_a_plain_model_has(store: PortalStore, seed: int) -> None:
     """Creates, updates, deletes and replaces at random: values, identities, times and counters are the model's."""
     chance = random.Random(seed)
     model: Model = {}
@@ -111,7 +115,7 @@ def test_any_writes_leave_what_a_plain_model_has(store: Store, seed: int) -> Non
             assert old == row or row["id"] in sent, "what was not sent is as it was"
 
 
-def test_a_write_leaves_the_parts_alone_that_it_does_not_touch(store: Store) -> None:
+def test_a_write_leaves_the_parts_alone_that_it_does_not_touch(store: PortalStore) -> None:
     """New rows fill the last part; one changed row costs one part; a part without rows is gone."""
     for begin in range(0, 40, 4):
         send(store, [{"id": f"{number:02}", "a": 1} for number in range(begin, begin + 4)])
@@ -129,12 +133,12 @@ def test_a_write_leaves_the_parts_alone_that_it_does_not_touch(store: Store) -> 
     assert (stored(store), len(files(store))) == ([], 1)
 
 
-def test_every_part_has_the_same_columns(store: Store) -> None:
+def test_every_part_has_the_same_columns(store: PortalStore) -> None:
     """A wider number, an added and a deleted column reach all parts at once, and the deleted values are gone."""
     send(store, [{"id": f"{number:02}", "a": 1, "b": "secret"} for number in range(40)])
     send(store, [{"id": "00", "a": "12345678901234567890.125"}])
     assert str(stored(store)[0]["a"]) == "12345678901234567890.125"
-    store.catalogue.add_column("aaaa-aaaa", Column(0, "c", "C", Kind.CHECKBOX, 4))
+    store.catalogue.add_column("aaaa-aaaa", PortalColumn(0, "c", "C", Kind.CHECKBOX, 4))
     send(store, [{"id": "39", "c": True}])
     assert [row["c"] for row in stored(store)] == [None] * 39 + [True]
     columns = [column for column in store.get("aaaa-aaaa").columns if column.field != "b"]
@@ -148,7 +152,7 @@ def test_every_part_has_the_same_columns(store: Store) -> None:
         ]  # fmt: skip
 
 
-def test_many_rows_are_several_parts(store: Store) -> None:
+def test_many_rows_are_several_parts(store: PortalStore) -> None:
     """A large replace and a large upsert are cut, in order."""
     send(store, [{"id": f"{number:03}", "a": number} for number in range(100)], whole=True)
     send(store, [{"id": f"{number:03}", "a": number} for number in range(100, 200)])
@@ -160,9 +164,11 @@ PSEUDO = ("rowid", "row_id", "oid", "filename", "file_path", "file_row_group_num
 """Names that DuckDB gives, or might give, to columns of its own."""
 
 
-def test_fields_named_like_columns_of_the_database_lose_nothing(store: Store) -> None:
+def test_fields_named_like_columns_of_the_database_lose_nothing(store: PortalStore) -> None:
     """Every row and its order stays, over many parts and in memory, where the values of such columns say otherwise."""
-    columns = tuple(Column(0, name, name, Kind.NUMBER, place) for place, name in enumerate(("a", *PSEUDO), start=1))
+    columns = tuple(
+        PortalColumn(0, name, name, Kind.NUMBER, place) for place, name in enumerate(("a", *PSEUDO), start=1)
+    )
     store.create(replace(blank("bbbb-bbbb"), columns=columns))
     for begin in (0, 50):
         rows = [{"a": number, **dict.fromkeys(PSEUDO, 7 - number % 3)} for number in range(begin, begin + 50)]
@@ -170,12 +176,12 @@ def test_fields_named_like_columns_of_the_database_lose_nothing(store: Store) ->
     dataset = store.get("bbbb-bbbb")
     assert len(store.rows(dataset)) > 2
     for hot in (0, 1):
-        with _open_room((Source(dataset, store.rows(dataset)),), hot=hot) as room:
+        with _open_room((DatasetRows(dataset, store.rows(dataset)),), hot=hot) as room:
             found = room.execute('SELECT a, rowid FROM rows ORDER BY ":place"').fetchall()
         assert found == [(number, 7 - number % 3) for number in range(100)]
 
 
-def test_a_version_that_lacks_rows_is_not_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_lacks_rows_is_not_kept(store: PortalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the parts hold other rows than were counted, the write is refused and the old version stays."""
     send(store, [{"id": "1", "a": 1}])
     monkeypatch.setattr(versions._Write, "_deleted", lambda _: "CASE WHEN a = 2 THEN NULL ELSE false END")

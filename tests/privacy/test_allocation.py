@@ -13,7 +13,7 @@ import pytest
 from publisher.definitions.cells import Axis, CellGrid
 from publisher.definitions.levels import Level
 from publisher.definitions.period import parse
-from publisher.privacy.allocation import Measured, Problem, Tree, suggested_split, tree_of
+from publisher.privacy.allocation import MeasuredLevels, Problem, Tree, suggested_split, tree_of
 from publisher.privacy.reconcile import forest_of, gains_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ TOWN = levels([0] * 40, [n // 10 for n in range(40)], range(40))
 
 def problem(of: Sequence[Level], power: int = 1, weights: Sequence[float] | None = None) -> Problem:
     alone = tuple(10.0 * (1 + n) for n in range(len(of)))
-    return Problem(tree_of(of), (Measured(alone, reconciled=True),), power, tuple(weights or [1.0] * len(of)))
+    return Problem(tree_of(of), (MeasuredLevels(alone, reconciled=True),), power, tuple(weights or [1.0] * len(of)))
 
 
 def grid(tables: int, step: int) -> Iterator[list[float]]:

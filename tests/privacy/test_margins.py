@@ -12,7 +12,7 @@ import pytest
 from forests import dense, forest_from, levels_over, random_forest
 
 from publisher.definitions.dataset import Bounds, Measure
-from publisher.privacy.distribution import WIDE, Noise, Term, compound, quantile
+from publisher.privacy.distribution import WIDE, Noise, NoiseTerm, compound, quantile
 from publisher.privacy.margins import CLASSES, expected_half_widths, half_width, margins_of, margins_on, reconciled
 from publisher.privacy.reconcile import estimate, gains_of, weights
 from publisher.privacy.sampler import draw, widened
@@ -90,7 +90,7 @@ def test_weighed_noise_is_inverted(kind: Kind, scale: float, times: tuple[int, .
         together = np.convolve(together, stretched(mass(kind, scale), each))
     noise = Noise(((kind, scale),))
     deviation = math.sqrt(sum(each * each for each in times) * noise.variance)
-    shape = tuple(Term(noise, each * math.sqrt(noise.variance) / deviation, 1) for each in times)
+    shape = tuple(NoiseTerm(noise, each * math.sqrt(noise.variance) / deviation, 1) for each in times)
     for confidence in (0.95, 0.975):
         found = quantile(shape, confidence) * deviation
         assert within(together, found) >= confidence - 0.005
@@ -100,10 +100,12 @@ def test_weighed_noise_is_inverted(kind: Kind, scale: float, times: tuple[int, .
 def test_a_sum_over_bins_is_a_sum_of_copies() -> None:
     """Compounding copies of a shape equals writing their terms out."""
     noise = Noise((("discrete laplace", 3.0),))
-    shape = (Term(noise, 0.6, 1), Term(noise, 0.4, 4))
+    shape = (NoiseTerm(noise, 0.6, 1), NoiseTerm(noise, 0.4, 4))
     norm = math.sqrt(2 * 0.75**2 + 3 * 0.25**2)
     out = tuple(
-        Term(noise, term.size * size / norm, term.count) for size in (0.75, 0.75, 0.25, 0.25, 0.25) for term in shape
+        NoiseTerm(noise, term.size * size / norm, term.count)
+        for size in (0.75, 0.75, 0.25, 0.25, 0.25)
+        for term in shape
     )
     assert quantile(compound(shape, ((0.75, 2), (0.25, 3))), 0.95) == pytest.approx(quantile(out, 0.95))
 
@@ -143,7 +145,7 @@ def test_cells_of_one_class_have_their_own_quantile_nearly(kind: Kind) -> None:
     for cell in np.flatnonzero(np.diag(covariance) > 1e-9)[:40]:
         deviation = math.sqrt(covariance[cell, cell])
         sizes = np.abs(solution[cell]) * np.sqrt(variances)[level] / deviation
-        shape = tuple(Term(noises[n], float(size), 1) for n, size in zip(level, sizes, strict=True) if size > 1e-9)
+        shape = tuple(NoiseTerm(noises[n], float(size), 1) for n, size in zip(level, sizes, strict=True) if size > 1e-9)
         assert found[cell] == pytest.approx(quantile(shape, 0.95) * deviation, rel=0.005)
 
 
@@ -166,7 +168,7 @@ def test_classes_of_a_very_uneven_forest_are_wide_enough(kind: Kind) -> None:
                 for noise, table in zip(noises, tables, strict=True)
             ]
             shape = tuple(
-                Term(noise, float(size), int(many))
+                NoiseTerm(noise, float(size), int(many))
                 for noise, (distinct, counts) in named
                 for size, many in zip(distinct, counts, strict=True)
             )

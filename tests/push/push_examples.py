@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from publisher.push.client import Patience, Portal
-from publisher.push.listing import File, Listing
+from publisher.push.client import RetryPolicy, SocrataClient
+from publisher.push.listing import Attachment, Listing
 from publisher.push.publication import publish
 from publisher.push.target import Target
 from publisher.release.manifest import (
@@ -26,11 +26,11 @@ from publisher.release.manifest import (
     read_release,
 )
 
-QUICK = Patience(attempts=4, first=0.01, longest=0.1)
+QUICK = RetryPolicy(attempts=4, first=0.01, longest=0.1)
 SMALL = 2_000
 """Bytes a request: a release takes several."""
 
-FILES = (File("guarantee.json", b'{"format": 2}', "application/json"),)
+FILES = (Attachment("guarantee.json", b'{"format": 2}', "application/json"),)
 
 COLUMNS = tuple(
     ColumnSpec(name=name, title=title, type=kind, description=f"{title} of the example")  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def main(url: str, writer: Path, folder: Path) -> None:
     account = json.loads(writer.read_text())
     releases = [read_release(path) for path in sorted(folder.iterdir()) if path.is_dir()]
     known = folder / "id"
-    with Portal(Target(url, False, **account), QUICK, chunk=SMALL) as client:
+    with SocrataClient(Target(url, False, **account), QUICK, chunk=SMALL) as client:
         publish(
             client,
             listing(folder.name, files=FILES),

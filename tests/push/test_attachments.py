@@ -10,8 +10,8 @@ import requests
 from push_examples import QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
-from publisher.push.client import Portal
-from publisher.push.listing import File
+from publisher.push.client import SocrataClient
+from publisher.push.listing import Attachment
 from publisher.push.publication import publish
 from publisher.push.verification import verify
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 ZONES = b'{"type":"FeatureCollection","features":[]}'
 
 
-def zones(content: bytes = ZONES) -> File:
-    return File("boundaries.geojson", content, "application/geo+json")
+def zones(content: bytes = ZONES) -> Attachment:
+    return Attachment("boundaries.geojson", content, "application/geo+json")
 
 
-PROMISE = File("guarantee.json", b'{"format": 2}', "application/json")
+PROMISE = Attachment("guarantee.json", b'{"format": 2}', "application/json")
 
 
 class Desk:
@@ -41,16 +41,16 @@ class Desk:
         self.portal, self.broken, self.week, self.name = portal, broken, week, name
         self.id: str | None = None
 
-    def push(self, *files: File) -> Publication:
+    def push(self, *files: Attachment) -> Publication:
         self.broken.requests.clear()
-        with Portal(self.portal.target(self.broken.url), QUICK, chunk=SMALL) as client:
+        with SocrataClient(self.portal.target(self.broken.url), QUICK, chunk=SMALL) as client:
             return publish(client, self.listing(*files), [self.week], known_id=self.id, remember=self._remember)
 
-    def verify(self, *files: File) -> None:
-        with Portal(self.portal.target(), QUICK) as client:
+    def verify(self, *files: Attachment) -> None:
+        with SocrataClient(self.portal.target(), QUICK) as client:
             verify(client, self.listing(*files), [self.week], self.id)
 
-    def listing(self, *files: File) -> Listing:
+    def listing(self, *files: Attachment) -> Listing:
         return listing(self.name, files=files)
 
     @property

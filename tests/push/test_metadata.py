@@ -14,15 +14,15 @@ from release_examples import ready, workspace
 from publisher.errors import DefinitionError
 from publisher.pipeline.session import locked
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Column, Dataset
-from publisher.portal.contract import About, about
+from publisher.portal.base.model import PortalColumn, PortalDataset
+from publisher.portal.contract import PublisherMetadata, about
 from publisher.push.boundaries import missing
 from publisher.push.metadata import listing_of
 from publisher.push.provenance import odds_facts
 from publisher.push.sync import map_notes
 from publisher.release.composition import account_of
 from publisher.release.guarantee import guarantee
-from publisher.release.guarantee_inputs import Facts
+from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -67,12 +67,12 @@ def listed(place: Workspace, catalogue: Catalogue, level: str = "") -> Listing:
     return listing_of(place, place.dataset("weekly"), level, catalogue.standings("weekly"))
 
 
-def told(listing: Listing) -> About:
+def told(listing: Listing) -> PublisherMetadata:
     """What the portal makes of it."""
-    columns = tuple(Column(n, each.name, each.title, Kind.TEXT, n) for n, each in enumerate(listing.columns))
+    columns = tuple(PortalColumn(n, each.name, each.title, Kind.TEXT, n) for n, each in enumerate(listing.columns))
     metadata = {"custom_fields": {"Publisher": listing.custom}}
     return about(
-        Dataset(
+        PortalDataset(
             id="aaaa-bbbb", name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0,
             next_row=1, columns=columns, metadata=metadata,
         )
@@ -124,7 +124,7 @@ def test_odds_are_those_of_the_guarantee(place: Workspace, catalogue: Catalogue)
     dataset = place.dataset("weekly")
     release = ready(catalogue, dataset, "2018-W01")
     promised = guarantee(
-        Facts(
+        GuaranteeInputs(
             dataset=dataset, period="2018-W01", charge=release.manifest.charge, epsilon=2.0,
             others=(account_of(dataset.source, [dataset]),), spent=Fraction(1, 10),
         )

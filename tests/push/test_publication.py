@@ -16,7 +16,7 @@ import requests
 from push_examples import COLUMNS, FILES, QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
-from publisher.push.client import Portal
+from publisher.push.client import SocrataClient
 from publisher.push.publication import Publication, publish
 from publisher.push.target import Target
 from publisher.push.verification import verify
@@ -39,11 +39,11 @@ class Pusher:
 
     def push(self, what: Listing, *releases: Release, chunk: int = SMALL, **options: Any) -> Publication:
         self.broken.requests.clear()
-        with Portal(self.portal.target(self.broken.url), QUICK, chunk=chunk) as client:
+        with SocrataClient(self.portal.target(self.broken.url), QUICK, chunk=chunk) as client:
             return publish(client, what, releases, known_id=self.id, remember=self._remember, **options)
 
     def verify(self, what: Listing, *releases: Release) -> Publication:
-        with Portal(self.portal.target(), QUICK) as client:
+        with SocrataClient(self.portal.target(), QUICK) as client:
             return verify(client, what, releases, self.id)
 
     def _remember(self, identifier: str) -> None:
@@ -352,7 +352,7 @@ def pushing(portal: Running, broken: Broken, folder: Path) -> subprocess.Popen[b
 def completed(portal: Running, folder: Path, releases: list[Release]) -> Publication:
     """The next push, which leaves one dataset, whole and open."""
     what, known = listing(folder.name, files=FILES), folder / "id"
-    with Portal(portal.target(), QUICK) as client:
+    with SocrataClient(portal.target(), QUICK) as client:
         identifier = known.read_text() if known.exists() else None
         publish(client, what, releases, known_id=identifier, remember=lambda made: (known.write_text(made), None)[1])
         done = verify(client, what, releases, known.read_text())
@@ -406,7 +406,7 @@ def test_stand_ins_never_go_to_a_public_portal(tmp_path: Path) -> None:
     target = Target("https://data.example.invalid", True, "name", "secret-password", "secret-token")
     for stand_in in (True, False):
         with (
-            Portal(target, QUICK) as client,
+            SocrataClient(target, QUICK) as client,
             pytest.raises(PortalError, match=r"stand-in data, which never goes to https://data\.example\.invalid"),
         ):
             publish(client, listing("refused", stand_in=stand_in), [week], known_id=None, remember=lambda _: None)
@@ -420,13 +420,13 @@ def test_credentials_stay_out_of_messages(portal: Running, broken: Broken, caplo
     away = Target("http://127.0.0.1:1", False, "nobody", "secret-password", "secret-token", timeout=1)
     texts = [repr(target)]
     for where in (target, locked, away):
-        with Portal(where, QUICK) as client, pytest.raises(PortalError) as caught:
+        with SocrataClient(where, QUICK) as client, pytest.raises(PortalError) as caught:
             client.find("x", "y")
         texts.append(str(caught.value))
     assert "HTTP 403 Invalid app_token specified; check SOCRATA_USERNAME" in texts[1]
     assert "HTTP 401 Invalid username or password; check SOCRATA_USERNAME" in texts[2]
     assert "cannot be reached" in texts[3]
-    with Portal(portal.target(), QUICK) as client, pytest.raises(PortalError) as caught:
+    with SocrataClient(portal.target(), QUICK) as client, pytest.raises(PortalError) as caught:
         client.upsert("zzzz-zzzz", [{"id": "secret-value"}])
     texts += [str(caught.value), *(record.getMessage() for record in caplog.records)]
     assert "HTTP 404 dataset.missing" in texts[4]

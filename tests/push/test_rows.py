@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from push_examples import COLUMNS, release
 
-from publisher.push.client import Patience
+from publisher.push.client import RetryPolicy
 from publisher.push.rows import Difference, batches, checksum_of, compare, wanted_rows
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def test_the_checksum_depends_on_values_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("attempt", range(12))
 def test_pauses_grow_and_are_spread(attempt: int) -> None:
     """A pause doubles with each attempt up to a limit, varies by half, and honours what the portal asks within it."""
-    patience = Patience(first=0.5, longest=20)
+    patience = RetryPolicy(first=0.5, longest=20)
     full = min(20.0, 0.5 * 2**attempt)
     pauses = {patience.pause(attempt) for _ in range(30)}
     assert full / 2 <= min(pauses) < max(pauses) <= full

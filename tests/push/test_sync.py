@@ -14,7 +14,7 @@ from release_examples import ready, workspace
 
 from publisher.errors import PortalError, SourceError
 from publisher.pipeline.session import locked
-from publisher.push.client import Portal
+from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
 from publisher.push.sync import check_delivery, deliver
 from publisher.workspace import DatasetFile, Workspace, find_workspace
@@ -43,11 +43,11 @@ class Desk:
 
     def push(self) -> str | None:
         self.broken.requests.clear()
-        with Portal(self.portal.target(self.broken.url), QUICK) as client:
+        with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
             return deliver(self.place, self.catalogue, client, self.dataset)
 
     def check(self) -> str | None:
-        with Portal(self.portal.target(self.broken.url), QUICK) as client:
+        with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
             return check_delivery(self.place, self.catalogue, client, self.dataset)
 
     def id(self, level: str) -> str:

@@ -13,15 +13,15 @@ from typing import Any
 
 import duckdb
 
-from publisher.definitions.settings import Engine
+from publisher.definitions.settings import EngineSettings
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin, build
 from publisher.records.landing import Landing, land
-from publisher.records.reader import Raw, raw
+from publisher.records.reader import LandedSelect, raw
 from publisher.workspace import SourceFile
 
 REAL = Path(os.environ.get("PUBLISHER_DATA") or Path(__file__).parents[3] / "shared" / "data")
-ENGINE = Engine(memory="500MB", threads=2)
+ENGINE = EngineSettings(memory="500MB", threads=2)
 TODAY = date(2026, 1, 2)
 
 DEFINITION = """
@@ -98,10 +98,10 @@ class City:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def land(self, received: date = TODAY, engine: Engine = ENGINE) -> Landing:
+    def land(self, received: date = TODAY, engine: EngineSettings = ENGINE) -> Landing:
         return land(self.source, data=self.data, private=self.private, engine=engine, received=received)
 
-    def raw(self, start: date = date(1, 1, 1), end: date = date(9999, 12, 31)) -> Raw:
+    def raw(self, start: date = date(1, 1, 1), end: date = date(9999, 12, 31)) -> LandedSelect:
         return raw(self.source, self.private, start, end)
 
     def rows(self, columns: str = "*", start: date = date(1, 1, 1), end: date = date(9999, 12, 31)) -> list[Any]:

@@ -20,7 +20,7 @@ import duckdb
 import pytest
 from invented import DEFINITION, HEADER, TODAY, City, definition
 
-from publisher.definitions.settings import Engine
+from publisher.definitions.settings import EngineSettings
 from publisher.errors import DefinitionError, SourceError
 from publisher.records import secrets
 
@@ -81,7 +81,7 @@ def test_rows_that_share_the_record_id_are_one_record(city: City) -> None:
     for number, order in enumerate([rows, rows[::-1], rows[:4], [*rows[2:], *rows[:2], "3,c,2018-01-01,a,y"]]):
         one = City(city.root / str(number))
         one.put(_csv(*order))
-        report = one.report(one.land(engine=Engine(memory="500MB", threads=1 + number % 3)))[0]
+        report = one.report(one.land(engine=EngineSettings(memory="500MB", threads=1 + number % 3)))[0]
         assert (
             report["rows_read"] - report["duplicates"]
             == report["landed"]

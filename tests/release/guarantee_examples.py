@@ -15,7 +15,7 @@ from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin, build
 from publisher.privacy.mechanism import epsilon_of
 from publisher.release.composition import account_of
-from publisher.release.guarantee_inputs import Facts, SourceAccount
+from publisher.release.guarantee_inputs import GuaranteeInputs, SourceAccount
 from publisher.release.manifest import Charge, TableCharge
 from publisher.release.odds import up
 from publisher.workspace import DatasetFile, SourceFile
@@ -60,7 +60,7 @@ def dataset_file(source: dict[str, Any], dataset: dict[str, Any]) -> DatasetFile
     return DatasetFile("requests-by-place", build(Dataset, published, origin), file, (), origin)
 
 
-def facts(source: dict[str, Any], dataset: dict[str, Any], period: str, **more: Any) -> Facts:
+def facts(source: dict[str, Any], dataset: dict[str, Any], period: str, **more: Any) -> GuaranteeInputs:
     """The facts of one release of such a dataset, charged as its definition says, `known` as the only one or not."""
     file = dataset_file(source, dataset)
     definition, privacy = file.definition, file.source.definition.privacy
@@ -79,7 +79,7 @@ def facts(source: dict[str, Any], dataset: dict[str, Any], period: str, **more: 
     epsilon = epsilon_of(loss, 1e-6) if privacy.currency == "zcdp" else float(loss)
     mine = account_of(file.source, (file,) if more.pop("known", True) else ())
     others = (mine, *more.pop("others", ()))
-    return Facts(file, period, charge, epsilon, others, more.pop("spent", loss), **more)
+    return GuaranteeInputs(file, period, charge, epsilon, others, more.pop("spent", loss), **more)
 
 
 def _table(file: DatasetFile, measure: Measure, level: str) -> TableCharge:
@@ -110,7 +110,7 @@ def privacy(unit: str, window: str, budget: str, **more: Any) -> dict[str, Any]:
     return {"privacy": {"unit": unit, "window": window, "budget": Decimal(budget)} | missing | more}
 
 
-def rollups() -> Facts:
+def rollups() -> GuaranteeInputs:
     """Records under zCDP, with coarser tables, beside sources of other currencies about the same people."""
     dataset = {
         "title": "Requests by neighbourhood and kind",
@@ -131,7 +131,7 @@ def rollups() -> Facts:
     return replace(made, organisation="Town of Example", jurisdiction="Example, USA", charged="2024-04-02")
 
 
-def increment() -> Facts:
+def increment() -> GuaranteeInputs:
     """Accounts under zCDP, a median, and editions that add what came late."""
     measures = (
         {"name": "households", "title": "Households", "kind": "count_units", "unit": "households"},
@@ -154,7 +154,7 @@ def increment() -> Facts:
     return facts(privacy("who", "month", "0.4") | late, dataset, "2024-03", vintage=2, vintages=3)
 
 
-def utility() -> Facts:
+def utility() -> GuaranteeInputs:
     """Meters under pure ε, with the 15/15 rule and differences of a register."""
     measures = (
         {
@@ -180,7 +180,7 @@ def utility() -> Facts:
     return facts(source, dataset, "2024-03", spent=Fraction(1))
 
 
-def discover() -> Facts:
+def discover() -> GuaranteeInputs:
     """Applicants under zCDP, keys that a noisy selection finds, twelve releases in one window."""
     found = {"share": Decimal("0.25"), "delta": Decimal("0.000001")}
     keys = (PLACE, {"name": "kind", "title": "Kind of permit", "discover": found, "other": "Other"})
@@ -194,14 +194,14 @@ def discover() -> Facts:
     return facts(source, dataset, "2024-03", spent=Fraction(3, 50))
 
 
-def frozen() -> Facts:
+def frozen() -> GuaranteeInputs:
     """A lifetime's budget, records that count on the day they were received, and generated records."""
     source = privacy("who", "lifetime", "2", missing="drop") | {"late": {"policy": "freeze"}}
     dataset = {"bounds": {"max_groups": 3, "max_per_group": 1}, "loss": {"rho": Decimal("0.05")}}
     return facts(source, dataset, "2024-03", spent=Fraction(1, 20), stand_in=True)
 
 
-def charged_again() -> Facts:
+def charged_again() -> GuaranteeInputs:
     """Records in weeks, each edition counted again and charged again."""
     source = privacy("record", "day", "1") | {"late": {"policy": "charge", "after_days": (0, 60)}}
     dataset = {"period": "week", "first": "2024-W01"}

@@ -17,7 +17,7 @@ from publisher.errors import DefinitionError, SourceError
 from publisher.release import validation
 from publisher.release.acceptance import accept
 from publisher.release.aggregates import additive, differences
-from publisher.release.store import Store
+from publisher.release.store import ReleaseStore
 from publisher.release.suite import suite_for, write_suite
 from publisher.release.table import level_names
 
@@ -35,7 +35,7 @@ class Desk:
     """Suites and releases in one folder."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.store = root, Store(root / "public")
+        self.root, self.store = root, ReleaseStore(root / "public")
 
     def suite(self, name: str) -> Path:
         return self.root / "expectations" / f"{name}.json"

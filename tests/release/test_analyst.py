@@ -10,7 +10,7 @@ import pytest
 from release_examples import contents, drawn, rich
 
 from publisher.release.analyst import write_analyst_file
-from publisher.release.store import Store
+from publisher.release.store import ReleaseStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def releases(town: Town, tmp_path: Path) -> list[Release]:
     """A month without rollups, then two with them; the last one is provisional."""
-    store, dataset = Store(tmp_path), rich(town).dataset_file()
+    store, dataset = ReleaseStore(tmp_path), rich(town).dataset_file()
     months = ((town.dataset_file(), "2019-12"), (dataset, "2020-01"), (dataset, "2020-02"))
     return [
         store.write(*contents(each, drawn(each, period), period=period, final=period != "2020-02"))

@@ -37,7 +37,7 @@ from publisher.release.statement import statement
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.release.guarantee_inputs import Facts
+    from publisher.release.guarantee_inputs import GuaranteeInputs
 
 SCHEMA = json.loads(files("publisher.release").joinpath("guarantee.schema.json").read_text("utf-8"))
 LOSSES = st.fractions(Fraction(1, 10_000), Fraction(2, 5), max_denominator=10**7)
@@ -328,7 +328,7 @@ def test_stand_ins_are_labelled(stand_in: bool) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_what_is_not_protected_is_said(name: str) -> None:
     """The limits stand in the file, the words and the page."""
-    made: Facts = EXAMPLES[name]()
+    made: GuaranteeInputs = EXAMPLES[name]()
     file, text = guarantee(made), section(statement(made), "What is not protected")
     assert [f"- {sentence}" for sentence in file["not_protected"]] == text.strip().splitlines()
     for topic in ("Suppressed cells", "When a release appears", "Limits cut off", "household", "outside", "editions"):

@@ -15,7 +15,7 @@ from release_examples import contents, drawn
 
 from publisher.errors import SourceError
 from publisher.release.manifest import Manifest, Release, hash_of, read_release
-from publisher.release.store import Store, changed_files, refuse_if_changed
+from publisher.release.store import ReleaseStore, changed_files, refuse_if_changed
 
 if TYPE_CHECKING:
     from conftest import Town
@@ -34,15 +34,15 @@ def release(town: Town, period: str = "2020-01", edition: int = 1) -> tuple[Mani
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "public")
+def store(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path / "public")
 
 
 def listed(folder: Path) -> set[str]:
     return {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
 
 
-def test_a_release_is_whole(store: Store, town: Town) -> None:
+def test_a_release_is_whole(store: ReleaseStore, town: Town) -> None:
     """All files are there, as the manifest's hashes say, and the same release is read back."""
     written = store.write(*release(town))
     assert {each.name for each in written.folder.iterdir()} == FILES
@@ -58,14 +58,14 @@ def test_a_release_is_whole(store: Store, town: Town) -> None:
     assert json.loads((written.folder / "guarantee.json").read_text()) == {"format": 1}
 
 
-def test_the_same_contents_are_the_same_bytes(store: Store, town: Town, tmp_path: Path) -> None:
+def test_the_same_contents_are_the_same_bytes(store: ReleaseStore, town: Town, tmp_path: Path) -> None:
     """Writing the same tables elsewhere gives the same bytes of every file."""
-    first, second = store.write(*release(town)), Store(tmp_path / "other").write(*release(town))
+    first, second = store.write(*release(town)), ReleaseStore(tmp_path / "other").write(*release(town))
     assert first.manifest == second.manifest
     assert all((first.folder / name).read_bytes() == (second.folder / name).read_bytes() for name in FILES)
 
 
-def test_a_release_is_never_written_over(store: Store, town: Town) -> None:
+def test_a_release_is_never_written_over(store: ReleaseStore, town: Town) -> None:
     """An edition that is there stays as it is; writing it again is refused."""
     written = store.write(*release(town))
     before = {name: (written.folder / name).read_bytes() for name in FILES}
@@ -78,7 +78,7 @@ def test_a_release_is_never_written_over(store: Store, town: Town) -> None:
 
 @pytest.mark.parametrize("fails", [*range(1, 12), 100])
 def test_a_write_that_fails_leaves_nothing(
-    store: Store, town: Town, monkeypatch: pytest.MonkeyPatch, fails: int
+    store: ReleaseStore, town: Town, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
     """A full disk at any moment leaves the whole release or none, no scraps, and one clear message."""
     real, calls = os.fsync, 0
@@ -99,7 +99,9 @@ def test_a_write_that_fails_leaves_nothing(
     assert len(listed(store.public)) == len(found) * len(FILES)
 
 
-def test_every_file_is_on_disk_before_the_rename(store: Store, town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_file_is_on_disk_before_the_rename(
+    store: ReleaseStore, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each file and its folder are synchronised before the release becomes visible, and the rename after it."""
     real, seen = os.fsync, []
 
@@ -114,7 +116,7 @@ def test_every_file_is_on_disk_before_the_rename(store: Store, town: Town, monke
     assert [path for path, visible in seen if visible] == [str(store.root / "town/2020-01")]
 
 
-def test_half_written_folders_are_no_releases(store: Store, town: Town) -> None:
+def test_half_written_folders_are_no_releases(store: ReleaseStore, town: Town) -> None:
     """What a killed run left beside a release is not listed and does not stop the next."""
     written = store.write(*release(town))
     half = written.folder.parent / ".staging-2-4711"
@@ -125,7 +127,7 @@ def test_half_written_folders_are_no_releases(store: Store, town: Town) -> None:
     assert [each.manifest.edition for each in store.releases("town")] == [1, 2]
 
 
-def test_editions_are_in_order(store: Store, town: Town) -> None:
+def test_editions_are_in_order(store: ReleaseStore, town: Town) -> None:
     """Editions sort by number and periods by time; other datasets and periods are apart."""
     for edition in (2, 10, 1):
         store.write(*release(town, edition=edition))
@@ -138,7 +140,7 @@ def test_editions_are_in_order(store: Store, town: Town) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILES - {"manifest.json"}))
-def test_a_changed_file_is_found(store: Store, town: Town, name: str) -> None:
+def test_a_changed_file_is_found(store: ReleaseStore, town: Town, name: str) -> None:
     """One flipped byte or a missing file is named."""
     written = store.write(*release(town))
     content = (written.folder / name).read_bytes()
@@ -149,7 +151,7 @@ def test_a_changed_file_is_found(store: Store, town: Town, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"junk", b"\xff\xfe"])
-def test_a_damaged_manifest_is_one_message(store: Store, town: Town, content: bytes) -> None:
+def test_a_damaged_manifest_is_one_message(store: ReleaseStore, town: Town, content: bytes) -> None:
     """A manifest that cannot be read says where it lies and what to do."""
     written = store.write(*release(town))
     (written.folder / "manifest.json").write_bytes(content)
@@ -157,7 +159,7 @@ def test_a_damaged_manifest_is_one_message(store: Store, town: Town, content: by
         store.releases("town")
 
 
-def test_every_level_has_its_files(store: Store, town: Town) -> None:
+def test_every_level_has_its_files(store: ReleaseStore, town: Town) -> None:
     """A rollup's table and measurements stand beside the finest ones, and every file is hashed in the manifest."""
     written = store.write(*release(town.rolled_up()))
     tables = {"data.parquet", "data.csv"} | {
@@ -172,7 +174,7 @@ def test_every_level_has_its_files(store: Store, town: Town) -> None:
         refuse_if_changed(written)
 
 
-def test_a_companion_is_like_a_release(store: Store, town: Town) -> None:
+def test_a_companion_is_like_a_release(store: ReleaseStore, town: Town) -> None:
     """A rollup's view has its own table, name, columns and shape, and the release's guarantee, charge and files."""
     written = read_release(store.write(*release(town.rolled_up())).folder)
     city, halves = written.companions
@@ -193,7 +195,7 @@ def test_a_companion_is_like_a_release(store: Store, town: Town) -> None:
 LATER = {"rollups", "discovered", "vintage", "final"}
 
 
-def test_manifests_of_the_first_version_are_read(store: Store, town: Town) -> None:
+def test_manifests_of_the_first_version_are_read(store: ReleaseStore, town: Town) -> None:
     """A manifest that says nothing of rollups, vintages, levels or samplers is read as one table, drawn once."""
     written = store.write(*release(town))
     path = written.folder / "manifest.json"

@@ -15,7 +15,7 @@ from publisher.errors import DefinitionError, SourceError
 from publisher.release.manifest import Charge, KeyShape, LedgerHead, Manifest, MeasureShape, Release, Shape
 from publisher.release.suite import IDENTIFIERS, expected_of, suite_for, write_suite
 from publisher.release.table import cell_ids
-from publisher.release.validation import Expected, TableCheck, Validation, validate
+from publisher.release.validation import Expectations, TableCheck, Validation, validate
 from publisher.workspace import DatasetFile, find_workspace
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def release(folder: Path, table: Columns) -> Release:
     return Release(folder, manifest)
 
 
-def expected(dataset: DatasetFile, previous: Release | None = None) -> Expected:
+def expected(dataset: DatasetFile, previous: Release | None = None) -> Expectations:
     return expected_of(dataset, dataset.levels(WEEK)[-1], previous)
 
 

@@ -29,7 +29,7 @@ from publisher.pipeline.job import Job
 from publisher.pipeline.session import opened
 from publisher.records.reader import raw
 from publisher.release.table import measured_of
-from publisher.run import Selection, run
+from publisher.run import PeriodSelection, run
 from publisher.workspace import SourceFile, find_workspace
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def _run(workspace: Workspace, dataset: str, today: date) -> RunReport:
     """A real run, on that day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SourceFile, "today", lambda _: today)
-        return run(workspace, [workspace.dataset(dataset)], Selection(), _Watcher(), push=False)
+        return run(workspace, [workspace.dataset(dataset)], PeriodSelection(), _Watcher(), push=False)
 
 
 def _files(workspace: Workspace) -> dict[str, bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from publisher.definitions import period as civil
-from publisher.definitions.settings import Engine
+from publisher.definitions.settings import EngineSettings
 from publisher.definitions.vintage import vintages_of
 from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from publisher.stages import Integers, Table
     from publisher.workspace import DatasetFile
 
-LIMITS = Engine(memory="500MB", threads=2)
+LIMITS = EngineSettings(memory="500MB", threads=2)
 JANUARY = civil.parse("2020-01")
 LATE = {"policy": "increment", "received": "%Y-%m-%d.csv", "after_days": (4, 14, 24)}
 RECEIVED = (date(2020, 2, 3), date(2020, 2, 10), date(2020, 2, 20))

@@ -16,7 +16,7 @@ import pytest
 from apart import ROOT
 
 from publisher.definitions import period as civil
-from publisher.definitions.settings import Engine
+from publisher.definitions.settings import EngineSettings
 from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
@@ -47,7 +47,7 @@ PERIODS = {
 UNITS = 200
 """So many neighbours of each dataset; the meters have fewer accounts than that, and all are taken."""
 
-LIMITS = Engine(memory="1GB", threads=2)
+LIMITS = EngineSettings(memory="1GB", threads=2)
 ORDERING = random.Random(4).getrandbits(64)
 
 

@@ -23,35 +23,35 @@ from publisher.portal.base.problems import (
     token_refused,
     too_large,
 )
-from publisher.portal.engine.engine import Source
+from publisher.portal.engine.engine import DatasetRows
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.base.limits import Limits
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.engine.engine import Engine
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.engine.engine import QueryEngine
     from publisher.portal.soql.compiler import Compiled
     from publisher.portal.store.accounts import Account
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes that one request body may have."""
 
 
 @dataclass(frozen=True, slots=True)
-class Portal:
+class AppContext:
     """What every request works with."""
 
-    store: Store
-    engine: Engine
+    store: PortalStore
+    engine: QueryEngine
     public_url: str | None = None
     limits: Limits = USUAL
 
 
-def portal(request: Request) -> Portal:
+def portal(request: Request) -> AppContext:
     """The portal that this request was made to."""
-    found: Portal = request.app.state.portal
+    found: AppContext = request.app.state.portal
     return found
 
 
@@ -123,7 +123,7 @@ def identified(request: Request) -> None:
     raise token_refused() if token is not None else login_required()
 
 
-def readable(request: Request, identifier: str) -> Dataset:
+def readable(request: Request, identifier: str) -> PortalDataset:
     """A dataset that the visitor may read. Errors: SodaError 404, 403."""
     found = visitor(request)
     dataset = portal(request).store.get(identifier)
@@ -132,7 +132,7 @@ def readable(request: Request, identifier: str) -> Dataset:
     return dataset
 
 
-def tabular(request: Request, identifier: str) -> Dataset:
+def tabular(request: Request, identifier: str) -> PortalDataset:
     """A dataset that the visitor may read and that has rows. Errors: SodaError 404, 403; 400 where it is a file."""
     dataset = readable(request, identifier)
     if dataset.blob:
@@ -140,18 +140,18 @@ def tabular(request: Request, identifier: str) -> Dataset:
     return dataset
 
 
-def visible(request: Request) -> list[Dataset]:
+def visible(request: Request) -> list[PortalDataset]:
     """Every dataset that the visitor may read, by name."""
     everything = visitor(request) is not None
     return [dataset for dataset in portal(request).store.catalogue.all() if everything or dataset.open]
 
 
-def findable(request: Request) -> list[Dataset]:
+def findable(request: Request) -> list[PortalDataset]:
     """Every dataset that the visitor may find: a working copy is reached by its own address alone."""
     return [dataset for dataset in visible(request) if dataset.copy_of is None]
 
 
-def joinable(request: Request, identifier: str) -> Dataset:
+def joinable(request: Request, identifier: str) -> PortalDataset:
     """A dataset that a question about another may join: a public one. Errors: SodaError 404."""
     found = portal(request).store.catalogue.find(identifier)
     if found is None or not found.open:
@@ -159,10 +159,10 @@ def joinable(request: Request, identifier: str) -> Dataset:
     return found
 
 
-def sources(request: Request, dataset: Dataset, compiled: Compiled) -> tuple[Source, ...]:
+def sources(request: Request, dataset: PortalDataset, compiled: Compiled) -> tuple[DatasetRows, ...]:
     """What the engine needs to answer a compiled question: the dataset's rows, then those of each joined one."""
     rows = portal(request).store.rows
-    return tuple(Source(each, rows(each)) for each in (dataset, *compiled.joined))
+    return tuple(DatasetRows(each, rows(each)) for each in (dataset, *compiled.joined))
 
 
 async def body(request: Request) -> bytes:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.answers.formats import Format
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
 
 
 def headers_of(
-    request: Request, dataset: Dataset, form: Format, joined: Sequence[Dataset] = (), asked: str = ""
+    request: Request, dataset: PortalDataset, form: Format, joined: Sequence[PortalDataset] = (), asked: str = ""
 ) -> dict[str, str]:
     """Validators of an answer about these datasets; `asked` is what the address does not say.
 

@@ -15,7 +15,7 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from publisher.portal.base.problems import SodaError, problem
-from publisher.portal.base.watch import SECONDS, Patience
+from publisher.portal.base.watch import SECONDS, Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -77,12 +77,12 @@ def busy() -> SodaError:
     return error
 
 
-async def computed(request: Request, answer: Callable[[Patience], Response], seconds: float = SECONDS) -> Response:
+async def computed(request: Request, answer: Callable[[Deadline], Response], seconds: float = SECONDS) -> Response:
     """What `answer` gives, computed in a thread; its query ends when the reader goes away.
 
     A query that takes long leaves its place to others and goes on among the few that may. Errors: SodaError.
     """
-    patience, lanes = Patience(seconds), _lanes()
+    patience, lanes = Deadline(seconds), _lanes()
     async with lanes.short:
         task = asyncio.ensure_future(run_sync(answer, patience, limiter=lanes.threads))
         done, _ = await asyncio.wait({task}, timeout=SOON)
@@ -109,7 +109,7 @@ async def _moved(task: asyncio.Future[Response], lane: CapacityLimiter) -> bool:
     return False
 
 
-async def _awaited(task: asyncio.Future[Response], request: Request, patience: Patience) -> Response:
+async def _awaited(task: asyncio.Future[Response], request: Request, patience: Deadline) -> Response:
     """The answer, which nobody waits for any more when the reader has gone."""
     gone = asyncio.ensure_future(_until_gone(request.receive))
     waited: set[asyncio.Future[Any]] = {task, gone}
@@ -132,7 +132,7 @@ def bodiless(headers: Mapping[str, str], media_type: str) -> Response:
     return response
 
 
-def sent(blocks: Generator[bytes], patience: Patience, headers: Mapping[str, str], media_type: str) -> Response:
+def sent(blocks: Generator[bytes], patience: Deadline, headers: Mapping[str, str], media_type: str) -> Response:
     """The response with this body: at once where it is small, else piece by piece."""
     first, size = [], 0
     for block in blocks:
@@ -166,7 +166,7 @@ class Pieces(Response):
     """A body that is computed while it is sent. Errors: SodaError 503 where too many are on their way."""
 
     def __init__(
-        self, first: bytes, blocks: Generator[bytes], patience: Patience, headers: Mapping[str, str], media_type: str
+        self, first: bytes, blocks: Generator[bytes], patience: Deadline, headers: Mapping[str, str], media_type: str
     ) -> None:
         super().__init__(None, headers=headers, media_type=media_type)
         del self.headers["content-length"]

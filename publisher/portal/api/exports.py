@@ -17,7 +17,7 @@ from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
 from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.base.model import SYSTEM
-from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from publisher.portal.answers.formats import Fields
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.base.watch import Patience
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.base.watch import Deadline
 
 _HIDDEN = ("sid", "id", "position", "created_at", "created_meta", "updated_at", "updated_meta", "meta")
 """What stands before a row's values in `rows.json`."""
 
 
-def csv_opening(dataset: Dataset, fields: Fields, separator: str = ",") -> str:
+def csv_opening(dataset: PortalDataset, fields: Fields, separator: str = ",") -> str:
     """The header of a CSV for people: a column of the dataset under its display name."""
     shown = {column.field: column.name for column in dataset.columns}
     return formats.csv_header((shown.get(name, name) for name, _ in fields), separator)
 
 
-def json_opening(dataset: Dataset, _fields: Fields) -> str:
+def json_opening(dataset: PortalDataset, _fields: Fields) -> str:
     """`meta`, with the columns of the rows, and the beginning of `data`."""
     described = view(dataset)
     hidden = [_hidden(place, name) for place, name in enumerate(_HIDDEN)]
@@ -93,7 +93,7 @@ def _value(kind: Kind, value: str) -> str:
 
 
 ROWS = Format("rows", "application/json; charset=utf-8", _row, lambda _: "", "]}\n", before="\n,")
-_FORMS: dict[str, tuple[Format, Callable[[Dataset, Fields], str]]] = {
+_FORMS: dict[str, tuple[Format, Callable[[PortalDataset, Fields], str]]] = {
     "csv": (formats.CSV, csv_opening),
     "json": (ROWS, json_opening),
 }
@@ -104,11 +104,11 @@ async def download(request: Request) -> Response:
     return await computed(request, partial(current, partial(_download, request)))
 
 
-def _download(request: Request, patience: Patience) -> Response:
+def _download(request: Request, patience: Deadline) -> Response:
     name = request.url.path.rpartition(".")[2]
     form, opening = _FORMS[name]
     dataset = tabular(request, request.path_params["id"])
-    compiled = compile_question(dataset, Question(limit=None, system=form is ROWS))
+    compiled = compile_question(dataset, SoqlQuestion(limit=None, system=form is ROWS))
     start = opening(dataset, compiled.fields)
     headers = headers_of(request, dataset, form, asked=start)
     headers["Content-Disposition"] = f'attachment; filename="{dataset.id}.{name}"'

@@ -19,7 +19,7 @@ from starlette.routing import Route
 from publisher.portal.answers.access import account, portal, readable, visible, writer
 from publisher.portal.answers.freshness import unchanged
 from publisher.portal.api.views import view
-from publisher.portal.base.model import Dataset
+from publisher.portal.base.model import PortalDataset
 from publisher.portal.base.problems import invalid, problem, too_large
 from publisher.portal.store.assets import listed, plain_name
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
     from publisher.portal.store.assets import Asset
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 LIMIT = 256 * 1024 * 1024
 """Bytes that a file may have."""
@@ -117,7 +117,7 @@ async def upload(request: Request) -> Response:
     )
 
 
-def _sweep(store: Store) -> None:
+def _sweep(store: PortalStore) -> None:
     store.assets.sweep(store.catalogue.all())
 
 
@@ -179,9 +179,9 @@ async def create_blob(request: Request) -> Response:
     return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request), staff=True))
 
 
-def _created(store: Store, asset: Asset, request: Request) -> Dataset:
+def _created(store: PortalStore, asset: Asset, request: Request) -> PortalDataset:
     now = int(time.time())
-    dataset = Dataset(
+    dataset = PortalDataset(
         id=store.catalogue.free_identifier(),
         name=request.query_params.get("name") or asset.name,
         owner=asset.owner,
@@ -217,10 +217,10 @@ async def replace_blob(request: Request) -> Response:
     return JSONResponse(view(await run_in_threadpool(_replaced, store, identifier, asset), staff=True))
 
 
-def _replaced(store: Store, identifier: str, asset: Asset) -> Dataset:
+def _replaced(store: PortalStore, identifier: str, asset: Asset) -> PortalDataset:
     left: set[str] = set()
 
-    def other(old: Dataset) -> dict[str, object]:
+    def other(old: PortalDataset) -> dict[str, object]:
         left.update(listed(old))
         metadata = old.metadata | _blob_metadata(asset)
         now = int(time.time())

@@ -20,7 +20,7 @@ from publisher.portal.api.odata_filter import KEY, column_of, filtered, ordered,
 from publisher.portal.api.resource import current
 from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.base.problems import SodaError, dataset_missing, row_missing
-from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.base.watch import Patience
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.base.watch import Deadline
 
 PAGE = 10_000
 """Rows in one answer; the next are a link away."""
@@ -48,7 +48,7 @@ _MORE = {"Edm.Decimal": {"Scale": "variable"}, "Edm.DateTimeOffset": {"Precision
 _ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
 
 
-def _answered(handler: Callable[[Request, Patience], Response]) -> Callable[[Request], Awaitable[Response]]:
+def _answered(handler: Callable[[Request, Deadline], Response]) -> Callable[[Request], Awaitable[Response]]:
     """Computed among the other questions; errors in OData's shape: {"error": {"code", "message"}}."""
 
     @wraps(handler)
@@ -63,7 +63,7 @@ def _answered(handler: Callable[[Request, Patience], Response]) -> Callable[[Req
     return answer
 
 
-def set_name(dataset: Dataset) -> str:
+def set_name(dataset: PortalDataset) -> str:
     """The name of a dataset's entity set; a 4x4 itself is no identifier in OData's schema language."""
     return f"d_{dataset.id.replace('-', '_')}"
 
@@ -73,7 +73,7 @@ def _root(request: Request) -> str:
 
 
 @_answered
-def service(request: Request, _patience: Patience) -> Response:
+def service(request: Request, _patience: Deadline) -> Response:
     """GET /api/odata/v4: the datasets as entity sets."""
     _check(request, {"$format"})
     listed = [
@@ -84,7 +84,7 @@ def service(request: Request, _patience: Patience) -> Response:
     return Response(json.dumps(body, ensure_ascii=False), headers=_headers(), media_type=_JSON)
 
 
-def _tables(request: Request) -> list[Dataset]:
+def _tables(request: Request) -> list[PortalDataset]:
     return [dataset for dataset in findable(request) if dataset.blob is None]
 
 
@@ -93,7 +93,7 @@ def _headers() -> dict[str, str]:
 
 
 @_answered
-def metadata(request: Request, _patience: Patience) -> Response:
+def metadata(request: Request, _patience: Deadline) -> Response:
     """GET /api/odata/v4/$metadata: the entity types in CSDL."""
     edmx = "http://docs.oasis-open.org/odata/ns/edmx"
     document = Element("edmx:Edmx", {"xmlns:edmx": edmx, "Version": "4.0"})
@@ -112,7 +112,7 @@ def metadata(request: Request, _patience: Patience) -> Response:
     return Response(content, headers=_headers(), media_type="application/xml")
 
 
-def _entity_type(schema: Element, dataset: Dataset) -> None:
+def _entity_type(schema: Element, dataset: PortalDataset) -> None:
     made = SubElement(schema, "EntityType", Name=set_name(dataset))
     SubElement(SubElement(made, "Key"), "PropertyRef", Name=KEY)
     SubElement(made, "Property", Name=KEY, Type="Edm.String", Nullable="false")
@@ -138,7 +138,7 @@ def _number(request: Request, name: str) -> int | None:
     return None if text is None else int(text)
 
 
-def _named(request: Request) -> tuple[Dataset, str | None]:
+def _named(request: Request) -> tuple[PortalDataset, str | None]:
     """The dataset of the address, and the key where one stands in brackets behind it."""
     found = _ADDRESS.fullmatch(request.path_params["name"])
     if not found:
@@ -147,7 +147,7 @@ def _named(request: Request) -> tuple[Dataset, str | None]:
 
 
 @_answered
-def collection(request: Request, patience: Patience) -> Response:
+def collection(request: Request, patience: Deadline) -> Response:
     """GET /api/odata/v4/{4x4}: rows that meet the options, a page at a time; …('{id}') is one row."""
     dataset, key = _named(request)
     if key is not None:
@@ -174,7 +174,7 @@ def collection(request: Request, patience: Patience) -> Response:
     return sent(_rows(request, dataset, clauses, names, opening, following, patience), patience, headers, _JSON)
 
 
-def _clauses(request: Request, dataset: Dataset) -> tuple[dict[str, str], list[str]]:
+def _clauses(request: Request, dataset: PortalDataset) -> tuple[dict[str, str], list[str]]:
     """The options as SoQL, and the properties to show."""
     query = request.query_params
     names = selected(dataset, query.get("$select", "").strip() or "*")
@@ -185,8 +185,8 @@ def _clauses(request: Request, dataset: Dataset) -> tuple[dict[str, str], list[s
     return clauses, names
 
 
-def _count(request: Request, dataset: Dataset, clauses: dict[str, str], patience: Patience) -> int:
-    question = Question({"$select": "count(*)"} | {name: clauses[name] for name in ("$where",) if name in clauses})
+def _count(request: Request, dataset: PortalDataset, clauses: dict[str, str], patience: Deadline) -> int:
+    question = SoqlQuestion({"$select": "count(*)"} | {name: clauses[name] for name in ("$where",) if name in clauses})
     compiled = compile_question(dataset, question)
     found = portal(request).engine.table(sources(request, dataset, compiled), compiled, patience)
     return int(found.column(0)[0].as_py())
@@ -205,7 +205,7 @@ def _page_size(request: Request) -> int:
     return max(1, min(PAGE, int(found[1]))) if found else PAGE
 
 
-def _context(request: Request, dataset: Dataset, names: list[str]) -> str:
+def _context(request: Request, dataset: PortalDataset, names: list[str]) -> str:
     shown = "" if len(names) == len(dataset.columns) + 1 else f"({','.join(names)})"
     return f"{_root(request)}/$metadata#{set_name(dataset)}{shown}"
 
@@ -218,15 +218,15 @@ def _next(request: Request, past: int) -> str:
 
 def _rows(
     request: Request,
-    dataset: Dataset,
+    dataset: PortalDataset,
     clauses: dict[str, str],
     names: list[str],
     opening: dict[str, Any],
     following: str | None,
-    patience: Patience,
+    patience: Deadline,
 ) -> Generator[bytes]:
     """The whole answer, streamed."""
-    compiled = compile_question(dataset, Question(clauses))
+    compiled = compile_question(dataset, SoqlQuestion(clauses))
     start = json.dumps(opening)[:-1] + ',"value":['
     end = "]" + (f',"@odata.nextLink":{json.dumps(following)}' if following else "") + "}\n"
     form = formats.Format("odata", _JSON, partial(_line, names), lambda _: start, end, before="\n,")
@@ -253,11 +253,11 @@ def _value(kind: Kind, value: str) -> str:
     return json_text(kind, value)
 
 
-def _entity(request: Request, dataset: Dataset, key: str, patience: Patience) -> Response:
+def _entity(request: Request, dataset: PortalDataset, key: str, patience: Deadline) -> Response:
     """One row by its key."""
     _check(request, {"$select", "$format"})
     names = selected(dataset, request.query_params.get("$select", "").strip() or "*")
-    question = Question({"$select": ", ".join(column_of(dataset, name) for name in names)}, ((":id", key),))
+    question = SoqlQuestion({"$select": ", ".join(column_of(dataset, name) for name in names)}, ((":id", key),))
     compiled = compile_question(dataset, question)
     line = _line(names, compiled.fields)
     found = b"".join(portal(request).engine.blocks(sources(request, dataset, compiled), compiled, line, patience))
@@ -268,7 +268,7 @@ def _entity(request: Request, dataset: Dataset, key: str, patience: Patience) ->
 
 
 @_answered
-def count(request: Request, patience: Patience) -> Response:
+def count(request: Request, patience: Deadline) -> Response:
     """GET /api/odata/v4/{4x4}/$count: how many rows meet the filter, as plain text."""
     dataset, _ = _named(request)
     _check(request, {"$filter"})

@@ -13,7 +13,7 @@ from publisher.portal.base.problems import problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.base.problems import SodaError
 
 KEY = "__id"
@@ -55,7 +55,7 @@ def unreadable(what: str) -> SodaError:
     return problem(400, "BadRequest", what)
 
 
-def filtered(dataset: Dataset, text: str) -> str:
+def filtered(dataset: PortalDataset, text: str) -> str:
     """The SoQL condition that a `$filter` means. Errors: SodaError 400, 501."""
     if len(text) > LONGEST:
         raise unreadable(f"$filter is longer than {LONGEST} characters")
@@ -81,7 +81,7 @@ def _aliased(names: list[str], text: str) -> str:
     return _WORD.sub(alias, text)
 
 
-def column_of(dataset: Dataset, name: str) -> str:
+def column_of(dataset: PortalDataset, name: str) -> str:
     """A property as SoQL names it. Errors: SodaError 400."""
     if name == KEY:
         return ":id"
@@ -90,7 +90,7 @@ def column_of(dataset: Dataset, name: str) -> str:
     return f"`{name}`"
 
 
-def ordered(dataset: Dataset, text: str) -> str:
+def ordered(dataset: PortalDataset, text: str) -> str:
     """The SoQL order that an `$orderby` means: OData's nulls come before every value."""
     terms = []
     for part in text.split(","):
@@ -102,7 +102,7 @@ def ordered(dataset: Dataset, text: str) -> str:
     return ", ".join(terms)
 
 
-def selected(dataset: Dataset, text: str) -> list[str]:
+def selected(dataset: PortalDataset, text: str) -> list[str]:
     """The properties of a `$select`, each once; `*` is all."""
     names = [name.strip() for name in text.split(",")]
     everything = [KEY, *(column.field for column in dataset.columns)]

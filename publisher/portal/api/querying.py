@@ -19,15 +19,15 @@ from publisher.portal.api.payloads import parsed, parsed_as
 from publisher.portal.api.resource import answer, current
 from publisher.portal.base.problems import invalid
 from publisher.portal.base.watch import SECONDS
-from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from publisher.portal.answers.formats import Fields, Format
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.base.watch import Patience
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.base.watch import Deadline
     from publisher.portal.soql.compiler import Compiled
 
 
@@ -99,10 +99,12 @@ async def _answered(request: Request, *, export: bool) -> Response:
     return await computed(request, partial(current, partial(_read, request, asked, export)), seconds)
 
 
-def _read(request: Request, asked: Asked, export: bool, patience: Patience) -> Response:
+def _read(request: Request, asked: Asked, export: bool, patience: Deadline) -> Response:
     dataset = tabular(request, request.path_params["id"])
     form = formats.negotiated(request.path_params.get("format"), request.headers.get("accept", "*/*"))
-    question = Question({"$query": asked.query or "SELECT *"}, system=asked.include_system and not export, limit=None)
+    question = SoqlQuestion(
+        {"$query": asked.query or "SELECT *"}, system=asked.include_system and not export, limit=None
+    )
     compiled = compile_question(dataset, question, partial(joinable, request))
     if asked.page:
         compiled = _paged(compiled, asked.page)
@@ -119,7 +121,7 @@ def _paged(compiled: Compiled, page: Page) -> Compiled:
     return replace(compiled, sql=sql, most=page.page_size)
 
 
-def _for_people(form: Format, dataset: Dataset, asked: Asked) -> Format:
+def _for_people(form: Format, dataset: PortalDataset, asked: Asked) -> Format:
     """A CSV has display names, and the separator and mark that were asked for."""
     if form is not formats.CSV:
         return form

@@ -19,7 +19,7 @@ from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import SodaError, invalid, malformed, row_missing
 from publisher.portal.engine.engine import BATCH, CHANGED
-from publisher.portal.soql.compiler import CLAUSES, Question, compile_question
+from publisher.portal.soql.compiler import CLAUSES, SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.answers.formats import Fields, Format
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.base.watch import Patience
-    from publisher.portal.engine.engine import Engine, Source
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.base.watch import Deadline
+    from publisher.portal.engine.engine import DatasetRows, QueryEngine
     from publisher.portal.soql.compiler import Compiled
 
 HEADER_LIMIT = 5000
@@ -45,7 +45,7 @@ def address(text: str) -> tuple[str, str | None]:
     return (found[1], found[2]) if found else (text, None)
 
 
-def question(request: Request, dataset: Dataset) -> Question:
+def question(request: Request, dataset: PortalDataset) -> SoqlQuestion:
     """What the query parameters ask. Errors: SodaError for a parameter that SODA does not have."""
     clauses: dict[str, str] = {}
     filters: list[tuple[str, str]] = []
@@ -66,7 +66,7 @@ def question(request: Request, dataset: Dataset) -> Question:
             filters.append((name, value))
     if "$query" in clauses and len(clauses) > 1:
         raise malformed(clauses["$query"], 1, 1, "$query cannot stand beside $select, $where and their like")
-    return Question(clauses, tuple(filters), words, system)
+    return SoqlQuestion(clauses, tuple(filters), words, system)
 
 
 async def read(request: Request) -> Response:
@@ -74,7 +74,7 @@ async def read(request: Request) -> Response:
     return await computed(request, partial(current, partial(_read, request)))
 
 
-def current(answer: Callable[[Patience], Response], patience: Patience) -> Response:
+def current(answer: Callable[[Deadline], Response], patience: Deadline) -> Response:
     """The answer; made anew, once, where the version that it began to read had gone."""
     try:
         return answer(patience)
@@ -84,7 +84,7 @@ def current(answer: Callable[[Patience], Response], patience: Patience) -> Respo
     return answer(patience)
 
 
-def _read(request: Request, patience: Patience) -> Response:
+def _read(request: Request, patience: Deadline) -> Response:
     identifier, extension = address(request.path_params["name"])
     dataset = tabular(request, identifier)
     form = formats.negotiated(extension, request.headers.get("accept", "*/*"))
@@ -95,7 +95,7 @@ def _read(request: Request, patience: Patience) -> Response:
 
 
 def answer(
-    request: Request, dataset: Dataset, compiled: Compiled, form: Format, patience: Patience, asked: str = ""
+    request: Request, dataset: PortalDataset, compiled: Compiled, form: Format, patience: Deadline, asked: str = ""
 ) -> Response:
     """The rows of a compiled query in a format; 304 when the client has them already. `asked`: see `headers_of`."""
     about = described(dataset, compiled)
@@ -113,7 +113,7 @@ def answer(
 
 
 def _blocks(
-    engine: Engine, read: tuple[Source, ...], compiled: Compiled, form: Format, patience: Patience
+    engine: QueryEngine, read: tuple[DatasetRows, ...], compiled: Compiled, form: Format, patience: Deadline
 ) -> Iterator[bytes]:
     """The rows' texts; a small answer's are made of its columns, as DuckDB would plan their SQL for longer."""
     if form.rows is not None and compiled.most is not None and compiled.most <= BATCH:
@@ -123,7 +123,7 @@ def _blocks(
     return engine.blocks(read, compiled, form.each(compiled.fields), patience)
 
 
-def described(dataset: Dataset, compiled: Compiled) -> dict[str, str]:
+def described(dataset: PortalDataset, compiled: Compiled) -> dict[str, str]:
     """Socrata's headers about an answer: its columns where they are not too many, and how old the rows are."""
     changed = formatdate(max(each.changed_at for each in (dataset, *compiled.joined)), usegmt=True)
     ages = {
@@ -146,7 +146,7 @@ async def read_row(request: Request) -> Response:
     return await computed(request, partial(current, partial(_read_row, request)))
 
 
-def _read_row(request: Request, patience: Patience) -> Response:
+def _read_row(request: Request, patience: Deadline) -> Response:
     dataset = tabular(request, request.path_params["id"])
     identifier, form = row_named(request)
     for compiled in _one_row(dataset, identifier, system=question(request, dataset).system):
@@ -178,14 +178,14 @@ def row_named(request: Request) -> tuple[str, Format]:
     return text, formats.negotiated(None, request.headers.get("accept", "*/*"))
 
 
-def _one_row(dataset: Dataset, identifier: str, *, system: bool) -> Iterator[Compiled]:
+def _one_row(dataset: PortalDataset, identifier: str, *, system: bool) -> Iterator[Compiled]:
     """The questions for a row: by `:id` where it may be one, then by the row identifier."""
     own = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
     keys = [own.field] if own else []
     if own is None or _SYSTEM_ID.fullmatch(identifier):
         keys = [":id", *(keys if own and own.kind is Kind.TEXT else [])]
     for key in keys:
-        yield compile_question(dataset, Question({}, ((key, identifier),), system=system, limit=1))
+        yield compile_question(dataset, SoqlQuestion({}, ((key, identifier),), system=system, limit=1))
 
 
 async def write(request: Request) -> Response:

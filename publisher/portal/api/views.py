@@ -24,9 +24,9 @@ from publisher.portal.api.payloads import (
 from publisher.portal.api.resource import address
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.licenses import name_of
-from publisher.portal.base.model import STAFF, Column, Dataset
+from publisher.portal.base.model import STAFF, PortalColumn, PortalDataset
 from publisher.portal.base.problems import invalid, problem
-from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 from publisher.portal.store import copies
 from publisher.portal.store.assets import listed
 from publisher.portal.store.store import Reshaped
@@ -34,10 +34,10 @@ from publisher.portal.store.store import Reshaped
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 
-def column_view(column: Column) -> dict[str, Any]:
+def column_view(column: PortalColumn) -> dict[str, Any]:
     """A column as Socrata shows it."""
     return {
         "id": column.id,
@@ -52,7 +52,7 @@ def column_view(column: Column) -> dict[str, Any]:
     }
 
 
-def view(dataset: Dataset, *, staff: bool = False) -> dict[str, Any]:
+def view(dataset: PortalDataset, *, staff: bool = False) -> dict[str, Any]:
     """A dataset's metadata as Socrata shows it; times are epoch seconds. Accounts' names are for `staff` alone."""
     identifier = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
     metadata = dict(dataset.metadata)
@@ -100,7 +100,7 @@ def view(dataset: Dataset, *, staff: bool = False) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if value not in (None, "")}
 
 
-def _user(dataset: Dataset, *, staff: bool) -> dict[str, Any]:
+def _user(dataset: PortalDataset, *, staff: bool) -> dict[str, Any]:
     identifier, name = (dataset.owner, dataset.owner) if staff else (STAFF, dataset.publisher)
     return {"id": identifier, "displayName": name, "screenName": name, "type": "interactive"}
 
@@ -130,13 +130,13 @@ async def create(request: Request) -> Response:
     return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, payload, owner), staff=True))
 
 
-def _created(store: Store, payload: ViewPayload, owner: str) -> Dataset:
+def _created(store: PortalStore, payload: ViewPayload, owner: str) -> PortalDataset:
     if payload.name is None:
         raise invalid("A dataset needs a name")
     now = int(time.time())
     attributes = payload.attributes()
     attributes["tags"] = tuple(attributes.get("tags", ()))
-    dataset = Dataset(
+    dataset = PortalDataset(
         id=store.catalogue.free_identifier(),
         **attributes,
         metadata=metadata_sent(store, payload),
@@ -152,9 +152,9 @@ def _created(store: Store, payload: ViewPayload, owner: str) -> Dataset:
     return store.create(replace(dataset, row_identifier=_row_identifier(dataset, payload.metadata)))
 
 
-def _columns(payloads: list[ColumnPayload]) -> tuple[Column, ...]:
+def _columns(payloads: list[ColumnPayload]) -> tuple[PortalColumn, ...]:
     made = tuple(
-        Column(0, sent.field_name, sent.name or sent.field_name, sent.kind, place, sent.description or "")
+        PortalColumn(0, sent.field_name, sent.name or sent.field_name, sent.kind, place, sent.description or "")
         for place, sent in enumerate(payloads, start=1)
     )
     if len({column.field for column in made}) < len(made):
@@ -162,7 +162,7 @@ def _columns(payloads: list[ColumnPayload]) -> tuple[Column, ...]:
     return made
 
 
-def metadata_sent(store: Store, payload: ViewPayload, old: Dataset | None = None) -> dict[str, Any]:
+def metadata_sent(store: PortalStore, payload: ViewPayload, old: PortalDataset | None = None) -> dict[str, Any]:
     """The metadata sent, in the place of what was there. Errors: SodaError for an attachment that is no file here."""
     sent = {name: value for name, value in (payload.metadata or {}).items() if name not in ("rowIdentifier", "blob")}
     if "attachments" in sent:
@@ -175,7 +175,7 @@ def metadata_sent(store: Store, payload: ViewPayload, old: Dataset | None = None
     return sent | ({"blob": kept} if kept else {})
 
 
-def _row_identifier(dataset: Dataset, metadata: dict[str, Any] | None) -> str | None:
+def _row_identifier(dataset: PortalDataset, metadata: dict[str, Any] | None) -> str | None:
     """The field that names rows: sent as a field name or as a column's id; unchanged where not sent."""
     wanted = (metadata or {}).get("rowIdentifier")
     if wanted is None:
@@ -200,17 +200,17 @@ async def update(request: Request) -> Response:
     return JSONResponse(view(await run_in_threadpool(_updated, request, identifier, payload), staff=True))
 
 
-def _share(store: Store, identifier: str, value: str) -> Dataset:
+def _share(store: PortalStore, identifier: str, value: str) -> PortalDataset:
     if value not in ("public.read", "public", "private"):
         raise invalid("A permission is public.read or private", value=value[:50])
     return store.change(identifier, lambda _: {"public": value != "private"})
 
 
-def _updated(request: Request, identifier: str, payload: ViewPayload) -> Dataset:
+def _updated(request: Request, identifier: str, payload: ViewPayload) -> PortalDataset:
     store, values = portal(request).store, payload.attributes()
     left: set[str] = set()
 
-    def anew(dataset: Dataset) -> dict[str, Any]:
+    def anew(dataset: PortalDataset) -> dict[str, Any]:
         said: dict[str, Any] = {}
         if payload.metadata is not None:
             said["metadata"] = metadata_sent(store, payload, dataset)
@@ -226,7 +226,7 @@ def _updated(request: Request, identifier: str, payload: ViewPayload) -> Dataset
     return changed
 
 
-def _described(dataset: Dataset, payloads: list[ColumnPayload]) -> list[Column]:
+def _described(dataset: PortalDataset, payloads: list[ColumnPayload]) -> list[PortalColumn]:
     changed = []
     for sent in payloads:
         found = next((c for c in dataset.columns if sent.id == c.id or (sent.field or "").lower() == c.field), None)
@@ -243,12 +243,12 @@ def _described(dataset: Dataset, payloads: list[ColumnPayload]) -> list[Column]:
     return changed
 
 
-def _check_unique(request: Request, dataset: Dataset, field: str | None) -> None:
+def _check_unique(request: Request, dataset: PortalDataset, field: str | None) -> None:
     """A field may become the row identifier only where it tells the rows apart."""
     if not field or field == dataset.row_identifier or not dataset.rows:
         return
     here = portal(request)
-    counts = compile_question(dataset, Question({"$select": f"count(distinct `{field}`) as different"}))
+    counts = compile_question(dataset, SoqlQuestion({"$select": f"count(distinct `{field}`) as different"}))
     if here.engine.fetch(sources(request, dataset, counts), counts)[0]["different"] < dataset.rows:
         raise invalid("metadata.rowIdentifier: two rows have the same value in this column, or none")
 
@@ -260,7 +260,7 @@ async def add_column(request: Request) -> Response:
     return JSONResponse(column_view(await run_in_threadpool(_add_column, request, payload)))
 
 
-def _add_column(request: Request, payload: ColumnPayload) -> Column:
+def _add_column(request: Request, payload: ColumnPayload) -> PortalColumn:
     store, identifier = portal(request).store, request.path_params["id"]
     with store.locked(identifier):
         dataset = store.get(identifier)
@@ -278,7 +278,7 @@ def _place(request: Request) -> int:
     return int(text) if text.isdecimal() and len(text) < 15 else 0
 
 
-def _column(dataset: Dataset, identifier: int) -> Column:
+def _column(dataset: PortalDataset, identifier: int) -> PortalColumn:
     found = next((column for column in dataset.columns if column.id == identifier), None)
     if found is None:
         raise problem(404, "column.missing", "Not found", id=identifier)
@@ -297,7 +297,7 @@ async def change_column(request: Request) -> Response:
     return JSONResponse(column_view(await run_in_threadpool(_change_column, request, payload)))
 
 
-def _change_column(request: Request, payload: ColumnPayload) -> Column:
+def _change_column(request: Request, payload: ColumnPayload) -> PortalColumn:
     store, identifier = portal(request).store, request.path_params["id"]
     with store.locked(identifier):
         dataset = store.get(identifier)
@@ -315,7 +315,7 @@ def delete_column(request: Request) -> Response:
     writer(request)
     gone = _place(request)
 
-    def without(dataset: Dataset) -> Reshaped:
+    def without(dataset: PortalDataset) -> Reshaped:
         found = _column(dataset, gone)
         left = tuple(column for column in dataset.columns if column is not found)
         key = None if dataset.row_identifier == found.field else dataset.row_identifier
@@ -343,7 +343,7 @@ def publish(request: Request) -> Response:
     return JSONResponse(view(store.change(dataset.id, lambda _: published), staff=True))
 
 
-def _copied(store: Store, dataset: Dataset, *, rows: bool) -> Dataset:
+def _copied(store: PortalStore, dataset: PortalDataset, *, rows: bool) -> PortalDataset:
     if not dataset.published or dataset.blob:
         raise invalid("Only a published table can have a working copy")
     return store.copy(dataset, rows=rows)
@@ -371,13 +371,13 @@ async def change_permissions(request: Request) -> Response:
     return JSONResponse(_permissions(await run_in_threadpool(_share, store, identifier, payload.scope), staff=True))
 
 
-def _permissions(dataset: Dataset, *, staff: bool) -> dict[str, Any]:
+def _permissions(dataset: PortalDataset, *, staff: bool) -> dict[str, Any]:
     scope = {"scope": "public" if dataset.public else "private"}
     owner = {"id": dataset.owner, "displayName": dataset.owner, "type": "interactive", "accessLevel": "owner"}
     return scope | ({"users": [owner]} if staff else {})
 
 
-def describe(request: Request, dataset: Dataset) -> dict[str, Any]:
+def describe(request: Request, dataset: PortalDataset) -> dict[str, Any]:
     """A dataset in the form of the metadata API."""
     web = base_url(request)
     return {
@@ -423,10 +423,10 @@ async def metadata_change(request: Request) -> Response:
     return JSONResponse(describe(request, changed))
 
 
-def _described_anew(store: Store, identifier: str, payload: MetadataPayload) -> Dataset:
+def _described_anew(store: PortalStore, identifier: str, payload: MetadataPayload) -> PortalDataset:
     values = payload.attributes()
 
-    def anew(dataset: Dataset) -> dict[str, Any]:
+    def anew(dataset: PortalDataset) -> dict[str, Any]:
         if payload.custom_fields is None:
             return values
         known = dataset.metadata.get("custom_fields")

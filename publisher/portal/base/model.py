@@ -9,7 +9,7 @@ from publisher.portal.base.kinds import GEOMETRIES, VIEW_NAMES, Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class PortalColumn:
     """One column of a dataset; `field` is its name in the API, `name` the one that people read."""
 
     id: int
@@ -31,15 +31,15 @@ STAFF = "open-data"
 """The id under which every account stands in public."""
 
 SYSTEM = (
-    Column(-1, ":id", ":id", Kind.TEXT, -3),
-    Column(-2, ":created_at", ":created_at", Kind.FIXED, -2),
-    Column(-3, ":updated_at", ":updated_at", Kind.FIXED, -1),
+    PortalColumn(-1, ":id", ":id", Kind.TEXT, -3),
+    PortalColumn(-2, ":created_at", ":created_at", Kind.FIXED, -2),
+    PortalColumn(-3, ":updated_at", ":updated_at", Kind.FIXED, -1),
 )
 """The columns that every row has without anyone sending them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dataset:
+class PortalDataset:
     """A dataset at one moment: its metadata, and which version file holds its rows. Times are epoch seconds."""
 
     id: str
@@ -71,7 +71,7 @@ class Dataset:
     version: int
     rows: int
     next_row: int
-    columns: tuple[Column, ...] = ()
+    columns: tuple[PortalColumn, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -89,10 +89,10 @@ class Dataset:
         return max(self.updated_at, self.rows_updated_at)
 
     @property
-    def geometry(self) -> Column | None:
+    def geometry(self) -> PortalColumn | None:
         """The first column that holds geometry."""
         return next((column for column in self.columns if column.kind in GEOMETRIES), None)
 
-    def column(self, name: str) -> Column | None:
+    def column(self, name: str) -> PortalColumn | None:
         """The column with this field name."""
         return next((column for column in self.columns if column.field == name), None)

@@ -19,7 +19,7 @@ _HERE = local()
 """The patience of the query that runs in this thread: a room computes in its reader's."""
 
 
-class Patience:
+class Deadline:
     """How long one reader's query may compute; `end` when the reader has gone."""
 
     def __init__(self, seconds: float = SECONDS) -> None:

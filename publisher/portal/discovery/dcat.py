@@ -19,8 +19,8 @@ from publisher.portal.downloads.downloads import standing
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.contract import Coverage
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.contract import CoverageFacts
     from publisher.portal.downloads.downloads import Offer
 
 CONTEXT = "https://raw.githubusercontent.com/DOI-DO/dcat-us/main/context/dcat-us-3.0.jsonld"
@@ -53,7 +53,7 @@ def span(period: str) -> tuple[date, date, str] | None:
         return None
 
 
-def covered(dataset: Dataset) -> tuple[date, date, str] | None:
+def covered(dataset: PortalDataset) -> tuple[date, date, str] | None:
     """The first and last day of the dataset's current releases, and the length of the latest one's period."""
     spans = [span(release.period) for release in about(dataset).releases if release.current]
     known = [each for each in spans if each]
@@ -63,13 +63,13 @@ def covered(dataset: Dataset) -> tuple[date, date, str] | None:
     return min(each[0] for each in known), latest[1], latest[2]
 
 
-def _email(dataset: Dataset) -> str:
+def _email(dataset: PortalDataset) -> str:
     """The contact's address, or the empty one that the schema has for those who give none."""
     whom = about(dataset).contact.removeprefix("mailto:")
     return f"mailto:{whom}" if _EMAIL.fullmatch(whom) else "mailto:"
 
 
-def _area(dataset: Dataset) -> str:
+def _area(dataset: PortalDataset) -> str:
     coverage = about(dataset).coverage
     return coverage.name if coverage else ""
 
@@ -93,7 +93,7 @@ def data_json(request: Request) -> Response:
     )
 
 
-def _first(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
+def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
     """A dataset in DCAT-US 1.1; `bureauCode` and `programCode` are for federal publishers alone."""
     page, when = f"{base}/d/{dataset.id}", covered(dataset)
     return _known(
@@ -121,7 +121,7 @@ def _first(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
     )
 
 
-def _description(base: str, dataset: Dataset) -> str:
+def _description(base: str, dataset: PortalDataset) -> str:
     """What describes the columns, or where there are none the dataset."""
     return f"{base}/api/views/{dataset.id}" + (".json" if dataset.blob else "/datapackage.json")
 
@@ -157,7 +157,7 @@ def dcat_us_3(request: Request) -> Response:
     )
 
 
-def _third(request: Request, base: str, dataset: Dataset) -> dict[str, Any]:
+def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
     page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
     source = f"Made from {known.source.title}. {known.source.purpose}".strip() if known.source else ""
     statements = [text for text in (source, known.guarantee) if text]
@@ -197,7 +197,7 @@ def _period_of_time(when: tuple[date, date, str]) -> dict[str, str]:
     return {"@type": "PeriodOfTime", "startDate": when[0].isoformat(), "endDate": when[1].isoformat()}
 
 
-def _location(area: Coverage) -> dict[str, Any]:
+def _location(area: CoverageFacts) -> dict[str, Any]:
     identifier = {"@type": "Identifier", "notation": area.id, "schemaAgency": area.standard}
     return {"@type": "Location", "prefLabel": area.name, "identifier": identifier}
 
@@ -225,7 +225,7 @@ def _third_distribution(offer: Offer, licence: str) -> dict[str, Any]:
 _TYPES = {Kind.NUMBER: "Number", Kind.CHECKBOX: "Boolean", Kind.FLOATING: "DateTime", Kind.FIXED: "DateTime"}
 
 
-def jsonld(base: str, dataset: Dataset) -> dict[str, Any]:
+def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
     """A dataset in schema.org's words, as search engines for data read it; `base` is the portal's address.
 
     For a page, encode it with `<` escaped, since it stands within a script element.
@@ -264,7 +264,7 @@ def jsonld(base: str, dataset: Dataset) -> dict[str, Any]:
     )
 
 
-def _files(dataset: Dataset) -> list[tuple[str, str]]:
+def _files(dataset: PortalDataset) -> list[tuple[str, str]]:
     """Media types and paths of what can be downloaded."""
     if dataset.blob:
         media = str(dataset.metadata.get("blob", {}).get("mimeType", "application/octet-stream"))
@@ -276,7 +276,7 @@ def _files(dataset: Dataset) -> list[tuple[str, str]]:
     ]
 
 
-def _summary(dataset: Dataset) -> str:
+def _summary(dataset: PortalDataset) -> str:
     if dataset.blob:
         return f"A file of open data, published by {dataset.publisher}."
     return f"{dataset.rows} rows of open data with {len(dataset.columns)} columns, published by {dataset.publisher}."
@@ -286,7 +286,7 @@ def _web(address: str) -> str:
     return address if address.startswith(("https://", "http://")) else ""
 
 
-def _variables(dataset: Dataset) -> list[tuple[str, str]]:
+def _variables(dataset: PortalDataset) -> list[tuple[str, str]]:
     """The measures where the publisher names them, otherwise every column."""
     shape = about(dataset).shape
     if shape:
@@ -294,7 +294,7 @@ def _variables(dataset: Dataset) -> list[tuple[str, str]]:
     return [(column.field, column.name) for column in dataset.columns]
 
 
-def _variable(dataset: Dataset, name: str, label: str) -> dict[str, str]:
+def _variable(dataset: PortalDataset, name: str, label: str) -> dict[str, str]:
     column = dataset.column(name)
     kind = f"https://schema.org/{_TYPES.get(column.kind, 'Text')}" if column else ""
     told = {"description": column.description, "additionalType": kind} if column else {}

@@ -20,7 +20,7 @@ from publisher.portal.contract import about
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import ReleaseFacts
 
 ATOM = "http://www.w3.org/2005/Atom"
@@ -30,10 +30,10 @@ _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class FeedEntry:
     """One piece of news of a dataset; `when` in UTC."""
 
-    dataset: Dataset
+    dataset: PortalDataset
     part: str
     """what tells it apart from the dataset's other news, for ever"""
     when: datetime
@@ -42,7 +42,7 @@ class Entry:
     path: str
 
 
-def entries(dataset: Dataset) -> list[Entry]:
+def entries(dataset: PortalDataset) -> list[FeedEntry]:
     """A dataset's editions, or where it has none the last change of its rows or file."""
     listed = [_edition(dataset, release) for release in about(dataset).releases]
     if listed:
@@ -51,10 +51,10 @@ def entries(dataset: Dataset) -> list[Entry]:
     part, news, words = f"rows-{dataset.rows_updated_at}", "new rows", f"{dataset.rows} rows"
     if dataset.blob:
         part, news, words = dataset.blob, "new file", str(dataset.metadata.get("blob", {}).get("filename", ""))
-    return [Entry(dataset, part, when, f"{dataset.name}: {news}", words, "")]
+    return [FeedEntry(dataset, part, when, f"{dataset.name}: {news}", words, "")]
 
 
-def _edition(dataset: Dataset, release: ReleaseFacts) -> Entry:
+def _edition(dataset: PortalDataset, release: ReleaseFacts) -> FeedEntry:
     said = f"{release.rows} rows, {release.suppressed} suppressed, {release.unreliable} unreliable."
     if release.withdrawn:
         said = f"Withdrawn. {said}"
@@ -63,10 +63,10 @@ def _edition(dataset: Dataset, release: ReleaseFacts) -> Entry:
     news = "withdrawn" if release.withdrawn else "corrected" if release.edition > 1 else "released"
     part = f"{release.period}.{release.edition}" + (".withdrawn" if release.withdrawn else "")
     path = f"/releases/{quote(release.period)}/{release.edition}"
-    return Entry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
+    return FeedEntry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
 
 
-def _created(dataset: Dataset, release: ReleaseFacts) -> datetime:
+def _created(dataset: PortalDataset, release: ReleaseFacts) -> datetime:
     try:
         found = datetime.fromisoformat(release.created)
     except ValueError:
@@ -80,7 +80,7 @@ def _child(parent: Element, name: str, text: str = "", **attributes: str) -> Ele
     return made
 
 
-def _feed(request: Request, path: str, title: str, news: list[Entry], since: int) -> bytes:
+def _feed(request: Request, path: str, title: str, news: list[FeedEntry], since: int) -> bytes:
     base = base_url(request)
     host = urlsplit(base).hostname or "localhost"
     latest = sorted(news, key=lambda entry: (entry.when, entry.dataset.id, entry.part), reverse=True)[:ENTRIES]
@@ -98,7 +98,7 @@ def _feed(request: Request, path: str, title: str, news: list[Entry], since: int
     return bytes(tostring(feed, encoding="utf-8", xml_declaration=True))
 
 
-def _write(feed: Element, base: str, host: str, entry: Entry) -> None:
+def _write(feed: Element, base: str, host: str, entry: FeedEntry) -> None:
     """The id is a tag URI (RFC 4151): it stays when the portal's scheme or the dataset's name changes."""
     dataset = entry.dataset
     born = datetime.fromtimestamp(dataset.created_at, UTC).strftime("%Y-%m-%d")

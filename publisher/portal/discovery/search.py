@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.base.problems import SodaError
 
-_ORDERS: dict[str, Callable[[Dataset], Any]] = {
+_ORDERS: dict[str, Callable[[PortalDataset], Any]] = {
     "name": lambda dataset: dataset.name.lower(),
     "dataset_id": lambda dataset: dataset.id,
     "createdat": lambda dataset: dataset.created_at,
@@ -74,7 +74,7 @@ def _answer(results: list[Any], size: int, started: float, **more: Any) -> Respo
     return JSONResponse({"results": results, "resultSetSize": size, "timings": timings, **more})
 
 
-def found(request: Request) -> list[Dataset]:
+def found(request: Request) -> list[PortalDataset]:
     """The datasets that the request's parameters describe, in the order asked. Errors: SodaError."""
     conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
     narrowed = [dataset for dataset in findable(request) if all(meets(dataset) for meets in conditions)]
@@ -83,7 +83,7 @@ def found(request: Request) -> list[Dataset]:
     return _ordered(request, [dataset for dataset in narrowed if scores[dataset.id]], scores)
 
 
-def matching(datasets: Iterable[Dataset], words: str) -> list[Dataset]:
+def matching(datasets: Iterable[PortalDataset], words: str) -> list[PortalDataset]:
     """The datasets in whose texts every word occurs, the most relevant first."""
     wanted = words_of(words)
     scored = [(_score(dataset, wanted, len(wanted)), dataset) for dataset in datasets]
@@ -95,7 +95,7 @@ def words_of(text: str) -> list[str]:
     return list(dict.fromkeys(word[:LONGEST_WORD] for word in text.lower().split()))[:MOST_WORDS]
 
 
-def _score(dataset: Dataset, words: list[str], enough: int) -> int:
+def _score(dataset: PortalDataset, words: list[str], enough: int) -> int:
     """How well the words fit: the name weighs more than tags, these more than description and columns; 0 is no."""
     if not words:
         return 1
@@ -128,7 +128,7 @@ def _many(request: Request, name: str) -> set[str]:
     return {value.strip().lower() for value in values if value.strip()}
 
 
-def _condition(request: Request, parameter: str) -> Callable[[Dataset], bool]:
+def _condition(request: Request, parameter: str) -> Callable[[PortalDataset], bool]:
     """What a dataset must meet for one parameter; one that Socrata does not have names a custom field."""
     name = parameter.removesuffix("[]")
     if name in _PAGES or _TUNING.fullmatch(name):
@@ -157,7 +157,7 @@ def _check(name: str, wanted: set[str]) -> None:
         raise _wrong("visibility", "open or internal")
 
 
-def _kind(dataset: Dataset) -> str:
+def _kind(dataset: PortalDataset) -> str:
     return "file" if dataset.blob else "dataset"
 
 
@@ -165,7 +165,7 @@ def _lower(*texts: str) -> set[str]:
     return {text.lower() for text in texts if text}
 
 
-_LISTS: dict[str, Callable[[Dataset], set[str]]] = {
+_LISTS: dict[str, Callable[[PortalDataset], set[str]]] = {
     "ids": lambda dataset: {dataset.id},
     "column_names": lambda dataset: _lower(*(name for each in dataset.columns for name in (each.name, each.field))),
     "names": lambda dataset: _lower(dataset.name),
@@ -181,7 +181,7 @@ _LISTS: dict[str, Callable[[Dataset], set[str]]] = {
     "derived_from": lambda _: set(),
     "shared_to": lambda _: set(),
 }
-_FLAGS: dict[str, Callable[[Dataset], bool]] = {
+_FLAGS: dict[str, Callable[[PortalDataset], bool]] = {
     "public": lambda dataset: dataset.public,
     "published": lambda dataset: dataset.published,
     "derived": lambda _: False,
@@ -189,7 +189,7 @@ _FLAGS: dict[str, Callable[[Dataset], bool]] = {
 }
 
 
-def _custom(dataset: Dataset, name: str) -> set[str]:
+def _custom(dataset: PortalDataset, name: str) -> set[str]:
     return _lower(*(entry["value"] for entry in _domain_metadata(dataset) if entry["key"] == name))
 
 
@@ -199,7 +199,7 @@ def _domains(request: Request) -> set[str]:
     return hosts | {host.partition(":")[0] for host in hosts}
 
 
-def _ordered(request: Request, datasets: list[Dataset], scores: dict[str, int]) -> list[Dataset]:
+def _ordered(request: Request, datasets: list[PortalDataset], scores: dict[str, int]) -> list[PortalDataset]:
     """In the order asked; by relevance where words were sought, otherwise by name. Equals stand by name, then id."""
     if "scroll_id" in request.query_params:
         return sorted(datasets, key=_ORDERS["dataset_id"])
@@ -213,13 +213,13 @@ def _ordered(request: Request, datasets: list[Dataset], scores: dict[str, int]) 
     return sorted(settled, key=_ORDERS[words[0]], reverse="desc" in words or words == [*_DESCENDING & {words[0]}])
 
 
-def _after(request: Request, datasets: list[Dataset]) -> list[Dataset]:
+def _after(request: Request, datasets: list[PortalDataset]) -> list[PortalDataset]:
     """What follows the last result of a page before (`scroll_id`), by id."""
     last = request.query_params.get("scroll_id")
     return datasets if last is None else [dataset for dataset in datasets if dataset.id > last]
 
 
-def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
+def _result(request: Request, dataset: PortalDataset) -> dict[str, Any]:
     base = base_url(request)
     known = visitor(request) is not None
     stage = {"published": dataset.published, "public": dataset.public} if known else {}
@@ -259,13 +259,13 @@ def _result(request: Request, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _owner(dataset: Dataset, *, known: bool) -> dict[str, str]:
+def _owner(dataset: PortalDataset, *, known: bool) -> dict[str, str]:
     """The account, for those who have one themselves; who publishes it, for everybody else."""
     identifier, name = (dataset.owner, dataset.owner) if known else (STAFF, dataset.publisher)
     return {"id": identifier, "display_name": name, "user_type": "interactive"}
 
 
-def _domain_metadata(dataset: Dataset) -> list[dict[str, str]]:
+def _domain_metadata(dataset: PortalDataset) -> list[dict[str, str]]:
     sets = dataset.metadata.get("custom_fields", {})
     return [
         {"key": f"{group}_{name}".replace(" ", "-"), "value": str(value)}
@@ -275,7 +275,7 @@ def _domain_metadata(dataset: Dataset) -> list[dict[str, str]]:
     ]
 
 
-_COUNTED: dict[str, Callable[[Dataset], Iterable[str]]] = {
+_COUNTED: dict[str, Callable[[PortalDataset], Iterable[str]]] = {
     "category": lambda dataset: [dataset.category] if dataset.category else [],
     "tag": lambda dataset: dict.fromkeys(dataset.tags),
 }
@@ -290,7 +290,7 @@ def counts(request: Request) -> Response:
     return _answer(results, len(results), started)
 
 
-def _tally(datasets: list[Dataset], values: Callable[[Dataset], Iterable[str]]) -> list[tuple[str, int]]:
+def _tally(datasets: list[PortalDataset], values: Callable[[PortalDataset], Iterable[str]]) -> list[tuple[str, int]]:
     """Each value and how many datasets have it, the most frequent first."""
     tally = Counter(value for dataset in datasets for value in values(dataset))
     return sorted(tally.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -316,7 +316,7 @@ def facets(request: Request) -> Response:
     return JSONResponse([facet for facet in (*listed, *custom) if facet["values"]])
 
 
-def _values(key: str, dataset: Dataset) -> list[str]:
+def _values(key: str, dataset: PortalDataset) -> list[str]:
     return [entry["value"] for entry in _domain_metadata(dataset) if entry["key"] == key]
 
 

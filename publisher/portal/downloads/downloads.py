@@ -25,8 +25,8 @@ from publisher.portal.base.problems import SodaError, problem
 from publisher.portal.contract import about
 from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
 from publisher.portal.downloads.tables import write_parquet, write_workbook
-from publisher.portal.soql.compiler import Question, compile_question
-from publisher.portal.store.file_cache import Shelf
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
+from publisher.portal.store.file_cache import FileCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from publisher.portal.answers.formats import Format
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.store.file_cache import Kept
 
 AT_ONCE = 20_000
@@ -56,7 +56,7 @@ class Form:
     name: str
     label: str
     media_type: str
-    write: Callable[[Request, Dataset, Path], None]
+    write: Callable[[Request, PortalDataset, Path], None]
     extension: str = ""
     mapped: bool = False
     """True where the rows need places"""
@@ -79,41 +79,41 @@ class Offer:
     sha256: str | None = None
 
 
-def write_csv(question: Question, request: Request, dataset: Dataset, target: Path) -> None:
+def write_csv(question: SoqlQuestion, request: Request, dataset: PortalDataset, target: Path) -> None:
     """The rows that answer a question, under their field names."""
     _write(formats.CSV, question, request, dataset, target)
 
 
-def _write(form: Format, question: Question, request: Request, dataset: Dataset, target: Path) -> None:
+def _write(form: Format, question: SoqlQuestion, request: Request, dataset: PortalDataset, target: Path) -> None:
     compiled = compile_question(dataset, question)
     blocks = portal(request).engine.blocks(sources_of(request, dataset, compiled), compiled, form.each(compiled.fields))
     with target.open("wb") as file:
         file.writelines(form.body(form.opening(compiled.fields), blocks))
 
 
-def _write_geojson(request: Request, dataset: Dataset, target: Path) -> None:
+def _write_geojson(request: Request, dataset: PortalDataset, target: Path) -> None:
     """As /resource writes the rows; where they have no geometry, those of one period with their boundaries."""
     if dataset.geometry:
-        _write(formats.GEOJSON, Question(limit=None), request, dataset, target)
+        _write(formats.GEOJSON, SoqlQuestion(limit=None), request, dataset, target)
     else:
         write_geojson(_places(request, dataset), target)
 
 
 def _table(
-    write: Callable[[tuple[Path, ...], Dataset, str, Path], None],
-) -> Callable[[Request, Dataset, Path], None]:
+    write: Callable[[tuple[Path, ...], PortalDataset, str, Path], None],
+) -> Callable[[Request, PortalDataset, Path], None]:
     """A file is kept for all, so it names the configured address alone, never the one that a request came to."""
     return lambda request, dataset, target: write(
         portal(request).store.rows(dataset), dataset, portal(request).public_url or "", target
     )
 
 
-def _map(write: Callable[[Places, Path], None]) -> Callable[[Request, Dataset, Path], None]:
+def _map(write: Callable[[Places, Path], None]) -> Callable[[Request, PortalDataset, Path], None]:
     return lambda request, dataset, target: write(_places(request, dataset), target)
 
 
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-CSV = Form("csv", "CSV", "text/csv", partial(write_csv, Question(limit=None)))
+CSV = Form("csv", "CSV", "text/csv", partial(write_csv, SoqlQuestion(limit=None)))
 FORMS = (
     Form("parquet", "Parquet", "application/vnd.apache.parquet", _table(write_parquet)),
     Form("xlsx", "Excel", EXCEL, _table(write_workbook)),
@@ -125,7 +125,7 @@ _BY_NAME = {form.name: form for form in FORMS}
 _EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "geojson": "geojson", "csv": "csv"}
 
 
-def _places(request: Request, dataset: Dataset) -> Places:
+def _places(request: Request, dataset: PortalDataset) -> Places:
     """What the rows look like on a map. Errors: SodaError 404."""
     files = portal(request).store.rows(dataset)
     if dataset.geometry:
@@ -150,15 +150,15 @@ def _no_places() -> Exception:
     return problem(404, "download.no-geometry", "This dataset has no geometry and no boundaries to draw it with")
 
 
-def _mapped(dataset: Dataset) -> bool:
+def _mapped(dataset: PortalDataset) -> bool:
     return dataset.geometry is not None or about(dataset).boundaries is not None
 
 
-def _period(request: Request, dataset: Dataset, field: str, time: str) -> str:
+def _period(request: Request, dataset: PortalDataset, field: str, time: str) -> str:
     """The period asked for, or the latest. Errors: SodaError 404 where there is none."""
     wanted = request.query_params.get("period")
     clauses = {"$select": f"`{field}`", "$order": f"`{time}` DESC NULLS LAST", "$limit": "1"}
-    compiled = compile_question(dataset, Question(clauses, ((field, wanted),) if wanted else ()))
+    compiled = compile_question(dataset, SoqlQuestion(clauses, ((field, wanted),) if wanted else ()))
     found = portal(request).engine.fetch(sources_of(request, dataset, compiled), compiled)
     if not found:
         raise problem(404, "download.no-period", "This dataset has no rows of that period")
@@ -180,7 +180,7 @@ def _lane(name: str) -> anyio.CapacityLimiter:
     return lanes.setdefault(name.rpartition(".")[2], anyio.CapacityLimiter(1))
 
 
-async def kept(request: Request, dataset: Dataset, name: str, write: Callable[[Path], None]) -> Kept:
+async def kept(request: Request, dataset: PortalDataset, name: str, write: Callable[[Path], None]) -> Kept:
     """The file of this name, made now unless it stands already. Errors: SodaError, 503 where making it takes long."""
     shelf = _shelf(request)
     found = await run_in_threadpool(shelf.find, dataset, name)
@@ -213,22 +213,22 @@ def _not_yet() -> SodaError:
     return error
 
 
-def _shelf(request: Request) -> Shelf:
-    return Shelf(portal(request).store.root / "downloads")
+def _shelf(request: Request) -> FileCache:
+    return FileCache(portal(request).store.root / "downloads")
 
 
-def _name(request: Request, dataset: Dataset, form: Form) -> str:
+def _name(request: Request, dataset: PortalDataset, form: Form) -> str:
     """The file's name; a period counts only where the file shows one alone."""
     period = _one_period(request, dataset, form)
     mark = f"-{hashlib.sha256(period.encode()).hexdigest()[:16]}" if period else ""
     return f"rows{mark}.{form.name}"
 
 
-def _one_period(request: Request, dataset: Dataset, form: Form) -> str | None:
+def _one_period(request: Request, dataset: PortalDataset, form: Form) -> str | None:
     return (request.query_params.get("period") or None) if form.mapped and not dataset.geometry else None
 
 
-async def _made(request: Request, dataset: Dataset, form: Form) -> Kept:
+async def _made(request: Request, dataset: PortalDataset, form: Form) -> Kept:
     if form.mapped and not _mapped(dataset):
         raise _no_places()
     shape = about(dataset).shape
@@ -246,7 +246,7 @@ class _Standing(FileResponse):
         await super().__call__(scope, receive, send)
 
 
-def sent(request: Request, dataset: Dataset, file: Kept, media_type: str, filename: str) -> Response:
+def sent(request: Request, dataset: PortalDataset, file: Kept, media_type: str, filename: str) -> Response:
     """A kept file: with its hash, in ranges where asked, and 304 when the client has it already."""
     headers = headers_of(request, dataset, formats.CSV) | {"ETag": f'"{file.sha256}"', "Vary": "Authorization"}
     response = unchanged(request, headers)
@@ -293,7 +293,7 @@ async def export(request: Request) -> Response:
     return await _download(request, _BY_NAME.get(_EXPORTS[wanted], CSV))
 
 
-def standing(request: Request, dataset: Dataset) -> list[Offer]:
+def standing(request: Request, dataset: PortalDataset) -> list[Offer]:
     """Every download of a dataset, with size and hash where the file is made already."""
     shelf, base = _shelf(request), base_url(request)
     if dataset.blob:
@@ -320,7 +320,7 @@ async def listing(request: Request) -> Response:
     return JSONResponse([_shown(offer) for offer in offers], headers={"Vary": "Authorization"}, background=task)
 
 
-async def make_all(request: Request, dataset: Dataset) -> None:
+async def make_all(request: Request, dataset: PortalDataset) -> None:
     """Make what can be made; what cannot says so itself when asked for."""
     for form in () if dataset.blob else (CSV, *FORMS):
         try:
@@ -333,13 +333,13 @@ _BEGUN: set[asyncio.Task[None]] = set()
 """What this process makes ahead: the files of one dataset at a time."""
 
 
-def ahead(request: Request, dataset: Dataset, offers: list[Offer]) -> BackgroundTask | None:
+def ahead(request: Request, dataset: PortalDataset, offers: list[Offer]) -> BackgroundTask | None:
     """For the page of a dataset that is not too large: what makes the files that are not there yet, once it is sent."""
     missing = any(offer.sha256 is None for offer in offers)
     return BackgroundTask(_begin, request, dataset) if missing and dataset.rows <= AHEAD else None
 
 
-async def _begin(request: Request, dataset: Dataset) -> None:
+async def _begin(request: Request, dataset: PortalDataset) -> None:
     """Nobody waits for it; where others are being made, the next look at the page begins."""
     if _BEGUN or "period" in request.query_params:
         return

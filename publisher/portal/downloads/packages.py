@@ -16,12 +16,12 @@ from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import changing, problem
 from publisher.portal.contract import about
 from publisher.portal.downloads.downloads import CSV, kept, sent, write_csv
-from publisher.portal.soql.compiler import Question
+from publisher.portal.soql.compiler import SoqlQuestion
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.base.model import PortalColumn, PortalDataset
     from publisher.portal.contract import ReleaseFacts
     from publisher.portal.store.file_cache import Kept
 
@@ -33,7 +33,7 @@ STATUSES = ["ok", "suppressed", "unreliable"]
 _TYPES = {Kind.NUMBER: "number", Kind.CHECKBOX: "boolean", Kind.FLOATING: "datetime", Kind.FIXED: "datetime"}
 
 
-def release_of(dataset: Dataset, period: str, edition: str) -> ReleaseFacts:
+def release_of(dataset: PortalDataset, period: str, edition: str) -> ReleaseFacts:
     """The release of this name.
 
     Errors: SodaError 404, 410 where another edition took its place, or 503 while the rows are being changed.
@@ -53,11 +53,11 @@ def release_of(dataset: Dataset, period: str, edition: str) -> ReleaseFacts:
     return found
 
 
-async def _release(request: Request) -> tuple[Dataset, ReleaseFacts, Kept]:
+async def _release(request: Request) -> tuple[PortalDataset, ReleaseFacts, Kept]:
     dataset = await run_in_threadpool(readable, request, request.path_params["id"])
     release = release_of(dataset, request.path_params["period"], request.path_params["edition"])
     shape = about(dataset).shape
-    rows = Question(filters=((shape.period, release.period),) if shape else (), limit=None)
+    rows = SoqlQuestion(filters=((shape.period, release.period),) if shape else (), limit=None)
     name = f"release-{hashlib.sha256(release.period.encode()).hexdigest()[:16]}.csv"
     return dataset, release, await kept(request, dataset, name, partial(write_csv, rows, request, dataset))
 
@@ -94,7 +94,7 @@ async def package(request: Request) -> Response:
     return JSONResponse(own | _described(request, dataset, file), headers={"Vary": "Authorization"})
 
 
-def _described(request: Request, dataset: Dataset, file: Kept) -> dict[str, Any]:
+def _described(request: Request, dataset: PortalDataset, file: Kept) -> dict[str, Any]:
     """What the packages of a dataset share, around one CSV file that stands beside the descriptor."""
     known, page = about(dataset), f"{base_url(request)}/d/{dataset.id}"
     licence = {"path": known.licence_address, "title": known.licence} if known.licence_address else {}
@@ -127,7 +127,7 @@ def _described(request: Request, dataset: Dataset, file: Kept) -> dict[str, Any]
     return {name: value for name, value in told.items() if value}
 
 
-def table_schema(dataset: Dataset) -> dict[str, Any]:
+def table_schema(dataset: PortalDataset) -> dict[str, Any]:
     """The columns as a Table Schema."""
     shape = about(dataset).shape
     statuses = {measure.status for measure in shape.measures} if shape else set()
@@ -136,7 +136,7 @@ def table_schema(dataset: Dataset) -> dict[str, Any]:
     return {"fields": fields, "missingValues": [""], **key}
 
 
-def _field(dataset: Dataset, column: Column, statuses: set[str | None]) -> dict[str, Any]:
+def _field(dataset: PortalDataset, column: PortalColumn, statuses: set[str | None]) -> dict[str, Any]:
     limits: dict[str, Any] = {"enum": STATUSES} if column.field in statuses else {}
     if column.field == dataset.row_identifier:
         limits |= {"required": True, "unique": True}

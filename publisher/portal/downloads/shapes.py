@@ -22,7 +22,7 @@ from publisher.portal.downloads.tables import batches, of_period, schema_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.base.model import PortalColumn, PortalDataset
 
     Feature = tuple[dict[str, Any] | None, tuple[Any, ...]]
 
@@ -45,11 +45,11 @@ _SHAPES = {
 class Places:
     """The rows of a dataset as features: with its own geometry, or with polygons that a column's values name."""
 
-    def __init__(self, files: Sequence[Path], dataset: Dataset) -> None:
+    def __init__(self, files: Sequence[Path], dataset: PortalDataset) -> None:
         self.files = files
         self.dataset = dataset
         self.geometry = dataset.geometry
-        self.columns: list[Column] = [column for column in dataset.columns if column.kind not in GEOMETRIES]
+        self.columns: list[PortalColumn] = [column for column in dataset.columns if column.kind not in GEOMETRIES]
 
     @property
     def kinds(self) -> set[str]:
@@ -68,7 +68,7 @@ class Districts(Places):
     """The rows of one period, each with the polygon that bears its place's name."""
 
     def __init__(
-        self, files: Sequence[Path], dataset: Dataset, period: tuple[str, str], named: tuple[str, dict[str, Any]]
+        self, files: Sequence[Path], dataset: PortalDataset, period: tuple[str, str], named: tuple[str, dict[str, Any]]
     ) -> None:
         super().__init__(files, dataset)
         self.period = period
@@ -99,7 +99,7 @@ def boundaries(content: bytes, name: str) -> dict[str, Any]:
     return found
 
 
-def _rows(batch: Any, columns: Iterable[Column]) -> Iterator[tuple[Any, ...]]:
+def _rows(batch: Any, columns: Iterable[PortalColumn]) -> Iterator[tuple[Any, ...]]:
     return zip(*(batch.column(column.field).to_pylist() for column in columns), strict=True)
 
 
@@ -276,7 +276,7 @@ def short_names(names: list[str]) -> list[str]:
     return made
 
 
-def _legend(names: list[str], columns: list[Column]) -> str:
+def _legend(names: list[str], columns: list[PortalColumn]) -> str:
     lines = ["field\tcolumn\ttitle\tdescription"]
     for name, column in zip(names, columns, strict=True):
         lines.append("\t".join(" ".join(t.split()) for t in (name, column.field, column.name, column.description)))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from xlsxwriter.worksheet import Worksheet
 
-    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.base.model import PortalColumn, PortalDataset
 
 GROUP = 122_880
 """Rows in a row group of a Parquet file."""
@@ -34,7 +34,7 @@ _ARROW = {Kind.CHECKBOX: pa.bool_(), Kind.NUMBER: pa.decimal128(9, 0), Kind.FLOA
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
-def batches(files: Sequence[Path], dataset: Dataset, size: int = 8192) -> Iterator[pa.RecordBatch]:
+def batches(files: Sequence[Path], dataset: PortalDataset, size: int = 8192) -> Iterator[pa.RecordBatch]:
     """The rows of these parts in their order: the dataset's own columns, typed; at most `size` rows at once."""
     schema = schema_of(files, dataset)
     for file in files:
@@ -45,7 +45,7 @@ def batches(files: Sequence[Path], dataset: Dataset, size: int = 8192) -> Iterat
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def schema_of(files: Sequence[Path], dataset: Dataset) -> pa.Schema:
+def schema_of(files: Sequence[Path], dataset: PortalDataset) -> pa.Schema:
     """The names and types of the columns, in display order."""
     stored = pa.unify_schemas([pq.read_schema(file) for file in files], promote_options="permissive")
     names = set(stored.names)
@@ -53,7 +53,7 @@ def schema_of(files: Sequence[Path], dataset: Dataset) -> pa.Schema:
     return pa.schema([pa.field(name, kind) for name, kind in types.items()])
 
 
-def _type(column: Column, stored: pa.Schema, *, there: bool) -> pa.DataType:
+def _type(column: PortalColumn, stored: pa.Schema, *, there: bool) -> pa.DataType:
     if column.kind is Kind.FIXED:
         return _INSTANT
     if there and column.kind in (Kind.NUMBER, Kind.FLOATING, Kind.CHECKBOX):
@@ -61,7 +61,7 @@ def _type(column: Column, stored: pa.Schema, *, there: bool) -> pa.DataType:
     return _ARROW.get(column.kind, pa.string())
 
 
-def _values(batch: pa.RecordBatch, field: pa.Field, column: Column | None) -> pa.Array:
+def _values(batch: pa.RecordBatch, field: pa.Field, column: PortalColumn | None) -> pa.Array:
     """A column that was added after the file was written is empty in it; an address is kept without its words."""
     if field.name not in batch.schema.names:
         return pa.nulls(batch.num_rows, field.type)
@@ -76,7 +76,7 @@ def of_period(batch: pa.RecordBatch, field: str, period: str) -> pa.RecordBatch:
     return batch.filter(pc.equal(batch.column(field).cast(pa.string()), period))
 
 
-def write_parquet(files: Sequence[Path], dataset: Dataset, base: str, target: Path) -> None:
+def write_parquet(files: Sequence[Path], dataset: PortalDataset, base: str, target: Path) -> None:
     """Typed columns in display order, with what the file is about as key-value metadata.
 
     `base` is the portal's public address, or empty where it has none of its own.
@@ -100,17 +100,17 @@ def write_parquet(files: Sequence[Path], dataset: Dataset, base: str, target: Pa
             writer.write_batch(batch.cast(schema))
 
 
-def _described(schema: pa.Schema, dataset: Dataset) -> pa.Schema:
+def _described(schema: pa.Schema, dataset: PortalDataset) -> pa.Schema:
     columns = {column.field: column for column in dataset.columns}
     return pa.schema([field.with_metadata(_column_metadata(columns[field.name])) for field in schema])
 
 
-def _column_metadata(column: Column) -> dict[str, str]:
+def _column_metadata(column: PortalColumn) -> dict[str, str]:
     told = {"title": column.name, "description": column.description, "type": column.kind.value}
     return {name: text for name, text in told.items() if text}
 
 
-def write_workbook(files: Sequence[Path], dataset: Dataset, base: str, target: Path) -> None:
+def write_workbook(files: Sequence[Path], dataset: PortalDataset, base: str, target: Path) -> None:
     """A sheet of rows and a sheet about them. Errors: SodaError where a sheet cannot hold the rows."""
     if dataset.rows > SHEET_ROWS:
         message = f"A workbook holds {SHEET_ROWS:,} rows, and this dataset has more; take rows.parquet or data.csv"
@@ -124,7 +124,7 @@ def write_workbook(files: Sequence[Path], dataset: Dataset, base: str, target: P
         _explain(book.add_worksheet("About"), dataset, base, bold)
 
 
-def _fill(sheet: Worksheet, files: Sequence[Path], dataset: Dataset, bold: Any, clock: Any) -> None:
+def _fill(sheet: Worksheet, files: Sequence[Path], dataset: PortalDataset, bold: Any, clock: Any) -> None:
     sheet.freeze_panes(1, 0)
     for place, column in enumerate(dataset.columns):
         sheet.set_column(place, place, 20 if column.kind in TIMES else 16)
@@ -139,7 +139,7 @@ def _fill(sheet: Worksheet, files: Sequence[Path], dataset: Dataset, bold: Any, 
                     write(number, value)
 
 
-def _writer(sheet: Worksheet, place: int, column: Column, clock: Any) -> Callable[[int, Any], None]:
+def _writer(sheet: Worksheet, place: int, column: PortalColumn, clock: Any) -> Callable[[int, Any], None]:
     """How a column's values are written; each by its type, so that no text ever becomes a formula or a link."""
     if column.kind is Kind.NUMBER:
         return lambda row, value: _write_number(sheet, row, place, value)
@@ -177,7 +177,7 @@ def _write_text(sheet: Worksheet, row: int, place: int, value: str) -> None:
     sheet.write_string(row, place, value)
 
 
-def _explain(sheet: Worksheet, dataset: Dataset, base: str, bold: Any) -> None:
+def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> None:
     """What the rows are, what may be done with them, and what each column means."""
     known = about(dataset)
     stand_in = "These are made-up records: no statement about anybody" if known.stand_in else ""
@@ -209,7 +209,7 @@ def _explain(sheet: Worksheet, dataset: Dataset, base: str, bold: Any) -> None:
             sheet.write_string(row, place, text[:CELL_TEXT])
 
 
-def _odds(dataset: Dataset) -> str:
+def _odds(dataset: PortalDataset) -> str:
     odds = about(dataset).odds
     if odds is None:
         return ""

@@ -21,7 +21,7 @@ from publisher.portal.base import metrics
 from publisher.portal.base.kinds import storage
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import SodaError, execution, problem
-from publisher.portal.base.watch import Patience, too_long
+from publisher.portal.base.watch import Deadline, too_long
 from publisher.portal.engine import geography, text_search
 from publisher.portal.store.versions import PLACE, literal, parts, quoted
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from publisher.portal.base.kinds import Kind
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.soql.compiler import Compiled
 
 logger = logging.getLogger(__name__)
@@ -68,10 +68,10 @@ query's plan takes longer to make than a small answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class DatasetRows:
     """A dataset and the files that hold its rows at this moment, in their order."""
 
-    dataset: Dataset
+    dataset: PortalDataset
     files: tuple[Path, ...]
 
     @property
@@ -80,7 +80,7 @@ class Source:
         return self.dataset.rows * (len(self.dataset.columns) + len(SYSTEM)) * CELL
 
 
-class Engine:
+class QueryEngine:
     """Opens a room for the versions of the datasets that a question reads, and keeps the latest few.
 
     What a large sort cannot keep in memory goes to the folder `spill`, which is its own, and only while the query runs.
@@ -88,38 +88,38 @@ class Engine:
 
     def __init__(self, spill: Path | None = None) -> None:
         self._spill = _own_folder(spill) if spill else None
-        self._rooms: OrderedDict[tuple[Any, ...], _Room] = OrderedDict()
+        self._rooms: OrderedDict[tuple[Any, ...], _QuerySession] = OrderedDict()
         self._lock = Lock()
 
     def blocks(
-        self, sources: tuple[Source, ...], compiled: Compiled, line: str, patience: Patience | None = None
+        self, sources: tuple[DatasetRows, ...], compiled: Compiled, line: str, patience: Deadline | None = None
     ) -> Iterator[bytes]:
         """The values of the SQL text `line` over the compiled query's rows `q`, one after the other, as UTF-8.
 
         Holds one batch at a time. The first is computed before this returns, so that errors come as SodaError and
         not half-way.
         """
-        found = self._texts(sources, compiled, line, patience or Patience())
+        found = self._texts(sources, compiled, line, patience or Deadline())
         return _started("".join(texts).encode() for texts in found)
 
-    def stream(self, sources: tuple[Source, ...], compiled: Compiled, line: str) -> Iterator[list[str]]:
+    def stream(self, sources: tuple[DatasetRows, ...], compiled: Compiled, line: str) -> Iterator[list[str]]:
         """The same values as texts, in batches."""
-        return _started(self._texts(sources, compiled, line, Patience()))
+        return _started(self._texts(sources, compiled, line, Deadline()))
 
-    def fetch(self, sources: tuple[Source, ...], compiled: Compiled) -> list[dict[str, Any]]:
+    def fetch(self, sources: tuple[DatasetRows, ...], compiled: Compiled) -> list[dict[str, Any]]:
         """All rows of a small answer, as Python values by name."""
         names = [name for name, _ in compiled.fields]
-        with plain_errors(), self._cursor(sources) as cursor, Patience().watched(cursor.interrupt):
+        with plain_errors(), self._cursor(sources) as cursor, Deadline().watched(cursor.interrupt):
             found = cursor.execute(compiled.sql, compiled.values).fetchall()
         return [dict(zip(names, row, strict=True)) for row in found]
 
-    def table(self, sources: tuple[Source, ...], compiled: Compiled, patience: Patience) -> pa.Table:
+    def table(self, sources: tuple[DatasetRows, ...], compiled: Compiled, patience: Deadline) -> pa.Table:
         """All rows of a small answer, as Arrow columns."""
         with plain_errors(), self._cursor(sources) as cursor, patience.watched(cursor.interrupt):
             return cursor.execute(compiled.sql, compiled.values).to_arrow_table()
 
     def _texts(
-        self, sources: tuple[Source, ...], compiled: Compiled, line: str, patience: Patience
+        self, sources: tuple[DatasetRows, ...], compiled: Compiled, line: str, patience: Deadline
     ) -> Iterator[list[str]]:
         with plain_errors(), self._cursor(sources) as cursor:
             with patience.watched(cursor.interrupt):
@@ -130,7 +130,7 @@ class Engine:
                 with patience.watched(cursor.interrupt):
                     rows = cursor.fetchmany(BATCH)
 
-    def _cursor(self, sources: tuple[Source, ...]) -> duckdb.DuckDBPyConnection:
+    def _cursor(self, sources: tuple[DatasetRows, ...]) -> duckdb.DuckDBPyConnection:
         key = tuple((source.files, tuple(column.field for column in source.dataset.columns)) for source in sources)
         with self._lock:
             room = self._rooms.pop(key, None) or self._new(sources)
@@ -145,14 +145,14 @@ class Engine:
             Thread(target=room.heat, daemon=True, name="take-into-memory").start()
         return room.cursor()
 
-    def _new(self, sources: tuple[Source, ...]) -> _Room:
+    def _new(self, sources: tuple[DatasetRows, ...]) -> _QuerySession:
         """A room; those of earlier versions are given up, once the answers that they still give have ended."""
-        room = _Room(sources, self._spill)
+        room = _QuerySession(sources, self._spill)
         for key in [key for key, other in self._rooms.items() if room.follows(other)]:
             del self._rooms[key]
         return room
 
-    def _make_place(self, room: _Room) -> bool:
+    def _make_place(self, room: _QuerySession) -> bool:
         """Cool rooms that nobody asks any more; True where `room` may then take its rows into memory."""
         hot = [other for other in self._rooms.values() if not other.cold]
         idle = [other for other in hot if other.asked_at < time.monotonic() - COLD_AFTER]
@@ -164,10 +164,10 @@ class Engine:
         return not room.cold
 
 
-class _Room:
+class _QuerySession:
     """A DuckDB of its own over the files of `sources`, or over their rows in memory."""
 
-    def __init__(self, sources: tuple[Source, ...], spill: Path | None) -> None:
+    def __init__(self, sources: tuple[DatasetRows, ...], spill: Path | None) -> None:
         self.size = sum(source.size for source in sources)
         self.asked = 0
         self.asked_at = 0.0
@@ -178,7 +178,7 @@ class _Room:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._lock = Lock()
 
-    def follows(self, other: _Room) -> bool:
+    def follows(self, other: _QuerySession) -> bool:
         """True where the other has an earlier version of a dataset that is here too."""
         here = {source.dataset.id: source.dataset.version for source in self._sources}
         return any(each.dataset.version < here.get(each.dataset.id, 0) for each in other._sources)
@@ -207,7 +207,9 @@ class _Room:
             self._connection = None
 
 
-def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: int = 0) -> duckdb.DuckDBPyConnection:
+def _open_room(
+    sources: tuple[DatasetRows, ...], spill: Path | None = None, *, hot: int = 0
+) -> duckdb.DuckDBPyConnection:
     """The first source is the relation `rows`; each other is named by its 4x4.
 
     `hot` is 0, or the bytes that the rows may take in memory; then no file is within reach afterwards.
@@ -241,7 +243,7 @@ def _open_room(sources: tuple[Source, ...], spill: Path | None = None, *, hot: i
     return room
 
 
-def _open_view(room: duckdb.DuckDBPyConnection, source: Source, name: str, *, hot: bool) -> None:
+def _open_view(room: duckdb.DuckDBPyConnection, source: DatasetRows, name: str, *, hot: bool) -> None:
     stored = {field for field, *_ in room.execute(f"DESCRIBE SELECT * FROM {parts(source.files)}").fetchall()}
     columns = ", ".join(_stored(column.field, column.kind, stored) for column in (*SYSTEM, *source.dataset.columns))
     if hot:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.portal.contract import Measure
+    from publisher.portal.contract import ShapeMeasure
 
     Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
 
@@ -52,7 +52,9 @@ class Total:
         return "unreliable" if wide else "ok"
 
 
-def totals(measure: Measure, ask: Ask, by: list[str], clauses: dict[str, str]) -> list[tuple[dict[str, Any], Total]]:
+def totals(
+    measure: ShapeMeasure, ask: Ask, by: list[str], clauses: dict[str, str]
+) -> list[tuple[dict[str, Any], Total]]:
     """The sums of an additive measure by some columns: each row with its total; `clauses` may filter, order, limit."""
     group = ", ".join(f"`{name}`" for name in by)
     said = f"{group}, sum(`{measure.name}`) as total, count(*) as cells, count(`{measure.name}`) as known"
@@ -62,7 +64,7 @@ def totals(measure: Measure, ask: Ask, by: list[str], clauses: dict[str, str]) -
     return [(row, _total(row, floor)) for row in rows]
 
 
-def _least(measure: Measure, ask: Ask) -> tuple[Decimal, Decimal | None]:
+def _least(measure: ShapeMeasure, ask: Ask) -> tuple[Decimal, Decimal | None]:
     """The smallest number shown anywhere, and below what no sum can be: zero where no margin reaches below it."""
     lows = f", min(`{measure.low}`) as low" if measure.low else ""
     found = ask({"$select": f"min(`{measure.name}`) as least{lows}"})[0]
@@ -70,7 +72,7 @@ def _least(measure: Measure, ask: Ask) -> tuple[Decimal, Decimal | None]:
     return Decimal(str(found["least"] or 0)), Decimal(0) if low is not None and low >= 0 else None
 
 
-def _spread(measure: Measure, least: Decimal) -> str:
+def _spread(measure: ShapeMeasure, least: Decimal) -> str:
     """The sums over cells from which the margin is made."""
     whole = " + 0.5" if measure.kind == "count" else ""
     half = f"(greatest(`{measure.high}` - `{measure.name}`, `{measure.name}` - `{measure.low}`){whole})"

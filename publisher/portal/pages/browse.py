@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from publisher.portal.contract import Shape
+    from publisher.portal.contract import TableShape
     from publisher.portal.pages.families import Family
     from publisher.portal.pages.headline import Headline
 
@@ -111,7 +111,7 @@ def _has(family: Family, chosen: dict[str, list[str]]) -> bool:
     return all(set(values) <= FACETS[name](family) for name, values in chosen.items())
 
 
-def _place(shape: Shape | None) -> str:
+def _place(shape: TableShape | None) -> str:
     """The label of the key that says where."""
     return next((key.label for key in shape.keys if key.name == shape.place), "") if shape else ""
 

@@ -19,7 +19,7 @@ INTERVALS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ChartPoint:
     """One period: its value and margin, all empty where suppressed."""
 
     period: str
@@ -49,7 +49,7 @@ class Chart:
     periods: list[str]
 
 
-def draw(points: Sequence[Point]) -> Chart | None:
+def draw(points: Sequence[ChartPoint]) -> Chart | None:
     """The chart of the points in order of time; None when there is no value to show."""
     known = [n for point in points for n in (point.value, point.low, point.high) if n is not None]
     if not known:
@@ -87,16 +87,18 @@ def _scale(low: float, high: float) -> tuple[float, float, float]:
     return bottom, (top if top > bottom else bottom + step), step
 
 
-def _runs(places: list[tuple[int, Point]], there: Callable[[Point], bool]) -> list[list[tuple[int, Point]]]:
+def _runs(
+    places: list[tuple[int, ChartPoint]], there: Callable[[ChartPoint], bool]
+) -> list[list[tuple[int, ChartPoint]]]:
     """The stretches of neighbouring points that have what is asked for."""
     return [list(run) for has, run in groupby(places, lambda place: there(place[1])) if has]
 
 
-def _has_margin(point: Point) -> bool:
+def _has_margin(point: ChartPoint) -> bool:
     return point.low is not None and point.high is not None
 
 
-def _band(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+def _band(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int]) -> str:
     shapes = []
     for run in _runs(places, _has_margin):
         if len(run) > 1:
@@ -106,18 +108,18 @@ def _band(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
     return "".join(shapes)
 
 
-def _bars(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+def _bars(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int]) -> str:
     """The margins of points that stand alone, which no band can show."""
     lonely = [run[0] for run in _runs(places, _has_margin) if len(run) == 1]
     return "".join(f"M{x} {up(point.high or Decimal(0))}V{up(point.low or Decimal(0))}" for x, point in lonely)
 
 
-def _line(places: list[tuple[int, Point]], up: Callable[[Decimal], int]) -> str:
+def _line(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int]) -> str:
     runs = _runs(places, lambda point: point.value is not None)
     return "".join(stroke([(x, up(point.value or Decimal(0))) for x, point in run]) for run in runs)
 
 
-def _marks(places: list[tuple[int, Point]], up: Callable[[Decimal], int], status: str) -> str:
+def _marks(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int], status: str) -> str:
     return marks([(x, up(point.value)) for x, point in places if point.value is not None and point.status == status])
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from publisher.portal.contract import about
 
 if TYPE_CHECKING:
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import ReleaseFacts
 
 
-def citation(base: str, dataset: Dataset, release: ReleaseFacts | None = None) -> str:
+def citation(base: str, dataset: PortalDataset, release: ReleaseFacts | None = None) -> str:
     """Who published what, which edition, when, where, and under which licence."""
     address = f"{base}/d/{dataset.id}"
     moment = datetime.fromtimestamp(dataset.rows_updated_at, UTC).date().isoformat()

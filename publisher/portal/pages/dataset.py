@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.contract import About, Shape
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.contract import PublisherMetadata, TableShape
     from publisher.portal.pages.preview import Preview
     from publisher.portal.pages.trend import Ask
 
@@ -49,7 +49,7 @@ def page(request: Request) -> Response:
     return _file(request, dataset) if dataset.blob else _table(request, dataset)
 
 
-def _file(request: Request, dataset: Dataset) -> Response:
+def _file(request: Request, dataset: PortalDataset) -> Response:
     """A dataset that is one file: what it is, and where it is."""
     return render(
         request,
@@ -62,7 +62,7 @@ def _file(request: Request, dataset: Dataset) -> Response:
     )
 
 
-def _table(request: Request, dataset: Dataset) -> Response:
+def _table(request: Request, dataset: PortalDataset) -> Response:
     ask = asking(request, dataset)
     wanted = dict(request.query_params)
     known = about(dataset)
@@ -121,13 +121,13 @@ def guarantee(request: Request) -> Response:
     return render(request, "guarantee.html", dataset=dataset, about=known)
 
 
-def shown_dataset(request: Request) -> Dataset | None:
+def shown_dataset(request: Request) -> PortalDataset | None:
     """The dataset of the address, if the visitor may read it; who may not is not told that it exists."""
     dataset = portal(request).store.catalogue.find(request.path_params["id"])
     return dataset if dataset and (dataset.open or visitor(request)) else None
 
 
-def _preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: dict[str, str]) -> Preview:
+def _preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: dict[str, str]) -> Preview:
     """The rows asked for; where the filter's value does not fit its column, all rows."""
     try:
         return preview(dataset, shape, ask, wanted)
@@ -141,13 +141,13 @@ def _others(wanted: dict[str, str]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in wanted.items() if name not in own and not name.startswith(PREFIX)]
 
 
-def _these(base: str, dataset: Dataset, rows: Preview) -> str:
+def _these(base: str, dataset: PortalDataset, rows: Preview) -> str:
     """The address of exactly the rows that the filters leave, as CSV."""
     clauses = {"$where": rows.where, "$limit": str(MOST)}
     return f"{base}/resource/{dataset.id}.csv?{urlencode(clauses)}"
 
 
-def _coverage(known: About, ask: Ask, dataset: Dataset) -> tuple[str, str] | None:
+def _coverage(known: PublisherMetadata, ask: Ask, dataset: PortalDataset) -> tuple[str, str] | None:
     """The first and the last period."""
     shape = known.shape
     if shape is None or not dataset.rows:
@@ -165,12 +165,12 @@ def _days(coverage: tuple[str, str] | None) -> tuple[date, date] | None:
     return (first[0], last[1]) if first and last else None
 
 
-def _described(base: str, dataset: Dataset) -> Markup:
+def _described(base: str, dataset: PortalDataset) -> Markup:
     """The dataset in schema.org's words, for a script element: nothing in it can end the element."""
     return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
 
 
-def _boundaries(request: Request, dataset: Dataset, known: About) -> str | None:
+def _boundaries(request: Request, dataset: PortalDataset, known: PublisherMetadata) -> str | None:
     """The address of the polygons, where they are attached."""
     if known.boundaries is None:
         return None

@@ -10,15 +10,15 @@ from urllib.parse import urlencode, urlsplit
 from publisher.portal.contract import ADDITIVE
 
 if TYPE_CHECKING:
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.contract import Measure, Shape
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.contract import ShapeMeasure, TableShape
 
 MOST = 10_000_000
 """A limit that no dataset reaches, for those who want all rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class CodeExample:
     """Some lines of code; `name` is what follows `example-` in the page."""
 
     name: str
@@ -31,9 +31,9 @@ class Examples:
     """The question, the measure whose sum it asks for if it asks for one, and the question in every tongue."""
 
     clauses: dict[str, str]
-    summed: Measure | None
-    measured: Measure | None
-    listed: list[Example]
+    summed: ShapeMeasure | None
+    measured: ShapeMeasure | None
+    listed: list[CodeExample]
     resource: str
 
     @property
@@ -42,27 +42,27 @@ class Examples:
         return f"{self.resource}.json?{urlencode(self.clauses)}"
 
 
-def examples(base: str, dataset: Dataset, shape: Shape | None) -> Examples:
+def examples(base: str, dataset: PortalDataset, shape: TableShape | None) -> Examples:
     """Those of a dataset on the portal at `base`."""
     summed = next((each for each in shape.measures if each.kind in ADDITIVE), None) if shape else None
     measured = next((each for each in shape.measures if each.kind not in ADDITIVE), None) if shape else None
     clauses = _question(shape, summed)
     resource = f"{base}/resource/{dataset.id}"
     listed = [
-        Example("curl", "curl", _curl(resource, clauses)),
-        Example("sodapy", "Python · sodapy", _sodapy(base, dataset.id, clauses)),
-        Example("pandas", "Python · pandas", _pandas(resource, clauses)),
-        Example("duckdb", "DuckDB", _duckdb(resource, shape, summed)),
-        Example("r", "R", _r(resource, clauses)),
-        Example("rsocrata", "R · RSocrata", _rsocrata(resource, clauses)),
-        Example("fetch", "JavaScript · fetch", _fetch(resource, clauses)),
+        CodeExample("curl", "curl", _curl(resource, clauses)),
+        CodeExample("sodapy", "Python · sodapy", _sodapy(base, dataset.id, clauses)),
+        CodeExample("pandas", "Python · pandas", _pandas(resource, clauses)),
+        CodeExample("duckdb", "DuckDB", _duckdb(resource, shape, summed)),
+        CodeExample("r", "R", _r(resource, clauses)),
+        CodeExample("rsocrata", "R · RSocrata", _rsocrata(resource, clauses)),
+        CodeExample("fetch", "JavaScript · fetch", _fetch(resource, clauses)),
     ]
     if urlsplit(base).scheme == "https":
-        listed.append(Example("soda-js", "JavaScript · soda-js", _soda_js(base, dataset.id, clauses)))
+        listed.append(CodeExample("soda-js", "JavaScript · soda-js", _soda_js(base, dataset.id, clauses)))
     return Examples(clauses, summed, measured, listed, resource)
 
 
-def _question(shape: Shape | None, summed: Measure | None) -> dict[str, str]:
+def _question(shape: TableShape | None, summed: ShapeMeasure | None) -> dict[str, str]:
     """Totals by period where numbers add up; else the latest reliable cells; else some rows."""
     if shape is None:
         return {"$limit": "5"}
@@ -111,7 +111,7 @@ def _pandas(resource: str, clauses: dict[str, str]) -> str:
     )
 
 
-def _duckdb(resource: str, shape: Shape | None, summed: Measure | None) -> str:
+def _duckdb(resource: str, shape: TableShape | None, summed: ShapeMeasure | None) -> str:
     source = f"read_csv('{resource}.csv?$limit={MOST}')"
     if shape is None or summed is None:
         return f"SELECT *\nFROM {source};"

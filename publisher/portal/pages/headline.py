@@ -14,10 +14,10 @@ from publisher.portal.pages.trend import asker, trend
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.contract import Measure
-    from publisher.portal.pages.chart import Chart, Point
-    from publisher.portal.pages.families import Entry
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.contract import ShapeMeasure
+    from publisher.portal.pages.chart import Chart, ChartPoint
+    from publisher.portal.pages.families import DatasetEntry
     from publisher.portal.pages.trend import Ask
 
 COURSE = 52
@@ -31,18 +31,18 @@ _seen: OrderedDict[str, Headline | None] = OrderedDict()
 class Headline:
     """The latest point of the first measure, and the points before it."""
 
-    measure: Measure
-    latest: Point
+    measure: ShapeMeasure
+    latest: ChartPoint
     chart: Chart | None
 
 
-def asking(request: Request, dataset: Dataset) -> Ask:
+def asking(request: Request, dataset: PortalDataset) -> Ask:
     """A function that answers questions about a dataset as the visitor may ask them."""
     engine = portal(request).engine
     return asker(dataset, lambda compiled: engine.fetch(sources(request, dataset, compiled), compiled))
 
 
-def headline(request: Request, entry: Entry | None) -> Headline | None:
+def headline(request: Request, entry: DatasetEntry | None) -> Headline | None:
     """That of a table with one number for each period; remembered as long as its rows and metadata stay."""
     if entry is None or entry.about.shape is None or not entry.dataset.rows:
         return None
@@ -56,7 +56,7 @@ def headline(request: Request, entry: Entry | None) -> Headline | None:
     return drawn
 
 
-def _drawn(entry: Entry, ask: Ask) -> Headline | None:
+def _drawn(entry: DatasetEntry, ask: Ask) -> Headline | None:
     shape = entry.about.shape
     points = trend(shape, ask, {}).points[-COURSE:] if shape else []
     known = [point for point in points if point.value is not None]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.outlines import outlines
-from publisher.portal.pages.trend import ALL, Select, selects_of, text
+from publisher.portal.pages.trend import ALL, FormSelect, selects_of, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.contract import About, Key, Measure, Shape
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.contract import PublisherMetadata, ShapeKey, ShapeMeasure, TableShape
     from publisher.portal.pages.outlines import Outlines
     from publisher.portal.pages.trend import Ask
     from publisher.portal.store.assets import Assets
@@ -31,7 +31,7 @@ CELLS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MapCell:
     """A place in one period."""
 
     place: str
@@ -49,7 +49,7 @@ class Cell:
 class Area:
     """A place with its outline, empty where the polygons have none of it, and the number of its colour."""
 
-    cell: Cell
+    cell: MapCell
     path: str
     colour: int | None
 
@@ -100,15 +100,15 @@ class Times:
 class Map:
     """What the page shows: all places of one period, those with an outline first drawn and then listed."""
 
-    measure: Measure
-    selects: list[Select]
+    measure: ShapeMeasure
+    selects: list[FormSelect]
     times: Times
     areas: tuple[Area, ...]
     classes: tuple[Class, ...]
     summed: bool
     width: int
     height: int
-    place: Key
+    place: ShapeKey
     source: str
     parameters: dict[str, str | None]
     """what the trend needs to show the same cells, beside the place; None where it shows them anyway"""
@@ -144,7 +144,9 @@ class Map:
         return any(area.cell.status == status for area in self.drawn)
 
 
-def map_of(dataset: Dataset, known: About, ask: Ask, wanted: Mapping[str, str], assets: Assets) -> Map | None:
+def map_of(
+    dataset: PortalDataset, known: PublisherMetadata, ask: Ask, wanted: Mapping[str, str], assets: Assets
+) -> Map | None:
     """The map that the query parameters choose; None for a dataset without polygons, places or rows."""
     shape, told = known.shape, known.boundaries
     file = assets.attached(dataset, told.filename) if told is not None else None
@@ -157,7 +159,7 @@ def map_of(dataset: Dataset, known: About, ask: Ask, wanted: Mapping[str, str], 
     return _Question(shape, place, ask, wanted).map(drawing, times, told.source)
 
 
-def _times(shape: Shape, ask: Ask, wanted: Mapping[str, str]) -> Times | None:
+def _times(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Times | None:
     """The chosen period: that of a moved slider, else that of the list, else the last."""
     group = f"`{shape.period}`, `{shape.time}`"
     found = ask({"$select": group, "$group": group, "$order": f"`{shape.time}`", "$limit": str(PERIODS)})
@@ -194,8 +196,8 @@ def _number(given: str | None) -> int | None:
 class _Question:
     """One look at the map: the dataset's shape, the key that is the place, and what the reader asked for."""
 
-    shape: Shape
-    place: Key
+    shape: TableShape
+    place: ShapeKey
     ask: Ask
     wanted: Mapping[str, str]
 
@@ -208,7 +210,7 @@ class _Question:
         values = [cell.value for cell in year if cell.value is not None and drawing.paths.get(cell.place)]
         breaks = class_breaks(values)
         shown = {cell.place: cell for cell in year if cell.period == times.chosen}
-        empty = {key: Cell(key, times.chosen, key, None, None, None, "") for key in drawing.paths}
+        empty = {key: MapCell(key, times.chosen, key, None, None, None, "") for key in drawing.paths}
         return Map(
             measure=measure,
             selects=selects,
@@ -224,7 +226,7 @@ class _Question:
             | {"measure": None if measure is self.shape.measures[0] else measure.name},
         )
 
-    def _cells(self, measure: Measure, selects: Sequence[Select], periods: Sequence[str]) -> list[Cell]:
+    def _cells(self, measure: ShapeMeasure, selects: Sequence[FormSelect], periods: Sequence[str]) -> list[MapCell]:
         """Every place in these periods."""
         if _summed(selects) and measure.kind not in ADDITIVE:
             return []
@@ -239,7 +241,7 @@ class _Question:
         clauses["$select"] = ", ".join(f"`{name}`" for name in dict.fromkeys((*by, *measure.fields)))
         return [self._plain(row, measure) for row in self.ask(clauses)]
 
-    def _plain(self, row: dict[str, Any], measure: Measure) -> Cell:
+    def _plain(self, row: dict[str, Any], measure: ShapeMeasure) -> MapCell:
         value, low, high = (
             Decimal(str(row[name])) if name and row[name] is not None else None
             for name in (measure.name, measure.low, measure.high)
@@ -247,16 +249,18 @@ class _Question:
         status = str(row[measure.status] or "suppressed") if measure.status else "suppressed" if value is None else "ok"
         return self._cell(row, value, low, high, status, str(row[measure.range] or "") if measure.range else "")
 
-    def _cell(self, row: dict[str, Any], *number: Any) -> Cell:
+    def _cell(self, row: dict[str, Any], *number: Any) -> MapCell:
         place = str(row[self.place.name])
-        return Cell(place, str(row[self.shape.period]), str(row[self.place.names or self.place.name] or place), *number)
+        return MapCell(
+            place, str(row[self.shape.period]), str(row[self.place.names or self.place.name] or place), *number
+        )
 
 
-def _summed(selects: Sequence[Select]) -> bool:
+def _summed(selects: Sequence[FormSelect]) -> bool:
     return any(select.chosen == ALL for select in selects)
 
 
-def _area(cell: Cell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
+def _area(cell: MapCell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
     colour = bisect_right(breaks, cell.value) if cell.value is not None else None
     return Area(cell, drawing.paths.get(cell.place, ""), colour)
 

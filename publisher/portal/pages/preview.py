@@ -13,8 +13,8 @@ from publisher.portal.pages.trend import text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from publisher.portal.base.model import Column, Dataset
-    from publisher.portal.contract import Shape
+    from publisher.portal.base.model import PortalColumn, PortalDataset
+    from publisher.portal.contract import TableShape
     from publisher.portal.pages.trend import Ask
 
 ROWS = 10
@@ -26,11 +26,11 @@ PREFIX = "row."
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """A value as it stands in the row, and what it is."""
 
     value: Any
-    column: Column
+    column: PortalColumn
     status: bool = False
 
     @property
@@ -57,7 +57,7 @@ class Cell:
 class Filter:
     """A form field: a select where it has options, else one to type in."""
 
-    column: Column
+    column: PortalColumn
     label: str
     options: list[tuple[str, str]]
     chosen: str
@@ -73,10 +73,10 @@ class Filter:
 class Preview:
     """The rows of one page of the preview, and what led to them."""
 
-    columns: list[Column]
-    everything: list[Column]
+    columns: list[PortalColumn]
+    everything: list[PortalColumn]
     filters: list[Filter]
-    rows: list[list[Cell]]
+    rows: list[list[TableCell]]
     sort: str
     descending: bool
     column: str
@@ -93,7 +93,7 @@ class Preview:
         return bool(self.where)
 
 
-def preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str, str]) -> Preview:
+def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> Preview:
     """The rows that `row.FIELD`, `column` and `value`, `sort`, `desc` and `rows` choose."""
     everything = [column for column in dataset.columns if column.kind not in GEOMETRIES]
     named = {column.field: column for column in everything}
@@ -113,7 +113,7 @@ def preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str
         columns,
         everything,
         filters,
-        [[Cell(row[each.field], each, each.field in statuses) for each in columns] for row in found],
+        [[TableCell(row[each.field], each, each.field in statuses) for each in columns] for row in found],
         sort,
         "desc" in wanted,
         column.field if column else "",
@@ -126,13 +126,13 @@ def preview(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str
     )
 
 
-def _clauses(columns: list[Column], order: str, page: int) -> dict[str, str]:
+def _clauses(columns: list[PortalColumn], order: str, page: int) -> dict[str, str]:
     fields = ", ".join(f"`{column.field}`" for column in columns)
     clauses = {"$select": fields, "$limit": str(ROWS), "$offset": str(ROWS * page)}
     return clauses | ({"$order": order} if order else {})
 
 
-def _order(shape: Shape | None, sort: str, descending: bool) -> str:
+def _order(shape: TableShape | None, sort: str, descending: bool) -> str:
     if sort:
         return f"`{sort}`" + (" DESC NULLS LAST" if descending else "")
     if shape is None:
@@ -141,7 +141,7 @@ def _order(shape: Shape | None, sort: str, descending: bool) -> str:
     return f"`{shape.time}` DESC NULLS LAST{keys}"
 
 
-def _filters(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[str, str]) -> list[Filter]:
+def _filters(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> list[Filter]:
     """A field for the period, for each key and for each status."""
     if shape is None or not dataset.rows:
         return []
@@ -153,7 +153,9 @@ def _filters(dataset: Dataset, shape: Shape | None, ask: Ask, wanted: Mapping[st
     return filters
 
 
-def _filter(dataset: Dataset, ask: Ask, wanted: Mapping[str, str], field: str, names: str | None, label: str) -> Filter:
+def _filter(
+    dataset: PortalDataset, ask: Ask, wanted: Mapping[str, str], field: str, names: str | None, label: str
+) -> Filter:
     shown = f", min(`{names}`) AS shown" if names else ""
     order = "shown" if names else f"`{field}`" + ("" if label else " DESC")
     clauses = {"$select": f"`{field}`{shown}", "$group": f"`{field}`", "$order": order, "$limit": str(OPTIONS + 1)}
@@ -165,7 +167,7 @@ def _filter(dataset: Dataset, ask: Ask, wanted: Mapping[str, str], field: str, n
 
 
 def _chosen(
-    dataset: Dataset,
+    dataset: PortalDataset,
     field: str,
     label: str,
     options: list[tuple[str, str]],
@@ -179,12 +181,12 @@ def _chosen(
     return Filter(column, label or column.name, options, chosen if offered else "", status)
 
 
-def _statuses(shape: Shape | None) -> list[str]:
+def _statuses(shape: TableShape | None) -> list[str]:
     found = [measure.status for measure in shape.measures if measure.status] if shape else []
     return list(dict.fromkeys(found))
 
 
-def _technical(dataset: Dataset, shape: Shape | None) -> set[str]:
+def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
     """Columns that say again, for machines, what another says for people."""
     if shape is None:
         return set()
@@ -198,6 +200,6 @@ def _is(chosen: Filter) -> str:
     return f"`{chosen.column.field}` = {text(chosen.chosen)}"
 
 
-def _has(column: Column, value: str) -> str:
+def _has(column: PortalColumn, value: str) -> str:
     name = f"`{column.field}`"
     return f"caseless_contains({name}, {text(value)})" if column.kind is Kind.TEXT else f"{name} = {text(value)}"

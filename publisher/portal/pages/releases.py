@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from publisher.portal.contract import About, ReleaseFacts
+    from publisher.portal.contract import PublisherMetadata, ReleaseFacts
 
 LISTED = 100
 """Releases on one page."""
@@ -65,7 +65,7 @@ def release(request: Request) -> Response:
     )
 
 
-def _editions(known: About, period: str) -> list[ReleaseFacts]:
+def _editions(known: PublisherMetadata, period: str) -> list[ReleaseFacts]:
     """Every edition of the period, the first first."""
     return sorted((each for each in known.releases if each.period == period), key=lambda each: each.edition)
 

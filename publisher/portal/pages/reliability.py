@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from publisher.portal.contract import percent
 
 if TYPE_CHECKING:
-    from publisher.portal.contract import Measure, Odds, Shape
+    from publisher.portal.contract import Odds, ShapeMeasure, TableShape
     from publisher.portal.pages.trend import Ask
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ReadingExample:
     """One cell: where and when, and its number with the margin."""
 
     place: str
@@ -29,10 +29,10 @@ class Example:
 class Sureness:
     """The cells of a measure by their status."""
 
-    measure: Measure
+    measure: ShapeMeasure
     counts: dict[str, int]
-    ok: Example | None
-    unreliable: Example | None
+    ok: ReadingExample | None
+    unreliable: ReadingExample | None
 
     @property
     def cells(self) -> int:
@@ -58,19 +58,19 @@ class Sureness:
         return [each for each in found if each[2]]
 
 
-def sureness(shape: Shape | None, ask: Ask) -> list[Sureness]:
+def sureness(shape: TableShape | None, ask: Ask) -> list[Sureness]:
     """For each measure that has a status."""
     measures = [measure for measure in shape.measures if measure.status] if shape else []
     return [_sureness(shape, measure, ask) for measure in measures if shape]
 
 
-def _sureness(shape: Shape, measure: Measure, ask: Ask) -> Sureness:
+def _sureness(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> Sureness:
     rows = ask({"$select": f"`{measure.status}` AS status, count(*) AS n", "$group": f"`{measure.status}`"})
     counts = {str(row["status"] or "suppressed"): int(row["n"]) for row in rows}
     return Sureness(measure, counts, _example(shape, measure, ask, "ok"), _example(shape, measure, ask, "unreliable"))
 
 
-def _example(shape: Shape, measure: Measure, ask: Ask, status: str) -> Example | None:
+def _example(shape: TableShape, measure: ShapeMeasure, ask: Ask, status: str) -> ReadingExample | None:
     """The cell in the middle of the latest period that has some of this status."""
     if not (measure.low and measure.high):
         return None
@@ -89,9 +89,9 @@ def _example(shape: Shape, measure: Measure, ask: Ask, status: str) -> Example |
     return _cell(latest[len(latest) // 2], shape, names, measure) if latest else None
 
 
-def _cell(row: dict[str, Any], shape: Shape, names: list[str], measure: Measure) -> Example:
+def _cell(row: dict[str, Any], shape: TableShape, names: list[str], measure: ShapeMeasure) -> ReadingExample:
     value, low, high = (Decimal(str(row[str(field)])) for field in (measure.name, measure.low, measure.high))
-    return Example(", ".join(str(row[name]) for name in names), str(row[shape.period]), value, low, high)
+    return ReadingExample(", ".join(str(row[name]) for name in names), str(row[shape.period]), value, low, high)
 
 
 @dataclass(frozen=True, slots=True)

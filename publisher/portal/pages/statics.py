@@ -22,7 +22,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class StaticFile:
     """One of them."""
 
     name: str
@@ -44,10 +44,10 @@ def _read(path: Path) -> bytes:
 
 
 @cache
-def files() -> dict[str, File]:
+def files() -> dict[str, StaticFile]:
     """All of them by name, read once."""
     read = {path.name: _read(path) for path in HERE.iterdir() if path.suffix in TYPES}
-    return {name: File(name, content, hashlib.sha256(content).hexdigest()[:16]) for name, content in read.items()}
+    return {name: StaticFile(name, content, hashlib.sha256(content).hexdigest()[:16]) for name, content in read.items()}
 
 
 def serve(request: Request) -> Response:

@@ -7,16 +7,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from publisher.portal.contract import ADDITIVE, Key, Measure, Shape
+from publisher.portal.contract import ADDITIVE, ShapeKey, ShapeMeasure, TableShape
 from publisher.portal.pages.aggregates import totals
-from publisher.portal.pages.chart import Chart, Point, draw
-from publisher.portal.soql.compiler import Question, compile_question
+from publisher.portal.pages.chart import Chart, ChartPoint, draw
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.pages.families import Entry, Family
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.pages.families import DatasetEntry, Family
 
     Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
 
@@ -29,7 +29,7 @@ ALL = "*"
 
 
 @dataclass(frozen=True, slots=True)
-class Select:
+class FormSelect:
     """A form select: its parameter, its label and the values with their names."""
 
     name: str
@@ -61,9 +61,9 @@ class Held:
 class Trend:
     """What the page shows over time; no points where `refused`: cells of such a measure cannot be added up."""
 
-    measure: Measure
-    selects: list[Select]
-    points: list[Point]
+    measure: ShapeMeasure
+    selects: list[FormSelect]
+    points: list[ChartPoint]
     chart: Chart | None
     summed: bool
     refused: bool = False
@@ -78,16 +78,16 @@ class Trend:
         return any(point.low is not None for point in self.points)
 
     @property
-    def lowest(self) -> Point | None:
+    def lowest(self) -> ChartPoint | None:
         """The point with the smallest value, the first among equals; None where there are fewer than two values."""
         return self._extreme(lambda point: point.value or 0)
 
     @property
-    def highest(self) -> Point | None:
+    def highest(self) -> ChartPoint | None:
         """The point with the largest value."""
         return self._extreme(lambda point: -(point.value or 0))
 
-    def _extreme(self, rank: Callable[[Point], Decimal | int]) -> Point | None:
+    def _extreme(self, rank: Callable[[ChartPoint], Decimal | int]) -> ChartPoint | None:
         known = [point for point in self.points if point.value is not None]
         return min(known, key=rank) if len({point.value for point in known}) > 1 else None
 
@@ -102,26 +102,26 @@ def text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def asker(dataset: Dataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
+def asker(dataset: PortalDataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
     """A function that answers SoQL clauses about the dataset."""
-    return lambda clauses: fetch(compile_question(dataset, Question(clauses)))
+    return lambda clauses: fetch(compile_question(dataset, SoqlQuestion(clauses)))
 
 
-def beside(dataset: Dataset, family: Family) -> tuple[Entry, ...]:
+def beside(dataset: PortalDataset, family: Family) -> tuple[DatasetEntry, ...]:
     """The other tables of its family with the same time step: in them a total may stand that a reader adds up."""
     steps = {each.dataset.id: _step(each) for each in family.members}
     alike = {name for name, step in steps.items() if step is not None and step == steps.get(dataset.id)}
     return tuple(each for each in family.members if each.dataset.id in alike - {dataset.id})
 
 
-def _step(entry: Entry) -> str | None:
+def _step(entry: DatasetEntry) -> str | None:
     """The time step of a table, as the title of its period column says it."""
     shape = entry.about.shape
     column = entry.dataset.column(shape.period) if shape is not None else None
     return column.name if column is not None else None
 
 
-def trend(shape: Shape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[Entry] = ()) -> Trend:
+def trend(shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[DatasetEntry] = ()) -> Trend:
     """The trend of the cell and measure that the query parameters choose, or else of a telling one.
 
     `tables` are those that may hold a total which the reader adds up.
@@ -150,8 +150,14 @@ def trend(shape: Shape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[En
 
 
 def selects_of(
-    shape: Shape, measure: Measure, ask: Ask, wanted: Mapping[str, str], *, prefix: str = "", but: str | None = None
-) -> list[Select]:
+    shape: TableShape,
+    measure: ShapeMeasure,
+    ask: Ask,
+    wanted: Mapping[str, str],
+    *,
+    prefix: str = "",
+    but: str | None = None,
+) -> list[FormSelect]:
     """A select for every key but one, under the key's name with a prefix."""
     first = _telling_cell(shape, measure, ask)
     return [
@@ -161,14 +167,14 @@ def selects_of(
     ]
 
 
-def _select(key: Key, measure: Measure, ask: Ask, wanted: str | None, telling: str | None) -> Select:
+def _select(key: ShapeKey, measure: ShapeMeasure, ask: Ask, wanted: str | None, telling: str | None) -> FormSelect:
     options, additive = _values(key, ask), measure.kind in ADDITIVE
     known = [value for value, _ in options] + [ALL] * additive
     usual = next((value for value in (telling, *known) if value in known), ALL)
-    return Select(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
+    return FormSelect(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
 
 
-def _held(measure: Measure, selects: list[Select], tables: Sequence[Entry]) -> Held | None:
+def _held(measure: ShapeMeasure, selects: list[FormSelect], tables: Sequence[DatasetEntry]) -> Held | None:
     """The table whose cells are just the sums: told apart by the keys that are not added up."""
     chosen = {select.name: select.chosen for select in selects if select.chosen != ALL}
     for table in tables:
@@ -179,11 +185,11 @@ def _held(measure: Measure, selects: list[Select], tables: Sequence[Entry]) -> H
     return None
 
 
-def _has(shape: Shape, measure: Measure) -> bool:
+def _has(shape: TableShape, measure: ShapeMeasure) -> bool:
     return any((each.name, each.kind) == (measure.name, measure.kind) for each in shape.measures)
 
 
-def _telling_cell(shape: Shape, measure: Measure, ask: Ask) -> dict[str, str]:
+def _telling_cell(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> dict[str, str]:
     """The cell with the most reliable periods, the first in order of the keys among equals."""
     if not shape.keys:
         return {}
@@ -201,7 +207,7 @@ def _telling_cell(shape: Shape, measure: Measure, ask: Ask) -> dict[str, str]:
     return {key.name: str(found[0][key.name]) for key in shape.keys} if found else {}
 
 
-def _values(key: Key, ask: Ask) -> list[tuple[str, str]]:
+def _values(key: ShapeKey, ask: Ask) -> list[tuple[str, str]]:
     shown = f", min(`{key.names}`) as shown" if key.names else ""
     clauses = {"$select": f"`{key.name}`{shown}", "$group": f"`{key.name}`", "$limit": str(CHOICES)}
     clauses["$order"] = "shown" if key.names else f"`{key.name}`"
@@ -216,14 +222,14 @@ def _window(page: int) -> dict[str, str]:
     return {"$limit": str(PERIODS + 1), "$offset": str(PERIODS * page)}
 
 
-def _cell(shape: Shape, measure: Measure, ask: Ask, where: str, page: int) -> list[Point]:
+def _cell(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: int) -> list[ChartPoint]:
     """One cell, the latest period first."""
     fields = ", ".join(f"`{name}`" for name in dict.fromkeys((shape.period, shape.time, *measure.fields)))
     clauses = (
         {"$select": fields, "$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
     )
     return [
-        Point(
+        ChartPoint(
             period=str(row[shape.period]),
             value=_number(row[measure.name]),
             low=_number(row[measure.low]) if measure.low else None,
@@ -235,11 +241,11 @@ def _cell(shape: Shape, measure: Measure, ask: Ask, where: str, page: int) -> li
     ]
 
 
-def _sums(shape: Shape, measure: Measure, ask: Ask, where: str, page: int) -> list[Point]:
+def _sums(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: int) -> list[ChartPoint]:
     """The sum of the cells that are not suppressed, the latest period first."""
     clauses = {"$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
     return [
-        Point(str(row[shape.period]), each.value, each.low, each.high, each.status, left_out=each.left_out)
+        ChartPoint(str(row[shape.period]), each.value, each.low, each.high, each.status, left_out=each.left_out)
         for row, each in totals(measure, ask, [shape.period, shape.time], clauses)
     ]
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 from publisher.portal.api.payloads import ViewPayload, parsed_as
 from publisher.portal.api.views import metadata_sent
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Column, Dataset
+from publisher.portal.base.model import PortalColumn, PortalDataset
 from publisher.portal.base.problems import SodaError, invalid, no_rows
 from publisher.portal.revisions import schemas
 from publisher.portal.store.copies import matched
@@ -18,14 +18,14 @@ from publisher.portal.store.drafts import Draft, Sort
 from publisher.portal.store.store import Reshaped
 
 if TYPE_CHECKING:
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 logger = logging.getLogger(__name__)
 
 INTERRUPTED = "The portal was stopped while it worked on this; apply the revision again"
 
 
-def begin(store: Store, revision: Draft, output: Draft | None) -> tuple[Draft, IO[str]]:
+def begin(store: PortalStore, revision: Draft, output: Draft | None) -> tuple[Draft, IO[str]]:
     """Note that the revision is being applied; what is held lets nobody else do so.
 
     Errors: SodaError where it is closed, or is being applied already.
@@ -52,7 +52,7 @@ def opened(revision: Draft) -> Draft:
     return revision
 
 
-def carry_out(store: Store, revision: Draft, output: Draft | None, job: Draft, held: IO[str]) -> None:
+def carry_out(store: PortalStore, revision: Draft, output: Draft | None, job: Draft, held: IO[str]) -> None:
     """Apply the revision, and say in the job how it went; `held` is let go at the end."""
     with held:
         try:
@@ -65,7 +65,7 @@ def carry_out(store: Store, revision: Draft, output: Draft | None, job: Draft, h
             _finish(store, revision, job, "failure", "Something went wrong here")
 
 
-def settled(store: Store, revision: Draft, job: Draft) -> Draft:
+def settled(store: PortalStore, revision: Draft, job: Draft) -> Draft:
     """The job; one whose process was killed is ended, as what it was when that happened."""
     if job.body["status"] != "in_progress":
         return job
@@ -77,14 +77,14 @@ def settled(store: Store, revision: Draft, job: Draft) -> Draft:
     return store.drafts.get(Sort.JOB, job.id)
 
 
-def _end(store: Store, revision: Draft, job: Draft) -> None:
+def _end(store: PortalStore, revision: Draft, job: Draft) -> None:
     """End a job that nobody works on any more."""
     if job.body["status"] == "in_progress":
         done = store.get(revision.dataset or "").revision == revision.id
         _finish(store, revision, job, *(("successful", "") if done else ("failure", INTERRUPTED)))
 
 
-def _finish(store: Store, revision: Draft, job: Draft, status: str, details: str) -> None:
+def _finish(store: PortalStore, revision: Draft, job: Draft, status: str, details: str) -> None:
     now = int(time.time())
     store.drafts.update(job, status=status, finished_at=now, log=[{"stage": status, "details": details, "time": now}])
     if status == "successful":
@@ -93,7 +93,7 @@ def _finish(store: Store, revision: Draft, job: Draft, status: str, details: str
             store.drafts.clear(source.id)
 
 
-def _apply(store: Store, revision: Draft, output: Draft | None) -> None:
+def _apply(store: PortalStore, revision: Draft, output: Draft | None) -> None:
     identifier = revision.dataset or ""
     files = [each for each in store.drafts.children(Sort.SOURCE, revision.id) if each.body.get("blob")]
     if output is None and files:
@@ -118,11 +118,11 @@ def _apply(store: Store, revision: Draft, output: Draft | None) -> None:
         )
 
 
-def _written(store: Store, revision: Draft, dataset: Dataset) -> dict[str, Any]:
+def _written(store: PortalStore, revision: Draft, dataset: PortalDataset) -> dict[str, Any]:
     return _attributes(store, revision, dataset) | {"rows_updated_by": revision.body["owner"]}
 
 
-def _attributes(store: Store, revision: Draft, dataset: Dataset) -> dict[str, Any]:
+def _attributes(store: PortalStore, revision: Draft, dataset: PortalDataset) -> dict[str, Any]:
     payload = parsed_as(ViewPayload, revision.body["metadata"], "metadata")
     attributes = payload.attributes()
     if "tags" in attributes:
@@ -136,7 +136,7 @@ def _attributes(store: Store, revision: Draft, dataset: Dataset) -> dict[str, An
     return attributes | {"published": True, "published_at": dataset.published_at or now, "revision": revision.id}
 
 
-def _blob(store: Store, dataset: Dataset, source: Draft, attributes: dict[str, Any]) -> dict[str, Any]:
+def _blob(store: PortalStore, dataset: PortalDataset, source: Draft, attributes: dict[str, Any]) -> dict[str, Any]:
     """The attributes, and the file that was uploaded as what the dataset is."""
     if dataset.columns:
         raise invalid("This dataset is a table; a file cannot take its place")
@@ -146,13 +146,13 @@ def _blob(store: Store, dataset: Dataset, source: Draft, attributes: dict[str, A
     return attributes | {"blob": asset.id, "metadata": attributes.get("metadata", dataset.metadata) | {"blob": facts}}
 
 
-def _wanted(dataset: Dataset, output: Draft, *, whole: bool) -> Dataset:
+def _wanted(dataset: PortalDataset, output: Draft, *, whole: bool) -> PortalDataset:
     """The dataset with the columns and the row identifier that it is to have. Errors: SodaError."""
     if dataset.blob:
         raise no_rows()
     described = output.body["output_columns"]
     sent = tuple(
-        Column(
+        PortalColumn(
             0, each["field_name"], each["display_name"], Kind(each["soql_type"]), each["position"], each["description"]
         )
         for each in described
@@ -167,7 +167,7 @@ def _wanted(dataset: Dataset, output: Draft, *, whole: bool) -> Dataset:
     return replace(dataset, columns=columns, row_identifier=_key(columns, named or dataset.row_identifier))
 
 
-def _joined(dataset: Dataset, sent: tuple[Column, ...]) -> tuple[Column, ...]:
+def _joined(dataset: PortalDataset, sent: tuple[PortalColumn, ...]) -> tuple[PortalColumn, ...]:
     """The dataset's columns, and after them those that are new."""
     for column in sent:
         known = dataset.column(column.field)
@@ -181,7 +181,7 @@ def _joined(dataset: Dataset, sent: tuple[Column, ...]) -> tuple[Column, ...]:
     return (*dataset.columns, *(replace(column, position=last + place) for place, column in enumerate(fresh, start=1)))
 
 
-def _key(columns: tuple[Column, ...], field: str | None) -> str | None:
+def _key(columns: tuple[PortalColumn, ...], field: str | None) -> str | None:
     found = next((column for column in columns if column.field == field), None)
     if found is not None and found.kind not in (Kind.TEXT, Kind.NUMBER):
         raise invalid("The row identifier must be a text or number column")

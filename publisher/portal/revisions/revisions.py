@@ -19,7 +19,7 @@ from publisher.portal.answers.access import body, portal, writer
 from publisher.portal.api.payloads import ViewPayload, parsed, parsed_as
 from publisher.portal.api.views import iso, whole
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Dataset
+from publisher.portal.base.model import PortalDataset
 from publisher.portal.base.problems import SodaError, invalid, problem
 from publisher.portal.revisions import applying, schemas, uploads
 from publisher.portal.revisions.schemas import WRONG, SchemaPayload
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.store.drafts import Draft
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 BASE = "/api/publishing/v1"
 PAGE = 5000
@@ -97,7 +97,7 @@ def _input_links(base: str) -> Reply:
     }
 
 
-def revision_reply(store: Store, draft: Draft) -> Reply:
+def revision_reply(store: PortalStore, draft: Draft) -> Reply:
     """A revision as clients read it, with its jobs."""
     base, facts = _revision_link(draft), draft.body
     jobs = [applying.settled(store, draft, job) for job in store.drafts.children(Sort.JOB, draft.id)]
@@ -149,7 +149,7 @@ def _time(seconds: int | None) -> str | None:
     return None if seconds is None else iso(seconds)
 
 
-def source_reply(store: Store, draft: Draft) -> Reply:
+def source_reply(store: PortalStore, draft: Draft) -> Reply:
     """A source as clients read it, with its schemas."""
     base, facts = f"{BASE}/source/{draft.id}", draft.body
     inputs = store.drafts.children(Sort.INPUT, draft.id)
@@ -179,7 +179,7 @@ def source_reply(store: Store, draft: Draft) -> Reply:
     }
 
 
-def _input(store: Store, draft: Draft) -> Reply:
+def _input(store: PortalStore, draft: Draft) -> Reply:
     outputs = store.drafts.children(Sort.OUTPUT, draft.id)
     columns = [{"id": _place(draft, each), **each} for each in draft.body["input_columns"]]
     return {
@@ -231,7 +231,7 @@ def _place(draft: Draft, column: Reply) -> int:
     return place
 
 
-def input_reply(store: Store, draft: Draft) -> Reply:
+def input_reply(store: PortalStore, draft: Draft) -> Reply:
     """An input schema as clients read it."""
     base = f"{BASE}/source/{draft.parent}/schema/{draft.id}"
     return {"resource": _input(store, draft), "links": _input_links(base)}
@@ -303,7 +303,7 @@ def open_new(request: Request, sent: bytes, owner: str) -> Reply:
         raise invalid("metadata.name: a dataset needs a name")
     parsed_as(ViewPayload, payload.metadata, "metadata")
     now = int(time.time())
-    dataset = Dataset(
+    dataset = PortalDataset(
         id=store.catalogue.free_identifier(),
         name=name,
         owner=owner,
@@ -323,7 +323,7 @@ def open_on(request: Request, sent: bytes, owner: str) -> Reply:
     return _opened(store, store.get(request.path_params["id"]), parsed(RevisionPayload, sent or b"{}"), owner)
 
 
-def _opened(store: Store, dataset: Dataset, payload: RevisionPayload, owner: str) -> Reply:
+def _opened(store: PortalStore, dataset: PortalDataset, payload: RevisionPayload, owner: str) -> Reply:
     parsed_as(ViewPayload, payload.metadata or {}, "metadata")
     action = payload.action.model_dump()
     if payload.config is not None:
@@ -396,7 +396,7 @@ def plan(request: Request, _: bytes, __: str) -> Reply:
     return {"resource": steps, "links": {}}
 
 
-def _last_output(store: Store, revision: Draft) -> Draft | None:
+def _last_output(store: PortalStore, revision: Draft) -> Draft | None:
     if revision.body.get("output_schema_id"):
         return _output_of(store, revision, revision.body["output_schema_id"])
     outputs = [
@@ -408,7 +408,7 @@ def _last_output(store: Store, revision: Draft) -> Draft | None:
     return max(outputs, key=lambda output: output.id, default=None)
 
 
-def _output_of(store: Store, revision: Draft, identifier: int) -> Draft:
+def _output_of(store: PortalStore, revision: Draft, identifier: int) -> Draft:
     """An output schema of a source of the revision. Errors: SodaError."""
     output = store.drafts.get(Sort.OUTPUT, identifier)
     schema = store.drafts.get(Sort.INPUT, output.parent or 0)
@@ -453,7 +453,7 @@ def open_loose_source(request: Request, sent: bytes, _: str) -> Reply:
     return _opened_source(portal(request).store, parsed(SourcePayload, sent), None, {})
 
 
-def _opened_source(store: Store, payload: SourcePayload, revision: Draft | None, options: Reply) -> Reply:
+def _opened_source(store: PortalStore, payload: SourcePayload, revision: Draft | None, options: Reply) -> Reply:
     sort = payload.source_type.get("type")
     if sort not in ("upload", "view"):
         raise invalid("source_type: known are upload and view; nothing is fetched from elsewhere")
@@ -469,7 +469,7 @@ def _opened_source(store: Store, payload: SourcePayload, revision: Draft | None,
     return source_reply(store, source)
 
 
-def _read_view(store: Store, source: Draft, revision: Draft | None) -> Draft:
+def _read_view(store: PortalStore, source: Draft, revision: Draft | None) -> Draft:
     """The rows of a dataset as a source."""
     dataset = store.get(str(source.body["source_type"].get("fourfour")))
     file = store.drafts.folder(source.id) / "view.parquet"
@@ -550,7 +550,7 @@ def commit(request: Request, _: bytes, __: str) -> Reply:
     return source_reply(store, _read_upload(store, source))
 
 
-def _read_upload(store: Store, source: Draft) -> Draft:
+def _read_upload(store: PortalStore, source: Draft) -> Draft:
     """Read the uploaded file and carry out the transforms that suit it; the source says where that failed."""
     folder, facts = store.drafts.folder(source.id), source.body
     now = int(time.time())
@@ -568,7 +568,7 @@ def _read_upload(store: Store, source: Draft) -> Draft:
     return store.drafts.update(source, finished_at=now, failed_at=None, failure=None)
 
 
-def _first_output(store: Store, source: Draft, schema: Draft) -> SchemaPayload:
+def _first_output(store: PortalStore, source: Draft, schema: Draft) -> SchemaPayload:
     if source.parent is None:
         return schemas.proposed(store.drafts, schema, None, new_columns=True)
     revision = store.drafts.get(Sort.REVISION, source.parent)
@@ -681,13 +681,13 @@ def create_config(request: Request, sent: bytes, _: str) -> Reply:
     return _made_config(portal(request).store, parsed(ConfigPayload, sent))
 
 
-def _made_config(store: Store, payload: ConfigPayload) -> Reply:
+def _made_config(store: PortalStore, payload: ConfigPayload) -> Reply:
     if not payload.name or any(config.body["name"] == payload.name for config in store.drafts.configs()):
         raise invalid("A configuration needs a name that no other has")
     return config_reply(store.drafts.add(Sort.CONFIG, payload.model_dump()))
 
 
-def _config(store: Store, name: str) -> Draft:
+def _config(store: PortalStore, name: str) -> Draft:
     found = next((config for config in store.drafts.configs() if config.body["name"] == name), None)
     if found is None:
         raise problem(404, "config.missing", "There is no such configuration")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.revisions.transforms import Transform
 
 SAMPLE = 2000
@@ -135,7 +135,7 @@ def _carry_out(file: Path, columns: dict[str, Transform], target: Path) -> list[
         return list(connection.execute(f"SELECT {counts} FROM {_table(target)}").fetchone() or ())
 
 
-def proposed(drafts: Drafts, schema: Draft, dataset: Dataset | None, *, new_columns: bool) -> SchemaPayload:
+def proposed(drafts: Drafts, schema: Draft, dataset: PortalDataset | None, *, new_columns: bool) -> SchemaPayload:
     """The first output: the columns that the dataset has already, as it has them; others as their values look.
 
     Errors: SodaError where no column of the source is one of the dataset.

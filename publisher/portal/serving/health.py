@@ -15,7 +15,7 @@ from publisher.portal.answers.access import portal
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.store.store import Store
+    from publisher.portal.store.store import PortalStore
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def ready(request: Request) -> Response:
     return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
 
 
-def _catalogue_answers(store: Store) -> bool:
+def _catalogue_answers(store: PortalStore) -> bool:
     try:
         with store.catalogue.connected() as connection:
             connection.execute("SELECT count(*) FROM datasets").fetchone()
@@ -46,7 +46,7 @@ def _catalogue_answers(store: Store) -> bool:
     return True
 
 
-def _disk_takes_a_file(store: Store) -> bool:
+def _disk_takes_a_file(store: PortalStore) -> bool:
     try:
         with tempfile.TemporaryFile(dir=store.root) as file:
             file.write(b"\0" * 4096)

@@ -9,7 +9,7 @@ from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import dataset_missing, malformed, semantic
 from publisher.portal.soql.dialect import parse_clause, parse_query
 from publisher.portal.soql.relations import Field, Relation
-from publisher.portal.soql.selects import Extras, Selection
+from publisher.portal.soql.selects import Extras, SelectTranslation
 from publisher.portal.soql.syntax import Compound, Pipe, Select
 from publisher.portal.soql.terms import LONGEST_SQL, Values
 from publisher.portal.store.versions import quoted
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.portal.base.kinds import Kind
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.soql.relations import Source
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.soql.relations import FromItem
     from publisher.portal.soql.syntax import Query
 
 DEFAULT_LIMIT = 1000
@@ -35,7 +35,7 @@ CLAUSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SoqlQuestion:
     """What a reader asks, as it came: clauses or a whole query, equality filters and search words."""
 
     clauses: dict[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Compiled:
     sql: str
     values: dict[str, Any]
     fields: tuple[tuple[str, Kind], ...]
-    joined: tuple[Dataset, ...] = ()
+    joined: tuple[PortalDataset, ...] = ()
     """the other datasets that the SQL reads, each as a relation that is named by its 4x4"""
     most: int | None = None
     """rows that the answer has at most, where the question says so"""
@@ -63,12 +63,14 @@ class Compiled:
     """True where the answer depends on the time of the question"""
 
 
-def alone(identifier: str) -> Dataset:
+def alone(identifier: str) -> PortalDataset:
     """Where a question may not reach other datasets."""
     raise dataset_missing(identifier)
 
 
-def compile_question(dataset: Dataset, question: Question, others: Callable[[str], Dataset] = alone) -> Compiled:
+def compile_question(
+    dataset: PortalDataset, question: SoqlQuestion, others: Callable[[str], PortalDataset] = alone
+) -> Compiled:
     """The SQL that answers a question about a dataset. Errors: SodaError with Socrata's code.
 
     `others` gives the public dataset of a 4x4 for joins and unions, or raises SodaError.
@@ -82,7 +84,7 @@ def compile_question(dataset: Dataset, question: Question, others: Callable[[str
 class Compiler:
     """One question: the values it binds, the datasets it reads, and the aliases it has given out."""
 
-    def __init__(self, dataset: Dataset, question: Question, others: Callable[[str], Dataset]) -> None:
+    def __init__(self, dataset: PortalDataset, question: SoqlQuestion, others: Callable[[str], PortalDataset]) -> None:
         self.dataset = dataset
         self.question = question
         self.values = Values()
@@ -90,7 +92,7 @@ class Compiler:
             f"{CLAUSES[name]} {text}" for name, text in question.clauses.items()
         )
         self._others = others
-        self._joined: dict[str, Dataset] = {}
+        self._joined: dict[str, PortalDataset] = {}
         self._aliases = 0
 
     def compiled(self) -> Compiled:
@@ -118,21 +120,21 @@ class Compiler:
         *,
         extras: Extras = Extras(),  # noqa: B008 -- frozen
         last: bool = False,
-        outer: tuple[Source, ...] = (),
+        outer: tuple[FromItem, ...] = (),
     ) -> Relation:
         """The SQL of a statement, without parentheses. `rows` is what it reads unless it says otherwise;
         `last` is the statement whose rows are the answer; `outer` is what a LATERAL subquery may name."""
         match tree:
             case Pipe(left, right):
                 before = self.query(left, rows, extras=extras, outer=outer)
-                return Selection(self, right, within(before), Extras(), last=last, piped=True).relation()
+                return SelectTranslation(self, right, within(before), Extras(), last=last, piped=True).relation()
             case Compound():
                 return self._compound(tree, rows, extras, outer, last=last)
             case _:
-                return Selection(self, tree, rows, extras, last=last, outer=outer).relation()
+                return SelectTranslation(self, tree, rows, extras, last=last, outer=outer).relation()
 
     def _compound(
-        self, tree: Compound, rows: Relation | None, extras: Extras, outer: tuple[Source, ...], *, last: bool
+        self, tree: Compound, rows: Relation | None, extras: Extras, outer: tuple[FromItem, ...], *, last: bool
     ) -> Relation:
         left = self.query(tree.left, rows, extras=extras, outer=outer)
         right = self.query(tree.right, rows, outer=outer)
@@ -183,11 +185,11 @@ def _agreed(left: Relation, right: Relation) -> dict[str, Field]:
     }
 
 
-def _fields(dataset: Dataset) -> dict[str, Field]:
+def _fields(dataset: PortalDataset) -> dict[str, Field]:
     return {column.field: Field(column.kind) for column in (*SYSTEM, *dataset.columns)}
 
 
-def _parsed(question: Question) -> Query:
+def _parsed(question: SoqlQuestion) -> Query:
     whole = question.clauses.get("$query")
     if whole is not None:
         return parse_query(whole)

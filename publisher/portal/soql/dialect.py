@@ -12,7 +12,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from publisher.portal.base.problems import SodaError, malformed, semantic
 from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE, tokens
-from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, Table
+from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, TableReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,13 +173,13 @@ class Parser(parser.Parser):
         self.expect(TokenType.R_PAREN, ")")
         return tuple(names)
 
-    def _table(self) -> Table:
+    def _table(self) -> TableReference:
         token = self._curr
         self.expect(TABLE, "@this or the @4x4 of a dataset")
         alias = self._alias() if self._match(TokenType.ALIAS) else None
         if token.text == "this" and alias is None:
             self.unexpected("@this needs an alias: FROM @this AS a")
-        return Table(token.text, alias)
+        return TableReference(token.text, alias)
 
     def _alias(self) -> str:
         if self._curr.token_type == TABLE:

@@ -38,7 +38,7 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FromItem:
     """A relation under an alias of ours; `name` is the one that the query gives it."""
 
     relation: Relation
@@ -65,8 +65,8 @@ class Source:
 class Scope:
     """The relations that an expression may name: the first without, the joined ones with their alias."""
 
-    sources: list[Source]
-    outer: tuple[Source, ...] = ()
+    sources: list[FromItem]
+    outer: tuple[FromItem, ...] = ()
     """those around a LATERAL subquery"""
 
     def column(self, name: str, table: str | None = None) -> Term | None:
@@ -82,11 +82,11 @@ class Scope:
         joined = [term for source in self.sources[1:] if (term := source.column(name))]
         return joined[0] if len(joined) == 1 else None
 
-    def named(self, table: str) -> Source | None:
+    def named(self, table: str) -> FromItem | None:
         """The relation of this alias."""
         return next((source for source in (*self.sources, *self.outer) if source.name == table.lower()), None)
 
-    def _seen(self, source: Source, name: str) -> Term | None:
+    def _seen(self, source: FromItem, name: str) -> Term | None:
         term = source.column(name)
         if term is None or source not in self.outer:
             return term

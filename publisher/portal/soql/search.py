@@ -14,7 +14,7 @@ from publisher.portal.store.versions import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from publisher.portal.soql.relations import Source
+    from publisher.portal.soql.relations import FromItem
     from publisher.portal.soql.terms import Values
 
 _PIECE = re.compile(r'"([^"]*)"|(\S+)')
@@ -23,7 +23,7 @@ _ENGLISH = re.compile(r"[a-z]+")
 _MOST_PIECES = 20
 
 
-def found_words(source: Source, values: Values, words: str) -> Term:
+def found_words(source: FromItem, values: Values, words: str) -> Term:
     """The condition that every word or quoted phrase occurs in some text column."""
     columns = [f"{source.alias}.{quoted(name)}" for name, f in source.relation.fields.items() if f.kind is Kind.TEXT]
     pieces = [match[1] or match[2] or "" for match in _PIECE.finditer(words)][:_MOST_PIECES]

@@ -13,7 +13,7 @@ from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.soql.calls import direction
 from publisher.portal.soql.expressions import Expressions
 from publisher.portal.soql.names import free, implied
-from publisher.portal.soql.relations import PLACE, Field, Relation, Scope, Source
+from publisher.portal.soql.relations import PLACE, Field, FromItem, Relation, Scope
 from publisher.portal.soql.search import found_words
 from publisher.portal.soql.syntax import Item, Star, Subquery
 from publisher.portal.soql.terms import Term
@@ -21,7 +21,7 @@ from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from publisher.portal.soql.compiler import Compiler
-    from publisher.portal.soql.syntax import Join, Select, Table
+    from publisher.portal.soql.syntax import Join, Select, TableReference
 
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LARGE = 10_000
@@ -39,7 +39,7 @@ class Extras:
     system: bool = False
 
 
-class Selection:
+class SelectTranslation:
     """A SELECT on its way to SQL."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Selection:
         extras: Extras,
         *,
         last: bool,
-        outer: tuple[Source, ...] = (),
+        outer: tuple[FromItem, ...] = (),
         piped: bool = False,
     ) -> None:
         self.compiler = compiler
@@ -92,15 +92,15 @@ class Selection:
 
     # what it reads
 
-    def _first(self, table: Table | None, rows: Relation | None, *, piped: bool, last: bool) -> Source:
+    def _first(self, table: TableReference | None, rows: Relation | None, *, piped: bool, last: bool) -> FromItem:
         name = table.alias if table is not None else None
         if table is not None and table.name != "this":
             if piped or (last and rows is not None):
                 raise semantic("from-forbidden", "Here FROM takes @this alone", table=table.name)
-            return Source(self.compiler.dataset_of(table.name), self.compiler.alias(), name or table.name)
+            return FromItem(self.compiler.dataset_of(table.name), self.compiler.alias(), name or table.name)
         if rows is None:
             raise semantic("from-required", "A subquery needs FROM and the @4x4 of a dataset")
-        return Source(rows, self.compiler.alias(), name)
+        return FromItem(rows, self.compiler.alias(), name)
 
     def _join(self, join: Join) -> str:
         if isinstance(join.source, Subquery):
@@ -117,7 +117,7 @@ class Selection:
             raise semantic("reserved-table-alias", "The alias @this is taken", alias=name)
         if self.scope.named(name) is not None:
             raise semantic("table-alias-already-exists", f"Table alias already exists: @{name}", alias=name)
-        source = Source(relation, self.compiler.alias(), name)
+        source = FromItem(relation, self.compiler.alias(), name)
         self.scope.sources.append(source)
         condition = self.expressions.alone(self.expressions.condition(join.condition, "where"), "ON")
         lateral = "LATERAL " if join.lateral and isinstance(join.source, Subquery) else ""

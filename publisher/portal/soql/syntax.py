@@ -27,7 +27,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableReference:
     """`@abcd-efgh AS b`; the dataset of the question itself is `this`."""
 
     name: str
@@ -49,7 +49,7 @@ class Join:
     side: str
     """empty for an inner join, or LEFT, RIGHT, FULL"""
     lateral: bool
-    source: Table | Subquery
+    source: TableReference | Subquery
     condition: exp.Expr
 
 
@@ -59,7 +59,7 @@ class Select:
 
     items: list[Star | Item] = field(default_factory=lambda: [Star()])
     distinct: bool = False
-    source: Table | None = None
+    source: TableReference | None = None
     joins: list[Join] = field(default_factory=list)
     where: exp.Expr | None = None
     group: list[exp.Expr] = field(default_factory=list)

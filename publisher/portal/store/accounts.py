@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from publisher.portal.store.catalogue import Catalogue
+    from publisher.portal.store.catalogue import DatasetCatalogue
 
 REMEMBERED = 5.0
 """Seconds for which a token stays known without another look, so also the longest that a revoked one lives on."""
@@ -105,7 +105,7 @@ _NAME = _Limit(100, 60)
 class Accounts:
     """The accounts of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
+    def __init__(self, catalogue: DatasetCatalogue) -> None:
         self._catalogue = catalogue
         self._pepper = secrets.token_bytes(32)
         self._proven: dict[str, bytes] = {}

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.store.catalogue import Catalogue
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.store.catalogue import DatasetCatalogue
 
 DAY = 24 * 3600
 """Seconds for which a file that no dataset lists is kept, for its writer to list it."""
@@ -41,7 +41,7 @@ class Asset:
 class Assets:
     """The files in the folder `root`; what is known of them stands in the catalogue."""
 
-    def __init__(self, catalogue: Catalogue, root: Path) -> None:
+    def __init__(self, catalogue: DatasetCatalogue, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._catalogue = catalogue
         self._root = root
@@ -74,12 +74,14 @@ class Assets:
         """Where its bytes lie."""
         return self._root / asset.id
 
-    def attached(self, dataset: Dataset, filename: str) -> Asset | None:
+    def attached(self, dataset: PortalDataset, filename: str) -> Asset | None:
         """The file that the dataset's metadata lists under this name."""
         found = next((entry for entry in attachments(dataset) if entry.get("filename") == filename), None)
         return self.find(str(found.get("assetId") or found.get("blobId"))) if found else None
 
-    def sweep(self, datasets: Iterable[Dataset], *, older_than: int = DAY, among: Iterable[str] | None = None) -> None:
+    def sweep(
+        self, datasets: Iterable[PortalDataset], *, older_than: int = DAY, among: Iterable[str] | None = None
+    ) -> None:
         """Remove the files that none of these datasets lists, of those with the ids `among` if given."""
         kept = {identifier for dataset in datasets for identifier in listed(dataset)}
         oldest = time.time() - older_than
@@ -102,13 +104,13 @@ class Assets:
                 file.unlink(missing_ok=True)
 
 
-def attachments(dataset: Dataset) -> list[dict[str, object]]:
+def attachments(dataset: PortalDataset) -> list[dict[str, object]]:
     """What the dataset's metadata lists: `filename`, `name`, `assetId`, `blobId`."""
     found = dataset.metadata.get("attachments")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
-def listed(dataset: Dataset) -> set[str]:
+def listed(dataset: PortalDataset) -> set[str]:
     """The ids of the files that belong to the dataset."""
     named = {str(entry.get(member)) for entry in attachments(dataset) for member in ("assetId", "blobId")}
     return named | {str(dataset.blob)}

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.model import Column, Dataset
+from publisher.portal.base.model import PortalColumn, PortalDataset
 from publisher.portal.store.migrations import migrate
 
 if TYPE_CHECKING:
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ALPHABET = "23456789abcdefghijkmnpqrstuvwxyz"
-_PLAIN = tuple(field.name for field in fields(Dataset) if field.name != "columns")
+_PLAIN = tuple(field.name for field in fields(PortalDataset) if field.name != "columns")
 _ENCODED = ("tags", "metadata")
 
 
-class Catalogue:
+class DatasetCatalogue:
     """Reads and changes the SQLite file at `path`; each change is one durable transaction."""
 
     def __init__(self, path: Path) -> None:
@@ -59,11 +59,11 @@ class Catalogue:
                 raise
             connection.execute("COMMIT")
 
-    def find(self, identifier: str) -> Dataset | None:
+    def find(self, identifier: str) -> PortalDataset | None:
         """The dataset with this 4x4, as one consistent state."""
         return self._known.find(identifier)
 
-    def all(self) -> list[Dataset]:
+    def all(self) -> list[PortalDataset]:
         """Every dataset, by name."""
         return self._known.all()
 
@@ -75,7 +75,7 @@ class Catalogue:
             if self.find(identifier) is None:
                 return identifier
 
-    def add(self, dataset: Dataset) -> None:
+    def add(self, dataset: PortalDataset) -> None:
         """Write a new dataset and its columns."""
         values = _encoded({name: getattr(dataset, name) for name in _PLAIN})
         marks = ", ".join("?" * len(values))
@@ -84,7 +84,7 @@ class Catalogue:
             for column in dataset.columns:
                 _insert_column(connection, dataset.id, column)
 
-    def change(self, identifier: str, *, columns: Iterable[Column] | None = None, **values: Any) -> None:
+    def change(self, identifier: str, *, columns: Iterable[PortalColumn] | None = None, **values: Any) -> None:
         """Set these attributes of a dataset, and its columns where given, all at once."""
         with self.transaction() as connection:
             if columns is not None:
@@ -95,13 +95,13 @@ class Catalogue:
             assignments = ", ".join(f"{name} = ?" for name in encoded)
             connection.execute(f"UPDATE datasets SET {assignments} WHERE id = ?", (*encoded.values(), identifier))
 
-    def add_column(self, identifier: str, column: Column) -> None:
+    def add_column(self, identifier: str, column: PortalColumn) -> None:
         """Add one column to a dataset."""
         with self.transaction() as connection:
             _insert_column(connection, identifier, column)
             connection.execute("UPDATE datasets SET updated_at = ? WHERE id = ?", (int(time.time()), identifier))
 
-    def change_columns(self, columns: Iterable[Column]) -> None:
+    def change_columns(self, columns: Iterable[PortalColumn]) -> None:
         """Set name, description and position of these columns."""
         with self.transaction() as connection:
             for column in columns:
@@ -128,10 +128,10 @@ class _Known:
         self._connection: sqlite3.Connection | None = None
         self._process = 0
         self._changes = -1
-        self._datasets: dict[str, Dataset | None] = {}
-        self._ordered: list[Dataset] | None = None
+        self._datasets: dict[str, PortalDataset | None] = {}
+        self._ordered: list[PortalDataset] | None = None
 
-    def find(self, identifier: str) -> Dataset | None:
+    def find(self, identifier: str) -> PortalDataset | None:
         """The dataset with this 4x4."""
         with self._lock:
             connection = self._current()
@@ -142,7 +142,7 @@ class _Known:
                 self._datasets[identifier] = found[0] if found else None
             return self._datasets[identifier]
 
-    def all(self) -> list[Dataset]:
+    def all(self) -> list[PortalDataset]:
         """Every dataset, by name."""
         with self._lock:
             connection = self._current()
@@ -163,7 +163,7 @@ class _Known:
         return self._connection
 
 
-def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, ...]) -> list[Dataset]:
+def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, ...]) -> list[PortalDataset]:
     """Datasets with their columns, all of one moment."""
     connection.execute("BEGIN")
     try:
@@ -177,29 +177,29 @@ def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, .
         ).fetchall()
     finally:
         connection.execute("COMMIT")
-    owned: dict[str, list[Column]] = {}
+    owned: dict[str, list[PortalColumn]] = {}
     for column in columns:
         owned.setdefault(column["dataset"], []).append(_column(column))
     return [_dataset(row, owned.get(row["id"], ())) for row in rows]
 
 
-def _insert_column(connection: sqlite3.Connection, identifier: str, column: Column) -> None:
+def _insert_column(connection: sqlite3.Connection, identifier: str, column: PortalColumn) -> None:
     values = {**asdict(column), "id": column.id or None, "kind": column.kind.value, "dataset": identifier}
     marks = ", ".join("?" * len(values))
     connection.execute(f"INSERT INTO columns ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
 
 
-def _column(row: sqlite3.Row) -> Column:
-    return Column(row["id"], row["field"], row["name"], Kind(row["kind"]), row["position"], row["description"])
+def _column(row: sqlite3.Row) -> PortalColumn:
+    return PortalColumn(row["id"], row["field"], row["name"], Kind(row["kind"]), row["position"], row["description"])
 
 
-def _dataset(row: sqlite3.Row, columns: Iterable[Column]) -> Dataset:
+def _dataset(row: sqlite3.Row, columns: Iterable[PortalColumn]) -> PortalDataset:
     values = {name: row[name] for name in _PLAIN}
     values["tags"] = tuple(json.loads(row["tags"]))
     values["metadata"] = json.loads(row["metadata"])
     values["public"] = bool(row["public"])
     values["published"] = bool(row["published"])
-    return Dataset(**values, columns=tuple(columns))
+    return PortalDataset(**values, columns=tuple(columns))
 
 
 def _encoded(values: dict[str, Any]) -> dict[str, Any]:

@@ -11,13 +11,13 @@ from publisher.portal.store import versions
 from publisher.portal.store.store import Reshaped
 
 if TYPE_CHECKING:
-    from publisher.portal.base.model import Column, Dataset
-    from publisher.portal.store.store import Store
+    from publisher.portal.base.model import PortalColumn, PortalDataset
+    from publisher.portal.store.store import PortalStore
 
 DESCRIPTION = ("name", "description", "category", "tags", "attribution", "attribution_link", "license_id", "metadata")
 
 
-def publish(store: Store, copy: Dataset) -> Dataset:
+def publish(store: PortalStore, copy: PortalDataset) -> PortalDataset:
     """Put a working copy in the place of its original, which keeps its 4x4, and the rows that stay their `:id`."""
     original = store.catalogue.find(copy.copy_of or "")
     if original is None:
@@ -27,7 +27,7 @@ def publish(store: Store, copy: Dataset) -> Dataset:
         texts = store.root / "data" / copy.id / "published"
         versions.texts(store.rows(copy), copy.columns, texts, identified=copy.row_identifier is None)
 
-        def replaced(old: Dataset) -> Reshaped:
+        def replaced(old: PortalDataset) -> Reshaped:
             wanted = replace(old, columns=matched(copy.columns, old.columns), row_identifier=copy.row_identifier)
             attributes = {name: getattr(copy, name) for name in DESCRIPTION} | {"published_at": int(time.time())}
             return Reshaped(wanted, texts, True, attributes)
@@ -37,7 +37,7 @@ def publish(store: Store, copy: Dataset) -> Dataset:
     return store.get(original.id)
 
 
-def matched(wanted: tuple[Column, ...], old: tuple[Column, ...]) -> tuple[Column, ...]:
+def matched(wanted: tuple[PortalColumn, ...], old: tuple[PortalColumn, ...]) -> tuple[PortalColumn, ...]:
     """The wanted columns, with the ids of the old ones of the same field names."""
     known = {column.field: column.id for column in old}
     return tuple(replace(column, id=known.get(column.field, 0)) for column in wanted)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from publisher.portal.store.catalogue import Catalogue
+    from publisher.portal.store.catalogue import DatasetCatalogue
 
 WEEK = 7 * 24 * 3600
 """Seconds for which the files of a source stay that nobody has touched."""
@@ -52,7 +52,7 @@ class Draft:
 class Drafts:
     """The documents of a catalogue, and the files of sources in the folder `root`."""
 
-    def __init__(self, catalogue: Catalogue, root: Path) -> None:
+    def __init__(self, catalogue: DatasetCatalogue, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._catalogue = catalogue
         self._root = root

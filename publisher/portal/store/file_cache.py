@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from publisher.portal.base.model import Dataset
+    from publisher.portal.base.model import PortalDataset
 
 GRACE = 600.0
 """Seconds for which files stay once newer ones stand in their place, for readers that have just begun."""
@@ -41,7 +41,7 @@ class Kept:
     sha256: str
 
 
-class Shelf:
+class FileCache:
     """The folder `root`: {4x4}/{version and metadata}/{name}, with {name}.sha256 beside each file.
 
     Several processes may share it: the first whole file of a name stays, whoever made it.
@@ -50,7 +50,7 @@ class Shelf:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def find(self, dataset: Dataset, name: str) -> Kept | None:
+    def find(self, dataset: PortalDataset, name: str) -> Kept | None:
         """The file of this name for the dataset as it is now, if it was made."""
         path = self._folder(dataset) / name
         try:
@@ -61,7 +61,7 @@ class Shelf:
         except FileNotFoundError:
             return None
 
-    def make(self, dataset: Dataset, name: str, write: Callable[[Path], None]) -> Kept:
+    def make(self, dataset: PortalDataset, name: str, write: Callable[[Path], None]) -> Kept:
         """Have the file written, unless it stands already. Errors: those of `write`, and nothing is kept."""
         found = self.find(dataset, name)
         if found:
@@ -74,12 +74,12 @@ class Shelf:
         self._tidy(dataset)
         return Kept(path, size, digest)
 
-    def _folder(self, dataset: Dataset) -> Path:
+    def _folder(self, dataset: PortalDataset) -> Path:
         """Whatever is told of a dataset may stand in its files, so its metadata count as well as its rows."""
         mark = hashlib.sha256(repr(dataset).encode()).hexdigest()[:16]
         return self._root / dataset.id / f"{dataset.version:09}-{mark}"
 
-    def _tidy(self, dataset: Dataset) -> None:
+    def _tidy(self, dataset: PortalDataset) -> None:
         """Remove what was superseded long enough ago, and what there is no room for, the oldest first."""
         current = self._folder(dataset)
         for folder in current.parent.iterdir():

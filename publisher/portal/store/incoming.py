@@ -20,7 +20,7 @@ from publisher.portal.base.problems import column_not_found, invalid
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.portal.base.model import Column
+    from publisher.portal.base.model import PortalColumn
 
 DELETED = ":deleted"
 ORDER = ":order"
@@ -31,7 +31,7 @@ _IGNORED = frozenset({":created_at", ":updated_at", ":version"})
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?").fullmatch
 
 
-def read(body: bytes, content_type: str, columns: Iterable[Column]) -> pa.Table:
+def read(body: bytes, content_type: str, columns: Iterable[PortalColumn]) -> pa.Table:
     """The rows of a body: a text column for each field sent, with `:order` and, where sent, `:id` and `:deleted`.
 
     Errors: SodaError when the body cannot be read or names a column that is not there.

@@ -17,7 +17,7 @@ from publisher.portal.base.problems import dataset_missing, no_rows
 from publisher.portal.store import versions
 from publisher.portal.store.accounts import Accounts
 from publisher.portal.store.assets import Assets, listed
-from publisher.portal.store.catalogue import Catalogue
+from publisher.portal.store.catalogue import DatasetCatalogue
 from publisher.portal.store.drafts import Drafts
 from publisher.portal.store.incoming import ORDER, read
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from publisher.portal.base.model import Dataset
-    from publisher.portal.store.versions import Counts
+    from publisher.portal.base.model import PortalDataset
+    from publisher.portal.store.versions import WriteCounts
 
 KEPT = 3
 """How many versions of a dataset's rows stay on disk, the current one included."""
@@ -38,13 +38,13 @@ GRACE = 120.0
 class Reshaped:
     """What a dataset is to become: columns and row identifier of `dataset`, other `attributes`, and rows sent."""
 
-    dataset: Dataset
+    dataset: PortalDataset
     sent: Path | None = None
     replace: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-class Store:
+class PortalStore:
     """Everything in one folder, `root` (mode 0700); several processes may share it."""
 
     def __init__(self, root: Path) -> None:
@@ -52,7 +52,7 @@ class Store:
         root.chmod(0o700)
         self.root = root
         (root / "locks").mkdir(mode=0o700, exist_ok=True)
-        self.catalogue = Catalogue(root / "catalogue.sqlite")
+        self.catalogue = DatasetCatalogue(root / "catalogue.sqlite")
         self.accounts = Accounts(self.catalogue)
         self.assets = Assets(self.catalogue, root / "assets")
         self.drafts = Drafts(self.catalogue, root / "drafts")
@@ -68,27 +68,27 @@ class Store:
             if folder.name not in known and folder.stat().st_mtime < oldest:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def get(self, identifier: str) -> Dataset:
+    def get(self, identifier: str) -> PortalDataset:
         """The dataset with this 4x4; SodaError 404 when there is none."""
         found = self.catalogue.find(identifier)
         if found is None:
             raise dataset_missing(identifier)
         return found
 
-    def rows(self, dataset: Dataset) -> tuple[Path, ...]:
+    def rows(self, dataset: PortalDataset) -> tuple[Path, ...]:
         """The Parquet files that hold the dataset's rows, in their order; all have the same columns."""
         return tuple(sorted(self._folder(dataset.id, dataset.version).glob("*.parquet")))
 
     def _folder(self, identifier: str, version: int) -> Path:
         return self.root / "data" / identifier / f"{version:09}"
 
-    def create(self, dataset: Dataset) -> Dataset:
+    def create(self, dataset: PortalDataset) -> PortalDataset:
         """Add a dataset without rows."""
         versions.create(self._folder(dataset.id, dataset.version), dataset.columns)
         self.catalogue.add(dataset)
         return self.get(dataset.id)
 
-    def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool, by: str = "") -> Counts:
+    def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool, by: str = "") -> WriteCounts:
         """Upsert the rows of a body, or put them in the place of all rows; `by`: the account that does."""
         with self.locked(identifier):
             dataset = self.get(identifier)
@@ -97,7 +97,7 @@ class Store:
             sent = read(body, content_type, dataset.columns)
             return self._write(dataset, dataset, sent, replace=replace, rows_updated_by=by)
 
-    def reshape(self, identifier: str, change: Callable[[Dataset], Reshaped]) -> Counts:
+    def reshape(self, identifier: str, change: Callable[[PortalDataset], Reshaped]) -> WriteCounts:
         """Change columns, attributes and rows at once, as `change` says of the dataset as it is then."""
         with self.locked(identifier):
             dataset = self.get(identifier)
@@ -108,8 +108,14 @@ class Store:
             )
 
     def _write(
-        self, dataset: Dataset, wanted: Dataset, sent: pa.Table | Path | None, *, replace: bool, **attributes: Any
-    ) -> Counts:
+        self,
+        dataset: PortalDataset,
+        wanted: PortalDataset,
+        sent: pa.Table | Path | None,
+        *,
+        replace: bool,
+        **attributes: Any,
+    ) -> WriteCounts:
         """Write the next version, of the columns of `wanted`, and point to it; the lock is held."""
         number = dataset.version + 1
         if sent is None:
@@ -124,7 +130,7 @@ class Store:
         metrics.wrote(created=counts.created, updated=counts.updated, deleted=counts.deleted)
         return built.counts
 
-    def copy(self, dataset: Dataset, *, rows: bool) -> Dataset:
+    def copy(self, dataset: PortalDataset, *, rows: bool) -> PortalDataset:
         """A working copy of a published dataset: its description and columns, with or without its rows."""
         now = int(time.time())
         made = replace_of(
@@ -149,7 +155,7 @@ class Store:
         self.catalogue.add(made)
         return self.get(made.id)
 
-    def change(self, identifier: str, change: Callable[[Dataset], dict[str, Any]]) -> Dataset:
+    def change(self, identifier: str, change: Callable[[PortalDataset], dict[str, Any]]) -> PortalDataset:
         """Set attributes of a dataset, as `change` says of the dataset as it is then."""
         with self.locked(identifier):
             values = change(self.get(identifier))

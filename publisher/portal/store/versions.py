@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from publisher.portal.base.model import Column, Dataset
+    from publisher.portal.base.model import PortalColumn, PortalDataset
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class WriteCounts:
     """What a write did to the rows."""
 
     created: int = 0
@@ -70,7 +70,7 @@ class Built:
 
     rows: int
     next_row: int
-    counts: Counts
+    counts: WriteCounts
 
 
 def quoted(name: str) -> str:
@@ -101,7 +101,7 @@ def row_id(number: str) -> str:
     return f"concat('row-', {', '.join(letters[:4])}, '.', {', '.join(letters[4:8])}, '~', {', '.join(letters[8:])})"
 
 
-def create(target: Path, columns: tuple[Column, ...]) -> None:
+def create(target: Path, columns: tuple[PortalColumn, ...]) -> None:
     """Write the version of a dataset that has no rows yet."""
     selected = [f"NULL::{storage(column.kind)} AS {quoted(column.field)}" for column in (*SYSTEM, *columns)]
     with closing(duckdb.connect()) as connection:
@@ -119,7 +119,7 @@ def adopt(target: Path, old: Sequence[Path]) -> None:
         folder.finish()
 
 
-def texts(files: Sequence[Path], columns: Sequence[Column], target: Path, *, identified: bool) -> None:
+def texts(files: Sequence[Path], columns: Sequence[PortalColumn], target: Path, *, identified: bool) -> None:
     """Write the rows as texts to one Parquet file, as `build` takes them; with their `:id` where `identified`."""
     selected = [f"{quoted(column.field)}::VARCHAR AS {quoted(column.field)}" for column in columns]
     selected += ['":id"'] if identified else []
@@ -130,7 +130,7 @@ def texts(files: Sequence[Path], columns: Sequence[Column], target: Path, *, ide
         )
 
 
-def build(target: Path, dataset: Dataset, old: Sequence[Path], sent: pa.Table | Path, *, replace: bool) -> Built:
+def build(target: Path, dataset: PortalDataset, old: Sequence[Path], sent: pa.Table | Path, *, replace: bool) -> Built:
     """Write to `target` the version that follows `old` when the rows of `sent` are upserted or put in its place.
 
     `sent`: texts by field, with `:order`; a table, or a Parquet file of one. Without rows, an upsert only brings the
@@ -204,7 +204,7 @@ class _Write:
     def __init__(
         self,
         connection: duckdb.DuckDBPyConnection,
-        dataset: Dataset,
+        dataset: PortalDataset,
         old: tuple[Path, ...],
         sent: pa.Table | Path,
         replace: bool,
@@ -281,7 +281,7 @@ class _Write:
             for column in self.dataset.columns
         }
 
-    def _width(self, column: Column) -> str:
+    def _width(self, column: PortalColumn) -> str:
         sent = self._sent_width(column.field)
         there = None if self.replace else _DECIMAL.match(self.stored.get(column.field, ""))
         if there is None:
@@ -337,7 +337,7 @@ class _Write:
             """
         )
 
-    def _counts(self) -> Counts:
+    def _counts(self) -> WriteCounts:
         """Count what the write does; of rows that share a key each but the last counts as updated before it."""
         found = self.connection.execute(
             f"""
@@ -350,13 +350,13 @@ class _Write:
         deleted, absent, updated, rows = found or (0, 0, 0, 0)
         created = rows - deleted - absent - updated
         if self.replace:
-            return Counts(created=created + updated)
+            return WriteCounts(created=created + updated)
         if self.key == ":id":
-            return Counts(0, updated, deleted, absent + created, by_sid=updated + deleted)
+            return WriteCounts(0, updated, deleted, absent + created, by_sid=updated + deleted)
         updated += self._number("SELECT count(*) FROM raw") - rows
-        return Counts(created, updated, deleted, absent, by_row_identifier=updated + deleted if self.key else 0)
+        return WriteCounts(created, updated, deleted, absent, by_row_identifier=updated + deleted if self.key else 0)
 
-    def _write_upserted(self, folder: _Folder, types: dict[str, str], counts: Counts) -> int:
+    def _write_upserted(self, folder: _Folder, types: dict[str, str], counts: WriteCounts) -> int:
         """The stored parts, changed where sent, then the new rows; gives the number of rows."""
         remaining = self._remaining(types)
         last = len(self.old) - 1
@@ -410,7 +410,7 @@ class _Write:
             FROM latest LEFT JOIN matched ON matched.sent = latest.{quoted(ORDER)} WHERE {new}
             """
 
-    def _write_replaced(self, folder: _Folder, types: dict[str, str], counts: Counts) -> int:
+    def _write_replaced(self, folder: _Folder, types: dict[str, str], counts: WriteCounts) -> int:
         """The sent rows alone. One that was there before keeps its `:id`, and its times where no value changed."""
         values = [f"{self._sent(column, types)} AS {quoted(column.field)}" for column in self.dataset.columns]
         same = " AND ".join(["matched.sent IS NOT NULL", *(self._same(column) for column in self.dataset.columns)])
@@ -425,7 +425,7 @@ class _Write:
         self._write_part(folder, f'SELECT *, ":id" AS ":place" FROM ({text})', counts.created)
         return counts.created
 
-    def _same(self, column: Column) -> str:
+    def _same(self, column: PortalColumn) -> str:
         """SQL that is true where a sent row and the stored one have the same value."""
         name = quoted(column.field)
         if column.field not in self.stored:
@@ -434,7 +434,7 @@ class _Write:
             return "false"
         return f"stored.{name} IS NOT DISTINCT FROM {f'latest.{name}' if column.field in self.sent else 'NULL'}"
 
-    def _alike(self, column: Column) -> bool:
+    def _alike(self, column: PortalColumn) -> bool:
         """True where the stored values are of the column's kind, so that they can be compared with it."""
         stored: str = self.stored.get(column.field, "")
         return stored.startswith("DECIMAL") if column.kind is Kind.NUMBER else stored == storage(column.kind)
@@ -454,11 +454,11 @@ class _Write:
     def _next(self) -> str:
         return f"{self.dataset.next_row} + row_number() OVER (ORDER BY latest.{quoted(ORDER)}) - 1"
 
-    def _sent(self, column: Column, types: dict[str, str]) -> str:
+    def _sent(self, column: PortalColumn, types: dict[str, str]) -> str:
         there = column.field in self.sent
         return f"latest.{quoted(column.field)}" if there else f"NULL::{types[column.field]}"
 
-    def _changed(self, column: Column, types: dict[str, str]) -> str:
+    def _changed(self, column: PortalColumn, types: dict[str, str]) -> str:
         name = quoted(column.field)
         kept = f"CAST(stored.{name} AS {types[column.field]})" if column.field in self.stored else "NULL"
         if column.field not in self.sent:
