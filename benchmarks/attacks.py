@@ -97,7 +97,7 @@ def editions(town: Town, case: attack.Case, url: str, trials: int) -> Iterator[L
     town.edit("datasets/keysets/kinds.csv", "Lamp\nPothole", "Pothole\nLamp")
     command(town, "run", "calls", "--no-push")
     says = town.guarantee("calls", 4)
-    yield attack.two_draws(case, mechanisms_in(says), says["odds"]["budget"]["presence_at_most"], trials)
+    yield attack.two_draws(case, mechanisms_in(says), says["odds"]["budget"]["guess_at_most"], trials)
 
 
 def averages(case: attack.Case, trials: int) -> Iterator[Line]:

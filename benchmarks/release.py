@@ -104,7 +104,7 @@ def write_workspace(folder: Path) -> None:
     for room in ("pipelines", "datasets/keysets", "expectations"):
         (folder / room).mkdir(parents=True, exist_ok=True)
     (folder / "publisher.toml").write_text(
-        'organisation = "Benchmark"\ncontact = "nobody"\nlicence = "CC0 1.0"\njurisdiction = "none"\n', encoding="utf-8"
+        'organization = "Benchmark"\ncontact = "nobody"\nlicense = "CC0 1.0"\njurisdiction = "none"\n', encoding="utf-8"
     )
     with (ROOT / "datasets" / "keysets" / "stlouis-problem-codes.csv").open(encoding="utf-8") as file:
         codes = [row[0] for row in list(csv.reader(file))[1:150]]

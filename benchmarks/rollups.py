@@ -188,7 +188,7 @@ def tally(loss: dict[str, Decimal], releases: int) -> Tally:
 def _note(
     found: Tally, key: Table, estimate: Estimate, measure: FinishedMeasure, truth: Floats, raw: Integers, trees: int
 ) -> None:
-    found.errors.setdefault(key, []).append((estimate.centre[:, 0] - truth).reshape(trees, -1))
+    found.errors.setdefault(key, []).append((estimate.center[:, 0] - truth).reshape(trees, -1))
     found.raw.setdefault(key, []).append((raw - truth).reshape(trees, -1))
     clear = np.where(measure.low > 0, (measure.high - measure.low) / 2, np.nan)  # cut at zero elsewhere
     found.widths.setdefault(key, []).append(clear.reshape(trees, -1))
@@ -277,7 +277,7 @@ def calendar(releases: int) -> tuple[float, float]:
             exact = added_up(levels, dataset, finest)
             noisy = add_noise(exact, mechanisms(dataset, levels, ("requests",)))
             found = estimates_of(noisy, dataset.model_copy(update={"measures": dataset.measures[:1]}))
-            day = found["", "requests"].centre.reshape(trees, 365) - 50
+            day = found["", "requests"].center.reshape(trees, 365) - 50
             errors["day" if dataset is split else "alone"].append(day)
             errors["year" if dataset is split else "summed"].append(day.sum(axis=1, keepdims=True))
     spread = {name: _spread(each) for name, each in errors.items()}

@@ -45,9 +45,9 @@ RHO = Fraction(1, 10)
 PEOPLE = 40
 
 SETTINGS = """\
-organisation = "Town of Years"
+organization = "Town of Years"
 contact = "data@example.org"
-licence = "CC0 1.0"
+license = "CC0 1.0"
 jurisdiction = "None, since it is invented"
 [engine]
 memory = "500MB"
@@ -194,22 +194,22 @@ def live(workspace: Workspace, *periods: Period) -> Month:
     report = run(
         workspace, list(workspace.datasets.values()), PeriodSelection(first.start, last.end), watch, push=False
     )
-    with opened(workspace) as catalogue:
-        accounts = tuple(statement(workspace, catalogue.ledger))
+    with opened(workspace) as catalog:
+        accounts = tuple(statement(workspace, catalog.ledger))
     statuses = {each.dataset: each.status for each in report.outcomes}
     return Month(last.label, statuses, report.exit_code, tuple(watch.warned), accounts)
 
 
 def spending(workspace: Workspace) -> list[Spending]:
     """What every block has spent, from the ledger."""
-    with opened(workspace) as catalogue:
-        return catalogue.ledger.spending()
+    with opened(workspace) as catalog:
+        return catalog.ledger.spending()
 
 
 def verified(workspace: Workspace) -> str:
     """What `publisher ledger verify` says."""
-    with opened(workspace) as catalogue:
-        return verify_ledger(workspace, catalogue)
+    with opened(workspace) as catalog:
+        return verify_ledger(workspace, catalog)
 
 
 def lifetime_words(name: str, spent: list[Spending]) -> str:

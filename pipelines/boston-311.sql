@@ -1,4 +1,4 @@
--- One row per request: its category, from the city's catalogue of reasons.
+-- One row per request: its category, from the city's catalog of reasons.
 SELECT
     "boston-reasons".category
 FROM raw

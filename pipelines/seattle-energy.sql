@@ -1,7 +1,7 @@
--- One row per building: its neighbourhood under one spelling, and its electricity in kilowatt-hours.
+-- One row per building: its neighborhood under one spelling, and its electricity in kilowatt-hours.
 SELECT
-    "seattle-neighbourhood-spellings".neighbourhood,
+    "seattle-neighborhood-spellings".neighborhood,
     TRY_CAST(raw."Electricity(kWh)" AS DOUBLE) AS electricity
 FROM raw
-LEFT JOIN "seattle-neighbourhood-spellings"
-    ON "seattle-neighbourhood-spellings".spelling = upper(trim(raw.Neighborhood))
+LEFT JOIN "seattle-neighborhood-spellings"
+    ON "seattle-neighborhood-spellings".spelling = upper(trim(raw.Neighborhood))

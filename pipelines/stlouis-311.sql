@@ -1,4 +1,4 @@
--- One row per request: its category, from the bureau's catalogue of problem codes.
+-- One row per request: its category, from the bureau's catalog of problem codes.
 SELECT
     "stlouis-problem-codes".category
 FROM raw

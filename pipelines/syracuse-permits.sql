@@ -4,5 +4,5 @@ SELECT
     "syracuse-permit-types".permit_group,
     TRY_CAST(replace(replace(raw.Valuation, '$', ''), ',', '') AS DOUBLE) AS valuation
 FROM raw
-LEFT JOIN "syracuse-areas" ON "syracuse-areas".neighbourhood = raw._place_neighbourhood
+LEFT JOIN "syracuse-areas" ON "syracuse-areas".neighborhood = raw._place_neighborhood
 LEFT JOIN "syracuse-permit-types" ON "syracuse-permit-types".type = raw.Type

@@ -308,8 +308,8 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
-    with opened(workspace) as catalogue:
-        standings = [each for dataset in _datasets(workspace, datasets) for each in catalogue.standings(dataset.name)]
+    with opened(workspace) as catalog:
+        standings = [each for dataset in _datasets(workspace, datasets) for each in catalog.standings(dataset.name)]
     rows = [
         {
             "dataset": each.release.manifest.dataset,
@@ -345,8 +345,8 @@ def show(folder: Path, dataset: str, period: str | None, table: str | None, as_j
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
-    with opened(workspace) as catalogue:
-        found = presented(catalogue, workspace.dataset(dataset), period, table)
+    with opened(workspace) as catalog:
+        found = presented(catalog, workspace.dataset(dataset), period, table)
     if as_json:
         print_json(asdict(found) | {"folder": str(found.folder)})
     else:
@@ -379,9 +379,9 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
-    with locked(workspace) as catalogue, portal_of(workspace) as client:
+    with locked(workspace) as catalog, portal_of(workspace) as client:
         for dataset in chosen:
-            url = deliver(workspace, catalogue, client, dataset)
+            url = deliver(workspace, catalog, client, dataset)
             click.echo(f"{dataset.name}: {url or 'nothing to publish yet'}")
     for line in map_notes(workspace, chosen):
         click.echo(line)
@@ -398,11 +398,11 @@ def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
-    with opened(workspace) as catalogue:
-        for line in verify_releases(catalogue, chosen):
+    with opened(workspace) as catalog:
+        for line in verify_releases(catalog, chosen):
             click.echo(line)
         if not no_portal:
-            for line in verify_portal(workspace, catalogue, chosen):
+            for line in verify_portal(workspace, catalog, chosen):
                 click.echo(line)
 
 
@@ -413,16 +413,16 @@ def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
 @click.option("--no-push", is_flag=True, help="Leave the portal for the next push.")
 @click.pass_obj
 def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push: bool) -> None:
-    """Put the release before the current one back: the last edition is withdrawn, its budget stays spent.
+    """Put the release before the current one back: the last edition is retracted, its budget stays spent.
 
     \b
     Example:
       publisher rollback stlouis-requests --period 2018-W03
     """
-    from publisher.commands.review import rollback as withdraw
+    from publisher.commands.review import rollback as retract
 
     workspace = _workspace(folder)
-    click.echo(withdraw(workspace, workspace.dataset(dataset), period, undo=undo, push=not no_push))
+    click.echo(retract(workspace, workspace.dataset(dataset), period, undo=undo, push=not no_push))
 
 
 @main.group(invoke_without_command=True, context_settings={"max_content_width": 100})
@@ -437,8 +437,8 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     from publisher.pipeline.session import opened
 
     workspace = _workspace(ctx.obj)
-    with opened(workspace) as catalogue:
-        accounts = statement(workspace, catalogue.ledger)
+    with opened(workspace) as catalog:
+        accounts = statement(workspace, catalog.ledger)
     if as_json:
         print_json([asdict(each) for each in accounts])
     else:
@@ -453,8 +453,8 @@ def ledger_verify(folder: Path) -> None:
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
-    with opened(workspace) as catalogue:
-        click.echo(verify_ledger(workspace, catalogue))
+    with opened(workspace) as catalog:
+        click.echo(verify_ledger(workspace, catalog))
 
 
 @_command()
@@ -605,7 +605,7 @@ def doctor(folder: Path) -> None:
 @_command()
 @click.argument("dataset")
 @click.option("--period", help="The period whose records are looked at; the last one that is due unless said.")
-@click.option("--units", default=200, show_default=True, help="How many neighbours are tried.")
+@click.option("--units", default=200, show_default=True, help="How many neighbors are tried.")
 @click.option("--releases", default=200_000, show_default=True, help="For the bound on the loss, so many at least.")
 @_json_option
 @click.pass_obj

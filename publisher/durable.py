@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synchronised, renamed, and the rename synchronised too."""
+"""Files that are whole or not there: written beside, synchronized, renamed, and the rename synchronized too."""
 
 from __future__ import annotations
 

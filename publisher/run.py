@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from publisher.definitions.period import Period
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
@@ -70,8 +70,8 @@ def run(
     """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest."""
     due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
-    with locked(workspace) as catalogue:
-        work = _Run(workspace, catalogue, observer)
+    with locked(workspace) as catalog:
+        work = _Run(workspace, catalog, observer)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
         work.refresh_analyst_file()
@@ -80,9 +80,9 @@ def run(
     return RunReport(tuple(work.outcomes), tuple(work.errors))
 
 
-def refresh_analyst_file(workspace: Workspace, catalogue: Catalogue) -> None:
+def refresh_analyst_file(workspace: Workspace, catalog: Catalog) -> None:
     """Writes the analyst file when what is current has changed."""
-    current = {name: catalogue.current(name) for name in workspace.datasets}
+    current = {name: catalog.current(name) for name in workspace.datasets}
     titles = {name: dataset.definition.title for name, dataset in workspace.datasets.items()}
     write_analyst_file(workspace.public, current, titles)
 
@@ -92,7 +92,7 @@ class _Run:
     """The work of one run; a fault of one dataset does not stop the others."""
 
     workspace: Workspace
-    catalogue: Catalogue
+    catalog: Catalog
     observer: Observer
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
@@ -101,7 +101,7 @@ class _Run:
     def release_dataset(self, dataset: DatasetFile, periods: Sequence[Period]) -> None:
         try:
             check_columns(dataset, guarded(dataset.source))  # a refused SELECT is told before anything is read
-            self.catalogue.reconcile(dataset.name)
+            self.catalog.reconcile(dataset.name)
             places = boundaries_fingerprint(dataset.source, self.workspace.data)
             if dataset.source.definition.late is not None:
                 self._land(dataset.source)  # the day of receipt may be the day of landing: none is missed
@@ -109,7 +109,7 @@ class _Run:
             self._failed(error)
             return
         for period in periods:
-            job = Job(self.workspace, self.catalogue, dataset, period, places)
+            job = Job(self.workspace, self.catalog, dataset, period, places)
             self.observer.step(job.name)
             try:
                 self._release_period(job)
@@ -121,7 +121,7 @@ class _Run:
 
     def refresh_analyst_file(self) -> None:
         try:
-            refresh_analyst_file(self.workspace, self.catalogue)
+            refresh_analyst_file(self.workspace, self.catalog)
         except SourceError as error:
             if not any(isinstance(each, SourceError) for each in self.errors):  # a full disk is told once
                 self._failed(error)
@@ -132,7 +132,7 @@ class _Run:
                 for dataset in datasets:
                     self.observer.step(f"pushing {dataset.name}")
                     try:
-                        url = deliver(self.workspace, self.catalogue, client, dataset)
+                        url = deliver(self.workspace, self.catalog, client, dataset)
                     except PublisherError as error:
                         self._failed(error)
                     else:
@@ -143,14 +143,14 @@ class _Run:
     def _release_period(self, job: Job) -> None:
         """Every edition that is due and was not drawn, in order; what became of the period is what became of the last.
 
-        An edition that people have withdrawn has none after it: it would hold the same numbers.
+        An edition that people have retracted has none after it: it would hold the same numbers.
         """
         late = job.dataset.source.definition.late
         due = due_vintages(late, job.period, job.dataset.source.today())
         jobs = [replace(job, vintage=vintage) for vintage in due]
         for each in [each for each in jobs if each.number >= job.last_vintage]:
             release = self._release(each)
-            if each is jobs[-1] or job.catalogue.standing(release).status == "withdrawn":
+            if each is jobs[-1] or job.catalog.standing(release).status == "retracted":
                 self._finished(each, release)
                 break
 
@@ -166,7 +166,7 @@ class _Run:
             afford(job)
             self._land(job.dataset.source)
             release = draw(job)
-        if job.catalogue.validation(release) is None:
+        if job.catalog.validation(release) is None:
             check(job, release)
         return release
 
@@ -183,7 +183,7 @@ class _Run:
         self.landed.add(source.name)
 
     def _finished(self, job: Job, release: Release) -> None:
-        standing = job.catalogue.standing(release)
+        standing = job.catalog.standing(release)
         self.outcomes.append(outcome_of(job.dataset, release, standing.status))
         if standing.status == "held" and standing.validation is not None:
             reasons = "; ".join(standing.validation.failures)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.dataset import Measure
     from publisher.definitions.levels import Level
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.release.manifest import Release
     from publisher.stages import Floats, Integers, Table
     from publisher.workspace import DatasetFile, Workspace
@@ -37,9 +37,9 @@ QUANTILE = {
 
 FILES = {
     "publisher.toml": """
-        organisation = "City of Example"
+        organization = "City of Example"
         contact = "data@example.gov"
-        licence = "CC0 1.0"
+        license = "CC0 1.0"
         jurisdiction = "Example Open Records Act"
         """,
     "pipelines/requests.toml": """
@@ -132,12 +132,12 @@ def workspace(root: Path) -> Workspace:
     return find_workspace(root)
 
 
-def ready(catalogue: Catalogue, dataset: DatasetFile, period: str, **says: Any) -> Release:
+def ready(catalog: Catalog, dataset: DatasetFile, period: str, **says: Any) -> Release:
     """A release of that period which has passed, as a run leaves it."""
-    release = catalogue.store.write(*contents(dataset, drawn(dataset, period), period=period, **says))
-    catalogue.enter(release)
+    release = catalog.store.write(*contents(dataset, drawn(dataset, period), period=period, **says))
+    catalog.enter(release)
     passed = Validation(passed=True, failures=(), suite_sha256="0", checked_at="2026-01-01T00:00:00+00:00")
-    catalogue.keep(release, passed)
+    catalog.keep(release, passed)
     return release
 
 

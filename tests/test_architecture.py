@@ -67,7 +67,7 @@ def test_the_portal_is_known_by_its_contract() -> None:
         ("cli", "server"),
         ("cli", "serving.options"),
         ("commands.accounts", "store.accounts"),
-        ("commands.accounts", "store.catalogue"),
+        ("commands.accounts", "store.catalog"),
     }
 
 

@@ -143,10 +143,10 @@ def test_schemas_are_json_schema(tmp_path: Path, kind: str) -> None:
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert (schema["type"], schema["additionalProperties"]) == ("object", False)
     assert set(schema["required"]) <= set(schema["properties"])
-    assert {"workspace": "organisation", "source": "privacy", "dataset": "loss"}[kind] in schema["properties"]
+    assert {"workspace": "organization", "source": "privacy", "dataset": "loss"}[kind] in schema["properties"]
 
 
-def test_sample_is_labelled(tmp_path: Path) -> None:
+def test_sample_is_labeled(tmp_path: Path) -> None:
     """Stand-in feeds say that they are generated, and are the same for the same seed."""
     for folder in ("a", "b"):
         assert publisher("sample", folder, "--rows", "1000", "--seed", "7", cwd=tmp_path).returncode == 0

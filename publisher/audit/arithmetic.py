@@ -12,7 +12,7 @@ from publisher.pipeline.charges import mechanisms_of, selection_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from publisher.audit.bench import Bench, Neighbour
+    from publisher.audit.bench import Bench, Neighbor
     from publisher.definitions.settings import Settings
     from publisher.stages import Table
     from publisher.workspace import DatasetFile
@@ -22,7 +22,7 @@ ROUNDING = Fraction(1, 10**12)
 
 
 def faults_of_scales(dataset: DatasetFile, settings: Settings, moved: dict[Table, tuple[int, int]]) -> list[str]:
-    """Whether each table's noise pays for the farthest neighbour that has `moved` it, and all losses for the whole.
+    """Whether each table's noise pays for the farthest neighbor that has `moved` it, and all losses for the whole.
 
     zCDP: σ² · 2ρ ≥ L2²; pure: b · ε ≥ L1, in exact rationals.
     """
@@ -41,7 +41,7 @@ def faults_of_scales(dataset: DatasetFile, settings: Settings, moved: dict[Table
     return faults
 
 
-def faults_of_selection(bench: Bench, neighbours: Iterable[Neighbour]) -> list[str]:
+def faults_of_selection(bench: Bench, neighbors: Iterable[Neighbor]) -> list[str]:
     """Whether a key of one unit alone is shown with a chance of at most δ, and one unit moves k keys by one at most."""
     definition = bench.dataset.definition
     selection = selection_of(bench.dataset)
@@ -54,8 +54,8 @@ def faults_of_selection(bench: Bench, neighbours: Iterable[Neighbour]) -> list[s
     if Fraction(selection.scale) ** 2 * (1 + ROUNDING) * 2 * definition.selection_loss < k:
         faults.append("the selection's noise is too small for its loss")
     whole = bench.candidates()
-    for neighbour in neighbours:
-        part = bench.candidates(neighbour)
+    for neighbor in neighbors:
+        part = bench.candidates(neighbor)
         moved = [abs(whole.get(key, 0) - part.get(key, 0)) for key in whole.keys() | part.keys()]
         if max(moved, default=0) > 1 or sum(moved) > k:
             faults.append("one unit counts for more keys than max_groups, or more than once for a key")

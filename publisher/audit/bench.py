@@ -32,7 +32,7 @@ KEYS = 50
 
 
 @dataclass(frozen=True)
-class Neighbour:
+class Neighbor:
     """One unit in one window [start, end): what is taken away."""
 
     unit: object = field(repr=False)
@@ -96,18 +96,18 @@ class Bench:
         tables = {name: np.concatenate([each.tables[name] for each in made]) for name in made[0].tables}
         return replace(made[0], tables=tables)
 
-    def without(self, neighbour: Neighbour) -> BoundedAggregate:
+    def without(self, neighbor: Neighbor) -> BoundedAggregate:
         """The tables without one unit in one window."""
-        return self.aggregate(*self._away(neighbour))
+        return self.aggregate(*self._away(neighbor))
 
-    def candidates(self, neighbour: Neighbour | None = None) -> dict[str, int]:
+    def candidates(self, neighbor: Neighbor | None = None) -> dict[str, int]:
         """How many units have each key that is to be discovered; exact, in memory only."""
-        where = self._away(neighbour) if neighbour is not None else ("true",)
+        where = self._away(neighbor) if neighbor is not None else ("true",)
         grid = self.dataset.grid(self.period)
         rows = BoundedInput(self.connection, self.dataset, grid, self.period, self.records(*where))
         return candidates(rows, self.ordering)
 
-    def neighbours(self, where: str, order: str, most: int) -> list[Neighbour]:
+    def neighbors(self, where: str, order: str, most: int) -> list[Neighbor]:
         """Units, each in one window, of rows that meet a condition. `order` may use `unit`, `number` and aggregates."""
         cases = " ".join(f"WHEN _event < TIMESTAMP '{end}' THEN {n}" for n, (_, end) in enumerate(self.windows))
         query = (
@@ -115,11 +115,11 @@ class Bench:
             f"WHERE unit IS NOT NULL AND ({where}) GROUP BY unit, number ORDER BY {order}, hash(unit), number "
             f"LIMIT {most}"
         )
-        return [Neighbour(unit, *self.windows[number]) for unit, number in self.connection.execute(query).fetchall()]
+        return [Neighbor(unit, *self.windows[number]) for unit, number in self.connection.execute(query).fetchall()]
 
-    def _away(self, neighbour: Neighbour) -> tuple[Any, ...]:
+    def _away(self, neighbor: Neighbor) -> tuple[Any, ...]:
         where = f"NOT ({self.unit} IS NOT DISTINCT FROM ? AND _event >= ? AND _event < ?)"
-        return where, neighbour.unit, neighbour.start, neighbour.end
+        return where, neighbor.unit, neighbor.start, neighbor.end
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""A lower bound on the loss from many releases of two neighbours, end to end, at 99 % confidence.
+"""A lower bound on the loss from many releases of two neighbors, end to end, at 99 % confidence.
 
-An attacker who knows both neighbours sees each release's noisy tables and guesses by the likelihood ratio. How often
+An attacker who knows both neighbors sees each release's noisy tables and guesses by the likelihood ratio. How often
 the guess is right bounds the loss from below (Nasr et al. 2023, "Tight Auditing of Differentially Private Machine
 Learning"). Under zCDP the noise is Gaussian and the bound is one on μ of Gaussian DP (Dong, Roth, Su 2022): the claim
 is √(2ρ). Under pure ε it is ln of the ratio of the two rates.
@@ -39,7 +39,7 @@ CORNER = 8
 
 @dataclass(frozen=True)
 class Pair:
-    """Two neighbours where they differ: by table the exact cells with and without one unit, shape (cells,)."""
+    """Two neighbors where they differ: by table the exact cells with and without one unit, shape (cells,)."""
 
     whole: BoundedAggregate
     with_unit: dict[Table, Integers]
@@ -82,11 +82,11 @@ class Bound:
         power = f"with a tenth less noise it would be ≥ {self.cut:.4f}"
         if self.cut <= self.claim:
             power += ", so faults of that size do not show at this loss"
-        return f"{self.releases:,} releases of two neighbours: {seen}; {power}"
+        return f"{self.releases:,} releases of two neighbors: {seen}; {power}"
 
 
 def pair_of(whole: BoundedAggregate, part: BoundedAggregate) -> Pair:
-    """Where two neighbours differ."""
+    """Where two neighbors differ."""
     where = {name: (table != part.tables[name]).nonzero()[0] for name, table in whole.tables.items()}
     where = {name: cells for name, cells in where.items() if len(cells)}
     return Pair(
@@ -156,7 +156,7 @@ def _log_ratio(sides: list[Floats], threshold: float, part: slice) -> float:
 
 
 def _ratios(pair: Pair, side: dict[Table, Integers], drawn: dict[Table, Mechanism], count: int) -> Floats:
-    """The log-likelihood ratio of so many releases of one neighbour, with the noise of the product, shape (count,)."""
+    """The log-likelihood ratio of so many releases of one neighbor, with the noise of the product, shape (count,)."""
     import numpy as np
 
     width = sum(len(side[name]) for name in drawn)

@@ -122,8 +122,8 @@ def faults_of_finishing(scratch: Scratch) -> list[str]:
     """Every published table is `finish` of the noisy numbers that stand on disk, byte for byte, and has every cell."""
     faults, alike = [], 0
     for release in _releases(scratch):
-        with locked(scratch.workspace) as catalogue:
-            job = replace(_job(scratch, catalogue), dataset=as_released(scratch.dataset, release))
+        with locked(scratch.workspace) as catalog:
+            job = replace(_job(scratch, catalog), dataset=as_released(scratch.dataset, release))
             noisy = publish._measurements(job, release)
             if release.manifest.finishing_hash != job.finishing_hash:
                 continue  # finished with another threshold, by the audit itself
@@ -133,7 +133,7 @@ def faults_of_finishing(scratch: Scratch) -> list[str]:
 
 
 def faults_of_dependence(full: Scratch, empty: Scratch) -> list[str]:
-    """Neighbours, and even strangers, whose noisy numbers happen to be the same publish the same bytes."""
+    """Neighbors, and even strangers, whose noisy numbers happen to be the same publish the same bytes."""
     found = []
     for scratch in (full, empty):
         with _watched(scratch, fixed=True):
@@ -175,7 +175,7 @@ def _watched(scratch: Scratch, *, interrupt: bool = False, fixed: bool = False) 
 def _held(job: Job, release: Release) -> Validation:
     """A suite that every release fails."""
     failed = Validation(passed=False, failures=("held by the audit",), suite_sha256="0" * 64, checked_at="")
-    job.catalogue.keep(release, failed)
+    job.catalog.keep(release, failed)
     return failed
 
 
@@ -190,21 +190,21 @@ def _fixed(values: Integers, scratch: Scratch) -> Integers:
 def _drawn_past_the_first_look(scratch: Scratch) -> tuple[BaseException, ...]:
     """The draw itself, without the look at the budget that a run begins with."""
     scratch.land()
-    with locked(scratch.workspace) as catalogue:
+    with locked(scratch.workspace) as catalog:
         try:
-            publish.draw(replace(_job(scratch, catalogue), dataset=scratch.poor()))
+            publish.draw(replace(_job(scratch, catalog), dataset=scratch.poor()))
         except BudgetError as error:
             return (error,)
     return ()
 
 
-def _job(scratch: Scratch, catalogue: Any) -> Job:
+def _job(scratch: Scratch, catalog: Any) -> Job:
     from publisher.definitions.vintage import due_vintages
 
     source = scratch.dataset.source
     places = boundaries_fingerprint(source, scratch.workspace.data)
     vintage = due_vintages(source.definition.late, scratch.period, source.today())[0]
-    return Job(scratch.workspace, catalogue, scratch.dataset, scratch.period, places, vintage)
+    return Job(scratch.workspace, catalog, scratch.dataset, scratch.period, places, vintage)
 
 
 def _releases(scratch: Scratch) -> list[Release]:

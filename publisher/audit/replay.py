@@ -1,4 +1,4 @@
-"""Neighbour replay: with and without one unit in one window, how far is every exact table moved?"""
+"""Neighbor replay: with and without one unit in one window, how far is every exact table moved?"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from publisher.privacy.sensitivity import sensitivity_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from publisher.audit.bench import Bench, Neighbour
+    from publisher.audit.bench import Bench, Neighbor
     from publisher.privacy.sensitivity import Sensitivity
     from publisher.stages import BoundedAggregate, Integers, Table
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Replay:
-    """What the neighbours of one bench have shown."""
+    """What the neighbors of one bench have shown."""
 
     claims: dict[Table, Sensitivity]
     farthest: dict[Table, Distance] = field(default_factory=dict, repr=False)
-    neighbours: int = 0
+    neighbors: int = 0
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -36,8 +36,8 @@ class Replay:
         return "no table moves by more than its declared sensitivity with any of the units that were tried"
 
     def see(self, whole: BoundedAggregate, part: BoundedAggregate) -> None:
-        """Looks at one pair of neighbours."""
-        self.neighbours += 1
+        """Looks at one pair of neighbors."""
+        self.neighbors += 1
         if not _alike(whole, part):
             self.faults.append("cells, levels or types change with one unit's records")
             return
@@ -49,14 +49,14 @@ class Replay:
             self.farthest[name] = max(before[0], l1), max(before[1], l2)
 
 
-def replay(bench: Bench, neighbours: Sequence[Neighbour], seen: Replay) -> list[str] | str:
-    """Takes each of the neighbours away and looks at every table; gives the faults, or words."""
+def replay(bench: Bench, neighbors: Sequence[Neighbor], seen: Replay) -> list[str] | str:
+    """Takes each of the neighbors away and looks at every table; gives the faults, or words."""
     whole = bench.aggregate()
     if tuple(whole.levels) != bench.dataset.levels(bench.period):
         seen.faults.append("cells and levels are not those of the definition")
-    for neighbour in neighbours:
+    for neighbor in neighbors:
         try:
-            part = bench.without(neighbour)
+            part = bench.without(neighbor)
         except PublisherError:
             seen.faults.append("without one unit's records there is an error that was not there with them")
             continue
@@ -82,18 +82,18 @@ def distance(one: Integers, other: Integers) -> Distance:
     return sum(gaps), sum(gap * gap for gap in gaps)
 
 
-def chosen(bench: Bench, most: int) -> list[Neighbour]:
+def chosen(bench: Bench, most: int) -> list[Neighbor]:
     """The heaviest units, those in several windows, anonymous ones, and as many others as there is room for."""
-    found = dict.fromkeys(bench.neighbours("true", "count(*) DESC", most // 3))
+    found = dict.fromkeys(bench.neighbors("true", "count(*) DESC", most // 3))
     if bench.people:
         several = (
             "unit IN (SELECT _unit FROM landed GROUP BY _unit HAVING count(DISTINCT date_trunc('month', _event)) > 1)"
         )
-        found |= dict.fromkeys(bench.neighbours(several, "count(*) DESC", most // 4))
-        found |= dict.fromkeys(bench.neighbours("_unit = _record", "min(_event)", most // 10))
-    for neighbour in bench.neighbours("true", "md5(CAST(unit AS VARCHAR))", 2 * most):
+        found |= dict.fromkeys(bench.neighbors(several, "count(*) DESC", most // 4))
+        found |= dict.fromkeys(bench.neighbors("_unit = _record", "min(_event)", most // 10))
+    for neighbor in bench.neighbors("true", "md5(CAST(unit AS VARCHAR))", 2 * most):
         if len(found) < most:
-            found[neighbour] = None
+            found[neighbor] = None
     return list(found)
 
 

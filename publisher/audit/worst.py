@@ -92,7 +92,7 @@ class Worst:
         return {"keys": keys, "amounts": tuple(name for name in amounts if name and name not in keys)}
 
     def attainable(self) -> dict[Table, tuple[int, int]]:
-        """L1 and the square of L2 that some neighbour must attain, by the bounds and the shape of the tables alone."""
+        """L1 and the square of L2 that some neighbor must attain, by the bounds and the shape of the tables alone."""
         found: dict[Table, tuple[int, int]] = {}
         for level in self.dataset.levels(self.period):
             for measure in self.dataset.definition.measured:

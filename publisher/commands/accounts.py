@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from publisher.errors import DefinitionError, PortalError
 from publisher.portal.store.accounts import Accounts, Role, Use
-from publisher.portal.store.catalogue import DatasetCatalogue
+from publisher.portal.store.catalog import DatasetCatalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,9 +38,9 @@ def of(state: Path) -> Accounts:
     if not file.is_file():
         raise PortalError(f"there is no portal in {state} yet; it is made when it is served for the first time")
     try:
-        return Accounts(DatasetCatalogue(file))
+        return Accounts(DatasetCatalog(file))
     except sqlite3.Error:
-        raise PortalError(f"cannot open the catalogue in {state}") from None
+        raise PortalError(f"cannot open the catalog in {state}") from None
 
 
 def add(state: Path, username: str, role: str, password: str | None) -> Given:

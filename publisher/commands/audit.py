@@ -37,7 +37,7 @@ STEPS = 11
 
 @dataclass(frozen=True)
 class Audit:
-    """What is audited, and how thoroughly: `units` neighbours, at least `releases` for the bound on the loss."""
+    """What is audited, and how thoroughly: `units` neighbors, at least `releases` for the bound on the loss."""
 
     workspace: Workspace
     dataset: DatasetFile
@@ -59,7 +59,7 @@ class Audit:
 
     def _of_records(self, bench: Bench) -> Iterator[Finding]:
         seen = Replay(claims(bench))
-        yield self._look("neighbours among the records", lambda: replay(bench, chosen(bench, self.units), seen))
+        yield self._look("neighbors among the records", lambda: replay(bench, chosen(bench, self.units), seen))
         yield self._look(
             "order of the records",
             lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=False),
@@ -67,10 +67,10 @@ class Audit:
 
     def _of_worst(self, bench: Bench, scratch: Scratch) -> Iterator[Finding]:
         attaining = ", ".join(f"'{number:05d}'" for number in scratch.worst.attaining)
-        neighbours = chosen(bench, self.units)
-        neighbours += bench.neighbours(f"left({RECORD}, 5) IN ({attaining})", "min(_event)", 10 * self.units)
+        neighbors = chosen(bench, self.units)
+        neighbors += bench.neighbors(f"left({RECORD}, 5) IN ({attaining})", "min(_event)", 10 * self.units)
         seen = Replay(claims(bench))
-        yield self._look("worst-case neighbours", lambda: replay(bench, list(dict.fromkeys(neighbours)), seen))
+        yield self._look("worst-case neighbors", lambda: replay(bench, list(dict.fromkeys(neighbors)), seen))
         yield self._look("attained sensitivity", lambda: _attained(seen, scratch))
         yield self._look(
             "order of the worst case",
@@ -79,7 +79,7 @@ class Audit:
         settings = self.workspace.settings
         yield self._look("noise on paper", lambda: arithmetic.faults_of_scales(self.dataset, settings, seen.farthest))
         if self.dataset.definition.discovered is not None:
-            yield self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbours))
+            yield self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbors))
         yield self._look("bound on the loss", lambda: self._bounded(bench, scratch))
 
     def _of_releases(self, scratch: Scratch, folder: Path) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ class Audit:
 SAID = {
     "order of the records": "the same bits in other orders, threads and parts; units count the same beside others",
     "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
-    "noise on paper": "every scale pays for the farthest neighbour; the losses add up",
+    "noise on paper": "every scale pays for the farthest neighbor; the losses add up",
     "discovered keys": "a key of one unit is shown with a chance of at most δ",
     "charge before noise": "a refused draw draws nothing; the charge is in the ledger at the first draw",
     "same release, same bytes": "interrupted, run again, held and finished anew: one charge, one draw, the same bytes",
@@ -159,7 +159,7 @@ def _period(dataset: DatasetFile, text: str | None) -> Period:
 
 
 def _attained(seen: Replay, scratch: Scratch) -> list[str] | str:
-    """Whether the worst neighbours move every table as far as its cells allow: else it is not what we think it is."""
+    """Whether the worst neighbors move every table as far as its cells allow: else it is not what we think it is."""
     wanted = scratch.worst.attainable()
     found = {name: seen.farthest.get(name, (0, 0)) for name in wanted}
     short = [words(name) for name, (l1, l2) in wanted.items() if found[name][0] < l1 or found[name][1] < l2]

@@ -20,7 +20,7 @@ PLOT_WIDTH, PLOT_HEIGHT = 620, 300
 STRIP, FOOT = 26, 104
 BINS = 124
 DASHES = ("", "9 4", "3 3", "12 4 3 4", "1 4")
-"""Lines differ by more than their colour."""
+"""Lines differ by more than their color."""
 
 
 @dataclass(frozen=True)

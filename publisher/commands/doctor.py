@@ -72,8 +72,8 @@ def _ledger(workspace: Workspace) -> Diagnosis:
     if not workspace.private.is_dir():
         return Diagnosis("ledger", "nothing was spent yet")
     try:
-        with opened(workspace) as catalogue:
-            return Diagnosis("ledger", verify_ledger(workspace, catalogue))
+        with opened(workspace) as catalog:
+            return Diagnosis("ledger", verify_ledger(workspace, catalog))
     except PublisherError as error:
         return Diagnosis("ledger", str(error), error.exit_code)
 

@@ -16,10 +16,10 @@ ROOMS = ("pipelines", "datasets/keysets", "expectations")
 
 SETTINGS = """\
 # This workspace. Every key is described by `publisher schema workspace`.
-organisation = "Your city"
+organization = "Your city"
 contact = "opendata@example.org"
-licence = "CC0 1.0"
-licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"
+license = "CC0 1.0"
+license_url = "https://creativecommons.org/publicdomain/zero/1.0/"
 jurisdiction = "The open records law that applies to you"
 data = "data"    # the folder of the raw files; PUBLISHER_DATA overrides it
 state = "state"  # everything that publisher writes; PUBLISHER_STATE overrides it

@@ -17,85 +17,85 @@ from publisher.run import refresh_analyst_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from publisher.pipeline.catalogue import Catalogue, Standing
+    from publisher.pipeline.catalog import Catalog, Standing
     from publisher.workspace import DatasetFile, Workspace
 
 
 def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterator[tuple[str, bool]]:
     """Checks every held or unchecked release again: (a line, whether it passed)."""
-    with locked(workspace) as catalogue:
+    with locked(workspace) as catalog:
         for dataset in datasets:
-            for standing in catalogue.standings(dataset.name):
+            for standing in catalog.standings(dataset.name):
                 if standing.status in ("held", "unchecked"):
-                    yield _again(workspace, catalogue, dataset, standing)
-        refresh_analyst_file(workspace, catalogue)
+                    yield _again(workspace, catalog, dataset, standing)
+        refresh_analyst_file(workspace, catalog)
 
 
-def _again(workspace: Workspace, catalogue: Catalogue, dataset: DatasetFile, standing: Standing) -> tuple[str, bool]:
+def _again(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, standing: Standing) -> tuple[str, bool]:
     release = standing.release
-    job = Job(workspace, catalogue, dataset, civil.parse(release.manifest.period), "")
+    job = Job(workspace, catalog, dataset, civil.parse(release.manifest.period), "")
     validation = check(job, release)
     words = "passed" if validation.passed else f"held: {'; '.join(validation.failures)}"
     return f"{release.manifest.name}: {words}", validation.passed
 
 
 def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, undo: bool, push: bool) -> str:
-    """Withdraws the newest current edition (of the period), or gives the one withdrawn last back; says what stands."""
-    with locked(workspace) as catalogue:
-        wanted = "withdrawn" if undo else "ready"
+    """Retracts the newest current edition (of the period), or gives the one retracted last back; says what stands."""
+    with locked(workspace) as catalog:
+        wanted = "retracted" if undo else "ready"
         found = [
             each.release
-            for each in catalogue.standings(dataset.name)
+            for each in catalog.standings(dataset.name)
             if each.status == wanted and period in (None, each.release.manifest.period)
         ]
         if not found:
             of_period = f" of {period}" if period else ""
-            raise DefinitionError(f"{dataset.name}: no release{of_period} is {'withdrawn' if undo else 'current'}")
-        catalogue.withdraw(found[-1], undo=undo)
-        refresh_analyst_file(workspace, catalogue)
+            raise DefinitionError(f"{dataset.name}: no release{of_period} is {'retracted' if undo else 'current'}")
+        catalog.retract(found[-1], undo=undo)
+        refresh_analyst_file(workspace, catalog)
         says = found[-1].manifest
-        current = [each for each in catalogue.current(dataset.name) if each.manifest.period == says.period]
+        current = [each for each in catalog.current(dataset.name) if each.manifest.period == says.period]
         now = f"edition {current[-1].manifest.edition} is current" if current else "no release of it is current"
         if push:
             with portal_of(workspace) as client:
-                deliver(workspace, catalogue, client, dataset)
-        return f"{says.name}: {'given back' if undo else 'withdrawn'}; {says.period}: {now}"
+                deliver(workspace, catalog, client, dataset)
+        return f"{says.name}: {'restored' if undo else 'retracted'}; {says.period}: {now}"
 
 
-def verify_releases(catalogue: Catalogue, datasets: Sequence[DatasetFile]) -> Iterator[str]:
+def verify_releases(catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
     """A line per dataset whose files are as their manifests say. Raises SourceError naming the first that is not."""
     for dataset in datasets:
-        catalogue.reconcile(dataset.name)
-        releases = catalogue.store.releases(dataset.name)
+        catalog.reconcile(dataset.name)
+        releases = catalog.store.releases(dataset.name)
         for release in releases:
             refuse_if_changed(release)
         yield f"{dataset.name}: {len(releases)} releases are as they were written"
 
 
-def verify_portal(workspace: Workspace, catalogue: Catalogue, datasets: Sequence[DatasetFile]) -> Iterator[str]:
+def verify_portal(workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
     """A line per dataset that the portal holds whole. Raises PortalError."""
     with portal_of(workspace) as client:
         for dataset in datasets:
-            url = check_delivery(workspace, catalogue, client, dataset)
+            url = check_delivery(workspace, catalog, client, dataset)
             yield f"{dataset.name}: {'the portal holds it whole: ' + url if url else 'not published'}"
 
 
-def verify_ledger(workspace: Workspace, catalogue: Catalogue) -> str:
+def verify_ledger(workspace: Workspace, catalog: Catalog) -> str:
     """What was compared. Raises BudgetError listing every fault."""
-    releases = [release for name in workspace.datasets for release in catalogue.store.releases(name)]
+    releases = [release for name in workspace.datasets for release in catalog.store.releases(name)]
     heads = [(each.manifest.name, each.manifest.ledger.sequence, each.manifest.ledger.hash) for each in releases]
-    faults = catalogue.ledger.verify(heads)
+    faults = catalog.ledger.verify(heads)
     if not faults:
-        faults = [*_manifest_faults(catalogue)]
+        faults = [*_manifest_faults(catalog)]
     if faults:
         raise BudgetError("the ledger does not verify:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return f"the ledger holds: {len(catalogue.ledger.entries())} entries, {len(releases)} releases agree"
+    return f"the ledger holds: {len(catalog.ledger.entries())} entries, {len(releases)} releases agree"
 
 
-def _manifest_faults(catalogue: Catalogue) -> Iterator[str]:
-    for entry in catalogue.ledger.entries("release"):
+def _manifest_faults(catalog: Catalog) -> Iterator[str]:
+    for entry in catalog.ledger.entries("release"):
         says = entry.payload
-        path = catalogue.store.root / says["dataset"] / says["period"] / str(says["edition"]) / MANIFEST
+        path = catalog.store.root / says["dataset"] / says["period"] / str(says["edition"]) / MANIFEST
         if not path.is_file():
             yield f"{says['dataset']}/{says['period']}/{says['edition']}: the release is gone"
         elif hash_of(path).sha256 != says["manifest"]:

@@ -14,7 +14,7 @@ from publisher.release.table import read_published
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.workspace import DatasetFile
 
 ROWS = 10
@@ -35,12 +35,12 @@ class Presented:
     """The release's other tables."""
 
 
-def presented(catalogue: Catalogue, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
+def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
     """The newest release of the period, or of the last released one; `table` is a rollup's name.
 
     Raises DefinitionError when there is none, and SourceError when its table is damaged.
     """
-    standings = [each for each in catalogue.standings(dataset.name) if period in (None, each.release.manifest.period)]
+    standings = [each for each in catalog.standings(dataset.name) if period in (None, each.release.manifest.period)]
     if not standings:
         raise DefinitionError(f"{dataset.name}: no release{f' of {period}' if period else ''} yet")
     standing = standings[-1]

@@ -1,4 +1,4 @@
-"""The terminal as a person sees it: tables, progress, colours only where somebody looks."""
+"""The terminal as a person sees it: tables, progress, colors only where somebody looks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from publisher.errors import PublisherError
     from publisher.pipeline.report import RunReport
 
-COLOURS = {
+COLORS = {
     "published": "green",
     "ready": "green",
     "ok": "green",
     "superseded": "bright_black",
-    "withdrawn": "yellow",
+    "retracted": "yellow",
     "held": "yellow",
     "unchecked": "yellow",
     "refused": "red",
@@ -35,7 +35,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns of numbers are right-aligned, words of status coloured."""
+    """A table; columns of numbers are right-aligned, words of status colored."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -45,7 +45,7 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
         numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_shown(value), style=COLOURS.get(str(value), "")) for value in row))
+        table.add_row(*(Text(_shown(value), style=COLORS.get(str(value), "")) for value in row))
     console = Console()
     # A pipe or a file has no width: give the table all it needs.
     console = console if console.is_terminal else Console(width=220)

@@ -137,7 +137,7 @@ class Measure(Model):
     title: Text
     kind: Kind
     unit: Text
-    """What one of it is: requests, litres, US dollars, days."""
+    """What one of it is: requests, liters, US dollars, days."""
     description: Text | None = None
     column: Name | None = None
     """sum, histogram: the column of the SELECT that is added up or sorted into bins."""

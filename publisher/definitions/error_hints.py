@@ -1,4 +1,4 @@
-"""Why some settings are refused: nothing that is learned from records may decide a key, a bound or a threshold."""
+"""What to do about a refused setting: one that was renamed, or one that would be learned from the records."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ _EXACT = ("on", "basis", "true", "true_count", "exact", "exact_count", "raw_thre
 TUNE = "`publisher tune` measures what would fit, with noise and for a charged share of the budget"
 
 
+_RENAMED = {"organisation": "organization", "licence": "license", "licence_url": "license_url"}
+"""Settings of workspaces that are older, and what they are called now."""
+
+
 def refusal(fault: ErrorDetails) -> str | None:
-    """The explanation for a setting that asks for something to be learned from the records; None for other faults."""
+    """What to do, where a plain message would not say it; None for other faults."""
     names = [part for part in fault["loc"] if isinstance(part, str) and part != "function-after"]
     last = names[-1] if names else ""
+    if fault["type"] == "extra_forbidden" and last in _RENAMED:
+        return f"is now called {_RENAMED[last]}: rename the key"
     if "suppression" in names and fault["type"] == "extra_forbidden" and last in _EXACT:
         return (
             "a threshold on true counts is refused: one record would decide what is shown, and the guarantee would not "

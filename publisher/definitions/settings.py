@@ -1,4 +1,4 @@
-"""`publisher.toml`: the organisation, its folders, its engine's limits and its portal."""
+"""`publisher.toml`: the organization, its folders, its engine's limits and its portal."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ class PortalSettings(Model):
 class Settings(Model):
     """`publisher.toml`."""
 
-    organisation: Text
+    organization: Text
     contact: Text
-    licence: Text
-    """The licence of the published data, such as CC0 1.0."""
-    licence_url: Text | None = None
+    license: Text
+    """The license of the published data, such as CC0 1.0."""
+    license_url: Text | None = None
     jurisdiction: Text
     """The open records law that applies."""
     data: Text = "data"

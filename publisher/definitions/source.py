@@ -47,7 +47,7 @@ class Privacy(Model):
     unit: Text
     """`record`, or the column that identifies the person, account or parcel."""
     window: Grain
-    """Neighbours differ by all records of one unit inside one window; budget blocks are windows."""
+    """Neighbors differ by all records of one unit inside one window; budget blocks are windows."""
     budget: Exact = Field(gt=0)
     """What all releases together may spend on one block: ρ for zcdp, ε for pure."""
     delta: Exact = Field(Decimal(0), ge=0, le=Decimal("0.001"))
@@ -102,7 +102,7 @@ class Column(Model):
     read: bool = True
     """Columns that are not read never reach the landed records."""
     identifier: bool = False
-    """Identifiers are pseudonymised with a keyed hash when landed."""
+    """Identifiers are pseudonymized with a keyed hash when landed."""
     description: Text | None = None
 
 
@@ -144,7 +144,7 @@ class Boundaries(Model):
     """The property that names the place; whole numbers are compared without decimals."""
     crs: Text = "OGC:CRS84"
     source: Text | None = None
-    """Who drew them, and under which licence: shown beside the portal's map."""
+    """Who drew them, and under which license: shown beside the portal's map."""
 
 
 class Place(Model):

@@ -32,7 +32,7 @@ def write_edition(
     job: Job, noisy: NoisyTable, tables: tuple[FinishedTable, ...], entry: Entry, *, stand_in: bool
 ) -> Release:
     """Writes the folder whole; it becomes visible by one rename."""
-    edition = max(job.catalogue.store.numbers(job.dataset.name, job.period.label), default=0) + 1
+    edition = max(job.catalog.store.numbers(job.dataset.name, job.period.label), default=0) + 1
     published = {each.level: published_table(each, job.dataset, edition) for each in tables}
     charge = charge_of(job.dataset, noisy.mechanisms, entry)
     finest = tables[-1]
@@ -71,7 +71,7 @@ def write_edition(
         statement=statement(facts),
         page=page(facts),
     )
-    return job.catalogue.store.write(manifest, contents)
+    return job.catalog.store.write(manifest, contents)
 
 
 def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:
@@ -81,7 +81,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
     blocks = set(charge.blocks)
     spending = [
         each.spent
-        for each in job.catalogue.ledger.spending()
+        for each in job.catalog.ledger.spending()
         if each.source == job.dataset.source.name and each.block in blocks
     ]
     return GuaranteeInputs(
@@ -98,7 +98,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
         vintage=job.number,
         vintages=len(job.vintage.cutoffs) if job.vintage is not None else 1,
         stand_in=stand_in,
-        organisation=job.workspace.settings.organisation,
+        organization=job.workspace.settings.organization,
         jurisdiction=job.workspace.settings.jurisdiction,
         charged=charged,
     )

@@ -12,7 +12,7 @@ from publisher.release.identity import finishing_hash, statistical_hash
 if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.definitions.vintage import Vintage
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.privacy.charge import ChargeRequest
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
@@ -26,7 +26,7 @@ class Job:
     """
 
     workspace: Workspace
-    catalogue: Catalogue
+    catalog: Catalog
     dataset: DatasetFile
     period: Period
     fingerprint: str
@@ -67,7 +67,7 @@ class Job:
     @cached_property
     def editions(self) -> list[Release]:
         """The releases of this period when the job began."""
-        return self.catalogue.store.editions(self.dataset.name, self.period.label)
+        return self.catalog.store.editions(self.dataset.name, self.period.label)
 
     @cached_property
     def draws(self) -> dict[int, Release]:

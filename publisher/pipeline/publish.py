@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 def afford(job: Job) -> None:
     """Raises BudgetError when the draw could not be paid, before any record is read."""
-    job.catalogue.ledger.afford(job.request)
+    job.catalog.ledger.afford(job.request)
 
 
 def draw(job: Job) -> Release:
@@ -67,13 +67,13 @@ def draw(job: Job) -> Release:
 def refinish(job: Job, before: Release) -> Release:
     """The same draw with another threshold or other columns: post-processing, which costs nothing.
 
-    A draw that people have withdrawn stays withdrawn. Raises SourceError when the files are not as they were written.
+    A draw that people have retracted stays retracted. Raises SourceError when the files are not as they were written.
     """
-    if job.catalogue.standing(before).status == "withdrawn":
+    if job.catalog.standing(before).status == "retracted":
         return before
     job = replace(job, dataset=as_released(job.dataset, before))
     noisy, says = _measurements(job, before), before.manifest
-    made = job.catalogue.ledger.charges(job.dataset.name, job.period.label)
+    made = job.catalog.ledger.charges(job.dataset.name, job.period.label)
     draw = says.statistical_hash, says.vintage
     charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
     if not charge:
@@ -83,9 +83,9 @@ def refinish(job: Job, before: Release) -> Release:
 
 def check(job: Job, release: Release) -> Validation:
     """Validates a release against its suites and keeps the result; it is never drawn again to pass."""
-    before = job.catalogue.before(job.dataset.name, job.period.label)
+    before = job.catalog.before(job.dataset.name, job.period.label)
     validation = accept(release, job.dataset, job.workspace.suite, before)
-    job.catalogue.keep(release, validation)
+    job.catalog.keep(release, validation)
     return validation
 
 
@@ -130,7 +130,7 @@ def _charge(job: Job) -> Entry:
     if job.vintage is not None:
         source = job.dataset.source
         Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)
-    return job.catalogue.ledger.charge(job.request)
+    return job.catalog.ledger.charge(job.request)
 
 
 def _read(job: Job) -> tuple[RecordSource, bool]:
@@ -150,5 +150,5 @@ def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool) -> R
     """Finishes the draw, writes it as the period's next edition and enters it into the ledger."""
     tables = finish(noisy, job.dataset.definition)
     release = write_edition(job, noisy, tables, entry, stand_in=stand_in)
-    job.catalogue.enter(release)
+    job.catalog.enter(release)
     return release

@@ -34,7 +34,7 @@ class Outcome:
     """Whether no other edition is scheduled; a provisional one is false."""
     release: str | None
     status: str
-    """published, ready (not pushed), held, withdrawn, superseded, refused (budget) or failed."""
+    """published, ready (not pushed), held, retracted, superseded, refused (budget) or failed."""
     cells: int
     suppressed: int
     loss: str

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
-from publisher.pipeline.catalogue import Catalogue
+from publisher.pipeline.catalog import Catalog
 from publisher.privacy.ledger import open_ledger
 from publisher.records.secrets import create_key
 from publisher.release.store import ReleaseStore
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def locked(workspace: Workspace) -> Iterator[Catalogue]:
-    """The catalogue, for one writer at a time. Raises LockedError when another run is at work."""
+def locked(workspace: Workspace) -> Iterator[Catalog]:
+    """The catalog, for one writer at a time. Raises LockedError when another run is at work."""
     create_key(workspace.private)
     with writing("the state folder"):
         descriptor = os.open(workspace.private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -33,22 +33,22 @@ def locked(workspace: Workspace) -> Iterator[Catalogue]:
         os.close(descriptor)
         raise LockedError(f"another run holds {workspace.private / 'lock'}; wait for it to end") from None
     try:
-        with opened(workspace) as catalogue:
+        with opened(workspace) as catalog:
             _tidy(workspace)
-            catalogue.ledger.refuse_if_cut()
-            yield catalogue
+            catalog.ledger.refuse_if_cut()
+            yield catalog
     finally:
         os.close(descriptor)
 
 
 @contextmanager
-def opened(workspace: Workspace) -> Iterator[Catalogue]:
-    """The catalogue for reading, beside a run that may be at work."""
+def opened(workspace: Workspace) -> Iterator[Catalog]:
+    """The catalog for reading, beside a run that may be at work."""
     if not workspace.private.is_dir():
         raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
     try:
-        yield Catalogue(ReleaseStore(workspace.public), ledger)
+        yield Catalog(ReleaseStore(workspace.public), ledger)
     finally:
         ledger.close()
 

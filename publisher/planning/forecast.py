@@ -113,7 +113,7 @@ class Public:
         return plan_of(dataset, self.pace(dataset), self.known[dataset.name])
 
     def pace(self, dataset: DatasetFile) -> Pace:
-        """The pace of a dataset as it is given, its neighbours as they are defined."""
+        """The pace of a dataset as it is given, its neighbors as they are defined."""
         others = [each for each in self.workspace.datasets.values() if each.source.name == dataset.source.name]
         siblings = [dataset if each.name == dataset.name else each for each in others]
         return pace_of(dataset, siblings, self.spent, dataset.source.today())
@@ -124,10 +124,10 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
     known = {each.name: NOTHING for each in datasets}
     spent = Spent()
     if workspace.private.is_dir():
-        with opened(workspace) as catalogue:
-            spent = spent_of(catalogue.ledger)
+        with opened(workspace) as catalog:
+            spent = spent_of(catalog.ledger)
             for each in datasets:
-                current = catalogue.current(each.name)
+                current = catalog.current(each.name)
                 if current:
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
@@ -249,7 +249,7 @@ def _digits(width: float) -> str:
 
 
 def _guessed(datasets: Sequence[DatasetFile], guesses: Sequence[str]) -> dict[str, Known]:
-    """The guesses of `--typical`: `25` for the counts that are compared with thresholds, or `litres=4000`."""
+    """The guesses of `--typical`: `25` for the counts that are compared with thresholds, or `liters=4000`."""
     values = [_guess(guess) for guess in guesses]
     measured = {measure.name for each in datasets for measure in each.definition.measured}
     strange = sorted({name for name, _ in values if name} - measured)
@@ -277,5 +277,5 @@ def _guess(text: str) -> tuple[str, float]:
     except ValueError:
         value = math.nan
     if not 0 <= value < math.inf:
-        raise DefinitionError(f"--typical {text}: write a number such as 25, or a measure and one such as litres=4000")
+        raise DefinitionError(f"--typical {text}: write a number such as 25, or a measure and one such as liters=4000")
     return name, value

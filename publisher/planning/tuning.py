@@ -48,8 +48,8 @@ class TuneResult(Model):
 
 def measured(asked: Measurement) -> TuneResult:
     """The noisy result: the one kept, or a new, charged one. Raises BudgetError and SourceError."""
-    with locked(asked.workspace) as catalogue:
-        ledger = catalogue.ledger
+    with locked(asked.workspace) as catalog:
+        ledger = catalog.ledger
         kept = _kept(asked, ledger)
         if kept is not None:
             return kept

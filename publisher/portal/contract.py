@@ -1,4 +1,4 @@
-"""What the publisher says of a dataset: its shape, guarantee, licence and limits, and whether it is a stand-in."""
+"""What the publisher says of a dataset: its shape, guarantee, license and limits, and whether it is a stand-in."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ class ReleaseFacts(FrozenModel):
     final: bool = True
     """False while a later count of the same period is to come"""
     current: bool = True
-    """False where a later edition took its place, or it was withdrawn"""
-    withdrawn: bool = False
+    """False where a later edition took its place, or it was retracted"""
+    retracted: bool = False
     """True where people took it back"""
     reason: Reason = ""
     """why this edition was made, where it follows an earlier one"""
@@ -164,7 +164,7 @@ class BoundariesFacts(FrozenModel):
     property: str
     filename: str
     source: str = ""
-    """who drew them, and under which licence"""
+    """who drew them, and under which license"""
 
 
 class Companion(FrozenModel):
@@ -185,8 +185,8 @@ class PublisherMetadata:
     stand_in: bool = False
     contact: str = ""
     limitations: tuple[str, ...] = ()
-    licence: str = ""
-    licence_address: str = ""
+    license: str = ""
+    license_address: str = ""
     companions: tuple[Companion, ...] = ()
     source: SourceFacts | None = None
     releases: tuple[ReleaseFacts, ...] = ()
@@ -212,7 +212,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
     fields = dataset.metadata.get("custom_fields")
     own = fields.get("Publisher") if isinstance(fields, dict) else None
     said = {name: str(value) for name, value in own.items()} if isinstance(own, dict) else {}
-    address = said.get("licence_url", "")
+    address = said.get("license_url", "")
     return PublisherMetadata(
         said.get("dataset", ""),
         _shape(dataset, said.get("shape", "")),
@@ -220,7 +220,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         said.get("stand_in", "").lower() == "true",
         said.get("contact", ""),
         tuple(line for line in said.get("limitations", "").splitlines() if line.strip()),
-        said.get("licence") or name_of(dataset.license_id),
+        said.get("license") or name_of(dataset.license_id),
         address if address.startswith("https://") else address_of(dataset.license_id),
         _read(_COMPANIONS, said.get("companions", "")) or (),
         _read(_SOURCE, said.get("source", "")),

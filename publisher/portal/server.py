@@ -120,10 +120,10 @@ def _prepare(state: Path) -> None:
     try:
         store = PortalStore(state)
         store.sweep()
-        FileCache(state / "downloads").sweep({dataset.id for dataset in store.catalogue.all()})
+        FileCache(state / "downloads").sweep({dataset.id for dataset in store.catalog.all()})
         first_account(store.accounts, state / "writer.json")
     except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or "its catalogue cannot be opened"
+        reason = getattr(error, "strerror", None) or "its catalog cannot be opened"
         raise PortalError(f"cannot keep a portal in {state}: {reason}") from None
 
 

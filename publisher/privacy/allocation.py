@@ -1,6 +1,6 @@
 """How a release's loss is best split among its tables: exact errors after reconciliation, and the split they suggest.
 
-The error of the generalised least squares estimate on a tree follows from the noise and the shape of the tree alone, in
+The error of the generalized least squares estimate on a tree follows from the noise and the shape of the tree alone, in
 one pass up and one down (Hay et al. 2010, with unequal fan-out). Nothing here reads a value, noisy or exact.
 """
 
@@ -157,6 +157,6 @@ def _even(count: int) -> list[int]:
     return [PARTS // count + (n < PARTS % count) for n in range(count)]
 
 
-def _leaning(count: int, towards: int) -> list[int]:
+def _leaning(count: int, toward: int) -> list[int]:
     """Nearly everything on one table."""
-    return [PARTS - count + 1 if n == towards else 1 for n in range(count)]
+    return [PARTS - count + 1 if n == toward else 1 for n in range(count)]

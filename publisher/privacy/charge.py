@@ -35,7 +35,7 @@ class ChargeRequest:
     budget: Fraction
     blocks: tuple[str, ...]
     measurements: tuple[str, ...]
-    """The serialised OpenDP measurements, one per measured table."""
+    """The serialized OpenDP measurements, one per measured table."""
     event: str
     """By which column and clock records fall into blocks."""
     records: str
@@ -50,7 +50,7 @@ class ChargeRequest:
     clock: str = ""
     """By which forms and zone the texts of the event column are read; charges of old do not say."""
     sampler: str = "opendp"
-    """Who drew, with its version; the serialised measurements are its OpenDP twins where it is our own."""
+    """Who drew, with its version; the serialized measurements are its OpenDP twins where it is our own."""
 
     def __post_init__(self) -> None:
         if self.loss < 0 or self.delta < 0:

@@ -23,10 +23,10 @@ ROUNDING = 1e-6
 class Estimate:
     """One measure on one level, in whole steps; arrays are (cells, bins), with one bin but for histograms.
 
-    `centre` is unbiased, and margins are around it; `value` is what is published: whole, adding up, not below `floor`.
+    `center` is unbiased, and margins are around it; `value` is what is published: whole, adding up, not below `floor`.
     """
 
-    centre: Floats
+    center: Floats
     value: Integers
     margins: Margins
     floor: float
@@ -35,8 +35,8 @@ class Estimate:
         """Per cell the whole numbers that the truth lies between with this confidence; uncut. Not of histograms."""
         import numpy as np
 
-        centre, width = self.centre[:, 0], self.margins.half_widths(confidence)
-        return np.ceil(centre - width - ROUNDING), np.floor(centre + width + ROUNDING)
+        center, width = self.center[:, 0], self.margins.half_widths(confidence)
+        return np.ceil(center - width - ROUNDING), np.floor(center + width + ROUNDING)
 
 
 def estimates_of(noisy: NoisyTable, dataset: Dataset) -> dict[Table, Estimate]:
@@ -76,7 +76,7 @@ def _reconciled(noisy: NoisyTable, _: Dataset, measure: Measure, forest: Forest)
     floor = floor_of(measure)
     noises = noises_of(noisy.levels, noisy.mechanisms, measure)
     gains = gains_of(forest, [noise.variance for noise in noises])
-    centres = estimate(forest, gains, [table.astype(np.float64) for table in _tables(noisy, measure)])
-    values = whole(forest, centres, nonnegative=floor == 0)
+    centers = estimate(forest, gains, [table.astype(np.float64) for table in _tables(noisy, measure)])
+    values = whole(forest, centers, nonnegative=floor == 0)
     margins = margins_on(forest, gains, noises)
-    return [Estimate(*each, floor) for each in zip(centres, values, margins, strict=True)]
+    return [Estimate(*each, floor) for each in zip(centers, values, margins, strict=True)]

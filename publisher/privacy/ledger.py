@@ -73,7 +73,7 @@ class Ledger:
     def charge(self, request: ChargeRequest) -> Entry:
         """The durable charge of a draw: the one that this state folder made already, or a new one. Raises BudgetError.
 
-        When this returns the entry has been synchronised to disk; only then may noise be drawn.
+        When this returns the entry has been synchronized to disk; only then may noise be drawn.
         """
         with self._database.writing() as connection:
             self._refuse_if_cut(connection)
@@ -87,7 +87,7 @@ class Ledger:
         return entry
 
     def record(self, kind: str, payload: dict[str, Any]) -> Entry:
-        """Appends a fact that spends nothing: a release that became visible, a withdrawal.
+        """Appends a fact that spends nothing: a release that became visible, a retraction.
 
         Raises BudgetError when the release was entered before with other content.
         """

@@ -1,4 +1,4 @@
-"""The one door to OpenDP: scales, serialised measurements, conversions and, where `noise` says so, the noise itself.
+"""The one door to OpenDP: scales, serialized measurements, conversions and, where `noise` says so, the noise itself.
 
 Our own sampler (publisher.privacy.sampler) draws the same distributions faster; its accounting is OpenDP's as well.
 """

@@ -91,9 +91,9 @@ def p_values(noise: Integers, kind: Kind, scale: float) -> dict[str, float]:
         "distribution": chi_squared(counts, chances),
         "tails": binomial(int((size > far).sum()), len(noise), float(beyond[far])),
         "symmetry": binomial(int((signs > 0).sum()), len(signs), 0.5),
-        "neighbours": correlation(noise, 0, float(chances @ x**2)),
-        "sizes of neighbours": correlation(size, mean_size, float(chances @ (np.abs(x) - mean_size) ** 2)),
-        "signs of neighbours": binomial(int((signs[1:] == signs[:-1]).sum()), max(len(signs) - 1, 0), 0.5),
+        "neighbors": correlation(noise, 0, float(chances @ x**2)),
+        "sizes of neighbors": correlation(size, mean_size, float(chances @ (np.abs(x) - mean_size) ** 2)),
+        "signs of neighbors": binomial(int((signs[1:] == signs[:-1]).sum()), max(len(signs) - 1, 0), 0.5),
     }
 
 
@@ -149,6 +149,6 @@ def correlation(values: Integers, mean: float, variance: float, lag: int = 1) ->
     """The p-value, two-sided, of the products of entries `lag` apart, whose known spread is the variance."""
     import numpy as np
 
-    centred = values.astype(np.float64) - mean
-    z = float(centred[lag:] @ centred[:-lag]) / (variance * math.sqrt(len(values) - lag))
+    centered = values.astype(np.float64) - mean
+    z = float(centered[lag:] @ centered[:-lag]) / (variance * math.sqrt(len(values) - lag))
     return math.erfc(abs(z) / math.sqrt(2))

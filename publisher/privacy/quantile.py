@@ -41,7 +41,7 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
     """
     import numpy as np
 
-    above = _excess(histogram.centre, probability)
+    above = _excess(histogram.center, probability)
     widths = _widths(histogram, probability, confidence) + ROUNDING
     low = _first(above + widths >= 0)
     bins = above.shape[1]
@@ -53,8 +53,8 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
 
 def counted_low(histogram: Estimate, confidence: float) -> Floats:
     """Per cell the low end of how many values there are in all bins together."""
-    bins = histogram.centre.shape[1]
-    total: Floats = histogram.centre.sum(axis=1)
+    bins = histogram.center.shape[1]
+    total: Floats = histogram.center.sum(axis=1)
     return total - histogram.margins.half_widths_of(((1.0, bins),), confidence)
 
 
@@ -80,7 +80,7 @@ def _widths(histogram: Estimate, probability: float, confidence: float) -> Float
     """q_b of every cell and bin."""
     import numpy as np
 
-    bins = histogram.centre.shape[1]
+    bins = histogram.center.shape[1]
     upto = np.arange(1, bins + 1)
     norms = np.sqrt(upto * (1 - probability) ** 2 + (bins - upto) * probability**2)
     asked = np.unique(np.linspace(1, bins, min(bins, MOST)).astype(int))

@@ -1,4 +1,4 @@
-"""Tables that agree: the generalised least squares estimate on a forest of cells, in two passes.
+"""Tables that agree: the generalized least squares estimate on a forest of cells, in two passes.
 
 Every level measures the same bounded records with independent noise. From the bottom up, a cell's own measurement and
 the sum of its children are combined by inverse variance; from the top down, what a cell's children are off is handed to

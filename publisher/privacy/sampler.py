@@ -1,4 +1,4 @@
-"""Exact discrete Laplace and discrete Gaussian noise, vectorised over numpy integers.
+"""Exact discrete Laplace and discrete Gaussian noise, vectorized over numpy integers.
 
 The samplers of Canonne, Kamath and Steinke (2020), "The Discrete Gaussian for Differential Privacy", algorithms 1 to 3.
 Every probability below is a rational number met exactly or exp(-γ) of a rational γ met exactly; no float occurs.
@@ -18,7 +18,7 @@ Why it is exact, step by step. n/d is the scale, d a power of two; all words are
    |y|/t + (|y| - σ²/t)²/2σ² = y²/2σ² + σ²/2t², what is kept has P(y) ∝ exp(-y²/2σ²), whatever t > 0 is. The paper
    takes t = ⌊σ⌋ + 1. Here t = σ = n/d: then γ = (|Y|d - n)²/2n², whose integers are much smaller.
 
-Why vectorised rounds change nothing. Each trial of each entry has a word of its own; which entries are still undecided
+Why vectorized rounds change nothing. Each trial of each entry has a word of its own; which entries are still undecided
 depends only on their own earlier words. Candidates are independent and alike, each is kept or dropped by its own words,
 so those kept are independent draws of the law above, and so are the first of them, however many were asked for: how
 many are kept tells nothing of their values. Chunks share nothing, thus threads neither.

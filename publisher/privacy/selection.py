@@ -30,7 +30,7 @@ class KeySelection:
 
     @property
     def serialized(self) -> str:
-        """What the ledger keeps: OpenDP cannot serialise a thresholded measurement."""
+        """What the ledger keeps: OpenDP cannot serialize a thresholded measurement."""
         return json.dumps({"measurement": "make_gaussian_threshold", "scale": self.scale, "threshold": self.threshold,
                            "groups": self.groups, "delta": str(self.delta)})  # fmt: skip
 

@@ -233,7 +233,7 @@ def proposal(histograms: tuple[NoisyHistogram, ...], keep: float) -> Proposal:
 def candidates(
     proposal: Proposal, dataset: Dataset, measure: Measure, *, shares: int | None = None
 ) -> Iterator[Candidate]:
-    """The bounds now, those proposed, and their neighbours, with what each does to the measure's finest table.
+    """The bounds now, those proposed, and their neighbors, with what each does to the measure's finest table.
 
     `shares`: into how many equal parts the loss would be cut for a sum that the dataset does not have yet.
     """

@@ -1,4 +1,4 @@
-"""How the portal lists a dataset: its title, licence and columns, and the fields by which it is known as ours."""
+"""How the portal lists a dataset: its title, license and columns, and the fields by which it is known as ours."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 IDENTIFIER = "id"
 """The column that identifies a row."""
 
-LICENCES = {
+LICENSES = {
     "CC0 1.0": "CC0_10",
     "CC BY 4.0": "CC_40_BY",
     "CC BY-SA 4.0": "CC_40_BY_SA",
@@ -26,7 +26,7 @@ LICENCES = {
     "PDDL 1.0": "PDDL",
     "Public Domain": "PUBLIC_DOMAIN",
 }
-"""Socrata's codes; any other licence is told by name and link alone."""
+"""Socrata's codes; any other license is told by name and link alone."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Listing:
     title: str
     description: str
     attribution: str
-    licence: str
-    licence_url: str | None
+    license: str
+    license_url: str | None
     contact: str
     category: str
     tags: tuple[str, ...]
@@ -84,8 +84,8 @@ class Listing:
             "guarantee": self.guarantee,
             "stand_in": json.dumps(self.stand_in),
             "contact": self.contact,
-            "licence": self.licence,
-            "licence_url": self.licence_url or "",
+            "license": self.license,
+            "license_url": self.license_url or "",
             "limitations": "\n".join(self.limitations),
         }
         if self.companions:
@@ -155,7 +155,7 @@ class Listing:
             "category": self.category,
             "tags": list(self.tags),
         }
-        return {**fields, "licenseId": LICENCES[self.licence]} if self.licence in LICENCES else fields
+        return {**fields, "licenseId": LICENSES[self.license]} if self.license in LICENSES else fields
 
 
 def described(column: ColumnSpec) -> Fields:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from publisher.definitions.dataset import Dataset
-    from publisher.pipeline.catalogue import Standing
+    from publisher.pipeline.catalog import Standing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -38,9 +38,9 @@ def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings
         name=dataset.named(level),
         title=rollup.title if rollup is not None else definition.title,
         description=definition.description if rollup is None else f"{definition.description} {relation(definition)}",
-        attribution=settings.organisation,
-        licence=settings.licence,
-        licence_url=settings.licence_url,
+        attribution=settings.organization,
+        license=settings.license,
+        license_url=settings.license_url,
         contact=settings.contact,
         category=definition.portal.category,
         tags=definition.portal.tags,

@@ -19,13 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from publisher.definitions.dataset import Dataset
-    from publisher.pipeline.catalogue import Standing
+    from publisher.pipeline.catalog import Standing
     from publisher.portal.contract import Reason
     from publisher.release.manifest import Manifest, Release
     from publisher.workspace import SourceFile
 
-RELEASED = ("ready", "superseded", "withdrawn")
+RELEASED = ("ready", "superseded", "retracted")
 """What became of the editions that were ever fit to be public."""
+
+_NAMES = {
+    2: ("presence_at_most", "belief_except_with_probability"),
+    3: ("guess_at_most", "posterior_except_with_probability"),
+}
+"""What the formats of the guarantee call the two odds that are read from it."""
 
 _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 
@@ -79,7 +85,7 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
         unreliable=says.unreliable,
         final=says.final,
         current=standing.status == "ready",
-        withdrawn=standing.status == "withdrawn",
+        retracted=standing.status == "retracted",
         reason=_reason(says, before) if before is not None and before.period == says.period else "",
         sha256=file.sha256 if file is not None else "",
     )
@@ -98,14 +104,15 @@ def odds_facts(release: Release) -> str:
     own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
     if not own:
         return ""  # guarantees of the first format did not say it
+    after, exception = _NAMES.get(promised["format"], _NAMES[3])
     unit, currency = promised["privacy_unit"], release.manifest.charge.currency
     loss = Fraction(own[0]["loss"])
     facts = Odds(
         unit=unit["column"] or "record",
         period="all time" if unit["window"] == "lifetime" else f"a {unit['window']}",
-        after=own[0]["presence_at_most"],
-        belief=float(odds.up(odds.belief(loss, currency))),
-        exception=promised["odds"]["budget"]["belief_except_with_probability"],
+        after=own[0][after],
+        belief=float(odds.up(odds.posterior_bound(loss, currency))),
+        exception=promised["odds"]["budget"][exception],
         loss=f"{'ρ' if currency == 'zcdp' else 'ε'} = {float(odds.up(loss)):g}",
     )
     return facts.model_dump_json()

@@ -50,11 +50,11 @@ def publish(
     """Makes the dataset hold exactly these releases, reads it back and opens it to the public.
 
     `remember` is told the dataset's id at once when it was not `known_id`; `progress` is told rows sent and rows to
-    send. Without any release the dataset is withdrawn. Raises PortalError; the next call completes what is left.
+    send. Without any release the dataset is retracted. Raises PortalError; the next call completes what is left.
     """
     refuse_stand_ins(client, listing, releases)
     if not releases:
-        return withdraw(client, listing, known_id=known_id)
+        return retract(client, listing, known_id=known_id)
     wanted = wanted_rows(releases, listing.columns)
     view = find(client, listing, known_id)
     changed = view is None
@@ -81,11 +81,11 @@ def publish(
     )
 
 
-def withdraw(client: SocrataClient, listing: Listing, *, known_id: str | None) -> Publication:
+def retract(client: SocrataClient, listing: Listing, *, known_id: str | None) -> Publication:
     """Closes the dataset to the public; its rows stay for its owner. Raises PortalError when there is none."""
     view = find(client, listing, known_id)
     if view is None:
-        raise PortalError(f"{client.target.url}: holds no dataset {listing.name} to withdraw")
+        raise PortalError(f"{client.target.url}: holds no dataset {listing.name} to retract")
     if view.public:
         client.open(view.id, public=False)
     return Publication(view.id, client.link(view.id), 0, checksum_of({}), changed=view.public)

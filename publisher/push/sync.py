@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from publisher.pipeline.catalogue import Catalogue, Standing
+    from publisher.pipeline.catalog import Catalog, Standing
     from publisher.workspace import DatasetFile, Workspace
 
 
@@ -41,13 +41,13 @@ def portal_of(workspace: Workspace) -> Iterator[SocrataClient]:
         yield client
 
 
-def deliver(workspace: Workspace, catalogue: Catalogue, client: SocrataClient, dataset: DatasetFile) -> str | None:
+def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Makes the portal hold exactly the current releases; the page's address, or None where there is nothing.
 
     Raises PortalError. Delivering again changes nothing.
     """
-    catalogue.reconcile(dataset.name)
-    standings = catalogue.standings(dataset.name)
+    catalog.reconcile(dataset.name)
+    standings = catalog.standings(dataset.name)
     for release in tables_of(standings, ""):
         refuse_if_changed(release)
     urls = [_deliver(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
@@ -56,11 +56,9 @@ def deliver(workspace: Workspace, catalogue: Catalogue, client: SocrataClient, d
     return urls[0]
 
 
-def check_delivery(
-    workspace: Workspace, catalogue: Catalogue, client: SocrataClient, dataset: DatasetFile
-) -> str | None:
+def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Compares the portal with the current releases, reading only. Raises PortalError naming what differs."""
-    standings = catalogue.standings(dataset.name)
+    standings = catalog.standings(dataset.name)
     if not tables_of(standings, ""):
         return None
     urls = [_check(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]

@@ -31,7 +31,7 @@ def verify(client: SocrataClient, listing: Listing, releases: Sequence[Release],
 def _faults(client: SocrataClient, listing: Listing, view: View, wanted: dict[str, Row]) -> Iterator[str]:
     if not wanted:
         if view.public:
-            yield "it should be withdrawn, but everybody can read it"
+            yield "it should be retracted, but everybody can read it"
         return
     misfits = [*listing.misfits(view), *(column.name for column in listing.missing(view))]
     if misfits:

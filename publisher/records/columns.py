@@ -77,7 +77,7 @@ def pseudonym(column: str) -> str:
 
 
 def unit(definition: Source) -> str | None:
-    """The unit as UUID, of pseudonymised columns; None when the record is the unit."""
+    """The unit as UUID, of pseudonymized columns; None when the record is the unit."""
     if definition.privacy.unit == "record":
         return None
     known = f"CAST({sql.name(definition.privacy.unit)} AS UUID)"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 WGS84 = "OGC:CRS84"
 GRID = 1e-6
-"""Degrees, a tenth of a metre: borders that are nearer to each other than that are one."""
+"""Degrees, a tenth of a meter: borders that are nearer to each other than that are one."""
 DECIMALS = 5
-"""About a metre."""
+"""About a meter."""
 LARGEST = 300_000
 """Bytes of a file."""
 FINEST, COARSEST = 1e-5, 1e-2
@@ -30,7 +30,7 @@ def outlines(polygons: Polygons, belongs: Mapping[str, str], properties: Propert
     """GeoJSON with a feature for each published key that has a polygon, in the order of `properties`.
 
     `belongs` gives the published key of a polygon's key; polygons that it does not name are left out. Borders are
-    simplified together until the file is small enough, so that neighbours still touch. The same input gives the same
+    simplified together until the file is small enough, so that neighbors still touch. The same input gives the same
     bytes.
     """
     found = _coverage(_in_wgs84(polygons), belongs)

@@ -1,4 +1,4 @@
-"""From a raw table to landed Parquet: staged as it came, then one row per record, pseudonymised and placed."""
+"""From a raw table to landed Parquet: staged as it came, then one row per record, pseudonymized and placed."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def additive(definition: Dataset) -> tuple[Measure, ...]:
 
 
 def differences(release: Release, dataset: DatasetFile, levels: Sequence[Level]) -> list[str]:
-    """What does not add up, in words: a line for each measure and pair of neighbouring levels.
+    """What does not add up, in words: a line for each measure and pair of neighboring levels.
 
     Families with a suppressed member are left out, and tables without the rows and columns that they should have:
     their suites say so. Raises SourceError where a table cannot be read.

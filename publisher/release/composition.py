@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from publisher.definitions.period import Grain
 from publisher.release.guarantee_inputs import SourceAccount
-from publisher.release.odds import as_rho, group, presence
+from publisher.release.odds import as_rho, group, guess_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +51,7 @@ class Bearing:
 
     count: int
     loss: Fraction
-    presence: Decimal
+    guess_bound: Decimal
 
 
 def span(cells: Grain, window: Grain) -> int:
@@ -135,7 +135,7 @@ def in_this_source(facts: GuaranteeInputs, windows: int) -> Bearing:
 def household(currency: Currency, loss: Fraction, delta: Fraction, units: int) -> Bearing:
     """Several units of one household: m²ρ or mε."""
     together = group(loss, currency, units)
-    return Bearing(units, together, presence(together, currency, units * delta))
+    return Bearing(units, together, guess_bound(together, currency, units * delta))
 
 
 def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
@@ -146,9 +146,9 @@ def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
     delta = sum((each.delta for each in accounts), Fraction(0))
     if all(each.currency == "pure" for each in accounts):
         loss = sum((each.budget for each in accounts), Fraction(0))
-        return "pure", Bearing(len(accounts), loss, presence(loss, "pure"))
+        return "pure", Bearing(len(accounts), loss, guess_bound(loss, "pure"))
     loss = sum((as_rho(each.budget, each.currency) for each in accounts), Fraction(0))
-    return "zcdp", Bearing(len(accounts), loss, presence(loss, "zcdp", delta))
+    return "zcdp", Bearing(len(accounts), loss, guess_bound(loss, "zcdp", delta))
 
 
 def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending) -> Bearing:
@@ -169,9 +169,9 @@ def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending) -> Bearing
 def _guess(account: SourceAccount, total: Fraction, each: WindowSpending, windows: int, largest: int) -> Decimal:
     """The guess over W windows.
 
-    With a δ, losses and δs add while no two windows meet in one draw. Where they do, there are W steps from neighbour
-    to neighbour, and their distances √(ρ/2) + δ add.
+    With a δ, losses and δs add while no two windows meet in one draw. Where they do, there are W steps from neighbor
+    to neighbor, and their distances √(ρ/2) + δ add.
     """
     if each.delta and largest > 1:
         total = group(each.loss, account.currency, windows)
-    return presence(total, account.currency, windows * each.delta)
+    return guess_bound(total, account.currency, windows * each.delta)

@@ -27,7 +27,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
     """The guarantee as JSON values. Probabilities and ε are rounded up."""
     account, definition = facts.account, facts.dataset.definition
     return {
-        "format": 2,
+        "format": 3,
         "dataset": facts.dataset.name,
         "source": facts.dataset.source.name,
         "period": facts.period,
@@ -37,7 +37,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
             "kind": "record" if account.unit == "record" else "identifier",
             "column": None if account.unit == "record" else account.unit,
             "window": account.window,
-            "neighbouring": "add or remove all records of one unit inside one window",
+            "neighboring": "add or remove all records of one unit inside one window",
             "missing_identifier": facts.dataset.source.definition.privacy.missing,
             "population": facts.dataset.source.definition.population,
         },
@@ -111,10 +111,10 @@ def _odds(facts: GuaranteeInputs) -> dict[str, Any]:
 def _chances(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, float]:
     aside = odds.TINY + delta if currency == "zcdp" else Fraction(0)
     return {
-        "presence_at_most": _chance(odds.presence(loss, currency, delta)),
+        "guess_at_most": _chance(odds.guess_bound(loss, currency, delta)),
         "which_of_two_at_most": _chance(odds.which_of_two(loss, currency, delta)),
-        "belief_below": _chance(odds.belief(loss, currency)),
-        "belief_except_with_probability": _number(odds.up(aside)),
+        "posterior_below": _chance(odds.posterior_bound(loss, currency)),
+        "posterior_except_with_probability": _number(odds.up(aside)),
     }
 
 
@@ -144,7 +144,7 @@ def _bearing(bearing: Bearing) -> dict[str, Any]:
     return {
         "count": bearing.count,
         "loss": str(bearing.loss),
-        "presence_at_most": _chance(bearing.presence),
+        "guess_at_most": _chance(bearing.guess_bound),
     }
 
 
@@ -163,7 +163,7 @@ def _sources(facts: GuaranteeInputs) -> dict[str, Any]:
         ],
         "together": {
             "loss": _loss(currency, total.loss, sum((each.delta for each in facts.others), Fraction(0))),
-            "presence_at_most": _chance(total.presence),
+            "guess_at_most": _chance(total.guess_bound),
         },
     }
 
@@ -179,7 +179,7 @@ def _registry(facts: GuaranteeInputs) -> dict[str, Any]:
             "privacy_loss": _privacy_loss(facts),
             "deployment_model": _model(facts),
             "implementation": _implementation(facts),
-            "administrative": {"status": "Draft", "registry_authors": [facts.organisation or "publisher"], "tier": 3},
+            "administrative": {"status": "Draft", "registry_authors": [facts.organization or "publisher"], "tier": 3},
         },
     }
 
@@ -192,8 +192,8 @@ def _basic(facts: GuaranteeInputs, title: str) -> dict[str, Any]:
         "data_product_type": "Summary statistics",
         "data_product_sector": "Government",
     }
-    if facts.organisation:
-        said |= {"data_curators": [{"data_curator_name": facts.organisation, "data_curator_type": "Government"}]}
+    if facts.organization:
+        said |= {"data_curators": [{"data_curator_name": facts.organization, "data_curator_type": "Government"}]}
     if facts.jurisdiction:
         said |= {"data_product_region": facts.jurisdiction}
     return said | ({"publication_date": facts.charged} if facts.charged else {})
@@ -222,7 +222,7 @@ def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
     parameters = {letter: _number(odds.up(facts.loss))} | (_approximate(facts) if account.currency == "zcdp" else {})
     return {
         "privacy_unit": f"{unit}{window}-level",
-        "privacy_unit_details": say.neighbouring(facts),
+        "privacy_unit_details": say.neighboring(facts),
         "privacy_parameters": parameters,
         "privacy_parameters_details": (
             f"Exactly {letter} = {facts.loss}, δ = {facts.delta} on {say.each_window(account.window)}; the budget is "
@@ -234,8 +234,8 @@ def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
 def _model(facts: GuaranteeInputs) -> dict[str, str]:
     return {
         "model_name": "Central",
-        "trust_assumptions": "The publishing organisation holds the records and is trusted to run this program.",
-        "actors": "The organisation; the people in the records; the public, which sees the release alone.",
+        "trust_assumptions": "The publishing organization holds the records and is trusted to run this program.",
+        "actors": "The organization; the people in the records; the public, which sees the release alone.",
         "release_type": "Many releases",
         "release_type_details": (
             f"One release for each {facts.dataset.definition.period}; a ledger keeps all of them within the budget of "

@@ -47,7 +47,7 @@ class GuaranteeInputs:
     """How many are scheduled."""
     stand_in: bool = False
     """True where any record was generated."""
-    organisation: str = ""
+    organization: str = ""
     """Who publishes, for the registry; left out where it is not said."""
     jurisdiction: str = ""
     """Whose law applies, for the registry."""

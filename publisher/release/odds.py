@@ -33,10 +33,10 @@ def as_rho(loss: Fraction, currency: Currency) -> Fraction:
     return loss if currency == "zcdp" else loss**2 / 2
 
 
-def presence(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
+def guess_bound(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
     """How often the best guesser, at 50 % before, can be right: ½ + ½(√(ρ/2) + δ), or e^ε/(1 + e^ε)."""
     if currency == "pure":
-        return belief(loss, currency)
+        return posterior_bound(loss, currency)
     with localcontext(_EXACT):
         distance = (_decimal(loss) / 2).sqrt() + _decimal(delta)
         return _probability((1 + distance) / 2)
@@ -44,10 +44,10 @@ def presence(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) 
 
 def which_of_two(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
     """The same for which of two records was filed: one is taken away, the other added, so 4ρ or 2ε."""
-    return presence(group(loss, currency, 2), currency, 2 * delta)
+    return guess_bound(group(loss, currency, 2), currency, 2 * delta)
 
 
-def belief(loss: Fraction, currency: Currency) -> Decimal:
+def posterior_bound(loss: Fraction, currency: Currency) -> Decimal:
     """e^ε/(1 + e^ε): how sure someone who was at 50 % can become; under zCDP except with probability `TINY`."""
     with localcontext(_EXACT):
         epsilon = _decimal(loss) if currency == "pure" else _tail(loss)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from publisher.release.guarantee_inputs import GuaranteeInputs
 
 NOT_PROTECTED = (
-    "What the release teaches about everybody (a trend, a neighbourhood) can be applied to you too.",
+    "What the release teaches about everybody (a trend, a neighborhood) can be applied to you too.",
     "What the city, you or others have published elsewhere, for example a public list of requests.",
     "The public keys, bins and limits: which places, categories and periods are listed was never secret.",
-    "What people learnt from the records and then wrote into a limit, a key or a bin: no noise covers it.",
+    "What people learned from the records and then wrote into a limit, a key or a bin: no noise covers it.",
     "Groups: a household, a building or a firm with many records is protected less, as the tables above say.",
-    "Suppressed cells: totals and neighbouring cells can narrow them. Their protection is the noise, not the gap.",
+    "Suppressed cells: totals and neighboring cells can narrow them. Their protection is the noise, not the gap.",
     "Limits cut off what lies beyond them: figures can be too low for that, and no margin shows it.",
     "When a release appears, how long it took, and whether there is one at all: they are not hidden.",
     "What changes between two editions: late records and corrections show, as far as the noise allows.",
@@ -97,15 +97,15 @@ def present(facts: GuaranteeInputs) -> str:
     return "your records are in it" if window == "lifetime" else f"your records of one {window} are in it"
 
 
-def neighbouring(facts: GuaranteeInputs) -> str:
-    """The neighbouring relation."""
+def neighboring(facts: GuaranteeInputs) -> str:
+    """The neighboring relation."""
     unit, window = facts.account.unit, facts.account.window
     if unit == "record":
-        words = "Two sets of records are neighbours when one has one record more than the other."
+        words = "Two sets of records are neighbors when one has one record more than the other."
     else:
         span = "" if window == "lifetime" else f" inside one {window}"
         words = (
-            f"Two sets of records are neighbours when one has all records of one “{plain(unit)}”{span} and the other "
+            f"Two sets of records are neighbors when one has all records of one “{plain(unit)}”{span} and the other "
             f"has none of them."
         )
     missing = {

@@ -46,15 +46,15 @@ def _introduction(facts: GuaranteeInputs) -> str:
     return (
         f"{label}Random noise was added to every number before it was published. What is protected is "
         f"{say.protected(account.unit, account.window)}: the published numbers look nearly the same whether or not "
-        f"{say.present(facts)}. {say.neighbouring(facts)}"
+        f"{say.present(facts)}. {say.neighboring(facts)}"
     )
 
 
 def _odds(facts: GuaranteeInputs) -> str:
     account, present = facts.account, say.present(facts)
     currency = account.currency
-    this = percent(odds.presence(facts.loss, currency, facts.delta))
-    whole = percent(odds.presence(account.budget, currency, account.delta))
+    this = percent(odds.guess_bound(facts.loss, currency, facts.delta))
+    whole = percent(odds.guess_bound(account.budget, currency, account.delta))
     return (
         f"Think of someone who is at 50 % on whether {present}, and who knows everybody else's records. After reading "
         f"this release they guess right at most {this} of the time; a coin guesses right 50 % of the time. "
@@ -71,7 +71,7 @@ def _versions(facts: GuaranteeInputs) -> str:
 
 
 def _belief(facts: GuaranteeInputs) -> str:
-    belief = percent(odds.belief(facts.loss, facts.account.currency))
+    belief = percent(odds.posterior_bound(facts.loss, facts.account.currency))
     if facts.account.currency == "pure":
         return f"Whatever the release shows, their belief never rises above {belief}."
     return f"Except with probability {say.delta_words(facts)}, their belief stays below {belief}, whatever it shows."
@@ -224,7 +224,7 @@ def _sources(facts: GuaranteeInputs) -> str:
         "household with one unit of each source, in one window of each, all budgets spent.\n\n"
         f"{_table(('Source', 'Unit', 'Window', 'Budget'), rows)}\n\n"
         f"Together that is at most {total}{converted}: a guess on whether this household is in any of them is right at "
-        f"most {percent(all_of_them.presence)} of the time. More units or windows bear more: see the tables above."
+        f"most {percent(all_of_them.guess_bound)} of the time. More units or windows bear more: see the tables above."
     )
 
 
@@ -261,7 +261,7 @@ def _columns(facts: GuaranteeInputs, name: str) -> tuple[str, str]:
 
 
 def _bearing(bearing: composition.Bearing) -> tuple[str, str]:
-    return amount(bearing.loss), percent(bearing.presence)
+    return amount(bearing.loss), percent(bearing.guess_bound)
 
 
 def _one(account: SourceAccount) -> str:

@@ -82,7 +82,7 @@ def _key_columns(dataset: DatasetFile, level: str) -> list[str]:
     """Each key, followed by its labels where it has them."""
     columns = []
     for key in key_columns(dataset, level):
-        columns += [key.name, f"{key.name}_name"] if key.labelled else [key.name]
+        columns += [key.name, f"{key.name}_name"] if key.labeled else [key.name]
     return columns
 
 

@@ -50,12 +50,12 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """A key column of one level; `labelled` where its keys have names for people in a column beside it."""
+    """A key column of one level; `labeled` where its keys have names for people in a column beside it."""
 
     name: str
     title: str
     description: str
-    labelled: bool
+    labeled: bool
     standard: str | None = None
 
 
@@ -174,20 +174,20 @@ def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
     for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
         what = "One of the public list" if key.discover is None else "Found by a selection with noise"
         words = key.description or f"{what}; everything else is under {key.other}."
-        known[key.name] = _key_column(key, words, labelled=keyset.labels is not None)
+        known[key.name] = _key_column(key, words, labeled=keyset.labels is not None)
     for each in dataset.coarser:
         coarser = each.definition
         words = coarser.description or f"Each {known[coarser.of].title.lower()} lies in exactly one."
-        known[coarser.name] = _key_column(coarser, words, labelled=each.keyset.labels is not None)
+        known[coarser.name] = _key_column(coarser, words, labeled=each.keyset.labels is not None)
     rollup = rollup_of(dataset.definition, level)
     names = rollup.keys if rollup is not None else [key.name for key in dataset.definition.keys]
     return tuple(known[name] for name in names)
 
 
-def _key_column(key: Key | CoarserKey, words: str, *, labelled: bool) -> KeyColumn:
+def _key_column(key: Key | CoarserKey, words: str, *, labeled: bool) -> KeyColumn:
     """With the standard by which an analyst joins other data."""
     standard = f" Its keys are {key.standard}." if key.standard is not None else ""
-    return KeyColumn(key.name, key.title, words + standard, labelled, key.standard)
+    return KeyColumn(key.name, key.title, words + standard, labeled, key.standard)
 
 
 def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...]:
@@ -200,7 +200,7 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
     ]
     for key in key_columns(dataset, level):
         specs.append(ColumnSpec(name=key.name, title=key.title, type="text", description=key.description))
-        if key.labelled:
+        if key.labeled:
             words = f"The name of the {key.title.lower()}."
             specs.append(ColumnSpec(name=f"{key.name}_name", title=f"{key.title} name", type="text", description=words))
     for measure in dataset.definition.measures:
@@ -221,7 +221,7 @@ def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
             KeyShape(
                 name=key.name,
                 label=key.title,
-                names=f"{key.name}_name" if key.labelled else None,
+                names=f"{key.name}_name" if key.labeled else None,
                 standard=key.standard,
             )
             for key in keys

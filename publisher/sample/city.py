@@ -1,4 +1,4 @@
-"""An invented city: neighbourhoods on a jittered lattice, streets with invented names, addresses along them.
+"""An invented city: neighborhoods on a jittered lattice, streets with invented names, addresses along them.
 
 Plane coordinates are US feet in the projection of the request feed; the place itself is farmland.
 """
@@ -33,7 +33,7 @@ LOT = 4.0
 
 @dataclass(frozen=True)
 class Lattice:
-    """`columns` × `rows` neighbourhoods of `side` feet from (`x`, `y`); `numbers` names them row by row."""
+    """`columns` × `rows` neighborhoods of `side` feet from (`x`, `y`); `numbers` names them row by row."""
 
     columns: int
     rows: int
@@ -53,7 +53,7 @@ class Lattice:
         return self.rows * self.side
 
     def number(self, x: Floats, y: Floats) -> Ints:
-        """The neighbourhood's number as a clerk would type it: by the straight lattice, not by the polygon."""
+        """The neighborhood's number as a clerk would type it: by the straight lattice, not by the polygon."""
         column = np.clip((x - self.x) // self.side, 0, self.columns - 1).astype(np.int64)
         row = np.clip((y - self.y) // self.side, 0, self.rows - 1).astype(np.int64)
         number: Ints = self.numbers[row * self.columns + column]
@@ -62,25 +62,25 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses in no order: street (number in `STREETS`), house number, coordinates and neighbourhood, aligned."""
+    """Addresses in no order: street (number in `STREETS`), house number, coordinates and neighborhood, aligned."""
 
     street: Ints
     house: Ints
     x: Floats
     y: Floats
-    neighbourhood: Ints
+    neighborhood: Ints
 
     def __len__(self) -> int:
         return len(self.street)
 
 
 def lattice(columns: int, rows: int, side: float, corner: tuple[float, float], rng: Generator) -> Lattice:
-    """A lattice whose neighbourhoods are numbered in no order."""
+    """A lattice whose neighborhoods are numbered in no order."""
     return Lattice(columns, rows, side, *corner, rng.permutation(columns * rows) + 1)
 
 
 def addresses(city: Lattice, size: int, weights: Floats, rng: Generator) -> Addresses:
-    """At most `size` distinct addresses, more of them in neighbourhoods (by number, from 1) of a higher weight."""
+    """At most `size` distinct addresses, more of them in neighborhoods (by number, from 1) of a higher weight."""
     avenues, streets = int(city.width // BLOCK), int(city.height // BLOCK)
     lots = np.array([int(city.height // LOT)] * avenues + [int(city.width // LOT)] * streets)
     street = np.repeat(np.arange(avenues + streets), lots)
@@ -118,7 +118,7 @@ def degrees(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def write_boundaries(path: Path, city: Lattice, name: Callable[[int], dict[str, object]], rng: Generator) -> None:
-    """Writes the neighbourhoods as GeoJSON in longitude and latitude; `name` gives a number's properties."""
+    """Writes the neighborhoods as GeoJSON in longitude and latitude; `name` gives a number's properties."""
     x, y = np.meshgrid(np.arange(city.columns + 1.0), np.arange(city.rows + 1.0))
     x[:, 1:-1] += rng.uniform(-0.22, 0.22, x[:, 1:-1].shape)
     y[1:-1, :] += rng.uniform(-0.22, 0.22, y[1:-1, :].shape)

@@ -25,7 +25,7 @@ FIRST, DAYS = date(2016, 3, 1), 365
 PER_DAY = 2
 """Readings a day: the real feed has 24."""
 JUMP = 248_500
-"""Litres by which a faulty register jumps up, and back with the next reading."""
+"""Liters by which a faulty register jumps up, and back with the next reading."""
 
 
 def write_meters(folder: Path, rows: int, seed: int) -> None:
@@ -56,7 +56,7 @@ def _times(accounts: int, rng: Generator) -> Ints:
 
 
 def _registers(accounts: int, rng: Generator) -> Ints:
-    """Registers in litres: households differ, use more in summer and are away at times; a few meters fail."""
+    """Registers in liters: households differ, use more in summer and are away at times; a few meters fail."""
     shape = (accounts, DAYS * PER_DAY)
     day = np.arange(shape[1]) / PER_DAY
     daily = rng.lognormal(5.4, 0.5, (accounts, 1)) * (1 + 0.2 * np.sin((day - 40) / 58))

@@ -47,7 +47,7 @@ class Permits:
 
 
 def write_permits(folder: Path, rows: int, seed: int) -> None:
-    """Writes a tenth as many permits as `rows`, 20,000 to 200,000, with addresses and neighbourhoods."""
+    """Writes a tenth as many permits as `rows`, 20,000 to 200,000, with addresses and neighborhoods."""
     rng = np.random.default_rng([seed, 3])
     size = min(max(rows // 10, 20_000), 200_000)
     city = lattice(8, 4, 3600.0, (500_000.0, 700_000.0), rng)

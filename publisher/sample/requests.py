@@ -56,7 +56,7 @@ class Tables:
     address: Texts
     x: Texts
     y: Texts
-    favourite: NDArray[np.int64]
+    favorite: NDArray[np.int64]
     end: date
 
 
@@ -105,7 +105,7 @@ def _tables(city: Lattice, rows: int, end: date, rng: Generator) -> Tables:
         address=pc.binary_join_element_wise(numbers(pool.house), names, " "),
         x=padded(pool.x, 3),
         y=padded(pool.y, 3),
-        favourite=_codes(rng.random(len(pool)), 0),
+        favorite=_codes(rng.random(len(pool)), 0),
         end=end,
     )
 
@@ -146,7 +146,7 @@ def _columns(part: DayRange, size: int, tables: Tables, rng: Generator) -> dict[
     """The columns of `size` requests in the order of time."""
     opened = _opened(part, size, rng)
     place = _places(size, len(tables.pool), rng)
-    code = np.where(rng.random(size) < 0.4, tables.favourite[place], _codes(rng.random(size), part.first.month))
+    code = np.where(rng.random(size) < 0.4, tables.favorite[place], _codes(rng.random(size), part.first.month))
     columns = {name: pick([entry[n] for entry in words.CODES], code) for n, name in enumerate(HEADER.split(",")[1:3])}
     columns["REQUESTID"] = numbers(FIRST_ID + part.rows_before + np.arange(size))
     columns["SUBMITTO"] = pick([entry[2] for entry in words.CODES], code)
@@ -174,7 +174,7 @@ def _where(place: NDArray[np.int64], tables: Tables, rng: Generator) -> dict[str
     size = len(place)
     chance = rng.random(size)
     lost, island = chance < 0.07, (chance >= 0.07) & (chance < 0.1)
-    number = tables.pool.neighbourhood[place]
+    number = tables.pool.neighborhood[place]
     dense = rng.random(size) < 0.08
     return {
         "PROBADDRESS": either(chance < 0.009, "NA", pick(tables.address, place)),
@@ -196,15 +196,15 @@ def _life(
     closed = opened + (rng.exponential(1 + code % 9, size).clip(0, 120) * 86_400).astype(np.int64)
     known = ((end - first).days + 7) * 86_400
     shut = (closed < known) & (rng.random(size) < 0.85)
-    cancelled = ~shut & (closed < known) & (rng.random(size) < 0.15)
+    canceled = ~shut & (closed < known) & (rng.random(size) < 0.15)
     clock = Clock(first, int(closed.max()) // 86_400 + 60)
     stamp = clock.stamp(closed, rng)
     status = either(shut, draw(words.CLOSED, size, rng), draw(words.OPEN, size, rng))
     return {
         "DATETIMEINIT": clock.zulu(opened),
         "DATETIMECLOSED": either(shut, stamp, "NULL"),
-        "STATUS": either(cancelled, "CANCEL", status),
+        "STATUS": either(canceled, "CANCEL", status),
         "PRJCOMPLETEDATE": clock.midnight(opened // 86_400 + 7 + code % 30),
-        "DATECANCELLED": either(cancelled, stamp, "NULL"),
+        "DATECANCELLED": either(canceled, stamp, "NULL"),
         "DATEINVTDONE": either(shut & (rng.random(size) < 0.9), stamp, "NULL"),
     }

@@ -1,4 +1,4 @@
-"""Words of the invented city. Request codes and divisions are the city's public catalogue; all else is made up."""
+"""Words of the invented city. Request codes and divisions are the city's public catalog; all else is made up."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ CODES: tuple[tuple[str, str, str, str], ...] = (
     ("Parking Meter", "Parking Meter", "TREASURER,", "-"),
     ("Lead Insp", "Lead Insp", "BLDG LEAD INSP,", "-"),
     ("Public Nuisance Rpt", "Public Nuisance Rpt", "NST,", "-"),
-    ("A Code Nobody Knows", "A code that is in no catalogue", "NA", "-"),
+    ("A Code Nobody Knows", "A code that is in no catalog", "NA", "-"),
 )
 
 CLOSED = ("CLOSED", "CLOSED", "CLOSED", "CLOSED", "Closed", "Complete", "Letter", "CLOSED")
@@ -103,7 +103,7 @@ SYRACUSE = (
     "South Valley", "Southside", "Southwest", "Strathmore", "Tipp Hill", "University Hill", "University Neighborhood",
     "Washington Square", "Westcott", "Winkworth",
 )  # fmt: skip
-"""Syracuse's neighbourhoods: the shipped dataset knows these keys."""
+"""Syracuse's neighborhoods: the shipped dataset knows these keys."""
 
 TRADES = ("Electric Inc", "Mechanical", "Contracting LLC", "Builders", "Sprinkler Co", "Signs & Sons", "Plumbing")
 

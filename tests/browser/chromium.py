@@ -1,4 +1,4 @@
-"""A real browser: pages at a width and in a colour scheme, what axe finds in them, and what they asked for."""
+"""A real browser: pages at a width and in a color scheme, what axe finds in them, and what they asked for."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Browser:
         return self.driver.execute_cdp_cmd(command, values)
 
     def look(self, width: int, scheme: str) -> None:
-        """From now on: this many CSS pixels wide, in this colour scheme, without motion."""
+        """From now on: this many CSS pixels wide, in this color scheme, without motion."""
         self._tell("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [
             {"name": "prefers-color-scheme", "value": scheme},

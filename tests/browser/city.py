@@ -188,8 +188,8 @@ def _said() -> dict[str, str]:
         "stand_in": "true",
         "contact": "data@city.example",
         "limitations": "Requests by telephone are counted when they are typed in.\nWards changed in 2022.",
-        "licence": "CC0 1.0",
-        "licence_url": "https://creativecommons.org/publicdomain/zero/1.0/",
+        "license": "CC0 1.0",
+        "license_url": "https://creativecommons.org/publicdomain/zero/1.0/",
     }
 
 
@@ -231,7 +231,7 @@ def _releases() -> list[dict[str, Any]]:
     ]
     again = releases[3] | {"edition": 2, "reason": "late records", "sha256": "e" * 64}
     releases[3]["current"] = False
-    releases[5] |= {"withdrawn": True, "current": False}
+    releases[5] |= {"retracted": True, "current": False}
     return [again, *releases]
 
 

@@ -14,7 +14,7 @@ from portal_process import start, stop  # noqa: E402
 
 
 def main(folder: Path) -> None:
-    """Every page, in each language, width and colour scheme."""
+    """Every page, in each language, width and color scheme."""
     if reason := missing():
         sys.exit(reason)
     folder.mkdir(parents=True, exist_ok=True)

@@ -59,8 +59,8 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("water.toml:41: suppression.threshold",),
     ),
     "loss above the budget": ("datasets/water.toml", "rho = 0.1", "rho = 0.3", ("water.toml:8: loss", "0.25")),
-    "unknown source": ("datasets/water.toml", '"meters"', '"metres"', ("water.toml:3: source", "there are: meters")),
-    "unknown column": ("datasets/water.toml", 'column = "litres"', 'column = "gallons"', ("water.toml:33", "gallons")),
+    "unknown source": ("datasets/water.toml", '"meters"', '"meters"', ("water.toml:3: source", "there are: meters")),
+    "unknown column": ("datasets/water.toml", 'column = "liters"', 'column = "gallons"', ("water.toml:33", "gallons")),
     "bounds for records": (
         "datasets/requests.toml",
         "[loss]",
@@ -70,15 +70,15 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
     "no bounds for people": ("datasets/water.toml", "[bounds]\nmax_groups = 1\nmax_per_group = 1\n", "", ("[bounds]",)),
     "no statute": (
         "pipelines/meters.toml",
-        ', statute = "Town Code 3" }\nlitres',
-        " }\nlitres",
+        ', statute = "Town Code 3" }\nliters',
+        " }\nliters",
         ("meters.toml:28: columns.zone", "statute: is missing"),
     ),
     "a SELECT that is no SQL": ("pipelines/meters.sql", "TRY_CAST(", "TRY_CAST('", ("meters.sql", "can be parsed")),
     "a SELECT that aggregates": (
         "pipelines/meters.sql",
-        "TRY_CAST(raw.litres AS DOUBLE)",
-        "sum(raw.litres)",
+        "TRY_CAST(raw.liters AS DOUBLE)",
+        "sum(raw.liters)",
         ("meters.sql",),
     ),
 }
@@ -217,7 +217,7 @@ def test_negative_infinite_and_absurd_readings(town: Town) -> None:
     rows = [
         f"{name},2024-01-{day},A,{value}" for name, values in readings.items() for day, value in enumerate(values, 10)
     ]
-    (town.data / "meters.csv").write_text("\n".join(["account,day,zone,litres", *rows]) + "\n")
+    (town.data / "meters.csv").write_text("\n".join(["account,day,zone,liters", *rows]) + "\n")
     answer = town.run("water", "--period", "2024-01")
     assert (answer.code, answer.err) == (0, "")
     found = town.measurements("water", "2024-01")

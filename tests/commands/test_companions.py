@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.workspace import Workspace
 
 
@@ -29,11 +29,11 @@ def place(tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture
-def catalogue(place: Workspace) -> Iterator[Catalogue]:
+def catalog(place: Workspace) -> Iterator[Catalog]:
     """With one release."""
-    with locked(place) as catalogue:
-        ready(catalogue, place.dataset("weekly"), "2018-W01")
-        yield catalogue
+    with locked(place) as catalog:
+        ready(catalog, place.dataset("weekly"), "2018-W01")
+        yield catalog
 
 
 def test_check_writes_a_suite_for_every_table(place: Workspace) -> None:
@@ -51,14 +51,14 @@ def test_check_writes_a_suite_for_every_table(place: Workspace) -> None:
         list(inspect_workspace(place))
 
 
-def test_show_takes_a_companion(place: Workspace, catalogue: Catalogue, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:
     """A rollup's table is shown by its name, with the release's status and guarantee; the others are named."""
     dataset = place.dataset("weekly")
-    main, city = presented(catalogue, dataset, None), presented(catalogue, dataset, "2018-W01", "city")
+    main, city = presented(catalog, dataset, None), presented(catalog, dataset, "2018-W01", "city")
     assert (main.name, city.name) == ("weekly/2018-W01/1", "weekly-city/2018-W01/1")
     assert (main.status, main.statement, main.folder) == (city.status, city.statement, city.folder)
     assert main.companions == city.companions == ("city", "districts")
-    release = catalogue.current("weekly")[0]
+    release = catalog.current("weekly")[0]
     assert list(city.columns) == pq.read_table(release.companion("city").data).column_names
     assert [row[0] for row in city.rows] == ["2018-W01"]
     present(city)
@@ -66,15 +66,15 @@ def test_show_takes_a_companion(place: Workspace, catalogue: Catalogue, capsys: 
     assert shown.startswith("weekly-city/2018-W01/1: ready\n")
     assert "Its companions: city, districts" in shown
     with pytest.raises(DefinitionError, match=r"weekly/2018-W01/1: has no table 'wards'; .*: city, districts$"):
-        presented(catalogue, dataset, None, "wards")
+        presented(catalog, dataset, None, "wards")
 
 
 @pytest.mark.parametrize("name", ["rollup-city.csv", "measurements-districts.parquet", "guarantee.html"])
-def test_verify_covers_every_file(place: Workspace, catalogue: Catalogue, name: str) -> None:
+def test_verify_covers_every_file(place: Workspace, catalog: Catalog, name: str) -> None:
     """A changed byte in any file of any level is found and named."""
     datasets = [place.dataset("weekly")]
-    assert list(verify_releases(catalogue, datasets)) == ["weekly: 1 releases are as they were written"]
-    path = catalogue.current("weekly")[0].folder / name
+    assert list(verify_releases(catalog, datasets)) == ["weekly: 1 releases are as they were written"]
+    path = catalog.current("weekly")[0].folder / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(SourceError, match=rf"changed since it was written: {name}"):
-        list(verify_releases(catalogue, datasets))
+        list(verify_releases(catalog, datasets))

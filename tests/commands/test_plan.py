@@ -74,7 +74,7 @@ def test_a_table_alone_has_the_margin_of_its_noise(city: Workspace) -> None:
     accounts, used = plan(city, "water").tables
     noise = mechanism_for("used", "zcdp", Sensitivity(1, 1000), Fraction(1, 20))
     assert used.half_width == used.noise_alone == half_width(noise, 0.95)
-    assert used.margin == f"±{used.half_width:,.0f} litres"
+    assert used.margin == f"±{used.half_width:,.0f} liters"
     assert accounts.reliable_from == 2 * accounts.half_width
 
 
@@ -154,7 +154,7 @@ def test_a_lifetime_runs_out(tmp_path: Path) -> None:
     assert pace(city, "water", spent) == (3, 1, Fraction(3, 20), 1, "2024-02", "2024-03")
 
 
-def test_a_neighbour_takes_its_part(tmp_path: Path) -> None:
+def test_a_neighbor_takes_its_part(tmp_path: Path) -> None:
     """Datasets of one source spend on the same blocks: two of 0.1 fit into 0.25, a third does not, by name at last."""
     files = {f"water-{n}": FILES["datasets/water.toml"] for n in (2, 3)}
     city = planned.build(tmp_path, **files)

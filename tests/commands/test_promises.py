@@ -25,7 +25,7 @@ def test_a_lost_ledger_spends_nothing(released: Town, gone: str) -> None:
     assert released.charges() == []
 
 
-def test_a_restored_backup_that_lost_a_withdrawal_is_found(released: Town) -> None:
+def test_a_restored_backup_that_lost_a_retraction_is_found(released: Town) -> None:
     """The head in the public folder remembers what yesterday's private folder does not know."""
     private, backup = released.state / "private", released.root / "backup"
     shutil.copytree(private, backup)
@@ -49,11 +49,11 @@ def test_a_threshold_that_is_mended_takes_effect(released: Town) -> None:
     assert released.measurements("water", "2024-01", 4) == released.measurements("water", "2024-01", 1)
 
 
-def test_a_withdrawn_draw_does_not_come_back_by_itself(released: Town) -> None:
+def test_a_retracted_draw_does_not_come_back_by_itself(released: Town) -> None:
     """A new threshold finishes no draw that people have taken back; only --undo gives it back."""
     assert released.publisher("rollback", "water", "--period", "2024-01", "--no-push").code == 0
     released.edit("datasets/water.toml", "threshold = 5", "threshold = 0")
-    assert released.run("water", "--period", "2024-01").rows[0]["status"] == "withdrawn"
+    assert released.run("water", "--period", "2024-01").rows[0]["status"] == "retracted"
     assert released.publisher("rollback", "water", "--period", "2024-01", "--undo", "--no-push").code == 0
     row = released.run("water", "--period", "2024-01").rows[0]
     assert (row["edition"], row["status"]) == (2, "ready")

@@ -28,24 +28,24 @@ def _current(town: Town) -> list[tuple[str, int]]:
 
 
 def test_rollback_puts_the_edition_before_back(released: Town) -> None:
-    """The last edition is withdrawn and the one before is current, until it is undone; nothing is refunded."""
+    """The last edition is retracted and the one before is current, until it is undone; nothing is refunded."""
     released.edit("datasets/requests.toml", "threshold = 5", "threshold = 8")
     assert released.run("requests", "--period", "2024-02").code == 0
     charges, files = released.charges(), released.tree("state/public/releases")
     assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
     answer = released.publisher("rollback", "requests", "--period", "2024-02", "--no-push")
-    assert (answer.code, answer.out) == (0, "requests/2024-02/2: withdrawn; 2024-02: edition 1 is current\n")
+    assert (answer.code, answer.out) == (0, "requests/2024-02/2: retracted; 2024-02: edition 1 is current\n")
     assert _current(released) == [("2024-01", 1), ("2024-02", 1), ("2024-03", 1)]
     assert _statuses(released) == {
         "2024-01/1": "ready",
         "2024-02/1": "ready",
-        "2024-02/2": "withdrawn",
+        "2024-02/2": "retracted",
         "2024-03/1": "ready",
     }
     again = released.run("requests", "--period", "2024-02")
-    assert [(row["edition"], row["status"]) for row in again.rows] == [(2, "withdrawn")]
+    assert [(row["edition"], row["status"]) for row in again.rows] == [(2, "retracted")]
     answer = released.publisher("rollback", "requests", "--undo", "--no-push")
-    assert (answer.code, answer.out) == (0, "requests/2024-02/2: given back; 2024-02: edition 2 is current\n")
+    assert (answer.code, answer.out) == (0, "requests/2024-02/2: restored; 2024-02: edition 2 is current\n")
     assert _statuses(released)["2024-02/1"] == "superseded"
     assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
     assert (released.charges(), released.tree("state/public/releases")) == (charges, files)
@@ -54,7 +54,7 @@ def test_rollback_puts_the_edition_before_back(released: Town) -> None:
 def test_rollback_of_the_only_edition_leaves_none(released: Town) -> None:
     """The last period released is meant unless one is named; what is not there cannot be taken back."""
     answer = released.publisher("rollback", "requests", "--no-push")
-    assert "requests/2024-03/1: withdrawn; 2024-03: no release of it is current" in answer.out
+    assert "requests/2024-03/1: retracted; 2024-03: no release of it is current" in answer.out
     assert _current(released) == [("2024-01", 1), ("2024-02", 1)]
     for arguments in (["--period", "2024-03"], ["--undo", "--period", "2024-01"], ["--period", "1999-01"]):
         assert released.publisher("rollback", "requests", "--no-push", *arguments).code == 2

@@ -47,7 +47,7 @@ def test_a_run_says_what_became_of_every_period(released: Town) -> None:
 
 
 def test_a_run_for_people_ends_with_a_table(released: Town) -> None:
-    """The same as a table, without colours where nobody looks, and without a value of a record."""
+    """The same as a table, without colors where nobody looks, and without a value of a record."""
     answer = released.publisher("run", "--no-push")
     assert (answer.code, answer.err) == (0, "")
     assert all(word in answer.out for word in ("suppressed", "margin (95 %)", "water", "2024-03", "±6 accounts"))

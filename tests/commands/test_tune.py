@@ -54,7 +54,7 @@ def kept(town: Town) -> dict[str, bytes]:
 
 def write_meters(town: Town, totals: dict[int, int], *, both_zones: int = 0) -> None:
     """One reading in January for each account of each total; the first `both_zones` accounts have one in each zone."""
-    lines, number = ["account,day,zone,litres"], 0
+    lines, number = ["account,day,zone,liters"], 0
     for total, accounts in totals.items():
         for _ in range(accounts):
             lines.append(f"{CANARY}{number},2024-01-10,A,{total}")
@@ -125,7 +125,7 @@ def test_asking_again_reads_the_same_bytes(town: Town) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"rho": "0.02"}, {"period": "2024-02"}, {"column": "litres"}, {"column": "litres", "bins": "0,100,1000"}]
+    "change", [{"rho": "0.02"}, {"period": "2024-02"}, {"column": "liters"}, {"column": "liters", "bins": "0,100,1000"}]
 )
 def test_another_question_is_another_charge(town: Town, change: dict[str, str]) -> None:
     """Another loss, period, column or other bins are measured anew, and charged."""
@@ -182,7 +182,7 @@ def test_what_is_shown_depends_on_the_draw_alone(
 
 
 def test_known_bounds_are_proposed(town: Town) -> None:
-    """Of 4,000 accounts 30 in 100 lie in both zones, and 97 in 100 use up to 400 litres: k = 2, from 0 to 500."""
+    """Of 4,000 accounts 30 in 100 lie in both zones, and 97 in 100 use up to 400 liters: k = 2, from 0 to 500."""
     write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
     asked = ask(town, rho="0.02")
     advised = advice(asked, measured(asked), 0.95)
@@ -243,8 +243,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "future": ({"period": "9990"}, "has not ended"),
     "bins": ({"bins": "0,1"}, "say of which column"),
     "column": ({"column": "blood"}, "has no column 'blood'"),
-    "order": ({"column": "litres", "bins": "10,1"}, "must rise"),
-    "step": ({"column": "litres", "bins": "0,0.5"}, "whole multiples"),
+    "order": ({"column": "liters", "bins": "10,1"}, "must rise"),
+    "step": ({"column": "liters", "bins": "0,0.5"}, "whole multiples"),
     "nothing": ({"source": "requests"}, "nothing to tune"),
 }
 

@@ -25,9 +25,9 @@ CANARY = "Zzyzx"
 """Begins a value of every raw column: nothing that people read may show it."""
 
 SETTINGS = """\
-organisation = "Town of Ordeal"
+organization = "Town of Ordeal"
 contact = "data@example.org"
-licence = "CC0 1.0"
+license = "CC0 1.0"
 jurisdiction = "None, since it is invented"
 
 [engine]
@@ -140,10 +140,10 @@ code = "zone"
 account = { class = "private", statute = "Town Code 3", identifier = true }
 day = { class = "private", statute = "Town Code 3" }
 zone = { class = "public", statute = "Town Code 3" }
-litres = { class = "private", statute = "Town Code 3" }
+liters = { class = "private", statute = "Town Code 3" }
 """
 
-METERS_SQL = "SELECT TRY_CAST(raw.litres AS DOUBLE) AS litres FROM raw\n"
+METERS_SQL = "SELECT TRY_CAST(raw.liters AS DOUBLE) AS liters FROM raw\n"
 
 WATER_DATASET = """\
 title = "Water by zone and month"
@@ -177,8 +177,8 @@ share = 0.5
 name = "used"
 title = "Water used"
 kind = "sum"
-unit = "litres"
-column = "litres"
+unit = "liters"
+column = "liters"
 lower = 0
 upper = 1000
 resolution = 1
@@ -349,7 +349,7 @@ def requests_csv(count: int = 900) -> str:
 def meters_csv(accounts: int = 60) -> str:
     """Three readings a month of each account."""
     draw = random.Random(2)
-    lines = ["account,day,zone,litres"]
+    lines = ["account,day,zone,liters"]
     for account in range(accounts):
         for month in MONTHS:
             lines += [f"{CANARY}{account},{month}-{day},{'AB'[account % 2]},{draw.randint(0, 300)}" for day in (10, 20)]

@@ -21,9 +21,9 @@ from publisher.workspace import find_workspace
 ROOT = Path(__file__).parents[2]
 
 WORKSPACE = """
-organisation = "Town"
+organization = "Town"
 contact = "data@example.org"
-licence = "CC0 1.0"
+license = "CC0 1.0"
 jurisdiction = "Example Act"
 [engine]
 threads = 2
@@ -142,6 +142,7 @@ def load(folder: Path) -> None:
 FAULTS = [
     (W, 'contact = "data@example.org"', "", 1, "contact: is missing"),
     (W, 'contact = "', 'contct = "x"\ncontact = "', 2, "contct: unknown key"),
+    (W, 'license = "', 'licence = "CC0 1.0"\nlicense = "', 3, "licence: is now called license: rename the key"),
     (W, "threads = 2", 'threads = "2"', 6, "engine.threads: .*integer"),
     (W, "threads = 2", 'memory = "lots"', 6, "engine.memory: .*pattern"),
     (W, 'kind = "embedded"', 'kind = "socrata"', 7, "portal: .*domain"),

@@ -59,7 +59,7 @@ def window_of(day: int, window: str) -> int:
 
 
 def without(rows: list[Row], unit: object, window: str) -> list[Row]:
-    """The neighbour: all rows of one unit in one window are gone."""
+    """The neighbor: all rows of one unit in one window are gone."""
     return [row for row in rows if unit_of(row, window) != unit]
 
 
@@ -75,7 +75,7 @@ def distances(town: Town, whole: BoundedAggregate, part: BoundedAggregate) -> di
 
 
 def replay(town: Town, rows: list[Row], window: str, period: str) -> None:
-    """Every neighbour stays within the declared sensitivity, and some neighbour attains it in every table."""
+    """Every neighbor stays within the declared sensitivity, and some neighbor attains it in every table."""
     dataset = town.dataset_file().definition
     levels = (*(rollup.name for rollup in dataset.rollups), "")
     claims = {

@@ -15,7 +15,7 @@ from publisher.commands import accounts as portal_accounts
 from publisher.errors import DefinitionError, PortalError
 from publisher.portal.base.problems import SodaError
 from publisher.portal.store.accounts import Accounts, Role, Use
-from publisher.portal.store.catalogue import DatasetCatalogue
+from publisher.portal.store.catalog import DatasetCatalog
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 def accounts_of(portal: Running) -> Accounts:
     """The accounts of the running portal, opened beside it."""
-    return Accounts(DatasetCatalogue(portal.state / "catalogue.sqlite"))
+    return Accounts(DatasetCatalog(portal.state / "catalogue.sqlite"))
 
 
 def test_roles_decide_who_reads_and_writes(portal: Running) -> None:
@@ -150,14 +150,14 @@ def test_strangers_lock_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from publisher.portal.store import accounts as module
 
     monkeypatch.setattr(module, "_NAME", module._Limit(20, 60))
-    accounts = Accounts(DatasetCatalogue(tmp_path / "catalogue.sqlite"))
+    accounts = Accounts(DatasetCatalog(tmp_path / "catalogue.sqlite"))
     portal_accounts.add("writer", "right password", Role.PUBLISHER)
     key, secret = portal_accounts.issue(Use.API_KEY, "writer")
     accounts.check("writer", "right password", "192.0.2.7")
     statuses = [failing(accounts, "writer", f"198.51.100.{number}") for number in range(24)]
     assert statuses[:20] == [401] * 20
     assert 429 in statuses[20:]
-    again = Accounts(DatasetCatalogue(tmp_path / "catalogue.sqlite"))
+    again = Accounts(DatasetCatalog(tmp_path / "catalogue.sqlite"))
     with pytest.raises(SodaError, match="Too many failed logins"):
         again.check("writer", "right password", "203.0.113.9")
     assert again.check("writer", "right password", "192.0.2.7").username == "writer"
@@ -169,7 +169,7 @@ def test_one_address_cannot_try_many_names(tmp_path: Path, monkeypatch: pytest.M
     from publisher.portal.store import accounts as module
 
     monkeypatch.setattr(module, "_ADDRESS", module._Limit(10, 60))
-    accounts = Accounts(DatasetCatalogue(tmp_path / "catalogue.sqlite"))
+    accounts = Accounts(DatasetCatalog(tmp_path / "catalogue.sqlite"))
     statuses = [failing(accounts, f"name{number}", f"2001:db8::{number:x}") for number in range(14)]
     assert statuses[:10] == [401] * 10
     assert 429 in statuses[10:]

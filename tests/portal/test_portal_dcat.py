@@ -135,10 +135,10 @@ def described(portal: Running) -> str:
     return publish_described(portal)
 
 
-def entry(catalogue: dict[str, Any], identifier: str) -> dict[str, Any]:
-    """The catalogue's entry of a dataset."""
-    key = "@id" if catalogue["@type"] == "Catalog" else "identifier"
-    (found,) = [each for each in catalogue["dataset"] if each[key].endswith(f"/d/{identifier}")]
+def entry(catalog: dict[str, Any], identifier: str) -> dict[str, Any]:
+    """The catalog's entry of a dataset."""
+    key = "@id" if catalog["@type"] == "Catalog" else "identifier"
+    (found,) = [each for each in catalog["dataset"] if each[key].endswith(f"/d/{identifier}")]
     return dict(found)
 
 
@@ -165,7 +165,7 @@ def test_every_distribution_can_be_had(web: requests.Session, portal: Running, d
         assert answer.headers["content-type"].partition(";")[0] == each["mediaType"]
 
 
-def test_drafts_are_in_no_catalogue(web: requests.Session, portal: Running) -> None:
+def test_drafts_are_in_no_catalog(web: requests.Session, portal: Running) -> None:
     """Not even for those who may read them: harvesters take what is open."""
     with portal.client() as client:
         draft = client.create("A draft")["id"]
@@ -194,7 +194,7 @@ def test_dcat_us_3_has_sizes_and_checksums(web: requests.Session, portal: Runnin
 
 
 def test_json_ld_has_what_search_engines_ask_for(portal: Running, described: str) -> None:
-    """Name, a description of 50 to 5000 characters, licence, creator, coverage, measures and downloads."""
+    """Name, a description of 50 to 5000 characters, license, creator, coverage, measures and downloads."""
     dataset = PortalStore(portal.state).get(described)
     told = jsonld("https://data.example.org", dataset)
     assert json.loads(json.dumps(told)) == told

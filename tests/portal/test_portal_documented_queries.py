@@ -13,7 +13,7 @@ import pytest
 import shapely
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
-from soql.documented import DIFFERS, DOCUMENTED, REFUSED, Differs, Documented, Metres, Refused
+from soql.documented import DIFFERS, DOCUMENTED, REFUSED, Differs, Documented, Meters, Refused
 from soql.invented import everything, publish
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def same(seen: Any, expected: Any) -> bool:
     if isinstance(expected, Decimal):
         return isinstance(seen, str) and Decimal(seen) == expected
     if isinstance(expected, float):
-        digits = 1e-5 if isinstance(expected, Metres) else 1e-12
+        digits = 1e-5 if isinstance(expected, Meters) else 1e-12
         return isinstance(seen, str) and math.isclose(float(seen), expected, rel_tol=digits, abs_tol=1e-12)
     if isinstance(expected, BaseGeometry):
         return isinstance(seen, dict) and shapely.equals(shape(seen).normalize(), expected.normalize())

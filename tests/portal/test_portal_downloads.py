@@ -100,7 +100,7 @@ def test_a_date_serves_once_the_change_is_settled(web: requests.Session, listed:
 def test_parquet_is_typed_and_says_what_it_is(
     web: requests.Session, listed: dict[str, dict[str, Any]], described: str
 ) -> None:
-    """Decimals, times, display order, no columns of the portal's own; title, licence and 4x4 inside."""
+    """Decimals, times, display order, no columns of the portal's own; title, license and 4x4 inside."""
     table = pq.read_table(io.BytesIO(web.get(listed["parquet"]["url"]).content))
     assert table.column_names == [column["fieldName"] for column in COLUMNS]
     types = dict(zip(table.schema.names, table.schema.types, strict=True))
@@ -114,7 +114,7 @@ def test_parquet_is_typed_and_says_what_it_is(
     assert [row["requests"] for row in table.to_pylist() if row["ward"] == "3"] == [None] * 3
     told = {name.decode(): value.decode() for name, value in table.schema.metadata.items() if name != b"ARROW:schema"}
     assert told["title"] == "Requests by ward"
-    assert told["licence_url"] == "https://creativecommons.org/licenses/by/4.0/"
+    assert told["license_url"] == "https://creativecommons.org/licenses/by/4.0/"
     assert (told["id"], int(told["version"]) > 1) == (described, True)
     assert table.schema.field("ward").metadata[b"description"] == b"The ward's number"
 
@@ -135,7 +135,7 @@ def test_a_workbook_has_numbers_dates_and_no_formulas(web: requests.Session, lis
     assert {cell.data_type for cell in notes if cell.value} == {"s"}
     assert not any(cell.hyperlink for cell in notes)
     about = {line[0].value: line[1].value for line in book["About"].iter_rows() if line[0].value}
-    assert about["Licence"].startswith("Creative Commons Attribution 4.0")
+    assert about["License"].startswith("Creative Commons Attribution 4.0")
     assert about["Privacy"] == "Each request is protected."
     assert "right 50 times in 100 without it, is right at most 60 times in 100" in about["Odds"]
     assert about["Limits"] == "Counts are noisy.\nSmall ones are suppressed."
@@ -364,7 +364,7 @@ PACKAGE = {
 def test_a_data_package_describes_its_file(
     web: requests.Session, portal: Running, described: str, path: str, expected: int
 ) -> None:
-    """Schema, key, statuses, licence; hash and bytes are those of the CSV that stands beside the descriptor."""
+    """Schema, key, statuses, license; hash and bytes are those of the CSV that stands beside the descriptor."""
     base = f"{portal.address}/api/views/{described}{path}"
     package = web.get(f"{base}/datapackage.json").json()
     jsonschema.validate(package, PACKAGE)

@@ -131,7 +131,7 @@ def crash_at(number):
     made = prepared(store, number) if what == "revision" else None
     os.fsync, os.replace = counted(os.fsync, number), counted(os.replace, number)
     os.rename, os.link, os.unlink = counted(os.rename, number), counted(os.link, number), counted(os.unlink, number)
-    store.catalogue.change = counted(store.catalogue.change, number)
+    store.catalog.change = counted(store.catalog.change, number)
     store._prune = counted(store._prune, number)
     store.drafts.update = counted(store.drafts.update, number)
     if what == "rows":
@@ -140,7 +140,7 @@ def crash_at(number):
         asset = store.assets.add(io.BytesIO(b"%d" % number * 1000), "a", "", "me")
         old = store.get(name)
         store.change(name, lambda _: {"metadata": {"attachments": [{"filename": "a", "assetId": asset.id}]}})
-        store.assets.sweep(store.catalogue.all(), older_than=0)
+        store.assets.sweep(store.catalog.all(), older_than=0)
     else:
         job, held = applying.begin(store, *made)
         applying.carry_out(store, *made, job, held)
@@ -250,7 +250,7 @@ def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(module, "GRACE", 0.0)
     store = module.PortalStore(tmp_path / "state")
-    name = store.catalogue.free_identifier()
+    name = store.catalog.free_identifier()
     store.create(blank(name))
     for _ in range(6):
         store.write(name, b"[]", "application/json", replace=False)

@@ -16,7 +16,7 @@ import requests
 from portal_process import blank, publish
 
 from publisher.portal.store.assets import Assets, plain_name
-from publisher.portal.store.catalogue import DatasetCatalogue
+from publisher.portal.store.catalog import DatasetCatalog
 
 if TYPE_CHECKING:
     from portal_process import Running
@@ -170,10 +170,10 @@ def test_sodapy_makes_and_replaces_a_file_dataset(portal: Running, web: requests
 
 def test_files_that_nobody_lists_are_swept_after_a_day(tmp_path: Path) -> None:
     """Old strays go, with and without a record; a listed one and a fresh one stay."""
-    catalogue = DatasetCatalogue(tmp_path / "catalogue.sqlite")
-    assets = Assets(catalogue, tmp_path / "assets")
+    catalog = DatasetCatalog(tmp_path / "catalogue.sqlite")
+    assets = Assets(catalog, tmp_path / "assets")
     old, listed, fresh = (assets.add(io.BytesIO(b"x"), name, "", "me") for name in ("old", "listed", "fresh"))
-    with catalogue.transaction() as connection:
+    with catalog.transaction() as connection:
         connection.execute("UPDATE assets SET created_at = created_at - 90000 WHERE id != ?", (fresh.id,))
     stray = tmp_path / "assets" / "killed.tmp"
     stray.touch()

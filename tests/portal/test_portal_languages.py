@@ -45,7 +45,7 @@ def messages() -> Iterator[str | tuple[str, str]]:
 
 @pytest.mark.parametrize("language", FOREIGN, ids=lambda language: language.code)
 def test_every_message_is_translated(language: Any) -> None:
-    """The catalogue has each message, with the same placeholders, and none that is not used."""
+    """The catalog has each message, with the same placeholders, and none that is not used."""
     with (TRANSLATIONS / f"{language.code}.po").open("rb") as file:
         translated = {entry.id: entry.string for entry in read_po(file, locale=language.code) if entry.id}
     used = set(messages())

@@ -1,4 +1,4 @@
-"""The map: its colours, its periods, what is marked on it, and that it works without a script."""
+"""The map: its colors, its periods, what is marked on it, and that it works without a script."""
 
 from __future__ import annotations
 
@@ -125,10 +125,10 @@ def test_every_place_says_its_number(portal: Running, mapped: str) -> None:
 
 
 def test_what_is_uncertain_or_missing_has_a_pattern(portal: Running, mapped: str) -> None:
-    """Unreliable places are hatched over their colour, suppressed and absent ones dotted: never colour alone."""
+    """Unreliable places are hatched over their color, suppressed and absent ones dotted: never color alone."""
     text = section(portal, mapped, map_kind="a")
     places = re.findall(r'<a [^>]*?(?:fill="url\(#([a-z0-9-]+)\)"|class="(c\d)")><title>(\w+)', text)
-    marks = {name: mark or colour for mark, colour, name in places}
+    marks = {name: mark or color for mark, color, name in places}
     assert re.fullmatch(r"h\d", marks["Süd"])
     assert marks["West"] == marks["9"] == "gap"
     assert marks["Nord"] < marks["Ost"]
@@ -172,7 +172,7 @@ def test_the_slider_chooses_a_year(portal: Running, mapped: str) -> None:
     assert re.search(r'<input type="range"[^>]*min="2020" max="2023"', text)
 
 
-def test_colours_are_the_same_all_year(portal: Running, mapped: str) -> None:
+def test_colors_are_the_same_all_year(portal: Running, mapped: str) -> None:
     """Periods of a year share their classes, which say from where to where they reach and hold every value."""
     legends = []
     for month in ("01", "12"):
@@ -277,7 +277,7 @@ def test_classes_hold_values_whatever_they_are() -> None:
         assert all(any(low <= n < high for n in numbers) for low, high in pairwise(ends))
 
 
-def test_paths_are_short_and_neighbours_touch(tmp_path: Path) -> None:
+def test_paths_are_short_and_neighbors_touch(tmp_path: Path) -> None:
     """However detailed the polygons are, all paths together stay small, and every place keeps one."""
     turns = np.linspace(0, 2 * np.pi, 5_000)
     features = []

@@ -77,9 +77,9 @@ def test_pages_can_be_used_by_everyone(any_page: Page) -> None:
     assert [tag for tag, _ in page.tags].count("h1") == 1
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
     assert all(after - before <= 1 for before, after in pairwise(levels))
-    labelled = {label["for"] for label in page.all("label")}
+    labeled = {label["for"] for label in page.all("label")}
     fields = [f for name in ("input", "select") for f in page.all(name) if f.get("type") != "hidden"]
-    assert {field["id"] for field in fields} == labelled
+    assert {field["id"] for field in fields} == labeled
     own = page.text.partition('<div class="prose"')
     tables = Page(own[0] + own[2].partition("</section>")[2]) if page.all("table") else page
     assert len(tables.all("caption")) == len(tables.all("table"))
@@ -155,7 +155,7 @@ def _places(city: str) -> dict[str, Any]:
     crooked = shapely.transform(
         dense, lambda at: at.round(6) + 0.004 * np.sin(90 * at[:, ::-1].round(6)) + 0.002 * np.cos(300 * at.round(6))
     )
-    return {f"Neighbourhood no. {n}": json.loads(shapely.to_geojson(each)) for n, each in enumerate(crooked)}
+    return {f"Neighborhood no. {n}": json.loads(shapely.to_geojson(each)) for n, each in enumerate(crooked)}
 
 
 def _large(client: Any, portal: Running, places: dict[str, Any]) -> str:
@@ -178,7 +178,7 @@ def _large(client: Any, portal: Running, places: dict[str, Any]) -> str:
     ]
     measure = {"name": "requests", "label": "Requests", "unit": "requests", "low": "requests_low",
                "high": "requests_high", "status": "requests_status"}  # fmt: skip
-    keys = [{"name": "zone", "label": "Neighbourhood", "names": "zone_name"}, {"name": "kind", "label": "Kind"}]
+    keys = [{"name": "zone", "label": "Neighborhood", "names": "zone_name"}, {"name": "kind", "label": "Kind"}]
     shape = {"time": "period_start", "period": "period", "place": "zone", "keys": keys, "measures": [measure]}
     kinds = {name: "number" if re.fullmatch("requests(_low|_high)?", name) else "text" for name in rows[0]}
     kinds["period_start"] = "calendar_date"
@@ -202,10 +202,10 @@ def _large(client: Any, portal: Running, places: dict[str, Any]) -> str:
     fields = {name: json.dumps(value) for name, value in said.items()}
     fields |= {"dataset": "large", "guarantee": "# Promise\n\n" + "Some words. " * 600, "limitations": "One.\nAnother."}
     view = client.create(
-        "Requests by neighbourhood and week",
+        "Requests by neighborhood and week",
         columns=columns,
-        description="How many requests the city opened in each neighbourhood in each week, by kind of service.",
-        tags=["311", "service requests", "neighbourhoods", "weekly"],
+        description="How many requests the city opened in each neighborhood in each week, by kind of service.",
+        tags=["311", "service requests", "neighborhoods", "weekly"],
         category="City services",
         metadata={
             "rowIdentifier": "id",
@@ -293,8 +293,8 @@ def test_the_style_sheet_is_small_and_complete(web: requests.Session, portal: Ru
     assert "@import" not in answer.text
 
 
-def _luminance(colour: str) -> float:
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+def _luminance(color: str) -> float:
+    parts = [int(color[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     red, green, blue = (part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
@@ -304,21 +304,21 @@ def _contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def test_colours_have_contrast(web: requests.Session, portal: Running) -> None:
+def test_colors_have_contrast(web: requests.Session, portal: Running) -> None:
     """Text has 4.5 to 1, lines and focus 3 to 1, in light and in dark."""
     text = web.get(f"{portal.address}/static/portal.css").text
     schemes = re.findall(r":root\{(.*?)\}", text, re.DOTALL)
     assert len(schemes) == 2
     for scheme in schemes:
-        colour = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", scheme))
+        color = dict(re.findall(r"--([a-z-]+):(#[0-9a-f]{6})", scheme))
         for ink in ("ink", "quiet", "link"):
-            assert _contrast(colour[ink], colour["paper"]) >= 4.5
-            assert _contrast(colour[ink], colour["soft"]) >= 4.5
-        assert _contrast(colour["on-strong"], colour["strong"]) >= 4.5
-        assert _contrast(colour["notice-ink"], colour["notice"]) >= 4.5
+            assert _contrast(color[ink], color["paper"]) >= 4.5
+            assert _contrast(color[ink], color["soft"]) >= 4.5
+        assert _contrast(color["on-strong"], color["strong"]) >= 4.5
+        assert _contrast(color["notice-ink"], color["notice"]) >= 4.5
         for line in ("line", "gap", "focus"):
-            assert _contrast(colour[line], colour["paper"]) >= 3
-        assert _contrast(colour["line"], colour["band"]) >= 3
+            assert _contrast(color[line], color["paper"]) >= 3
+        assert _contrast(color["line"], color["band"]) >= 3
 
 
 def test_what_every_page_loads_may_be_kept(web: requests.Session, portal: Running) -> None:
@@ -403,12 +403,12 @@ def test_the_catalog_sorts_by_name_and_date(load: Any, portal: Running) -> None:
 
 
 def test_the_dataset_page_says_what_there_is_to_know(load: Any, paged: str) -> None:
-    """Title, description, licence, contact, coverage, frequency, dictionary, guarantee as text, examples."""
+    """Title, description, license, contact, coverage, frequency, dictionary, guarantee as text, examples."""
     page = load(f"/d/{paged}")
     for said in (
         "Second part.",
         "City of Nowhere",
-        "House licence",
+        "House license",
         "One <b>limit</b>",
         "data@example.org",
         "January 6, 2020 – April 24, 2022",

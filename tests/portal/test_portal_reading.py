@@ -19,7 +19,7 @@ from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError, invalid, problem
 from publisher.portal.base.watch import Deadline
 from publisher.portal.engine.engine import CHANGED
-from publisher.portal.store.catalogue import DatasetCatalogue
+from publisher.portal.store.catalog import DatasetCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,7 +80,7 @@ def test_geojson_keeps_null_properties(web: requests.Session, resource: str) -> 
 
 
 def test_accept_chooses_where_the_address_does_not(web: requests.Session, resource: str) -> None:
-    """An extension wins; otherwise the client's favourite; what cannot be served is 406."""
+    """An extension wins; otherwise the client's favorite; what cannot be served is 406."""
 
     def kind(accept: str, extension: str = "") -> str:
         return web.get(resource + extension, headers={"Accept": accept}).headers["Content-Type"].partition(";")[0]
@@ -267,8 +267,8 @@ def test_every_kind_of_value(portal: Running, web: requests.Session) -> None:
 
 
 def test_a_change_by_another_process_is_seen_at_once(tmp_path: Path) -> None:
-    """What one process remembers of the catalogue is as new as the file: columns, version and rows of one moment."""
-    here, there = DatasetCatalogue(tmp_path / "catalogue.sqlite"), DatasetCatalogue(tmp_path / "catalogue.sqlite")
+    """What one process remembers of the catalog is as new as the file: columns, version and rows of one moment."""
+    here, there = DatasetCatalog(tmp_path / "catalogue.sqlite"), DatasetCatalog(tmp_path / "catalogue.sqlite")
     there.add(blank("aaaa-bbbb"))
     assert here.find("cccc-dddd") is None
     for version in range(2, 30):

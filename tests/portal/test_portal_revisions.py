@@ -159,9 +159,9 @@ def test_cells_that_cannot_be_read_are_shown(portal: Running, socrata: Socrata, 
     """The schema counts them, gives their rows as JSON and CSV, and imports null in their place or no such row."""
     content = b"Id,Requests,Opened on\nok,1,2024-05-05\nbad,many,never\n"
     revisions = socrata.views.lookup(made).revisions
-    for behaviour, there in (("import_null", {"ok", "bad"}), ("reject_row", {"ok"})):
+    for behavior, there in (("import_null", {"ok", "bad"}), ("reject_row", {"ok"})):
         revision = revisions.create_replace_revision()
-        revision.update({"action": {"error_behavior": behaviour}})
+        revision.update({"action": {"error_behavior": behavior}})
         source = revision.create_upload("bad.csv").csv(io.BytesIO(content))
         output = source.get_latest_input_schema().get_latest_output_schema()
         assert output.any_errors()

@@ -240,12 +240,12 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, workers: str) -> None:
 
 
 def test_ready_says_what_fails(tmp_path: Path) -> None:
-    """/health/ready is 200 while catalogue and disk work and 503, naming the one, when it does not; /health stays."""
+    """/health/ready is 200 while catalog and disk work and 503, naming the one, when it does not; /health stays."""
     running = start(tmp_path / "state")
     try:
         assert requests.get(f"{running.address}/health/ready", timeout=10).json() == {
             "status": "ok",
-            "catalogue": "ok",
+            "catalog": "ok",
             "disk": "ok",
         }
         os.rename(tmp_path / "state", tmp_path / "elsewhere")  # noqa: PTH104

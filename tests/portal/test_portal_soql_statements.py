@@ -142,7 +142,7 @@ def test_sets(ask: Asker, cells: Cells, wards: str) -> None:
 
 
 def test_windows(ask: Asker, cells: Cells) -> None:
-    """Numbering, ranks, neighbours and running sums within each zone, as Python has them."""
+    """Numbering, ranks, neighbors and running sums within each zone, as Python has them."""
     rows = ask(
         query="SELECT id, zone, requests, row_number() OVER (PARTITION BY zone ORDER BY id) AS place,"
         " lag(id) OVER (PARTITION BY zone ORDER BY id) AS before, lead(id, 2, 'none') OVER (PARTITION BY zone"

@@ -51,7 +51,7 @@ def stored(store: PortalStore) -> list[dict[str, Any]]:
         found = connection.execute(f"SELECT * FROM {versions.parts(store.rows(dataset))} ORDER BY {versions.PLACE}")
         names = [name for name, *_ in found.description or ()]
         rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
-    assert len(rows) == dataset.rows, "the catalogue knows how many there are"
+    assert len(rows) == dataset.rows, "the catalog knows how many there are"
     return rows
 
 
@@ -138,7 +138,7 @@ def test_every_part_has_the_same_columns(store: PortalStore) -> None:
     send(store, [{"id": f"{number:02}", "a": 1, "b": "secret"} for number in range(40)])
     send(store, [{"id": "00", "a": "12345678901234567890.125"}])
     assert str(stored(store)[0]["a"]) == "12345678901234567890.125"
-    store.catalogue.add_column("aaaa-aaaa", PortalColumn(0, "c", "C", Kind.CHECKBOX, 4))
+    store.catalog.add_column("aaaa-aaaa", PortalColumn(0, "c", "C", Kind.CHECKBOX, 4))
     send(store, [{"id": "39", "c": True}])
     assert [row["c"] for row in stored(store)] == [None] * 39 + [True]
     columns = [column for column in store.get("aaaa-aaaa").columns if column.field != "b"]

@@ -33,7 +33,7 @@ def levels(*maps: Sequence[int]) -> tuple[Level, ...]:
 
 
 UNEVEN = levels([0] * 9, [0, 0, 0, 0, 0, 1, 1, 1, 2], [0, 0, 1, 2, 2, 3, 4, 4, 5], range(9))
-"""A city of three districts with five, three and one places, in six neighbourhoods."""
+"""A city of three districts with five, three and one places, in six neighborhoods."""
 TOWN = levels([0] * 40, [n // 10 for n in range(40)], range(40))
 
 

@@ -387,7 +387,7 @@ class LedgerContract:
         assert says(ledger) == ((), ())
 
     def test_a_charge_says_who_drew(self, ledger: Ledger) -> None:
-        """The sampler stands beside the serialised measurements."""
+        """The sampler stands beside the serialized measurements."""
         assert ledger.charge(REQUEST).payload["sampler"] == "opendp"
         assert ledger.charge(request(1, sampler="publisher 1")).payload["sampler"] == "publisher 1"
 
@@ -526,7 +526,7 @@ class LedgerContract:
     @pytest.mark.parametrize("change", [*CHANGES.values(), *AGREEING.values()], ids=[*CHANGES, *AGREEING])
     def test_a_changed_ledger_pays_for_nothing(self, filled: Path, change: list[str]) -> None:
         """What blocks have spent is taken from the chain: whatever was changed, nothing is charged on them, nor is a
-        charge given back."""
+        charge refunded."""
         self.change(filled, *change)
         assert self.faults(filled)
         ledger, before = self.open(filled), (filled / "ledger.head").read_bytes()
@@ -605,7 +605,7 @@ class LedgerContract:
         assert len(ledger.entries()) == 1
         for other in ({"edition": 2}, {"period": "2020-02"}, {"dataset": "visits-2"}):
             ledger.record("release", edition | other | {"manifest": "b"})
-        ledger.record("withdrawal", edition | {"manifest": "b"})
+        ledger.record("retraction", edition | {"manifest": "b"})
         assert ledger.verify([]) == []
 
     def test_an_edition_released_twice_is_found(self, ledger: Ledger) -> None:
@@ -811,7 +811,7 @@ def _first_entries() -> tuple[list[str], str]:
 
 def test_a_draw_names_the_clock_of_its_source(town: Town) -> None:
     """Every form in its order, and the feed's own zone where it has one."""
-    settings, period = Settings(organisation="o", contact="c", licence="l", jurisdiction="j"), parse("2020-01")
+    settings, period = Settings(organization="o", contact="c", license="l", jurisdiction="j"), parse("2020-01")
     clocks = []
     for event in ({}, {"zone": "UTC"}, {"formats": ("%Y-%m-%d", "%m/%d/%Y")}):
         changed = replace(town, source={"event": {"column": "opened", "formats": ("%Y-%m-%d",)} | event})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from postgres import Server
 
-SETTINGS = {"organisation": "o", "contact": "c", "licence": "l", "jurisdiction": "j"}
+SETTINGS = {"organization": "o", "contact": "c", "license": "l", "jurisdiction": "j"}
 
 
 def test_a_charge_survives_a_crash_of_the_server(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_sensitivities_in_words() -> None:
 
 
 def spent(mechanism: Mechanism, sensitivity: Sensitivity) -> Fraction:
-    """What OpenDP says the mechanism costs, from its serialised form, at a distance not below the exact one."""
+    """What OpenDP says the mechanism costs, from its serialized form, at a distance not below the exact one."""
     import opendp.prelude as dp
 
     dp.enable_features("contrib")
@@ -170,7 +170,7 @@ def test_noise_is_unbiased_and_as_wide_as_said(currency: Currency, loss: str, sa
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("currency", ["zcdp", "pure"])
 def test_every_cell_gets_its_own_noise(currency: Currency, sampler: Sampler) -> None:
-    """Empty cells too: noise lies on zeros, differs between tables and draws, and neighbours are not alike."""
+    """Empty cells too: noise lies on zeros, differs between tables and draws, and neighbors are not alike."""
     loss = Fraction(1, 100)
     made = tuple(mechanism_for(name, currency, Sensitivity(9, 9), loss, sampler=sampler) for name in ("a", "b"))
     zeros = np.zeros(5_001, dtype=np.int64)

@@ -77,7 +77,7 @@ def test_the_binomial_bound_is_never_too_small(trials: int, chance: float) -> No
 @pytest.mark.parametrize("scale", [0.05, 0.5, 3.0, 50.0])
 @pytest.mark.parametrize("kind", KINDS)
 def test_probabilities_are_those_of_the_distribution(kind: Kind, scale: float) -> None:
-    """Symmetric, adding up to one, each ratio of neighbours as defined."""
+    """Symmetric, adding up to one, each ratio of neighbors as defined."""
     chances = probabilities(kind, scale)
     middle = len(chances) // 2
     assert math.fsum(chances) == pytest.approx(1, abs=1e-12)

@@ -22,7 +22,7 @@ def stacked(tables: tuple[np.ndarray, ...]) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_two_passes_are_least_squares(seed: int) -> None:
-    """Estimates and variances equal those of dense generalised least squares, with unequal fan-out, several roots,
+    """Estimates and variances equal those of dense generalized least squares, with unequal fan-out, several roots,
     another variance on each level and cells without children."""
     source = np.random.default_rng(seed)
     forest = random_forest(source, depth=1 + seed % 5)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
     from publisher.push.listing import Listing
     from publisher.workspace import Workspace
 
@@ -58,13 +58,13 @@ def draw(made: Workspace, *numbers: float) -> None:
 
 
 @pytest.fixture
-def catalogue(place: Workspace) -> Iterator[Catalogue]:
+def catalog(place: Workspace) -> Iterator[Catalog]:
     with locked(place) as opened:
         yield opened
 
 
-def listed(place: Workspace, catalogue: Catalogue, level: str = "") -> Listing:
-    return listing_of(place, place.dataset("weekly"), level, catalogue.standings("weekly"))
+def listed(place: Workspace, catalog: Catalog, level: str = "") -> Listing:
+    return listing_of(place, place.dataset("weekly"), level, catalog.standings("weekly"))
 
 
 def told(listing: Listing) -> PublisherMetadata:
@@ -85,9 +85,9 @@ def polygons(listing: Listing) -> list[dict[str, Any]]:
     return features
 
 
-def test_the_source_is_told_column_by_column(place: Workspace, catalogue: Catalogue) -> None:
+def test_the_source_is_told_column_by_column(place: Workspace, catalog: Catalog) -> None:
     """Every declared column with class, statute and whether it is read; purpose, unit, window and retention."""
-    source = told(listed(place, catalogue)).source
+    source = told(listed(place, catalog)).source
     assert source is not None
     definition = place.source("requests").definition
     assert (source.title, source.purpose, source.unit, source.window) == ("Requests", "Service", "record", "week")
@@ -96,33 +96,33 @@ def test_the_source_is_told_column_by_column(place: Workspace, catalogue: Catalo
     assert {(each.classification, each.authority, each.read) for each in source.columns} == {("public", "s. 1", True)}
 
 
-def test_every_edition_is_told(place: Workspace, catalogue: Catalogue) -> None:
-    """Current, superseded and withdrawn editions, the latest first, each with why it was made; held ones are not."""
+def test_every_edition_is_told(place: Workspace, catalog: Catalog) -> None:
+    """Current, superseded and retracted editions, the latest first, each with why it was made; held ones are not."""
     dataset = place.dataset("weekly")
-    ready(catalogue, dataset, "2018-W01")
-    ready(catalogue, dataset, "2018-W01", edition=2, finishing_hash="c")
-    ready(catalogue, dataset, "2018-W01", edition=3, finishing_hash="c", vintage=2)
-    taken = ready(catalogue, dataset, "2018-W02")
-    ready(catalogue, dataset, "2018-W02", edition=2, statistical_hash="z")
-    catalogue.withdraw(taken)
-    releases = told(listed(place, catalogue, "districts")).releases
-    assert [(e.period, e.edition, e.current, e.withdrawn, e.reason) for e in releases] == [
+    ready(catalog, dataset, "2018-W01")
+    ready(catalog, dataset, "2018-W01", edition=2, finishing_hash="c")
+    ready(catalog, dataset, "2018-W01", edition=3, finishing_hash="c", vintage=2)
+    taken = ready(catalog, dataset, "2018-W02")
+    ready(catalog, dataset, "2018-W02", edition=2, statistical_hash="z")
+    catalog.retract(taken)
+    releases = told(listed(place, catalog, "districts")).releases
+    assert [(e.period, e.edition, e.current, e.retracted, e.reason) for e in releases] == [
         ("2018-W02", 2, True, False, "new definition"),
         ("2018-W02", 1, False, True, ""),
         ("2018-W01", 3, True, False, "late records"),
         ("2018-W01", 2, False, False, "new finish"),
         ("2018-W01", 1, False, False, ""),
     ]
-    newest = catalogue.current("weekly")[-1]
+    newest = catalog.current("weekly")[-1]
     assert releases[0].rows == newest.tables["districts"].manifest.rows
     assert releases[0].sha256 == newest.manifest.files["rollup-districts.csv"].sha256
     assert releases[0].created == newest.manifest.created
 
 
-def test_odds_are_those_of_the_guarantee(place: Workspace, catalogue: Catalogue) -> None:
+def test_odds_are_those_of_the_guarantee(place: Workspace, catalog: Catalog) -> None:
     """The odds of all that the dataset publishes on one window: for ρ = 0.1 a guess is right 61.2 % of the time."""
     dataset = place.dataset("weekly")
-    release = ready(catalogue, dataset, "2018-W01")
+    release = ready(catalog, dataset, "2018-W01")
     promised = guarantee(
         GuaranteeInputs(
             dataset=dataset, period="2018-W01", charge=release.manifest.charge, epsilon=2.0,
@@ -134,14 +134,14 @@ def test_odds_are_those_of_the_guarantee(place: Workspace, catalogue: Catalogue)
     odds = json.loads(odds_facts(release))
     assert (odds["unit"], odds["period"], odds["loss"]) == ("record", "a week", "ρ = 0.1")
     assert odds["after"] == pytest.approx(0.6119, abs=1e-4)
-    assert odds["after"] == promised["odds"]["release"]["presence_at_most"]
-    assert odds["belief"] == promised["odds"]["release"]["belief_below"]
-    assert odds["exception"] == promised["odds"]["release"]["belief_except_with_probability"]
+    assert odds["after"] == promised["odds"]["release"]["guess_at_most"]
+    assert odds["belief"] == promised["odds"]["release"]["posterior_below"]
+    assert odds["exception"] == promised["odds"]["release"]["posterior_except_with_probability"]
 
 
-def test_places_come_with_standard_coverage_and_polygons(place: Workspace, catalogue: Catalogue) -> None:
+def test_places_come_with_standard_coverage_and_polygons(place: Workspace, catalog: Catalog) -> None:
     """The dictionary names the standard, the metadata the area, and the features bear the columns' own names."""
-    listing = listed(place, catalogue)
+    listing = listed(place, catalog)
     known = told(listing)
     ward = next(each for each in listing.columns if each.name == "ward")
     assert ward.description.endswith("Its keys are ward numbers.")
@@ -154,9 +154,9 @@ def test_places_come_with_standard_coverage_and_polygons(place: Workspace, catal
     assert [each["properties"] for each in polygons(listing)] == [{"ward": key} for key in "1234"]
 
 
-def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalogue: Catalogue) -> None:
+def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Catalog) -> None:
     """A rollup's polygons are those of the wards in it, with its own keys and names; the city has none."""
-    features = polygons(listed(place, catalogue, "districts"))
+    features = polygons(listed(place, catalog, "districts"))
     assert [each["properties"] for each in features] == [
         {"district": "E", "district_name": "The East"},
         {"district": "W", "district_name": "The West"},
@@ -165,12 +165,12 @@ def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalogue: 
         (0, 0, 2, 1),
         (2, 0, 4, 1),
     ]
-    city = listed(place, catalogue, "city")
+    city = listed(place, catalog, "city")
     assert [file.name for file in city.files] == []
     assert "boundaries" not in city.custom
 
 
-def test_several_polygons_may_be_one_key(place: Workspace, catalogue: Catalogue) -> None:
+def test_several_polygons_may_be_one_key(place: Workspace, catalog: Catalog) -> None:
     """With a mapping the polygons' own key leads to the column's; what it does not name is not drawn."""
     path = place.root / "datasets/weekly.toml"
     path.write_text(path.read_text().replace("source = 'Example", "mapping = 'precincts', source = 'Example"))
@@ -178,31 +178,41 @@ def test_several_polygons_may_be_one_key(place: Workspace, catalogue: Catalogue)
         find_workspace(place.root).dataset("weekly")
     (place.root / "datasets/keysets/precincts.csv").write_text("precinct,ward\n10,1\n11,1\n12,2\n")
     draw(place, 10, 11, 12, 13)
-    features = polygons(listed(find_workspace(place.root), catalogue))
+    features = polygons(listed(find_workspace(place.root), catalog))
     assert [(each["properties"]["ward"], each["geometry"]["type"]) for each in features] == [
         ("1", "Polygon"),
         ("2", "Polygon"),
     ]
 
 
-def test_without_the_file_there_is_no_map(place: Workspace, catalogue: Catalogue) -> None:
+def test_without_the_file_there_is_no_map(place: Workspace, catalog: Catalog) -> None:
     """A missing file of polygons leaves the table without a map, and people are told its name."""
     dataset = place.dataset("weekly")
     assert missing(dataset, place.data) == []
     assert map_notes(place, [dataset]) == []
     (place.data / "wards.geojson").unlink()
-    assert listed(place, catalogue).files == ()
+    assert listed(place, catalog).files == ()
     assert missing(dataset, place.data) == ["wards.geojson"]
     assert map_notes(place, [dataset]) == [f"weekly is shown without a map: wards.geojson is not in {place.data}."]
 
 
-def test_the_newest_guarantee_is_attached(place: Workspace, catalogue: Catalogue) -> None:
+def test_the_newest_guarantee_is_attached(place: Workspace, catalog: Catalog) -> None:
     """guarantee.json is that of the last period's release, byte for byte; listing again gives the same."""
     dataset = place.dataset("weekly")
-    ready(catalogue, dataset, "2018-W01")
-    newest = ready(catalogue, dataset, "2018-W02")
-    first = listed(place, catalogue)
+    ready(catalog, dataset, "2018-W01")
+    newest = ready(catalog, dataset, "2018-W02")
+    first = listed(place, catalog)
     file = next(each for each in first.files if each.name == "guarantee.json")
     assert file.content == (newest.folder / "guarantee.json").read_bytes()
-    assert listed(place, catalogue) == first == replace(first)
+    assert listed(place, catalog) == first == replace(first)
     assert json.loads(first.custom["files"]) == {each.name: each.sha256 for each in first.files}
+
+
+def test_older_ledgers_say_retracted_in_their_own_words(place: Workspace, catalog: Catalog) -> None:
+    """A ledger of an earlier version says withdrawal and reinstatement: they take back and restore as they did."""
+    release = ready(catalog, place.dataset("weekly"), "2018-W01")
+    edition = {"dataset": "weekly", "period": "2018-W01", "edition": 1}
+    catalog.ledger.record("withdrawal", edition)
+    assert catalog.standing(release).status == "retracted"
+    catalog.ledger.record("reinstatement", edition)
+    assert catalog.standing(release).status == "ready"

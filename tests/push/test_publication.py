@@ -87,7 +87,7 @@ def test_a_dataset_is_created_whole_and_described(portal: Running, pusher: Pushe
         "period": "2018-W03",
         "period_start": "2018-01-15T00:00:00.000",
         "place": "0",
-        "place_name": "Neighbourhood “0” Ñ",
+        "place_name": "Neighborhood “0” Ñ",
         "requests_status": "suppressed",
         "edition": "1",
     }
@@ -196,9 +196,9 @@ def test_a_new_column_is_added(pusher: Pusher, tmp_path: Path) -> None:
         pusher.push(narrow, week)
 
 
-def test_withdrawal(portal: Running, pusher: Pusher, tmp_path: Path) -> None:
+def test_retraction(portal: Running, pusher: Pusher, tmp_path: Path) -> None:
     """Without any release the dataset is closed to the public; the next push opens it again under the same id."""
-    what, week = listing("withdrawn"), release(tmp_path, "withdrawn", 3)
+    what, week = listing("retracted"), release(tmp_path, "retracted", 3)
     identifier = pusher.push(what, week).dataset_id
     assert pusher.push(what).changed
     assert requests.get(f"{portal.url}/resource/{identifier}.json", timeout=20).status_code == 403
@@ -208,7 +208,7 @@ def test_withdrawal(portal: Running, pusher: Pusher, tmp_path: Path) -> None:
     assert not pusher.push(what).changed
     assert pusher.push(what, week).dataset_id == identifier
     pusher.verify(what, week)
-    with pytest.raises(PortalError, match="no dataset never-there to withdraw"):
+    with pytest.raises(PortalError, match="no dataset never-there to retract"):
         Pusher(portal, pusher.broken).push(listing("never-there"))
 
 

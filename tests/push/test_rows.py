@@ -62,7 +62,7 @@ def test_the_checksum_depends_on_values_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("attempt", range(12))
 def test_pauses_grow_and_are_spread(attempt: int) -> None:
-    """A pause doubles with each attempt up to a limit, varies by half, and honours what the portal asks within it."""
+    """A pause doubles with each attempt up to a limit, varies by half, and honors what the portal asks within it."""
     patience = RetryPolicy(first=0.5, longest=20)
     full = min(20.0, 0.5 * 2**attempt)
     pauses = {patience.pause(attempt) for _ in range(30)}

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
     from conftest import Broken, Running, Town
 
-    from publisher.pipeline.catalogue import Catalogue
+    from publisher.pipeline.catalog import Catalog
 
 TITLES = {"": "Requests by ward", "city": "Requests in the city", "districts": "Requests by district"}
 
 
 class Desk:
-    """A workspace with its open catalogue, and the portal behind the server that counts requests."""
+    """A workspace with its open catalog, and the portal behind the server that counts requests."""
 
-    def __init__(self, place: Workspace, catalogue: Catalogue, portal: Running, broken: Broken) -> None:
-        self.place, self.catalogue, self.portal, self.broken = place, catalogue, portal, broken
+    def __init__(self, place: Workspace, catalog: Catalog, portal: Running, broken: Broken) -> None:
+        self.place, self.catalog, self.portal, self.broken = place, catalog, portal, broken
 
     @property
     def dataset(self) -> DatasetFile:
@@ -44,11 +44,11 @@ class Desk:
     def push(self) -> str | None:
         self.broken.requests.clear()
         with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
-            return deliver(self.place, self.catalogue, client, self.dataset)
+            return deliver(self.place, self.catalog, client, self.dataset)
 
     def check(self) -> str | None:
         with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
-            return check_delivery(self.place, self.catalogue, client, self.dataset)
+            return check_delivery(self.place, self.catalog, client, self.dataset)
 
     def id(self, level: str) -> str:
         known = json.loads((self.place.state / "portal_ids.json").read_text())
@@ -88,15 +88,15 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, portal: Running, broken: Broken) -> Iterator[Desk]:
     place = workspace(tmp_path)
-    with locked(place) as catalogue:
-        desk = Desk(place, catalogue, portal, broken)
+    with locked(place) as catalog:
+        desk = Desk(place, catalog, portal, broken)
         yield desk
         desk.delete()
 
 
 def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
     """Title, description, columns, shape and rows of each level stand on the portal; the main address is given."""
-    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
     assert desk.push() == f"{desk.broken.url}/d/{desk.id('')}"
     assert len({desk.id(level) for level in TITLES}) == 3
     for level, title in TITLES.items():
@@ -119,19 +119,19 @@ def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
 
 def test_delivering_again_changes_nothing(desk: Desk) -> None:
     """What stands there is not written again, in any of the tables."""
-    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     desk.push()
     assert desk.broken.writes == []
-    ready(desk.catalogue, desk.dataset, "2018-W02")
+    ready(desk.catalog, desk.dataset, "2018-W02")
     desk.push()
     assert [len(desk.rows(level)) for level in TITLES] == [10, 2, 6]
 
 
 def test_the_pages_of_companions_are_shown(desk: Desk) -> None:
     """The portal draws a table without key columns and a measure that is a quantile."""
-    ready(desk.catalogue, desk.dataset, "2018-W01")
-    ready(desk.catalogue, desk.dataset, "2018-W02")
+    ready(desk.catalog, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W02")
     desk.push()
     for level, title in TITLES.items():
         for measure in ("requests", "median_days"):
@@ -141,16 +141,16 @@ def test_the_pages_of_companions_are_shown(desk: Desk) -> None:
             assert "<svg" in page.text
 
 
-def test_companions_are_withdrawn_with_the_main_one(desk: Desk) -> None:
+def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
     """A rollback closes all tables, giving it back opens them again under their addresses."""
-    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     known = [desk.id(level) for level in TITLES]
-    desk.catalogue.withdraw(release)
+    desk.catalog.retract(release)
     assert desk.push() is None
     assert [desk.open(level) for level in TITLES] == [False] * 3
     assert desk.check() is None
-    desk.catalogue.withdraw(release, undo=True)
+    desk.catalog.retract(release, undo=True)
     desk.push()
     assert [desk.open(level) for level in TITLES] == [True] * 3
     assert [desk.id(level) for level in TITLES] == known
@@ -158,7 +158,7 @@ def test_companions_are_withdrawn_with_the_main_one(desk: Desk) -> None:
 
 def test_a_rollup_that_is_defined_no_more_is_closed(desk: Desk) -> None:
     """Its dataset is closed at the next delivery, once; when the rollup comes back so does the dataset."""
-    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     gone = '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\n'
     desk.edit(gone, "")
@@ -177,13 +177,13 @@ def test_a_rollup_that_is_new_has_the_releases_since(desk: Desk) -> None:
     """Releases of before a rollup was defined are in the main dataset alone."""
     gone = '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\n'
     desk.edit(gone, "")
-    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     assert desk.check() is not None
     desk.edit('[[rollups]]\nname = "districts"', f'{gone}[[rollups]]\nname = "districts"')
     desk.push()
     assert "city" not in (desk.place.state / "portal_ids.json").read_text()
-    ready(desk.catalogue, desk.dataset, "2018-W02")
+    ready(desk.catalog, desk.dataset, "2018-W02")
     desk.push()
     assert [row["period"] for row in desk.rows("city")] == ["2018-W02"]
     assert [len(desk.rows(level)) for level in ("", "districts")] == [10, 6]
@@ -192,7 +192,7 @@ def test_a_rollup_that_is_new_has_the_releases_since(desk: Desk) -> None:
 
 def test_a_companion_that_differs_is_named(desk: Desk) -> None:
     """Whoever changes a companion's row on the portal is found out; the next delivery mends it."""
-    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     target = desk.portal.target()
     address = f"{desk.portal.url}/resource/{desk.id('districts')}.json"
@@ -206,7 +206,7 @@ def test_a_companion_that_differs_is_named(desk: Desk) -> None:
 
 def test_a_companions_file_that_was_changed_is_not_pushed(desk: Desk) -> None:
     """A changed byte in a rollup's table stops the delivery before anything is sent."""
-    release = ready(desk.catalogue, desk.dataset, "2018-W01")
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
     pq.write_table(pa.table({"id": ["x"]}), release.companion("city").data)
     with pytest.raises(SourceError, match=r"changed since it was written: rollup-city\.parquet"):
         desk.push()
@@ -219,7 +219,7 @@ def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
     plain = text[: text.index("[[coarser]]")] + text[text.index("[[measures]]") :]
     plain = plain[: plain.index('[[measures]]\nname = "times"')] + plain[plain.index("[suppression]") :]
     desk.edit(text, plain)
-    ready(desk.catalogue, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     own = desk.view("")["metadata"]["custom_fields"]["Publisher"]
     assert "companions" not in own

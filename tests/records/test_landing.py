@@ -107,7 +107,7 @@ def test_records_without_id_are_not_merged(city: City) -> None:
     assert len(city.rows()) == 2
 
 
-def test_pseudonyms_are_hmac_of_the_normalised_identifier(city: City) -> None:
+def test_pseudonyms_are_hmac_of_the_normalized_identifier(city: City) -> None:
     """Case, blanks and ways of composing letters do not matter; the hash is HMAC-SHA256 cut to 128 bits."""
     city.put(_csv("1, Zoe\u0308   Smith ,2018-01-01,x,y", "2,zoë smith,2018-01-01,x,y", "3,,2018-01-01,x,y"))
     city.land()

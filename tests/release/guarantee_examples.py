@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).parent / "golden"
 COLUMNS = ("id", "who", "opened", "place", "kind", "amount")
 COUNT = {"name": "requests", "title": "Requests", "kind": "count", "unit": "requests"}
-PLACE = {"name": "place", "title": "Neighbourhood", "keyset": "places", "other": "Unknown"}
+PLACE = {"name": "place", "title": "Neighborhood", "keyset": "places", "other": "Unknown"}
 
 
 def dataset_file(source: dict[str, Any], dataset: dict[str, Any]) -> DatasetFile:
@@ -44,8 +44,8 @@ def dataset_file(source: dict[str, Any], dataset: dict[str, Any]) -> DatasetFile
         "columns": {name: {"class": "private", "statute": "s. 1", "identifier": name == "who"} for name in COLUMNS},
     } | source
     published = {
-        "title": "Requests by neighbourhood",
-        "description": "How many requests were opened in each neighbourhood of an invented town.",
+        "title": "Requests by neighborhood",
+        "description": "How many requests were opened in each neighborhood of an invented town.",
         "source": "requests",
         "period": "month",
         "first": "2024-01",
@@ -113,14 +113,14 @@ def privacy(unit: str, window: str, budget: str, **more: Any) -> dict[str, Any]:
 def rollups() -> GuaranteeInputs:
     """Records under zCDP, with coarser tables, beside sources of other currencies about the same people."""
     dataset = {
-        "title": "Requests by neighbourhood and kind",
+        "title": "Requests by neighborhood and kind",
         "period": "quarter",
         "grain": "month",
         "first": "2024-Q1",
         "keys": (PLACE, {"name": "kind", "title": "Kind of request", "keyset": "kinds", "other": "Other"}),
         "rollups": (
             {"name": "town", "title": "The whole town", "grain": "quarter", "share": Decimal("0.1")},
-            {"name": "places", "title": "Neighbourhoods", "keys": ("place",), "share": Decimal("0.3")},
+            {"name": "places", "title": "Neighborhoods", "keys": ("place",), "share": Decimal("0.3")},
         ),
     }
     others = (
@@ -128,7 +128,7 @@ def rollups() -> GuaranteeInputs:
         SourceAccount("water", "account", "month", "pure", Fraction(1)),
     )
     made = facts(privacy("record", "day", "0.5"), dataset, "2024-Q1", others=others, spent=Fraction(3, 10))
-    return replace(made, organisation="Town of Example", jurisdiction="Example, USA", charged="2024-04-02")
+    return replace(made, organization="Town of Example", jurisdiction="Example, USA", charged="2024-04-02")
 
 
 def increment() -> GuaranteeInputs:
@@ -169,7 +169,7 @@ def utility() -> GuaranteeInputs:
     )  # fmt: skip
     rule = {"measure": "customers", "threshold": 15, "customers": 15, "largest_share": Decimal("0.15")}
     dataset = {
-        "title": "Electricity by neighbourhood",
+        "title": "Electricity by neighborhood",
         "loss": {"epsilon": Decimal("0.5")},
         "measures": measures,
         "bounds": {"max_groups": 1, "max_per_group": 1},

@@ -146,7 +146,7 @@ def test_the_registry_entry_names_the_variant() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(loss=LOSSES, example=st.sampled_from([rollups, increment, utility, discover]))
-def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> None:
+def test_no_number_is_rounded_in_its_favor(loss: Fraction, example: Any) -> None:
     """Every loss and chance of words and file is the exact one or a little more."""
     made = example()
     made = replace(
@@ -155,8 +155,11 @@ def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> Non
     text, file = statement(made), guarantee(made)
     account, currency = made.account, made.account.currency
     shown, budget = (made.loss, made.delta), (account.budget, account.delta)
-    chances = [odds.presence(loss, currency, made.delta), Decimal("0.5"), odds.belief(loss, currency)]
-    chances += [odds.which_of_two(loss, currency, made.delta), odds.presence(account.budget, currency, account.delta)]
+    chances = [odds.guess_bound(loss, currency, made.delta), Decimal("0.5"), odds.posterior_bound(loss, currency)]
+    chances += [
+        odds.which_of_two(loss, currency, made.delta),
+        odds.guess_bound(account.budget, currency, account.delta),
+    ]
     said = percents(section(text, "In odds"))
     for part, true in zip(said, [Decimal("0.5"), *chances, Decimal(1)], strict=True):
         assert 0 <= part - Fraction(true) < Fraction(11, 10_000)
@@ -172,8 +175,8 @@ def test_no_number_is_rounded_in_its_favour(loss: Fraction, example: Any) -> Non
     )
     assert Fraction(file["loss"]["amount"]) == loss
     for bearing in (*file["windows"], *file["household"]):
-        true = odds.presence(Fraction(bearing["loss"]), currency)
-        assert Decimal(repr(bearing["presence_at_most"])) >= true
+        true = odds.guess_bound(Fraction(bearing["loss"]), currency)
+        assert Decimal(repr(bearing["guess_at_most"])) >= true
 
 
 def never_less(cells: list[str], bearings: list[composition.Bearing]) -> None:
@@ -181,7 +184,7 @@ def never_less(cells: list[str], bearings: list[composition.Bearing]) -> None:
     for n, bearing in enumerate(bearings):
         loss, chance = Fraction(cells[2 * n]), percents(cells[2 * n + 1])[0]
         assert 0 <= loss - bearing.loss <= bearing.loss / 10**5
-        assert 0 <= chance - Fraction(bearing.presence) < Fraction(11, 10_000)
+        assert 0 <= chance - Fraction(bearing.guess_bound) < Fraction(11, 10_000)
 
 
 def test_known_odds() -> None:
@@ -202,7 +205,7 @@ def test_it_says_who_is_protected() -> None:
         "kind": "identifier",
         "column": "who",
         "window": "month",
-        "neighbouring": "add or remove all records of one unit inside one window",
+        "neighboring": "add or remove all records of one unit inside one window",
         "missing_identifier": "own-unit",
         "population": "households",
     }
@@ -317,7 +320,7 @@ def test_sources_about_the_same_people_are_named() -> None:
 
 
 @pytest.mark.parametrize("stand_in", [True, False])
-def test_stand_ins_are_labelled(stand_in: bool) -> None:
+def test_stand_ins_are_labeled(stand_in: bool) -> None:
     """Numbers made from generated records say so in the file and at the top of the words."""
     made = replace(frozen(), stand_in=stand_in)
     assert guarantee(made)["stand_in"] is stand_in

@@ -43,11 +43,11 @@ def test_odds_are_the_formulas_never_less(loss: Fraction, delta: Fraction) -> No
         rho = exact(loss)
         tail = rho + 2 * (rho * Decimal(10**6).ln()).sqrt()
         pairs = [
-            (odds.presence(loss, "zcdp", delta), (1 + (rho / 2).sqrt() + exact(delta)) / 2),
+            (odds.guess_bound(loss, "zcdp", delta), (1 + (rho / 2).sqrt() + exact(delta)) / 2),
             (odds.which_of_two(loss, "zcdp", delta), (1 + (2 * rho).sqrt() + 2 * exact(delta)) / 2),
-            (odds.belief(loss, "zcdp"), sigmoid(tail)),
+            (odds.posterior_bound(loss, "zcdp"), sigmoid(tail)),
             (odds.tail_epsilon(loss), tail),
-            (odds.presence(loss, "pure"), sigmoid(rho)),
+            (odds.guess_bound(loss, "pure"), sigmoid(rho)),
             (odds.which_of_two(loss, "pure"), sigmoid(2 * rho)),
         ]
         for n, (found, formula) in enumerate(pairs):
@@ -68,16 +68,16 @@ def test_rounding_goes_up(number: Fraction, digits: int) -> None:
 @pytest.mark.parametrize(("loss", "percent"), [("1/10", "0.6118"), ("1/2", "0.75"), ("2", "1"), ("40", "1")])
 def test_known_odds(loss: str, percent: str) -> None:
     """ρ = 0.1 lets presence be guessed 61.2 % of the time, 0.5 exactly 75 %; from 2 on nothing is promised."""
-    assert odds.presence(Fraction(loss), "zcdp").quantize(Decimal("0.0001")) == Decimal(percent).quantize(
+    assert odds.guess_bound(Fraction(loss), "zcdp").quantize(Decimal("0.0001")) == Decimal(percent).quantize(
         Decimal("0.0001")
     )
-    assert odds.belief(Fraction(10**6), "pure") == 1
+    assert odds.posterior_bound(Fraction(10**6), "pure") == 1
 
 
 def test_exact_chances_stay_exact() -> None:
     """A chance that has an exact decimal is not made larger: ρ = 0.5 is 75 %, not 75.1 %."""
-    assert odds.presence(Fraction(1, 2), "zcdp") == Decimal("0.75")
-    assert odds.presence(Fraction(2, 100), "zcdp", Fraction(1, 10**6)) == Decimal("0.5500005")
+    assert odds.guess_bound(Fraction(1, 2), "zcdp") == Decimal("0.75")
+    assert odds.guess_bound(Fraction(2, 100), "zcdp", Fraction(1, 10**6)) == Decimal("0.5500005")
     assert percent(Decimal("0.75")) == "75 %"
     assert percent(Decimal("0.7500000000000000000000000000000000001")) == "75.1 %"
 
@@ -181,7 +181,7 @@ def test_the_source_is_never_said_safer_than_its_dataset() -> None:
         for windows in (1, 12, 60, 366):
             dataset, source = composition.in_this_dataset(made, windows), composition.in_this_source(made, windows)
             assert dataset.loss <= source.loss
-            assert dataset.presence <= source.presence
+            assert dataset.guess_bound <= source.guess_bound
             unsaid = replace(made, others=tuple(replace(each, span=None) for each in made.others))
             assert source.loss <= composition.in_this_source(unsaid, windows).loss
 
@@ -200,8 +200,8 @@ def test_an_account_knows_its_widest_table() -> None:
 def test_delta_adds_to_the_odds() -> None:
     """With a δ the guess is better by δ/2 a window; where windows meet in one draw, the distances of the steps add."""
     found = discover()
-    plain = odds.presence(Fraction(5) * Fraction(24, 100), "zcdp")
-    five = composition.in_this_dataset(found, 5).presence
+    plain = odds.guess_bound(Fraction(5) * Fraction(24, 100), "zcdp")
+    five = composition.in_this_dataset(found, 5).guess_bound
     assert plain < five <= plain + Decimal("0.0001")
     keys = ({"name": "kind", "title": "Kind", "discover": SELECTION, "other": "Other"},)
     source = privacy("record", "day", "0.5", delta=Decimal("0.00001"))
@@ -213,8 +213,8 @@ def test_delta_adds_to_the_odds() -> None:
         "first": "2024-Q1",
     }
     wide = facts(source, tables, "2024-Q1")
-    steps = Decimal(91) * (odds.presence(wide.loss, "zcdp", wide.delta) - Decimal("0.5"))
-    assert abs(composition.in_this_release(wide).presence - Decimal("0.5") - steps) < Decimal(10) ** -20
+    steps = Decimal(91) * (odds.guess_bound(wide.loss, "zcdp", wide.delta) - Decimal("0.5"))
+    assert abs(composition.in_this_release(wide).guess_bound - Decimal("0.5") - steps) < Decimal(10) ** -20
 
 
 @pytest.mark.parametrize(
@@ -232,4 +232,4 @@ def test_sources_about_the_same_people_add_up(
     made = tuple(SourceAccount(str(n), "who", "year", kind, Fraction(text)) for n, (kind, text) in enumerate(accounts))
     found, bearing = composition.together(made)
     assert (found, bearing.loss, bearing.count) == (currency, loss, len(made))
-    assert bearing.presence == odds.presence(loss, currency)
+    assert bearing.guess_bound == odds.guess_bound(loss, currency)

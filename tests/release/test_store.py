@@ -102,7 +102,7 @@ def test_a_write_that_fails_leaves_nothing(
 def test_every_file_is_on_disk_before_the_rename(
     store: ReleaseStore, town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each file and its folder are synchronised before the release becomes visible, and the rename after it."""
+    """Each file and its folder are synchronized before the release becomes visible, and the rename after it."""
     real, seen = os.fsync, []
 
     def fsync(descriptor: Any) -> None:

@@ -170,8 +170,8 @@ def test_keys_that_look_alike(town: Town, keys: tuple[str, ...]) -> None:
 
 def test_a_rollup_has_its_own_columns(town: Town) -> None:
     """A companion's keys, period, labels and shape are those of its level; its cells come in its grid's order."""
-    labelled = replace(rich(town).coarser[0], keyset=Keyset("halves", ("Up", "Down"), ("The Up", "The Down"), ""))
-    dataset = replace(rich(town), coarser=(labelled,)).dataset_file()
+    labeled = replace(rich(town).coarser[0], keyset=Keyset("halves", ("Up", "Down"), ("The Up", "The Down"), ""))
+    dataset = replace(rich(town), coarser=(labeled,)).dataset_file()
     city, halves, finest = (published_table(each, dataset, 2) for each in finished(drawn(dataset), dataset))
     assert [key.name for key in city.shape.keys] == []
     assert [(key.name, key.label, key.names) for key in halves.shape.keys] == [("half", "Half", "half_name")]

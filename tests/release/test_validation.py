@@ -25,9 +25,9 @@ WEEK = civil.parse("2018-W03")
 
 FILES = {
     "publisher.toml": """
-        organisation = "City of Example"
+        organization = "City of Example"
         contact = "data@example.gov"
-        licence = "CC0 1.0"
+        license = "CC0 1.0"
         jurisdiction = "Example Open Records Act"
         """,
     "pipelines/requests.toml": """
@@ -295,7 +295,7 @@ def test_totals_are_compared_with_the_last_release(dataset: DatasetFile, suite: 
         ("12b Elm Ave.", "street address"),
     ],
 )
-def test_identifiers_are_recognised(text: str, thing: str) -> None:
+def test_identifiers_are_recognized(text: str, thing: str) -> None:
     """Each kind of identifier is found inside a text."""
     assert re.search(IDENTIFIERS[thing], text)
 
@@ -318,7 +318,7 @@ def test_identifiers_are_recognised(text: str, thing: str) -> None:
     ],
 )
 def test_public_keys_are_not_mistaken(text: str) -> None:
-    """Periods, codes of places and names of neighbourhoods are no identifiers."""
+    """Periods, codes of places and names of neighborhoods are no identifiers."""
     assert not [thing for thing, regex in IDENTIFIERS.items() if re.search(regex, text)]
 
 

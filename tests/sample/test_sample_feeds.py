@@ -112,13 +112,13 @@ def test_addresses_and_categories_are_skewed(requests: Rows) -> None:
 
 
 def test_spellings_vary(requests: Rows) -> None:
-    """Cities and states are written in several ways, and a code is in no catalogue."""
+    """Cities and states are written in several ways, and a code is in no catalog."""
     assert len({row["PROBCITY"] for row in requests}) == 4
     assert {"CLOSED", "Closed", "CANCEL", "Disptch"} <= {row["STATUS"] for row in requests}
     assert "A Code Nobody Knows" in {row["PROBLEMCODE"] for row in requests}
 
 
-def test_most_codes_are_in_the_shipped_catalogue(requests: Rows, shipped: Workspace) -> None:
+def test_most_codes_are_in_the_shipped_catalog(requests: Rows, shipped: Workspace) -> None:
     """All codes but the one that nobody knows are mapped by the shipped lookup."""
     known = {row[0] for row in shipped.source("stlouis-311").lookups["stlouis-problem-codes"].rows}
     assert {row["PROBLEMCODE"] for row in requests} - known == {"A Code Nobody Knows"}
@@ -182,7 +182,7 @@ def test_permits_cover_the_quarters_of_the_shipped_dataset(permits: Rows) -> Non
 def test_permit_types_and_places_are_those_of_the_shipped_lookups(
     sample: Path, permits: Rows, shipped: Workspace
 ) -> None:
-    """Every type and every neighbourhood is one that the shipped pipeline knows."""
+    """Every type and every neighborhood is one that the shipped pipeline knows."""
     lookups = shipped.source("syracuse-permits").lookups
     assert {row["Type"] for row in permits} <= {row[0] for row in lookups["syracuse-permit-types"].rows}
     features = _polygons(sample, "syracuse-boundaries/syr_neighborhoods.geojson")

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("name", "level", "column"),
     [
-        ("stlouis-requests", "", "neighbourhood"),
+        ("stlouis-requests", "", "neighborhood"),
         ("stlouis-requests", "parts", "part"),
-        ("stlouis-days-to-close", "", "neighbourhood"),
+        ("stlouis-days-to-close", "", "neighborhood"),
         ("syracuse-permits", "", "area"),
     ],
 )

@@ -40,63 +40,63 @@ class Exact:
 
 
 def stlouis_requests(_: Path) -> Exact:
-    """Requests by neighbourhood, week of opening and category."""
+    """Requests by neighborhood, week of opening and category."""
     raw = _csv("stlouis-311/january_2018.csv", ["REQUESTID", "PROBLEMCODE", "DATETIMEINIT", "SRX", "SRY"])
     opened = pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce")
     week = opened.dt.isocalendar()
     raw["period"] = week.year.astype(str) + "-W" + week.week.astype(str).str.zfill(2)
-    raw["neighbourhood"] = _keyed(_stlouis_places(raw), "stlouis-neighbourhoods", "Unknown")
+    raw["neighborhood"] = _keyed(_stlouis_places(raw), "stlouis-neighborhoods", "Unknown")
     categories = _lookup("stlouis-problem-codes")
     raw["category"] = _keyed(raw.PROBLEMCODE.map(categories), "stlouis-categories", "Refuse, property and other")
-    return _of_records(raw[opened.notna()], ["neighbourhood", "category"], {"requests": 1})
+    return _of_records(raw[opened.notna()], ["neighborhood", "category"], {"requests": 1})
 
 
 def stlouis_days_to_close(_: Path) -> Exact:
-    """Closed requests and their days, ten at most for each, by neighbourhood and month of closing."""
+    """Closed requests and their days, ten at most for each, by neighborhood and month of closing."""
     raw = _csv("stlouis-311/january_2018.csv", ["REQUESTID", "DATETIMEINIT", "DATETIMECLOSED", "SRX", "SRY"])
     opened = pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce").dt.normalize()
     closed = pd.to_datetime(raw.DATETIMECLOSED, format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
     raw["period"] = closed.dt.strftime("%Y-%m")
-    raw["neighbourhood"] = _keyed(_stlouis_places(raw), "stlouis-neighbourhoods", "Unknown")
+    raw["neighborhood"] = _keyed(_stlouis_places(raw), "stlouis-neighborhoods", "Unknown")
     return _of_waits(raw, closed.dt.normalize() - opened, closed.notna(), most=10)
 
 
 def boston_requests(_: Path) -> Exact:
-    """Requests by neighbourhood, month and category; the point at City Hall is no place."""
+    """Requests by neighborhood, month and category; the point at City Hall is no place."""
     (path,) = sorted((DATA / "boston-311").glob("*.csv.gz"))
     raw = _csv(str(path.relative_to(DATA)), ["CASE_ENQUIRY_ID", "OPEN_DT", "REASON", "LATITUDE", "LONGITUDE"])
     opened = pd.to_datetime(raw.OPEN_DT, format="%m/%d/%Y %I:%M:%S %p", errors="coerce")
     raw["period"] = opened.dt.strftime("%Y-%m")
-    raw["neighbourhood"] = _keyed(_boston_places(raw), "boston-neighbourhoods", "Unknown")
+    raw["neighborhood"] = _keyed(_boston_places(raw), "boston-neighborhoods", "Unknown")
     raw["category"] = _keyed(raw.REASON.map(_lookup("boston-reasons")), "boston-categories", "Other")
-    return _of_records(raw[opened.notna()], ["neighbourhood", "category"], {"requests": 1})
+    return _of_records(raw[opened.notna()], ["neighborhood", "category"], {"requests": 1})
 
 
 def boston_days_to_close(_: Path) -> Exact:
-    """Closed requests and their days by neighbourhood and month of closing."""
+    """Closed requests and their days by neighborhood and month of closing."""
     (path,) = sorted((DATA / "boston-311").glob("*.csv.gz"))
     raw = _csv(str(path.relative_to(DATA)), ["CASE_ENQUIRY_ID", "OPEN_DT", "CLOSED_DT", "LATITUDE", "LONGITUDE"])
     form = "%m/%d/%Y %I:%M:%S %p"
     opened, closed = (pd.to_datetime(raw[name], format=form, errors="coerce") for name in ("OPEN_DT", "CLOSED_DT"))
     raw["period"] = closed.dt.strftime("%Y-%m")
-    raw["neighbourhood"] = _keyed(_boston_places(raw), "boston-neighbourhoods", "Unknown")
+    raw["neighborhood"] = _keyed(_boston_places(raw), "boston-neighborhoods", "Unknown")
     return _of_waits(raw, closed.dt.normalize() - opened.dt.normalize(), closed.notna(), most=None)
 
 
 def seattle_energy(_: Path) -> Exact:
-    """Buildings and their electricity, three million kWh at most for each, by neighbourhood."""
+    """Buildings and their electricity, three million kWh at most for each, by neighborhood."""
     columns = ["OSEBuildingID", "DataYear", "Neighborhood", "Electricity(kWh)"]
     raw = _csv("seattle-energy/2016_Building_Energy_Benchmarking.csv", columns)
-    spellings = _lookup("seattle-neighbourhood-spellings")
+    spellings = _lookup("seattle-neighborhood-spellings")
     place = raw.Neighborhood.str.strip().str.upper().map(spellings)
-    raw["period"], raw["neighbourhood"] = raw.DataYear, _keyed(place, "seattle-neighbourhoods", "Unknown")
+    raw["period"], raw["neighborhood"] = raw.DataYear, _keyed(place, "seattle-neighborhoods", "Unknown")
     used = pd.to_numeric(raw["Electricity(kWh)"], errors="coerce").fillna(0)
     used = np.floor(used.abs() + 0.5) * np.sign(used)
-    return _of_records(raw, ["neighbourhood"], {"buildings": 1, "electricity": used.clip(0, 3_000_000)})
+    return _of_records(raw, ["neighborhood"], {"buildings": 1, "electricity": used.clip(0, 3_000_000)})
 
 
 def alicante_water(private: Path) -> Exact:
-    """Accounts and litres, 20,000 at most for each, by invented zone and month.
+    """Accounts and liters, 20,000 at most for each, by invented zone and month.
 
     A month's use is the last reading less the first. The zone hangs on the pseudonym, hence on the trial's own key.
     """
@@ -106,10 +106,10 @@ def alicante_water(private: Path) -> Exact:
     raw["reading"] = pd.to_numeric(raw["meter reading"], errors="coerce")
     raw = raw[time.notna() & raw["user key"].notna()].sort_values("time")
     months = raw.groupby(["user key", "period"], sort=False)["reading"].agg(["first", "last"]).reset_index()
-    months["litres"] = (months["last"] - months["first"]).fillna(0).clip(0, 20_000)
+    months["liters"] = (months["last"] - months["first"]).fillna(0).clip(0, 20_000)
     zones = {key: _zone(private, key) for key in months["user key"].unique()}
     months["zone"], months["accounts"] = months["user key"].map(zones), 1
-    return _bounded(months, ["zone"], ["accounts", "litres"], max_groups=1, unit="user key")
+    return _bounded(months, ["zone"], ["accounts", "liters"], max_groups=1, unit="user key")
 
 
 def syracuse_permits(_: Path) -> Exact:
@@ -175,8 +175,8 @@ def _of_waits(rows: pd.DataFrame, waited: pd.Series[Any], closed: pd.Series[Any]
     measures: dict[str, Any] = {"closed": 1}
     if most is not None:
         measures["days"] = days.fillna(0).clip(0, most).astype("int64")
-    made = _of_records(rows[closed], ["neighbourhood"], {name: _of(each, closed) for name, each in measures.items()})
-    values = rows.assign(value=days)[closed & days.notna()][["period", "neighbourhood", "value"]]
+    made = _of_records(rows[closed], ["neighborhood"], {name: _of(each, closed) for name, each in measures.items()})
+    values = rows.assign(value=days)[closed & days.notna()][["period", "neighborhood", "value"]]
     return Exact(made.cells, made.totals, values)
 
 
@@ -219,7 +219,7 @@ def _compared(address: Any) -> Any:
 
 
 def _syracuse_addresses() -> dict[str, str]:
-    """Addresses with their neighbourhood; of several, the first by name."""
+    """Addresses with their neighborhood; of several, the first by name."""
     path = DATA / "syracuse-permits" / "Permits_processed.csv"
     listed = pd.read_csv(path, usecols=["Location", "lon", "lat"], dtype="str", keep_default_na=False)
     x, y = (pd.to_numeric(listed[name], errors="coerce").to_numpy() for name in ("lon", "lat"))
@@ -230,7 +230,7 @@ def _syracuse_addresses() -> dict[str, str]:
 
 
 def _stlouis_places(raw: pd.DataFrame) -> pd.Series[Any]:
-    """The neighbourhood's number of a point in State Plane Missouri East, US feet; (1, 1) is no point."""
+    """The neighborhood's number of a point in State Plane Missouri East, US feet; (1, 1) is no point."""
     x, y = (pd.to_numeric(raw[name], errors="coerce").to_numpy() for name in ("SRX", "SRY"))
     nowhere = (x == 1) & (y == 1)
     longitude, latitude = _unprojected(x * 1200 / 3937, y * 1200 / 3937)
@@ -240,7 +240,7 @@ def _stlouis_places(raw: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _boston_places(raw: pd.DataFrame) -> pd.Series[Any]:
-    """The neighbourhood of a point; that at City Hall is none."""
+    """The neighborhood of a point; that at City Hall is none."""
     x, y = (pd.to_numeric(raw[name], errors="coerce").to_numpy() for name in ("LONGITUDE", "LATITUDE"))
     places = _places(x, y, "boston-boundaries/boston_neighborhoods.geojson", "name")
     places[(x == -71.0587) & (y == 42.3594)] = None
@@ -248,7 +248,7 @@ def _boston_places(raw: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _unprojected(east: Any, north: Any) -> tuple[Any, Any]:
-    """Longitude and latitude of metres in Missouri East (transverse Mercator on GRS 80), by Krüger's series."""
+    """Longitude and latitude of meters in Missouri East (transverse Mercator on GRS 80), by Krüger's series."""
     flattening = 1 / 298.257222101
     n = flattening / (2 - flattening)
     radius = 6378137 / (1 + n) * (1 + n**2 / 4 + n**4 / 64) * 0.9999333333333333

@@ -21,7 +21,7 @@ from attacks_model import (
     filled,
     from_measurements,
     judged,
-    learnt,
+    learned,
     narrower,
     published,
     redrawn,
@@ -103,13 +103,13 @@ class Case:
 
 def allowed(guarantee: dict[str, Any]) -> float:
     """How often the release says that a guess is right at most."""
-    chance: float = guarantee["odds"]["release"]["presence_at_most"]
+    chance: float = guarantee["odds"]["release"]["guess_at_most"]
     return chance
 
 
 def allowed_over_windows(guarantee: dict[str, Any]) -> float:
     """The same for a unit that is there in every window of the release."""
-    (chance,) = (each["presence_at_most"] for each in guarantee["windows"] if each["of"] == "release")
+    (chance,) = (each["guess_at_most"] for each in guarantee["windows"] if each["of"] == "release")
     return float(chance)
 
 
@@ -286,22 +286,22 @@ def _deviation(target: Target, cell: int) -> float:
 
 
 def post_processing(small: Case, sole: Case, person: Case, releases: int) -> Iterator[Line]:
-    """What statuses, margins, rounding, cutting at zero and words reveal, learnt from releases whose truth is known."""
+    """What statuses, margins, rounding, cutting at zero and words reveal, learned from releases of known truth."""
     name, dataset = "5 post-processing", small.target.dataset
     held, shown = published(small.target, releases, withholding(dataset, 12), withholding(dataset, 0))
-    yield small.attack(name, "the statuses of all cells", learnt(held.truth, statuses(held)))
+    yield small.attack(name, "the statuses of all cells", learned(held.truth, statuses(held)))
     everything = binned(weighed(held)), binned(weighed(held, "high")), _touched(held, "status")
-    yield small.attack(name, "statuses, values and margins", learnt(held.truth, *everything))
-    yield small.attack(name, "both editions", learnt(shown.truth, binned(weighed(shown)), _touched(held, "status")))
+    yield small.attack(name, "statuses, values and margins", learned(held.truth, *everything))
+    yield small.attack(name, "both editions", learned(shown.truth, binned(weighed(shown)), _touched(held, "status")))
     (cut,) = published(sole.target, releases, withholding(dataset, 0))
-    yield sole.attack(name, f"{sole.name}: values cut at zero", learnt(cut.truth, binned(weighed(cut))))
-    yield sole.attack(name, f"{sole.name}: ends of margins", learnt(cut.truth, binned(weighed(cut, "high"))))
+    yield sole.attack(name, f"{sole.name}: values cut at zero", learned(cut.truth, binned(weighed(cut))))
+    yield sole.attack(name, f"{sole.name}: ends of margins", learned(cut.truth, binned(weighed(cut, "high"))))
     (words,) = published(person.target, releases // 2)
-    yield person.attack(name, f"{person.name}: ranges in words", learnt(words.truth, _touched(words, "text")))
+    yield person.attack(name, f"{person.name}: ranges in words", learned(words.truth, _touched(words, "text")))
     (nothing,) = published(small.target, releases, withholding(dataset, 12), null=True)
-    yield small.null(name, "the statuses of all cells", learnt(nothing.truth, statuses(nothing)))
+    yield small.null(name, "the statuses of all cells", learned(nothing.truth, statuses(nothing)))
     (true,) = published(small.target.weakened(NOTHING), releases, withholding(dataset, 12))
-    yield small.control(name, "a threshold on true counts", learnt(true.truth, statuses(true)))
+    yield small.control(name, "a threshold on true counts", learned(true.truth, statuses(true)))
 
 
 def _touched(seen: Published, column: str) -> Floats:

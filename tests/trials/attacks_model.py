@@ -4,7 +4,7 @@ A trial is a release of its own: a fair coin decides whether the unit is among t
 release draws it, and the guess is right or wrong. Many releases are drawn at once, side by side in one vector.
 
 Against Gaussian noise the best of all guesses looks at one number, the likelihood ratio, which is a weighed sum of what
-is published: generalised least squares for the one unknown. It is right Φ(μ/2) of the time, μ² = Σ (difference / σ)².
+is published: generalized least squares for the one unknown. It is right Φ(μ/2) of the time, μ² = Σ (difference / σ)².
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def binned(score: Floats, bins: int = 60) -> Floats:
     return np.searchsorted(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]), score).astype(np.float64)
 
 
-def learnt(truth: Flags, *features: Floats) -> Success:
+def learned(truth: Flags, *features: Floats) -> Success:
     """An attacker who has seen half of the releases with their truth, and guesses the others by what was more common
     where everything looked the same; features are (releases,) or (releases, columns)."""
     table = np.column_stack([np.nan_to_num(each, nan=-1e9) for each in features])

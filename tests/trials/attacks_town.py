@@ -39,9 +39,9 @@ COMMAND = Path(sys.executable).with_name("publisher")
 """The installed command of this environment."""
 
 SETTINGS = """\
-organisation = "Town of Attacks"
+organization = "Town of Attacks"
 contact = "data@example.org"
-licence = "CC0 1.0"
+license = "CC0 1.0"
 jurisdiction = "None, since it is invented"
 [engine]
 memory = "500MB"
@@ -213,7 +213,7 @@ unit = "accounts"
 name = "used"
 title = "Used"
 kind = "sum"
-unit = "litres"
+unit = "liters"
 column = "amount"
 lower = -200
 upper = 1000

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SETTINGS = """\
-organisation = "Burgh of Example"
+organization = "Burgh of Example"
 contact = "data@example.org"
-licence = "CC0 1.0"
+license = "CC0 1.0"
 jurisdiction = "None, since it is invented"
 [engine]
 memory = "500MB"

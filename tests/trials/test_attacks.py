@@ -90,7 +90,7 @@ def test_all_copies_of_a_cell_are_one_draw(town: Town, publisher: Publisher, tmp
     says = changed.guarantee("calls", 4)
     assert Fraction(says["budget"]["spent"]) == 2 * Fraction(says["loss"]["amount"])
     case = attack.cases(town)["small"]
-    hold([attack.two_draws(case, mechanisms_in(says), says["odds"]["budget"]["presence_at_most"], RELEASES)])
+    hold([attack.two_draws(case, mechanisms_in(says), says["odds"]["budget"]["guess_at_most"], RELEASES)])
 
 
 def test_averaging(found: dict[str, Case]) -> None:
@@ -134,7 +134,7 @@ def test_withheld_cells(found: dict[str, Case]) -> None:
 
 
 def test_post_processing(found: dict[str, Case]) -> None:
-    """Statuses, margins, words, rounding and cutting tell an attacker who learnt from examples no more than the
+    """Statuses, margins, words, rounding and cutting tell an attacker who learned from examples no more than the
     measurements do; a threshold on true counts would tell everything."""
     hold(attack.post_processing(found["small"], found["sole"], found["person"], FINISHED))
 

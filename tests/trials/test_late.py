@@ -111,8 +111,8 @@ class History:
 
     def releases(self, period: Period) -> list[Release]:
         """Its editions, oldest first."""
-        with opened(self.workspace) as catalogue:
-            return catalogue.store.editions(self.feed.dataset, period.label)
+        with opened(self.workspace) as catalog:
+            return catalog.store.editions(self.feed.dataset, period.label)
 
     def cutoffs(self, period: Period) -> tuple[date, ...]:
         late = self.dataset.source.definition.late
@@ -312,8 +312,8 @@ def test_every_edition_counts_what_its_policy_says(history: History) -> None:
 def test_the_ledger_shows_what_a_policy_costs(history: History) -> None:
     """A day bears one loss when frozen, and the largest edition, which is one loss, when editions add up; when they
     count again, one loss for each edition, and no more than are scheduled."""
-    with opened(history.workspace) as catalogue:
-        spending, charges = catalogue.ledger.spending(), catalogue.ledger.entries("charge")
+    with opened(history.workspace) as catalog:
+        spending, charges = catalog.ledger.spending(), catalog.ledger.entries("charge")
     each_day = {"freeze": 1, "increment": 1, "charge": 3}[history.policy]
     days = [day.label for period in history.periods for day in period.cut("day")]
     assert {each.block: each.spent for each in spending} == dict.fromkeys(days, Fraction(each_day * LOSS))
@@ -323,8 +323,8 @@ def test_the_ledger_shows_what_a_policy_costs(history: History) -> None:
     ]
     report = _run(history.workspace, history.feed.dataset, history.feed.draws[-1] + timedelta(days=400))
     assert report.exit_code == 0
-    with opened(history.workspace) as catalogue:
-        assert catalogue.ledger.entries("charge") == charges
+    with opened(history.workspace) as catalog:
+        assert catalog.ledger.entries("charge") == charges
 
 
 def test_editions_are_provisional_until_the_last(history: History) -> None:
@@ -374,8 +374,8 @@ def added(tmp_path: Path) -> Workspace:
 
 def _numbers(workspace: Workspace) -> list[tuple[int, int, bool]]:
     """Edition, vintage and finality of the first period's releases."""
-    with opened(workspace) as catalogue:
-        found = [each.manifest for each in catalogue.store.editions(TOWN.dataset, TOWN.periods[0])]
+    with opened(workspace) as catalog:
+        found = [each.manifest for each in catalog.store.editions(TOWN.dataset, TOWN.periods[0])]
     return [(each.edition, each.vintage, each.final) for each in found]
 
 
@@ -395,15 +395,15 @@ def test_a_changed_threshold_finishes_all_draws_anew(added: Workspace) -> None:
     """The measurements of every draw are in the newest edition: it is finished again free of charge, and the next
     edition adds to it."""
     _run(added, TOWN.dataset, TOWN.draws[1])
-    with opened(added) as catalogue:
-        before = catalogue.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
-        charges = len(catalogue.ledger.entries("charge"))
+    with opened(added) as catalog:
+        before = catalog.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
+        charges = len(catalog.ledger.entries("charge"))
     changed = _edit(added, f"datasets/{TOWN.dataset}.toml", "threshold = 3", "threshold = 5000")
     _run(changed, TOWN.dataset, TOWN.draws[1])
     assert _numbers(changed) == [(1, 1, False), (2, 2, False), (3, 2, False)]
-    with opened(changed) as catalogue:
-        after = catalogue.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
-        assert len(catalogue.ledger.entries("charge")) == charges
+    with opened(changed) as catalog:
+        after = catalog.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
+        assert len(catalog.ledger.entries("charge")) == charges
     assert after.manifest.charge == before.manifest.charge
     assert all((measured_of(after)[name] == table).all() for name, table in measured_of(before).items())
     assert after.manifest.suppressed > before.manifest.suppressed
@@ -411,15 +411,15 @@ def test_a_changed_threshold_finishes_all_draws_anew(added: Workspace) -> None:
     assert _numbers(changed)[-1] == (4, 3, True)
 
 
-def test_nothing_is_added_to_an_edition_that_was_withdrawn(added: Workspace) -> None:
-    """The next would hold the same numbers; given back, it goes on."""
+def test_nothing_is_added_to_an_edition_that_was_retracted(added: Workspace) -> None:
+    """The next would hold the same numbers; restored, it goes on."""
     _run(added, TOWN.dataset, TOWN.draws[0])
-    with opened(added) as catalogue:
-        release = catalogue.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
-        catalogue.withdraw(release)
+    with opened(added) as catalog:
+        release = catalog.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
+        catalog.retract(release)
         report = _run(added, TOWN.dataset, TOWN.draws[1])
-        assert (report.outcomes[0].status, report.outcomes[0].edition) == ("withdrawn", 1)
-        catalogue.withdraw(release, undo=True)
+        assert (report.outcomes[0].status, report.outcomes[0].edition) == ("retracted", 1)
+        catalog.retract(release, undo=True)
         report = _run(added, TOWN.dataset, TOWN.draws[1])
         assert (report.outcomes[0].status, report.outcomes[0].edition) == ("ready", 2)
 
@@ -432,13 +432,13 @@ def test_a_charge_without_its_draw_is_completed(added: Workspace) -> None:
     assert late is not None
     period = civil.parse(TOWN.periods[0])
     places = running.boundaries_fingerprint(dataset.source, added.data)
-    with opened(added) as catalogue:
-        job = Job(added, catalogue, dataset, period, places, vintages_of(late, period)[1])
-        entry = catalogue.ledger.charge(job.request)
+    with opened(added) as catalog:
+        job = Job(added, catalog, dataset, period, places, vintages_of(late, period)[1])
+        entry = catalog.ledger.charge(job.request)
     _run(added, TOWN.dataset, TOWN.draws[1])
-    with opened(added) as catalogue:
-        charges = catalogue.ledger.charges(TOWN.dataset, period.label)
-        second = catalogue.store.editions(TOWN.dataset, period.label)[-1].manifest
+    with opened(added) as catalog:
+        charges = catalog.ledger.charges(TOWN.dataset, period.label)
+        second = catalog.store.editions(TOWN.dataset, period.label)[-1].manifest
     assert [each.payload["vintage"] for each in charges] == [1, 2]
     assert (second.ledger.sequence, len(second.charge.tables)) == (entry.sequence, 2)
 
@@ -450,8 +450,8 @@ def test_a_policy_that_moves_records_to_other_days_is_refused(added: Workspace) 
     frozen = _edit(_edit(added, source, "increment", "freeze"), source, "after_days = .*", "after_days = [0]")
     with pytest.raises(BudgetError, match="day of receipt"):
         _run(frozen, TOWN.dataset, TOWN.draws[1])
-    with opened(frozen) as catalogue:
-        assert len(catalogue.ledger.entries("charge")) == 1
+    with opened(frozen) as catalog:
+        assert len(catalog.ledger.entries("charge")) == 1
 
 
 def test_a_file_with_an_old_name_counts_in_the_next_edition(tmp_path: Path) -> None:
@@ -480,8 +480,8 @@ def test_a_file_with_an_old_name_counts_in_the_next_edition(tmp_path: Path) -> N
     assert counts == {1: first, 2: second - first}
     assert min(counts.values()) > 100
     assert _numbers(workspace) == [(1, 1, False), (2, 2, False)]
-    with opened(workspace) as catalogue:
-        _, release = catalogue.store.editions(TOWN.dataset, period.label)
+    with opened(workspace) as catalog:
+        _, release = catalog.store.editions(TOWN.dataset, period.label)
     cells = measured_of(release)["", known.dataset.definition.measured[0].name]
     deviation = (sum(each.scale**2 for each in release.manifest.charge.tables if each.level == "") * cells.size) ** 0.5
     assert abs(int(cells.sum()) - second) < 6 * deviation < second - first
@@ -496,9 +496,9 @@ def test_a_past_without_files_is_not_released(tmp_path: Path, policy: Policy) ->
     workspace = _edit(_declare(tmp_path, TOWN, policy), "pipelines/calls.toml", "(?m)^received = .*\n", "")
     with pytest.raises(SourceError, match=r"calls: no file was received before 2018-0[12]-.*`first`.*`late\.received`"):
         _run(workspace, TOWN.dataset, date(2018, 3, 1))
-    with opened(workspace) as catalogue:
-        assert not catalogue.ledger.entries("charge")
-        assert not catalogue.store.releases(TOWN.dataset)
+    with opened(workspace) as catalog:
+        assert not catalog.ledger.entries("charge")
+        assert not catalog.store.releases(TOWN.dataset)
 
 
 def test_records_are_kept_until_the_last_edition(added: Workspace) -> None:

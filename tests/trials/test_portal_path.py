@@ -126,7 +126,7 @@ def test_duckdb_reads_the_csv(published: Published) -> None:
     """DuckDB gives the same sums over a dataset's address and over the released files."""
     address = f"{published.host.url}/resource/{published.ids['stlouis-requests']}.csv?$limit=50000"
     files = str(published.town.state / "public/releases/stlouis-requests/*/1/data.csv")
-    query = "SELECT count(*), count(requests), sum(requests), min(id), max(neighbourhood_name) FROM read_csv(?)"
+    query = "SELECT count(*), count(requests), sum(requests), min(id), max(neighborhood_name) FROM read_csv(?)"
     with duckdb.connect() as connection:
         try:
             connection.execute("INSTALL httpfs; LOAD httpfs")
@@ -181,7 +181,7 @@ def test_pushing_again_changes_nothing(published: Published) -> None:
 
 
 def test_rollback_reaches_the_portal(published: Published) -> None:
-    """A release that is taken back is gone from the portal, the others stay; given back, the same rows return."""
+    """A release that is taken back is gone from the portal, the others stay; restored, the same rows return."""
     address = f"{published.host.url}/resource/{published.ids['alicante-water']}.csv?$limit=50000"
     whole = published.released("alicante-water")
     assert published.run("rollback", "alicante-water") == 0

@@ -192,12 +192,12 @@ def quantiles_hold_the_exact_values(compared: Compared) -> None:
         values = compared.exact.values
         assert values is not None
         bins = np.clip(np.searchsorted(edges, values["value"], side="right") - 1, 0, len(edges) - 2)
-        groups = pd.Series(bins, values.index).groupby([values["period"], values["neighbourhood"]])
+        groups = pd.Series(bins, values.index).groupby([values["period"], values["neighborhood"]])
         held = []
         for row in compared.cells[compared.cells[quantile["name"]].notna()].itertuples():
-            if (row.period, row.neighbourhood) not in groups.groups:
+            if (row.period, row.neighborhood) not in groups.groups:
                 continue
-            ordered = np.sort(groups.get_group((row.period, row.neighbourhood)).to_numpy())
+            ordered = np.sort(groups.get_group((row.period, row.neighborhood)).to_numpy())
             place = max(1, math.ceil(quantile["probability"] * len(ordered))) - 1
             low, high = getattr(row, f"{quantile['name']}_low"), getattr(row, f"{quantile['name']}_high")
             high = math.inf if math.isnan(high) else high

@@ -20,10 +20,10 @@ CELLS = len(WARDS) * len(KINDS)
 """Rows of one release."""
 
 SETTINGS = """\
-organisation = "Town of Example"
+organization = "Town of Example"
 contact = "data@example.gov"
-licence = "CC0 1.0"
-licence_url = "https://creativecommons.org/publicdomain/zero/1.0/"
+license = "CC0 1.0"
+license_url = "https://creativecommons.org/publicdomain/zero/1.0/"
 jurisdiction = "Example Open Records Act"
 [engine]
 memory = "500MB"

@@ -143,7 +143,7 @@ def tabular(request: Request, identifier: str) -> PortalDataset:
 def visible(request: Request) -> list[PortalDataset]:
     """Every dataset that the visitor may read, by name."""
     everything = visitor(request) is not None
-    return [dataset for dataset in portal(request).store.catalogue.all() if everything or dataset.open]
+    return [dataset for dataset in portal(request).store.catalog.all() if everything or dataset.open]
 
 
 def findable(request: Request) -> list[PortalDataset]:
@@ -153,7 +153,7 @@ def findable(request: Request) -> list[PortalDataset]:
 
 def joinable(request: Request, identifier: str) -> PortalDataset:
     """A dataset that a question about another may join: a public one. Errors: SodaError 404."""
-    found = portal(request).store.catalogue.find(identifier)
+    found = portal(request).store.catalog.find(identifier)
     if found is None or not found.open:
         raise dataset_missing(identifier)
     return found

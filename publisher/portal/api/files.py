@@ -118,7 +118,7 @@ async def upload(request: Request) -> Response:
 
 
 def _sweep(store: PortalStore) -> None:
-    store.assets.sweep(store.catalogue.all())
+    store.assets.sweep(store.catalog.all())
 
 
 def asset(request: Request) -> Response:
@@ -182,7 +182,7 @@ async def create_blob(request: Request) -> Response:
 def _created(store: PortalStore, asset: Asset, request: Request) -> PortalDataset:
     now = int(time.time())
     dataset = PortalDataset(
-        id=store.catalogue.free_identifier(),
+        id=store.catalog.free_identifier(),
         name=request.query_params.get("name") or asset.name,
         owner=asset.owner,
         blob=asset.id,
@@ -227,7 +227,7 @@ def _replaced(store: PortalStore, identifier: str, asset: Asset) -> PortalDatase
         return {"blob": asset.id, "metadata": metadata, "rows_updated_at": now, "rows_updated_by": asset.owner}
 
     changed = store.change(identifier, other)
-    store.assets.sweep(store.catalogue.all(), older_than=0, among=left)
+    store.assets.sweep(store.catalog.all(), older_than=0, among=left)
     return changed
 
 

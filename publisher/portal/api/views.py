@@ -137,7 +137,7 @@ def _created(store: PortalStore, payload: ViewPayload, owner: str) -> PortalData
     attributes = payload.attributes()
     attributes["tags"] = tuple(attributes.get("tags", ()))
     dataset = PortalDataset(
-        id=store.catalogue.free_identifier(),
+        id=store.catalog.free_identifier(),
         **attributes,
         metadata=metadata_sent(store, payload),
         columns=_columns(payload.columns or []),
@@ -217,12 +217,12 @@ def _updated(request: Request, identifier: str, payload: ViewPayload) -> PortalD
             said["row_identifier"] = _row_identifier(dataset, payload.metadata)
             _check_unique(request, dataset, said["row_identifier"])
         if payload.columns is not None:
-            store.catalogue.change_columns(_described(dataset, payload.columns))
+            store.catalog.change_columns(_described(dataset, payload.columns))
         left.update(listed(dataset))
         return values | said
 
     changed = store.change(identifier, anew)
-    store.assets.sweep(store.catalogue.all(), older_than=0, among=left - listed(changed))
+    store.assets.sweep(store.catalog.all(), older_than=0, among=left - listed(changed))
     return changed
 
 
@@ -268,7 +268,7 @@ def _add_column(request: Request, payload: ColumnPayload) -> PortalColumn:
             raise invalid("The dataset has a column of this field name already")
         place = max((column.position for column in dataset.columns), default=0) + 1
         made = replace(_columns([payload])[0], position=place)
-        store.catalogue.add_column(identifier, made)
+        store.catalog.add_column(identifier, made)
         found = store.get(identifier).column(made.field)
     return found or made
 
@@ -305,7 +305,7 @@ def _change_column(request: Request, payload: ColumnPayload) -> PortalColumn:
         sent = payload.model_fields_set
         if ("field" in sent and payload.field_name != found.field) or ("kind" in sent and payload.kind != found.kind):
             raise invalid("A column keeps its field name and type; replace the dataset through a revision instead")
-        store.catalogue.change_columns(_described(dataset, [payload.model_copy(update={"id": found.id})]))
+        store.catalog.change_columns(_described(dataset, [payload.model_copy(update={"id": found.id})]))
     store.change(identifier, lambda _: {})
     return _column(store.get(identifier), found.id)
 

@@ -1,8 +1,8 @@
-"""Licences by the ids that Socrata uses, with their names and addresses."""
+"""Licenses by the ids that Socrata uses, with their names and addresses."""
 
 from __future__ import annotations
 
-LICENCES = {
+LICENSES = {
     "CC0_10": (
         "Creative Commons 1.0 Universal (Public Domain Dedication)",
         "https://creativecommons.org/publicdomain/zero/1.0/",
@@ -28,11 +28,11 @@ LICENCES = {
 
 
 def name_of(identifier: str) -> str:
-    """The licence's name; an id that is not known stands for itself."""
-    return LICENCES.get(identifier, (identifier, ""))[0]
+    """The license's name; an id that is not known stands for itself."""
+    return LICENSES.get(identifier, (identifier, ""))[0]
 
 
 def address_of(identifier: str) -> str:
-    """Where the licence can be read, or an empty text."""
+    """Where the license can be read, or an empty text."""
     fallback = identifier if identifier.startswith("https://") else ""
-    return LICENCES.get(identifier, ("", fallback))[1]
+    return LICENSES.get(identifier, ("", fallback))[1]

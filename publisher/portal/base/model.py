@@ -1,4 +1,4 @@
-"""What the catalogue knows of a dataset."""
+"""What the catalog knows of a dataset."""
 
 from __future__ import annotations
 

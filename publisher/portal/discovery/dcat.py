@@ -1,4 +1,4 @@
-"""Descriptions for harvesters and search engines: DCAT-US 1.1 and 3.0 of the catalogue, schema.org of a dataset."""
+"""Descriptions for harvesters and search engines: DCAT-US 1.1 and 3.0 of the catalog, schema.org of a dataset."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "accessLevel": "public",
             "publisher": {"@type": "org:Organization", "name": dataset.publisher},
             "contactPoint": {"@type": "vcard:Contact", "fn": dataset.publisher, "hasEmail": _email(dataset)},
-            "license": about(dataset).licence_address,
+            "license": about(dataset).license_address,
             "theme": [dataset.category] if dataset.category else [],
             "temporal": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
             "spatial": _area(dataset),
@@ -177,7 +177,7 @@ def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "publisher": {"@type": "Organization", "name": dataset.publisher},
             "contactPoint": [{"@type": "Kind", "fn": dataset.publisher, "hasEmail": _email(dataset)}],
             "accessRights": {"@id": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"},
-            "license": {"@id": known.licence_address} if known.licence_address else None,
+            "license": {"@id": known.license_address} if known.license_address else None,
             "temporal": [_period_of_time(when)] if when else [],
             "spatial": [_location(known.coverage)] if known.coverage else [],
             "accrualPeriodicity": {"@id": f"http://purl.org/cld/freq/{_EVERY[when[2]][1]}"} if when else None,
@@ -188,7 +188,7 @@ def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
                 "downloadURL": _description(base, dataset),
                 "mediaType": "application/json",
             },
-            "distribution": [_third_distribution(offer, known.licence_address) for offer in standing(request, dataset)],
+            "distribution": [_third_distribution(offer, known.license_address) for offer in standing(request, dataset)],
         }
     )
 
@@ -202,7 +202,7 @@ def _location(area: CoverageFacts) -> dict[str, Any]:
     return {"@type": "Location", "prefLabel": area.name, "identifier": identifier}
 
 
-def _third_distribution(offer: Offer, licence: str) -> dict[str, Any]:
+def _third_distribution(offer: Offer, license: str) -> dict[str, Any]:
     """With size and checksum where the file stands already."""
     checksum = {
         "@type": "Checksum",
@@ -215,7 +215,7 @@ def _third_distribution(offer: Offer, licence: str) -> dict[str, Any]:
             "title": offer.label,
             "downloadURL": offer.url,
             "mediaType": offer.media_type,
-            "license": {"@id": licence} if licence else None,
+            "license": {"@id": license} if license else None,
             "byteSize": str(offer.bytes) if offer.bytes is not None else None,
             "checksum": checksum if offer.sha256 else None,
         }
@@ -244,7 +244,7 @@ def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
             "sameAs": f"{base}/api/views/{dataset.id}",
             "identifier": dataset.id,
             "keywords": [tag for tag in dataset.tags if tag],
-            "license": known.licence_address,
+            "license": known.license_address,
             "creator": _known(
                 {"@type": "Organization", "name": dataset.publisher, "url": _web(dataset.attribution_link)}
             ),

@@ -56,12 +56,12 @@ def entries(dataset: PortalDataset) -> list[FeedEntry]:
 
 def _edition(dataset: PortalDataset, release: ReleaseFacts) -> FeedEntry:
     said = f"{release.rows} rows, {release.suppressed} suppressed, {release.unreliable} unreliable."
-    if release.withdrawn:
-        said = f"Withdrawn. {said}"
+    if release.retracted:
+        said = f"Retracted. {said}"
     elif release.edition > 1:
         said = f"Corrects an earlier edition: {release.reason or 'no reason given'}. {said}"
-    news = "withdrawn" if release.withdrawn else "corrected" if release.edition > 1 else "released"
-    part = f"{release.period}.{release.edition}" + (".withdrawn" if release.withdrawn else "")
+    news = "retracted" if release.retracted else "corrected" if release.edition > 1 else "released"
+    part = f"{release.period}.{release.edition}" + (".retracted" if release.retracted else "")
     path = f"/releases/{quote(release.period)}/{release.edition}"
     return FeedEntry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
 

@@ -1,4 +1,4 @@
-"""Frictionless data packages: a CSV of each release, and of everything, with its schema, licence and hash."""
+"""Frictionless data packages: a CSV of each release, and of everything, with its schema, license and hash."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def package(request: Request) -> Response:
 def _described(request: Request, dataset: PortalDataset, file: Kept) -> dict[str, Any]:
     """What the packages of a dataset share, around one CSV file that stands beside the descriptor."""
     known, page = about(dataset), f"{base_url(request)}/d/{dataset.id}"
-    licence = {"path": known.licence_address, "title": known.licence} if known.licence_address else {}
+    license = {"path": known.license_address, "title": known.license} if known.license_address else {}
     source = {"title": known.source.title, "path": page} if known.source else {"title": dataset.name, "path": page}
     email = known.contact if "@" in known.contact else ""
     publisher = {"title": dataset.publisher, "roles": ["publisher"], "email": email}
@@ -119,7 +119,7 @@ def _described(request: Request, dataset: PortalDataset, file: Kept) -> dict[str
         "homepage": page,
         "description": dataset.description,
         "keywords": [tag for tag in dataset.tags if tag],
-        "licenses": [licence] if licence else [],
+        "licenses": [license] if license else [],
         "sources": [source],
         "contributors": [{name: value for name, value in publisher.items() if value}],
         "resources": [resource],

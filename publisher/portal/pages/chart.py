@@ -90,7 +90,7 @@ def _scale(low: float, high: float) -> tuple[float, float, float]:
 def _runs(
     places: list[tuple[int, ChartPoint]], there: Callable[[ChartPoint], bool]
 ) -> list[list[tuple[int, ChartPoint]]]:
-    """The stretches of neighbouring points that have what is asked for."""
+    """The stretches of neighboring points that have what is asked for."""
     return [list(run) for has, run in groupby(places, lambda place: there(place[1])) if has]
 
 

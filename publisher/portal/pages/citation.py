@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def citation(base: str, dataset: PortalDataset, release: ReleaseFacts | None = None) -> str:
-    """Who published what, which edition, when, where, and under which licence."""
+    """Who published what, which edition, when, where, and under which license."""
     address = f"{base}/d/{dataset.id}"
     moment = datetime.fromtimestamp(dataset.rows_updated_at, UTC).date().isoformat()
     title = dataset.name
@@ -21,5 +21,5 @@ def citation(base: str, dataset: PortalDataset, release: ReleaseFacts | None = N
         title += f", {release.period}, edition {release.edition}"
         address += f"/releases/{release.period}/{release.edition}"
         moment = release.created[:10]
-    licence = about(dataset).licence
-    return f"{dataset.publisher} ({moment[:4]}). {title}. {moment}. {address}" + (f". {licence}" if licence else "")
+    license = about(dataset).license
+    return f"{dataset.publisher} ({moment[:4]}). {title}. {moment}. {address}" + (f". {license}" if license else "")

@@ -123,7 +123,7 @@ def guarantee(request: Request) -> Response:
 
 def shown_dataset(request: Request) -> PortalDataset | None:
     """The dataset of the address, if the visitor may read it; who may not is not told that it exists."""
-    dataset = portal(request).store.catalogue.find(request.path_params["id"])
+    dataset = portal(request).store.catalog.find(request.path_params["id"])
     return dataset if dataset and (dataset.open or visitor(request)) else None
 
 

@@ -1,4 +1,4 @@
-"""The map of a dataset: its places coloured by one measure in one period, with what is uncertain or missing marked."""
+"""The map of a dataset: its places colored by one measure in one period, with what is uncertain or missing marked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from publisher.portal.store.assets import Assets
 
 CLASSES = 5
-"""The most colours."""
+"""The most colors."""
 PERIODS = 20_000
 """How many periods a dataset may have for its list to be whole."""
 CELLS = 100_000
@@ -47,16 +47,16 @@ class MapCell:
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A place with its outline, empty where the polygons have none of it, and the number of its colour."""
+    """A place with its outline, empty where the polygons have none of it, and the number of its color."""
 
     cell: MapCell
     path: str
-    colour: int | None
+    color: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """A colour: the values from `low` up to `high`, which itself belongs to the next one unless `closed`."""
+    """A color: the values from `low` up to `high`, which itself belongs to the next one unless `closed`."""
 
     low: Decimal
     high: Decimal
@@ -136,8 +136,8 @@ class Map:
 
     @property
     def striped(self) -> list[int]:
-        """The colours under the stripes of unreliable places."""
-        return sorted({a.colour for a in self.drawn if a.colour is not None and a.cell.status == "unreliable"})
+        """The colors under the stripes of unreliable places."""
+        return sorted({a.color for a in self.drawn if a.color is not None and a.cell.status == "unreliable"})
 
     def has(self, status: str) -> bool:
         """Whether some place on the map has this status."""
@@ -261,12 +261,12 @@ def _summed(selects: Sequence[FormSelect]) -> bool:
 
 
 def _area(cell: MapCell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
-    colour = bisect_right(breaks, cell.value) if cell.value is not None else None
-    return Area(cell, drawing.paths.get(cell.place, ""), colour)
+    color = bisect_right(breaks, cell.value) if cell.value is not None else None
+    return Area(cell, drawing.paths.get(cell.place, ""), color)
 
 
 def class_breaks(values: Sequence[Decimal]) -> list[Decimal]:
-    """Where a new colour begins: near the quantiles, each moved to the roundest number not far away, rising."""
+    """Where a new color begins: near the quantiles, each moved to the roundest number not far away, rising."""
     order = sorted(values)
     count = min(CLASSES, len(set(order)), max(1, len(order) // 3))
     found: list[Decimal] = []

@@ -75,7 +75,7 @@ def _drawn(shapes: dict[str, Any]) -> Outlines:
 
 
 def _simplified(shapes: Any, tolerance: float) -> Any:
-    """Neighbours keep a common border, unless some outline crosses itself: then each is made simpler alone."""
+    """Neighbors keep a common border, unless some outline crosses itself: then each is made simpler alone."""
     import shapely
 
     try:

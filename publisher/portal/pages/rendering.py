@@ -123,9 +123,9 @@ def in_every_language(routes: list[Route]) -> list[Route]:
 
 
 def _site(request: Request) -> str:
-    """The name of the only organisation that publishes here."""
-    organisations = {dataset.attribution for dataset in findable(request) if dataset.attribution}
-    return organisations.pop() if len(organisations) == 1 else ""
+    """The name of the only organization that publishes here."""
+    organizations = {dataset.attribution for dataset in findable(request) if dataset.attribution}
+    return organizations.pop() if len(organizations) == 1 else ""
 
 
 def _size(language: Language, size: int) -> str:

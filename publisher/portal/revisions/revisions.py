@@ -304,7 +304,7 @@ def open_new(request: Request, sent: bytes, owner: str) -> Reply:
     parsed_as(ViewPayload, payload.metadata, "metadata")
     now = int(time.time())
     dataset = PortalDataset(
-        id=store.catalogue.free_identifier(),
+        id=store.catalog.free_identifier(),
         name=name,
         owner=owner,
         created_at=now,

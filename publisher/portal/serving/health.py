@@ -26,9 +26,9 @@ async def alive(_request: Request) -> Response:
 
 
 def ready(request: Request) -> Response:
-    """GET /health/ready: 200 where the catalogue answers and the disk takes a file, else 503; names what fails."""
+    """GET /health/ready: 200 where the catalog answers and the disk takes a file, else 503; names what fails."""
     store = portal(request).store
-    found = {"catalogue": _catalogue_answers(store), "disk": _disk_takes_a_file(store)}
+    found = {"catalog": _catalog_answers(store), "disk": _disk_takes_a_file(store)}
     well = all(found.values())
     body = {"status": "ok" if well else "unavailable"} | {
         name: "ok" if each else "unavailable" for name, each in found.items()
@@ -36,12 +36,12 @@ def ready(request: Request) -> Response:
     return JSONResponse(body, 200 if well else 503, {"Cache-Control": "no-store"})
 
 
-def _catalogue_answers(store: PortalStore) -> bool:
+def _catalog_answers(store: PortalStore) -> bool:
     try:
-        with store.catalogue.connected() as connection:
+        with store.catalog.connected() as connection:
             connection.execute("SELECT count(*) FROM datasets").fetchone()
     except sqlite3.Error as error:
-        logger.warning("the catalogue does not answer: %s", type(error).__name__)
+        logger.warning("the catalog does not answer: %s", type(error).__name__)
         return False
     return True
 

@@ -33,20 +33,20 @@ def _within_box(shape: Term, *box: Term) -> str:
     return _between(south, west, north, east, box)
 
 
-def _within_circle(shape: Term, top: Term, left: Term, metres: Term) -> str:
+def _within_circle(shape: Term, top: Term, left: Term, meters: Term) -> str:
     """The whole of the shape is in the circle."""
-    centre = f"({top.sql})::DOUBLE", f"({left.sql})::DOUBLE"
+    center = f"({top.sql})::DOUBLE", f"({left.sql})::DOUBLE"
     if shape.kind is Kind.POINT:
-        farthest = f"soda_metres({latitude(shape.sql)}, {longitude(shape.sql)}, {centre[0]}, {centre[1]})"
+        farthest = f"soda_meters({latitude(shape.sql)}, {longitude(shape.sql)}, {center[0]}, {center[1]})"
     else:
-        farthest = f"soda_farthest({shape.sql}, {centre[0]}, {centre[1]})"
-    return f"({farthest} <= ({metres.sql})::DOUBLE)"
+        farthest = f"soda_farthest({shape.sql}, {center[0]}, {center[1]})"
+    return f"({farthest} <= ({meters.sql})::DOUBLE)"
 
 
 def _distance(first: Term, second: Term) -> str:
     if first.kind is second.kind is Kind.POINT:
         ends = (latitude(first.sql), longitude(first.sql), latitude(second.sql), longitude(second.sql))
-        return f"soda_metres({', '.join(ends)})"
+        return f"soda_meters({', '.join(ends)})"
     return f"soda_distance({first.sql}, {second.sql})"
 
 

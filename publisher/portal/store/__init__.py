@@ -1,1 +1,1 @@
-"""What the portal keeps: catalogue, accounts, versions of rows, and files beside them."""
+"""What the portal keeps: catalog, accounts, versions of rows, and files beside them."""

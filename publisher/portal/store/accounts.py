@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from publisher.portal.store.catalogue import DatasetCatalogue
+    from publisher.portal.store.catalog import DatasetCatalog
 
 REMEMBERED = 5.0
 """Seconds for which a token stays known without another look, so also the longest that a revoked one lives on."""
@@ -103,10 +103,10 @@ _NAME = _Limit(100, 60)
 
 
 class Accounts:
-    """The accounts of a catalogue."""
+    """The accounts of a catalog."""
 
-    def __init__(self, catalogue: DatasetCatalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalog: DatasetCatalog) -> None:
+        self._catalog = catalog
         self._pepper = secrets.token_bytes(32)
         self._proven: dict[str, bytes] = {}
         self._tokens: dict[bytes, float] = {}
@@ -114,19 +114,19 @@ class Accounts:
 
     def any(self) -> bool:
         """True where there is at least one account."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             return connection.execute("SELECT 1 FROM accounts").fetchone() is not None
 
     def everyone(self) -> list[Account]:
         """Every account, by name."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             rows = connection.execute("SELECT username, role FROM accounts ORDER BY username").fetchall()
         return [Account(row["username"], Role(row["role"])) for row in rows]
 
     def add(self, username: str, password: str, role: Role = Role.ADMINISTRATOR) -> None:
         """Create an account, or give an account a new password and role."""
         salt = secrets.token_bytes(16)
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute(
                 """
                 INSERT INTO accounts (username, salt, hash, created_at, role) VALUES (?, ?, ?, ?, ?)
@@ -137,12 +137,12 @@ class Accounts:
 
     def remove(self, username: str) -> bool:
         """Remove an account with its keys and tokens; False where there is none of that name."""
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             return connection.execute("DELETE FROM accounts WHERE username = ?", (username,)).rowcount > 0
 
     def find(self, username: str) -> Account | None:
         """The account of that name."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             row = connection.execute("SELECT role FROM accounts WHERE username = ?", (username,)).fetchone()
         return Account(username, Role(row["role"])) if row else None
 
@@ -166,7 +166,7 @@ class Accounts:
         digest, now = _digest(token), time.monotonic()
         if self._tokens.get(digest, 0.0) > now:
             return True
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             known = _valid(connection, "hash = ?", (digest,), Use.APP_TOKEN) is not None
         if known:
             self._tokens[digest] = now + REMEMBERED
@@ -180,7 +180,7 @@ class Accounts:
         now = int(time.time())
         name = "k" + secrets.token_hex(12)
         made = Credential(name, use, username, label, now, None if seconds is None else now + seconds)
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO credentials VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (made.id, made.use, username, _digest(value), label, now, made.expires_at),
@@ -189,14 +189,14 @@ class Accounts:
 
     def credentials(self) -> list[Credential]:
         """Every key and token, the oldest first."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             rows = connection.execute("SELECT * FROM credentials ORDER BY created_at, id").fetchall()
         return [_credential(row) for row in rows]
 
     def revoke(self, identifier: str) -> bool:
         """End a key or token now; False where there is none with this id, or it has ended already."""
         now = int(time.time())
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             found = connection.execute(
                 "UPDATE credentials SET expires_at = ? WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)",
                 (now, identifier, now),
@@ -204,13 +204,13 @@ class Accounts:
             return found.rowcount > 0
 
     def _holder(self, condition: str, values: tuple[object, ...], use: Use) -> Account | None:
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             found = _valid(connection, condition, values, use)
         return self.find(found["username"]) if found else None
 
     def _prove(self, username: str, password: str, client: str) -> Account:
         self._slow_down(username, client)
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             found = connection.execute(
                 "SELECT salt, hash, role FROM accounts WHERE username = ?", (username,)
             ).fetchone()
@@ -229,7 +229,7 @@ class Accounts:
             known = self._proven.get(username)
         if known is None:
             return None
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             found = connection.execute("SELECT hash, role FROM accounts WHERE username = ?", (username,)).fetchone()
         same = found is not None and hmac.compare_digest(known, self._mark(username, password, found["hash"]))
         return Account(username, Role(found["role"])) if same else None
@@ -238,7 +238,7 @@ class Accounts:
         return hmac.digest(self._pepper, json.dumps([username, password]).encode() + stored, "sha256")
 
     def _slow_down(self, username: str, client: str) -> None:
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             trusted = connection.execute(
                 "SELECT 1 FROM trusted_logins WHERE username = ? AND client = ?", (username, client)
             ).fetchone()
@@ -250,7 +250,7 @@ class Accounts:
 
     def _record_failure(self, username: str, client: str) -> None:
         now = time.time()
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute("DELETE FROM failed_logins WHERE last_at < ?", (now - 24 * 3600,))
             connection.executemany(
                 """
@@ -262,7 +262,7 @@ class Accounts:
 
     def _record_success(self, username: str, client: str) -> None:
         now = time.time()
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute("DELETE FROM failed_logins WHERE username = ? AND client = ?", (username, client))
             connection.execute("DELETE FROM trusted_logins WHERE last_at < ?", (now - MONTH,))
             connection.execute(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.store.catalogue import DatasetCatalogue
+    from publisher.portal.store.catalog import DatasetCatalog
 
 DAY = 24 * 3600
 """Seconds for which a file that no dataset lists is kept, for its writer to list it."""
@@ -39,11 +39,11 @@ class Asset:
 
 
 class Assets:
-    """The files in the folder `root`; what is known of them stands in the catalogue."""
+    """The files in the folder `root`; what is known of them stands in the catalog."""
 
-    def __init__(self, catalogue: DatasetCatalogue, root: Path) -> None:
+    def __init__(self, catalog: DatasetCatalog, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._root = root
 
     def add(self, content: IO[bytes], name: str, media_type: str, owner: str) -> Asset:
@@ -57,7 +57,7 @@ class Assets:
             beside.unlink(missing_ok=True)
         _sync(self._root)
         asset = Asset(identifier, plain_name(name), _plain_type(media_type), size, digest, owner, int(time.time()))
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute(
                 "INSERT INTO assets VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (asset.id, asset.name, asset.media_type, asset.size, asset.sha256, asset.owner, asset.created_at),
@@ -66,7 +66,7 @@ class Assets:
 
     def find(self, identifier: str) -> Asset | None:
         """The file with this id."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             row = connection.execute("SELECT * FROM assets WHERE id = ?", (identifier,)).fetchone()
         return Asset(**dict(row)) if row else None
 
@@ -85,7 +85,7 @@ class Assets:
         """Remove the files that none of these datasets lists, of those with the ids `among` if given."""
         kept = {identifier for dataset in datasets for identifier in listed(dataset)}
         oldest = time.time() - older_than
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             rows = connection.execute("SELECT id FROM assets WHERE created_at <= ?", (oldest,)).fetchall()
             gone = {row["id"] for row in rows} - kept
             gone &= gone if among is None else set(among)
@@ -97,7 +97,7 @@ class Assets:
 
     def _sweep_strays(self, oldest: float) -> None:
         """Remove what a process that was killed left without a record."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             known = {row["id"] for row in connection.execute("SELECT id FROM assets")}
         for file in self._root.iterdir():
             if file.name not in known and file.stat().st_mtime < oldest:

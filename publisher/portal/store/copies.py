@@ -19,7 +19,7 @@ DESCRIPTION = ("name", "description", "category", "tags", "attribution", "attrib
 
 def publish(store: PortalStore, copy: PortalDataset) -> PortalDataset:
     """Put a working copy in the place of its original, which keeps its 4x4, and the rows that stay their `:id`."""
-    original = store.catalogue.find(copy.copy_of or "")
+    original = store.catalog.find(copy.copy_of or "")
     if original is None:
         raise invalid("The dataset that this is a working copy of was deleted")
     with store.locked(copy.id):

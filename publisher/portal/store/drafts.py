@@ -1,6 +1,6 @@
 """What stands between an upload and a dataset: revisions, sources, schemas, jobs and configurations, as documents.
 
-Each is one row of the catalogue, changed as a whole; the files of a source lie in a folder of their own.
+Each is one row of the catalog, changed as a whole; the files of a source lie in a folder of their own.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from publisher.portal.store.catalogue import DatasetCatalogue
+    from publisher.portal.store.catalog import DatasetCatalog
 
 WEEK = 7 * 24 * 3600
 """Seconds for which the files of a source stay that nobody has touched."""
@@ -50,16 +50,16 @@ class Draft:
 
 
 class Drafts:
-    """The documents of a catalogue, and the files of sources in the folder `root`."""
+    """The documents of a catalog, and the files of sources in the folder `root`."""
 
-    def __init__(self, catalogue: DatasetCatalogue, root: Path) -> None:
+    def __init__(self, catalog: DatasetCatalog, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._catalogue = catalogue
+        self._catalog = catalog
         self._root = root
 
     def add(self, sort: Sort, body: dict[str, Any], *, parent: int | None = None, dataset: str | None = None) -> Draft:
         """Write a document. A revision gets the next number of its dataset as `revision_seq`."""
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             if sort is Sort.REVISION:
                 count = "SELECT count(*) FROM drafts WHERE sort = 'revision' AND dataset = ?"
                 body = body | {"revision_seq": connection.execute(count, (dataset,)).fetchone()[0]}
@@ -101,7 +101,7 @@ class Drafts:
 
     def update(self, draft: Draft, *, parent: Draft | None = None, **members: Any) -> Draft:
         """Set members of a document, the others stay; with `parent` it belongs to that one from now on."""
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             row = connection.execute("SELECT body FROM drafts WHERE id = ?", (draft.id,)).fetchone()
             if row is None:
                 raise missing(draft.sort)
@@ -114,7 +114,7 @@ class Drafts:
 
     def remove(self, draft: Draft) -> None:
         """Forget a document."""
-        with self._catalogue.transaction() as connection:
+        with self._catalog.transaction() as connection:
             connection.execute("DELETE FROM drafts WHERE id = ?", (draft.id,))
 
     def folder(self, source: int) -> Path:
@@ -139,7 +139,7 @@ class Drafts:
 
     def sweep(self) -> None:
         """Remove files of sources that are no more, or that nobody has touched for a week."""
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             known = {str(row["id"]) for row in connection.execute("SELECT id FROM drafts WHERE sort = 'source'")}
         oldest = time.time() - WEEK
         for path in self._root.iterdir():
@@ -150,7 +150,7 @@ class Drafts:
                     shutil.rmtree(path, ignore_errors=True)
 
     def _select(self, condition: str, values: tuple[object, ...]) -> list[Draft]:
-        with self._catalogue.connected() as connection:
+        with self._catalog.connected() as connection:
             rows = connection.execute(f"SELECT * FROM drafts WHERE {condition} ORDER BY id", values).fetchall()
         return [_draft(row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""The catalogue's schema, as small named steps that are each applied once."""
+"""The catalog's schema, as small named steps that are each applied once."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ STEPS = (
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the steps that this catalogue has not seen, in one transaction together with their record."""
+    """Apply the steps that this catalog has not seen, in one transaction together with their record."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
     done = {name for (name,) in connection.execute("SELECT name FROM migrations")}

@@ -1,4 +1,4 @@
-"""The portal's store: catalogue and version files, changed together; a reader sees old or new, never a mixture."""
+"""The portal's store: catalog and version files, changed together; a reader sees old or new, never a mixture."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from publisher.portal.base.problems import dataset_missing, no_rows
 from publisher.portal.store import versions
 from publisher.portal.store.accounts import Accounts
 from publisher.portal.store.assets import Assets, listed
-from publisher.portal.store.catalogue import DatasetCatalogue
+from publisher.portal.store.catalog import DatasetCatalog
 from publisher.portal.store.drafts import Drafts
 from publisher.portal.store.incoming import ORDER, read
 
@@ -52,14 +52,14 @@ class PortalStore:
         root.chmod(0o700)
         self.root = root
         (root / "locks").mkdir(mode=0o700, exist_ok=True)
-        self.catalogue = DatasetCatalogue(root / "catalogue.sqlite")
-        self.accounts = Accounts(self.catalogue)
-        self.assets = Assets(self.catalogue, root / "assets")
-        self.drafts = Drafts(self.catalogue, root / "drafts")
+        self.catalog = DatasetCatalog(root / "catalogue.sqlite")
+        self.accounts = Accounts(self.catalog)
+        self.assets = Assets(self.catalog, root / "assets")
+        self.drafts = Drafts(self.catalog, root / "drafts")
 
     def sweep(self) -> None:
-        """Remove what a process that was killed left of datasets that are not in the catalogue, and stray files."""
-        datasets = self.catalogue.all()
+        """Remove what a process that was killed left of datasets that are not in the catalog, and stray files."""
+        datasets = self.catalog.all()
         self.assets.sweep(datasets)
         self.drafts.sweep()
         known = {dataset.id for dataset in datasets}
@@ -70,7 +70,7 @@ class PortalStore:
 
     def get(self, identifier: str) -> PortalDataset:
         """The dataset with this 4x4; SodaError 404 when there is none."""
-        found = self.catalogue.find(identifier)
+        found = self.catalog.find(identifier)
         if found is None:
             raise dataset_missing(identifier)
         return found
@@ -85,7 +85,7 @@ class PortalStore:
     def create(self, dataset: PortalDataset) -> PortalDataset:
         """Add a dataset without rows."""
         versions.create(self._folder(dataset.id, dataset.version), dataset.columns)
-        self.catalogue.add(dataset)
+        self.catalog.add(dataset)
         return self.get(dataset.id)
 
     def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool, by: str = "") -> WriteCounts:
@@ -124,7 +124,7 @@ class PortalStore:
         if wanted is not dataset:
             attributes |= {"columns": wanted.columns, "row_identifier": wanted.row_identifier}
         attributes |= {"version": number, "rows": built.rows, "next_row": built.next_row}
-        self.catalogue.change(dataset.id, **({"rows_updated_at": int(time.time())} | attributes))
+        self.catalog.change(dataset.id, **({"rows_updated_at": int(time.time())} | attributes))
         self._prune(dataset.id, number)
         counts = built.counts
         metrics.wrote(created=counts.created, updated=counts.updated, deleted=counts.deleted)
@@ -135,7 +135,7 @@ class PortalStore:
         now = int(time.time())
         made = replace_of(
             dataset,
-            id=self.catalogue.free_identifier(),
+            id=self.catalog.free_identifier(),
             copy_of=dataset.id,
             columns=tuple(replace_of(column, id=0) for column in dataset.columns),
             public=False,
@@ -152,26 +152,26 @@ class PortalStore:
             versions.adopt(target, self.rows(dataset))
         else:
             versions.create(target, made.columns)
-        self.catalogue.add(made)
+        self.catalog.add(made)
         return self.get(made.id)
 
     def change(self, identifier: str, change: Callable[[PortalDataset], dict[str, Any]]) -> PortalDataset:
         """Set attributes of a dataset, as `change` says of the dataset as it is then."""
         with self.locked(identifier):
             values = change(self.get(identifier))
-            self.catalogue.change(identifier, **({"updated_at": int(time.time())} | values))
+            self.catalog.change(identifier, **({"updated_at": int(time.time())} | values))
         return self.get(identifier)
 
     def delete(self, identifier: str) -> None:
         """Remove a dataset, its rows and its files."""
         with self.locked(identifier):
             dataset, sources = self.get(identifier), self.drafts.sources(identifier)
-            self.catalogue.remove(identifier)
+            self.catalog.remove(identifier)
             for source in sources:
                 self.drafts.clear(source.id)
             for folder in ("data", "downloads"):
                 shutil.rmtree(self.root / folder / identifier, ignore_errors=True)
-            self.assets.sweep(self.catalogue.all(), older_than=0, among=listed(dataset))
+            self.assets.sweep(self.catalog.all(), older_than=0, among=listed(dataset))
 
     @contextmanager
     def locked(self, identifier: str) -> Iterator[None]:

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from publisher.portal.base.kinds import Kind, Reading, reading, storage
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import column_maltyped, invalid, problem
-from publisher.portal.store.catalogue import ALPHABET
+from publisher.portal.store.catalog import ALPHABET
 from publisher.portal.store.incoming import DELETED, HAS, ORDER
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The catalogue: datasets, their columns and accounts in one SQLite file that several processes may share."""
+"""The catalog: datasets, their columns and accounts in one SQLite file that several processes may share."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PLAIN = tuple(field.name for field in fields(PortalDataset) if field.name != "c
 _ENCODED = ("tags", "metadata")
 
 
-class DatasetCatalogue:
+class DatasetCatalog:
     """Reads and changes the SQLite file at `path`; each change is one durable transaction."""
 
     def __init__(self, path: Path) -> None:
@@ -117,7 +117,7 @@ class DatasetCatalogue:
 
 
 class _Known:
-    """What one process has read of the catalogue; read again as soon as anyone, anywhere, has changed the file.
+    """What one process has read of the catalog; read again as soon as anyone, anywhere, has changed the file.
 
     SQLite counts the changes that other connections make, and this connection makes none.
     """

@@ -1,4 +1,4 @@
-"""Neighbours over all editions that add up: what one person moves in all of them together stays within the sensitivity
+"""Neighbors over all editions that add up: what one person moves in all of them together stays within the sensitivity
 of one, so the largest loss of any edition is the loss of all."""
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Bench:
         return {table: np.concatenate([each[table] for each in drawn]) for table in drawn[0]}
 
     def farthest(self, units: list[Any], select: str = "SELECT * FROM landed_{n}") -> dict[Table, tuple[float, float]]:
-        """Of each table the greatest distances of any neighbour over all editions, as parts of Δ₁ and Δ₂²."""
+        """Of each table the greatest distances of any neighbor over all editions, as parts of Δ₁ and Δ₂²."""
         definition = self.dataset.definition
         whole = self.editions(None, select)
         found = dict.fromkeys(whole, (0.0, 0.0))

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from publisher.release.manifest import Release
     from publisher.release.store import ReleaseStore
 
-Status = Literal["ready", "held", "unchecked", "withdrawn", "superseded"]
+_RETRACTED, _RESTORED = ("retraction", "withdrawal"), ("restoration", "reinstatement")
+"""What the ledger calls it; the second of each pair stands in ledgers that are older."""
+
+Status = Literal["ready", "held", "unchecked", "retracted", "superseded"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Catalog:
     """Reads the store and the ledger together."""
 
     store: ReleaseStore
@@ -38,24 +41,24 @@ class Catalogue:
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition."""
-        withdrawn = self._withdrawn(dataset)
-        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, withdrawn)]
+        retracted = self._retracted(dataset)
+        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, retracted)]
 
     def standing(self, release: Release) -> Standing:
         """One release with its status."""
         says = release.manifest
-        editions = self._of_period(says.dataset, says.period, self._withdrawn(says.dataset))
+        editions = self._of_period(says.dataset, says.period, self._retracted(says.dataset))
         return next(each for each in editions if each.release.manifest.edition == says.edition)
 
     def current(self, dataset: str) -> list[Release]:
-        """The releases that are or should be public: of each period the newest that passed and was not withdrawn."""
+        """The releases that are or should be public: of each period the newest that passed and was not retracted."""
         return [each.release for each in self.standings(dataset) if each.status == "ready"]
 
     def before(self, dataset: str, period: str) -> Release | None:
         """The current release of the last period before this one that has any."""
-        withdrawn = self._withdrawn(dataset)
+        retracted = self._retracted(dataset)
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
-            for standing in self._of_period(dataset, earlier, withdrawn):
+            for standing in self._of_period(dataset, earlier, retracted):
                 if standing.status == "ready":
                     return standing.release
         return None
@@ -111,39 +114,39 @@ class Catalogue:
             },
         )
 
-    def withdraw(self, release: Release, *, undo: bool = False) -> None:
+    def retract(self, release: Release, *, undo: bool = False) -> None:
         """Takes a release back from the public, or (`undo`) gives it back; the folder stays."""
         says = release.manifest
-        kind = "reinstatement" if undo else "withdrawal"
+        kind = "restoration" if undo else "retraction"
         self.ledger.record(kind, {"dataset": says.dataset, "period": says.period, "edition": says.edition})
 
-    def _of_period(self, dataset: str, period: str, withdrawn: set[tuple[str, int]]) -> list[Standing]:
+    def _of_period(self, dataset: str, period: str, retracted: set[tuple[str, int]]) -> list[Standing]:
         """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""
         standings: list[Standing] = []
         for release in reversed(self.store.editions(dataset, period)):
             validation = self.validation(release)
-            status = _status(release, validation, withdrawn)
+            status = _status(release, validation, retracted)
             if status == "ready" and any(each.status == "ready" for each in standings):
                 status = "superseded"
             standings.append(Standing(release, validation, status))
         return standings[::-1]
 
-    def _withdrawn(self, dataset: str) -> set[tuple[str, int]]:
-        withdrawn: set[tuple[str, int]] = set()
-        for entry in self.ledger.entries("withdrawal", "reinstatement"):
+    def _retracted(self, dataset: str) -> set[tuple[str, int]]:
+        retracted: set[tuple[str, int]] = set()
+        for entry in self.ledger.entries(*_RETRACTED, *_RESTORED):
             if entry.payload["dataset"] == dataset:
                 key = (entry.payload["period"], entry.payload["edition"])
-                withdrawn = withdrawn | {key} if entry.kind == "withdrawal" else withdrawn - {key}
-        return withdrawn
+                retracted = retracted | {key} if entry.kind in _RETRACTED else retracted - {key}
+        return retracted
 
     def _validation_path(self, release: Release) -> Path:
         says = release.manifest
         return self.store.public / "validations" / says.dataset / says.period / f"{says.edition}.json"
 
 
-def _status(release: Release, validation: Validation | None, withdrawn: set[tuple[str, int]]) -> Status:
-    if (release.manifest.period, release.manifest.edition) in withdrawn:
-        return "withdrawn"
+def _status(release: Release, validation: Validation | None, retracted: set[tuple[str, int]]) -> Status:
+    if (release.manifest.period, release.manifest.edition) in retracted:
+        return "retracted"
     if validation is None:
         return "unchecked"
     return "ready" if validation.passed else "held"

@@ -1,5 +1,5 @@
-"""Neighbours on the real records: with and without one unit's window, the exact bounded tables differ by no more than
-the declared sensitivity, and some neighbour attains it.
+"""Neighbors on the real records: with and without one unit's window, the exact bounded tables differ by no more than
+the declared sensitivity, and some neighbor attains it.
 
 No message shows an exact value: what is compared are distances as parts of the sensitivity.
 """
@@ -45,7 +45,7 @@ PERIODS = {
 """Of each shipped dataset, the period that is looked at."""
 
 UNITS = 200
-"""So many neighbours of each dataset; the meters have fewer accounts than that, and all are taken."""
+"""So many neighbors of each dataset; the meters have fewer accounts than that, and all are taken."""
 
 LIMITS = EngineSettings(memory="1GB", threads=2)
 ORDERING = random.Random(4).getrandbits(64)
@@ -81,7 +81,7 @@ class Bench:
 
 @dataclass
 class Farthest:
-    """The greatest distance of one measure's neighbouring tables, as a part of its sensitivity."""
+    """The greatest distance of one measure's neighboring tables, as a part of its sensitivity."""
 
     level: str
     measure: Measure
@@ -96,7 +96,7 @@ class Farthest:
         return self.level, self.measure.name
 
     def see(self, before: Any, after: Any) -> None:
-        """Looks at two neighbours; in Python's integers, which do not overflow."""
+        """Looks at two neighbors; in Python's integers, which do not overflow."""
         differences = [int(value) for value in before[self.table] - after[self.table] if value]
         self.l1 = max(self.l1, sum(map(abs, differences)) / (self.groups * self.each))
         self.l2_squared = max(self.l2_squared, sum(d * d for d in differences) / (self.groups * self.each**2))
@@ -156,7 +156,7 @@ def _chosen(bench: Bench) -> Iterable[Any]:
 
 
 @pytest.mark.parametrize("name", PERIODS)
-def test_no_neighbour_is_farther_than_declared(private: Path, name: str) -> None:
+def test_no_neighbor_is_farther_than_declared(private: Path, name: str) -> None:
     """With and without each of 200 real units: within Δ₁ and Δ₂ always, and at both of them at least once."""
     dataset = find_workspace(ROOT).dataset(name)
     farthest = _farthest(dataset)
