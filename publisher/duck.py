@@ -76,3 +76,13 @@ def open_file(path: Path, *, read_only: bool = False) -> Iterator[DuckDBPyConnec
         yield connection
     finally:
         connection.close()
+
+
+def quoted(identifier: str) -> str:
+    """A quoted identifier."""
+    return '"' + identifier.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A quoted text."""
+    return "'" + text.replace("'", "''") + "'"

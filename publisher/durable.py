@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
@@ -43,6 +43,15 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         prepare(path, content, mode).replace(path)
         sync(path.parent)
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Writes the file (0600) where there is none yet; where another process was quicker, its file stands."""
+    beside = prepare(path, content, mode=0o600)
+    with suppress(FileExistsError):
+        path.hardlink_to(beside)
+    beside.unlink()
+    sync(path.parent)
 
 
 def prepare(path: Path, content: bytes, mode: int = 0o644) -> Path:

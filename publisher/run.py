@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from publisher.definitions import period as civil
 from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
@@ -50,15 +49,10 @@ class PeriodSelection:
     def periods(self, dataset: DatasetFile, today: date) -> tuple[Period, ...]:
         """The dataset's periods of which an edition is due, or those asked for. None of it is looked up in the
         records."""
-        definition = dataset.definition
-        first, last = civil.parse(definition.first), definition.last
-        end = min(today, civil.parse(last).end) if last is not None else today
-        periods = civil.Period(first.start, max(first.start, end), definition.period).cut(definition.period)
         return tuple(
             period
-            for period in periods
-            if period.end <= end
-            and due_vintages(dataset.source.definition.late, period, today)
+            for period in dataset.definition.periods_until(today)
+            if due_vintages(dataset.source.definition.late, period, today)
             and (self.start is None or period.start >= self.start)
             and (self.end is None or period.end <= self.end)
         )

@@ -5,13 +5,16 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions import period as civil
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 from publisher.definitions.source import Boundaries
+
+if TYPE_CHECKING:
+    from datetime import date
 
 Kind = Literal["count", "count_units", "sum", "mean", "histogram", "quantile"]
 PeriodName = Annotated[str, AfterValidator(lambda text: civil.parse(text).label)]
@@ -382,6 +385,13 @@ class Dataset(Model):
             raise RuleError(("rollups",), "give every rollup its share, or none of them")
         if sum(share or 0 for share in given) >= 1:
             raise RuleError(("rollups",), "their shares must leave something for the dataset's own table")
+
+    def periods_until(self, day: date) -> tuple[civil.Period, ...]:
+        """Its periods that have ended by that day, from the first to the last; never looked up in the records."""
+        first = civil.parse(self.first)
+        end = min(day, civil.parse(self.last).end) if self.last is not None else day
+        periods = civil.Period(first.start, max(first.start, end), self.period).cut(self.period)
+        return tuple(period for period in periods if period.end <= end)
 
     def path(self, key: str) -> tuple[str, ...]:
         """The key column and the finer ones that it is made of, from itself downwards."""

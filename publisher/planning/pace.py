@@ -60,19 +60,10 @@ def spent_of(ledger: Ledger) -> Spent:
     return Spent({(each.source, each.block): LossAmount(each.spent, each.delta) for each in rows}, charged)
 
 
-def periods_until(dataset: DatasetFile, until: date) -> tuple[Period, ...]:
-    """The dataset's periods that have ended by that day."""
-    definition = dataset.definition
-    first, last = civil.parse(definition.first), definition.last
-    end = min(until, civil.parse(last).end) if last is not None else until
-    periods = civil.Period(first.start, max(first.start, end), definition.period).cut(definition.period)
-    return tuple(period for period in periods if period.end <= end)
-
-
 def pace_of(dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent, today: date) -> Pace:
     """The pace of one dataset; `siblings` are all datasets of its source, itself among them."""
     window = dataset.source.definition.privacy.window
-    ended = periods_until(dataset, today)
+    ended = dataset.definition.periods_until(today)
     ahead = (*ended, civil.parse(dataset.definition.first))[0]
     touched = {block.label for period in ended for block in period.cut(window)}
     spending = [spent.blocks.get((dataset.source.name, block), NOTHING) for block in touched]
@@ -145,6 +136,6 @@ def _draws(dataset: DatasetFile, spent: Spent, until: date) -> list[_Draw]:
     amount = LossAmount(dataset.definition.loss.amount, dataset.definition.delta)
     return [
         _Draw(period.end + timedelta(days=after), dataset.name, period, amount)
-        for period in periods_until(dataset, until)
+        for period in dataset.definition.periods_until(until)
         for after in days[spent.charges[dataset.name, period.label] :]
     ]

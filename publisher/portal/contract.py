@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from publisher.portal.base.licenses import address_of, name_of
 
 if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+
     from publisher.portal.base.model import PortalDataset
 
 ADDITIVE = frozenset({"count", "sum"})
@@ -23,6 +26,27 @@ class FrozenModel(BaseModel):
     """A part of what the publisher says; parts are shared, so nobody changes one."""
 
     model_config = ConfigDict(frozen=True)
+
+
+def markdown_reader() -> MarkdownIt:
+    """How texts and guarantees are read: no raw HTML, an image is its words, a wide table scrolls.
+
+    A table is named by the `section` in the `meta` of its opening token, where it has one.
+    """
+    from markdown_it import MarkdownIt
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    reader.add_render_rule("image", lambda _self, tokens, at, _options, _env: escape(tokens[at].content))
+    reader.add_render_rule("table_open", lambda _self, tokens, at, _options, _env: _table_open(tokens[at].meta))
+    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
+    return reader
+
+
+def _table_open(meta: dict[str, str]) -> str:
+    if "section" not in meta:
+        return '<div class="wide" tabindex="0">\n<table>\n'
+    label = escape(f"Table: {meta['section']}")
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">\n<table>\n'
 
 
 class ShapeKey(FrozenModel):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from publisher.durable import prepare, sync, writing
+from publisher.durable import write_once, writing
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
@@ -21,16 +20,8 @@ def owner_of(private: Path) -> str:
     path = private / "owner"
     with writing(path):
         if not path.exists():
-            _write_once(path, f"{secrets.token_hex(16)}\n".encode())
+            write_once(path, f"{secrets.token_hex(16)}\n".encode())
         content = path.read_bytes()
     if not _FORM.fullmatch(content):
         raise SourceError(f"{path}: the installation's id is damaged: put the file back from the backup")
     return content.decode().strip()
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    beside = prepare(path, content, mode=0o600)
-    with suppress(FileExistsError):  # another process was quicker: its id stands
-        path.hardlink_to(beside)
-    beside.unlink()
-    sync(path.parent)

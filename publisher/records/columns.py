@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import secrets, sql
 from publisher.records.batch import NOWHEN
@@ -50,7 +51,7 @@ def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) 
         connection.execute(f"SET VARIABLE {domain}_inner = ?", [bytes(byte ^ 0x36 for byte in key)])
         connection.execute(f"SET VARIABLE {domain}_outer = ?", [bytes(byte ^ 0x5C for byte in key)])
     event = source.definition.event
-    connection.execute(f"SET TimeZone = {sql.literal(event.zone or source.definition.timezone)}")
+    connection.execute(f"SET TimeZone = {literal(event.zone or source.definition.timezone)}")
 
 
 def identity(definition: Source) -> str:
@@ -62,7 +63,7 @@ def identity(definition: Source) -> str:
     made = _identity(definition)
     if definition.privacy.unit == "record":
         return made
-    within = sql.separated([sql.normal(sql.name(definition.privacy.unit))])
+    within = sql.separated([sql.normal(quoted(definition.privacy.unit))])
     return f"'unit ' || {within} || ' ' || {made}"
 
 
@@ -73,32 +74,32 @@ def record() -> str:
 
 def pseudonym(column: str) -> str:
     """The pseudonym of an identifier: 32 hex digits, equal within the source alone."""
-    return sql.keyed(sql.normal(sql.name(column)), "unit")
+    return sql.keyed(sql.normal(quoted(column)), "unit")
 
 
 def unit(definition: Source) -> str | None:
     """The unit as UUID, of pseudonymized columns; None when the record is the unit."""
     if definition.privacy.unit == "record":
         return None
-    known = f"CAST({sql.name(definition.privacy.unit)} AS UUID)"
+    known = f"CAST({quoted(definition.privacy.unit)} AS UUID)"
     return f"coalesce({known}, _record)" if definition.privacy.missing == "own-unit" else known
 
 
 def event(definition: Source) -> str:
     """The event time as civil time of the source; NULL when it does not parse or lies outside 1900–2199."""
     when = definition.event
-    time = f"try_strptime({sql.name(when.column)}, {sql.array(when.formats)})"
-    local = sql.literal(definition.timezone)
+    time = f"try_strptime({quoted(when.column)}, {sql.array(when.formats)})"
+    local = literal(definition.timezone)
     if any(re.search(r"%[zZ]", form) for form in when.formats):
         time = f"timezone({local}, {time})"
     elif when.zone is not None:
-        time = f"timezone({local}, timezone({sql.literal(when.zone)}, {time}))"
+        time = f"timezone({local}, timezone({literal(when.zone)}, {time}))"
     return f"CASE WHEN year({time}) BETWEEN 1900 AND 2199 THEN {time} END"
 
 
 def month() -> str:
     """The partition of a row, of its `_event`."""
-    return f"coalesce(strftime(_event, '%Y-%m'), {sql.literal(NOWHEN)})"
+    return f"coalesce(strftime(_event, '%Y-%m'), {literal(NOWHEN)})"
 
 
 def landed_types(definition: Source) -> dict[str, str]:
@@ -127,10 +128,10 @@ def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[
 
 
 def _identity(definition: Source) -> str:
-    row = "'row ' || " + sql.separated(map(sql.name, definition.landed))
+    row = "'row ' || " + sql.separated(map(quoted, definition.landed))
     if not definition.record_id:
         return row
-    named = [sql.name(column) for column in definition.record_id]
+    named = [quoted(column) for column in definition.record_id]
     missing = " AND ".join(f"{column} IS NULL" for column in named)
     return f"CASE WHEN {missing} THEN {row} ELSE 'id ' || {sql.separated(named)} END"
 

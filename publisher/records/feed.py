@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.duck import safely
+from publisher.duck import literal, quoted, safely
 from publisher.errors import SourceError
 from publisher.records import plain, sql, workbook
 
@@ -100,7 +100,7 @@ def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
     with safely(f"{path.name}: is not readable as Parquet"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
-    cells = ", ".join(f"CAST({sql.name(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
+    cells = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
     return FeedTable(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
 
 
@@ -114,7 +114,7 @@ def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown:
         found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects}").fetchall()
     if not readable and (lines or form != "array"):
         raise SourceError(f"{shown}: is {'not readable as JSON' if lines else 'empty'}")
-    cells = ", ".join(f"json ->> {sql.literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
+    cells = ", ".join(f"json ->> {literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
     rejected = f"SELECT count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
     keys = tuple(sorted({str(row[0]) for row in found}.difference(columns)))
     return FeedTable(columns, f"(SELECT {cells} FROM {objects})", rejected, keys)

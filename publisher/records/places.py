@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.duck import safely
+from publisher.duck import quoted, safely
 from publisher.errors import SourceError
 from publisher.records import plain, sql
 from publisher.records.polygons import read_polygons
@@ -88,16 +88,16 @@ class _Step:
 
     @property
     def points(self) -> str:
-        return sql.name(f"points_{self.level}")
+        return quoted(f"points_{self.level}")
 
     @property
     def addresses(self) -> str:
-        return sql.name(f"addresses_{self.level}")
+        return quoted(f"addresses_{self.level}")
 
 
 def _level(step: _Step, place: Place) -> tuple[str, str]:
     if place.code is not None:
-        return sql.whole(f"_row.{sql.name(place.code)}"), ""
+        return sql.whole(f"_row.{quoted(place.code)}"), ""
     assert place.boundaries is not None  # noqa: S101 - the definition's own rule, for the type checker
     if place.point is not None:
         return _by_point(step, place.point, place.boundaries)
@@ -106,7 +106,7 @@ def _level(step: _Step, place: Place) -> tuple[str, str]:
 
 
 def _by_point(step: _Step, point: Point, boundaries: Boundaries) -> tuple[str, str]:
-    x, y = (f"TRY_CAST(_row.{sql.name(column)} AS DOUBLE)" for column in (point.x, point.y))
+    x, y = (f"TRY_CAST(_row.{quoted(column)} AS DOUBLE)" for column in (point.x, point.y))
     polygons = read_polygons(step.data / boundaries.path, boundaries, point.crs)
     _place_points(step, f"SELECT DISTINCT {x} AS x, {y} AS y FROM {step.rows} AS _row", polygons, point.crs)
     for pair in point.unknown:
@@ -123,7 +123,7 @@ def _by_address(step: _Step, address: Address, boundaries: Boundaries) -> tuple[
         f"CREATE TABLE {step.addresses} AS SELECT address, min(place) AS place "
         f"FROM ({listed}) JOIN {step.points} USING (x, y) GROUP BY address"
     )
-    compared = sql.address(f"_row.{sql.name(address.column)}")
+    compared = sql.address(f"_row.{quoted(address.column)}")
     return f"{step.addresses}.place", f"LEFT JOIN {step.addresses} ON {compared} = {step.addresses}.address"
 
 

@@ -11,6 +11,7 @@ import re
 import zlib
 from typing import IO, TYPE_CHECKING
 
+from publisher.duck import literal
 from publisher.errors import SourceError
 from publisher.records import sql
 
@@ -76,7 +77,7 @@ def relation(path: Path, delimiter: str, width: int) -> str:
     # breaks followed by what looks like a record.
     return (
         f"read_csv({sql.file(path)}, auto_detect = false, header = true, columns = {{{types}}}, "
-        f"delim = {sql.literal(delimiter)}, quote = '\"', escape = '\"', parallel = false, "
+        f"delim = {literal(delimiter)}, quote = '\"', escape = '\"', parallel = false, "
         "store_rejects = true, rejects_limit = 0)"
     )
 

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from publisher.definitions.vintage import Vintage
+from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
 from publisher.records.batch import BatchStore, basis, by_receipt
@@ -150,7 +151,7 @@ def _received(versions: _Versions, receipts: Receipts, days: dict[str, date], st
             continue
         batches = tuple(batch for batch in versions.batches if days[batch.sha256] == day)
         rows = _Versions(versions.source, versions.shelf, batches).rows(*months)
-        by_day.append(f"SELECT *, DATE {sql.literal(day.isoformat())} AS _received, _event AS _first FROM {rows}")
+        by_day.append(f"SELECT *, DATE {literal(day.isoformat())} AS _received, _event AS _first FROM {rows}")
     nothing = f"SELECT *, NULL::DATE AS _received, NULL::TIMESTAMP AS _first FROM {_nothing(versions.source)}"
     return f"({' UNION ALL BY NAME '.join(by_day) or nothing})"
 
@@ -159,7 +160,7 @@ def _of_vintage(source: SourceFile, vintage: Vintage, rows: str) -> str:
     """The rows that lie in the period by the policy's event time, with their vintage."""
     late = source.definition.late
     event = {"freeze": "_received::TIMESTAMP", "increment": "_first"}.get(late.policy if late else "", "_event")
-    number = " + ".join(f"(_received >= DATE {sql.literal(day.isoformat())})::SMALLINT" for day in vintage.cutoffs)
+    number = " + ".join(f"(_received >= DATE {literal(day.isoformat())})::SMALLINT" for day in vintage.cutoffs)
     dated = f"SELECT * REPLACE ({event} AS _event), CAST(1 + {number} AS SMALLINT) AS _vintage FROM {rows}"
     names = f"{_names(source)}, _vintage"
     return f"SELECT {names} FROM ({dated}) WHERE _event >= ? AND _event < ? AND _vintage <= {vintage.number}"
@@ -171,7 +172,7 @@ def _within(source: SourceFile, rows: str) -> str:
 
 def _nothing(source: SourceFile) -> str:
     types = columns.landed_types(source.definition).items()
-    cells = ", ".join(f"CAST(NULL AS {kind}) AS {sql.name(column)}" for column, kind in types)
+    cells = ", ".join(f"CAST(NULL AS {kind}) AS {quoted(column)}" for column, kind in types)
     return f"(SELECT {cells} WHERE false)"
 
 
@@ -181,4 +182,4 @@ def _months(start: date, end: date) -> tuple[str, str]:
 
 
 def _names(source: SourceFile) -> str:
-    return ", ".join(sql.name(column) for column in columns.landed_types(source.definition))
+    return ", ".join(quoted(column) for column in columns.landed_types(source.definition))

@@ -14,6 +14,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from publisher import durable
+from publisher.duck import literal
 from publisher.errors import SourceError
 from publisher.records import sql
 
@@ -83,9 +84,9 @@ class Receipts:
         beside = target.with_name(f".{target.name}.{os.getpid()}")
         rows = f"SELECT _record, _event AS _first FROM {sql.parquet(landed)}" if landed else _NOTHING
         connection.execute(
-            f"COPY (SELECT _record, DATE {sql.literal(received.isoformat())} AS _received, _first FROM ({rows}) "
+            f"COPY (SELECT _record, DATE {literal(received.isoformat())} AS _received, _first FROM ({rows}) "
             f"ANTI JOIN {self.known(batch)} AS _known USING (_record)) "
-            f"TO {sql.literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
+            f"TO {literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
         )
         durable.sync(beside)
         beside.rename(target)

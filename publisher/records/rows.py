@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.duck import safely
+from publisher.duck import literal, quoted, safely
 from publisher.records import columns, sql
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def stage(source: SourceFile, table: FeedTable, shown: str, connection: DuckDBPy
     """Reads the file once: declared columns alone, as trimmed texts, tokens that mean missing as NULL."""
     feed = source.definition.feed
     cells = ", ".join(
-        f"{sql.present(f'c{table.columns.index(column)}', feed.nulls)} AS {sql.name(column)}"
+        f"{sql.present(f'c{table.columns.index(column)}', feed.nulls)} AS {quoted(column)}"
         for column in source.definition.landed
     )
     with safely(f"{shown}: reading the records"):
-        copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {sql.literal(str(target))} (FORMAT parquet)"
+        copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {literal(str(target))} (FORMAT parquet)"
         read = _number(connection, copy)
         rejected = _number(connection, table.rejected) if table.rejected is not None else 0
     return StagedFile(sql.parquet([target]), read, rejected)
@@ -71,9 +71,9 @@ def write(
 ) -> None:
     """Writes the records of `raw` that none of the `earlier` relations holds into month partitions."""
     definition = source.definition
-    places = ", ".join(f"{place} AS {sql.name(f'_place_{level}')}" for level, place in located.places.items())
+    places = ", ".join(f"{place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
     pseudonyms = ", ".join(
-        f"{columns.pseudonym(column)} AS {sql.name(column)}"
+        f"{columns.pseudonym(column)} AS {quoted(column)}"
         for column in definition.landed
         if definition.columns[column].identifier
     )
@@ -96,9 +96,9 @@ def place(
     source: SourceFile, landed: str, located: Located, target: PartitionTarget, connection: DuckDBPyConnection
 ) -> None:
     """Writes landed records with their places found anew."""
-    kept = [sql.name(column) for column in columns.landed_types(source.definition) if not column.startswith("_place_")]
+    kept = [quoted(column) for column in columns.landed_types(source.definition) if not column.startswith("_place_")]
     rows = ", ".join(f"_row.{column}" for column in kept)
-    places = "".join(f", {place} AS {sql.name(f'_place_{level}')}" for level, place in located.places.items())
+    places = "".join(f", {place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
     with safely(f"{source.name}: placing the records anew"):
         select = f"SELECT {rows}{places}, {columns.month()} AS _month FROM {landed} AS _row {located.joins}"
         _partition(connection, select, target)
@@ -112,7 +112,7 @@ def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> L
         return LandingCounts(0, 0, 0, dict.fromkeys(levels, 0))
     unit = source.definition.privacy.unit
     absent = ["_event", *([unit] if unit != "record" else []), *(f"_place_{level}" for level in levels)]
-    missing = "".join(f", count(*) FILTER (WHERE {sql.name(column)} IS NULL)" for column in absent)
+    missing = "".join(f", count(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in absent)
     with safely(f"{source.name}: counting the landed records"):
         found = connection.execute(f"SELECT count(*){missing} FROM {sql.parquet(files)}").fetchall()[0]
     counted = dict(zip(absent, map(int, found[1:]), strict=True))
@@ -132,7 +132,7 @@ def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) 
     )
     if _number(connection, "SELECT count(*) FROM _repeated") == 0:
         return identified
-    order = ", ".join(sql.name(column) for column in definition.landed)
+    order = ", ".join(quoted(column) for column in definition.landed)
     return f"""WITH _identified AS ({identified})
         SELECT * FROM _identified ANTI JOIN _repeated ON hash(_identity) = _hash
         UNION ALL
@@ -143,15 +143,15 @@ def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) 
 def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> None:
     """Writes the rows into the month partitions, by their last column."""
     connection.execute(
-        f"COPY ({select}) TO {sql.literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "
-        f"PARTITION_BY (_month), FILENAME_PATTERN {sql.literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
+        f"COPY ({select}) TO {literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "
+        f"PARTITION_BY (_month), FILENAME_PATTERN {literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
     )
     for partition in target.folder.glob("_month=*"):  # a raw column may be called month, so DuckDB's name is another
         partition.rename(target.folder / partition.name.removeprefix("_"))
 
 
 def _names(definition: Source) -> str:
-    return ", ".join(sql.name(column) for column in columns.landed_types(definition))
+    return ", ".join(quoted(column) for column in columns.landed_types(definition))
 
 
 def _number(connection: DuckDBPyConnection, query: str) -> int:

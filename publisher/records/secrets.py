@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from publisher import durable
@@ -29,7 +28,7 @@ def create_key(private: Path) -> None:
             private.chmod(0o700)
             if not _path(private).exists():
                 _refuse_replacement(private)
-                _write_once(_path(private), os.urandom(_SIZE))
+                durable.write_once(_path(private), os.urandom(_SIZE))
 
 
 def derive(private: Path, purpose: str) -> bytes:
@@ -53,14 +52,6 @@ def derive(private: Path, purpose: str) -> bytes:
 
 def _path(private: Path) -> Path:
     return private / "key"
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    beside = durable.prepare(path, content)
-    with suppress(FileExistsError):  # another process was quicker: its key stands
-        path.hardlink_to(beside)
-    beside.unlink()
-    durable.sync(path.parent)
 
 
 def _refuse_replacement(private: Path) -> None:

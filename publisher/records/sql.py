@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.duck import literal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 _BLANKS = r"[\s\p{Z}]+"
 _BLANK = tuple(f"chr({code})" for code in (9, 10, 11, 12, 13, 32, 160))
-
-
-def name(identifier: str) -> str:
-    """A quoted identifier."""
-    return '"' + identifier.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """A quoted text."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def array(texts: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from publisher.duck import open_file, safely
+from publisher.duck import literal, open_file, safely
 from publisher.durable import sync, writing
 from publisher.release.manifest import GUARANTEE
 
@@ -71,8 +71,7 @@ def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release]) -> N
         [[str(table.data) for table in tables]],
     )
     for spec in says.columns:
-        words = spec.description.replace("'", "''")
-        connection.execute(f'COMMENT ON COLUMN "{name}"."{spec.name}" IS \'{words}\'')
+        connection.execute(f'COMMENT ON COLUMN "{name}"."{spec.name}" IS {literal(spec.description)}')
     rows = [
         [says.dataset, n, each.name, each.title, each.type, each.description] for n, each in enumerate(says.columns, 1)
     ]

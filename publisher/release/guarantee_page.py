@@ -6,11 +6,10 @@ from html import escape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from publisher.portal.contract import markdown_reader
 from publisher.release.statement import statement
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-
     from publisher.release.guarantee_inputs import GuaranteeInputs
 
 _STYLE = """\
@@ -66,7 +65,7 @@ def _together(text: str) -> str:
 
 def _html(text: str) -> str:
     """Tables can be scrolled by keyboard and are named by their section; their heads are heads of columns."""
-    reader = _reader()
+    reader = markdown_reader()
     tokens = reader.parse(text)
     section = ""
     for before, token in pairwise(tokens):
@@ -77,15 +76,3 @@ def _html(text: str) -> str:
         if token.type == "table_open":
             token.meta["section"] = section
     return str(reader.renderer.render(tokens, reader.options, {}))
-
-
-def _reader() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    opening = '<div class="wide" role="region" tabindex="0" aria-label="Table: {}">\n<table>\n'
-    reader.add_render_rule(
-        "table_open", lambda _self, tokens, at, _options, _env: opening.format(escape(tokens[at].meta["section"]))
-    )
-    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
-    return reader

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from publisher.portal.answers import columns
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
 from publisher.portal.base.problems import SodaError
-from publisher.portal.store.versions import literal, quoted
+from publisher.portal.base.sql import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

@@ -17,8 +17,8 @@ from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
 from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.base.model import SYSTEM
+from publisher.portal.base.sql import quoted
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
-from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,8 +20,8 @@ from publisher.portal.api.odata_filter import KEY, column_of, filtered, ordered,
 from publisher.portal.api.resource import current
 from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.base.problems import SodaError, dataset_missing, row_missing
+from publisher.portal.base.sql import literal, quoted
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
-from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence

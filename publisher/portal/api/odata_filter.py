@@ -9,12 +9,13 @@ from odata_query import ast, exceptions
 from odata_query.grammar import ODataLexer, ODataParser
 
 from publisher.portal.base.problems import problem
+from publisher.portal.base.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.base.problems import SodaError
+from publisher.portal.base.problems import SodaError
 
 KEY = "__id"
 """The name under which OData's readers see a row's `:id`, as in Socrata."""
@@ -133,7 +134,7 @@ class _Filter:
         return f"({node.val})" if node.val.startswith(("-", "+")) else node.val
 
     def _string(self, node: ast.String) -> str:
-        return "'" + node.val.replace("'", "''") + "'"
+        return literal(node.val)
 
     def _boolean(self, node: ast.Boolean) -> str:
         return node.val.lower()

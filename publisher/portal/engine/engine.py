@@ -21,9 +21,10 @@ from publisher.portal.base import metrics
 from publisher.portal.base.kinds import storage
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import SodaError, execution, problem
+from publisher.portal.base.sql import literal, quoted
 from publisher.portal.base.watch import Deadline, too_long
 from publisher.portal.engine import geography, text_search
-from publisher.portal.store.versions import PLACE, literal, parts, quoted
+from publisher.portal.store.versions import PLACE, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

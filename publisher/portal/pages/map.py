@@ -8,10 +8,11 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.outlines import outlines
-from publisher.portal.pages.trend import ALL, FormSelect, selects_of, text
+from publisher.portal.pages.trend import ALL, FormSelect, selects_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,8 +232,8 @@ class _Question:
         if _summed(selects) and measure.kind not in ADDITIVE:
             return []
         shape, names = self.shape, self.place.names or self.place.name
-        chosen = [f"`{each.name}` = {text(each.chosen)}" for each in selects if each.chosen != ALL]
-        among = ", ".join(text(period) for period in periods)
+        chosen = [f"`{each.name}` = {literal(each.chosen)}" for each in selects if each.chosen != ALL]
+        among = ", ".join(literal(period) for period in periods)
         clauses = {"$where": " AND ".join([f"`{shape.period}` IN ({among})", *chosen]), "$limit": str(CELLS)}
         by = list(dict.fromkeys((self.place.name, names, shape.period)))
         if _summed(selects):

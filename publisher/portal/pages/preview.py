@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
-from publisher.portal.pages.trend import text
+from publisher.portal.base.sql import literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -197,9 +197,9 @@ def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
 def _is(chosen: Filter) -> str:
     if not chosen.options:
         return _has(chosen.column, chosen.chosen)
-    return f"`{chosen.column.field}` = {text(chosen.chosen)}"
+    return f"`{chosen.column.field}` = {literal(chosen.chosen)}"
 
 
 def _has(column: PortalColumn, value: str) -> str:
     name = f"`{column.field}`"
-    return f"caseless_contains({name}, {text(value)})" if column.kind is Kind.TEXT else f"{name} = {text(value)}"
+    return f"caseless_contains({name}, {literal(value)})" if column.kind is Kind.TEXT else f"{name} = {literal(value)}"

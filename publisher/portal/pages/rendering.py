@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import jinja2
-from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable
-from publisher.portal.contract import percent
+from publisher.portal.contract import markdown_reader, percent
 from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
 from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, message, plain_path, translations
@@ -165,7 +164,7 @@ def _stamp(seconds: int) -> str:
 
 def _markdown(text: str) -> Markup:
     """Markdown as HTML: raw HTML is shown as text, an image as its words, headings follow on the page's own."""
-    reader = _reader()
+    reader = markdown_reader()
     tokens = reader.parse(text)
     headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
     shift = 2 - min((int(token.tag[1]) for token in headings), default=2)
@@ -175,11 +174,3 @@ def _markdown(text: str) -> Markup:
         if token.type == "th_open":
             token.attrSet("scope", "col")
     return Markup(reader.renderer.render(tokens, reader.options, {}))  # noqa: S704 -- raw HTML is disabled
-
-
-def _reader() -> MarkdownIt:
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    reader.add_render_rule("image", lambda _self, tokens, at, _options, _env: str(escape(tokens[at].content)))
-    reader.add_render_rule("table_open", lambda *_: '<div class="wide" tabindex="0">\n<table>\n')
-    reader.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
-    return reader

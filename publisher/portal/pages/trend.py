@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE, ShapeKey, ShapeMeasure, TableShape
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.chart import Chart, ChartPoint, draw
@@ -97,11 +98,6 @@ class Trend:
         return sum(point.left_out for point in self.points)
 
 
-def text(value: str) -> str:
-    """A string literal of SoQL."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 def asker(dataset: PortalDataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
     """A function that answers SoQL clauses about the dataset."""
     return lambda clauses: fetch(compile_question(dataset, SoqlQuestion(clauses)))
@@ -130,7 +126,7 @@ def trend(shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequen
     selects = selects_of(shape, measure, ask, wanted)
     summed = any(select.chosen == ALL for select in selects)
     page = int(wanted["page"]) if wanted.get("page", "").isdecimal() and len(wanted["page"]) < 6 else 0
-    where = " AND ".join(f"`{s.name}` = {text(s.chosen)}" for s in selects if s.chosen != ALL)
+    where = " AND ".join(f"`{s.name}` = {literal(s.chosen)}" for s in selects if s.chosen != ALL)
     if summed and measure.kind not in ADDITIVE:
         return Trend(measure, selects, [], None, summed, refused=True)
     read = _sums if summed else _cell

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from publisher.portal.api.payloads import ColumnPayload, parsed_as
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import invalid, problem
+from publisher.portal.base.sql import literal, quoted
 from publisher.portal.revisions.transforms import compiled, conversion, guess
 from publisher.portal.store.drafts import Draft, Drafts, Sort
 from publisher.portal.store.incoming import ORDER
-from publisher.portal.store.versions import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from publisher.portal.base.kinds import GEOMETRIES, Kind, reading
 from publisher.portal.base.problems import problem
-from publisher.portal.store.versions import quoted
+from publisher.portal.base.sql import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

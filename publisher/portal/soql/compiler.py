@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import dataset_missing, malformed, semantic
+from publisher.portal.base.sql import quoted
 from publisher.portal.soql.dialect import parse_clause, parse_query
 from publisher.portal.soql.relations import Field, Relation
 from publisher.portal.soql.selects import Extras, SelectTranslation
 from publisher.portal.soql.syntax import Compound, Pipe, Select
 from publisher.portal.soql.terms import LONGEST_SQL, Values
-from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

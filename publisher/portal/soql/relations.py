@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.portal.base.problems import semantic
+from publisher.portal.base.sql import quoted
 from publisher.portal.soql.terms import Term
-from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from publisher.portal.base.kinds import Kind
+from publisher.portal.base.sql import quoted
 from publisher.portal.soql.terms import Term
-from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.base.sql import quoted
 from publisher.portal.soql.calls import direction
 from publisher.portal.soql.expressions import Expressions
 from publisher.portal.soql.names import free, implied
@@ -17,7 +18,6 @@ from publisher.portal.soql.relations import PLACE, Field, FromItem, Relation, Sc
 from publisher.portal.soql.search import found_words
 from publisher.portal.soql.syntax import Item, Star, Subquery
 from publisher.portal.soql.terms import Term
-from publisher.portal.store.versions import quoted
 
 if TYPE_CHECKING:
     from publisher.portal.soql.compiler import Compiler

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from publisher.portal.base.kinds import Kind, Reading, reading, storage
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import column_maltyped, invalid, problem
+from publisher.portal.base.sql import literal, quoted
 from publisher.portal.store.catalog import ALPHABET
 from publisher.portal.store.incoming import DELETED, HAS, ORDER
 
@@ -71,16 +72,6 @@ class Built:
     rows: int
     next_row: int
     counts: WriteCounts
-
-
-def quoted(name: str) -> str:
-    """The name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """The text as a quoted SQL string."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def parts(files: Sequence[Path]) -> str:

@@ -1,0 +1,13 @@
+"""Names and texts, quoted: in SQL, in SoQL and in OData's filters alike."""
+
+from __future__ import annotations
+
+
+def quoted(name: str) -> str:
+    """The name as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """The text as a quoted string."""
+    return "'" + text.replace("'", "''") + "'"
