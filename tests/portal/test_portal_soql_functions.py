@@ -196,12 +196,14 @@ def test_functions_of_one_row(ask: Asker) -> None:
 
 
 def test_distances_are_those_of_the_ellipsoid(ask: Asker) -> None:
-    """Known lengths of WGS 84: a degree on the equator and on a meridian, London to New York, nothing to itself."""
+    """Known lengths of WGS 84: a degree on the equator and on a meridian, London to New York, nothing to itself, and
+    half a meridian to the other side of the Earth."""
     for pair, meters in (
         (("0 0", "1 0"), 111319.49079327357),
         (("0 0", "0 1"), 110574.38855779878),
         (("-0.1278 51.5074", "-74.006 40.7128"), 5585233.5789313),
         (("5 5", "5 5"), 0.0),
+        (("0 0", "180 0"), 20003931.4586254),
     ):
         found = ask.one(f"distance_in_meters('POINT ({pair[0]})'::point, 'POINT ({pair[1]})')")
         assert float(found) == pytest.approx(meters, rel=1e-9, abs=1e-6)

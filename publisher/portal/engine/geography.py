@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from publisher.portal.base.problems import execution
@@ -13,15 +13,13 @@ if TYPE_CHECKING:
 
     import duckdb
     import numpy as np
+    from pyproj import Geod
 
     Shapes = np.ndarray[Any, Any]
 
 Column = Any
 """An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
 
-EQUATOR = 6378137.0
-"""Metres: the Earth's radius there, and how flat it is (WGS 84)."""
-FLATTENING = 1 / 298.257223563
 MOST_UNITED = 200_000
 """The points of all shapes that are made one."""
 PIECE = 20_000
@@ -129,50 +127,24 @@ def _metres(latitude: Column, longitude: Column, latitude_2: Column, longitude_2
 
 
 def _arcs(one: Shapes, other: Shapes) -> Any:
-    """Metres on the ellipsoid between pairs (longitude, latitude) in degrees, by Vincenty's formula, to millimetres;
-    between points on opposite sides of the Earth, where it does not settle, as near as it came."""
+    """Metres on the ellipsoid between pairs (longitude, latitude) in degrees; NaN where one is no place on Earth."""
     import numpy as np
 
-    (left, bottom), (right, top) = np.radians(one).T, np.radians(other).T
-    low, high = (np.arctan((1 - FLATTENING) * np.tan(angle)) for angle in (bottom, top))
-    turn = bent = right - left
-    with np.errstate(invalid="ignore", divide="ignore"):
-        for _ in range(100):
-            before = bent
-            arc, steep, square, double = _course(low, high, bent)
-            c = FLATTENING / 16 * square * (4 + FLATTENING * (4 - 3 * square))
-            inner = double + c * np.cos(arc) * (2 * double**2 - 1)
-            bent = turn + (1 - c) * FLATTENING * steep * (arc + c * np.sin(arc) * inner)
-            if not np.any(np.abs(bent - before) > 1e-12):
-                break
-        return _length(*_course(low, high, bent))
+    metres = np.empty(len(one))
+    for start in range(0, len(one), PIECE):
+        go_on()
+        rows = slice(start, start + PIECE)
+        (x, y), (x_2, y_2) = one[rows].T, other[rows].T
+        metres[rows] = _earth().inv(x, y, x_2, y_2, return_back_azimuth=False)[2]
+    return metres
 
 
-def _course(low: Any, high: Any, bent: Any) -> tuple[Any, Any, Any, Any]:
-    """The angle between two points on the auxiliary sphere; of the line through them, the sine of its course at the
-    equator, the square of the cosine, and the cosine of twice the angle to its middle."""
-    import numpy as np
+@cache
+def _earth() -> Geod:
+    """WGS 84."""
+    from pyproj import Geod
 
-    x = np.cos(high) * np.sin(bent)
-    y = np.cos(low) * np.sin(high) - np.sin(low) * np.cos(high) * np.cos(bent)
-    sine, cosine = np.hypot(x, y), np.sin(low) * np.sin(high) + np.cos(low) * np.cos(high) * np.cos(bent)
-    steep = np.where(sine == 0, 0, np.cos(low) * np.cos(high) * np.sin(bent) / np.where(sine == 0, 1, sine))
-    square = 1 - steep**2
-    double = np.where(square < 1e-15, 0, cosine - 2 * np.sin(low) * np.sin(high) / np.where(square < 1e-15, 1, square))
-    return np.arctan2(sine, cosine), steep, square, double
-
-
-def _length(arc: Any, _steep: Any, square: Any, double: Any) -> Any:
-    """Metres of an angle on the auxiliary sphere."""
-    import numpy as np
-
-    polar = EQUATOR * (1 - FLATTENING)
-    u = square * (EQUATOR**2 / polar**2 - 1)
-    a = 1 + u / 16384 * (4096 + u * (-768 + u * (320 - 175 * u)))
-    b = u / 1024 * (256 + u * (-128 + u * (74 - 47 * u)))
-    sine, cosine = np.sin(arc), np.cos(arc)
-    third = b / 6 * double * (4 * sine**2 - 3) * (4 * double**2 - 3)
-    return polar * a * (arc - b * sine * (double + b / 4 * (cosine * (2 * double**2 - 1) - third)))
+    return Geod(ellps="WGS84")
 
 
 def _distance(first: Column, second: Column) -> Column:
@@ -208,10 +180,11 @@ def _farthest(column: Column, latitude: Column, longitude: Column) -> Column:
     import shapely
 
     shapes = _read(column)
-    pairs, rows = shapely.get_coordinates(shapes, return_index=True)
     centre = np.column_stack([np.asarray(longitude, float), np.asarray(latitude, float)])
     metres = np.full(len(shapes), -1.0)
-    np.maximum.at(metres, rows, _arcs(pairs, centre[rows]))
+    for rows in _pieces(shapes):
+        pairs, owners = shapely.get_coordinates(shapes[rows], return_index=True)
+        np.maximum.at(metres[rows], owners, _arcs(pairs, centre[rows][owners]))
     return pa.array(np.where(metres < 0, np.nan, metres), from_pandas=True)
 
 
