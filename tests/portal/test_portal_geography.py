@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 import shapely
 
-from publisher.portal.engine import geography
-from publisher.portal.base.watch import Patience
 from publisher.portal.base.problems import SodaError
+from publisher.portal.base.watch import Patience
+from publisher.portal.engine import geography
 
 PUBLISHED = [
     ((0, 0), (1, 0), 111319.490793),  # a · π / 180

@@ -61,6 +61,13 @@ def throttled(seconds: int) -> SodaError:
     return error
 
 
+def logins_waiting(seconds: int) -> SodaError:
+    """503: too many passwords are being checked; `seconds` until it is worth trying again."""
+    error = problem(503, "busy", f"Too many logins are being checked; try again in {seconds} seconds")
+    error.headers["Retry-After"] = str(seconds)
+    return error
+
+
 def changing(seconds: int) -> SodaError:
     """503: the publisher is changing the rows; `seconds` until it is worth asking again."""
     error = problem(503, "dataset.changing", f"The dataset is being changed; ask again in {seconds} seconds")

@@ -1,4 +1,4 @@
-"""Who may read and write: passwords as scrypt hashes, keys and tokens as digests, and guessing slowed down."""
+"""Who may read and write: passwords as slow hashes, keys and tokens as digests, and guessing slowed down."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ import json
 import os
 import secrets
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
 
 from publisher.portal.base.limits import network
-from publisher.portal.base.problems import login_refused, throttled
+from publisher.portal.base.problems import login_refused, logins_waiting, throttled
+from publisher.portal.store.passwords import KeptPassword, keep, nobody, nobody_before
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
     from pathlib import Path
 
     from publisher.portal.store.catalog import DatasetCatalog
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
 REMEMBERED = 5.0
 """Seconds for which a token stays known without another look, so also the longest that a revoked one lives on."""
 MONTH = 30 * 24 * 3600
+AT_ONCE = 4
+"""How many passwords one process checks at the same time: each takes memory and a processor."""
+PATIENCE = 5.0
+"""Seconds that another login waits for its turn."""
 
 
 class Role(StrEnum):
@@ -111,6 +117,7 @@ class Accounts:
         self._proven: dict[str, bytes] = {}
         self._tokens: dict[bytes, float] = {}
         self._lock = Lock()
+        self._turns = BoundedSemaphore(AT_ONCE)
 
     def any(self) -> bool:
         """True where there is at least one account."""
@@ -125,14 +132,14 @@ class Accounts:
 
     def add(self, username: str, password: str, role: Role = Role.ADMINISTRATOR) -> None:
         """Create an account, or give an account a new password and role."""
-        salt = secrets.token_bytes(16)
+        kept = keep(password)
         with self._catalog.transaction() as connection:
             connection.execute(
                 """
                 INSERT INTO accounts (username, salt, hash, created_at, role) VALUES (?, ?, ?, ?, ?)
                 ON CONFLICT DO UPDATE SET salt = excluded.salt, hash = excluded.hash, role = excluded.role
                 """,
-                (username, salt, _hash(password, salt), int(time.time()), role),
+                (username, kept.salt, kept.hash, int(time.time()), role),
             )
 
     def remove(self, username: str) -> bool:
@@ -147,7 +154,10 @@ class Accounts:
         return Account(username, Role(row["role"])) if row else None
 
     def check(self, username: str, password: str, client: str) -> Account:
-        """The account whose password or API key this is. Errors: SodaError 401 (wrong), 429 (too many tries)."""
+        """The account whose password or API key this is.
+
+        Errors: SodaError 401 (wrong), 429 (too many tries), 503 (too many logins at the same moment).
+        """
         return (
             self._proven_account(username, password)
             or self._holder("id = ? AND hash = ?", (username, _digest(password)), Use.API_KEY)
@@ -210,21 +220,61 @@ class Accounts:
 
     def _prove(self, username: str, password: str, client: str) -> Account:
         self._slow_down(username, client)
-        with self._catalog.connected() as connection:
-            found = connection.execute(
-                "SELECT salt, hash, role FROM accounts WHERE username = ?", (username,)
-            ).fetchone()
-        salt, expected = (found["salt"], found["hash"]) if found else (b"\0" * 16, b"")
-        if not hmac.compare_digest(_hash(password, salt), expected):
-            self._record_failure(username, client)
-            raise login_refused()
+        with self._turn():
+            known = self._proven_account(username, password)  # by a request that came at the same time
+            if known is not None:
+                return known
+            self._slow_down(username, client)
+            with self._catalog.connected() as connection:
+                found = connection.execute(
+                    "SELECT salt, hash, role FROM accounts WHERE username = ?", (username,)
+                ).fetchone()
+            kept = KeptPassword(found["hash"], found["salt"]) if found else nobody()
+            if not kept.is_of(password) or not found:
+                self._even_out(kept, password)
+                self._record_failure(username, client)
+                raise login_refused()
+            if not kept.outdated:
+                self._remember(username, password, kept)
+            else:
+                self._renew(username, password, kept)
         self._record_success(username, client)
-        with self._lock:
-            self._proven[username] = self._mark(username, password, expected)
         return Account(username, Role(found["role"]))
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """One of the few that check a password. Errors: SodaError 503."""
+        if not self._turns.acquire(timeout=PATIENCE):
+            raise logins_waiting(int(PATIENCE))
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _even_out(self, kept: KeptPassword, password: str) -> None:
+        """While some password is kept in the older way, do what the other way takes: time must tell no names."""
+        with self._catalog.connected() as connection:
+            mixed = connection.execute("SELECT 1 FROM accounts WHERE length(salt) > 0").fetchone() is not None
+        if mixed:
+            (nobody() if kept.salt else nobody_before()).is_of(password)
+
+    def _renew(self, username: str, password: str, before: KeptPassword) -> None:
+        """Keep a password that was proven as it would be kept today, unless it has changed in the meantime."""
+        kept = keep(password)
+        with self._catalog.transaction() as connection:
+            renewed = connection.execute(
+                "UPDATE accounts SET salt = ?, hash = ? WHERE username = ? AND hash = ?",
+                (kept.salt, kept.hash, username, before.hash),
+            )
+        if renewed.rowcount:
+            self._remember(username, password, kept)
+
+    def _remember(self, username: str, password: str, kept: KeptPassword) -> None:
+        with self._lock:
+            self._proven[username] = self._mark(username, password, kept.hash)
+
     def _proven_account(self, username: str, password: str) -> Account | None:
-        """The account where this password was proven before and has not changed since: scrypt is slow."""
+        """The account where this password was proven before and has not changed since: to prove it is slow."""
         with self._lock:
             known = self._proven.get(username)
         if known is None:
@@ -323,7 +373,3 @@ def _credential(row: sqlite3.Row) -> Credential:
 def _digest(secret: str) -> bytes:
     """Keys and tokens are long and random: one round of SHA-256 hides them as well as many would."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
-
-
-def _hash(password: str, salt: bytes) -> bytes:
-    return hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1)

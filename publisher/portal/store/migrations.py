@@ -57,7 +57,7 @@ def columns(connection: sqlite3.Connection) -> None:
 
 
 def accounts(connection: sqlite3.Connection) -> None:
-    """Who may write; passwords as scrypt hashes."""
+    """Who may write; passwords as hashes; the salt is that of a scrypt hash."""
     connection.execute(
         """
         CREATE TABLE accounts (
