@@ -24,7 +24,7 @@ NODES = frozenset(
     "Date DateAdd DateDiff DateSub DateTrunc Day DayOfWeek Distance Div EQ Extract Floor From GT GTE Greatest "
     "Identifier If In IntDiv Interval Is Join LT LTE Least Left Length Like Literal Lower Mod Month Mul NEQ Neg Not "
     "Null Nullif Or Paren Pow Quarter RegexpExtract RegexpFullMatch RegexpILike RegexpLike RegexpReplace Replace Right "
-    "Round Select SplitPart StartsWith EndsWith StrPosition StripAccents Sub Substring Table TableAlias TimestampTrunc "
+    "Round Select SplitPart StartsWith EndsWith StrPosition Sub Substring Table TableAlias TimestampTrunc "
     "Trim Try TryCast Upper Var Where Year ILike Week Hour Sqrt Ln Log Sign".split()
 )
 """Kinds of node that look at one row alone."""

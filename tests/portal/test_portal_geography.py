@@ -10,7 +10,7 @@ import pytest
 import shapely
 
 from publisher.portal.base.problems import SodaError
-from publisher.portal.base.watch import Patience
+from publisher.portal.base.watch import Deadline
 from publisher.portal.engine import geography
 
 PUBLISHED = [
@@ -75,7 +75,7 @@ def test_large_shapes_are_measured_a_few_at_a_time() -> None:
 def test_a_query_that_has_ended_measures_no_further() -> None:
     """It stops between two pieces of one large shape."""
     many = np.zeros((3 * geography.PIECE, 2))
-    patience = Patience()
+    patience = Deadline()
     with patience.watched(lambda: None):
         patience.end()
         with pytest.raises(SodaError, match="longer than a query may"):

@@ -242,6 +242,7 @@ MALFORMED = [
     ("SELECT id\nWHERE zone = 'x' GROUP", 2, 18),
     ("SELECT id WHERE zone = 'x", 1, 24),
     ("SELECT id LIMIT x", 1, 17),
+    ("SELECT id WHERE open NOT", 1, 25),
     ("SELECT id FROM @this", 1, 21),
     ("SELECT id WHERE on = 1", 1, 17),
     ("SELECT id; SELECT 1", 1, 10),
@@ -259,6 +260,12 @@ def test_malformed_queries_are_told_where(ask: Asker, query: str, row: int, colu
     position = body["data"]["position"]
     assert (position["row"], position["column"]) == (row, column), body["message"]
     assert f"at line {row} character {column}: " in body["message"]
+
+
+@pytest.mark.parametrize("query", ["SELECT", "SELECT id WHERE open NOT", "SELECT id WHERE open IN ("])
+def test_what_ends_too_early_is_told_so(ask: Asker, query: str) -> None:
+    """Wherever it ends."""
+    assert refused(ask, query)["message"].endswith(": the query is not complete")
 
 
 def test_only_public_datasets_are_joined(ask: Asker, private: str) -> None:

@@ -1,21 +1,21 @@
-"""SoQL's grammar: sqlglot's parser with SoQL's own statements, precedence and names."""
+"""SoQL's grammar, whose expressions become sqlglot's nodes."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from sqlglot import exp, parser
-from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import TokenType, exp
 
-from publisher.portal.base.problems import SodaError, malformed, semantic
-from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE, tokens
+from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.soql.cursor import END, Cursor
+from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE
 from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, TableReference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sqlglot import Token
 
 LONGEST = 200_000
 """Characters that a query may have."""
@@ -60,35 +60,19 @@ _CONSTANTS: dict[TokenType, Callable[[], exp.Expr]] = {
 _SETS = {TokenType.UNION: "UNION", TokenType.INTERSECT: "INTERSECT", TokenType.EXCEPT: "EXCEPT"}
 
 
-class SoQL(Dialect):
-    """Nulls are largest: last when ascending, first when descending."""
-
-    NULL_ORDERING = "nulls_are_large"
-
-
-class Parser(parser.Parser):
+class Parser(Cursor):
     """One text; statements become `Select`, `Pipe` and `Compound`, expressions sqlglot's nodes with their position."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(dialect=SoQL())
         if len(text) > LONGEST:
             raise malformed(text, 1, LONGEST, f"the query is longer than {LONGEST} characters")
-        self.sql = text
-        self._tokens = tokens(text)
-        self._tokens_size = len(self._tokens)
+        super().__init__(text)
         self._depth = self._joins = self._statements = 0
-        self._index = -1
-        self._advance()
 
     def whole(self, parse: Callable[[], Any]) -> Any:
         """What `parse` makes of the text, all of which it must use up."""
-        try:
-            found = parse()
-        except SodaError:
-            raise
-        except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, IndexError):
-            self.unexpected("the query cannot be read here")
-        if self._curr:
+        found = parse()
+        if self.token is not END:
             self.unexpected()
         return found
 
@@ -98,15 +82,15 @@ class Parser(parser.Parser):
         """`SELECT … [|> SELECT …] [UNION SELECT …]`, read from left to right."""
         found = self._statement()
         while True:
-            if self._match(TokenType.PIPE_GT):
+            if self.take(TokenType.PIPE_GT):
                 right = self._statement()
                 if not isinstance(right, Select):
                     message = "The right side of |> must be one SELECT"
                     raise semantic("right-side-of-chain-query-must-be-leaf", message)
                 found = Pipe(found, right)
-            elif self._curr.token_type in _SETS:
-                word = _SETS[self._curr.token_type] + (" ALL" if self._curr.text.upper().endswith(" ALL") else "")
-                self._advance()
+            elif self.token.token_type in _SETS:
+                word = _SETS[self.token.token_type] + (" ALL" if self.token.text.upper().endswith(" ALL") else "")
+                self.step()
                 found = Compound(word, found, self._statement())
             else:
                 return found
@@ -115,7 +99,7 @@ class Parser(parser.Parser):
         self._statements += 1
         if self._statements > MOST_STATEMENTS:
             self.unexpected(f"a query holds at most {MOST_STATEMENTS} SELECTs")
-        if self._curr.token_type == TokenType.L_PAREN:
+        if self.token.token_type == TokenType.L_PAREN:
             inner: Query = self._within(self.query)
             return inner
         self.expect(TokenType.SELECT, "SELECT")
@@ -124,15 +108,15 @@ class Parser(parser.Parser):
     def _select(self) -> Select:
         select = Select()
         select.distinct, select.items = self.selection()
-        if self._match(TokenType.FROM):
+        if self.take(TokenType.FROM):
             select.source = self._table()
         while join := self._join():
             select.joins.append(join)
-        if self._match(TokenType.WHERE):
+        if self.take(TokenType.WHERE):
             select.where = self.expr()
-        if self._match(TokenType.GROUP_BY):
+        if self.take(TokenType.GROUP_BY):
             select.group = self.listed()
-        if self._match(TokenType.HAVING):
+        if self.take(TokenType.HAVING):
             select.having = self.expr()
         self._order_and_search(select)
         self._page(select)
@@ -140,9 +124,9 @@ class Parser(parser.Parser):
 
     def selection(self) -> tuple[bool, list[Star | Item]]:
         """What stands after SELECT."""
-        distinct = bool(self._match(TokenType.DISTINCT))
+        distinct = self.take(TokenType.DISTINCT)
         items: list[Star | Item] = [self._item()]
-        while self._match(TokenType.COMMA):
+        while self.take(TokenType.COMMA):
             items.append(self._item())
             if len(items) > MOST_SELECTED:
                 self.unexpected(f"a SELECT lists at most {MOST_SELECTED} expressions")
@@ -150,63 +134,61 @@ class Parser(parser.Parser):
 
     def _item(self) -> Star | Item:
         table = None
-        if self._curr.token_type == TABLE and self._next.token_type == TokenType.DOT:
-            star = self._tokens[self._index + 2 : self._index + 3]
-            if star and star[0].text in ("*", ":*") and star[0].token_type in (TokenType.STAR, SYSTEM):
-                table = self._curr.text
-                self._advance(2)
-        if self._curr.text in ("*", ":*") and self._curr.token_type in (TokenType.STAR, SYSTEM):
-            system = self._curr.text == ":*"
-            self._advance()
+        if self.token.token_type == TABLE and self.ahead.token_type == TokenType.DOT and _is_star(self.peek(2)):
+            table = self.token.text
+            self.step(2)
+        if _is_star(self.token):
+            system = self.token.text == ":*"
+            self.step()
             return Star(system, table, self._exceptions())
         node = self.expr()
-        return Item(node, self._name("a name") if self._match(TokenType.ALIAS) else None)
+        return Item(node, self._name("a name") if self.take(TokenType.ALIAS) else None)
 
     def _exceptions(self) -> tuple[str, ...]:
-        if not self._match(TokenType.L_PAREN):
+        if not self.take(TokenType.L_PAREN):
             return ()
-        if not self._match_text_seq("EXCEPT"):
+        if not self.take_words("EXCEPT"):
             self.unexpected()
         names = [self._name("a column")]
-        while self._match(TokenType.COMMA):
+        while self.take(TokenType.COMMA):
             names.append(self._name("a column"))
         self.expect(TokenType.R_PAREN, ")")
         return tuple(names)
 
     def _table(self) -> TableReference:
-        token = self._curr
+        token = self.token
         self.expect(TABLE, "@this or the @4x4 of a dataset")
-        alias = self._alias() if self._match(TokenType.ALIAS) else None
+        alias = self._alias() if self.take(TokenType.ALIAS) else None
         if token.text == "this" and alias is None:
             self.unexpected("@this needs an alias: FROM @this AS a")
         return TableReference(token.text, alias)
 
     def _alias(self) -> str:
-        if self._curr.token_type == TABLE:
-            self._advance()
-            return self._prev.text.lower()
+        if self.token.token_type == TABLE:
+            self.step()
+            return self.last.text.lower()
         return self._name("an alias").lower()
 
     def _join(self) -> Join | None:
         side = ""
-        if self._match_set((TokenType.LEFT, TokenType.RIGHT, TokenType.FULL)):
-            side = self._prev.text.upper()
-            self._match(TokenType.OUTER)
+        if self.take(TokenType.LEFT, TokenType.RIGHT, TokenType.FULL):
+            side = self.last.text.upper()
+            self.take(TokenType.OUTER)
             self.expect(TokenType.JOIN, "JOIN")
-        elif self._match(TokenType.INNER):
+        elif self.take(TokenType.INNER):
             self.expect(TokenType.JOIN, "JOIN")
-        elif not self._match(TokenType.JOIN):
+        elif not self.take(TokenType.JOIN):
             return None
         self._joins += 1
         if self._joins > MOST_JOINS:
             self.unexpected(f"a query joins at most {MOST_JOINS} times")
-        lateral = bool(self._match(TokenType.LATERAL))
-        source = self._table() if self._curr.token_type == TABLE else self._subquery()
+        lateral = self.take(TokenType.LATERAL)
+        source = self._table() if self.token.token_type == TABLE else self._subquery()
         self.expect(TokenType.ON, "ON")
         return Join(side, lateral, source, self.expr())
 
     def _subquery(self) -> Subquery:
-        if self._curr.token_type != TokenType.L_PAREN:
+        if self.token.token_type != TokenType.L_PAREN:
             self.unexpected()
         query = self._within(self.query)
         self.expect(TokenType.ALIAS, "AS and an alias")
@@ -214,45 +196,44 @@ class Parser(parser.Parser):
 
     def _order_and_search(self, select: Select) -> None:
         for _ in range(2):
-            if not select.order and self._match(TokenType.ORDER_BY):
+            if not select.order and self.take(TokenType.ORDER_BY):
                 select.order = self.ordering()
-            elif not select.search and self._match(TokenType.COMMAND):
+            elif not select.search and self.take(TokenType.COMMAND):
                 self.expect(TokenType.STRING, "the words in quotes")
-                select.search = self._prev.text
+                select.search = self.last.text
 
     def _page(self, select: Select) -> None:
         for _ in range(2):
-            if select.limit is None and self._match(TokenType.LIMIT):
+            if select.limit is None and self.take(TokenType.LIMIT):
                 select.limit = self.whole_number()
-            elif select.offset is None and self._match(TokenType.OFFSET):
+            elif select.offset is None and self.take(TokenType.OFFSET):
                 select.offset = self.whole_number()
 
     def whole_number(self) -> int:
         """What LIMIT and OFFSET take."""
-        token = self._curr
+        token = self.token
         if token.token_type != TokenType.NUMBER or not token.text.isdecimal() or len(token.text) > 18:
             self.unexpected("a whole number, 0 or more, is expected")
-        self._advance()
+        self.step()
         return int(token.text)
 
     def ordering(self) -> list[exp.Ordered]:
         """What ORDER BY takes."""
-        return self._parse_csv(self._ordered)
+        return self.separated(self._ordered)
 
     def _ordered(self) -> exp.Ordered:
         """SoQL writes NULL FIRST as well as NULLS FIRST."""
         node = self.expr()
-        desc = self._match_set((TokenType.ASC, TokenType.DESC)) and self._prev.token_type == TokenType.DESC
-        first = bool(desc)
-        if self._match(TokenType.NULL) or self._match_text_seq("NULLS"):
-            first = bool(self._match_text_seq("FIRST"))
-            if not first and not self._match_text_seq("LAST"):
+        desc = first = self.take(TokenType.ASC, TokenType.DESC) and self.last.token_type == TokenType.DESC
+        if self.take(TokenType.NULL) or self.take_words("NULLS"):
+            first = self.take_words("FIRST")
+            if not first and not self.take_words("LAST"):
                 self.unexpected()
-        return exp.Ordered(this=node, desc=bool(desc), nulls_first=first)
+        return exp.Ordered(this=node, desc=desc, nulls_first=first)
 
     def listed(self) -> list[exp.Expr]:
         """Expressions between commas."""
-        return self._parse_csv(self.expr)
+        return self.separated(self.expr)
 
     # expressions
 
@@ -264,13 +245,13 @@ class Parser(parser.Parser):
         """An expression whose operators outside parentheses bind at least as tightly as `lowest`."""
         left = self._prefixed(lowest)
         for count in range(MOST_TERMS * 10):
-            token = self._curr
+            token = self.token
             power, node = _BINARY.get(token.token_type, (_OTHERS.get(token.token_type, 0), None))
             if power < lowest or not power:
                 return left
             if count >= MOST_TERMS and power > _AND:
                 break
-            self._advance()
+            self.step()
             if node is not None:
                 right = self._deeper(_POWER) if power == _POWER else self._climb(power + 1)
                 left = node(this=left, expression=right)
@@ -281,12 +262,12 @@ class Parser(parser.Parser):
         self.unexpected("too many operators in a row")
 
     def _prefixed(self, lowest: int) -> exp.Expr:
-        token = self._curr
+        token = self.token
         if token.token_type == TokenType.NOT and lowest <= _NOT:
-            self._advance()
+            self.step()
             return exp.Not(this=self._deeper(_NOT))
         if token.token_type in (TokenType.DASH, TokenType.PLUS):
-            self._advance()
+            self.step()
             operand = self._deeper(_SIGN)
             return exp.Neg(this=operand) if token.token_type == TokenType.DASH else exp.Paren(this=operand)
         return self._atom()
@@ -295,11 +276,11 @@ class Parser(parser.Parser):
         """IS, LIKE, BETWEEN and IN, each with NOT or without."""
         negated = token.token_type == TokenType.NOT
         if negated:
-            token = self._curr
-            self._advance()
+            token = self.token
+            self.step()
         match token.token_type:
             case TokenType.IS if not negated:
-                negated = bool(self._match(TokenType.NOT))
+                negated = self.take(TokenType.NOT)
                 node: exp.Expr = exp.Is(this=left, expression=self._constant())
             case TokenType.LIKE:
                 node = exp.Like(this=left, expression=self._deeper(_BELONGING))
@@ -310,54 +291,54 @@ class Parser(parser.Parser):
             case TokenType.IN:
                 node = exp.In(this=left, expressions=self._within(self.listed))
             case _:
-                self._retreat(self._index - 1)
+                self.step(-1)
                 self.unexpected()
         return exp.Not(this=node) if negated else node
 
     def _constant(self) -> exp.Expr:
-        made = _CONSTANTS.get(self._curr.token_type)
+        made = _CONSTANTS.get(self.token.token_type)
         if made is None:
             self.unexpected()
-        self._advance()
+        self.step()
         return made()
 
     def _cast(self, left: exp.Expr) -> exp.Expr:
-        token = self._curr
+        token = self.token
         return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name("a type").lower())), token)
 
     def _field(self, left: exp.Expr) -> exp.Expr:
         """`point.latitude`; also `b.column` where `b` is the alias of a joined dataset."""
-        token = self._curr
+        token = self.token
         if token.token_type == SYSTEM:
-            self._advance()
+            self.step()
             name = token.text
         else:
             name = self._name("a field")
         return self._placed(exp.Dot(this=left, expression=exp.Identifier(this=name)), token)
 
     def _atom(self) -> exp.Expr:  # noqa: PLR0911, RET503 -- one way for each sort of token
-        token = self._curr
+        token = self.token
         match token.token_type:
             case TokenType.NUMBER:
-                self._advance()
+                self.step()
                 return exp.Literal.number(token.text)
             case TokenType.STRING:
-                self._advance()
+                self.step()
                 return exp.Literal.string(token.text)
             case TokenType.NULL | TokenType.TRUE | TokenType.FALSE:
                 return self._constant()
             case TokenType.L_PAREN:
                 return exp.Paren(this=self._within(self.expr))
-            case TokenType.CASE if self._next.token_type == TokenType.WHEN:
+            case TokenType.CASE if self.ahead.token_type == TokenType.WHEN:
                 return self._case()
             case _ if token.token_type == SYSTEM and token.text != ":*":
-                self._advance()
+                self.step()
                 return self._column(token, token.text)
             case _ if token.token_type == TABLE:
                 return self._qualified()
             case _ if token.token_type in _NAMES:
-                self._advance()
-                if self._curr.token_type == TokenType.L_PAREN and token.token_type != TokenType.IDENTIFIER:
+                self.step()
+                if self.token.token_type == TokenType.L_PAREN and token.token_type != TokenType.IDENTIFIER:
                     return self._call(token)
                 return self._column(token, token.text)
         self.unexpected()
@@ -367,55 +348,55 @@ class Parser(parser.Parser):
         return self._placed(exp.Column(this=exp.Identifier(this=name), table=qualifier), token)
 
     def _qualified(self) -> exp.Expr:
-        token = self._curr
-        self._advance()
+        token = self.token
+        self.step()
         self.expect(TokenType.DOT, ".")
-        if self._curr.token_type == SYSTEM and self._curr.text != ":*":
-            self._advance()
-            return self._column(token, self._prev.text, token.text)
+        if self.token.token_type == SYSTEM and self.token.text != ":*":
+            self.step()
+            return self._column(token, self.last.text, token.text)
         return self._column(token, self._name("a column"), token.text)
 
     def _case(self) -> exp.Expr:
         """`CASE WHEN … THEN … END`; SoQL has no value before the first WHEN."""
         with self._level():
-            self._advance()
+            self.step()
             ifs = []
-            while self._match(TokenType.WHEN):
+            while self.take(TokenType.WHEN):
                 condition = self.expr()
                 self.expect(TokenType.THEN, "THEN")
                 ifs.append(exp.If(this=condition, true=self.expr()))
-            default = self.expr() if self._match(TokenType.ELSE) else None
+            default = self.expr() if self.take(TokenType.ELSE) else None
             self.expect(TokenType.END, "END")
         return exp.Case(ifs=ifs, default=default)
 
     def _call(self, token: Token) -> exp.Expr:
         call = self._placed(exp.Anonymous(this=token.text.lower(), expressions=self._within(self._arguments)), token)
         filtered: exp.Expr = call
-        if self._match_pair(TokenType.FILTER, TokenType.L_PAREN):
+        if self.take_pair(TokenType.FILTER, TokenType.L_PAREN):
             self.expect(TokenType.WHERE, "WHERE")
             filtered = exp.Filter(this=call, expression=self.expr())
             self.expect(TokenType.R_PAREN, ")")
-        if self._match_pair(TokenType.OVER, TokenType.L_PAREN):
+        if self.take_pair(TokenType.OVER, TokenType.L_PAREN):
             return self._window(filtered)
         return filtered
 
     def _arguments(self) -> list[exp.Expr]:
-        if self._curr.token_type == TokenType.R_PAREN:
+        if self.token.token_type == TokenType.R_PAREN:
             return []
-        if self._match(TokenType.STAR):
+        if self.take(TokenType.STAR):
             return [exp.Star()]
-        if self._match(TokenType.DISTINCT):
+        if self.take(TokenType.DISTINCT):
             return [exp.Distinct(expressions=[self.expr()])]
         return self.listed()
 
     def _window(self, function: exp.Expr) -> exp.Expr:
         """What stands in the parentheses after OVER."""
-        partition = self.listed() if self._match(TokenType.PARTITION_BY) else []
-        order = self.ordering() if self._match(TokenType.ORDER_BY) else []
+        partition = self.listed() if self.take(TokenType.PARTITION_BY) else []
+        order = self.ordering() if self.take(TokenType.ORDER_BY) else []
         spec = None
-        if self._match_set((TokenType.ROWS, TokenType.RANGE)):
-            kind = self._prev.text.upper()
-            between = self._match(TokenType.BETWEEN)
+        if self.take(TokenType.ROWS, TokenType.RANGE):
+            kind = self.last.text.upper()
+            between = self.take(TokenType.BETWEEN)
             start = self._edge()
             if between:
                 self.expect(TokenType.AND, "AND")
@@ -425,36 +406,20 @@ class Parser(parser.Parser):
 
     def _edge(self) -> str:
         """Where a frame begins or ends, in SQL."""
-        if self._match_text_seq("CURRENT", "ROW"):
+        if self.take_words("CURRENT", "ROW"):
             return "CURRENT ROW"
-        amount = "UNBOUNDED" if self._match_text_seq("UNBOUNDED") else str(self.whole_number())
-        if not self._match_texts(("PRECEDING", "FOLLOWING")):
+        amount = "UNBOUNDED" if self.take_words("UNBOUNDED") else str(self.whole_number())
+        if not (self.take_words("PRECEDING") or self.take_words("FOLLOWING")):
             self.unexpected()
-        return f"{amount} {self._prev.text.upper()}"
+        return f"{amount} {self.last.text.upper()}"
 
     # what all of them need
 
-    def expect(self, token_type: TokenType, shown: str) -> None:
-        """Step over a token that must stand here."""
-        if not self._match(token_type):
-            self.unexpected(f"{shown} is expected here")
-
-    def unexpected(self, reason: str | None = None) -> NoReturn:
-        """Refuse the current token."""
-        if self._curr:
-            line, column = self._curr.line, self._curr.col
-            reason = reason or f"unexpected {self._curr.text!r}"
-        else:
-            lines = self.sql.split("\n")
-            line, column = len(lines), len(lines[-1]) + 1
-            reason = reason or "the query is not complete"
-        raise malformed(self.sql, line, column, reason)
-
     def _name(self, what: str) -> str:
-        if self._curr.token_type not in _NAMES and self._curr.token_type != SYSTEM:
+        if self.token.token_type not in _NAMES and self.token.token_type != SYSTEM:
             self.unexpected(f"{what} is expected here")
-        self._advance()
-        return str(self._prev.text)
+        self.step()
+        return str(self.last.text)
 
     def _placed(self, node: exp.Expr, token: Token) -> exp.Expr:
         node.meta["position"] = (token.line, token.col)
@@ -479,6 +444,10 @@ class Parser(parser.Parser):
             self.unexpected(f"the query nests more than {DEEPEST} deep")
         yield
         self._depth -= 1
+
+
+def _is_star(token: Token) -> bool:
+    return token.text in ("*", ":*") and token.token_type in (TokenType.STAR, SYSTEM)
 
 
 def parse_query(text: str) -> Query:

@@ -1,10 +1,10 @@
-"""SoQL's tokens, as sqlglot's parser takes them; each knows the line and character at which it begins."""
+"""SoQL's tokens, in sqlglot's words; each knows the line and character at which it begins."""
 
 from __future__ import annotations
 
 import re
 
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot import Token, TokenType
 
 from publisher.portal.base.problems import malformed
 

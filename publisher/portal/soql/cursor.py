@@ -1,0 +1,86 @@
+"""A place in the tokens of one text, from which a grammar reads on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from sqlglot import Token, TokenType
+
+from publisher.portal.base.problems import malformed
+from publisher.portal.soql.lexer import tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_T = TypeVar("_T")
+
+END = Token(TokenType.SENTINEL, "")
+"""What stands before the first token and after the last."""
+_QUOTED = {TokenType.STRING, TokenType.IDENTIFIER}
+"""Tokens that are no words, whatever their text."""
+
+
+class Cursor:
+    """`token` is the one to read, `ahead` the one after it, `last` the one before."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._tokens = tokens(text)
+        self._place = 0
+        self.step(0)
+
+    def step(self, count: int = 1) -> None:
+        """Go on by so many tokens, or back."""
+        self._place += count
+        self.last, self.token, self.ahead = (self.peek(distance) for distance in (-1, 0, 1))
+
+    def peek(self, distance: int) -> Token:
+        """The token so far from the one to read."""
+        place = self._place + distance
+        return self._tokens[place] if 0 <= place < len(self._tokens) else END
+
+    def take(self, *sorts: TokenType) -> bool:
+        """Step over a token of one of these sorts, if it is there."""
+        found = self.token.token_type in sorts
+        if found:
+            self.step()
+        return found
+
+    def take_pair(self, first: TokenType, second: TokenType) -> bool:
+        """Step over two tokens, if both are there."""
+        found = self.token.token_type == first and self.ahead.token_type == second
+        if found:
+            self.step(2)
+        return found
+
+    def take_words(self, *words: str) -> bool:
+        """Step over these words, in capitals here, if all are there."""
+        for distance, word in enumerate(words):
+            token = self.peek(distance)
+            if token.token_type in _QUOTED or token.text.upper() != word:
+                return False
+        self.step(len(words))
+        return True
+
+    def expect(self, sort: TokenType, shown: str) -> None:
+        """Step over a token that must stand here. Errors: SodaError."""
+        if not self.take(sort):
+            self.unexpected(f"{shown} is expected here")
+
+    def separated(self, parse: Callable[[], _T]) -> list[_T]:
+        """What `parse` reads, again after each comma."""
+        found = [parse()]
+        while self.take(TokenType.COMMA):
+            found.append(parse())
+        return found
+
+    def unexpected(self, reason: str | None = None) -> NoReturn:
+        """Refuse the token to read. Errors: SodaError."""
+        if self.token is END:
+            lines = self.text.split("\n")
+            line, column = len(lines), len(lines[-1]) + 1
+            reason = reason or "the query is not complete"
+        else:
+            line, column = self.token.line, self.token.col
+            reason = reason or f"unexpected {self.token.text!r}"
+        raise malformed(self.text, line, column, reason)
