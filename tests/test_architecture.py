@@ -41,6 +41,18 @@ def test_no_two_rooms_import_each_other(portal: bool) -> None:
     assert circles({(each.room, each.uses) for each in arrows(portal=portal)}) == []
 
 
+def test_no_two_modules_of_the_portal_import_each_other() -> None:
+    """There is no circle between its modules either, around others or for types alone."""
+    modules = {each.module for each in IMPORTS}
+    pairs = set()
+    for each in OURS:
+        target = each.target.removeprefix("publisher.")
+        pairs.add((each.module, target if target in modules else target.rpartition(".")[0]))
+    inside = {pair for pair in pairs if {room_of(name) for name in pair} == {"portal"} and len(set(pair)) == 2}
+    assert len(inside) > 200
+    assert circles(inside) == []
+
+
 def test_a_circle_and_an_arrow_upwards_are_seen() -> None:
     """The look itself sees a circle of three rooms, and an arrow to the floor above."""
     pairs = {("a", "b"), ("b", "c"), ("c", "a"), ("a", "d")}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import dataset_missing, malformed, semantic
 from publisher.portal.base.sql import quoted
 from publisher.portal.soql.dialect import parse_clause, parse_query
 from publisher.portal.soql.relations import Field, Relation
 from publisher.portal.soql.selects import Extras, SelectTranslation
+from publisher.portal.soql.shared import Shared
 from publisher.portal.soql.syntax import Compound, Pipe, Select
-from publisher.portal.soql.terms import LONGEST_SQL, Values
+from publisher.portal.soql.terms import LONGEST_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,31 +83,26 @@ def compile_question(
 
 
 class Compiler:
-    """One question: the values it binds, the datasets it reads, and the aliases it has given out."""
+    """One question on its way to SQL."""
 
     def __init__(self, dataset: PortalDataset, question: SoqlQuestion, others: Callable[[str], PortalDataset]) -> None:
-        self.dataset = dataset
-        self.question = question
-        self.values = Values()
-        self.text = question.clauses.get("$query") or " ".join(
+        text = question.clauses.get("$query") or " ".join(
             f"{CLAUSES[name]} {text}" for name, text in question.clauses.items()
         )
-        self._others = others
-        self._joined: dict[str, PortalDataset] = {}
-        self._aliases = 0
+        self.question = question
+        self._shared = Shared(dataset, text, question.limit, others)
 
     def compiled(self) -> Compiled:
         """The answer's SQL."""
-        rows = Relation("rows", _fields(self.dataset), placed=True)
         extras = Extras(self.question.filters, self.question.words, self.question.system)
         tree = _parsed(self.question)
-        found = self.query(tree, rows, extras=extras, last=True)
+        found = self.query(tree, self._shared.rows(), extras=extras, last=True)
         if len(found.sql) > LONGEST_SQL:
             raise malformed("…", 1, 1, "the query is too large when its parts are put together")
         fields = tuple((name, each.kind) for name, each in found.fields.items())
         sql = found.sql
-        joined, momentary = tuple(self._joined.values()), self.values.momentary
-        return Compiled(sql, self.values.used(sql), fields, joined, self._most(tree), momentary)
+        joined, values = tuple(self._shared.joined.values()), self._shared.values
+        return Compiled(sql, values.used(sql), fields, joined, self._most(tree), values.momentary)
 
     def _most(self, tree: Query) -> int | None:
         last = tree.right if isinstance(tree, Pipe) else tree
@@ -124,14 +120,18 @@ class Compiler:
     ) -> Relation:
         """The SQL of a statement, without parentheses. `rows` is what it reads unless it says otherwise;
         `last` is the statement whose rows are the answer; `outer` is what a LATERAL subquery may name."""
+        start = partial(SelectTranslation, self._shared, self._subquery)
         match tree:
             case Pipe(left, right):
                 before = self.query(left, rows, extras=extras, outer=outer)
-                return SelectTranslation(self, right, within(before), Extras(), last=last, piped=True).relation()
+                return start(right, within(before), Extras(), last=last, piped=True).relation()
             case Compound():
                 return self._compound(tree, rows, extras, outer, last=last)
             case _:
-                return SelectTranslation(self, tree, rows, extras, last=last, outer=outer).relation()
+                return start(tree, rows, extras, last=last, outer=outer).relation()
+
+    def _subquery(self, tree: Query, outer: tuple[FromItem, ...]) -> Relation:
+        return self.query(tree, None, outer=outer)
 
     def _compound(
         self, tree: Compound, rows: Relation | None, extras: Extras, outer: tuple[FromItem, ...], *, last: bool
@@ -144,19 +144,6 @@ class Compiler:
             order = ", ".join(f"r.{quoted(name)}" for name in fields)
             sql = f"SELECT * FROM ({sql}) AS r ORDER BY {order} LIMIT {self.question.limit}"
         return Relation(sql, fields, placed=False)
-
-    def dataset_of(self, identifier: str) -> Relation:
-        """The rows of a dataset by its 4x4. Errors: SodaError."""
-        if identifier == self.dataset.id:
-            return Relation("rows", _fields(self.dataset), placed=True)
-        if identifier not in self._joined:
-            self._joined[identifier] = self._others(identifier)
-        return Relation(quoted(identifier), _fields(self._joined[identifier]), placed=True)
-
-    def alias(self) -> str:
-        """A new alias for a relation."""
-        self._aliases += 1
-        return f"r{self._aliases}"
 
 
 def within(relation: Relation) -> Relation:
@@ -183,10 +170,6 @@ def _agreed(left: Relation, right: Relation) -> dict[str, Field]:
     return {
         name: Field(one.kind, one.inexact or other.inexact) for (name, one), other in zip(ours, theirs, strict=True)
     }
-
-
-def _fields(dataset: PortalDataset) -> dict[str, Field]:
-    return {column.field: Field(column.kind) for column in (*SYSTEM, *dataset.columns)}
 
 
 def _parsed(question: SoqlQuestion) -> Query:

@@ -8,7 +8,6 @@ from sqlglot import exp
 
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, reading
 from publisher.portal.base.problems import malformed, semantic
-from publisher.portal.soql.calls import called
 from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.spatial import FIELDS
@@ -46,15 +45,26 @@ CASTS = {
 
 
 class Expressions:
-    """Turns the expressions of one SELECT into terms; remembers the groups and aliases that they may use."""
+    """Turns the expressions of one SELECT into terms; remembers the groups and aliases that they may use.
 
-    def __init__(self, scope: Scope, values: Values, text: str, identifier: str) -> None:
+    `called` gives the term of a function's call.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        values: Values,
+        text: str,
+        identifier: str,
+        called: Callable[[Expressions, exp.Expr], Term],
+    ) -> None:
         self.scope = scope
         self.values = values
         self.aliases: dict[str, exp.Expr] = {}
         self.groups: set[str] = set()
         self.text = text
         self._identifier = identifier
+        self._called = called
         self._seen: tuple[str, ...] = ()
 
     def refused(self, what: str, node: exp.Expr | None = None) -> Exception:
@@ -302,7 +312,7 @@ class Expressions:
         return combined(f"(CASE {branches}{rest} END)", kind, *conditions, *values)
 
     def _call(self, node: exp.Expr) -> Term:
-        return called(self, node)
+        return self._called(self, node)
 
 
 _NODES: dict[type[exp.Expr], Callable[[Expressions, Any], Term]] = {

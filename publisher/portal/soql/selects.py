@@ -11,7 +11,7 @@ from sqlglot import exp
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.base.sql import quoted
-from publisher.portal.soql.calls import direction
+from publisher.portal.soql.calls import called, direction
 from publisher.portal.soql.expressions import Expressions
 from publisher.portal.soql.names import free, implied
 from publisher.portal.soql.relations import PLACE, Field, FromItem, Relation, Scope
@@ -20,8 +20,10 @@ from publisher.portal.soql.syntax import Item, Star, Subquery
 from publisher.portal.soql.terms import Term
 
 if TYPE_CHECKING:
-    from publisher.portal.soql.compiler import Compiler
-    from publisher.portal.soql.syntax import Join, Select, TableReference
+    from collections.abc import Callable
+
+    from publisher.portal.soql.shared import Shared
+    from publisher.portal.soql.syntax import Join, Query, Select, TableReference
 
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LARGE = 10_000
@@ -40,11 +42,12 @@ class Extras:
 
 
 class SelectTranslation:
-    """A SELECT on its way to SQL."""
+    """A SELECT on its way to SQL; `subquery` compiles one that it joins, which may name the relations it is given."""
 
     def __init__(
         self,
-        compiler: Compiler,
+        shared: Shared,
+        subquery: Callable[[Query, tuple[FromItem, ...]], Relation],
         select: Select,
         rows: Relation | None,
         extras: Extras,
@@ -53,13 +56,14 @@ class SelectTranslation:
         outer: tuple[FromItem, ...] = (),
         piped: bool = False,
     ) -> None:
-        self.compiler = compiler
+        self.shared = shared
+        self._subquery = subquery
         self.select = select
         self.extras = extras
         self.last = last
         self.scope = Scope([self._first(select.source, rows, piped=piped, last=last)], outer)
-        self.expressions = Expressions(self.scope, compiler.values, compiler.text, compiler.dataset.id)
-        self.limit = select.limit if select.limit is not None or not last else compiler.question.limit
+        self.expressions = Expressions(self.scope, shared.values, shared.text, shared.dataset.id, called)
+        self.limit = select.limit if select.limit is not None or not last else shared.limit
 
     def relation(self) -> Relation:
         """The SELECT's SQL; its columns, and whether it numbers its rows in `:place`."""
@@ -97,27 +101,27 @@ class SelectTranslation:
         if table is not None and table.name != "this":
             if piped or (last and rows is not None):
                 raise semantic("from-forbidden", "Here FROM takes @this alone", table=table.name)
-            return FromItem(self.compiler.dataset_of(table.name), self.compiler.alias(), name or table.name)
+            return FromItem(self.shared.dataset_of(table.name), self.shared.alias(), name or table.name)
         if rows is None:
             raise semantic("from-required", "A subquery needs FROM and the @4x4 of a dataset")
-        return FromItem(rows, self.compiler.alias(), name)
+        return FromItem(rows, self.shared.alias(), name)
 
     def _join(self, join: Join) -> str:
         if isinstance(join.source, Subquery):
             outer = tuple(self.scope.sources) if join.lateral else ()
-            inner = self.compiler.query(join.source.query, None, outer=outer)
+            inner = self._subquery(join.source.query, outer)
             relation = Relation(f"({inner.sql})", inner.fields, inner.placed)
             name = join.source.alias
         else:
             if join.source.name == "this":
                 raise semantic("illegal-this-reference", "@this can only stand after FROM; join the dataset by its 4x4")
-            relation = self.compiler.dataset_of(join.source.name)
+            relation = self.shared.dataset_of(join.source.name)
             name = join.source.alias or join.source.name
         if name == "this":
             raise semantic("reserved-table-alias", "The alias @this is taken", alias=name)
         if self.scope.named(name) is not None:
             raise semantic("table-alias-already-exists", f"Table alias already exists: @{name}", alias=name)
-        source = FromItem(relation, self.compiler.alias(), name)
+        source = FromItem(relation, self.shared.alias(), name)
         self.scope.sources.append(source)
         condition = self.expressions.alone(self.expressions.condition(join.condition, "where"), "ON")
         lateral = "LATERAL " if join.lateral and isinstance(join.source, Subquery) else ""
@@ -133,7 +137,7 @@ class SelectTranslation:
         for item in self.select.items:
             named.extend(self._expanded(item) if isinstance(item, Star) else [self._aliased(item)])
         if not named:
-            raise malformed(self.compiler.text, 1, 1, "the SELECT lists no column")
+            raise malformed(self.shared.text, 1, 1, "the SELECT lists no column")
         taken: set[str] = set()
         for name, node in named:
             if name is not None and name in taken:
@@ -151,7 +155,7 @@ class SelectTranslation:
 
     def _aliased(self, item: Item) -> tuple[str | None, exp.Expr]:
         if item.alias is not None and not _ALIAS.fullmatch(item.alias):
-            raise malformed(self.compiler.text, 1, 1, f"{item.alias!r} cannot be the name of a column")
+            raise malformed(self.shared.text, 1, 1, f"{item.alias!r} cannot be the name of a column")
         return item.alias, item.expression
 
     def _expanded(self, star: Star) -> list[tuple[str | None, exp.Expr]]:
@@ -191,14 +195,14 @@ class SelectTranslation:
         conditions += [self._equal(name, text) for name, text in self.extras.filters]
         for words in (self.extras.words, self.select.search):
             if words.strip():
-                conditions.append(found_words(self.scope.sources[0], self.compiler.values, words))
+                conditions.append(found_words(self.scope.sources[0], self.shared.values, words))
         return [self.expressions.alone(condition, "WHERE") for condition in conditions]
 
     def _equal(self, name: str, text: str) -> Term:
         left = self.scope.column(name)
         if left is None:
             left = self.expressions.column(name)
-        return self.expressions.compare("=", left, self.compiler.values.literal(text))
+        return self.expressions.compare("=", left, self.shared.values.literal(text))
 
     def _groups(self) -> list[Term]:
         terms = [self.expressions.plain(node, "GROUP BY") for node in self.select.group]
