@@ -93,7 +93,7 @@ def test_an_app_token_is_known_or_refused(portal: Running, sample: str, web: req
     accounts = accounts_of(portal)
     assert accounts.token_known(other)
     (found,) = [each for each in accounts.credentials() if each.label == "an app"]
-    portal_accounts.revoke(found.id)
+    accounts.revoke(found.id)
     assert not accounts_of(portal).token_known(other)
     assert not accounts.token_known("")
 
@@ -151,8 +151,8 @@ def test_strangers_lock_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "_NAME", module._Limit(20, 60))
     accounts = Accounts(DatasetCatalog(tmp_path / "catalogue.sqlite"))
-    portal_accounts.add("writer", "right password", Role.PUBLISHER)
-    key, secret = portal_accounts.issue(Use.API_KEY, "writer")
+    accounts.add("writer", "right password", Role.PUBLISHER)
+    key, secret = accounts.issue(Use.API_KEY, "writer")
     accounts.check("writer", "right password", "192.0.2.7")
     statuses = [failing(accounts, "writer", f"198.51.100.{number}") for number in range(24)]
     assert statuses[:20] == [401] * 20

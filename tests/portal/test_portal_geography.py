@@ -36,7 +36,7 @@ def test_lengths_are_the_published_ones(here: tuple[float, float], there: tuple[
 def test_what_is_no_place_has_no_distance() -> None:
     """A missing coordinate gives null, and so does a latitude beyond the poles."""
     column = [pa.array(side, pa.float64()) for side in ([38.0, None, 95.0], [1.0, 1.0, 1.0], [0.0] * 3, [0.0] * 3)]
-    found = geography._metres(*column).to_pylist()
+    found = geography._meters(*column).to_pylist()
     assert found[0] is not None
     assert found[1:] == [None, None]
 

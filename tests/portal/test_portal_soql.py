@@ -300,7 +300,7 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         versions.create(Path(folder) / "x", ())
         files = tuple((Path(folder) / "x").iterdir())
-        patch.setattr(engine, "Patience", lambda: Deadline(0.2))
+        patch.setattr(engine, "Deadline", lambda: Deadline(0.2))
         with pytest.raises(SodaError) as caught:
             engine.QueryEngine().stream((engine.DatasetRows(dataset, files),), slow, "q.n::VARCHAR")
     assert caught.value.body["errorCode"] == "query.execution.timeout"

@@ -114,8 +114,8 @@ def _point_related(name: str, longitude: Column, latitude: Column, shape: Column
     return pa.array(_whole(parts), pa.bool_(), mask=missing)
 
 
-def _metres(latitude: Column, longitude: Column, latitude_2: Column, longitude_2: Column) -> Column:
-    """Metres between two points."""
+def _meters(latitude: Column, longitude: Column, latitude_2: Column, longitude_2: Column) -> Column:
+    """Meters between two points."""
     import numpy as np
     import pyarrow as pa
 
@@ -127,16 +127,16 @@ def _metres(latitude: Column, longitude: Column, latitude_2: Column, longitude_2
 
 
 def _arcs(one: Shapes, other: Shapes) -> Any:
-    """Metres on the ellipsoid between pairs (longitude, latitude) in degrees; NaN where one is no place on Earth."""
+    """Meters on the ellipsoid between pairs (longitude, latitude) in degrees; NaN where one is no place on Earth."""
     import numpy as np
 
-    metres = np.empty(len(one))
+    meters = np.empty(len(one))
     for start in range(0, len(one), PIECE):
         go_on()
         rows = slice(start, start + PIECE)
         (x, y), (x_2, y_2) = one[rows].T, other[rows].T
-        metres[rows] = _earth().inv(x, y, x_2, y_2, return_back_azimuth=False)[2]
-    return metres
+        meters[rows] = _earth().inv(x, y, x_2, y_2, return_back_azimuth=False)[2]
+    return meters
 
 
 @cache
@@ -148,15 +148,15 @@ def _earth() -> Geod:
 
 
 def _distance(first: Column, second: Column) -> Column:
-    """Metres between the points of two shapes that are nearest on a plane true to scale there."""
+    """Meters between the points of two shapes that are nearest on a plane true to scale there."""
     import numpy as np
     import pyarrow as pa
     import shapely
 
     found = [_nearest(one, other) for one, other in zip(_read(first), _read(second), strict=True)]
     ends = np.array([shapely.get_coordinates(line) for line in found if line is not None]).reshape(-1, 2, 2)
-    metres = iter(_arcs(ends[:, 0], ends[:, 1]).tolist())
-    return pa.array([None if line is None else next(metres) for line in found], pa.float64())
+    meters = iter(_arcs(ends[:, 0], ends[:, 1]).tolist())
+    return pa.array([None if line is None else next(meters) for line in found], pa.float64())
 
 
 def _nearest(one: Any, other: Any) -> Any:
@@ -174,18 +174,18 @@ def _nearest(one: Any, other: Any) -> Any:
 
 
 def _farthest(column: Column, latitude: Column, longitude: Column) -> Column:
-    """Metres from a point to the vertex of each shape that is farthest from it."""
+    """Meters from a point to the vertex of each shape that is farthest from it."""
     import numpy as np
     import pyarrow as pa
     import shapely
 
     shapes = _read(column)
-    centre = np.column_stack([np.asarray(longitude, float), np.asarray(latitude, float)])
-    metres = np.full(len(shapes), -1.0)
+    center = np.column_stack([np.asarray(longitude, float), np.asarray(latitude, float)])
+    meters = np.full(len(shapes), -1.0)
     for rows in _pieces(shapes):
         pairs, owners = shapely.get_coordinates(shapes[rows], return_index=True)
-        np.maximum.at(metres[rows], owners, _arcs(pairs, centre[rows][owners]))
-    return pa.array(np.where(metres < 0, np.nan, metres), from_pandas=True)
+        np.maximum.at(meters[rows], owners, _arcs(pairs, center[rows][owners]))
+    return pa.array(np.where(meters < 0, np.nan, meters), from_pandas=True)
 
 
 def _bounds(column: Column) -> Column:
@@ -291,7 +291,7 @@ _FUNCTIONS: list[tuple[str, Callable[..., Any], list[Any], str]] = [
     ("soda_intersects", partial(_related, "intersects"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
     ("soda_point_within", partial(_point_related, "contains_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
     ("soda_point_intersects", partial(_point_related, "intersects_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
-    ("soda_metres", _metres, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "DOUBLE"),
+    ("soda_meters", _meters, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "DOUBLE"),
     ("soda_distance", _distance, ["VARCHAR", "VARCHAR"], "DOUBLE"),
     ("soda_farthest", _farthest, ["VARCHAR", "DOUBLE", "DOUBLE"], "DOUBLE"),
     ("soda_bounds", _bounds, ["VARCHAR"], "DOUBLE[]"),

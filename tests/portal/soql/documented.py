@@ -141,18 +141,18 @@ def line(rows: Rows, y: str, x: str) -> tuple[float, float, float]:
     return slope, intercept, statistics.correlation(*zip(*pairs, strict=True)) ** 2
 
 
-class Metres(float):
-    """A distance; the portal's are right to ten metres in a thousand kilometres (Lambert's formula)."""
+class Meters(float):
+    """A distance; the portal's are right to ten meters in a thousand kilometres (Lambert's formula)."""
 
 
-def metres(place: Row, longitude: float, latitude: float) -> Metres:
+def meters(place: Row, longitude: float, latitude: float) -> Meters:
     """The geodesic between a GeoJSON point and another."""
-    return Metres(EARTH.inv(*place["coordinates"], longitude, latitude)[2])
+    return Meters(EARTH.inv(*place["coordinates"], longitude, latitude)[2])
 
 
 def near(row: Row, name: str, latitude: float, longitude: float, radius: float) -> bool:
-    """Within so many metres; never where there is no place."""
-    return row[name] is not None and metres(row[name], longitude, latitude) <= radius
+    """Within so many meters; never where there is no place."""
+    return row[name] is not None and meters(row[name], longitude, latitude) <= radius
 
 
 def boxed(row: Row, name: str, north: float, west: float, south: float, east: float) -> bool:
@@ -459,7 +459,7 @@ FUNCTIONS = [
     _function(
         "distance_in_meters",
         "parks",
-        lambda w: [{"range": metres(r["location_1"], *OFFICE)} for r in w["parks"] if r["name"] == "Volunteer Park"],
+        lambda w: [{"range": meters(r["location_1"], *OFFICE)} for r in w["parks"] if r["name"] == "Volunteer Park"],
         select="DISTANCE_IN_METERS(location_1, 'POINT(-122.3194183 47.6145784)') AS range",
         _name="Volunteer Park",
     ),
@@ -467,7 +467,7 @@ FUNCTIONS = [
         "distance_in_meters",
         "parks",
         lambda w: [
-            {"range_in_feet": Metres(metres(r["location_1"], *OFFICE) * 3.28084)}
+            {"range_in_feet": Meters(meters(r["location_1"], *OFFICE) * 3.28084)}
             for r in w["parks"]
             if r["name"] == "Grant Park"
         ],
@@ -478,8 +478,8 @@ FUNCTIONS = [
         "distance_in_meters",
         "parks",
         lambda w: [
-            r | {"range": metres(r["location_1"], *OFFICE)}
-            for r in by(w["parks"], lambda r: metres(r["location_1"], *OFFICE))
+            r | {"range": meters(r["location_1"], *OFFICE)}
+            for r in by(w["parks"], lambda r: meters(r["location_1"], *OFFICE))
         ][:5],
         select=f"*, {RANGE} AS range",
         order=RANGE,
@@ -1883,7 +1883,7 @@ LEFT OUTER JOIN @classification as c on class=@c.id
             "$query": "select distance_in_meters('POINT(-0.127691 51.517320)', 'POINT(-73.976248 40.767049)')"
             " as distance_in_meters limit 1"
         },
-        lambda _: [{"distance_in_meters": Metres(EARTH.inv(-0.127691, 51.517320, -73.976248, 40.767049)[2])}],
+        lambda _: [{"distance_in_meters": Meters(EARTH.inv(-0.127691, 51.517320, -73.976248, 40.767049)[2])}],
     ),
     Documented(
         GEOMETRY,

@@ -10,7 +10,7 @@ choices, and what is checked here:
 - `greatest`, `least` and aggregates pass over nulls; a sum, an average or an extreme of nothing is null, a count 0;
 - nulls are the largest: last in ascending order, first in descending order; texts are ordered by their code points;
 - `date_diff_d` counts whole days, towards zero; weeks are those of ISO 8601; Sunday is day 0;
-- distances are right to ten metres in a thousand kilometres;
+- distances are right to ten meters in a thousand kilometres;
 - `trim` takes blanks away; pads cut a text that is too long; a part beyond the last of `split_part` is empty;
 - the order of rows that an ORDER BY leaves equal is not checked, only that a page holds some of them.
 
@@ -46,11 +46,11 @@ Rows = list[Row]
 
 CLOSE = 1e-9
 LAMBERT = 1e-5
-"""How far the portal's distances may be from the geodesic: it uses Lambert's formula, some metres in a thousand km."""
+"""How far the portal's distances may be from the geodesic: it uses Lambert's formula, some meters in a thousand km."""
 EARTH = Geod(ellps="WGS84")
 
 
-class Metres(float):
+class Meters(float):
     """A distance, which the portal does not compute to the last digit."""
 
 
@@ -268,12 +268,12 @@ def duration(text: str) -> timedelta:
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 
-def _metres(place: Any, longitude: float, latitude: float) -> float:
+def _meters(place: Any, longitude: float, latitude: float) -> float:
     return float(EARTH.inv(*place["coordinates"], longitude, latitude)[2])
 
 
 def _in_circle(place: Any, latitude: Any, longitude: Any, radius: Any) -> bool:
-    far = _metres(place, float(longitude), float(latitude))
+    far = _meters(place, float(longitude), float(latitude))
     if math.isclose(far, float(radius), rel_tol=LAMBERT, abs_tol=1):
         raise Undecided
     return far <= radius
@@ -356,7 +356,7 @@ STRICT: dict[str, Callable[..., Any]] = {
     "within_circle": _in_circle,
     "within_polygon": lambda a, b: _touching(a, b, "within"),
     "intersects": lambda a, b: _touching(a, b, "intersects"),
-    "distance_in_meters": lambda a, b: Metres(_metres(a, *geometry(b).coords[0])),
+    "distance_in_meters": lambda a, b: Meters(_meters(a, *geometry(b).coords[0])),
 }
 """Functions that give null when any argument is null."""
 
@@ -831,7 +831,7 @@ def same(seen: Any, expected: Any) -> bool:
     if isinstance(expected, Decimal):
         return isinstance(seen, str) and _as_number(seen) == expected
     if isinstance(expected, float):
-        found, digits = _as_number(seen), LAMBERT if isinstance(expected, Metres) else 1e-9
+        found, digits = _as_number(seen), LAMBERT if isinstance(expected, Meters) else 1e-9
         return found is not None and math.isclose(float(found), expected, rel_tol=digits, abs_tol=1e-7)
     return bool(seen == (plain(expected) if isinstance(expected, datetime) else expected))
 

@@ -199,7 +199,7 @@ class Grammar:
         return f"date_extract_{self.pick('y', 'm', 'd', 'hh', 'mm', 'ss', 'dow', 'woy')}"
 
     def _distance(self) -> list[tuple[Node, str]]:
-        """Metres, to be shown as they are."""
+        """Meters, to be shown as they are."""
         place = self.column("point")
         if place is None or "distance_in_meters" in self.missing or self.dice.random() > 0.1:
             return []
