@@ -122,6 +122,10 @@ class Silence:
     def step(self, words: str) -> None:
         """Of no interest."""
 
+    def agree(self, question: str) -> bool:  # noqa: ARG002 -- there is no one to ask
+        """Always."""
+        return True
+
     def warn(self, error: PublisherError) -> None:
         """Kept."""
         self.warned.append(error)

@@ -242,8 +242,10 @@ def tune(
         _workspace(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins
     )
     click.echo(asked.words(), err=True)
-    if not (yes or asked.known) and sys.stdin.isatty():
-        click.confirm("Go on?", abort=True, err=True)
+    if not (yes or asked.known):
+        if not sys.stdin.isatty():
+            raise click.UsageError("this is charged: nobody can be asked here, so add --yes. Nothing was charged.")
+        click.confirm("Continue?", abort=True, err=True)
     advised = advice(asked, measured(asked), keep)
     if as_json:
         print_json(advised.as_json())
@@ -256,6 +258,10 @@ def tune(
 @click.option("--period", help="One period, such as 2018-W03, or a longer one that holds several.")
 @click.option("--from", "first", help="The first period.")
 @click.option("--to", "last", help="The last period.")
+@click.option(
+    "--redraw", metavar="PERIOD[..PERIOD]", help="Draw these again, and charge them, with the edited definition."
+)
+@click.option("--yes", is_flag=True, help="Agree to what would be asked: many periods at once, a redraw.")
 @click.option("--no-push", is_flag=True, help="Release and validate, leave the portal alone.")
 @click.option("--rehearse", is_flag=True, help="Try everything on generated records: nothing is charged or pushed.")
 @_json_option
@@ -266,6 +272,8 @@ def run(
     period: str | None,
     first: str | None,
     last: str | None,
+    redraw: str | None,
+    yes: bool,
     no_push: bool,
     rehearse: bool,
     as_json: bool,
@@ -289,8 +297,10 @@ def run(
 
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
-    with watching() as observer:
-        report = run_all(workspace, chosen, _selection(period, first, last), observer, push=not (no_push or rehearse))
+    again = _selection(None, *_ends(redraw)) if redraw else None
+    selected = _selection(period, first, last)
+    with watching(yes=yes or rehearse) as observer:
+        report = run_all(workspace, chosen, selected, observer, push=not (no_push or rehearse), redraw=again)
     print_report(report, as_json=as_json)
     if not as_json:
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
@@ -661,6 +671,12 @@ def _workspace(folder: Path) -> Workspace:
 
 def _datasets(workspace: Workspace, names: Sequence[str]) -> list[DatasetFile]:
     return [workspace.dataset(name) for name in names or workspace.datasets]
+
+
+def _ends(span: str) -> tuple[str, str]:
+    """The first and last period of `2023-01..2023-08`, or of a single one."""
+    first, _, last = span.partition("..")
+    return first, last or first
 
 
 def _selection(period: str | None, first: str | None, last: str | None) -> PeriodSelection:

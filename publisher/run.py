@@ -9,13 +9,13 @@ from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, SourceError
-from publisher.pipeline.job import Job
+from publisher.pipeline.consent import questions, redraw_of, spanned
+from publisher.pipeline.job import jobs_of
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, outcome_of
 from publisher.pipeline.session import locked
 from publisher.push.sync import deliver, portal_of
 from publisher.records.landing import land
-from publisher.records.places import boundaries_fingerprint
 from publisher.release.analyst import write_analyst_file
 from publisher.release.validation import check_suite
 
@@ -25,18 +25,24 @@ if TYPE_CHECKING:
 
     from publisher.definitions.period import Period
     from publisher.pipeline.catalog import Catalog
+    from publisher.pipeline.job import Job
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 
 class Observer(Protocol):
-    """Who watches a run: `total` steps are ahead, each `step` says what is done now, `warn` what went wrong."""
+    """Who watches a run: `total` steps are ahead, each `step` says what is done now, `warn` what went wrong.
+
+    `agree` asks a person; where no one can be asked and nothing was agreed to beforehand, it is False.
+    """
 
     def total(self, steps: int) -> None: ...
 
     def step(self, words: str) -> None: ...
 
     def warn(self, error: PublisherError) -> None: ...
+
+    def agree(self, question: str) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -52,20 +58,32 @@ class PeriodSelection:
         return tuple(
             period
             for period in dataset.definition.periods_until(today)
-            if due_vintages(dataset.source.definition.late, period, today)
-            and (self.start is None or period.start >= self.start)
-            and (self.end is None or period.end <= self.end)
+            if due_vintages(dataset.source.definition.late, period, today) and self.holds(period)
         )
+
+    def holds(self, period: Period) -> bool:
+        """Whether the period lies within."""
+        early = self.start is not None and period.start < self.start
+        return not early and (self.end is None or period.end <= self.end)
 
 
 def run(
-    workspace: Workspace, datasets: Sequence[DatasetFile], selection: PeriodSelection, observer: Observer, *, push: bool
+    workspace: Workspace,
+    datasets: Sequence[DatasetFile],
+    selection: PeriodSelection,
+    observer: Observer,
+    *,
+    push: bool,
+    redraw: PeriodSelection | None = None,
 ) -> RunReport:
-    """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest."""
+    """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest.
+
+    Released periods of an edited definition are drawn and charged again only where `redraw` holds them.
+    """
     due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     with locked(workspace) as catalog:
-        work = _Run(workspace, catalog, observer)
+        work = _Run(workspace, catalog, observer, redraw)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
         work.refresh_analyst_file()
@@ -88,6 +106,7 @@ class _Run:
     workspace: Workspace
     catalog: Catalog
     observer: Observer
+    redraw: PeriodSelection | None
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
     landed: set[str] = field(default_factory=set)
@@ -96,22 +115,39 @@ class _Run:
         try:
             check_columns(dataset, guarded(dataset.source))  # a refused SELECT is told before anything is read
             self.catalog.reconcile(dataset.name)
-            places = boundaries_fingerprint(dataset.source, self.workspace.data)
+            jobs = jobs_of(self.workspace, self.catalog, dataset, periods)
+            self._ask(dataset, jobs)
             if dataset.source.definition.late is not None:
                 self._land(dataset.source)  # the day of receipt may be the day of landing: none is missed
         except PublisherError as error:
             self._failed(error)
             return
-        for period in periods:
-            job = Job(self.workspace, self.catalog, dataset, period, places)
+        for job in jobs:
             self.observer.step(job.name)
             try:
                 self._release_period(job)
             except PublisherError as error:
-                self.outcomes.append(failure_of(dataset, period, error))
+                self.outcomes.append(failure_of(dataset, job.period, error))
                 self._failed(error)
                 if isinstance(error, SourceError | DefinitionError):
                     return  # the next period would meet the same
+
+    def _ask(self, dataset: DatasetFile, jobs: Sequence[Job]) -> None:
+        """Raises DefinitionError where a person must agree first and does not; BudgetError where the ledger was begun
+        under other terms. Nothing was read or charged then."""
+        for job in jobs[-1:]:
+            self.catalog.ledger.check_terms(job.request)
+        asked = []
+        redraw = redraw_of(jobs)
+        if redraw is not None and redraw.periods:
+            unasked = redraw.among(self.redraw.holds if self.redraw else lambda _: False)
+            if unasked.periods:
+                raise DefinitionError(f"{unasked.words()}. Nothing was charged.")
+            asked = [f"{dataset.name}: {spanned(redraw.periods)} would be drawn again: {redraw.cost}."]
+        new = [job.period for job in jobs if not job.editions]
+        for question in (*asked, *questions(self.workspace, dataset, new)):
+            if not self.observer.agree(question):
+                raise DefinitionError(f"{question} Nothing was charged. To agree, run again with --yes.")
 
     def refresh_analyst_file(self) -> None:
         try:

@@ -73,6 +73,10 @@ class _Silent:
     def step(self, words: str) -> None:
         """Nobody watches."""
 
+    def agree(self, question: str) -> bool:  # noqa: ARG002 -- a scratch folder spends nobody's budget
+        """Always."""
+        return True
+
     def warn(self, error: PublisherError) -> None:
         """The report holds it."""
 

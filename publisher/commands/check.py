@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.definitions.period import parse
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError
+from publisher.pipeline.job import jobs_of
+from publisher.pipeline.session import opened
 from publisher.release.suite import write_suite
 from publisher.release.table import level_names
 from publisher.release.validation import check_suite
@@ -35,9 +38,19 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         rollups = "".join(f", {rollup.name}" for rollup in dataset.definition.rollups)
         rollups = f"; rolled up to {rollups[2:]}" if rollups else ""
         yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
+        _terms(workspace, dataset)
     if not workspace.datasets:
         raise DefinitionError(f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet")
     yield "everything is in order"
+
+
+def _terms(workspace: Workspace, dataset: DatasetFile) -> None:
+    """Raises BudgetError where the ledger was begun under other terms than the definition has now."""
+    if not workspace.private.is_dir():
+        return
+    with opened(workspace) as catalog:
+        for job in jobs_of(workspace, catalog, dataset, [parse(dataset.definition.first)]):
+            catalog.ledger.check_terms(job.request)
 
 
 def _suite(workspace: Workspace, dataset: DatasetFile, level: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.commands.terminal import print_table
+from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
 from publisher.planning.comparison import toml_of
 from publisher.planning.forecast import margin_words
@@ -30,7 +31,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
     """One paragraph and one table for each dataset, then how to read them."""
     for plan in plans:
         click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
-        for line in _paragraph(plan):
+        for line in (*_paragraph(plan), *_edited(plan)):
             click.echo(f"  {line}")
         headings = ("table", "measure", "cells", "loss", "margin (95 %)", "reliable from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
@@ -84,6 +85,16 @@ def _paragraph(plan: Plan) -> Iterator[str]:
     delta = f" and δ {decimal(pace.delta_left)} of {privacy.delta}" if definition.delta else ""
     left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: enough for {_releases(pace.releases_left)}"
     yield f"The fullest block has {left}. {_lasting(plan)}"
+
+
+def _edited(plan: Plan) -> Iterator[str]:
+    """What an edit of the definition would charge again, and what it changes for free."""
+    if plan.edited is None:
+        return
+    if plan.edited.periods:
+        yield plan.edited.words()
+    if plan.edited.refinished:
+        yield f"Free of charge: {spanned(plan.edited.refinished)} would be finished again from the same draw."
 
 
 def _releases(count: int) -> str:

@@ -84,8 +84,9 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
 class Watch:
     """Shows a run's progress on standard error: a bar on a terminal, nothing elsewhere but errors."""
 
-    def __init__(self, progress: Any) -> None:
+    def __init__(self, progress: Any, *, yes: bool = False) -> None:
         self._progress = progress
+        self._yes = yes
         self._task: Any = None
 
     def total(self, steps: int) -> None:
@@ -101,10 +102,19 @@ class Watch:
         """Something went wrong; the run goes on where it can."""
         self._progress.console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
+    def agree(self, question: str) -> bool:
+        """Whether a person agrees; off a terminal only `yes`, said beforehand, is agreement."""
+        if self._yes or not sys.stdin.isatty():
+            return self._yes
+        self._progress.stop()
+        agreed = click.confirm(f"{question} Continue?", err=True)
+        self._progress.start()
+        return agreed
+
 
 @contextmanager
-def watching() -> Iterator[Watch]:
-    """A progress display for the length of a run."""
+def watching(*, yes: bool = False) -> Iterator[Watch]:
+    """A progress display for the length of a run; `yes` agrees to whatever is asked."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -117,7 +127,7 @@ def watching() -> Iterator[Watch]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Watch(progress)
+        yield Watch(progress, yes=yes)
 
 
 def _shown(value: object) -> str:

@@ -71,5 +71,7 @@ class Settings(Model):
     overrides it. A file in the private folder unless said."""
     noise: Literal["numpy", "opendp"] = "numpy"
     """Who draws: publisher's own exact integer sampler, or OpenDP's. OpenDP does the accounting for both."""
+    most_periods: int = Field(24, ge=1)
+    """How many periods of one dataset a run may release for the first time without asking."""
     engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None)
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)

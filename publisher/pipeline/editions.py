@@ -44,6 +44,7 @@ def write_edition(
         edition=edition,
         statistical_hash=job.statistical_hash,
         finishing_hash=job.finishing_hash,
+        parts=job.parts,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         stand_in=stand_in,
         rows=finest.grid.size,

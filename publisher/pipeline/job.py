@@ -7,9 +7,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from publisher.pipeline.charges import request_of
-from publisher.release.identity import finishing_hash, statistical_hash
+from publisher.records.places import boundaries_fingerprint
+from publisher.release.identity import finishing_hash, statistical_hash, statistical_parts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from publisher.definitions.period import Period
     from publisher.definitions.vintage import Vintage
     from publisher.pipeline.catalog import Catalog
@@ -55,6 +58,11 @@ class Job:
         return statistical_hash(self.dataset, self.fingerprint)
 
     @cached_property
+    def parts(self) -> dict[str, str]:
+        """A short hash of each part of the definition that decides the draw."""
+        return statistical_parts(self.dataset, self.fingerprint)
+
+    @cached_property
     def finishing_hash(self) -> str:
         """What makes two releases the same finish of a draw."""
         return finishing_hash(self.dataset)
@@ -88,6 +96,29 @@ class Job:
         return newest[0] if same else None
 
     @property
+    def redraws(self) -> bool:
+        """Whether the period was drawn before, but never for this definition: it would be charged again."""
+        return bool(self.editions) and not self.draws
+
+    @property
+    def refinishes(self) -> bool:
+        """Whether the period's draw stays and gets another edition with another finish, which costs nothing."""
+        return bool(self.draws) and self.editions[-1].manifest.finishing_hash != self.finishing_hash
+
+    @property
+    def changed_parts(self) -> list[str]:
+        """The parts of the definition that were edited since the newest edition; none where it does not say."""
+        before = self.editions[-1].manifest.parts if self.editions else {}
+        names = dict.fromkeys((*before, *self.parts)) if before else {}
+        return [name for name in names if before.get(name) != self.parts.get(name)]
+
+    @property
     def last_vintage(self) -> int:
         """The number of the last vintage that was drawn for this definition; zero before the first."""
         return max(self.draws, default=0)
+
+
+def jobs_of(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, periods: Iterable[Period]) -> list[Job]:
+    """A job for each period. Raises SourceError when a file that decides places is missing."""
+    fingerprint = boundaries_fingerprint(dataset.source, workspace.data)
+    return [Job(workspace, catalog, dataset, period, fingerprint) for period in periods]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.errors import DefinitionError
+from publisher.errors import DefinitionError, SourceError
+from publisher.pipeline.consent import redraw_of
+from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
 from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.definitions.levels import Level
     from publisher.definitions.source import Currency
+    from publisher.pipeline.catalog import Catalog
+    from publisher.pipeline.consent import Redraw
     from publisher.stages import Floats, Mechanism, Table
     from publisher.workspace import DatasetFile, Workspace
 
@@ -98,6 +102,8 @@ class Plan:
     pace: Pace
     tables: tuple[Forecast, ...]
     known: Known
+    edited: Redraw | None = None
+    """What the definition as it is now would do to released periods."""
 
 
 @dataclass(frozen=True)
@@ -107,10 +113,12 @@ class Public:
     workspace: Workspace
     spent: Spent
     known: Mapping[str, Known]
+    edited: Mapping[str, Redraw]
 
     def plan(self, dataset: DatasetFile) -> Plan:
         """The plan of one dataset."""
-        return plan_of(dataset, self.pace(dataset), self.known[dataset.name])
+        plan = plan_of(dataset, self.pace(dataset), self.known[dataset.name])
+        return replace(plan, edited=self.edited.get(dataset.name))
 
     def pace(self, dataset: DatasetFile) -> Pace:
         """The pace of a dataset as it is given, its neighbors as they are defined."""
@@ -122,17 +130,29 @@ class Public:
 def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Sequence[str] = ()) -> Public:
     """Reads the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
-    spent = Spent()
+    spent, edited = Spent(), {}
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
             spent = spent_of(catalog.ledger)
             for each in datasets:
+                if (redraw := _edited(workspace, catalog, each)) is not None:
+                    edited[each.name] = redraw
                 current = catalog.current(each.name)
                 if current:
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
         known = _guessed(datasets, guesses)
-    return Public(workspace, spent, known)
+    return Public(workspace, spent, known, edited)
+
+
+def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:
+    """What the definition would do to what was released; None where the files that decide places are not here."""
+    if not catalog.store.periods(dataset.name):
+        return None
+    try:
+        return redraw_of(jobs_of(workspace, catalog, dataset, dataset.definition.periods_until(dataset.source.today())))
+    except SourceError:
+        return None
 
 
 def plan_of(dataset: DatasetFile, pace: Pace, known: Known) -> Plan:

@@ -70,6 +70,12 @@ class Ledger:
         with self._database.reading() as connection:
             self._made_or_affordable(connection, request)
 
+    def check_terms(self, request: ChargeRequest) -> None:
+        """Raises BudgetError where the source was charged under another unit, window, currency, clock or record id."""
+        with self._database.reading() as connection:
+            self._read_on(connection)
+        refuse_if_redefined(request, self._history.terms(request.source))
+
     def charge(self, request: ChargeRequest) -> Entry:
         """The durable charge of a draw: the one that this state folder made already, or a new one. Raises BudgetError.
 

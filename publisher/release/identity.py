@@ -27,6 +27,14 @@ def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
     return _hash({"source": _source(dataset.source, fingerprint), "dataset": _dataset(dataset)})
 
 
+def statistical_parts(dataset: DatasetFile, fingerprint: str) -> dict[str, str]:
+    """A short hash of each part that the statistical hash covers, so that people can be told which one was edited."""
+    parts = _source(dataset.source, fingerprint) | _dataset(dataset)
+    losses = [each.pop(_LOSS) for each in parts["measures"]]
+    parts["shares"] = [str(Fraction(loss) / dataset.definition.loss.amount) for loss in losses]
+    return {name: _hash(value)[:16] for name, value in parts.items()}
+
+
 def finishing_hash(dataset: DatasetFile) -> str:
     """The hash over suppression, published measures and the names of the keys."""
     definition = dataset.definition
@@ -103,6 +111,10 @@ def _keys(key: Key, keyset: Keyset) -> object:
 def _coarser(key: CoarserFile) -> list[object]:
     definition = key.definition
     return [definition.name, definition.of, sorted(key.mapping.rows), key.keyset.keys, definition.other]
+
+
+_LOSS = 6
+"""Where the loss stands in what is hashed of a measure."""
 
 
 def _measured(definition: Dataset, measure: Measure) -> list[object]:

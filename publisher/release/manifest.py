@@ -142,6 +142,8 @@ class Manifest(Model):
     edition: int
     statistical_hash: str
     finishing_hash: str
+    parts: dict[str, str] = Field(default_factory=dict)
+    """A short hash of each part of the definition that decides the draw; older manifests do not say."""
     created: str
     stand_in: bool
     """True where any record was generated; such a release never goes to a public portal."""

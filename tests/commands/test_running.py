@@ -104,7 +104,7 @@ def test_a_changed_statistical_field_is_a_new_charged_release(released: Town, fi
     name, before, after = STATISTICAL[field]
     first = released.tree("state/public/releases/water/2024-01/1")
     released.edit(name, before, after)
-    answer = released.run("water", "--period", "2024-01")
+    answer = released.redraw("water", "--period", "2024-01")
     assert [(row["edition"], row["status"]) for row in answer.rows] == [(2, "ready")], answer.err
     assert released.charges()[6:] == [("water", "2024-01")]
     assert released.tree("state/public/releases/water/2024-01/1") == first
@@ -180,7 +180,7 @@ def test_over_budget_nothing_is_read_or_spent(released: Town) -> None:
     released.edit("pipelines/meters.toml", "budget = 0.25", "budget = 0.15")
     released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.06")
     before = released.tree("state/private/landed") | released.tree("state/public/releases")
-    answer = released.run("water")
+    answer = released.redraw("water")
     assert answer.code == 4
     assert [row["status"] for row in answer.rows] == ["refused"] * 3
     assert "block 2024-01 of source meters has 0.05 left of 0.15" in answer.err
@@ -228,7 +228,7 @@ def test_one_run_at_a_time(released: Town) -> None:
 def test_analysts_read_while_a_run_is_at_work(released: Town) -> None:
     """The file can be opened at any moment, and holds one edition of each period, never half of one."""
     released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
-    command = [str(COMMAND), "run", "--no-push", "water", "--period", "2024-02"]
+    command = [str(COMMAND), "run", "--no-push", "water", "--period", "2024-02", "--redraw", "2024-02", "--yes"]
     run = subprocess.Popen(
         command, cwd=released.root, env=released.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

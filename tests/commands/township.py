@@ -263,6 +263,10 @@ class Town:
         """`publisher run --no-push --json` with those arguments."""
         return self.publisher("run", "--no-push", "--json", *arguments)
 
+    def redraw(self, *arguments: str) -> Answer:
+        """The same, where a person agrees that all periods of an edited definition are drawn and charged again."""
+        return self.run("--redraw", "2024-01..2024-03", "--yes", *arguments)
+
     def edit(self, name: str, before: str, after: str) -> None:
         """Replaces a text of one file of the workspace; it must be there."""
         path = self.root / name

@@ -230,6 +230,10 @@ class _Watcher:
     def step(self, words: str) -> None:
         pass
 
+    def agree(self, question: str) -> bool:  # noqa: ARG002 -- there is no one to ask
+        """Always."""
+        return True
+
     def warn(self, error: PublisherError) -> None:
         raise error
 

@@ -1,0 +1,109 @@
+"""What a run must not do unasked: redraw released periods, release the future, or release very much at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from publisher.commands.terminal import Watch
+
+if TYPE_CHECKING:
+    from township import Town
+
+
+def test_an_edit_never_redraws_unasked(released: Town) -> None:
+    """A changed loss is refused with its periods, its cost and the way on: exit code 2, nothing charged or written."""
+    before = released.tree("state/public/releases")
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    answer = released.run("water")
+    assert (answer.code, answer.rows) == (2, [])
+    assert "water: loss (rho or epsilon) changed after 3 period(s) were released" in answer.err
+    assert "2024-01..2024-03 would be drawn and charged again: ρ 0.05 more on each of 3 month block(s)" in answer.err
+    assert "publisher run water --redraw 2024-01..2024-03" in answer.err
+    assert len(released.charges()) == 6
+    assert released.tree("state/public/releases") == before
+
+
+def test_another_dataset_goes_on(released: Town) -> None:
+    """What one dataset was not allowed to do does not stop the others."""
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    answer = released.run()
+    assert answer.code == 2
+    assert {row["dataset"] for row in answer.rows} == {"requests"}
+
+
+def test_a_redraw_is_consented_to_by_its_periods(released: Town) -> None:
+    """Periods that were not named stay refused; those that were are drawn and charged once, and then stand."""
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    some = released.run("water", "--redraw", "2024-01..2024-02", "--yes")
+    assert (some.code, len(released.charges())) == (2, 6)
+    assert "2024-03 would be drawn" in some.err
+    part = released.run("water", "--redraw", "2024-01..2024-02", "--yes", "--to", "2024-02")
+    assert (part.code, released.charges()[6:]) == (0, [("water", "2024-01"), ("water", "2024-02")])
+    assert released.redraw("water").code == 0
+    assert released.run("water").code == 0
+    assert len(released.charges()) == 9
+
+
+def test_a_redraw_needs_a_word_off_the_terminal(released: Town) -> None:
+    """--redraw alone asks; where no one can be asked, --yes is the answer."""
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    answer = released.run("water", "--redraw", "2024-01..2024-03")
+    assert (answer.code, len(released.charges())) == (2, 6)
+    assert "run again with --yes" in answer.err
+
+
+def test_the_plan_says_what_an_edit_does(released: Town) -> None:
+    """Before anything is run, `plan` names what would be charged again and what is free."""
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    released.edit("datasets/requests.toml", "threshold = 5", "threshold = 6")
+    answer = released.publisher("plan")
+    assert "2024-01..2024-03 would be drawn and charged again" in answer.out.replace("\n", "")
+    assert "Free of charge: 2024-01..2024-03 would be finished again from the same draw" in answer.out
+
+
+def test_an_edit_that_was_undone_is_free(released: Town) -> None:
+    """The definition as it was asks for the draws that stand."""
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert released.run("water").code == 2
+    released.edit("datasets/water.toml", "rho = 0.05", "rho = 0.1")
+    assert released.run("water").code == 0
+    assert len(released.charges()) == 6
+
+
+def test_many_periods_at_once_need_a_word(town: Town) -> None:
+    """More than `most_periods` are not released by a mistake in `first`, in the clock or in the call."""
+    town.edit("publisher.toml", "[engine]", "most_periods = 2\n\n[engine]")
+    answer = town.run("water")
+    assert (answer.code, town.charges()) == (2, [])
+    assert "water: 3 periods (2024-01..2024-03) would be released and charged at once" in answer.err
+    assert town.run("water", "--yes").code == 0
+    assert len(town.charges()) == 3
+
+
+def test_a_clock_ahead_spends_nothing(town: Town) -> None:
+    """Periods that ended after the newest raw file arrived are not released: their records cannot have come."""
+    for path in town.data.rglob("*.csv"):
+        os.utime(path, (1_708_000_000, 1_708_000_000))  # 15 February 2024
+    answer = town.run("water")
+    assert (answer.code, town.charges()) == (2, [])
+    assert "water: 2024-02..2024-03 ended after the newest raw file arrived (2024-02-15)" in answer.err
+    assert town.run("water", "--to", "2024-01").code == 0
+
+
+def test_the_ledger_and_the_definition_are_compared_early(released: Town) -> None:
+    """Where the ledger was begun under other terms, `check` says so before a run does, with exit code 4."""
+    released.edit("pipelines/meters.toml", 'timezone = "', 'timezone = "Pacific/Auckland" # "')
+    answer = released.publisher("check")
+    assert answer.code == 4
+    assert "its ledger was begun with" in answer.err
+
+
+@pytest.mark.parametrize(("yes", "agreed"), [(True, True), (False, False)])
+def test_silence_is_no_agreement(yes: bool, agreed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off a terminal only what was said beforehand counts."""
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert Watch(None, yes=yes).agree("Spend it all?") is agreed
