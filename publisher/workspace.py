@@ -257,5 +257,14 @@ def find_workspace(start: Path) -> Workspace:
             settings = build(Settings, values, origin)
             data = folder / (os.environ.get("PUBLISHER_DATA") or settings.data)
             state = folder / (os.environ.get("PUBLISHER_STATE") or settings.state)
+            for path in (folder, data.resolve(), state.resolve()):
+                _check_path(path)
             return Workspace(folder, settings, data.resolve(), state.resolve())
     raise DefinitionError(f"no {FILE} here or in a folder above: run `publisher init` to make a workspace")
+
+
+def _check_path(path: Path) -> None:
+    """Raises DefinitionError for a folder whose path is no text: neither SQL nor a message could name it."""
+    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    if shown != str(path):
+        raise DefinitionError(f"{shown}: the path of this folder is not UTF-8: rename it")

@@ -68,7 +68,7 @@ def _read(path: Path, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...]
     except csv.Error as error:
         raise DefinitionError(f"{name}:{reader.line_num}: is not CSV: {error}") from None
     if not rows:
-        raise DefinitionError(f"{name}:1: holds no keys")
+        raise DefinitionError(f"{name}:1: holds no keys: write a header, and one key on each line below it")
     return columns, rows, hashlib.sha256(content).hexdigest()
 
 

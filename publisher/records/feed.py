@@ -7,6 +7,7 @@ ends, a workbook) a plain UTF-8 copy is made in the private temporary folder, in
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,10 +45,12 @@ class FeedTable:
 
 
 def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
-    """The files of the feed in order of their paths. Raises SourceError when there are none."""
+    """The files of the feed in order of their paths. Raises SourceError when there are none, or a name is no text."""
     pattern = source.definition.feed.path
     if data.is_dir() and not pattern.startswith("/"):
         found = _matching(data, pattern, _ENDINGS[source.definition.feed.format])
+        for path in found:
+            _check_name(path.relative_to(data))
         if found:
             return found
     raise SourceError(
@@ -68,7 +71,7 @@ def digest(path: Path) -> str:
 def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path) -> FeedTable:
     """The raw file as a table. Raises SourceError for a file that is empty or not of the declared format."""
     if path.stat().st_size == 0:
-        raise SourceError(f"{path.name}: is empty")
+        raise SourceError(f"{path.name}: is empty: fetch the file again")
     feed, copy = source.definition.feed, temporary / "plain"
     if feed.format == "csv":
         return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name)
@@ -87,6 +90,13 @@ def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path,
         inside = (file for file in path.rglob("[!.]*") if file.name.lower().endswith(endings) and file.is_file())
         return tuple(sorted(inside))
     return tuple(file for file in (path, path.with_name(path.name + ".gz")) if file.is_file())[:1]
+
+
+def _check_name(path: Path) -> None:
+    """Names are bytes to the file system; DuckDB, and whoever reads a message, needs them to be text."""
+    shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
+    if shown != str(path):
+        raise SourceError(f"{shown}: the name of this raw file is not UTF-8: rename it")
 
 
 def _csv(path: Path, delimiter: str, shown: str) -> FeedTable:

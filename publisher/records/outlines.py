@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WGS84 = "OGC:CRS84"
 GRID = 1e-6
 """Degrees, a tenth of a meter: borders that are nearer to each other than that are one."""
+FARTHEST = 360
+"""Degrees: borders across the date line may be written beyond 180."""
 DECIMALS = 5
 """About a meter."""
 LARGEST = 300_000
@@ -53,6 +55,7 @@ def _in_wgs84(polygons: Polygons) -> Polygons:
     shapes = shapely.transform(polygons.shapes, lambda pairs: np.stack(change.transform(*pairs.T), axis=-1))
     parts, owners = shapely.get_parts(shapes, return_index=True)
     areal = np.isin(shapely.get_type_id(parts), (3, 6))  # repaired polygons may have lines and points beside them
+    areal &= (np.abs(shapely.bounds(parts)) <= FARTHEST).all(axis=1)  # what is not on the globe is on no map
     return Polygons(tuple(np.array(polygons.keys)[owners[areal]].tolist()), parts[areal], WGS84)
 
 

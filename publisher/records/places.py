@@ -138,10 +138,17 @@ def _list(step: _Step, listed: AddressList) -> str:
     address, x, y = (
         sql.present(f"c{header.index(column)}", listed.nulls) for column in (listed.address, listed.x, listed.y)
     )
-    return (
+    rows = (
         f"SELECT {sql.address(address)} AS address, TRY_CAST({x} AS DOUBLE) AS x, TRY_CAST({y} AS DOUBLE) AS y "
         f"FROM {plain.relation(path, ',', len(header))}"
     )
+    usable = f"SELECT 1 FROM ({rows}) WHERE address <> '' AND isfinite(x) AND isfinite(y) LIMIT 1"
+    if not step.connection.execute(usable).fetchall():
+        raise SourceError(
+            f"{listed.path}: the address list holds no address with coordinates, so no record would get a place: "
+            "fetch the file again"
+        )
+    return rows
 
 
 def _place_points(step: _Step, pairs: str, polygons: Polygons, crs: str) -> None:

@@ -27,17 +27,17 @@ def text(path: Path, encoding: str, copy: Path) -> Path:
     """The file itself where it is plain UTF-8, else `copy`, which becomes a plain copy of it.
 
     Bytes that the encoding does not know become U+FFFD; in UTF-8 they stay, and their records are rejected later.
-    Raises SourceError when the file cannot be read, is no text, or the encoding is unknown.
+    Raises SourceError when the file cannot be read, is empty, or the encoding is unknown.
     """
-    codec = _codec(encoding, path.name)
-    if codec == "utf-8" and not _zipped(path) and _is_plain(path):
-        return path
-    with copy.open("wb") as target:
-        for piece in _even(_pieces(path, codec)):
-            target.write(piece)
-    if copy.stat().st_size == 0:
-        raise SourceError(f"{path.name}: is empty")
-    return copy
+    codec, made = _codec(encoding, path.name), path
+    if codec != "utf-8" or _zipped(path) or not _is_plain(path):
+        made = copy
+        with copy.open("wb") as target:
+            for piece in _even(_pieces(path, codec)):
+                target.write(piece)
+    if made.stat().st_size == 0:
+        raise SourceError(f"{path.name}: is empty: fetch the file again")
+    return made
 
 
 def header(path: Path, delimiter: str, shown: str) -> tuple[str, ...]:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
+class _UnboundedError(Exception):
+    """A coordinate is infinite or not a number."""
+
+
 @dataclass(frozen=True)
 class Polygons:
     """Valid polygons in order of their keys; a key may have several."""
@@ -58,30 +62,47 @@ def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
     from shapely.errors import ShapelyError
 
     try:
-        features = json.loads(path.read_bytes())["features"]
+        content = path.read_bytes()
+        if not content.strip():
+            raise SourceError(f"{boundaries.path}: is empty: fetch the boundaries again")
+        features = json.loads(content)["features"]
         found = [(_key(feature["properties"][boundaries.key]), feature["geometry"]) for feature in features]
         pairs = sorted(((key, _shape(geometry)) for key, geometry in found if key and geometry), key=lambda p: p[0])
     except OSError as error:
         raise SourceError(f"{boundaries.path}: the boundaries cannot be read: {error.strerror}") from None
     except KeyError as error:
         raise SourceError(f"{boundaries.path}: the boundaries lack the property {error}") from None
-    except (ValueError, TypeError, AttributeError, ShapelyError):
+    except _UnboundedError:
+        raise SourceError(
+            f"{boundaries.path}: the boundaries have a coordinate that is not a finite number: fetch the file again"
+        ) from None
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, ShapelyError):
         raise SourceError(f"{boundaries.path}: the boundaries are not GeoJSON polygons") from None
-    if not pairs:
-        raise SourceError(f"{boundaries.path}: the boundaries hold no polygon")
+    if not any(shape.area for _, shape in pairs):
+        raise SourceError(
+            f"{boundaries.path}: the boundaries hold no polygon whose property {boundaries.key!r} names a place: "
+            "fetch the file again"
+        )
     _check_crs(crs, boundaries.crs)
     return Polygons(tuple(key for key, _ in pairs), _array([shape for _, shape in pairs]), boundaries.crs)
 
 
 def _key(value: object) -> str:
-    return "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
+    key = "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
+    key.encode()  # JSON can name half a character, which is no text: a ValueError
+    return key
 
 
 def _shape(geometry: dict[str, Any]) -> Any:
+    import numpy as np
     import shapely
     from shapely.geometry import shape
 
-    return shapely.make_valid(shape(geometry))
+    with np.errstate(invalid="ignore"):  # what is not a number is refused below, not warned of
+        made = shape(geometry)
+    if not np.isfinite(shapely.get_coordinates(made)).all():
+        raise _UnboundedError
+    return shapely.make_valid(made)
 
 
 def _array(shapes: list[Any]) -> Objects:

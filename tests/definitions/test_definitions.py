@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from decimal import Decimal
@@ -218,7 +219,8 @@ FAULTS = [
     (ZONES, "b,Zone B", " ,Zone B", 3, "the key is empty"),
     (ZONES, "b,Zone B", "b", 3, "has 1 values"),
     (ZONES, "b,Zone B", '"b,Zone B', 3, "is not CSV"),
-    (ZONES, "a,Zone A\nb,Zone B\n", "", 1, "holds no keys"),
+    (ZONES, "a,Zone A\nb,Zone B\n", "", 1, "holds no keys: write a header, and one key on each line below"),
+    (ZONES, "key,label\na,Zone A\nb,Zone B\n", "", 1, "holds no keys: write a header"),
     (SPELLINGS, "B,b", "A,b", 3, "the key 'A' stands in line 2 already"),
     (SPELLINGS, "spelling,zone", "zone,Zone", 1, "a name of its own"),
 ]  # fmt: skip
@@ -234,6 +236,20 @@ def test_one_fault_is_one_message(tmp_path: Path, file: str, old: str, new: str,
     assert len(message.splitlines()) == 1, message
     assert message.startswith(f"{file}:{line}: " if line else file), message
     assert re.search(words, message), message
+
+
+@pytest.mark.parametrize("variable", [None, "PUBLISHER_DATA", "PUBLISHER_STATE"])
+def test_a_folder_whose_path_is_no_text_is_one_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str | None
+) -> None:
+    """The workspace, its data or its state below a name in an older encoding: it is shown, and what to do."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9p\xf4t"))
+    if variable is not None:
+        monkeypatch.setenv(variable, str(odd))
+    folder = tmp_path if variable is not None else odd
+    make(folder)
+    with pytest.raises(DefinitionError, match=r"/d\\xe9p\\xf4t: the path of this folder is not UTF-8: rename it$"):
+        find_workspace(folder)
 
 
 def test_the_workspace_without_faults_loads(tmp_path: Path) -> None:

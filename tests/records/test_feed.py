@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
 import zipfile
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
@@ -19,8 +21,6 @@ from publisher.errors import SourceError
 from publisher.records import plain
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from invented import City
 
 ROWS = [
@@ -419,3 +419,30 @@ def test_no_file_says_where_it_was_looked_for(city: City) -> None:
     with pytest.raises(SourceError, match=r"'raw' in .*data.*PUBLISHER_DATA"):
         city.land()
     assert not (city.root / "state").exists()
+
+
+@pytest.mark.parametrize("name", [b"raw/a\xff.csv", b"raw/d\xe9p\xf4t/a.csv"])
+@pytest.mark.parametrize("path", ["raw", "raw/**/*.csv"])
+def test_a_name_that_is_no_text_is_one_error(city: City, name: bytes, path: str) -> None:
+    """Names in an older encoding cannot be handed to DuckDB; the file is named so that it can be found and renamed."""
+    file = os.fsencode(city.data) + b"/" + name
+    city.put(_csv())
+    Path(os.fsdecode(file)).parent.mkdir(exist_ok=True)
+    city.data.joinpath("raw/a.csv").rename(os.fsdecode(file))
+    city.source = definition(feed={"path": path})
+    with pytest.raises(SourceError, match="not UTF-8: rename it") as caught:
+        city.land()
+    assert str(caught.value).startswith(name.decode("utf-8", errors="backslashreplace"))
+    assert str(caught.value).isascii()
+    Path(os.fsdecode(file)).rename(city.data / "raw" / "déjà vu.csv")
+    city.source = definition()
+    city.land()
+    assert city.rows("id, what") == LANDED
+
+
+def test_a_name_that_is_no_text_beside_the_feed_matters_to_nobody(city: City) -> None:
+    """Only the files that the feed takes are looked at."""
+    city.put(_csv())
+    Path(os.fsdecode(os.fsencode(city.data) + b"/raw/notes\xff.md")).write_bytes(b"x")
+    city.land()
+    assert city.rows("id, what") == LANDED

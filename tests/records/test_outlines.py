@@ -52,6 +52,18 @@ def test_polygons_are_joined_by_their_published_key() -> None:
     assert features(content)["west"].equals(shapely.box(0, 0, 2, 1))
 
 
+@pytest.mark.parametrize("crs", [CRS84, "EPSG:26915"])
+def test_what_is_not_on_the_globe_is_on_no_map(crs: str) -> None:
+    """Coordinates that nobody can project stop no push; the others are drawn as ever."""
+    near = shapely.box(0, 0, 1, 1) if crs == CRS84 else shapely.box(500_000, 4_000_000, 600_000, 4_100_000)
+    there = outlines(polygons(crs, a=near), {"a": "a", "b": "b"}, names("a", "b"))
+    assert (
+        outlines(polygons(crs, a=near, b=shapely.box(0, 0, 1e300, 1e300)), {"a": "a", "b": "b"}, names("a", "b"))
+        == there
+    )
+    assert list(features(there)) == ["a"]
+
+
 def test_overlaps_go_to_the_smallest_key() -> None:
     """Ground that two polygons claim belongs to one of them, as for the records; features never overlap."""
     given = polygons(a=shapely.box(0, 0, 2, 2), b=shapely.box(1, 0, 3, 2))

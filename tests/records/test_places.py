@@ -233,11 +233,64 @@ def test_placing_anew_that_was_cut_off_is_finished_by_the_next_landing(city: Cit
     assert len(city.landed()) == 2
 
 
+NOWHERE = "the address list holds no address with coordinates"
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("\ufeff", "is empty"),
+        ("Street,lon,lat", NOWHERE),
+        ("Street,lon,lat\n\n", NOWHERE),
+        ("Street,lon,lat\n,5,5\n", NOWHERE),
+        ("Street,lon,lat\n12 Main,,\n9 Elm,east,nan\n", NOWHERE),
+    ],
+)
+def test_an_address_list_without_addresses_is_one_error(city: City, listed: str, message: str) -> None:
+    """Every record would be without a place, in silence; nothing is landed, and the same file filled is."""
+    _zones(city, _square("a", 0, 0))
+    _points(city, ("12 Main", 5))
+    city.put(listed, "list.csv")
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    city.source = _source({"address": address, "boundaries": BOUNDARIES})
+    with pytest.raises(SourceError, match=rf"^list\.csv: {message}.*: fetch the file again$"):
+        city.land()
+    assert not list(city.private.glob("landed/*/*"))
+    city.put("Street,lon,lat\n12 Main,5,5\n", "list.csv")
+    city.land()
+    assert city.rows("_place_zone") == [("a",)]
+
+
+def _one(geometry: str, zone: str = '"a"') -> str:
+    return f'{{"features": [{{"properties": {{"zone": {zone}}}, "geometry": {geometry}}}]}}'
+
+
+def _ring(corner: str) -> str:
+    return f'{{"type": "Polygon", "coordinates": [[[0, 0], [{corner}, 0], [9, 9], [0, 0]]]}}'
+
+
 FAULTS = {
     "missing": (None, "zones.geojson: cannot be read .*PUBLISHER_DATA"),
     "junk": ("junk", "not GeoJSON"),
     "other property": ('{"features": [{"properties": {"x": 1}, "geometry": null}]}', "lack the property 'zone'"),
-    "empty": ('{"features": []}', "hold no polygon"),
+    "empty": ("", "zones.geojson: is empty: fetch"),
+    "blank": (" \n", "zones.geojson: is empty: fetch"),
+    "no features": ('{"features": []}', "hold no polygon"),
+    "no key": (_one(_ring("9"), "null"), "hold no polygon whose property 'zone' names a place"),
+    "a key that is no text": (_one(_ring("9"), '"\\ud800"'), "not GeoJSON"),
+    "no area": (_one('{"type": "Polygon", "coordinates": []}'), "hold no polygon"),
+    "points": (_one('{"type": "Point", "coordinates": [5, 5]}'), "hold no polygon"),
+    "nested deeply": ("[" * 200_000, "not GeoJSON"),
+    "coordinates nested deeply": (
+        _one('{"type": "Polygon", "coordinates": ' + "[" * 9999 + "]" * 9999 + "}"),
+        "not GeoJ",
+    ),
+    "not a number": (_one(_ring("NaN")), "a coordinate that is not a finite number"),
+    "infinite": (_one(_ring("-Infinity")), "a coordinate that is not a finite number"),
+    "out of range": (_one(_ring("1e999")), "a coordinate that is not a finite number"),
+    "a whole number out of range": (_one(_ring("1" + "0" * 400)), "not GeoJSON"),
     "not polygons": ('{"features": [{"properties": {"zone": 1}, "geometry": {"type": "?"}}]}', "not GeoJSON polygons"),
 }
 
