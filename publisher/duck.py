@@ -39,6 +39,21 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
 
 
 @contextmanager
+def scratch() -> Iterator[DuckDBPyConnection]:
+    """A connection in memory that reaches no file: for questions about SQL, never about records."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "threads": 1,
+    }
+    with safely("asking DuckDB about SQL"), duckdb.connect(":memory:", config=config) as connection:
+        yield connection
+
+
+@contextmanager
 def safely(what: str) -> Iterator[None]:
     """Turns DuckDB's errors, which may quote a value, into a SourceError that says only what was being done."""
     import duckdb

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from publisher.engine import reading
+from publisher.engine.reading import text
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -20,22 +22,28 @@ if TYPE_CHECKING:
 RAW = "raw"
 
 NODES = frozenset(
-    "Abs Add Alias And Array Between Boolean Bracket Case Ceil Coalesce Column Concat ConcatWs Contains DPipe DataType "
-    "Date DateAdd DateDiff DateSub DateTrunc Day DayOfWeek Distance Div EQ Extract Floor From GT GTE Greatest "
-    "Identifier If In IntDiv Interval Is Join LT LTE Least Left Length Like Literal Lower Mod Month Mul NEQ Neg Not "
-    "Null Nullif Or Paren Pow Quarter RegexpExtract RegexpFullMatch RegexpILike RegexpLike RegexpReplace Replace Right "
-    "Round Select SplitPart StartsWith EndsWith StrPosition Sub Substring Table TableAlias TimestampTrunc "
-    "Trim Try TryCast Upper Var Where Year ILike Week Hour Sqrt Ln Log Sign".split()
+    "Abs Add Alias And Anonymous Array Between Boolean Bracket Case Column DataType DataTypeParam Distance "
+    "Div DPipe EQ Extract From GT GTE Identifier If ILike In IntDiv Interval Is Join Like Literal LT LTE Mod Mul "
+    "Neg NEQ Not Null Or Paren Pow RegexpFullMatch RegexpILike RegexpLike Select StartsWith Sub Substring Table "
+    "TableAlias Trim TryCast Var Where".split()
 )
 """Kinds of node that look at one row alone."""
 
 FUNCTIONS = frozenset(
-    "try_strptime strip_accents nfc_normalize prefix suffix regexp_full_match isfinite isnan isinf date_part datepart "
-    "ltrim rtrim translate strpos len".split()
+    "abs ceil ceiling char_length character_length coalesce concat concat_ws contains date date_add date_diff "
+    "date_part date_trunc datediff datepart datetrunc day dayofweek ends_with floor greatest hour if ifnull instr "
+    "isfinite isinf isnan lcase least left len length list_value ln log log10 log2 lower ltrim mod month "
+    "nfc_normalize nullif position pow power prefix quarter regexp_extract regexp_full_match regexp_matches "
+    "regexp_replace replace right round rtrim sign split_part sqrt starts_with strip_accents strpos substr "
+    "substring suffix translate trim try try_strptime ucase upper week year".split()
 )
-"""Functions that the parser does not know by name, each row-level and free of errors that quote values."""
+"""DuckDB's functions that look at one row alone; none of their errors passes the shield of TRY."""
+
+PARTED = frozenset("date_diff date_part date_trunc datediff datepart datetrunc".split())
+"""Functions whose first argument names a part of a time."""
 
 REASONS = {
+    "Fetch": "FETCH makes a record depend on other rows",
     "Cast": "a plain cast stops on a bad value and quotes it: write TRY_CAST(… AS …)",
     "Window": "a window looks at other rows: a record may depend on its own row only",
     "Distinct": "DISTINCT looks at other rows; rows that share the record id are already one record",
@@ -52,14 +60,28 @@ REASONS = {
     "With": "WITH is not allowed: write one SELECT from raw",
     "Star": "name the columns: a star would read what nobody declared",
     "Unnest": "unnest makes several records of one row",
-    "Explode": "unnest makes several records of one row",
     "Lateral": "lateral joins make several records of one row",
     "Rand": "random values would change from run to run",
     "CurrentTimestamp": "the current time would change from run to run",
     "CurrentDate": "the current time would change from run to run",
+    "Lock": "FOR UPDATE has no place in a SELECT of records",
     "Parameter": "parameters are not allowed",
     "Placeholder": "parameters are not allowed",
 }
+
+
+CALLS = {
+    "strptime": "strptime stops on a bad value and quotes it: write try_strptime",
+    "unnest": REASONS["Unnest"],
+    "range": "range makes several records of one row",
+    "generate_series": "generate_series makes several records of one row",
+    "columns": REASONS["Star"],
+    "random": REASONS["Rand"],
+    "uuid": REASONS["Rand"],
+    "now": REASONS["CurrentDate"],
+    "today": REASONS["CurrentDate"],
+}
+"""The same for functions."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +108,13 @@ def guarded(source: SourceFile) -> RecordQuery:
         aliases = _check_tables(statement, source)
         _check_columns(statement, source, aliases)
         columns = _check_outputs(statement, source)
+        _check_meaning(statement, source)
     except _RefusedError as refusal:
         raise DefinitionError(f"{name}: {refusal}") from None
+    except RecursionError:
+        raise DefinitionError(f"{name}: is nested too deeply: write it with fewer parentheses") from None
     composed = _compose(statement, source, aliases)
-    return RecordQuery(_text(composed), _tail(composed), columns, tuple(_casts(statement)))
+    return RecordQuery(text(composed), _tail(composed), columns, tuple(_casts(statement)))
 
 
 class _RefusedError(Exception):
@@ -97,16 +122,14 @@ class _RefusedError(Exception):
 
 
 def _parse(sql: str) -> exp.Select:
-    import sqlglot
-    from sqlglot import exp
+    from sqlglot import errors, exp
 
     try:
-        parsed = sqlglot.parse(sql, dialect="duckdb")
-    except sqlglot.errors.SqlglotError as error:
+        statements = reading.parsed(sql)
+    except errors.SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
         line = details[0].get("line")
         raise _RefusedError(f"is not SQL that can be parsed{f' (line {line})' if line else ''}") from None
-    statements = [each for each in parsed if not isinstance(each, exp.Semicolon | None)]  # a comment at the end
     if len(statements) != 1:
         raise _RefusedError(f"holds {len(statements)} statements: write one SELECT")
     if not isinstance(statements[0], exp.Select):
@@ -120,19 +143,28 @@ def _check_nodes(statement: exp.Select) -> None:
 
     for node in statement.walk():
         kind = type(node).__name__
-        if isinstance(node, exp.AggFunc):
-            raise _RefusedError(f"{node.sql_name()} is an aggregate: the SELECT is row-level, the engine aggregates")
         if isinstance(node, exp.Anonymous):
-            if node.name.lower() not in FUNCTIONS:
-                raise _RefusedError(f"the function {node.name.lower()} is not on the list of row-level functions")
+            _check_function(node)
         elif isinstance(node, exp.Select) and node is not statement:
             raise _RefusedError(REASONS["Subquery"])
-        elif isinstance(node, exp.TryCast):
-            continue  # a kind of Cast, but one that gives NULL
-        elif kind not in NODES and not isinstance(node, exp.StrToTime):
-            raise _RefusedError(REASONS.get(kind, f"{kind} is not on the list of row-level SQL"))
-        elif isinstance(node, exp.StrToTime) and not node.args.get("safe"):
-            raise _RefusedError("strptime stops on a bad value and quotes it: write try_strptime")
+        elif kind not in NODES:
+            raise _RefusedError(REASONS.get(kind, f"{reading.shown(node)} is not on the list of row-level SQL"))
+
+
+def _check_function(call: exp.Anonymous) -> None:
+    name, first = call.name.lower(), next(iter(call.expressions), None)
+    if name in PARTED and not (first is not None and first.is_string):
+        raise _RefusedError(f"{name} needs the name of a part first, in quotes, such as {name}('month', …)")
+    if name in FUNCTIONS:
+        return
+    if name in CALLS:
+        raise _RefusedError(CALLS[name])
+    kind = reading.kind_of(name)
+    if kind == "aggregate":
+        raise _RefusedError(f"{name} is an aggregate: the SELECT is row-level, the engine aggregates")
+    if kind is None:
+        raise _RefusedError(f"DuckDB has no function {name}")
+    raise _RefusedError(f"the function {name} is not on the list of row-level functions")
 
 
 def _check_tables(statement: exp.Select, source: SourceFile) -> dict[str, str]:
@@ -150,7 +182,7 @@ def _check_tables(statement: exp.Select, source: SourceFile) -> dict[str, str]:
         table = join.this
         if not isinstance(table, exp.Table) or table.name not in source.lookups or table.db:
             known = ", ".join(source.lookups) or "none"
-            raise _RefusedError(f"joins an undeclared table {table.sql()}; declared lookups: {known}")
+            raise _RefusedError(f"joins an undeclared table {reading.shown(table)}; declared lookups: {known}")
         if join.side != "LEFT" or join.kind not in ("", "OUTER"):
             raise _RefusedError(f"join {table.name} with LEFT JOIN, so that no record is lost or doubled")
         _check_plain(table)
@@ -192,9 +224,7 @@ def _sides(condition: Any) -> list[tuple[Any, Any]]:
 def _check_columns(statement: exp.Select, source: SourceFile, aliases: dict[str, str]) -> None:
     from sqlglot import exp
 
-    places = {f"_place_{level}" for level in source.definition.places}
-    readable = {RAW: set(source.definition.landed) | places}
-    readable |= {name: set(lookup.columns) for name, lookup in source.lookups.items()}
+    readable = _readable(source)
     for column in statement.find_all(exp.Column):
         name, alias = column.name, column.table
         tables = [aliases[alias]] if alias in aliases else list(aliases.values()) if not alias else []
@@ -202,15 +232,32 @@ def _check_columns(statement: exp.Select, source: SourceFile, aliases: dict[str,
         if not found:
             if name in source.definition.columns:
                 raise _RefusedError(f"reads {name!r}, which is declared read = false")
-            raise _RefusedError(f"reads {column.sql()!r}, which nobody declared (names are case-sensitive here)")
+            raise _RefusedError(
+                f"reads {reading.shown(column)!r}, which nobody declared (names are case-sensitive here)"
+            )
         if len(found) > 1:
             raise _RefusedError(f"{name!r} stands in several tables: write raw.{name}")
+
+
+def _readable(source: SourceFile) -> dict[str, tuple[str, ...]]:
+    """The columns of each table that the SELECT may read."""
+    places = (f"_place_{level}" for level in source.definition.places)
+    lookups = {name: lookup.columns for name, lookup in source.lookups.items()}
+    return {RAW: (*source.definition.landed, *places)} | lookups
+
+
+def _check_meaning(statement: exp.Select, source: SourceFile) -> None:
+    """What runs is written from the tree: DuckDB must take it for what the author wrote."""
+    if fault := reading.fault(source.sql, statement, _readable(source)):
+        raise _RefusedError(fault)
 
 
 def _check_outputs(statement: exp.Select, source: SourceFile) -> tuple[str, ...]:
     import re
 
-    names = [projection.alias_or_name for projection in statement.expressions]
+    from sqlglot import exp
+
+    names = ["" if isinstance(each, exp.Anonymous) else each.alias_or_name for each in statement.expressions]
     for name in names:
         if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
             raise _RefusedError(f"the column {name!r} needs a name of lower-case letters, digits and underscores")
@@ -239,14 +286,14 @@ def _compose(statement: exp.Select, source: SourceFile, aliases: dict[str, str])
     ]
     composed.set("expressions", [*shielded, *system, *places])
     for join in composed.args.get("joins") or []:
-        _join_by_text(join)
+        _join_bytext(join)
     where = composed.args.get("where")
     if where is not None:
         where.set("this", exp.TryCast(this=exp.Try(this=where.this), to=exp.DataType.build("boolean")))
     return composed
 
 
-def _join_by_text(join: exp.Join) -> None:
+def _join_bytext(join: exp.Join) -> None:
     """Keys are unique as texts alone: a number would match 5, 05 and 5.0, and make several records of one row."""
     from sqlglot import exp
 
@@ -256,15 +303,11 @@ def _join_by_text(join: exp.Join) -> None:
     condition.set(side, shielded if isinstance(shielded, exp.Column) else exp.cast(shielded, "text"))
 
 
-def _text(node: exp.Expression) -> str:
-    return node.sql(dialect="duckdb", identify=True, comments=False)
-
-
 def _tail(statement: exp.Select) -> str:
     """FROM, joins and WHERE."""
     bare = statement.copy()
     bare.set("expressions", [])
-    return " " + _text(bare).removeprefix("SELECT").strip()
+    return " " + text(bare).removeprefix("SELECT").strip()
 
 
 def _shield(expression: exp.Expression) -> exp.Expression:
@@ -280,4 +323,4 @@ def _casts(statement: exp.Select) -> Iterator[tuple[str, str]]:
 
     for projection in statement.expressions:
         for cast in projection.find_all(exp.TryCast):
-            yield projection.alias_or_name, f"TRY(({_text(cast.this)}) IS NOT NULL AND ({_text(cast)}) IS NULL)"
+            yield projection.alias_or_name, f"TRY(({text(cast.this)}) IS NOT NULL AND ({text(cast)}) IS NULL)"
