@@ -385,13 +385,14 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
 def push(folder: Path, datasets: Sequence[str]) -> None:
     """Bring the portal to the current releases. Pushing again changes nothing."""
     from publisher.pipeline.session import locked
-    from publisher.push.sync import deliver, map_notes, portal_of
+    from publisher.push.sync import deliver, map_notes, portal_of, telling
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
     with locked(workspace) as catalog, portal_of(workspace) as client:
-        for dataset in chosen:
-            url = deliver(workspace, catalog, client, dataset)
+        for number, dataset in enumerate(chosen):
+            with telling(chosen[number:]):
+                url = deliver(workspace, catalog, client, dataset)
             click.echo(f"{dataset.name}: {url or 'nothing to publish yet'}")
     for line in map_notes(workspace, chosen):
         click.echo(line)

@@ -14,7 +14,8 @@ from publisher.pipeline.job import jobs_of
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, outcome_of
 from publisher.pipeline.session import locked
-from publisher.push.sync import deliver, portal_of
+from publisher.push.client import UnreachableError
+from publisher.push.sync import deliver, portal_of, telling
 from publisher.records.landing import land
 from publisher.release.analyst import write_analyst_file
 from publisher.release.validation import check_suite
@@ -159,10 +160,13 @@ class _Run:
     def push(self, datasets: Sequence[DatasetFile]) -> None:
         try:
             with portal_of(self.workspace) as client:
-                for dataset in datasets:
+                for number, dataset in enumerate(datasets):
                     self.observer.step(f"pushing {dataset.name}")
                     try:
-                        url = deliver(self.workspace, self.catalog, client, dataset)
+                        with telling(datasets[number:]):
+                            url = deliver(self.workspace, self.catalog, client, dataset)
+                    except UnreachableError:
+                        raise
                     except PublisherError as error:
                         self._failed(error)
                     else:

@@ -114,6 +114,10 @@ class MissingError(PortalError):
     """The portal has no such dataset."""
 
 
+class UnreachableError(PortalError):
+    """No portal answers: what is asked of it next would wait as long, in vain."""
+
+
 class _Unsettled(Exception):  # noqa: N818 - it may pass
     """A reply that is no answer yet: the request is worth another try."""
 
@@ -264,8 +268,7 @@ class SocrataClient:
             except Exception as error:  # noqa: BLE001 - sodapy raises bare Exceptions
                 attempt += 1
                 if attempt >= self._patience.attempts or not _passing(error):
-                    kind = MissingError if _status(error) == 404 else PortalError
-                    raise kind(f"{self.target.url}: cannot {what}: {_words(error, quiet)}") from None
+                    raise _kind(error)(f"{self.target.url}: cannot {what}: {_words(error, quiet)}") from None
                 pause = self._patience.pause(attempt - 1, _asked(error))
             time.sleep(pause)
 
@@ -323,6 +326,17 @@ def _response(error: Exception) -> Response | None:
 def _status(error: Exception) -> int | None:
     response = _response(error)
     return None if response is None else response.status_code
+
+
+def _kind(error: Exception) -> type[PortalError]:
+    """A connection that was never made, or a portal that keeps still, concerns every dataset; the rest this one."""
+    from requests import exceptions
+    from urllib3.exceptions import MaxRetryError
+
+    if _status(error) == 404:
+        return MissingError
+    unmade = isinstance(error, exceptions.ConnectionError) and isinstance(next(iter(error.args), None), MaxRetryError)
+    return UnreachableError if unmade or isinstance(error, exceptions.Timeout) else PortalError
 
 
 def _passing(error: Exception) -> bool:

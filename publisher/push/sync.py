@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import write_file
 from publisher.errors import PortalError
 from publisher.push.boundaries import missing
-from publisher.push.client import SocrataClient
+from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.publication import close, publish
@@ -39,6 +39,16 @@ def portal_of(workspace: Workspace) -> Iterator[SocrataClient]:
         SocrataClient(target_of(settings, workspace.portal, os.environ)) as client,
     ):
         yield client
+
+
+@contextmanager
+def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
+    """Where the portal is found unreachable, its error names what is not delivered: nobody waits for it once more."""
+    try:
+        yield
+    except UnreachableError as error:
+        names = ", ".join(dataset.name for dataset in datasets)
+        raise UnreachableError(f"{error}; not delivered: {names}: run `publisher push` when it answers") from None
 
 
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:

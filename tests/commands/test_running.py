@@ -203,6 +203,21 @@ def test_a_portal_that_cannot_be_reached_keeps_no_release_back(released: Town) -
     assert len(released.charges()) == 6
 
 
+@pytest.mark.parametrize("command", [["run", "--period", "2024-01"], ["push"]])
+def test_an_unreachable_portal_is_waited_for_once(released: Town, command: list[str]) -> None:
+    """Its tries are made for the first dataset alone; one message names every dataset that was not delivered."""
+    account = dict.fromkeys(("SOCRATA_USERNAME", "SOCRATA_PASSWORD", "SOCRATA_APP_TOKEN"), "x")
+    with socket.socket() as occupied:
+        occupied.bind(("127.0.0.1", 0))
+        target = f'kind = "socrata"\ndomain = "127.0.0.1:{occupied.getsockname()[1]}"'
+        released.edit("publisher.toml", 'url = "http://127.0.0.1:9"', target)
+        answer = released.publisher(*command, **account)
+    assert answer.code == 6
+    assert len(answer.err.splitlines()) == 1, answer.err
+    assert "cannot be reached" in answer.err
+    assert "; not delivered: requests, water: run `publisher push` when it answers" in answer.err
+
+
 def test_a_socrata_portal_needs_credentials(released: Town) -> None:
     """Exit code 6 names the variables that are not set."""
     released.edit("publisher.toml", 'url = "http://127.0.0.1:9"', 'kind = "socrata"\ndomain = "localhost:1"')

@@ -16,7 +16,7 @@ import requests
 from push_examples import COLUMNS, FILES, QUICK, SMALL, listing, release
 
 from publisher.errors import PortalError
-from publisher.push.client import SocrataClient
+from publisher.push.client import Patience, SocrataClient, UnreachableError
 from publisher.push.publication import Publication, publish
 from publisher.push.target import Target
 from publisher.push.verification import verify
@@ -410,6 +410,28 @@ def test_stand_ins_never_go_to_a_public_portal(tmp_path: Path) -> None:
             pytest.raises(PortalError, match=r"stand-in data, which never goes to https://data\.example\.invalid"),
         ):
             publish(client, listing("refused", stand_in=stand_in), [week], known_id=None, remember=lambda _: None)
+
+
+def silent(handler: Handler) -> bool:
+    """No answer comes, and the connection stays."""
+    time.sleep(0.3)
+    handler.lose()
+    return True
+
+
+def test_who_cannot_be_reached_is_told_from_who_breaks_off(portal: Running, broken: Broken) -> None:
+    """A refused connection and a portal that keeps still concern every dataset; a broken answer perhaps this one."""
+    once = Patience(attempts=2, first=0.01, longest=0.02)
+    quick = replace(portal.target(broken.url), timeout=0.1)
+    with SocrataClient(replace(quick, url="http://127.0.0.1:1"), once) as client, pytest.raises(UnreachableError):
+        client.find("x", "y")
+    broken.faults["GET"] = [silent] * 2
+    with SocrataClient(quick, once) as client, pytest.raises(UnreachableError, match="did not answer in time"):
+        client.find("x", "y")
+    broken.faults["GET"] = [dropped] * 2
+    with SocrataClient(portal.target(broken.url), once) as client, pytest.raises(PortalError) as caught:
+        client.find("x", "y")
+    assert type(caught.value) is PortalError
 
 
 def test_credentials_stay_out_of_messages(portal: Running, broken: Broken, caplog: pytest.LogCaptureFixture) -> None:
