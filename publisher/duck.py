@@ -1,4 +1,4 @@
-"""The one door to DuckDB: connections in memory, with limits, whose errors never show a record's value."""
+"""The one door to DuckDB: connections whose errors, which may quote a value, never leave it as they are."""
 
 from __future__ import annotations
 
@@ -31,11 +31,8 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
     }
     if engine.threads is not None:
         config["threads"] = engine.threads
-    connection = duckdb.connect(":memory:", config=config)
-    try:
+    with safely("working on the records"), duckdb.connect(":memory:", config=config) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 @contextmanager
@@ -62,6 +59,10 @@ def safely(what: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise SourceError(f"{what}: {reason(error)}") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise  # the file system's own, which quotes no value
+        raise SourceError(f"{what}: {reason(error)}") from None  # Arrow's name for what DuckDB raises in a stream
 
 
 def reason(error: Exception) -> str:
@@ -82,15 +83,12 @@ def reason(error: Exception) -> str:
 
 
 @contextmanager
-def open_file(path: Path, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
+def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
     """A connection to a DuckDB file, for the analysts' file alone: it holds nothing but releases."""
     import duckdb
 
-    connection = duckdb.connect(str(path), read_only=read_only)
-    try:
+    with safely(what), duckdb.connect(str(path), read_only=read_only) as connection:
         yield connection
-    finally:
-        connection.close()
 
 
 def quoted(identifier: str) -> str:

@@ -29,6 +29,23 @@ def test_heavy_libraries_have_one_door(library: str) -> None:
     assert sorted({each.module for each in users}) == DOORS[library]
 
 
+def test_every_connection_to_duckdb_is_used_safely() -> None:
+    """The door opens and hands out connections inside `safely` alone, so that no error of DuckDB leaves it as it is."""
+    door = ast.parse((ROOT / "duck.py").read_text(encoding="utf-8"))
+    safe = {
+        inner
+        for outer in ast.walk(door)
+        if isinstance(outer, ast.With) and "safely(" in ast.unparse(outer.items[0])
+        for inner in ast.walk(outer)
+    }
+    opened = [
+        node for node in ast.walk(door) if isinstance(node, ast.Call) and ast.unparse(node.func) == "duckdb.connect"
+    ]
+    handed = [node for node in ast.walk(door) if isinstance(node, ast.Yield) and node.value is not None]
+    assert len(opened) == len(handed) == 3
+    assert not [ast.unparse(node) for node in (*opened, *handed) if node not in safe]
+
+
 @pytest.mark.parametrize("portal", [False, True], ids=["house", "portal"])
 def test_arrows_run_down(portal: bool) -> None:
     """A room uses rooms on floors below it alone, in the house and inside the portal; every room has its floor."""

@@ -21,13 +21,13 @@ MOST_ROWS = 1_000
 
 def run_query(public: Path, query: str) -> None:
     """Prints the answer of one query. Raises DefinitionError when it cannot be answered."""
-    with open_file(_file(public), read_only=True) as connection:
+    with open_file(_file(public), FILE, read_only=True) as connection:
         _answer(connection, query)
 
 
 def prompt(public: Path) -> None:
     """Reads queries until the input ends."""
-    with open_file(_file(public), read_only=True) as connection:
+    with open_file(_file(public), FILE, read_only=True) as connection:
         tables = ", ".join(row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
         click.echo(f"Tables: {tables}. One query a line; end with Ctrl-D.")
         while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from publisher.duck import literal, open_file, safely
+from publisher.duck import literal, open_file
 from publisher.durable import sync, writing
 from publisher.release.manifest import GUARANTEE
 
@@ -34,7 +34,7 @@ def write_analyst_file(public: Path, current: Mapping[str, Sequence[Release]], t
     with writing(FILE):
         public.mkdir(parents=True, exist_ok=True)
         beside.unlink(missing_ok=True)
-        with safely(FILE), open_file(beside) as connection:
+        with open_file(beside, FILE) as connection:
             connection.begin()  # one transaction reaches the disk once, not with every statement
             _prepare(connection)
             for dataset, releases in current.items():
