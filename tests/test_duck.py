@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from publisher.definitions.settings import Engine
+from publisher.definitions.settings import EngineSettings
 from publisher.duck import connect, open_file, scratch
 from publisher.errors import SourceError
 
@@ -36,7 +36,7 @@ WAYS: dict[str, Callable[[DuckDBPyConnection], object]] = {
 def test_no_way_of_asking_shows_a_value(tmp_path: Path, way: str, door: str) -> None:
     """Also where nobody has thought of an error: the connection itself says so in words of ours."""
     doors: dict[str, AbstractContextManager[DuckDBPyConnection]] = {
-        "records": connect(Engine(memory="100MB", threads=1), tmp_path),
+        "records": connect(EngineSettings(memory="100MB", threads=1), tmp_path),
         "file": open_file(tmp_path / "a.duckdb", "the file"),
         "scratch": scratch(),
     }
@@ -48,7 +48,7 @@ def test_no_way_of_asking_shows_a_value(tmp_path: Path, way: str, door: str) -> 
 
 def test_limits_that_duckdb_refuses_are_one_error(tmp_path: Path) -> None:
     """A memory limit that no machine has."""
-    with pytest.raises(SourceError), connect(Engine(memory="9" * 30 + "GB"), tmp_path):
+    with pytest.raises(SourceError), connect(EngineSettings(memory="9" * 30 + "GB"), tmp_path):
         pass
 
 
@@ -64,5 +64,5 @@ def test_a_damaged_file_is_one_error(tmp_path: Path) -> None:
 
 def test_errors_of_the_file_system_stay_what_they_are(tmp_path: Path) -> None:
     """They hold no value, and others give them their words."""
-    with pytest.raises(FileNotFoundError), connect(Engine(), tmp_path):
+    with pytest.raises(FileNotFoundError), connect(EngineSettings(), tmp_path):
         (tmp_path / "gone").read_bytes()

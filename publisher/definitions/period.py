@@ -56,7 +56,17 @@ class Period:
         return names[self.grain]
 
     def cut(self, grain: Grain) -> tuple[Period, ...]:
-        """Every period of that grain which overlaps this one, in order."""
+        """Every period of that grain which overlaps this one, in order.
+
+        A release charges each block of the budget that it touches: a week may touch two months, and charges both.
+
+        >>> [block.label for block in parse("2018-W05").cut("month")]
+        ['2018-01', '2018-02']
+        >>> [block.label for block in parse("2018-Q1").cut("month")]
+        ['2018-01', '2018-02', '2018-03']
+        >>> [block.label for block in parse("2018-02").cut("year")]
+        ['2018']
+        """
         if grain == "lifetime":
             return (LIFETIME,)
         return tuple(_walk(containing(self.start, grain), self.end))

@@ -73,7 +73,20 @@ def packing_of(cells: int, *, vintages: bool = False) -> Packing:
 
 
 def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -> Contributions:
-    """At most `max_groups` cells of each unit, with all rows and totals of the cells that survive."""
+    """At most `max_groups` cells of each unit, with all rows and totals of the cells that survive.
+
+    Unit 7 has rows in the cells 3, 1 (twice) and 0, in the order of their keyed priorities: of these the first two
+    survive, with all their rows. Unit 8 has one row, which stays. The result names unit, cell and rows.
+
+    >>> import numpy as np
+    >>> packing = packing_of(4)
+    >>> def row(unit, priority, cell):
+    ...     return unit << packing.unit_shift | priority << packing.cell_bits | cell
+    >>> packed = [row(7, 500, 1), row(7, 900, 0), row(8, 700, 0), row(7, 200, 3), row(7, 500, 1)]
+    >>> kept = bounded(Rows(np.array(packed, np.uint64)), packing, max_groups=2, max_per_group=1)
+    >>> list(zip(kept.units.tolist(), kept.cells.tolist(), kept.rows.tolist()))
+    [(7, 3, 1), (7, 1, 2), (8, 0, 1)]
+    """
     import numpy as np
 
     packed, sums = rows.packed, rows.sums

@@ -11,7 +11,7 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from publisher.duck import scratch
+from publisher.duck import quoted, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -69,8 +69,8 @@ def fault(written: str, statement: exp.Select, tables: Mapping[str, Iterable[str
     """
     with scratch() as connection:
         for table, columns in tables.items():
-            named = {column.lower(): f"{_quoted(column)} VARCHAR" for column in columns}
-            connection.execute(f"CREATE TABLE {_quoted(table)} ({', '.join(named.values())})")
+            named = {column.lower(): f"{quoted(column)} VARCHAR" for column in columns}
+            connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(named.values())})")
         before, after = (_plan(connection, each) for each in (written, text(statement)))
     for plan in (before, after):
         if plan.get("error"):
@@ -125,7 +125,3 @@ def _difference(before: dict[str, Any], after: dict[str, Any], statement: exp.Se
             part = projection
             break
     return f"would be run as {shown(part)}, which means something else to DuckDB: write it in another form"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

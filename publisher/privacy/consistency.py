@@ -38,6 +38,13 @@ def project(values: Floats, families: Integers, totals: Integers) -> Floats:
 
     Members below the τ of those that remain are dropped until none is; the largest always remains, because values are
     taken relative to it, which keeps the differences of large numbers exact as well.
+
+    Three districts were estimated as 5, 3 and -2; their city as 6. What is below zero becomes zero, and the others give
+    up as much as each other.
+
+    >>> import numpy as np
+    >>> project(np.array([5.0, 3.0, -2.0]), np.array([0, 0, 0]), np.array([6])).tolist()
+    [4.0, 2.0, 0.0]
     """
     import numpy as np
 

@@ -50,7 +50,17 @@ class Noise:
         return total
 
     def half_width(self, confidence: float) -> int:
-        """The smallest whole q with P(|noise| ≤ q) ≥ confidence."""
+        """The smallest whole q with P(|noise| ≤ q) ≥ confidence.
+
+        The same noise drawn twice and added up is √2 times as wide, not twice.
+
+        >>> Noise((("discrete gaussian", 10.0),)).half_width(0.95)
+        20
+        >>> Noise((("discrete gaussian", 10.0), ("discrete gaussian", 10.0))).half_width(0.95)
+        28
+        >>> Noise((("discrete laplace", 10.0),)).half_width(0.95)
+        30
+        """
         if len(self.draws) == 1:
             return _half_width(self.draws[0], confidence)
         if self.variance >= WIDE**2:

@@ -38,6 +38,22 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
     T_(m-1) - q_(m-1) ≥ 0, noise above q_(m-1) in that one place. Neither needs the other bins to hold as well.
 
     The value is the quantile of the published histogram; where need be the bins are widened to hold it.
+
+    A histogram of waits, in the bins 0, 1, 3 and 5 days and more, each with noise of scale 2 on its count: the median
+    lies in the bin from 3, and the noise leaves open whether it is the one before.
+
+    >>> import numpy as np
+    >>> from decimal import Decimal
+    >>> from publisher.privacy.distribution import Noise, NoiseTerm
+    >>> from publisher.privacy.estimates import Estimate
+    >>> from publisher.privacy.margins import Margins
+    >>> noise = Noise((("discrete gaussian", 2.0),))
+    >>> margins = Margins(np.array([2.0]), np.array([0]), ((NoiseTerm(noise, 1.0, 1),),), noise=noise)
+    >>> counts = np.array([[10, 38, 30, 20]])
+    >>> waits = Estimate(counts.astype(float), counts, margins, 0.0)
+    >>> bins = bins_of(waits, probability=0.5, confidence=0.95)
+    >>> words(tuple(map(Decimal, (0, 1, 3, 5))), bins)
+    ('1 to 5',)
     """
     import numpy as np
 

@@ -90,6 +90,16 @@ def estimate(forest: Forest, gains: Gains, measured: Sequence[Floats]) -> tuple[
     """The least squares estimates, unbiased; they add up. `measured` and result: per level (cells, width).
 
     Columns are forests of their own: the bins of a histogram, or many releases at once.
+
+    A city was measured as 100, its two districts as 40 and 50, all with the same noise. The sum of two districts is
+    less sure than the city's own number, so it weighs half as much; what is missing goes to both districts alike.
+
+    >>> import numpy as np
+    >>> forest = Forest((1, 2), (np.array([0, 0]),))
+    >>> city, districts = np.array([[100.0]]), np.array([[40.0], [50.0]])
+    >>> found = estimate(forest, gains_of(forest, [1.0, 1.0]), [city, districts])
+    >>> [[round(value, 2) for value in level.ravel().tolist()] for level in found]
+    [[96.67], [43.33, 53.33]]
     """
     upward = [measured[-1]]
     sums: list[Floats] = []

@@ -36,7 +36,17 @@ class KeySelection:
 
 
 def selection_for(groups: int, loss: Fraction, delta: Fraction) -> KeySelection:
-    """The lowest threshold, at the least noise, whose loss and δ, as OpenDP computes them, are within what is given."""
+    """The lowest threshold, at the least noise, whose loss and δ, as OpenDP computes them, are within what is given.
+
+    A key that many units share is shown; one that a single unit brought in is not, but for one chance in a million.
+
+    >>> from fractions import Fraction
+    >>> made = selection_for(1, loss=Fraction(1, 10), delta=Fraction(1, 10**6))
+    >>> made.scale, made.threshold
+    (2.236..., 13)
+    >>> select({"street light": 5_000, "Jane Roe": 1}, made)
+    ('street light',)
+    """
     scale = _scale(groups, loss)
     low, high = 1, 2
     while not _within(groups, scale, high, loss, delta):

@@ -39,6 +39,17 @@ def sensitivity_of(measure: Measure, bounds: Bounds, *, coarser: bool = False) -
     A count moves by at most c in k cells, a histogram by c records in each of k cells, a count of units by 1, a clamped
     sum by M = max(|lower|, |upper|): the whole total of the unit appears or disappears, so it is never upper - lower.
     In a `coarser` table all k cells may be one: k·c or k·M in a single cell. A unit counts once there all the same.
+
+    >>> from publisher.definitions.dataset import Bounds, Measure
+    >>> bounds = Bounds(max_groups=3, max_per_group=2)
+    >>> count = Measure(name="visits", title="Visits", kind="count", unit="visits")
+    >>> print(sensitivity_of(count, bounds))
+    Δ₁ = 6, Δ₂ = √12
+    >>> print(sensitivity_of(count, bounds, coarser=True))
+    Δ₁ = 6, Δ₂ = 6
+    >>> units = Measure(name="people", title="People", kind="count_units", unit="people")
+    >>> print(sensitivity_of(units, bounds))
+    Δ₁ = 3, Δ₂ = √3
     """
     k = bounds.max_groups
     if measure.kind == "count_units":

@@ -23,7 +23,27 @@ if TYPE_CHECKING:
 
 def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
     """The hash over unit, window, feed, late records, places (`fingerprint` of their files), SQL, keys, bounds,
-    measures, rollups and losses."""
+    measures, rollups and losses.
+
+    What is the same draw, for any `dataset`: another title is, and so is the SELECT written in another way.
+
+    >>> from dataclasses import replace
+    >>> before = statistical_hash(dataset, "")
+    >>> def changed(**values):
+    ...     return replace(dataset, definition=dataset.definition.model_copy(update=values))
+    >>> statistical_hash(changed(title="Another title"), "") == before
+    True
+    >>> again = replace(dataset.source, sql=dataset.source.sql.lower() + " -- a comment")
+    >>> statistical_hash(replace(dataset, source=again), "") == before
+    True
+
+    Another period of release, or boundaries with another content, make a new draw.
+
+    >>> statistical_hash(changed(period="year"), "") == before
+    False
+    >>> statistical_hash(dataset, "other boundaries") == before
+    False
+    """
     return _hash({"source": _source(dataset.source, fingerprint), "dataset": _dataset(dataset)})
 
 

@@ -34,7 +34,20 @@ def as_rho(loss: Fraction, currency: Currency) -> Fraction:
 
 
 def guess_bound(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
-    """How often the best guesser, at 50 % before, can be right: ½ + ½(√(ρ/2) + δ), or e^ε/(1 + e^ε)."""
+    """How often the best guesser, at 50 % before, can be right: ½ + ½(√(ρ/2) + δ), or e^ε/(1 + e^ε).
+
+    >>> up(guess_bound(Fraction(1, 10), "zcdp"), 3)
+    Decimal('0.612')
+    >>> up(guess_bound(Fraction(1), "pure"), 3)
+    Decimal('0.732')
+
+    Four times the loss makes the guesser twice as much better than a coin, never surer than sure.
+
+    >>> up(guess_bound(Fraction(4, 10), "zcdp"), 3)
+    Decimal('0.724')
+    >>> guess_bound(Fraction(100), "zcdp")
+    Decimal('1')
+    """
     if currency == "pure":
         return posterior_bound(loss, currency)
     with localcontext(_EXACT):
