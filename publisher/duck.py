@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
@@ -58,11 +59,24 @@ def safely(what: str) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
-        raise SourceError(f"{what}: {reason(error)}") from None
+        raise SourceError(f"{what}: {_damaged(error) or reason(error)}") from None
     except OSError as error:
         if error.errno is not None:
             raise  # the file system's own, which quotes no value
-        raise SourceError(f"{what}: {reason(error)}") from None  # Arrow's name for what DuckDB raises in a stream
+        raise SourceError(
+            f"{what}: {_damaged(error) or reason(error)}"
+        ) from None  # Arrow's name for what DuckDB raises in a stream
+
+
+def _damaged(error: Exception) -> str:
+    """Words that name the Parquet file in which DuckDB stumbled; the path of a file that is there is no value."""
+    import duckdb
+
+    named = re.search(r"""\bfile ['"](/[^'"]+\.parquet)['"]""", str(error), re.IGNORECASE)
+    if named is not None and Path(named[1]).is_file():
+        return f"{named[1]} is damaged: restore it from a backup, or fetch it again"
+    unnamed = type(error) is duckdb.Error  # what DuckDB's reader of Parquet raises, and nothing else
+    return "a Parquet file is damaged: restore it from a backup, or fetch it again" if unnamed else ""
 
 
 def reason(error: Exception) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from publisher.release.table import read_published
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,13 +54,11 @@ NOTHING = Known({}, "no release yet")
 
 def known_from(release: Release, dataset: Dataset) -> Known:
     """Reads the published tables of a release; those that it does not have are unknown."""
-    import pyarrow.parquet
-
     views = [release, *release.companions]
     shown = [measure for measure in dataset.measured if measure.shown]
     cells: dict[Table, Cells] = {}
     for view in views:
-        columns = pyarrow.parquet.read_table(view.data).to_pandas()
+        columns = read_published(view).to_pandas()
         cells |= {(view.level, each.name): _cells(columns, each, dataset) for each in shown if each.name in columns}
     return Known(cells, f"as released for {release.manifest.period}")
 

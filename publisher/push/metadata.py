@@ -73,7 +73,7 @@ def _boundaries(workspace: Workspace, dataset: DatasetFile, level: str) -> tuple
 def _guarantee(tables: Sequence[Release]) -> tuple[Attachment, ...]:
     """The guarantee of the newest release, for machines."""
     newest = tables[-1:]
-    return tuple(Attachment(GUARANTEE, (each.folder / GUARANTEE).read_bytes(), "application/json") for each in newest)
+    return tuple(Attachment(GUARANTEE, each.content(GUARANTEE), "application/json") for each in newest)
 
 
 def _provisional(tables: Sequence[Release]) -> tuple[str, ...]:

@@ -126,5 +126,5 @@ def coverage_facts(definition: Dataset) -> str:
 
 def guarantee_of(release: Release) -> dict[str, Any]:
     """The release's guarantee for machines."""
-    promised: dict[str, Any] = json.loads((release.folder / GUARANTEE).read_bytes())
+    promised: dict[str, Any] = json.loads(release.content(GUARANTEE))
     return promised

@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from publisher.errors import PortalError
+from publisher.errors import PortalError, SourceError
 from publisher.push.listing import IDENTIFIER
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Difference:
 def wanted_rows(releases: Sequence[Release], columns: Sequence[ColumnSpec]) -> dict[str, Row]:
     """Every row of the releases by id; columns that a release did not have yet are empty in its rows.
 
-    Raises PortalError for a damaged table, or an id in two releases.
+    Raises SourceError for a damaged table, PortalError for an id in two releases.
     """
     rows: dict[str, Row] = {}
     for release in releases:
@@ -110,9 +110,9 @@ def _read(release: Release, columns: Sequence[ColumnSpec]) -> dict[str, Row]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(release.data)
+        table = pq.read_table(pa.BufferReader(release.content(release.data.name)))
     except (OSError, pa.ArrowException):
-        raise PortalError(f"{release.manifest.name}: its table is missing or damaged") from None
+        raise SourceError(f"{release.data}: is damaged: restore it from a backup") from None
     declared = {column.name for column in release.manifest.columns}
     if missing := [name for name in declared if name not in table.column_names]:
         raise PortalError(f"{release.manifest.name}: its table lacks the columns {', '.join(sorted(missing))}")

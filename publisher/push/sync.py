@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
-from publisher.errors import PortalError
+from publisher.errors import SourceError
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
@@ -54,7 +54,7 @@ def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Makes the portal hold exactly the current releases; the page's address, or None where there is nothing.
 
-    Raises PortalError. Delivering again changes nothing.
+    Raises PortalError, and SourceError for damaged files. Delivering again changes nothing.
     """
     catalog.reconcile(dataset.name)
     standings = catalog.standings(dataset.name)
@@ -127,13 +127,19 @@ def _ids(workspace: Workspace) -> Path:
 
 def _known(workspace: Workspace) -> dict[str, str]:
     path = _ids(workspace)
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise PortalError(f"{path} is damaged: delete it, the portal is searched for the datasets then") from None
-    return known
+        known = json.loads(path.read_bytes())
+        return {_text(key): _text(value) for key, value in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        raise SourceError(f"{path}: is damaged: delete it, the portal is searched for the datasets then") from None
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _key(client: SocrataClient, dataset: DatasetFile, level: str) -> str:

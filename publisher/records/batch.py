@@ -13,7 +13,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
 from typing import TYPE_CHECKING
 
 from publisher import durable
@@ -128,12 +128,11 @@ class BatchStore:
                 path.unlink()
 
     def _read(self, path: Path) -> Batch:
+        from pydantic import TypeAdapter
+
         try:
-            values = json.loads(path.read_bytes())
-            values["received"] = date.fromisoformat(values["received"])
-            values["unlisted"] = tuple(values["unlisted"])
-            return Batch(**values)
-        except (OSError, ValueError, KeyError, TypeError):
+            return TypeAdapter(Batch).validate_json(path.read_bytes(), strict=True)
+        except (OSError, ValueError):
             raise SourceError(f"{path}: is damaged: remove its folder and land the file again") from None
 
 

@@ -101,7 +101,7 @@ def _read(path: Path) -> dict[str, date]:
         return {key: date.fromisoformat(day) for key, day in json.loads(path.read_bytes()).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         raise SourceError(f"{path}: is damaged: put the file back from the backup") from None
 
 

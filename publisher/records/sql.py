@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.duck import literal
+from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,8 +26,22 @@ def file(path: Path) -> str:
 
 
 def parquet(paths: Iterable[Path]) -> str:
-    """SQL for FROM that reads Parquet files of one layout."""
+    """SQL for FROM that reads Parquet files of one layout. Raises SourceError naming one that is no such file."""
+    paths = list(paths)
+    for path in paths:
+        _check_parquet(path)
     return f"read_parquet([{', '.join(file(path) for path in paths)}], hive_partitioning = false)"
+
+
+def _check_parquet(path: Path) -> None:
+    """DuckDB does not say which of many files it cannot read."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        pyarrow.parquet.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        raise SourceError(f"{path}: is missing or damaged: restore it from a backup") from None
 
 
 def trimmed(value: str) -> str:

@@ -66,6 +66,8 @@ def _write_dataset(connection: DuckDBPyConnection, releases: Sequence[Release], 
 def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release]) -> None:
     says = tables[-1].manifest
     name = table_name(says.dataset)
+    for table in tables:
+        table.content(table.data.name)  # a damaged one is named
     connection.execute(
         f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id',
         [[str(table.data) for table in tables]],
@@ -106,5 +108,5 @@ def _release_row(release: Release, title: str) -> list[object]:
 
 def _guarantee_row(release: Release) -> list[object]:
     says = release.manifest
-    text = (release.folder / GUARANTEE).read_text(encoding="utf-8")
+    text = release.content(GUARANTEE).decode()
     return [says.dataset, says.period, says.edition, says.charge.currency, says.charge.loss, release.statement, text]

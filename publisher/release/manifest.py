@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from publisher.definitions.model import Model
+from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,8 +191,19 @@ class Release:
 
     @property
     def statement(self) -> str:
-        """The guarantee in words, Markdown."""
-        return (self.folder / STATEMENT).read_text(encoding="utf-8")
+        """The guarantee in words, Markdown. Raises SourceError."""
+        return self.content(STATEMENT).decode()
+
+    def content(self, name: str) -> bytes:
+        """The bytes of one of its files. Raises SourceError where they are not those that were written."""
+        path, written = self.folder / name, self.manifest.files.get(name)
+        try:
+            found = path.read_bytes()
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read: {error.strerror}: restore it from a backup") from None
+        if written not in (None, FileHash(sha256=hashlib.sha256(found).hexdigest(), bytes=len(found))):
+            raise SourceError(f"{path}: is not as it was written: restore it from a backup")
+        return found
 
     @property
     def companions(self) -> tuple[Release, ...]:

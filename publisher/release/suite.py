@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from publisher.release.table import cell_ids, column_specs, key_columns
+from publisher.release.table import cell_ids, column_specs, key_columns, read_published
 from publisher.release.validation import Expectations
 
 if TYPE_CHECKING:
@@ -209,7 +209,5 @@ def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tupl
 
 def _floats(release: Release, columns: list[str]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
     """Those columns, NaN where empty. Raises KeyError when the release lacks one."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(release.data)
+    table = read_published(release)
     return [table.column(name).cast("float64").to_numpy() for name in columns]

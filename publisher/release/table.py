@@ -20,6 +20,7 @@ from publisher.release.manifest import (
     Release,
     RollupTable,
     Shape,
+    data_file,
     measurements_file,
 )
 
@@ -89,13 +90,17 @@ def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: Da
 
 def read_published(release: Release) -> pa.Table:
     """The published table. Raises SourceError where it is missing or damaged."""
+    return _read(release, data_file(release.level))
+
+
+def _read(release: Release, name: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.read_table(release.data)
+        return pyarrow.parquet.read_table(pa.BufferReader(release.content(name)))
     except (OSError, pa.ArrowException):
-        raise SourceError(f"{release.manifest.name}: its table is missing or damaged") from None
+        raise SourceError(f"{release.folder / name}: is damaged: restore it from a backup") from None
 
 
 def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
@@ -116,18 +121,8 @@ def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
 
 def measured_of(release: Release) -> dict[Table, Integers]:
     """The noisy tables of every level as they were drawn. Raises SourceError when a file does not hold them."""
-    import pyarrow as pa
-    import pyarrow.parquet
-
     tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
-    files = {}
-    for level in {level for level, _ in tables}:
-        try:
-            files[level] = pyarrow.parquet.read_table(release.folder / measurements_file(level))
-        except (OSError, pa.ArrowException):
-            raise SourceError(
-                f"{release.manifest.name}: {measurements_file(level)} is missing or damaged: restore it from a backup"
-            ) from None
+    files = {level: _read(release, measurements_file(level)) for level in {level for level, _ in tables}}
     return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}
 
 

@@ -23,6 +23,7 @@ from publisher.push.sync import map_notes
 from publisher.release.composition import account_of
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
+from publisher.release.manifest import hash_of
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def test_odds_are_those_of_the_guarantee(place: Workspace, catalog: Catalog) -> 
     )  # fmt: skip
     (release.folder / "guarantee.json").chmod(0o600)
     (release.folder / "guarantee.json").write_text(json.dumps(promised))
+    release.manifest.files["guarantee.json"] = hash_of(release.folder / "guarantee.json")
     odds = json.loads(odds_facts(release))
     assert (odds["unit"], odds["period"], odds["loss"]) == ("record", "a week", "ρ = 0.1")
     assert odds["after"] == pytest.approx(0.6119, abs=1e-4)

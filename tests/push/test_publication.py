@@ -15,8 +15,8 @@ import pytest
 import requests
 from push_examples import COLUMNS, FILES, QUICK, SMALL, listing, release
 
-from publisher.errors import PortalError
-from publisher.push.client import Patience, SocrataClient, UnreachableError
+from publisher.errors import PortalError, SourceError
+from publisher.push.client import RetryPolicy, SocrataClient, UnreachableError
 from publisher.push.publication import Publication, publish
 from publisher.push.target import Target
 from publisher.push.verification import verify
@@ -421,7 +421,7 @@ def silent(handler: Handler) -> bool:
 
 def test_who_cannot_be_reached_is_told_from_who_breaks_off(portal: Running, broken: Broken) -> None:
     """A refused connection and a portal that keeps still concern every dataset; a broken answer perhaps this one."""
-    once = Patience(attempts=2, first=0.01, longest=0.02)
+    once = RetryPolicy(attempts=2, first=0.01, longest=0.02)
     quick = replace(portal.target(broken.url), timeout=0.1)
     with SocrataClient(replace(quick, url="http://127.0.0.1:1"), once) as client, pytest.raises(UnreachableError):
         client.find("x", "y")
@@ -466,7 +466,7 @@ def test_rows_must_be_told_apart(pusher: Pusher, tmp_path: Path) -> None:
     with pytest.raises(PortalError, match="twice/2018-W03/1: its table lacks the columns place"):
         pusher.push(what, first)
     first.data.write_bytes(b"PAR1")
-    with pytest.raises(PortalError, match="twice/2018-W03/1: its table is missing or damaged"):
+    with pytest.raises(SourceError, match=r"data\.parquet: "):
         pusher.push(what, first)
     assert pusher.broken.requests == []
 

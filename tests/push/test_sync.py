@@ -213,6 +213,38 @@ def test_a_companions_file_that_was_changed_is_not_pushed(desk: Desk) -> None:
     assert desk.broken.requests == []
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"a": [1]}', b"[" * 200_000, b"\xff", None])
+def test_damaged_ids_are_one_error(desk: Desk, content: bytes | None) -> None:
+    """The file is named and may be deleted: then the dataset is found again on the portal, and stays one."""
+    ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    known, path = desk.id(""), desk.place.state / "portal_ids.json"
+    path.unlink()
+    path.mkdir() if content is None else path.write_bytes(content)
+    for act in (desk.push, desk.check):
+        with pytest.raises(SourceError, match=rf"^{path}: is damaged: delete it") as caught:
+            act()
+        assert caught.value.exit_code == 5
+    path.rmdir() if content is None else path.unlink()
+    desk.push()
+    assert desk.id("") == known
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "rollup-city.parquet", "guarantee.json", "guarantee.md"])
+def test_a_damaged_release_file_is_named_by_whoever_reads_it(desk: Desk, name: str) -> None:
+    """Comparing with the portal reads files too: a damaged one is an error of the state, not of the portal."""
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    path = release.folder / name
+    content = path.read_bytes()
+    for damaged in (content[:-9], None):
+        path.write_bytes(damaged) if damaged is not None else path.unlink()
+        with pytest.raises(SourceError, match=rf"^{path}: (is not as it was written|cannot be read)"):
+            desk.check()
+    path.write_bytes(content)
+    desk.check()
+
+
 def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
     """Portals that were filled before keep their metadata as it is: new fields stand only where they say something."""
     text = (desk.place.root / "datasets" / "weekly.toml").read_text()

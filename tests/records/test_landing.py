@@ -14,15 +14,20 @@ import sys
 import time
 from datetime import date
 from random import Random
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import duckdb
 import pytest
-from invented import DEFINITION, HEADER, TODAY, City, definition
+from invented import DEFINITION, ENGINE, HEADER, TODAY, City, definition
 
 from publisher.definitions.settings import EngineSettings
+from publisher.duck import connect
 from publisher.errors import DefinitionError, SourceError
 from publisher.records import secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CANARY = "canary-7391"
 PERSON = {"privacy": {"unit": "who", "window": "month", "missing": "own-unit"}}
@@ -454,10 +459,49 @@ def test_a_state_folder_in_the_way_is_one_error(city: City) -> None:
         city.land()
 
 
-def test_a_damaged_batch_is_named(city: City) -> None:
-    """batch.json that cannot be read stops reading, with its path."""
+@pytest.mark.parametrize(
+    "damage",
+    [("{", "["), ("}", ""), ('"sequence": 1', '"sequence": "1"'), ('"batch"', '"bunch"'), ("{", "[" * 200_000)],
+)
+def test_a_damaged_batch_is_named(city: City, damage: tuple[str, str]) -> None:
+    """batch.json that cannot be read, or holds something else, stops reading and landing, with its path."""
     city.put(_csv("1,a,2018-01-01,x,y"))
     city.land()
-    next(city.private.glob("landed/*/*/batch.json")).write_text("{}")
-    with pytest.raises(SourceError, match=r"batch\.json: is damaged"):
-        city.raw()
+    path = next(city.private.glob("landed/*/*/batch.json"))
+    assert damage[0] in path.read_text()
+    path.write_text(path.read_text().replace(*damage))
+    for act in (city.raw, city.land):
+        with pytest.raises(SourceError, match=rf"^{path}: is damaged: remove its folder and land the file again$"):
+            act()
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda _: b"",
+    "junk": lambda _: b"junk" * 1000,
+    "cut": lambda content: content[: len(content) // 2],
+    "another end": lambda content: content[:-40] + b"\xff" * 32 + content[-8:],
+    "another middle": lambda content: content[:8] + b"\x55" * 60 + content[68:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_landed_file_is_named(city: City, damage: str) -> None:
+    """Parquet files that cannot be read stop whatever reads them, in one line with the path and what to do."""
+    city.source = definition(delivery="append")
+    city.put(_csv(*(f"{n},a,2018-01-01,x{n * 7919},y" for n in range(500))))
+    city.land()
+    path = next(city.private.glob("landed/*/*/month=2018-01/*.parquet"))
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    city.put(_csv("900,b,2018-01-02,z,y"), "raw/b.csv")
+
+    def read() -> object:
+        with connect(ENGINE, city.root) as connection:
+            found = city.raw()
+            return connection.execute(f"SELECT sum(hash(t)) FROM ({found.sql}) t", found.parameters).fetchall()
+
+    for act in (read, city.land)[: 1 if damage == "another middle" else 2]:  # landing reads the records' ids alone
+        with pytest.raises(SourceError) as caught:
+            act()
+        named = rf"{path}:? is (missing or )?damaged" if damage != "another middle" else "a Parquet file is damaged"
+        assert re.search(rf"{named}: restore it from a backup", str(caught.value))
+        assert len(str(caught.value).splitlines()) == 1

@@ -263,10 +263,11 @@ def test_a_damaged_register_is_named(city: City) -> None:
     city.source = _source("increment")
     _put(city, "2018-02-01", "1,a,2018-01-10,x")
     city.land()
-    (city.private / "receipts" / "requests" / "received.json").write_text("[]")
-    for act in (city.land, lambda: _read(city, 1)):
-        with pytest.raises(SourceError, match=r"received\.json: is damaged"):
-            act()
+    for content in ("[]", "[" * 200_000, '{"a": 5}', "\xff"):
+        (city.private / "receipts" / "requests" / "received.json").write_text(content, encoding="latin-1")
+        for act in (city.land, lambda: _read(city, 1)):
+            with pytest.raises(SourceError, match=r"received\.json: is damaged"):
+                act()
     (city.private / "receipts" / "requests" / "received.json").unlink()
     (city.private / "receipts" / "requests" / "closed.json").write_text("[]")
     with pytest.raises(SourceError, match=r"closed\.json: is damaged"):
@@ -420,3 +421,20 @@ def test_a_content_that_comes_again_under_a_policy_is_the_latest(city: City, del
         city.land(date(2018, 2, day))
         assert _read(city, 1, "what") == [(what,)]
     assert _days(city) == {"2018-02-01", "2018-02-03"}
+
+
+def test_damaged_first_receipts_are_named(city: City) -> None:
+    """They cannot be made again: whoever needs them is told which file to restore, and nothing is landed."""
+    city.source = _source("increment")
+    _put(city, "2018-02-01", "1,a,2018-01-10,x")
+    city.land()
+    path = next(city.private.glob("receipts/*/*/*.parquet"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    _put(city, "2018-02-02", "2,a,2018-01-10,x")
+    with pytest.raises(SourceError, match=rf"{path}: is missing or damaged: restore it from a backup"):
+        city.land()
+    assert len(list(city.private.glob("landed/*/*/batch.json"))) == 1
+    path.write_bytes(whole)
+    city.land()
+    assert len(_read(city, 1)) == 2

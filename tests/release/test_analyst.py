@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from release_examples import contents, drawn, rich
 
+from publisher.errors import SourceError
 from publisher.release.analyst import write_analyst_file
 from publisher.release.store import ReleaseStore
 
@@ -70,3 +71,15 @@ def test_companions_are_described_like_datasets(releases: list[Release], tmp_pat
         table = ask(path, f"SELECT column_name FROM duckdb_columns() WHERE table_name = '{name.replace('-', '_')}'")
         assert sorted(columns) == sorted(table)
     assert ask(path, "SELECT dataset, count(*) FROM _guarantees GROUP BY ALL") == [("town", 3)]
+
+
+@pytest.mark.parametrize("name", ["data.parquet", "rollup-city.parquet", "guarantee.json", "guarantee.md"])
+def test_a_damaged_release_is_named(releases: list[Release], tmp_path: Path, name: str) -> None:
+    """The file of the release, not the analyst file, is what is wrong; the analyst file stays as it was."""
+    made = write_analyst_file(tmp_path, {"town": releases}, {"town": "Town"})
+    before = made.read_bytes()
+    path = releases[-1].folder / name
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(SourceError, match=rf"^{path}: is not as it was written: restore it from a backup$"):
+        write_analyst_file(tmp_path, {"town": releases}, {"town": "Town"})
+    assert made.read_bytes() == before
