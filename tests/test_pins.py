@@ -18,11 +18,12 @@ from pathlib import Path
 import pytest
 import sqlglot
 import uvicorn
+from sqlglot.parsers.duckdb import DuckDBParser
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 import publisher
-from publisher.engine import guard
+from publisher.engine import guard, reading
 from publisher.portal.serving import connection, process
 
 ROOT = Path(publisher.__file__).parent
@@ -74,8 +75,10 @@ def test_the_installed_version_is_the_one_that_was_read(library: str) -> None:
 
 
 def test_sqlglot_is_used_by_its_public_names() -> None:
-    """Its parser's state is its own: `sqlglot` and `exp` alone are imported, and no class of theirs is extended."""
+    """Its parser's state is its own: `sqlglot` and `exp` are imported, and no class of theirs is extended but one, the
+    parser of DuckDB's dialect, in which the guard replaces two tables of functions."""
     public = {"sqlglot", *(f"sqlglot.{name}" for name in ("exp", "parse_one", "Token", "TokenType"))}
+    public.add("sqlglot.parsers.duckdb.DuckDBParser")
     for path in sorted(ROOT.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         found: set[str] = set()
@@ -89,6 +92,15 @@ def test_sqlglot_is_used_by_its_public_names() -> None:
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 assert node.value.id not in ("sqlglot", "exp") or not node.attr.startswith("_"), (path, node.lineno)
         assert {each for each in found if each.split(".")[0] == "sqlglot"} <= public, path
+
+
+def test_the_guards_parser_knows_no_function() -> None:
+    """The two tables that it replaces are those by which sqlglot would make other functions of what is written."""
+    ours = reading._parser()
+    assert overridden(ours, DuckDBParser) == {"FUNCTIONS", "FUNCTION_PARSERS"}
+    assert isinstance(sqlglot.parse_one("substr(a, 1)", dialect="duckdb"), sqlglot.exp.Substring)
+    (found,) = reading.parsed("substr(a, 1)")
+    assert (type(found), found.name) == (sqlglot.exp.Anonymous, "substr")
 
 
 def test_the_guard_lists_nodes_that_there_are() -> None:

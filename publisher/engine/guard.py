@@ -122,11 +122,12 @@ class _RefusedError(Exception):
 
 
 def _parse(sql: str) -> exp.Select:
-    from sqlglot import errors, exp
+    import sqlglot
+    from sqlglot import exp
 
     try:
         statements = reading.parsed(sql)
-    except errors.SqlglotError as error:
+    except sqlglot.errors.SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
         line = details[0].get("line")
         raise _RefusedError(f"is not SQL that can be parsed{f' (line {line})' if line else ''}") from None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
     from sqlglot import exp
-    from sqlglot.parser import Parser
+    from sqlglot.parsers.duckdb import DuckDBParser
 
 _SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "SUBSTRING", "TRIM")
 """Functions whose arguments may stand between words, not commas."""
@@ -39,17 +39,17 @@ def parsed(sql: str) -> list[exp.Expr]:
 
 def text(node: exp.Expr) -> str:
     """The SQL that runs: every name in quotes, no comments."""
-    from sqlglot import ErrorLevel
+    import sqlglot
 
-    return node.sql(dialect="duckdb", identify=True, comments=False, unsupported_level=ErrorLevel.IGNORE)
+    return node.sql(dialect="duckdb", identify=True, comments=False, unsupported_level=sqlglot.ErrorLevel.IGNORE)
 
 
 def shown(node: exp.Expr) -> str:
     """A part of a statement as its author knows it, for a message."""
-    from sqlglot import ErrorLevel
+    import sqlglot
 
     dialects = ("duckdb", "")  # what DuckDB has no words for, other databases may
-    texts = (node.sql(dialect=each, comments=False, unsupported_level=ErrorLevel.IGNORE) for each in dialects)
+    texts = (node.sql(dialect=each, comments=False, unsupported_level=sqlglot.ErrorLevel.IGNORE) for each in dialects)
     short = " ".join(next(filter(None, texts), "a part of it").split())
     return short if len(short) <= 80 else f"{short[:79]}…"
 
@@ -79,7 +79,7 @@ def fault(written: str, statement: exp.Select, tables: Mapping[str, Iterable[str
 
 
 @cache
-def _parser() -> type[Parser]:
+def _parser() -> type[DuckDBParser]:
     """DuckDB's grammar without its functions: each is a name and its arguments."""
     logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot read is refused, in words of ours
     from sqlglot.parsers.duckdb import DuckDBParser
