@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,9 +110,9 @@ def body(number):
 
 
 def create():
-    columns = (Column(0, "id", "Id", Kind.TEXT, 1), Column(0, "edition", "Edition", Kind.NUMBER, 2))
-    Store(state).create(replace(blank(name), columns=columns, row_identifier="id", name="0"))
-    Store(state).write(name, body(0), "application/json", replace=True)
+    columns = (PortalColumn(0, "id", "Id", Kind.TEXT, 1), PortalColumn(0, "edition", "Edition", Kind.NUMBER, 2))
+    PortalStore(state).create(replace(blank(name), columns=columns, row_identifier="id", name="0"))
+    PortalStore(state).write(name, body(0), "application/json", replace=True)
 
 
 def prepared(store, number):
@@ -127,7 +129,7 @@ def prepared(store, number):
 
 
 def crash_at(number):
-    store = Store(state)
+    store = PortalStore(state)
     made = prepared(store, number) if what == "revision" else None
     os.fsync, os.replace = counted(os.fsync, number), counted(os.replace, number)
     os.rename, os.link, os.unlink = counted(os.rename, number), counted(os.link, number), counted(os.unlink, number)
@@ -147,7 +149,7 @@ def crash_at(number):
 
 
 def check(number):
-    store = Store(state)
+    store = PortalStore(state)
     dataset = store.get(name)
     if what == "file":
         found = store.assets.attached(dataset, "a")
@@ -155,8 +157,8 @@ def check(number):
         assert found is None or hashlib.sha256(content).hexdigest() == found.sha256
         edition = int(content[: len(content) // 1000])
     else:
-        asked = Question({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
-        (row,) = Engine().fetch((Source(dataset, store.rows(dataset)),), compile_question(dataset, asked))
+        asked = SoqlQuestion({"$select": "min(edition) as a, max(edition) as b, count(*) as n"})
+        (row,) = QueryEngine().fetch((DatasetRows(dataset, store.rows(dataset)),), compile_question(dataset, asked))
         assert row["a"] == row["b"] and row["n"] == dataset.rows == 500, row
         edition = int(row["a"])
     if what == "revision":
@@ -258,3 +260,30 @@ def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert left == ["000000005", "000000006", "000000007"]
     store.delete(name)
     assert not (tmp_path / "state" / "data" / name).exists()
+
+
+def test_columns_and_metadata_change_together(tmp_path: Path) -> None:
+    """Where the second half of a change cannot be written, the first is not either."""
+    running = start(tmp_path / "state")
+    with running.client() as client:
+        name = publish(client, "Old", edition(0, 3))
+    address = f"{running.address}/api/views/{name}"
+    before = requests.get(f"{address}.json", timeout=30).json()
+    zone = next(column for column in before["columns"] if column["fieldName"] == "zone")
+    refuse = "CREATE TRIGGER refused BEFORE UPDATE ON datasets BEGIN SELECT RAISE(ABORT, 'no'); END"
+    sent = {"name": "New", "columns": [{"fieldName": "zone", "name": "District"}]}
+    for order, status in ((refuse, 500), ("DROP TRIGGER refused", 200)):
+        with closing(sqlite3.connect(tmp_path / "state" / "catalogue.sqlite", isolation_level=None)) as catalog:
+            catalog.execute(order)
+        one = {"name": "Quarter", "description": "of the town"}
+        for path, body in ((f"/columns/{zone['id']}", one), (".json", sent)):
+            answer = requests.put(address + path, json=body, auth=running.login, timeout=30)
+            assert answer.status_code == status
+        if status == 500:
+            assert requests.get(f"{address}.json", timeout=30).json() == before
+    after = requests.get(f"{address}.json", timeout=30).json()
+    changed = next(column for column in after["columns"] if column["fieldName"] == "zone")
+    assert (after["name"], changed) == ("New", zone | {"name": "District", "description": "of the town"})
+    assert [column["id"] for column in after["columns"]] == [column["id"] for column in before["columns"]]
+    assert requests.get(f"{running.address}/resource/{name}.json", timeout=30).json()[0]["zone"] == "edition 0"
+    stop(running)

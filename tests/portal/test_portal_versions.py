@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -196,3 +198,19 @@ def test_a_fault_is_named_by_our_own_line(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing") as failed:
         versions.adopt(tmp_path / "next", [tmp_path / "missing"])
     assert place(failed.value).startswith("publisher.portal.store.versions:")
+
+
+def test_a_version_stays_for_those_who_read_it_however_old_it_is(store: PortalStore) -> None:
+    """The grace of a version that was the current one for months begins when newer rows stand in its place."""
+    send(store, [{"id": "1", "a": 1}])
+    read = store.rows(store.get("aaaa-aaaa"))
+    months_ago = time.time() - 1e7
+    os.utime(read[0].parent, (months_ago, months_ago))
+    for number in range(2, 6):
+        send(store, [{"id": "1", "a": number}])
+    assert all(file.exists() for file in read), "four quick writes later its readers still have it"
+    mark = read[0].with_name(".superseded")
+    os.utime(mark, (months_ago, months_ago))
+    send(store, [{"id": "1", "a": 6}])
+    assert not read[0].parent.exists(), "its grace is over"
+    assert [row["a"] for row in stored(store)] == [6]

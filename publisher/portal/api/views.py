@@ -217,7 +217,7 @@ def _updated(request: Request, identifier: str, payload: ViewPayload) -> PortalD
             said["row_identifier"] = _row_identifier(dataset, payload.metadata)
             _check_unique(request, dataset, said["row_identifier"])
         if payload.columns is not None:
-            store.catalog.change_columns(_described(dataset, payload.columns))
+            said["columns"] = _described(dataset, payload.columns)
         left.update(listed(dataset))
         return values | said
 
@@ -226,21 +226,21 @@ def _updated(request: Request, identifier: str, payload: ViewPayload) -> PortalD
     return changed
 
 
-def _described(dataset: PortalDataset, payloads: list[ColumnPayload]) -> list[PortalColumn]:
-    changed = []
+def _described(dataset: PortalDataset, payloads: list[ColumnPayload]) -> tuple[PortalColumn, ...]:
+    """The dataset's columns with the names, descriptions and positions sent. Errors: SodaError for another column."""
+    columns = {column.id: column for column in dataset.columns}
     for sent in payloads:
-        found = next((c for c in dataset.columns if sent.id == c.id or (sent.field or "").lower() == c.field), None)
+        field = (sent.field or "").lower()
+        found = next((each for each in columns.values() if sent.id == each.id or field == each.field), None)
         if found is None:
             raise invalid("columns names a column that this dataset does not have")
-        changed.append(
-            replace(
-                found,
-                name=sent.name or found.name,
-                description=found.description if sent.description is None else sent.description,
-                position=sent.position or found.position,
-            )
+        columns[found.id] = replace(
+            found,
+            name=sent.name or found.name,
+            description=found.description if sent.description is None else sent.description,
+            position=sent.position or found.position,
         )
-    return changed
+    return tuple(columns.values())
 
 
 def _check_unique(request: Request, dataset: PortalDataset, field: str | None) -> None:
@@ -298,16 +298,15 @@ async def change_column(request: Request) -> Response:
 
 
 def _change_column(request: Request, payload: ColumnPayload) -> PortalColumn:
-    store, identifier = portal(request).store, request.path_params["id"]
-    with store.locked(identifier):
-        dataset = store.get(identifier)
-        found = _column(dataset, _place(request))
-        sent = payload.model_fields_set
+    wanted = _place(request)
+
+    def described(dataset: PortalDataset) -> dict[str, Any]:
+        found, sent = _column(dataset, wanted), payload.model_fields_set
         if ("field" in sent and payload.field_name != found.field) or ("kind" in sent and payload.kind != found.kind):
             raise invalid("A column keeps its field name and type; replace the dataset through a revision instead")
-        store.catalog.change_columns(_described(dataset, [payload.model_copy(update={"id": found.id})]))
-    store.change(identifier, lambda _: {})
-    return _column(store.get(identifier), found.id)
+        return {"columns": _described(dataset, [payload.model_copy(update={"id": found.id})])}
+
+    return _column(portal(request).store.change(request.path_params["id"], described), wanted)
 
 
 def delete_column(request: Request) -> Response:

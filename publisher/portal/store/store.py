@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 KEPT = 3
 """How many versions of a dataset's rows stay on disk, the current one included."""
 GRACE = 120.0
-"""Seconds for which an older version stays in any case, for readers that have just looked up its name."""
+"""Seconds for which a version stays in any case once newer rows stand in its place, for those who read it still."""
+_SUPERSEDED = ".superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class PortalStore:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
         self.root = root
-        (root / "locks").mkdir(mode=0o700, exist_ok=True)
         self.catalog = DatasetCatalog(root / "catalogue.sqlite")
+        (root / "locks").mkdir(mode=0o700, exist_ok=True)
         self.accounts = Accounts(self.catalog)
         self.assets = Assets(self.catalog, root / "assets")
         self.drafts = Drafts(self.catalog, root / "drafts")
@@ -182,9 +183,18 @@ class PortalStore:
             yield
 
     def _prune(self, identifier: str, current: int) -> None:
-        """Remove versions that are no longer kept, and what a killed write left behind."""
-        oldest = time.time() - GRACE
+        """Remove versions that are no longer kept, and what a killed write left behind; the lock is held."""
         for path in (self.root / "data" / identifier).iterdir():
-            old = path.name.isdigit() and int(path.name) <= current - KEPT and path.stat().st_mtime < oldest
-            if old or not path.name.isdigit():
+            number = int(path.name) if path.name.isdigit() else 0
+            old = number < current and _superseded(path) > GRACE and number <= current - KEPT
+            if old or not number:
                 shutil.rmtree(path, ignore_errors=True)
+
+
+def _superseded(version: Path) -> float:
+    """Seconds since newer rows stand in its place. Noted when the first write after it ends: its own age says nothing,
+    as a version may have been the current one for months."""
+    mark = version / _SUPERSEDED
+    if not mark.exists():
+        mark.touch(mode=0o600)
+    return time.time() - mark.stat().st_mtime
