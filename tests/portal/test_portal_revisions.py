@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +19,7 @@ from socrata.resource import ResourceFailedException
 
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import SodaError
-from publisher.portal.revisions.transforms import compiled
+from publisher.portal.revisions.transforms import DEEPEST, LONGEST_SQL, Steps, compiled
 from publisher.portal.revisions.uploads import Layout, named
 
 if TYPE_CHECKING:
@@ -438,5 +440,82 @@ def test_layouts_and_transforms_are_checked() -> None:
     ):  # fmt: skip
         with pytest.raises(SodaError, match="parse_options"):
             Layout.of(options, "text/csv")
-    made = compiled("make_point(to_number(`lat`), lon)", {"lat": Kind.TEXT, "lon": Kind.NUMBER})
+    made = compiled("make_point(to_number(`lat`), lon)", {"lat": Kind.TEXT, "lon": Kind.NUMBER}, Steps())
     assert (made.kind, made.inputs) == (Kind.POINT, ("lat", "lon"))
+
+
+def nested(depth: int) -> str:
+    """A transform whose calls nest so deep."""
+    names = ("to_number", "to_text")
+    return "".join(f"{names[level % 2]}(" for level in range(depth)) + "`a`" + ")" * depth
+
+
+def test_sql_grows_with_the_text_of_a_transform() -> None:
+    """Each further call adds as much SQL as the one before; it once multiplied it by twelve."""
+    lengths = []
+    for depth in (10, 20, 30):
+        steps = Steps()
+        made = compiled(nested(depth), {"a": Kind.TEXT}, steps)
+        lengths.append(len(steps.over("rows")) + len(made.sql) + len(made.wrong))
+    assert lengths[2] - lengths[1] < 1.1 * (lengths[1] - lengths[0])
+    assert lengths[2] < 20_000
+    point = "make_point(to_number(to_text(to_number(`a`))), to_number(to_text(to_number(`b`))))"
+    steps = Steps()
+    compiled(point, dict.fromkeys("ab", Kind.TEXT), steps)
+    assert len(steps.over("rows")) < 10_000
+
+
+def test_many_conversions_are_refused_before_they_are_carried_out() -> None:
+    """Of a thousand columns each may be a number; many more conversions are refused in words."""
+
+    def length(expression: str) -> int:
+        steps = Steps()
+        for _ in range(1000):
+            compiled(expression, {"a": Kind.TEXT}, steps)
+        return len(steps.over("rows"))
+
+    assert length("to_number(`a`)") < LONGEST_SQL
+    with pytest.raises(SodaError, match="too many conversions") as refused:
+        length("make_point(to_number(`a`), to_number(`a`))")
+    assert refused.value.status == 400
+
+
+def test_deep_transforms_work_up_to_a_bound(portal: Running, socrata: Socrata, made: str) -> None:
+    """As deep as SoQL nests, the values are right and errors are counted; deeper is 400, in words."""
+    revision = socrata.views.lookup(made).revisions.create_replace_revision()
+    source = revision.create_upload("x.csv").csv(b"a,b\n1.50,x\nz,2\n,\nx,\n")
+    output = source.get_latest_input_schema().get_latest_output_schema()
+    began = time.monotonic()
+    output = output.change_column_transform("a").to(nested(DEEPEST)).change_column_transform("b").to(
+        "make_point(to_number(`a`), to_number(`b`))"
+    ).run()  # fmt: skip
+    assert time.monotonic() - began < 20
+    assert [column["transform"]["error_count"] for column in output.attributes["output_columns"]] == [2, 3]
+    assert [row["a"].get("ok", "wrong") for row in output.rows()] == ["1.50", "wrong", None, "wrong"]
+    base = f"{portal.address}/api/publishing/v1/source/{source.attributes['id']}"
+    address = f"{base}/schema/{source.get_latest_input_schema().attributes['id']}"
+    for depth in (DEEPEST + 1, 900):
+        column = {"field_name": "a", "transform": {"transform_expr": nested(depth)}}
+        answer = requests.post(address, json={"output_columns": [column]}, auth=portal.login, timeout=30)
+        assert (answer.status_code, answer.json()["code"]) == (400, "transform.not-possible")
+        assert f"nest more than {DEEPEST} deep" in answer.json()["message"]
+    revision.discard()
+
+
+def test_a_name_is_given_to_one_configuration(portal: Running, secure: Running) -> None:
+    """Of requests at the same moment, to two processes, one makes it and the others are refused in words."""
+    base = f"{portal.address}/api/publishing/v1/config"
+
+    def create(name: str) -> requests.Response:
+        return requests.post(base, json={"name": name}, auth=portal.login, timeout=30)
+
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(5):
+            answers = list(pool.map(create, [f"twin-{number}"] * 8))
+            assert sorted(answer.status_code for answer in answers) == [201, *[400] * 7]
+            refused = next(answer for answer in answers if answer.status_code == 400)
+            assert refused.json()["message"] == "A configuration needs a name that no other has"
+    names = [config["resource"]["name"] for config in requests.get(base, auth=portal.login, timeout=30).json()]
+    assert sorted(name for name in names if name.startswith("twin")) == [f"twin-{number}" for number in range(5)]
+    for number in range(5):
+        assert requests.delete(f"{base}/twin-{number}", auth=portal.login, timeout=30).status_code == 200

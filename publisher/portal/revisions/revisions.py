@@ -682,8 +682,6 @@ def create_config(request: Request, sent: bytes, _: str) -> Reply:
 
 
 def _made_config(store: PortalStore, payload: ConfigPayload) -> Reply:
-    if not payload.name or any(config.body["name"] == payload.name for config in store.drafts.configs()):
-        raise invalid("A configuration needs a name that no other has")
     return config_reply(store.drafts.add(Sort.CONFIG, payload.model_dump()))
 
 

@@ -12,7 +12,7 @@ from publisher.portal.api.payloads import ColumnPayload, parsed_as
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import invalid, problem
 from publisher.portal.base.sql import literal, quoted
-from publisher.portal.revisions.transforms import compiled, conversion, guess
+from publisher.portal.revisions.transforms import Steps, compiled, conversion, guess
 from publisher.portal.store.drafts import Draft, Drafts, Sort
 from publisher.portal.store.incoming import ORDER
 
@@ -93,11 +93,13 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
         raise invalid("Two output columns have the same field name")
     if sum(bool(column.is_primary_key) for column in sent) > 1:
         raise invalid("One column alone may be the row identifier")
-    transforms = [compiled(column.transform.transform_expr, kinds) for column in sent]
+    steps = Steps()
+    transforms = [compiled(column.transform.transform_expr, kinds, steps) for column in sent]
     file = input_file(drafts, schema)
     beside = file.with_suffix(".output")
     try:
-        errors = _carry_out(file, {each.field_name: made for each, made in zip(plain, transforms, strict=True)}, beside)
+        made_by_field = {each.field_name: made for each, made in zip(plain, transforms, strict=True)}
+        errors = _carry_out(steps.over(_table(file)), made_by_field, beside)
         columns = [
             {
                 "field_name": each.field_name,
@@ -120,15 +122,15 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
     return made_draft
 
 
-def _carry_out(file: Path, columns: dict[str, Transform], target: Path) -> list[int]:
-    """Write the columns to come; gives for each how many values could not be read."""
+def _carry_out(table: str, columns: dict[str, Transform], target: Path) -> list[int]:
+    """Write the columns to come, of a table in SQL; gives for each how many values could not be read."""
     selected = [f"{made.sql} AS {quoted(field)}" for field, made in columns.items()]
     selected += [f"coalesce({made.wrong}, false) AS {quoted(WRONG + field)}" for field, made in columns.items()]
     with closing(_opened(target)) as connection:
-        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {_table(file)}").fetchall()}
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
         selected += [quoted(name) for name in (":id", ORDER) if name in there]
         connection.execute(
-            f"COPY (SELECT {', '.join(selected)} FROM {_table(file)}) TO {literal(str(target))}"
+            f"COPY (SELECT {', '.join(selected)} FROM {table}) TO {literal(str(target))}"
             " (FORMAT parquet, COMPRESSION zstd)"
         )
         counts = ", ".join(f"count(*) FILTER (WHERE {quoted(WRONG + field)})" for field in columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from publisher.portal.base.kinds import GEOMETRIES, Kind, reading
@@ -19,23 +19,62 @@ GUESSED = (Kind.CHECKBOX, Kind.NUMBER, Kind.FLOATING, Kind.FIXED, *GEOMETRIES)
 """What a text column may turn out to be, the first that fits all its values."""
 
 
+DEEPEST = 30
+"""How deep the calls of a transform may nest."""
+LONGEST_SQL = 1_000_000
+"""Characters of SQL that the transforms of one schema may come to: room for a number in each of a thousand columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A column to come: `sql` gives its text, or NULL; `wrong` is true where a value was there but cannot be read."""
+    """A column to come: `sql` gives its text, or NULL; `wrong` is true where a value was there but cannot be read.
+
+    Both read the columns of the table and those of the steps below `level`.
+    """
 
     sql: str
     wrong: str
     kind: Kind
     inputs: tuple[str, ...]
+    level: int = 0
 
 
-def compiled(expression: str, columns: Mapping[str, Kind]) -> Transform:
+class Steps:
+    """What transforms compute before the columns to come: SELECTs one above the other.
+
+    What stands in one is named there, once, and read by its name above: written out wherever it is read, a text of
+    twenty calls would be hundreds of megabytes of SQL.
+    """
+
+    def __init__(self) -> None:
+        self._levels: list[list[str]] = []
+        self._count = self._length = 0
+
+    def add(self, sql: str, level: int) -> str:
+        """Have a value computed at this level, from those of lower levels; gives the name of its column.
+
+        Errors: SodaError where all of them are too long.
+        """
+        self._count += 1
+        self._length += len(sql)
+        if self._length > LONGEST_SQL:
+            raise problem(400, "transform.not-possible", "The transforms hold too many conversions; use fewer of them")
+        while len(self._levels) <= level:
+            self._levels.append([])
+        name = quoted(f":step:{self._count}")
+        self._levels[level].append(f"{sql} AS {name}")
+        return name
+
+    def over(self, table: str) -> str:
+        """SQL for the table with the columns of every step."""
+        for level in self._levels:
+            table = f"(SELECT *, {', '.join(level)} FROM {table})" if level else table
+        return table
+
+
+def compiled(expression: str, columns: Mapping[str, Kind], steps: Steps) -> Transform:
     """An expression over columns of these kinds, whose values are texts. Errors: SodaError that says what is meant."""
-    tokens = list(_tokens(expression))
-    made, rest = _expression(tokens, columns, expression)
-    if rest:
-        raise _refused(expression, "there is more after its end")
-    return made
+    return _Compiler(expression, columns, steps).compiled()
 
 
 def conversion(field: str, kind: Kind) -> str:
@@ -54,63 +93,96 @@ def guess(field: str) -> list[tuple[Kind, str]]:
     return [(kind, f"count(*) FILTER (WHERE {wrong}{refined.get(kind, '')})") for kind, wrong in guesses]
 
 
-def _tokens(expression: str) -> Iterator[tuple[str, str]]:
-    place, text = 0, expression.rstrip()
-    while place < len(text):
-        found = _TOKEN.match(text, place)
-        if found is None:
-            raise _refused(expression, f"it cannot be read at character {place + 1}")
-        place = found.end()
-        if found[3]:
-            yield "mark", found[3]
-        else:
-            yield "column" if found[1] else "word", found[1] or found[2]
+class _Compiler:
+    """Reads one expression from left to right."""
 
+    def __init__(self, expression: str, columns: Mapping[str, Kind], steps: Steps) -> None:
+        self._whole = expression
+        self._columns = columns
+        self._steps = steps
+        self._tokens = list(self._read())
+        self._place = 0
 
-def _expression(
-    tokens: list[tuple[str, str]], columns: Mapping[str, Kind], whole: str
-) -> tuple[Transform, list[tuple[str, str]]]:
-    if not tokens or tokens[0][0] == "mark":
-        raise _refused(whole, "a column or a function is missing")
-    (sort, name), *rest = tokens
-    if sort == "column" or not rest or rest[0] != ("mark", "("):
-        return _column(name, columns, whole), rest
-    arguments, rest = [], rest[1:]
-    while True:
-        argument, rest = _expression(rest, columns, whole)
-        arguments.append(argument)
-        if not rest or rest[0] not in (("mark", ","), ("mark", ")")):
-            raise _refused(whole, "a bracket is not closed")
-        closed, rest = rest[0] == ("mark", ")"), rest[1:]
-        if closed:
-            return _call(name.lower(), arguments, whole), rest
+    def compiled(self) -> Transform:
+        """The whole of it. Errors: SodaError."""
+        made = self._expression(0)
+        if self._place < len(self._tokens):
+            raise self._refused("there is more after its end")
+        return made
 
+    def _read(self) -> Iterator[tuple[str, str]]:
+        place, text = 0, self._whole.rstrip()
+        while place < len(text):
+            found = _TOKEN.match(text, place)
+            if found is None:
+                raise self._refused(f"it cannot be read at character {place + 1}")
+            place = found.end()
+            if found[3]:
+                yield "mark", found[3]
+            else:
+                yield "column" if found[1] else "word", found[1] or found[2]
 
-def _column(name: str, columns: Mapping[str, Kind], whole: str) -> Transform:
-    if name not in columns:
-        raise _refused(whole, f"there is no column {name}")
-    return _converted(columns[name], Transform(quoted(name), "false", Kind.TEXT, (name,)))
+    def _next(self) -> tuple[str, str]:
+        """The next token; an empty one at the end."""
+        self._place += 1
+        return self._tokens[self._place - 1] if self._place <= len(self._tokens) else ("end", "")
 
+    def _expression(self, depth: int) -> Transform:
+        if depth > DEEPEST:
+            raise self._refused(f"its calls nest more than {DEEPEST} deep")
+        sort, name = self._next()
+        if sort in ("mark", "end"):
+            raise self._refused("a column or a function is missing")
+        if sort == "column" or self._tokens[self._place : self._place + 1] != [("mark", "(")]:
+            return self._column(name)
+        self._place += 1
+        arguments = [self._expression(depth + 1)]
+        while (mark := self._next()) == ("mark", ","):
+            arguments.append(self._expression(depth + 1))
+        if mark != ("mark", ")"):
+            raise self._refused("a bracket is not closed")
+        return self._call(name.lower(), arguments)
 
-def _call(name: str, arguments: list[Transform], whole: str) -> Transform:
-    if name == "make_point":
-        if len(arguments) != 2:
-            raise _refused(whole, "make_point takes a latitude and a longitude")
-        return _point(*arguments)
-    if name not in _CONVERSIONS:
-        known = ", ".join(sorted({*_CONVERSIONS, "make_point"}))
-        raise _refused(whole, f"{name} is not known; known are {known}, and a column alone")
-    if len(arguments) != 1:
-        raise _refused(whole, f"{name} takes one column")
-    return _converted(_CONVERSIONS[name], arguments[0])
+    def _column(self, name: str) -> Transform:
+        if name not in self._columns:
+            raise self._refused(f"there is no column {name}")
+        return self._converted(self._columns[name], Transform(quoted(name), "false", Kind.TEXT, (name,)))
 
+    def _call(self, name: str, arguments: list[Transform]) -> Transform:
+        if name == "make_point":
+            if len(arguments) != 2:
+                raise self._refused("make_point takes a latitude and a longitude")
+            return self._point(*arguments)
+        if name not in _CONVERSIONS:
+            known = ", ".join(sorted({*_CONVERSIONS, "make_point"}))
+            raise self._refused(f"{name} is not known; known are {known}, and a column alone")
+        if len(arguments) != 1:
+            raise self._refused(f"{name} takes one column")
+        return self._converted(_CONVERSIONS[name], arguments[0])
 
-def _converted(kind: Kind, value: Transform) -> Transform:
-    if kind in (value.kind, Kind.TEXT):
-        return Transform(value.sql, value.wrong, kind, value.inputs)
-    read = f"({reading(kind, _spelled(kind, value.sql))})::VARCHAR"
-    wrong = f"({value.wrong} OR (nullif(trim({value.sql}), '') IS NOT NULL AND {read} IS NULL))"
-    return Transform(read, wrong, kind, value.inputs)
+    def _converted(self, kind: Kind, value: Transform) -> Transform:
+        if kind in (value.kind, Kind.TEXT):
+            return replace(value, kind=kind)
+        read = self._steps.add(f"({reading(kind, _spelled(kind, value.sql))})::VARCHAR", value.level)
+        wrong = f"({value.wrong} OR (nullif(trim({value.sql}), '') IS NOT NULL AND {read} IS NULL))"
+        return Transform(read, wrong, kind, value.inputs, value.level + 1)
+
+    def _point(self, latitude: Transform, longitude: Transform) -> Transform:
+        level = max(latitude.level, longitude.level)
+        north, east = (f"TRY_CAST(nullif(trim({each.sql}), '') AS DOUBLE)" for each in (latitude, longitude))
+        on_earth = f"{north} BETWEEN -90 AND 90 AND {east} BETWEEN -180 AND 180"
+        numbers = [f"trim({_spelled(Kind.NUMBER, each.sql)})" for each in (longitude, latitude)]
+        shape = f"""'{{"type":"Point","coordinates":[' || {numbers[0]} || ',' || {numbers[1]} || ']}}'"""
+        made = self._steps.add(f"CASE WHEN {on_earth} THEN {shape} END", level)
+        read = self._steps.add(f"({reading(Kind.POINT, made)})::VARCHAR", level + 1)
+        there = f"nullif(trim(concat({latitude.sql}, {longitude.sql})), '') IS NOT NULL"
+        wrong = f"({latitude.wrong} OR {longitude.wrong} OR ({there} AND {read} IS NULL))"
+        return Transform(read, wrong, Kind.POINT, latitude.inputs + longitude.inputs, level + 2)
+
+    def _refused(self, reason: str) -> Exception:
+        shown = self._whole if len(self._whole) <= 200 else self._whole[:200] + "…"
+        words = f"The transform {shown} cannot be used: {reason}"
+        return problem(400, "transform.not-possible", words, expression=shown)
 
 
 def _spelled(kind: Kind, text: str) -> str:
@@ -119,19 +191,3 @@ def _spelled(kind: Kind, text: str) -> str:
         return text
     exponent = f"regexp_matches(trim({text}), '^[-+]?[0-9.]+[eE][-+]?[0-9]{{1,2}}$')"
     return f"CASE WHEN {exponent} THEN TRY_CAST(trim({text}) AS DECIMAL(38, 12))::VARCHAR ELSE {text} END"
-
-
-def _point(latitude: Transform, longitude: Transform) -> Transform:
-    north, east = (f"TRY_CAST(nullif(trim({each.sql}), '') AS DOUBLE)" for each in (latitude, longitude))
-    on_earth = f"{north} BETWEEN -90 AND 90 AND {east} BETWEEN -180 AND 180"
-    numbers = [f"trim({_spelled(Kind.NUMBER, each.sql)})" for each in (longitude, latitude)]
-    shape = f"""'{{"type":"Point","coordinates":[' || {numbers[0]} || ',' || {numbers[1]} || ']}}'"""
-    made = f"CASE WHEN {on_earth} THEN {shape} END"
-    there = f"nullif(trim(concat({latitude.sql}, {longitude.sql})), '') IS NOT NULL"
-    read = f"({reading(Kind.POINT, made)})::VARCHAR"
-    return Transform(read, f"({there} AND {read} IS NULL)", Kind.POINT, latitude.inputs + longitude.inputs)
-
-
-def _refused(expression: str, reason: str) -> Exception:
-    shown = expression if len(expression) <= 200 else expression[:200] + "…"
-    return problem(400, "transform.not-possible", f"The transform {shown} cannot be used: {reason}", expression=shown)

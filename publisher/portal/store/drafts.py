@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, Any
 
-from publisher.portal.base.problems import problem
+from publisher.portal.base.problems import invalid, problem
 
 if TYPE_CHECKING:
     import sqlite3
@@ -58,8 +58,13 @@ class Drafts:
         self._root = root
 
     def add(self, sort: Sort, body: dict[str, Any], *, parent: int | None = None, dataset: str | None = None) -> Draft:
-        """Write a document. A revision gets the next number of its dataset as `revision_seq`."""
+        """Write a document. A revision gets the next number of its dataset as `revision_seq`.
+
+        Errors: SodaError for a configuration whose name another has.
+        """
         with self._catalog.transaction() as connection:
+            if sort is Sort.CONFIG:
+                _check_name(connection, body["name"])
             if sort is Sort.REVISION:
                 count = "SELECT count(*) FROM drafts WHERE sort = 'revision' AND dataset = ?"
                 body = body | {"revision_seq": connection.execute(count, (dataset,)).fetchone()[0]}
@@ -153,6 +158,13 @@ class Drafts:
         with self._catalog.connected() as connection:
             rows = connection.execute(f"SELECT * FROM drafts WHERE {condition} ORDER BY id", values).fetchall()
         return [_draft(row) for row in rows]
+
+
+def _check_name(connection: sqlite3.Connection, name: str) -> None:
+    """In the transaction that adds it: of two requests at once the second finds the first."""
+    bodies = connection.execute("SELECT body FROM drafts WHERE sort = 'config'")
+    if not name or any(json.loads(body)["name"] == name for (body,) in bodies):
+        raise invalid("A configuration needs a name that no other has")
 
 
 def missing(sort: Sort) -> Exception:
