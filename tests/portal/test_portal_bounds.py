@@ -7,6 +7,7 @@ import os
 import random
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -14,12 +15,17 @@ import pytest
 from portal_described import publish_described, rows, said
 from portal_process import blank
 
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError, execution
 from publisher.portal.base.watch import Deadline, give_up, go_on
 from publisher.portal.discovery.search import words_of
-from publisher.portal.engine.engine import QueryEngine
+from publisher.portal.engine import engine as engines
+from publisher.portal.engine.engine import HOT_AFTER, DatasetRows, QueryEngine
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 from publisher.portal.store import file_cache as shelves
 from publisher.portal.store.file_cache import FileCache
+from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,3 +192,32 @@ def test_a_stray_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "999999999").mkdir()
     QueryEngine(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([str(os.getpid()), "lost+found"])
+
+
+def test_rows_that_could_not_be_taken_into_memory_are_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file could not be read once, its rows stay on disk for a while, and are then taken into memory."""
+    monkeypatch.setattr(engines, "COLD_AFTER", 0.5)
+    store = PortalStore(tmp_path / "state")
+    store.create(replace(blank("aaaa-aaaa"), columns=(PortalColumn(0, "id", "Id", Kind.TEXT, 1),)))
+    store.write("aaaa-aaaa", b'[{"id": "a"}]', "application/json", replace=False)
+    dataset = store.get("aaaa-aaaa")
+    read, engine = (DatasetRows(dataset, store.rows(dataset)),), QueryEngine()
+    compiled, (file,) = compile_question(dataset, SoqlQuestion({})), read[0].files
+
+    def asked() -> bool:
+        return engine.fetch(read, compiled) == [{"id": "a"}]
+
+    assert all(asked() for _ in range(HOT_AFTER - 1))
+    away = file.rename(tmp_path / "away")
+    with pytest.raises(SodaError, match="changed while"):
+        asked()
+    time.sleep(0.2)
+    away.rename(file)
+    assert all(asked() for _ in range(HOT_AFTER)), "questions go to the file meanwhile"
+    time.sleep(0.5)
+    assert all(asked() for _ in range(HOT_AFTER))
+    time.sleep(0.5)
+    file.unlink()
+    assert asked(), "the rows are in memory"

@@ -137,3 +137,20 @@ def test_head_says_nothing_wrong_of_the_length(web: requests.Session, portal: Ru
     answer = web.head(f"{portal.address}/{path.format(sample)}")
     assert answer.status_code == 200
     assert "Content-Length" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/static/portal.css", "/feed.atom", "/resource/{}.json"])
+def test_every_address_compares_marks_alike(web: requests.Session, portal: Running, sample: str, path: str) -> None:
+    """Weakly, whole, in lists of any make and with `*`: part of a mark, or text around it, is another mark."""
+    address = portal.address + path.format(sample)
+    mark = web.get(address).headers["ETag"]
+    opaque = mark.removeprefix("W/")
+
+    def status(sent: str) -> int:
+        return web.get(address, headers={"If-None-Match": sent}).status_code
+
+    same = [opaque, f"W/{opaque}", f'"a,b", W/"", {mark}', f',, {mark} ,"x"', f'"*",{opaque}', "*"]
+    assert [status(sent) for sent in same] == [304] * len(same)
+    inside = opaque[1:-1]
+    others = [inside, f"x{opaque}", f"{opaque}x", f"w/{opaque}", f'"{inside}x"', f'"a" {opaque}', f"*, {opaque}", '"*"']
+    assert [status(sent) for sent in others] == [200] * len(others)

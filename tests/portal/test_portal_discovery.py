@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from portal_process import publish, start, stop
+from portal_process import blank, publish, start, stop
+from starlette.requests import Request
+
+from publisher.portal.answers.access import AppContext
+from publisher.portal.app import application
+from publisher.portal.discovery.search import search
+from publisher.portal.engine.engine import QueryEngine
+from publisher.portal.store.accounts import Accounts
+from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import requests
     from portal_process import Running
@@ -202,3 +213,21 @@ def test_sodapy_pages_through_all(portal: Running) -> None:
         paged = client.datasets(limit=2, offset=1)
     assert len(paged) == 2
     assert [each["resource"]["id"] for each in paged] == [each["resource"]["id"] for each in everything[1:3]]
+
+
+def test_an_account_is_looked_up_once_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many results a search has, and whatever they are narrowed by, who asks is found out once."""
+    store = PortalStore(tmp_path / "state")
+    store.accounts.add("anna", "a long password")
+    for number in range(20):
+        store.create(replace(blank(f"aaaa-aa{number:02}"), name=f"Dataset {number}", owner="anna"))
+    proof, looks, check = b64encode(b"anna:a long password"), [], Accounts.check
+    monkeypatch.setattr(Accounts, "check", lambda *given: looks.append(given[1]) or check(*given))
+    scope = {
+        "type": "http", "method": "GET", "path": "/api/catalog/v1", "query_string": b"for_user=anna",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", b"Basic " + proof)], "client": ("127.0.0.1", 1),
+        "app": application(AppContext(store, QueryEngine())), "server": ("127.0.0.1", 80), "scheme": "http",
+    }  # fmt: skip
+    answer = search(Request(scope))
+    assert bytes(answer.body).count(b'"permalink"') == 20
+    assert looks == ["anna"]

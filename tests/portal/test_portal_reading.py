@@ -304,3 +304,27 @@ def test_an_answer_whose_version_went_is_made_anew_once() -> None:
         current(answers(gone, gone), Deadline())
     with pytest.raises(SodaError, match="other"):
         current(answers(invalid("other"), None), Deadline())
+
+
+def test_a_column_called_app_token_can_be_filtered(web: requests.Session, portal: Running) -> None:
+    """The bare name of a column is a filter; the token of SODA 2 and the header are tokens there as everywhere."""
+    token = portal.secret["app_token"]
+    with portal.client() as client:
+        columns = [{"fieldName": name, "name": name, "dataTypeName": "text"} for name in ("id", "app_token")]
+        name = client.create("Buses", columns=columns, row_identifier="id")["id"]
+        client.upsert(name, [{"id": "a", "app_token": "red"}, {"id": "b", "app_token": "blue"}])
+        client.publish(name)
+        client.set_permission(name, "public")
+        address = f"{portal.address}/resource/{name}"
+        for path in (f"{address}.json", address):
+            for headers in ({}, {"X-App-Token": token}):
+                found = web.get(path, params={"app_token": "blue"}, headers=headers)
+                assert (found.status_code, found.json()) == (200, [{"id": "b", "app_token": "blue"}])
+        both = {"app_token": "red", "$$app_token": token}
+        assert [row["id"] for row in web.get(f"{address}.json", params=both).json()] == ["a"]
+        assert web.get(f"{address}.json", params=both | {"$$app_token": "invented"}).status_code == 403
+        assert web.get(f"{address}/a.json", params={"app_token": "blue"}).json()["id"] == "a"
+        elsewhere = f"{portal.address}/api/v3/views/{name}/query.json"
+        assert web.get(elsewhere, params={"app_token": "blue"}).status_code == 403, "no filter there"
+        assert web.get(elsewhere, params={"app_token": token}).status_code == 200
+        client.delete(name)

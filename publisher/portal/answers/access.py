@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 64 * 1024 * 1024
 """Bytes that one request body may have."""
+_RESOURCE = re.compile(r"/resource/([0-9a-z]{4}-[0-9a-z]{4})(?![^./])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,18 @@ def base_url(request: Request) -> str:
 
 
 def account(request: Request) -> Account | None:
-    """The account that the request proves, by password, API key or token. Errors: SodaError 401, 429."""
+    """The account that the request proves, by password, API key or token. Errors: SodaError 401, 429.
+
+    It is looked up once a request, however often it is asked for: each look reads the catalog's file.
+    """
+    state = request.state
+    if not hasattr(state, "account"):
+        state.account = _proven(request)
+    found: Account | None = state.account
+    return found
+
+
+def _proven(request: Request) -> Account | None:
     scheme, _, proof = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() in ("oauth", "bearer"):
         return portal(request).store.accounts.bearer(proof.strip())
@@ -110,7 +123,15 @@ def _from_another_site(request: Request) -> bool:
 def app_token(request: Request) -> str | None:
     """The app token that the request names, in a header or as a parameter."""
     query = request.query_params
-    return request.headers.get("x-app-token") or query.get("$$app_token") or query.get("app_token") or None
+    return request.headers.get("x-app-token") or query.get("$$app_token") or _bare_token(request) or None
+
+
+def _bare_token(request: Request) -> str | None:
+    """`app_token` is how SODA 1 and 3 spell it; on `/resource` the bare name of a column is a filter before that."""
+    token = request.query_params.get("app_token")
+    asked = _RESOURCE.match(request.scope["path"]) if token else None
+    dataset = portal(request).store.catalog.find(asked[1]) if asked else None
+    return None if dataset and dataset.column("app_token") else token
 
 
 def identified(request: Request) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from publisher.portal.answers.formats import Format
     from publisher.portal.base.model import PortalDataset
+
+_TAG = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"')
+_TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
+"""A list of entity tags: each may hold commas, and the list may have empty places (RFC 9110, 5.6.1 and 8.8.3)."""
 
 
 def headers_of(
@@ -51,12 +56,29 @@ def unkept() -> dict[str, str]:
 
 def unchanged(request: Request, headers: dict[str, str]) -> Response | None:
     """304 where the client's copy is the current one. Errors: SodaError 412 where it wants another."""
-    wanted = {mark.strip() for line in request.headers.getlist("if-match") for mark in line.split(",")}
-    if wanted and not wanted & {"*", headers["ETag"].removeprefix("W/")}:  # a weak mark never matches here
+    strong = {mark for mark in ("*", headers["ETag"]) if not mark.startswith("W/")}  # a weak one never matches here
+    if "if-match" in request.headers and strong.isdisjoint(_named(request, "if-match")):
         raise problem(412, "precondition_failed", "The rows are no longer those that If-Match names")
     if "if-none-match" not in request.headers and not _settled(headers):
         return None
     return Response(status_code=304, headers=headers) if _is_fresh(request, headers) else None
+
+
+def has(request: Request, tag: str) -> bool:
+    """True where If-None-Match names this entity tag, or any: the client's copy is the current one.
+
+    The comparison is weak (RFC 9110, 13.1.2): a copy in another coding will do.
+    """
+    opaque = {mark.removeprefix("W/") for mark in _named(request, "if-none-match")}
+    return not opaque.isdisjoint(("*", tag.removeprefix("W/")))
+
+
+def _named(request: Request, header: str) -> set[str]:
+    """The entity tags that a header lists, or `*`; none where it is no such list."""
+    text = ",".join(request.headers.getlist(header)).strip(" \t")
+    if text == "*":
+        return {"*"}
+    return set(_TAG.findall(text)) if _TAGS.fullmatch(text) else set()
 
 
 def _settled(headers: dict[str, str]) -> bool:
@@ -66,10 +88,8 @@ def _settled(headers: dict[str, str]) -> bool:
 
 def _is_fresh(request: Request, headers: dict[str, str]) -> bool:
     """True where the client's copy is the current one; a date counts only where no mark is sent."""
-    marks = request.headers.getlist("if-none-match")
-    if marks:
-        sent = {mark.strip().removeprefix("W/") for line in marks for mark in line.split(",")}
-        return "*" in sent or headers["ETag"].removeprefix("W/") in sent
+    if "if-none-match" in request.headers:
+        return has(request, headers["ETag"])
     since = request.headers.get("if-modified-since")
     try:
         return since is not None and parsedate_to_datetime(since) >= parsedate_to_datetime(headers["Last-Modified"])

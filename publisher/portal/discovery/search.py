@@ -64,7 +64,8 @@ def search(request: Request) -> Response:
     if limit > 10_000:
         raise _wrong("limit", "at most 10000")
     shown = _after(request, everything)[offset : offset + limit]
-    results = [_result(request, dataset) for dataset in shown]
+    base, known = base_url(request), visitor(request) is not None
+    results = [_result(dataset, base, known=known) for dataset in shown]
     return _answer(results, len(everything), started, warnings=[])
 
 
@@ -219,9 +220,8 @@ def _after(request: Request, datasets: list[PortalDataset]) -> list[PortalDatase
     return datasets if last is None else [dataset for dataset in datasets if dataset.id > last]
 
 
-def _result(request: Request, dataset: PortalDataset) -> dict[str, Any]:
-    base = base_url(request)
-    known = visitor(request) is not None
+def _result(dataset: PortalDataset, base: str, *, known: bool) -> dict[str, Any]:
+    """What is told of a dataset; to those who have an account, more."""
     stage = {"published": dataset.published, "public": dataset.public} if known else {}
     return {
         "resource": {

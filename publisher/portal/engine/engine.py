@@ -138,7 +138,7 @@ class QueryEngine:
             self._rooms[key] = room
             room.asked += 1
             room.asked_at = time.monotonic()
-            heat = room.asked >= HOT_AFTER and room.cold and self._make_place(room)
+            heat = room.wants_heat and self._make_place(room)
             if len(self._rooms) > ROOMS:
                 self._rooms.popitem(last=False)
             metrics.ROOMS.set(len(self._rooms))
@@ -177,6 +177,9 @@ class _QuerySession:
         self._sources = sources
         self._spill = spill
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._failures = 0
+        self._not_before = 0.0
+        """When its rows may be taken into memory again"""
         self._lock = Lock()
 
     def follows(self, other: _QuerySession) -> bool:
@@ -191,20 +194,29 @@ class _QuerySession:
                 self._connection = _open_room(self._sources, self._spill)
             return self._connection.cursor()
 
+    @property
+    def wants_heat(self) -> bool:
+        """True where it is asked often enough for its rows to be taken into memory, and that did not just fail."""
+        return self.cold and self.asked >= HOT_AFTER and time.monotonic() >= self._not_before
+
     def heat(self) -> None:
         """Take the rows into memory; meanwhile, and if they do not fit, questions go to the file."""
         try:
             hot = _open_room(self._sources, self._spill, hot=max(1, self.size))
-        except duckdb.Error as error:
-            logger.warning("rows stay on disk (%s)", type(error).__name__)
+        except Exception as error:  # noqa: BLE001 -- whatever it was may be over the next time, and nobody waits for it
+            logger.warning("rows stay on disk for now (%s)", type(error).__name__)
+            self._not_before = time.monotonic() + COLD_AFTER * 2.0 ** min(self._failures, 10)
+            self._failures += 1  # the next try waits twice as long: what does not fit now may never do
+            self.cold, self.asked = True, 0
             return
         with self._lock:
-            self._connection = hot
+            if not self.cold:  # nobody has cooled it in the meantime
+                self._connection, self._failures = hot, 0
 
     def cool(self) -> None:
         """Give up the rows in memory."""
-        self.cold, self.asked = True, 0
         with self._lock:
+            self.cold, self.asked = True, 0
             self._connection = None
 
 
@@ -309,7 +321,7 @@ def plain_errors() -> Iterator[None]:
         raise execution("out-of-memory", "The query needs more memory than a query may use") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise execution("numeric-overflow", "A number in the answer would need more than 38 digits") from None
-    except duckdb.IOException:
+    except (duckdb.IOException, duckdb.PermissionException):  # a room may read its files: refused, they are no more
         raise _changed() from None
     except duckdb.Error as error:
         logger.warning("a query could not be carried out (%s)", type(error).__name__)

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable
+from publisher.portal.answers.freshness import has
 from publisher.portal.contract import markdown_reader, percent
 from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
@@ -89,7 +90,7 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
     )
     tag = f'W/"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
     headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "Content-Language": language.code, "ETag": tag}
-    if status == 200 and tag.removeprefix("W/") in request.headers.get("if-none-match", ""):
+    if status == 200 and has(request, tag):
         return Response(status_code=304, headers=headers)
     return HTMLResponse(html, status, headers)
 

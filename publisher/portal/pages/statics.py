@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from publisher.portal.answers.freshness import has
+
 if TYPE_CHECKING:
     from starlette.requests import Request
 
@@ -57,7 +59,7 @@ def serve(request: Request) -> Response:
         raise HTTPException(404)
     current = request.query_params.get("v") == file.digest
     headers = {"Cache-Control": FOREVER if current else "no-cache", "ETag": f'"{file.digest}"'}
-    if f'"{file.digest}"' in request.headers.get("if-none-match", ""):
+    if has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(file.content, media_type=TYPES[Path(file.name).suffix], headers=headers)
 
