@@ -500,8 +500,6 @@ def serve(folder: Path, /, **given: Any) -> None:
       publisher serve --host 0.0.0.0 --port 443 --workers 4 --tls-certificate chain.pem --tls-key key.pem
       publisher serve --public-url https://data.example.gov --trusted-proxy 127.0.0.1 --log-format json
     """
-    from urllib.parse import urlsplit
-
     from publisher.portal.server import serve as serve_portal
     from publisher.portal.serving.options import Serving
 
@@ -511,7 +509,7 @@ def serve(folder: Path, /, **given: Any) -> None:
             "this workspace publishes to a Socrata domain: [portal] kind in publisher.toml is not embedded"
         )
     if given["port"] is None:
-        given["port"] = urlsplit(workspace.settings.portal.url).port or 80
+        given["port"] = workspace.settings.portal.port
     serve_portal(workspace.portal, Serving.of(**given))
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from publisher.definitions.model import Model, Text
+from publisher.definitions.model import Model, RuleError, Text
 
 SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
@@ -41,7 +42,7 @@ class PortalSettings(Model):
 
     kind: Literal["embedded", "socrata"] = "embedded"
     url: Text = Field("http://127.0.0.1:8311", pattern=r"^https?://[^/]+$")
-    """embedded: where `publisher serve` listens."""
+    """embedded: where `publisher serve` listens. Without a port: 443 for https, 80 for http."""
     domain: Text | None = None
     """socrata: the portal's domain, such as data.example.gov."""
 
@@ -49,7 +50,17 @@ class PortalSettings(Model):
     def _check(self) -> Self:
         if (self.kind == "socrata") != (self.domain is not None):
             raise ValueError("a socrata portal needs its domain, the embedded one has none")
+        try:
+            _ = self.port
+        except ValueError:
+            raise RuleError(("url",), "its port must be a number from 0 to 65535") from None
         return self
+
+    @property
+    def port(self) -> int:
+        """The port of `url`; where it names none, that of its scheme."""
+        address = urlsplit(self.url)
+        return address.port or (443 if address.scheme == "https" else 80)
 
 
 class Settings(Model):

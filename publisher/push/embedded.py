@@ -38,7 +38,7 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready"
         command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
-        command += ["--port", str(address.port or 80), "--ready-file", str(ready)]
+        command += ["--port", str(settings.port), "--ready-file", str(ready)]
         log = Path(folder) / "log"
         with log.open("w") as errors:  # a file: nobody reads while the portal answers, and a pipe would fill up
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)

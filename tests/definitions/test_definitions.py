@@ -148,6 +148,7 @@ FAULTS = [
     (W, "threads = 2", 'memory = "lots"', 6, "engine.memory: .*pattern"),
     (W, 'kind = "embedded"', 'kind = "socrata"', 7, "portal: .*domain"),
     (W, 'kind = "embedded"', 'domain = "x.org"', 7, "portal: .*domain"),
+    (W, 'kind = "embedded"', 'url = "https://data.example.org:65536"', 8, "portal.url: .*port"),
     (W, "[engine]", "[engine", None, "not valid TOML"),
     (S, 'title = "Visits"', "", 1, "title: is missing"),
     (S, 'title = "Visits"', 'title = ""', 1, "title: .*character"),

@@ -12,9 +12,10 @@ from dataclasses import asdict, fields
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from publisher.errors import PortalError
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn, PortalDataset
-from publisher.portal.store.migrations import migrate
+from publisher.portal.store.migrations import migrate, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -26,12 +27,21 @@ _ENCODED = ("tags", "metadata")
 
 
 class DatasetCatalog:
-    """Reads and changes the SQLite file at `path`; each change is one durable transaction."""
+    """Reads and changes the SQLite file at `path`; each change is one durable transaction.
+
+    Errors: PortalError where a newer program has changed what the file holds; it stays as it is.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known = _Known(path)
         with self.connected() as connection:
+            newer = unknown(connection)
+            if newer:  # what it has changed would be misread, and written over
+                raise PortalError(
+                    f"the portal in {path.parent} was last opened by a newer version of publisher, which changed its"
+                    f" catalog ({', '.join(newer)}); serve it with that version or a later one"
+                )
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection)
 
@@ -100,15 +110,6 @@ class DatasetCatalog:
         with self.transaction() as connection:
             _insert_column(connection, identifier, column)
             connection.execute("UPDATE datasets SET updated_at = ? WHERE id = ?", (int(time.time()), identifier))
-
-    def change_columns(self, columns: Iterable[PortalColumn]) -> None:
-        """Set name, description and position of these columns."""
-        with self.transaction() as connection:
-            for column in columns:
-                connection.execute(
-                    "UPDATE columns SET name = ?, description = ?, position = ? WHERE id = ?",
-                    (column.name, column.description, column.position, column.id),
-                )
 
     def remove(self, identifier: str) -> None:
         """Forget a dataset and its columns."""

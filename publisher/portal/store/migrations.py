@@ -183,6 +183,14 @@ STEPS = (
 )
 
 
+def unknown(connection: sqlite3.Connection) -> list[str]:
+    """The steps that a newer program has applied to this catalog; only reads."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
+        return []
+    known = {step.__name__ for step in STEPS}
+    return [name for (name,) in connection.execute("SELECT name FROM migrations ORDER BY rowid") if name not in known]
+
+
 def migrate(connection: sqlite3.Connection) -> None:
     """Apply the steps that this catalog has not seen, in one transaction together with their record."""
     connection.execute("BEGIN IMMEDIATE")
