@@ -21,16 +21,22 @@ install: .venv/installed  ## the `publisher` command in .venv
 
 demo: .venv/installed  ## a sample city, released and published on the embedded portal; ONCE=1 ends after verifying
 	@set -eu; export PATH="$(CURDIR)/$(BIN):$$PATH" PUBLISHER_STATE="$(DEMO)/state"; \
-	mkdir -p "$(DEMO)"; rm -f "$(DEMO)/address"; datasets=""; \
+	mkdir -p "$(DEMO)"; datasets=""; portal=""; \
 	if [ -z "$${PUBLISHER_DATA:-}" ]; then \
 	  export PUBLISHER_DATA="$(DEMO)/city"; datasets="$(SAMPLED)"; \
 	  [ -f "$$PUBLISHER_DATA/SAMPLE.json" ] || publisher sample "$$PUBLISHER_DATA"; \
 	fi; \
-	publisher serve --ready-file "$(DEMO)/address" 2> "$(DEMO)/portal.log" & portal=$$!; \
-	trap 'kill $$portal 2>/dev/null; wait $$portal 2>/dev/null' EXIT; \
-	until [ -s "$(DEMO)/address" ] || ! kill -0 $$portal; do sleep 0.1; done; \
-	publisher run $$datasets; publisher verify $$datasets; publisher ledger verify; \
-	[ -n "$(ONCE)" ] || { echo "The portal is open at $$(cat "$(DEMO)/address"); Ctrl-C ends it."; wait $$portal; }
+	trap 'kill $$portal 2>/dev/null || true; wait $$portal 2>/dev/null || true' EXIT; \
+	opened() { \
+	  rm -f "$(DEMO)/address"; \
+	  publisher serve "$$@" --ready-file "$(DEMO)/address" 2> "$(DEMO)/portal.log" & portal=$$!; \
+	  until [ -s "$(DEMO)/address" ] || ! kill -0 $$portal 2>/dev/null; do sleep 0.1; done; \
+	  [ -s "$(DEMO)/address" ] || { tail -n 1 "$(DEMO)/portal.log" >&2; return 6; }; \
+	}; \
+	opened || { echo "The portal cannot open at its usual address; trying a free port."; opened --port 0; }; \
+	export PUBLISHER_PORTAL="$$(cat "$(DEMO)/address")"; echo "The portal is at $$PUBLISHER_PORTAL."; \
+	publisher run --yes $$datasets; publisher verify $$datasets; publisher ledger verify; \
+	[ -n "$(ONCE)" ] || { echo "The portal is open at $$PUBLISHER_PORTAL; Ctrl-C ends it."; wait $$portal; }
 
 test: .venv/installed-dev  ## every gate: format, lint, types, import rules, docs, tests
 	@./tests/system-packages.sh

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publisher import __version__
-from publisher.errors import HeldError, PortalError, PublisherError
+from publisher.errors import HeldError, PortalError
 from publisher.portal.serving.options import options as serving_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from publisher.run import PeriodSelection
     from publisher.workspace import DatasetFile, Workspace
 
 EXIT_CODES = """\b
@@ -27,22 +26,28 @@ Exit codes:
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
   6   the portal cannot be reached or does not hold what was sent
+  70  a fault of publisher itself
   75  another run holds the lock
+  130 stopped with Ctrl-C, or by a "no" to a question
+  141 whatever read the output stopped reading, such as head
 """
 
 
+NOTHING_DEFINED = (
+    "No dataset is defined yet: describe a source in pipelines/<source>.toml and .sql, and a dataset of it in "
+    "datasets/<dataset>.toml, then run `publisher check`."
+)
+
+
 class _Commands(click.Group):
-    """Turns every PublisherError into one message and its exit code."""
+    """Turns whatever ends a command early into one message and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command."""
-        from publisher.commands.terminal import print_error
+        from publisher.commands.terminal import ending
 
-        try:
+        with ending():
             return super().invoke(ctx)
-        except PublisherError as error:
-            print_error(error)
-            sys.exit(error.exit_code)
 
 
 @click.group(
@@ -156,7 +161,7 @@ def plan(
 
     Reads definitions, keysets, the ledger and what was released before; never a record.
 
-    \\b
+    \b
     Examples:
       publisher plan
       publisher plan stlouis-requests --typical 25
@@ -171,8 +176,12 @@ def plan(
     from publisher.planning.comparison import candidates, split, the_one
     from publisher.planning.forecast import public
 
+    _refuse_together({"--compare": settings, "--split": splitting or weights, "--picture": picture})
+    _refuse_together({"--picture": picture, "--json": as_json})
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
+    if _nothing_defined(workspace, as_json=as_json):
+        return
     facts = public(workspace, chosen, guesses)
     if settings:
         dataset = the_one(chosen, "--compare")
@@ -286,21 +295,25 @@ def run(
       publisher run stlouis-requests --period 2018-W03 --no-push
       publisher run --from 2015-01 --to 2015-06 --json
     """
+    from publisher.commands.choice import selection, span
     from publisher.commands.terminal import print_report, watching
     from publisher.push.sync import report_notes
     from publisher.run import run as run_all
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
+    asked = selection(chosen, period=period, first=first, last=last, named=bool(datasets))
+    if _nothing_defined(workspace, as_json=as_json):
+        return
     if rehearse:
         from publisher.commands.rehearsal import rehearsal_of
 
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
-    again = _selection(None, *_ends(redraw)) if redraw else None
-    selected = _selection(period, first, last)
     with watching(yes=yes or rehearse) as observer:
-        report = run_all(workspace, chosen, selected, observer, push=not (no_push or rehearse), redraw=again)
+        report = run_all(
+            workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=span(redraw) if redraw else None
+        )
     print_report(report, as_json=as_json)
     if not as_json:
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
@@ -318,8 +331,11 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
+    chosen = _datasets(workspace, datasets)
+    if _nothing_defined(workspace, as_json=as_json):
+        return
     with opened(workspace) as catalog:
-        standings = [each for dataset in _datasets(workspace, datasets) for each in catalog.standings(dataset.name)]
+        standings = [each for dataset in chosen for each in catalog.standings(dataset.name)]
     rows = [
         {
             "dataset": each.release.manifest.dataset,
@@ -335,8 +351,10 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     ]
     if as_json:
         print_json(rows)
+    elif rows:
+        print_table("", list(rows[0]), [list(row.values()) for row in rows])
     else:
-        print_table("", list(rows[0]) if rows else ["no release yet"], [list(row.values()) for row in rows])
+        click.echo("Nothing is released yet: `publisher run` releases what is due.")
 
 
 @_command()
@@ -389,6 +407,8 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
+    if _nothing_defined(workspace):
+        return
     with locked(workspace) as catalog, portal_of(workspace) as client:
         for number, dataset in enumerate(chosen):
             with telling(chosen[number:]):
@@ -450,10 +470,14 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     workspace = _workspace(ctx.obj)
     with opened(workspace) as catalog:
         accounts = statement(workspace, catalog.ledger)
+    if not accounts and _nothing_defined(workspace, as_json=as_json):
+        return
     if as_json:
         print_json([asdict(each) for each in accounts])
+    elif accounts:
+        print_table("", HEADINGS, [each.row for each in accounts])
     else:
-        print_table("", HEADINGS if accounts else ["nothing was spent yet"], [each.row for each in accounts])
+        click.echo("Nothing is spent yet: `publisher plan` shows what releases will cost.")
 
 
 @ledger.command("verify")
@@ -468,7 +492,7 @@ def ledger_verify(folder: Path) -> None:
         click.echo(verify_ledger(workspace, catalog))
 
 
-@_command()
+@main.command(context_settings={"max_content_width": 100, "ignore_unknown_options": True})  # SQL has -- comments
 @click.argument("query", required=False)
 @click.pass_obj
 def sql(folder: Path, query: str | None) -> None:
@@ -672,20 +696,18 @@ def _datasets(workspace: Workspace, names: Sequence[str]) -> list[DatasetFile]:
     return [workspace.dataset(name) for name in names or workspace.datasets]
 
 
-def _ends(span: str) -> tuple[str, str]:
-    """The first and last period of `2023-01..2023-08`, or of a single one."""
-    first, _, last = span.partition("..")
-    return first, last or first
+def _nothing_defined(workspace: Workspace, *, as_json: bool = False) -> bool:
+    """Whether there is no dataset yet; then it says what to do."""
+    if workspace.datasets:
+        return False
+    if as_json:
+        click.echo("[]")
+    click.echo(NOTHING_DEFINED, err=as_json)
+    return True
 
 
-def _selection(period: str | None, first: str | None, last: str | None) -> PeriodSelection:
-    from publisher.definitions.period import parse
-    from publisher.run import PeriodSelection
-
-    try:
-        whole = parse(period) if period else None
-        start = whole or (parse(first) if first else None)
-        end = whole or (parse(last) if last else None)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    return PeriodSelection(start.start if start else None, end.end if end else None)
+def _refuse_together(options: Mapping[str, object]) -> None:
+    """Refuses options of which only one would be heeded."""
+    given = [name for name, value in options.items() if value]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} cannot be given together: ask for one at a time")

@@ -32,7 +32,7 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
     }
     if engine.threads is not None:
         config["threads"] = engine.threads
-    with safely("working on the records"), duckdb.connect(":memory:", config=config) as connection:
+    with safely("working on the records"), duckdb.connect(":memory:", config=config) as connection, _stoppable():
         yield connection
 
 
@@ -49,6 +49,17 @@ def scratch() -> Iterator[DuckDBPyConnection]:
     }
     with safely("asking DuckDB about SQL"), duckdb.connect(":memory:", config=config) as connection:
         yield connection
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """DuckDB makes a RuntimeError of Ctrl-C; this makes it what it was."""
+    try:
+        yield
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":
+            raise KeyboardInterrupt from None
+        raise
 
 
 @contextmanager
@@ -101,7 +112,7 @@ def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[Duc
     """A connection to a DuckDB file, for the analysts' file alone: it holds nothing but releases."""
     import duckdb
 
-    with safely(what), duckdb.connect(str(path), read_only=read_only) as connection:
+    with safely(what), duckdb.connect(str(path), read_only=read_only) as connection, _stoppable():
         yield connection
 
 

@@ -43,3 +43,13 @@ class LockedError(PublisherError):
     """Another run holds the lock of this workspace."""
 
     exit_code = 75
+
+
+FAULT = 70
+"""The exit code of a fault of publisher's own (EX_SOFTWARE)."""
+
+STOPPED = 130
+"""The exit code after Ctrl-C, or a "no" to a question."""
+
+UNREAD = 141
+"""The exit code when whoever reads the output, such as `head`, has stopped reading."""

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from publisher.definitions.cells import Axis, CellGrid, grid_of
@@ -14,9 +14,9 @@ from publisher.definitions.compatibility import check_pair
 from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
 from publisher.definitions.levels import CoarserAxis, Level, levels_of
-from publisher.definitions.settings import Settings
+from publisher.definitions.settings import Settings, address
 from publisher.definitions.source import Feed, Source
-from publisher.definitions.toml import Origin, build, read_toml
+from publisher.definitions.toml import Origin, build, read_text, read_toml
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Workspace:
         if not query.is_file():
             raise origin.error((), f"its SELECT is missing: write {self.shown(query)}")
         lookups = {lookup: self._lookup(lookup, origin) for lookup in definition.lookups}
-        return SourceFile(path.stem, definition, query.read_text(encoding="utf-8"), lookups, origin)
+        return SourceFile(path.stem, definition, read_text(query, self.shown(query)), lookups, origin)
 
     def _lookup(self, name: str, origin: Origin) -> Lookup:
         path = self.root / "datasets" / "keysets" / f"{name}.csv"
@@ -249,12 +249,12 @@ class Workspace:
 def find_workspace(start: Path) -> Workspace:
     """The workspace at `start` or in the nearest folder above it. Raises DefinitionError.
 
-    PUBLISHER_DATA and PUBLISHER_STATE override the folders that publisher.toml names.
+    PUBLISHER_DATA and PUBLISHER_STATE override the folders that publisher.toml names, PUBLISHER_PORTAL the url.
     """
     for folder in (start.resolve(), *start.resolve().parents):
-        if (folder / FILE).is_file():
+        if os.path.lexists(folder / FILE):  # whatever it is: a folder of that name is told, not passed over
             values, origin = read_toml(folder / FILE, FILE)
-            settings = build(Settings, values, origin)
+            settings = build(Settings, _addressed(values), origin)
             data = folder / (os.environ.get("PUBLISHER_DATA") or settings.data)
             state = folder / (os.environ.get("PUBLISHER_STATE") or settings.state)
             for path in (folder, data.resolve(), state.resolve()):
@@ -268,3 +268,14 @@ def _check_path(path: Path) -> None:
     shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
     if shown != str(path):
         raise DefinitionError(f"{shown}: the path of this folder is not UTF-8: rename it")
+
+
+def _addressed(values: dict[str, Any]) -> dict[str, Any]:
+    """The settings of publisher.toml with the portal's address of the environment, where it names one."""
+    url, portal = os.environ.get("PUBLISHER_PORTAL"), values.get("portal", {})
+    if not url or not isinstance(portal, dict):
+        return values
+    try:
+        return values | {"portal": portal | {"url": address(url)}}
+    except ValueError as error:
+        raise DefinitionError(f"PUBLISHER_PORTAL: {error}") from None

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import signal
 import stat
 import subprocess
 import sys
@@ -51,12 +52,13 @@ def test_every_command_says_what_it_does(tmp_path: Path, command: str) -> None:
     assert "." in sentence or ":" in sentence
     options = answer.stdout.split("Options:\n")[1].split("\n\n")[0].splitlines()
     assert all(len(line.split("  ")) > 2 or line.startswith("    ") for line in options), "an option says nothing"
+    assert "\\b" not in answer.stdout, "a mark for click is shown"
 
 
 def test_help_lists_the_exit_codes(tmp_path: Path) -> None:
     """Each code with its meaning."""
     words = publisher("--help", cwd=tmp_path).stdout.split("Exit codes:\n")[1]
-    assert re.findall(r"^ +(\d+) +\S", words, re.MULTILINE) == ["0", "2", "3", "4", "5", "6", "75"]
+    assert re.findall(r"^ +(\d+) +\S", words, re.MULTILINE) == "0 2 3 4 5 6 70 75 130 141".split()
 
 
 def test_help_is_quick(tmp_path: Path) -> None:
@@ -134,6 +136,95 @@ def test_names_and_periods_that_do_not_exist(tmp_path: Path) -> None:
         answer = publisher("run", "--no-push", "--period", period, cwd=tmp_path)
         assert answer.returncode == 2, period
         assert "Traceback" not in answer.stderr
+
+
+EMPTY = (["plan"], ["run"], ["run", "--rehearse"], ["releases"], ["ledger"], ["push"])
+
+
+@pytest.mark.parametrize("command", EMPTY, ids=" ".join)
+def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path, command: list[str]) -> None:
+    """One sentence instead of an empty table, and no portal is opened; JSON stays JSON."""
+    publisher("init", cwd=tmp_path)
+    answer = publisher(*command, cwd=tmp_path)
+    assert (answer.returncode, answer.stderr, len(answer.stdout.splitlines())) == (0, "", 1)
+    assert answer.stdout.startswith("No dataset is defined yet: describe a source in pipelines/<source>.toml")
+    if command != ["push"]:
+        machine = publisher(*command, "--json", cwd=tmp_path)
+        assert (machine.returncode, json.loads(machine.stdout), machine.stderr) == (0, [], answer.stdout)
+    assert not (tmp_path / "state" / "portal").exists()
+
+
+TOGETHER = (
+    (["--compare", "rho=0.1", "--split"], "--compare and --split"),
+    (["--compare", "rho=0.1", "--weights", "city=1"], "--compare and --split"),
+    (["--split", "--picture", "margins.svg"], "--split and --picture"),
+    (["--compare", "rho=0.1", "--picture", "margins.svg"], "--compare and --picture"),
+    (["--picture", "margins.svg", "--json"], "--picture and --json"),
+)
+
+
+@pytest.mark.parametrize(("options", "words"), TOGETHER)
+def test_plan_shows_one_thing_at_a_time(tmp_path: Path, options: list[str], words: str) -> None:
+    """Options of which one would be dropped are refused together."""
+    answer = publisher("plan", *options, cwd=tmp_path)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert f"{words} cannot be given together" in answer.stderr
+
+
+FAULTY = """
+from publisher.cli import main
+
+@main.command()
+def stumble():
+    print('{"whole": true}')
+    try:
+        int("Zzyzx of Main Street")
+    except ValueError as error:
+        raise LookupError("Zzyzx again") from error
+
+main(["stumble"])
+"""
+
+
+def test_a_fault_says_its_kind_and_place_alone(tmp_path: Path) -> None:
+    """Exit code 70 without a traceback or a message, which could quote a record; what was printed is left whole."""
+    traced = os.environ | {"PUBLISHER_TRACE": "1"}
+    short, long = (
+        subprocess.run([sys.executable, "-c", FAULTY], capture_output=True, text=True, env=env, check=False)
+        for env in (None, traced)
+    )
+    for answer in (short, long):
+        assert (answer.returncode, json.loads(answer.stdout)) == (70, {"whole": True})
+        assert "a fault of publisher itself: LookupError at publisher.cli:" in answer.stderr
+        assert "Zzyzx" not in answer.stderr
+        assert "Traceback" not in answer.stderr
+    assert (len(short.stderr.splitlines()), "PUBLISHER_TRACE=1" in short.stderr) == (1, True)
+    calls = [line.strip() for line in long.stderr.splitlines()[1:]]
+    assert calls[0] == "ValueError"
+    assert "__main__:8 in stumble" in calls
+    assert "LookupError" in calls
+    assert "__main__:10 in stumble" in calls
+
+
+def test_control_c_ends_with_130(tmp_path: Path) -> None:
+    """In the middle of its work: one word, no traceback."""
+    command = ["env", "--default-signal=INT", COMMAND, "sample", "city", "--rows", "3000000"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # it is at work
+        process.send_signal(signal.SIGINT)
+        *_, last = process.stderr.read().splitlines()
+    assert (process.returncode, last) == (130, "stopped")
+
+
+def test_a_reader_that_stops_is_no_error(tmp_path: Path) -> None:
+    """As with `publisher schema dataset | head -1`: nothing on standard error."""
+    with subprocess.Popen([COMMAND, "schema", "dataset"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (141, b"")
 
 
 @pytest.mark.parametrize("kind", ["workspace", "source", "dataset"])

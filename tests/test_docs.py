@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.cli import main
-from publisher.errors import PublisherError
+from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -31,7 +31,9 @@ def generate() -> ModuleType:
 
 def test_cli_page_is_the_help(generate: ModuleType) -> None:
     """docs/cli.md is what the commands say of themselves; `python docs/generate.py` writes it."""
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == generate.cli_page()
+    page = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert page == generate.cli_page()
+    assert "\\b" not in page
 
 
 def test_definitions_page_lists_every_key(generate: ModuleType) -> None:
@@ -64,7 +66,8 @@ def test_commands_in_pages_exist(page: Path) -> None:
 
 def test_exit_codes_are_documented() -> None:
     """README, the help and the errors name the same exit codes."""
-    codes = {str(kind.exit_code) for kind in PublisherError.__subclasses__()} | {"0"}
+    codes = {str(kind.exit_code) for kind in PublisherError.__subclasses__()}
+    codes |= {str(code) for code in (0, FAULT, STOPPED, UNREAD)}
     readme = set(re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     told = set(re.findall(r"^  (\d+) ", main.epilog or "", re.MULTILINE))
     assert readme == told == codes

@@ -40,7 +40,10 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
         _terms(workspace, dataset)
     if not workspace.datasets:
-        raise DefinitionError(f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet")
+        raise DefinitionError(
+            f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet: write <dataset>.toml there, "
+            f"and its source in pipelines/<source>.toml and .sql"
+        )
     yield "everything is in order"
 
 

@@ -83,8 +83,9 @@ def _paragraph(plan: Plan) -> Iterator[str]:
     extra = f" and δ {decimal(definition.delta)} to find keys" if definition.delta else ""
     yield f"A release spends {loss_words(dataset)}{extra} on {blocks} of the {privacy.unit}s of {dataset.source.name}."
     delta = f" and δ {decimal(pace.delta_left)} of {privacy.delta}" if definition.delta else ""
-    left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: enough for {_releases(pace.releases_left)}"
-    yield f"The fullest block has {left}. {_lasting(plan)}"
+    left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: {_room(pace.releases_left)}"
+    which = "The fullest block of the periods that have ended" if pace.ended else "Each block"
+    yield f"{which} has {left}. {_lasting(plan)}"
 
 
 def _edited(plan: Plan) -> Iterator[str]:
@@ -97,18 +98,21 @@ def _edited(plan: Plan) -> Iterator[str]:
         yield f"Free of charge: {spanned(plan.edited.refinished)} would be finished again from the same draw."
 
 
-def _releases(count: int) -> str:
-    return f"{count:,} more release{'' if count == 1 else 's'}"
+def _room(releases: int) -> str:
+    if releases == 0:
+        return "not enough for another release on it"
+    return f"enough for {releases:,} more release{'' if releases == 1 else 's'} on it"
 
 
 def _lasting(plan: Plan) -> str:
     pace, definition = plan.pace, plan.dataset.definition
     if pace.refused is None:
-        return (
-            f"The budget lasts to the end, {definition.last}." if definition.last else "At this pace it never runs out."
-        )
+        if pace.last is None and pace.released:
+            return f"Every release to the end, {definition.last}, is drawn."
+        end = f"to the end, {definition.last}" if definition.last else "at this pace without end"
+        return f"The releases still to come have room on their own blocks, {end}."
     paid = f"{pace.last} is paid" if pace.last else "none is paid"
-    return f"At this pace it runs out: {paid}, {pace.refused} is refused."
+    return f"At this pace the budget runs out: {paid}, {pace.refused} is refused."
 
 
 def _row(plan: Plan, table: Forecast) -> list[object]:

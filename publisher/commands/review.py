@@ -40,7 +40,8 @@ def _again(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, standin
 
 
 def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, undo: bool, push: bool) -> str:
-    """Retracts the newest current edition (of the period), or gives the one retracted last back; says what stands."""
+    """Retracts the current edition (of the period) released last, or gives the one retracted last back; says what
+    stands."""
     with locked(workspace) as catalog:
         wanted = "retracted" if undo else "ready"
         found = [
@@ -51,9 +52,10 @@ def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, 
         if not found:
             of_period = f" of {period}" if period else ""
             raise DefinitionError(f"{dataset.name}: no release{of_period} is {'retracted' if undo else 'current'}")
-        catalog.retract(found[-1], undo=undo)
+        chosen = catalog.newest(dataset.name, found, retracted=undo)
+        catalog.retract(chosen, undo=undo)
         refresh_analyst_file(workspace, catalog)
-        says = found[-1].manifest
+        says = chosen.manifest
         current = [each for each in catalog.current(dataset.name) if each.manifest.period == says.period]
         now = f"edition {current[-1].manifest.edition} is current" if current else "no release of it is current"
         if push:

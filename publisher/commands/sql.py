@@ -46,7 +46,11 @@ def _answer(connection: DuckDBPyConnection, query: str) -> None:
     import duckdb
 
     try:
-        cursor = connection.execute(query)
+        statements = connection.extract_statements(query)
+        if len(statements) != 1:
+            many = f"there are {len(statements)}" if statements else "there is none"
+            raise DefinitionError(f"ask one query at a time: {many} here")
+        cursor = connection.execute(statements[0])
         rows = cursor.fetchmany(MOST_ROWS + 1)
     except duckdb.Error as error:
         # Everything in this file is public, so DuckDB's own words may be shown.

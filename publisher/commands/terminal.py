@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from contextlib import contextmanager
 from dataclasses import asdict
+from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from publisher.errors import PublisherError
     from publisher.pipeline.report import RunReport
 
 COLORS = {
@@ -49,18 +52,84 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
     console = Console()
     # A pipe or a file has no width: give the table all it needs.
     console = console if console.is_terminal else Console(width=220)
-    console.print(table)
+    with console.capture() as drawn:  # rich would end the process itself where nobody reads on
+        console.print(table)
+    click.echo(drawn.get(), nl=False)
 
 
-def print_error(error: PublisherError) -> None:
+@contextmanager
+def ending() -> Iterator[None]:
+    """Turns whatever ends a command before it is done into one message, or none, and its documented exit code."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here and not when Python ends, where nobody could catch what goes wrong
+    except PublisherError as error:
+        print_error(str(error))
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("stopped", err=True)
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
+        sys.exit(UNREAD)
+    except (click.ClickException, click.exceptions.Exit):
+        raise
+    except Exception as error:  # noqa: BLE001 - what nobody foresaw: its message, or a traceback, may quote a record
+        _print_fault(error)
+        sys.exit(FAULT)
+
+
+def print_error(words: str) -> None:
     """One message on standard error."""
-    click.secho(f"error: {error}", err=True, fg="red")
+    click.secho(f"error: {words}", err=True, fg="red")
+
+
+def _print_fault(error: Exception) -> None:
+    """What kind of error it was and where; with PUBLISHER_TRACE also the calls that led there. Never a message."""
+    traced = bool(os.environ.get("PUBLISHER_TRACE"))
+    more = "the calls that led there are below" if traced else "PUBLISHER_TRACE=1 lists the calls that led there"
+    print_error(
+        f"a fault of publisher itself: {type(error).__name__} at {_place(error)}. Its own message is not shown, "
+        f"since it may quote a record; {more}, without any value: please report it with them."
+    )
+    if traced:
+        for line in _calls(error):
+            click.echo(f"  {line}", err=True)
+
+
+def _place(error: Exception) -> str:
+    """The innermost line of publisher's own."""
+    own = [(name, line) for name, line, _ in _frames(error) if name.startswith("publisher.")]
+    return "{}:{}".format(*own[-1]) if own else "?"
+
+
+def _calls(error: BaseException) -> Iterator[str]:
+    """Every call on the way to an error, and before it those to the errors that it came from."""
+    before = error.__cause__ or error.__context__
+    if before is not None:
+        yield from _calls(before)
+    yield type(error).__name__
+    for name, line, function in _frames(error):
+        yield f"  {name}:{line} in {function}"
+
+
+def _frames(error: BaseException) -> Iterator[tuple[str, int, str]]:
+    """Module, line and function of every call on the way to an error."""
+    for frame, line in walk_tb(error.__traceback__):
+        yield str(frame.f_globals.get("__name__")), line, frame.f_code.co_name
 
 
 def print_report(report: RunReport, *, as_json: bool) -> None:
     """The closing table of a run, or one JSON array."""
     if as_json:
         print_json([asdict(each) for each in report.outcomes])
+        return
+    if not report.outcomes:
+        if not report.errors:
+            click.echo("Nothing is due yet: no period of these datasets has ended.")
         return
     headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95 %)", "loss a block", "status")
     rows = [

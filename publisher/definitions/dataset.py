@@ -22,6 +22,9 @@ PeriodName = Annotated[str, AfterValidator(lambda text: civil.parse(text).label)
 MOST_STEPS = 10**11
 """The widest clamp: ninety million units of that size still add up in 64 bits."""
 
+LEAST_LOSS = Decimal("0.000000001")
+"""For any one table: with less, the noise of a count of single records is above ten thousand everywhere."""
+
 RESERVED = ("id", "period", "period_start", "edition")
 """Columns that every dataset has."""
 
@@ -36,6 +39,8 @@ class Loss(Model):
     def _check(self) -> Self:
         if (self.rho is None) == (self.epsilon is None):
             raise ValueError("give one of rho (zCDP) or epsilon (pure)")
+        if self.amount < Fraction(LEAST_LOSS):
+            raise RuleError(("rho" if self.rho is not None else "epsilon",), f"must be at least {LEAST_LOSS:f}")
         return self
 
     @property
@@ -229,11 +234,11 @@ class Suppression(Model):
 
     measure: Name
     """The count that is compared with the threshold."""
-    threshold: int = Field(ge=0)
+    threshold: int = Field(ge=0, le=MOST_STEPS)
     """Cells whose noisy count lies below are suppressed."""
     unreliable: Exact = Field(Decimal("0.5"), gt=0)
     """A value is unreliable when half its margin is wider than this part of it."""
-    customers: int | None = Field(None, ge=1)
+    customers: int | None = Field(None, ge=1, le=MOST_STEPS)
     """15/15 rule: the count less its margin must reach this ..."""
     largest_share: Exact | None = Field(None, gt=0, le=1)
     """... and every sum's upper clamp be at most this part of the sum less its margin."""
@@ -302,6 +307,7 @@ class Dataset(Model):
         self._check_discovery()
         self._check_coarser()
         self._check_rollups()
+        self._check_losses()
         return self
 
     def _check_time(self) -> None:
@@ -349,6 +355,12 @@ class Dataset(Model):
             raise RuleError(("measures",), "measure at least one count or sum")
         if any(share is not None for share in given) and sum(share or 0 for share in given) != 1:
             raise RuleError(("measures",), "give every count and sum its share, and let the shares add up to exactly 1")
+
+    def _check_losses(self) -> None:
+        levels = ("", *(rollup.name for rollup in self.rollups))
+        losses = [self.loss_of(measure, level) for measure in self.measured for level in levels]
+        if min([*losses, *([self.selection_loss] if self.discovered else [])]) < Fraction(LEAST_LOSS):
+            raise RuleError(("loss",), f"leaves a table less than {LEAST_LOSS:f}: raise it, or the smallest share")
 
     def _check_discovery(self) -> None:
         found = [n for n, key in enumerate(self.keys) if key.discover is not None]

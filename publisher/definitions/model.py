@@ -31,9 +31,27 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """A text that is not empty."""
 
+MOST_PLACES = 40
+"""Digits before the point of a number, or zeros after it: far more than anything counted or measured has."""
+
+
+def ordinary(number: Decimal) -> bool:
+    """Whether a number is of a size that can be meant: exact arithmetic with 1e-400 or 1e999999 has no end."""
+    if not number.is_finite():
+        return False
+    return abs(number.adjusted()) <= MOST_PLACES and int(number.as_tuple().exponent) >= -100
+
+
+def _exact(value: object) -> object:
+    number = Decimal(value) if type(value) is int else value
+    if isinstance(number, Decimal) and number.is_finite() and not ordinary(number):
+        raise ValueError(f"is too large or too small to be meant: write a number between 1e-{MOST_PLACES} and 1e40")
+    return number
+
+
 Exact = Annotated[
     Decimal,
-    BeforeValidator(lambda value: Decimal(value) if type(value) is int else value),
+    BeforeValidator(_exact),
     Field(allow_inf_nan=False),
     WithJsonSchema({"type": "number"}),
 ]

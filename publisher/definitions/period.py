@@ -98,7 +98,7 @@ def parse(text: str) -> Period:
             numbers = [int(part) for part in match.groups()]
             try:
                 return containing(_first_day(grain, numbers), grain)
-            except OverflowError:
+            except (OverflowError, ValueError):  # outside of the calendar
                 break
     raise ValueError(f"{text!r} is not a period: write 2018-01-05, 2018-W03, 2018-01, 2018-Q1 or 2018")
 

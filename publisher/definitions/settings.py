@@ -8,13 +8,25 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from publisher.definitions.model import Model, RuleError, Text
+from publisher.definitions.model import Model, Text
 
 SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
     r"(?P<host>[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?/(?P<database>[^/?#@\s]+)(?:\?(?P<query>[^#\s]*))?"
 )
 """The address of a PostgreSQL database. Stricter than its drivers, so that no part of a password passes for a host."""
+
+
+def address(url: str) -> str:
+    """The address of a portal, as it is. Raises ValueError for what no portal can have."""
+    try:
+        parts = urlsplit(url)
+        known = re.fullmatch(r"https?://[^/?#@\s]+", url) and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise ValueError("is not an address without a path, such as http://127.0.0.1:8311")
+    return url
 
 
 def _server(address: str) -> str:
@@ -41,8 +53,9 @@ class PortalSettings(Model):
     """Where releases are published. Credentials come from the environment, never from this file."""
 
     kind: Literal["embedded", "socrata"] = "embedded"
-    url: Text = Field("http://127.0.0.1:8311", pattern=r"^https?://[^/]+$")
-    """embedded: where `publisher serve` listens. Without a port: 443 for https, 80 for http."""
+    url: Annotated[Text, AfterValidator(address)] = Field("http://127.0.0.1:8311", pattern=r"^https?://[^/]+$")
+    """embedded: where `publisher serve` listens. Without a port: 443 for https, 80 for http. PUBLISHER_PORTAL overrides
+    it."""
     domain: Text | None = None
     """socrata: the portal's domain, such as data.example.gov."""
 
@@ -50,10 +63,6 @@ class PortalSettings(Model):
     def _check(self) -> Self:
         if (self.kind == "socrata") != (self.domain is not None):
             raise ValueError("a socrata portal needs its domain, the embedded one has none")
-        try:
-            _ = self.port
-        except ValueError:
-            raise RuleError(("url",), "its port must be a number from 0 to 65535") from None
         return self
 
     @property

@@ -203,7 +203,7 @@ class Source(Model):
     population: Slug
     """Sources of the same population add up for a household."""
     timezone: Zone
-    retention_months: int = Field(gt=0)
+    retention_months: int = Field(gt=0, le=12_000)
     delivery: Literal["append", "snapshot", "changes"] = "append"
     """append: files hold new rows; snapshot: each file holds everything; changes: later rows replace earlier."""
     privacy: Privacy

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from publisher.definitions.model import Model, RuleError
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pydantic_core import ErrorDetails
@@ -25,6 +26,10 @@ Key = tuple[str | int, ...]
 _TABLE = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
+_PIECE = re.compile(
+    r"""\"{3}(?:\\.|[^\\])*?"{3,5}|'{3}.*?'{3,5}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\#[^\n]*|[\[{\]}\n]""", re.DOTALL
+)
+"""What decides where a statement ends: strings, comments, brackets and line ends."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,27 @@ def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Origin]:
 
     Raises DefinitionError when the file cannot be read or is not TOML.
     """
+    text = read_text(path, name)
     try:
-        text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text, parse_float=Decimal)
+        values = tomllib.loads(text, parse_float=_decimal)
+        frozen = {key: _frozen(value) for key, value in values.items()}
+    except tomllib.TOMLDecodeError as error:
+        raise DefinitionError(f"{name}: is not valid TOML: {error}") from None
+    except ValueError:
+        raise DefinitionError(f"{name}: holds a whole number of more digits than can be read: shorten it") from None
+    except RecursionError:
+        raise DefinitionError(f"{name}: holds arrays or tables nested too deep to be read: flatten them") from None
+    return frozen, Origin(name, _lines(text))
+
+
+def read_text(path: Path, name: str) -> str:
+    """A file that people wrote. Raises DefinitionError when it cannot be read as text."""
+    try:
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise DefinitionError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DefinitionError(f"{name}: is not UTF-8 text") from None
-    except tomllib.TOMLDecodeError as error:
-        raise DefinitionError(f"{name}: is not valid TOML: {error}") from None
-    return {key: _frozen(value) for key, value in values.items()}, Origin(name, _lines(text))
+        raise DefinitionError(f"{name}: is not UTF-8 text: save it as UTF-8") from None
 
 
 def build(model: type[M], values: dict[str, Any], origin: Origin) -> M:
@@ -66,6 +82,14 @@ def build(model: type[M], values: dict[str, Any], origin: Origin) -> M:
         found = error.errors()
         faults = [str(origin.error(_key(fault), _words(fault, model))) for fault in found if not _echo(fault, found)]
         raise DefinitionError("\n".join(faults)) from None
+
+
+def _decimal(text: str) -> Decimal:
+    """The number exactly; one with an exponent that not even Decimal holds is infinite, which no key accepts."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return Decimal("Infinity")
 
 
 def _frozen(value: Any) -> Any:
@@ -108,9 +132,9 @@ def _lines(text: str) -> dict[Key, int]:
     lines: dict[Key, int] = {}
     table: Key = ()
     arrays: dict[Key, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in _beginnings(text):
         if header := _TABLE.match(line):
-            table = _parts(header[2])
+            table = _within(_parts(header[2]), arrays)
             if header[1] == "[[":
                 lines.setdefault(table, number)
                 arrays[table] = arrays.get(table, -1) + 1
@@ -119,6 +143,27 @@ def _lines(text: str) -> dict[Key, int]:
         elif entry := _ENTRY.match(line):
             lines.setdefault((*table, *_parts(entry[1])), number)
     return lines
+
+
+def _beginnings(text: str) -> Iterator[tuple[int, str]]:
+    """The lines, with their numbers, that do not begin inside a text, an array or an inline table."""
+    lines = text.split("\n")  # no other character ends a line of TOML
+    number, depth = 1, 0
+    yield number, lines[0]
+    for piece in _PIECE.findall(text):
+        depth += (piece in ("[", "{")) - (piece in ("]", "}"))
+        number += piece.count("\n")
+        if piece == "\n" and depth == 0:
+            yield number, lines[number - 1]
+
+
+def _within(parts: Key, arrays: dict[Key, int]) -> Key:
+    """The key of a header: where it names an array of tables on its way, the last table so far is meant."""
+    key: Key = ()
+    for part in parts[:-1]:
+        key = (*key, part)
+        key = (*key, arrays[key]) if key in arrays else key
+    return (*key, parts[-1])
 
 
 def _parts(dotted: str) -> Key:

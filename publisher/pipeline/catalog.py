@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.validation import Validation
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.privacy.ledger import Ledger
@@ -66,7 +68,14 @@ class Catalog:
     def validation(self, release: Release) -> Validation | None:
         """The last check of a release against its suite."""
         path = self._validation_path(release)
-        return Validation.model_validate_json(path.read_bytes()) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return Validation.model_validate_json(path.read_bytes())
+        except (OSError, ValueError):
+            raise SourceError(
+                f"{path} is damaged: delete it, then `publisher revalidate` checks the release again"
+            ) from None
 
     def keep(self, release: Release, validation: Validation) -> None:
         """Writes the result of a check; the release itself stays as it is."""
@@ -119,6 +128,14 @@ class Catalog:
         says = release.manifest
         kind = "restoration" if undo else "retraction"
         self.ledger.record(kind, {"dataset": says.dataset, "period": says.period, "edition": says.edition})
+
+    def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
+        """Of some releases of a dataset the one that the ledger says was released, or `retracted`, last."""
+        kinds = _RETRACTED if retracted else ("release",)
+        entries = [each for each in self.ledger.entries(*kinds) if each.payload["dataset"] == dataset]
+        last = {(each.payload["period"], each.payload["edition"]): each.sequence for each in entries}
+        # A killed run may have left one that it did not enter: nothing is newer.
+        return max(releases, key=lambda each: last.get((each.manifest.period, each.manifest.edition), math.inf))
 
     def _of_period(self, dataset: str, period: str, retracted: set[tuple[str, int]]) -> list[Standing]:
         """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""

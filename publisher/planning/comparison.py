@@ -9,6 +9,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions.dataset import Dataset
+from publisher.definitions.model import ordinary
 from publisher.definitions.toml import build
 from publisher.errors import DefinitionError
 from publisher.planning.forecast import (
@@ -182,7 +183,7 @@ def _number(option: str, text: str) -> Decimal:
         number = Decimal(text.strip())
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
+    if not ordinary(number) or number < 0:
         raise DefinitionError(f"{option}: {text.strip()!r} is not a number such as 0.1")
     return number
 

@@ -10,7 +10,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.definitions.dataset import MOST_STEPS, Bounds, Loss, Measure
+from publisher.definitions.dataset import LEAST_LOSS, MOST_STEPS, Bounds, Loss, Measure
+from publisher.definitions.model import ordinary
 from publisher.engine.contributions import ContributionQuestion
 from publisher.engine.guard import guarded
 from publisher.errors import DefinitionError
@@ -175,8 +176,9 @@ def _loss(dataset: DatasetFile, rho: str | None, epsilon: str | None) -> Loss:
     if given is None or other is not None:
         raise DefinitionError(f"source {dataset.source.name} keeps its budget in {wanted[2:]}: give {wanted} alone")
     amount = _number(wanted, given)
-    if not 0 < amount <= Decimal(privacy.budget):
-        raise DefinitionError(f"{wanted}: must lie above 0 and at most at the budget of a block, {privacy.budget}")
+    if not LEAST_LOSS <= amount <= Decimal(privacy.budget):
+        least = f"{LEAST_LOSS:f}"
+        raise DefinitionError(f"{wanted}: must be at least {least} and at most the budget of a block, {privacy.budget}")
     return Loss(rho=amount) if privacy.currency == "zcdp" else Loss(epsilon=amount)
 
 
@@ -185,7 +187,7 @@ def _number(option: str, text: str) -> Decimal:
         number = Decimal(text.strip())
     except InvalidOperation:
         number = Decimal("nan")
-    if not number.is_finite():
+    if not ordinary(number):
         raise DefinitionError(f"{option}: {text!r} is not a number")
     return number
 

@@ -160,7 +160,7 @@ class Odds(FrozenModel):
     before: float = 0.5
     after: float
     """how often they guess right at most"""
-    belief: float = 1.0
+    posterior_bound: float = 1.0
     """how sure they can become at most, whatever they read, except with probability `exception`"""
     exception: float = 0.0
     loss: str

@@ -92,8 +92,13 @@ def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
     return blocks
 
 
-def refuse_if_over(request: ChargeRequest, lines: Iterable[ChargeLine]) -> None:
-    """Raises BudgetError when a block of the request cannot bear it; `lines` are those of the source's blocks."""
+def refuse_if_over(
+    request: ChargeRequest, lines: Iterable[ChargeLine], later: Callable[[], Iterable[ChargeLine]]
+) -> None:
+    """Raises BudgetError when a block of the request cannot bear it, naming the first later one that could.
+
+    `lines` are those of the request's blocks, `later` gives those of the source's blocks after them.
+    """
     if request.delta and request.currency == "pure":
         raise BudgetError(
             f"{request.dataset} {request.period}: source {request.source} keeps its budget in pure ε, which has no δ: "
@@ -101,8 +106,8 @@ def refuse_if_over(request: ChargeRequest, lines: Iterable[ChargeLine]) -> None:
         )
     there = blocks_of(lines)
     blocks = {block: there.get((request.source, block), Block()) for block in request.blocks}
-    _refuse("", request, request.budget, blocks, lambda amount: amount.loss)
-    _refuse("δ ", request, request.delta_budget, blocks, lambda amount: amount.delta)
+    _refuse("", request, request.budget, blocks, later, lambda amount: amount.loss)
+    _refuse("δ ", request, request.delta_budget, blocks, later, lambda amount: amount.delta)
 
 
 def refuse_if_redefined(request: ChargeRequest, before: Mapping[str, Any]) -> None:
@@ -143,6 +148,7 @@ def _refuse(
     request: ChargeRequest,
     budget: Fraction,
     blocks: Mapping[str, Block],
+    later: Callable[[], Iterable[ChargeLine]],
     of: Callable[[LossAmount], Fraction],
 ) -> None:
     costs = {name: of(block.cost(request)) for name, block in blocks.items()}
@@ -155,17 +161,24 @@ def _refuse(
         f"{request.dataset} {request.period}: needs {symbol}{decimal(costs[worst])} on each of its {len(blocks)} "
         f"blocks, but block {worst} of source {request.source} has {symbol}{decimal(left[worst])} left of "
         f"{symbol}{decimal(budget)}; {len(blocks) - len(short)} of its blocks could still pay. "
-        f"Nothing was read or spent. A block's budget never comes back: {_opening(request.blocks[-1])}."
+        f"Nothing was read or spent. A block's budget never comes back. {_opening(request, later())}."
     )
 
 
-def _opening(block: str) -> str:
-    """When the block after this one opens."""
-    if block == LIFETIME.label:
-        return "a lifetime has no other block"
-    this = parse(block)
-    after = containing(this.end, this.grain)
-    return f"the next block, {after.label}, opens on {after.start.isoformat()}"
+def _opening(request: ChargeRequest, later: Iterable[ChargeLine]) -> str:
+    """The first block after the request's own that has room for it, or that there is none."""
+    mend = "raise the source's budget or spend less on a release"
+    if request.loss > request.budget or request.delta > request.delta_budget:
+        return f"No block of the source could pay that: {mend}"
+    block = parse(request.blocks[-1]) if request.blocks[-1] != LIFETIME.label else LIFETIME
+    if block == LIFETIME:
+        return f"A lifetime has no other block: {mend}"
+    spent = {name: each.spent for (_, name), each in blocks_of(later).items()}
+    while True:
+        block = containing(block.end, block.grain)
+        before = spent.get(block.label, NOTHING)
+        if before.loss + request.loss <= request.budget and before.delta + request.delta <= request.delta_budget:
+            return f"The first block after these with room for it is {block.label}, from {block.start.isoformat()} on"
 
 
 def _amount(line: ChargeLine) -> LossAmount:

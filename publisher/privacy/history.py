@@ -12,7 +12,7 @@ from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
 from publisher.privacy.charge import line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from publisher.privacy.chain import Row
 
@@ -61,17 +61,23 @@ class History:
 
     def lines(self, source: str, blocks: Collection[str]) -> list[ChargeLine]:
         """What was charged on the blocks of a source, oldest first."""
-        wanted = frozenset(blocks)
-        return [
-            charge.line._replace(block=block)
-            for charge in self._charges.get(source, [])
-            for block in charge.blocks
-            if block in wanted
-        ]
+        return self._where(source, frozenset(blocks).__contains__)
+
+    def after(self, source: str, block: str) -> list[ChargeLine]:
+        """What was charged on the blocks of a source that follow this one, oldest first; labels sort as time does."""
+        return self._where(source, lambda other: other > block)
 
     def size(self, source: str) -> int:
         """How many lines the source has in all."""
         return sum(len(charge.blocks) for charge in self._charges.get(source, []))
+
+    def _where(self, source: str, wanted: Callable[[str], bool]) -> list[ChargeLine]:
+        return [
+            charge.line._replace(block=block)
+            for charge in self._charges.get(source, [])
+            for block in charge.blocks
+            if wanted(block)
+        ]
 
     def _add(self, row: Row) -> None:
         payload = entry_of(row).payload

@@ -196,7 +196,7 @@ class Ledger:
             refuse_if_elsewhere(request, made[0].payload, self._owner)
             return made[0]
         refuse_if_redefined(request, self._history.terms(request.source))
-        refuse_if_over(request, lines)
+        refuse_if_over(request, lines, lambda: self._history.after(request.source, request.blocks[-1]))
         return None
 
 

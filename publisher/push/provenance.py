@@ -111,7 +111,7 @@ def odds_facts(release: Release) -> str:
         unit=unit["column"] or "record",
         period="all time" if unit["window"] == "lifetime" else f"a {unit['window']}",
         after=own[0][after],
-        belief=float(odds.up(odds.posterior_bound(loss, currency))),
+        posterior_bound=float(odds.up(odds.posterior_bound(loss, currency))),
         exception=promised["odds"]["budget"][exception],
         loss=f"{'ρ' if currency == 'zcdp' else 'ε'} = {float(odds.up(loss)):g}",
     )

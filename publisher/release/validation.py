@@ -108,6 +108,10 @@ def _layout(content: bytes, suite: Path) -> list[Entry]:
         raise DefinitionError(f"{suite}: is not UTF-8 text") from None
     except json.JSONDecodeError as error:
         raise DefinitionError(f"{suite}:{error.lineno}: is not valid JSON: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise DefinitionError(
+            f"{suite}: is not a suite: it nests too deep, or has a number of too many digits"
+        ) from None
     expectations = layout.get("expectations") if isinstance(layout, dict) else None
     if not isinstance(expectations, list) or not expectations:
         raise DefinitionError(f"{suite}: needs a list `expectations` that is not empty")

@@ -173,7 +173,7 @@ def _said() -> dict[str, str]:
         "companions": [{"name": "requests-city", "title": "Requests in the whole city"}],
         "source": _source(),
         "releases": _releases(),
-        "odds": {"unit": "record", "period": "a month", "after": 0.61, "belief": 0.9, "loss": "ρ = 0.1"},
+        "odds": {"unit": "record", "period": "a month", "after": 0.61, "posterior_bound": 0.9, "loss": "ρ = 0.1"},
         "boundaries": {
             "key": "ward",
             "property": "code",

@@ -58,8 +58,39 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         'threshold = "5"',
         ("water.toml:41: suppression.threshold",),
     ),
+    "a loss too small for a float": (
+        "datasets/water.toml",
+        "rho = 0.1",
+        "rho = 1e-400",
+        ("water.toml:9: loss.rho", "between 1e-40 and 1e40"),
+    ),
+    "a loss too large to be written out": (
+        "datasets/water.toml",
+        "rho = 0.1",
+        "rho = 1e999999",
+        ("water.toml:9: loss.rho", "between 1e-40 and 1e40"),
+    ),
+    "a loss that no Decimal holds": (
+        "datasets/water.toml",
+        "rho = 0.1",
+        "rho = 1e99999999999999999999",
+        ("water.toml:9: loss.rho", "finite"),
+    ),
+    "a loss without use": ("datasets/water.toml", "rho = 0.1", "rho = 1e-10", ("loss.rho", "at least 0.000000001")),
+    "nested too deep": (
+        "datasets/water.toml",
+        "[loss]",
+        f"limitations = {'[' * 5000}{']' * 5000}\n[loss]",
+        ("datasets/water.toml", "nested too deep"),
+    ),
+    "a number without end": (
+        "datasets/water.toml",
+        "threshold = 5",
+        f"threshold = {'5' * 5000}",
+        ("datasets/water.toml", "more digits"),
+    ),
     "loss above the budget": ("datasets/water.toml", "rho = 0.1", "rho = 0.3", ("water.toml:8: loss", "0.25")),
-    "unknown source": ("datasets/water.toml", '"meters"', '"meters"', ("water.toml:3: source", "there are: meters")),
+    "unknown source": ("datasets/water.toml", '"meters"', '"meter"', ("water.toml:3: source", "there are: meters")),
     "unknown column": ("datasets/water.toml", 'column = "liters"', 'column = "gallons"', ("water.toml:33", "gallons")),
     "bounds for records": (
         "datasets/requests.toml",
@@ -142,7 +173,7 @@ def test_a_bad_feed(due: Town, fault: str) -> None:
     spoil, words = FEEDS[fault]
     spoil(due)
     before = _kept(due)
-    answer = due.run("requests", "--period", "2024-02")
+    answer = due.redraw("requests", "--period", "2024-02")
     _says(answer, 5, *words)
     assert [(row["period"], row["status"], row["release"]) for row in answer.rows] == [("2024-02", "failed", None)]
     assert _kept(due) == before
@@ -153,9 +184,9 @@ def test_a_bad_feed(due: Town, fault: str) -> None:
 def test_a_mended_feed(due: Town) -> None:
     """After faults and their mending the run goes on where it was, and each period is charged once."""
     _header(due)
-    assert due.run("requests", "--from", "2024-01", "--to", "2024-02").code == 5
+    assert due.redraw("requests", "--from", "2024-01", "--to", "2024-02").code == 5
     (due.data / BAD).unlink()
-    mended = due.run("requests", "--from", "2024-01", "--to", "2024-02")
+    mended = due.redraw("requests", "--from", "2024-01", "--to", "2024-02")
     assert [(row["period"], row["edition"], row["status"]) for row in mended.rows] == [
         ("2024-01", 2, "ready"),
         ("2024-02", 2, "ready"),

@@ -329,7 +329,8 @@ def test_the_plan_is_a_page(city: Workspace, capsys: pytest.CaptureFixture[str])
     print_plans([plan(city, "requests", "12"), plan(city, "water", "12")])
     out = capsys.readouterr().out
     assert "A release spends ρ 0.1 on each of 31 day blocks" in out
-    assert "0.25 of 0.25 left: enough for 2 more releases. The budget lasts to the end, 2024-03." in out
+    assert "The fullest block of the periods that have ended has 0.25 of 0.25 left: enough for 2 more releases" in out
+    assert "The releases still to come have room on their own blocks, to the end, 2024-03." in out
     assert len([line for line in out.splitlines() if line.startswith("│")]) == 5
     assert "▒" in out
 

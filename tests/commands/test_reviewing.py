@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
 from contextlib import closing
+from typing import Any
 
 import duckdb
 import pyarrow.parquet
 import pytest
-from township import CANARY, Town
+from township import CANARY, COMMAND, Town
+
+from publisher.duck import open_file
 
 ANALYSTS = "state/public/open_data.duckdb"
 
@@ -58,6 +64,23 @@ def test_rollback_of_the_only_edition_leaves_none(released: Town) -> None:
     assert _current(released) == [("2024-01", 1), ("2024-02", 1)]
     for arguments in (["--period", "2024-03"], ["--undo", "--period", "2024-01"], ["--period", "1999-01"]):
         assert released.publisher("rollback", "requests", "--no-push", *arguments).code == 2
+
+
+def test_undo_gives_the_release_retracted_last_back(released: Town) -> None:
+    """Whatever its period is; what was retracted before it stays retracted until it is its turn."""
+    for period in ("2024-02", "2024-03", "2024-01"):
+        assert released.publisher("rollback", "requests", "--period", period, "--no-push").code == 0
+    given = [released.publisher("rollback", "requests", "--undo", "--no-push").out.split(":")[0] for _ in range(3)]
+    assert given == ["requests/2024-01/1", "requests/2024-03/1", "requests/2024-02/1"]
+    assert released.publisher("rollback", "requests", "--undo", "--no-push").code == 2
+
+
+def test_rollback_takes_the_release_made_last(released: Town) -> None:
+    """Another edition of an old period is newer than the release of the last period."""
+    released.edit("datasets/requests.toml", "threshold = 5", "threshold = 8")
+    assert released.run("requests", "--period", "2024-01").code == 0
+    taken = [released.publisher("rollback", "requests", "--no-push").out.split(":")[0] for _ in range(2)]
+    assert taken == ["requests/2024-01/2", "requests/2024-03/1"]
 
 
 @pytest.mark.parametrize("name", ["data.csv", "measurements.parquet", "guarantee.md"])
@@ -167,6 +190,77 @@ def test_queries(released: Town) -> None:
     assert (released.root / ANALYSTS).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    "query", ["", ";", "-- nothing", "SELECT 1 AS one; SELECT 2 AS two", "SELECT 1; DROP TABLE water"]
+)
+def test_one_query_at_a_time(released: Town, query: str) -> None:
+    """None, or several of which only the last would be answered, is one message."""
+    refused = released.publisher("sql", query)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith("error: ask one query at a time")
+    assert len(refused.err.splitlines()) == 1
+    assert "one" in released.publisher("sql", "SELECT 1 AS one; -- and no more").out
+
+
+def test_a_damaged_analysts_file_is_written_again(released: Town) -> None:
+    """Until the next run it is one message."""
+    (released.root / ANALYSTS).write_bytes(b"junk" * 5000)
+    answer = released.publisher("sql", "SELECT 1")
+    assert (answer.code, len(answer.err.splitlines())) == (5, 1)
+    assert "open_data.duckdb cannot be read: `publisher run` writes it again" in answer.err
+    assert released.run().code == 0
+    assert released.publisher("sql", "SELECT 1").code == 0
+
+
+def test_control_c_ends_the_prompt(released: Town) -> None:
+    """With 130 and one word."""
+    command = ["env", "--default-signal=INT", str(COMMAND), "sql"]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(
+        command, cwd=released.root, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}, **pipes
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("Tables: ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "stopped\n")
+
+
+def test_control_c_in_duckdb_is_control_c(released: Town) -> None:
+    """DuckDB makes a RuntimeError of it, which is no fault of publisher's; any other stays one."""
+    with pytest.raises(KeyboardInterrupt), open_file(released.root / ANALYSTS, read_only=True):
+        raise RuntimeError("Query interrupted")
+    with pytest.raises(RuntimeError, match="otherwise"), open_file(released.root / ANALYSTS, read_only=True):
+        raise RuntimeError("otherwise")
+
+
+def test_a_table_that_nobody_reads_to_its_end(released: Town) -> None:
+    """As with `publisher releases | head -1`: nothing on standard error."""
+    with subprocess.Popen(
+        [str(COMMAND), "releases"], cwd=released.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.parametrize("content", ["{", '{"passed": "perhaps"}', "\udcff", "[" * 5000])
+def test_a_damaged_validation_is_one_message(released: Town, content: str) -> None:
+    """It names the file and the way out, and after that the release is what it was."""
+    path = released.state / "public" / "validations" / "water" / "2024-02" / "1.json"
+    path.write_text(content, errors="surrogateescape")
+    for command in (["releases"], ["run", "--no-push", "water"], ["plan", "water"]):
+        answer = released.publisher(*command)
+        assert answer.code == 5
+        assert len(answer.err.splitlines()) == 1
+        assert "water/2024-02/1.json is damaged: delete it, then `publisher revalidate`" in answer.err
+    path.unlink()
+    assert released.publisher("revalidate", "water").code == 0
+    assert released.publisher("releases").code == 0
+
+
 def test_show(released: Town) -> None:
     """The last period unless one is named: status, guarantee and a glimpse of the rows."""
     answer = released.publisher("show", "water")
@@ -204,6 +298,15 @@ def test_plan_needs_neither_records_nor_state(town: Town) -> None:
     assert rows[0]["margin"] == "±4 requests"
     assert town.publisher("plan").code == 0
     assert not town.state.exists()
+
+
+def test_plan_says_when_everything_is_drawn(released: Town) -> None:
+    """A block that is spent and a schedule that is done are no contradiction."""
+    released.edit("pipelines/meters.toml", "budget = 0.25", "budget = 0.1")
+    said = " ".join(released.publisher("plan", "water").out.split())
+    assert "The fullest block of the periods that have ended has 0 of 0.1 left: not enough for another release" in said
+    assert "Every release to the end, 2024-03, is drawn." in said
+    assert "lasts" not in said
 
 
 def test_plan_knows_what_was_spent(released: Town) -> None:

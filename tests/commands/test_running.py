@@ -121,12 +121,48 @@ def test_a_changed_statistical_field_is_a_new_charged_release(released: Town, fi
         (["--from", "2024-02"], ["2024-02", "2024-03"]),
         (["--to", "2024-02"], ["2024-01", "2024-02"]),
         (["--from", "2024-02", "--to", "2024-02"], ["2024-02"]),
-        (["--period", "2023"], []),
+        (["--from", "2024-01-15", "--to", "2024-02-29"], ["2024-02"]),
     ],
 )
 def test_periods_can_be_chosen(released: Town, arguments: list[str], periods: list[str]) -> None:
-    """One, a longer one that holds several, from, to; none is an empty array."""
+    """One, a longer one that holds several, from, to."""
     assert [row["period"] for row in released.run("water", *arguments).rows] == periods
+
+
+MONTHS_OF_WATER = "water has the months 2024-01 to 2024-03"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--period", "2023"], MONTHS_OF_WATER),
+        (["--period", "2024-04"], MONTHS_OF_WATER),
+        (["--period", "2024-02-10"], MONTHS_OF_WATER),
+        (["--period", "2024-W06"], MONTHS_OF_WATER),
+        (["--from", "2024-02-02", "--to", "2024-02-20"], MONTHS_OF_WATER),
+        (["--from", "2024-03", "--to", "2024-01"], "--from 2024-03 lies after --to 2024-01"),
+        (["--period", "2024-01", "--to", "2024-02"], "give one or the other"),
+        (["--period", "soon"], "--period: 'soon' is not a period: write 2018-01-05"),
+        (["--period", ""], "--period: '' is not a period"),
+        (["--to", "2024-13"], "--to: '2024-13' is not a period: write 2018-01-05"),
+    ],
+)
+def test_periods_that_are_not_there_are_refused(town: Town, arguments: list[str], words: str) -> None:
+    """Exit code 2 and one message with the periods that the dataset has; nothing is begun."""
+    answer = town.run("water", *arguments)
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1)
+    assert words in answer.err
+    assert not town.state.exists()
+
+
+def test_a_period_is_meant_for_those_that_have_it(town: Town) -> None:
+    """Without names the datasets that have no such period are left out; each that is named must have it."""
+    town.edit("datasets/requests.toml", 'last = "2024-03"', 'last = "2024-01"')
+    assert {row["dataset"] for row in town.run("--period", "2024-02").rows} == {"water"}
+    refused = town.run("requests", "water", "--period", "2024-02")
+    assert (refused.code, refused.out) == (2, "")
+    assert "requests has the months 2024-01 to 2024-01" in refused.err
+    assert "water has" not in refused.err
 
 
 def _impossible(town: Town) -> dict[str, Any]:

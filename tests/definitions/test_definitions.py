@@ -148,7 +148,7 @@ FAULTS = [
     (W, "threads = 2", 'memory = "lots"', 6, "engine.memory: .*pattern"),
     (W, 'kind = "embedded"', 'kind = "socrata"', 7, "portal: .*domain"),
     (W, 'kind = "embedded"', 'domain = "x.org"', 7, "portal: .*domain"),
-    (W, 'kind = "embedded"', 'url = "https://data.example.org:65536"', 8, "portal.url: .*port"),
+    (W, 'kind = "embedded"', 'url = "https://data.example.org:65536"', 8, "portal.url: .*is not an address"),
     (W, "[engine]", "[engine", None, "not valid TOML"),
     (S, 'title = "Visits"', "", 1, "title: is missing"),
     (S, 'title = "Visits"', 'title = ""', 1, "title: .*character"),
@@ -179,6 +179,13 @@ FAULTS = [
     (D, 'source = "visits"', 'source = "vists"', 3, "source: unknown source 'vists'; there are: visits"),
     (D, "rho = 0.1", "rho = 0.1\nepsilon = 1", 7, "loss: give one of rho"),
     (D, "rho = 0.1", "", 7, "loss: give one of rho"),
+    (D, "rho = 0.1", "rho = 1e-400", 8, "loss.rho: is too large or too small"),
+    (D, "rho = 0.1", "rho = 1e-10", 8, "loss.rho: must be at least 0.000000001"),
+    (D, "rho = 0.1", "rho = 1e-9", 7, "loss: leaves a table less than 0.000000001"),
+    (D, "upper = 20", "upper = 1e999999", 30, "measures.1.upper: is too large"),
+    (D, "resolution = 0.5", "resolution = 1e-400", 31, "measures.1.resolution: is too large or too small"),
+    (D, "threshold = 10", "threshold = 1000000000000", None, "suppression.threshold: .*less than or equal"),
+    (W, 'kind = "embedded"', 'url = "http://127.0.0.1:99999"', 8, "portal.url: is not an address"),
     (D, "rho = 0.1", "epsilon = 0.1", 7, "loss: the source visits keeps its budget in rho"),
     (D, "rho = 0.1", "rho = 0.6", 7, "loss: one release would spend more"),
     (D, "rho = 0.1", "rho = true", 8, "loss.rho: "),
@@ -309,11 +316,88 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
 
 def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
     """Binary junk in any definition is one message, not a traceback."""
-    for name in (W, S, D, ZONES, SPELLINGS):
+    for name in (W, S, D, ZONES, SPELLINGS, "pipelines/visits.sql"):
         make(tmp_path)
         (tmp_path / name).write_bytes(b"\xff\xfe\x00junk")
         with pytest.raises(DefinitionError, match=f"{name}: is not UTF-8 text"):
             load(tmp_path)
+
+
+def test_files_that_are_folders_are_refused(tmp_path: Path) -> None:
+    """Also `publisher.toml` itself, which is not looked for further up then; and one that leads nowhere."""
+    for name in (W, S, D):
+        make(tmp_path / name)
+        (tmp_path / name / name).unlink()
+        (tmp_path / name / name).mkdir()
+        with pytest.raises(DefinitionError, match=f"{name}: cannot be read: Is a directory"):
+            load(tmp_path / name)
+    (tmp_path / W / W).rmdir()
+    (tmp_path / W / W).symlink_to("nowhere")
+    with pytest.raises(DefinitionError, match=f"{W}: cannot be read: No such file"):
+        find_workspace(tmp_path / W)
+
+
+NESTED = """\
+title = "Visits"
+description = \"\"\"
+rho = 1
+[keys]
+\"\"\"
+tags = [
+  "one", # [[keys]]
+  "two = 2",
+  '''three = 3
+[suppression]
+''',
+]
+source = "visits \u2028 = 4"
+
+[[keys]]
+name = "zone"
+[keys.discover]
+share = 2
+[[keys]]
+name = "sort"
+[keys.discover] # the second one
+delta = { of = 1 }
+[[keys.parts]]
+size = 1
+[[keys.parts]]
+size = 2
+[keys.parts.of]
+what = 3
+"""
+
+
+def test_lines_are_those_of_the_keys(tmp_path: Path) -> None:
+    """A table below an array of tables belongs to its last one; what stands in a text or an array is no key."""
+    (tmp_path / "x.toml").write_text(NESTED, encoding="utf-8")
+    values, origin = read_toml(tmp_path / "x.toml", "x.toml")
+    numbers = {text: n for n, text in enumerate(NESTED.split("\n"), 1)}
+    at = {
+        ("keys", 0, "discover"): numbers["[keys.discover]"],
+        ("keys", 0, "discover", "share"): numbers["share = 2"],
+        ("keys", 1, "name"): numbers['name = "sort"'],
+        ("keys", 1, "discover"): numbers["[keys.discover] # the second one"],
+        ("keys", 1, "discover", "delta", "of"): numbers["delta = { of = 1 }"],
+        ("keys", 1, "parts", 0, "size"): numbers["size = 1"],
+        ("keys", 1, "parts", 1, "of", "what"): numbers["what = 3"],
+        ("tags", 1): numbers["tags = ["],
+    }
+    assert {key: origin.error(key, "x").args[0].split(":")[1] for key in at} == {k: str(n) for k, n in at.items()}
+    assert {key[0] for key in origin.lines} == values.keys()
+    assert not {("rho",), ("keys", "rho"), ("tags", "two"), ("suppression",)} & origin.lines.keys()
+
+
+def test_the_portal_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PUBLISHER_PORTAL stands in for the url; one that is no address is refused under its own name."""
+    make(tmp_path)
+    monkeypatch.setenv("PUBLISHER_PORTAL", "http://127.0.0.1:8399")
+    assert find_workspace(tmp_path).settings.portal.url == "http://127.0.0.1:8399"
+    for wrong in ("8399", "http://127.0.0.1:8399/x", "http://127.0.0.1:0", "http://127.0.0.1:99999", "http://[::1"):
+        monkeypatch.setenv("PUBLISHER_PORTAL", wrong)
+        with pytest.raises(DefinitionError, match=r"^PUBLISHER_PORTAL: is not an address"):
+            find_workspace(tmp_path)
 
 
 @pytest.mark.parametrize(

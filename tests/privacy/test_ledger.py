@@ -260,12 +260,24 @@ class LedgerContract:
             Spending("village", "b", TENTH),
         ]
 
-    def test_a_refusal_says_when_the_next_block_opens(self, ledger: Ledger) -> None:
-        """What remains, and from which day on there is budget again; a lifetime has no such day."""
-        with pytest.raises(BudgetError, match=r"0\.3 left of 0\.3.* the next block, 2020-01-03, opens on 2020-01-03"):
+    def test_a_refusal_names_the_first_later_block_with_room(self, ledger: Ledger) -> None:
+        """Blocks that are full themselves are passed over, also those of other datasets; a smaller loss fits sooner."""
+        for number, day in enumerate(("2020-01-01", "2020-01-03", "2020-01-04"), 1):
+            ledger.charge(request(number, Fraction(1, 4), dataset=f"d{number}", blocks=(day,)))
+        ledger.charge(request(7, source="village", blocks=("2020-01-05",)))
+        with pytest.raises(BudgetError, match=r"0\.05 left of 0\.3.* room for it is 2020-01-05, from 2020-01-05 on"):
+            ledger.charge(request(8))
+        ledger.charge(request(9, Fraction(1, 20), blocks=("2020-01-01",)))
+        with pytest.raises(BudgetError, match=r"0 left of 0\.3.* room for it is 2020-01-03, from 2020-01-03 on"):
+            ledger.charge(request(10, Fraction(1, 20)))
+
+    def test_a_refusal_for_good_names_no_block(self, ledger: Ledger) -> None:
+        """A loss above the whole budget fits nowhere, and a lifetime has no other block: only a change would help."""
+        with pytest.raises(BudgetError, match=r"0\.3 left of 0\.3.* No block of the source could pay that: raise"):
             ledger.charge(request(1, Fraction(1)))
-        with pytest.raises(BudgetError, match="a lifetime has no other block"):
-            ledger.charge(request(1, Fraction(1), window="lifetime", blocks=("lifetime",)))
+        ledger.charge(request(2, Fraction(1, 4), window="lifetime", blocks=("lifetime",)))
+        with pytest.raises(BudgetError, match="A lifetime has no other block: raise"):
+            ledger.charge(request(3, window="lifetime", blocks=("lifetime",)))
 
     def test_a_smaller_budget_holds_at_once(self, ledger: Ledger) -> None:
         """When people lower the budget below what was spent, nothing more can be."""

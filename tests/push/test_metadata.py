@@ -137,7 +137,7 @@ def test_odds_are_those_of_the_guarantee(place: Workspace, catalog: Catalog) -> 
     assert (odds["unit"], odds["period"], odds["loss"]) == ("record", "a week", "ρ = 0.1")
     assert odds["after"] == pytest.approx(0.6119, abs=1e-4)
     assert odds["after"] == promised["odds"]["release"]["guess_at_most"]
-    assert odds["belief"] == promised["odds"]["release"]["posterior_below"]
+    assert odds["posterior_bound"] == promised["odds"]["release"]["posterior_below"]
     assert odds["exception"] == promised["odds"]["release"]["posterior_except_with_probability"]
 
 

@@ -1,0 +1,73 @@
+"""Which periods a command line means by `--period`, `--from` and `--to`: some that its datasets have, or a refusal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.definitions import period as civil
+from publisher.errors import DefinitionError
+from publisher.run import PeriodSelection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from publisher.definitions.period import Period
+    from publisher.workspace import DatasetFile
+
+
+def selection(
+    datasets: Sequence[DatasetFile], *, period: str | None, first: str | None, last: str | None, named: bool
+) -> PeriodSelection:
+    """What is asked for; everything due where nothing is. Raises DefinitionError where no period is meant.
+
+    Each dataset that was `named` must have one there; of all datasets, one of them must.
+    """
+    if period is not None and (first is not None or last is not None):
+        raise DefinitionError("--period: already says what --from and --to would: give one or the other")
+    whole = _parsed("--period", period)
+    start, end = whole or _parsed("--from", first), whole or _parsed("--to", last)
+    found = PeriodSelection(start.start if start else None, end.end if end else None)
+    if found.start is not None and found.end is not None and found.start >= found.end:
+        raise DefinitionError(f"--from {first} lies after --to {last}: nothing is between them")
+    if found != PeriodSelection():
+        words = " ".join(f"{name} {text}" for name, text in _given(period, first, last))
+        _refuse_if_empty(datasets, found, words, named=named)
+    return found
+
+
+def span(text: str) -> PeriodSelection:
+    """What `--redraw` names: one period, or all from the first to the last of `2023-01..2023-08`."""
+    first, dots, last = text.partition("..")
+    start, end = _parsed("--redraw", first), _parsed("--redraw", last if dots else first)
+    found = PeriodSelection(start.start if start else None, end.end if end else None)
+    if found.start is not None and found.end is not None and found.start >= found.end:
+        raise DefinitionError(f"--redraw {text}: the first period lies after the last")
+    return found
+
+
+def _given(period: str | None, first: str | None, last: str | None) -> list[tuple[str, str]]:
+    said = (("--period", period), ("--from", first), ("--to", last))
+    return [(name, text) for name, text in said if text is not None]
+
+
+def _parsed(option: str, text: str | None) -> Period | None:
+    try:
+        return civil.parse(text) if text is not None else None
+    except ValueError as error:
+        raise DefinitionError(f"{option}: {error}") from None
+
+
+def _refuse_if_empty(datasets: Sequence[DatasetFile], found: PeriodSelection, words: str, *, named: bool) -> None:
+    without = [each for each in datasets if not found.periods(each, each.source.today())]
+    if without and (named or len(without) == len(datasets)):
+        have = "; ".join(_has(each) for each in without)
+        raise DefinitionError(f"{words}: no whole period that can be released lies there: {have}")
+
+
+def _has(dataset: DatasetFile) -> str:
+    """The periods that a dataset has, for people."""
+    grain, periods = dataset.definition.period, PeriodSelection().periods(dataset, dataset.source.today())
+    if not periods:
+        return f"no {grain} of {dataset.name} is due yet, its first is {dataset.definition.first}"
+    more = " so far" if dataset.definition.last != periods[-1].label else ""
+    return f"{dataset.name} has the {grain}s {periods[0].label} to {periods[-1].label}{more}"
