@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from publisher.stages import BoundedAggregate, Integers
 
+pytest_plugins = ("marks", "evidence")
+
 SOURCE: dict[str, Any] = {
     "title": "Town",
     "description": "Records of an invented town.",

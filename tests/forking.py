@@ -1,8 +1,10 @@
 """A process that has imported everything and forks a child for each command: a command takes as long as its work.
 
 `python forking.py` reads orders, a JSON object a line, from standard input: `{"arguments": [...], "folder": path,
-"environment": {...}, "out": path, "err": path}`, and answers with how the child ended: its exit code, or minus the
-signal that killed it. It opens nothing and computes nothing itself, so that a child starts like a process of its own.
+"package": path, "environment": {...}, "out": path, "err": path}`, and answers with how the child ended: its exit code,
+or minus the signal that killed it. It opens nothing and computes nothing itself, so that a child starts like a process
+of its own. `package` is empty, or a folder with another copy of publisher, which the child runs: the forking
+process itself imports none.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class Forks:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
         )
 
-    def run(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> tuple[int, str, str]:
+    def run(
+        self, arguments: list[str], folder: Path, environment: dict[str, str], package: Path | None = None
+    ) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of `publisher` with these arguments in that folder."""
         with tempfile.TemporaryDirectory() as place:
             out, err = Path(place) / "out", Path(place) / "err"
@@ -46,6 +50,7 @@ class Forks:
                 {
                     "arguments": arguments,
                     "folder": str(folder),
+                    "package": str(package or ""),
                     "environment": environment,
                     "out": str(out),
                     "err": str(err),
@@ -112,6 +117,8 @@ def obey(order: dict[str, Any]) -> int:
     os.chdir(order["folder"])
     os.environ.clear()
     os.environ.update(order["environment"])
+    if order["package"]:
+        sys.path.insert(0, order["package"])
     from publisher.cli import main as publisher
 
     try:

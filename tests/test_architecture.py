@@ -137,6 +137,7 @@ def test_the_audit_is_used_by_its_command_alone() -> None:
     assert users == {"commands.audit"}
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_command_line_starts_light() -> None:
     """Importing the command line loads no heavy library, so that its help answers at once."""
     script = f"import sys, publisher.cli; print([name for name in {LIGHT} if name in sys.modules])"

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("processes")
+
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
     "init check sample land plan tune run releases show revalidate push verify rollback ledger sql serve accounts "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from real_records import WHY, real_records
 
 from publisher.definitions import period as civil
 from publisher.engine.guard import guarded
@@ -169,11 +170,10 @@ def test_invented_zones_are_said_to_be_invented() -> None:
 def test_boundaries_hold_the_keys_of_the_keysets() -> None:
     """Where the real boundaries stand, every key of a place's keyset is a polygon, or the catch-all."""
     import json
-    import os
 
-    data = Path(os.environ.get("PUBLISHER_DATA") or WORKSPACE.root.parent / "shared" / "data")
-    if not (data / "stlouis-boundaries").is_dir() or (data / "SAMPLE.json").is_file():
-        pytest.skip("no real boundaries in the data folder")
+    data = real_records("stlouis-boundaries")
+    if (data / "SAMPLE.json").is_file():
+        pytest.skip(WHY)
     for dataset in WORKSPACE.datasets.values():
         for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
             place = dataset.source.definition.places.get(key.name)

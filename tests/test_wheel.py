@@ -19,7 +19,7 @@ CLEAN = {name: value for name, value in os.environ.items() if not name.startswit
 
 
 @pytest.fixture(scope="module")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def command(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `publisher` command of the wheel, in an environment that has the libraries but not this repository."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]

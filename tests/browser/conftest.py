@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def city(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """A portal with datasets of every kind."""
     if reason := missing():
         pytest.skip(reason)

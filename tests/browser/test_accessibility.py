@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import groupby, product
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("browser")
 
 PAGES = list(City("", "", "", "").pages)
+EVERY_LOOK = list(product(("", "/es"), WIDTHS, SCHEMES))
+"""Language, width and color scheme."""
 LIGHT_PAGE = 60_000
 """Bytes that the catalog's or a dataset's page may take on the wire, with all that it needs."""
 _FOCUS = """
@@ -38,20 +41,38 @@ return [shown.length, hidden];
 """
 
 
-@pytest.mark.parametrize("language", ["", "/es"], ids=["en", "es"])
-@pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_nothing(browser: Browser, city: City, page: str, language: str) -> None:
+def _looks(number: int) -> list[tuple[str, int, str]]:
+    """Of the page of that number two looks in one language, one wide and one narrow, one light and one dark; from page
+    to page they change, so that pages together are seen in every way."""
+    language, other = ("", "/es")[number % 2], number // 2 % 2
+    return [(language, width, SCHEMES[(n + other) % 2]) for n, width in enumerate(WIDTHS)]
+
+
+@pytest.mark.parametrize(("page", "looks"), [(page, _looks(number)) for number, page in enumerate(PAGES)])
+def test_axe_finds_nothing(browser: Browser, city: City, page: str, looks: list[tuple[str, int, str]]) -> None:
     """No rule of WCAG 2.1 A or AA is broken, wide or narrow, light or dark; at 320 pixels nothing scrolls sideways; the
     console, where a breach of the content security policy would stand, is empty; nothing comes from elsewhere."""
-    path = language + city.pages[page]
+    seen(browser, city, page, looks)
+
+
+@pytest.mark.evidence("all pages in both languages, widths and color schemes in a browser")
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_nothing_in_any_look(browser: Browser, city: City, page: str) -> None:
+    """The same for every combination: templates and styles are shared, so a fault rarely has one alone."""
+    for _, looks in groupby(EVERY_LOOK, key=lambda look: look[0]):
+        seen(browser, city, page, list(looks))
+
+
+def seen(browser: Browser, city: City, page: str, looks: list[tuple[str, int, str]]) -> None:
+    """Looks at a page in one language."""
+    path = looks[0][0] + city.pages[page]
     loaded = browser.open(path)
     found = []
-    for width in WIDTHS:
-        for scheme in SCHEMES:
-            browser.look(width, scheme)
-            found += [f"{width} {scheme}: {each}" for each in browser.axe()]
-            wide = browser.run("return document.documentElement.scrollWidth")
-            assert wide <= width, f"{path} is {wide} pixels wide on {width}"
+    for _, width, scheme in looks:
+        browser.look(width, scheme)
+        found += [f"{width} {scheme}: {each}" for each in browser.axe()]
+        wide = browser.run("return document.documentElement.scrollWidth")
+        assert wide <= width, f"{path} is {wide} pixels wide on {width}"
     assert found == []
     assert {urlsplit(address).netloc for address in loaded.addresses} == {urlsplit(city.address).netloc}
     expected = ["404"] if page == "missing" else []

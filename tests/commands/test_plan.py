@@ -352,6 +352,7 @@ print(json.dumps([rows, [name for name in opened if name.startswith(tuple(privat
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_no_record_is_read(tmp_path: Path) -> None:
     """With raw files and landed records there, damaged so that reading them would fail, the plan is what it is without
     them, and no file of theirs is opened."""

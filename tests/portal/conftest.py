@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def portal(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One portal for all tests that do not end it."""
     running = start(tmp_path_factory.mktemp("portal") / "state")
     yield running

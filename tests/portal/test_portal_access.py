@@ -111,6 +111,7 @@ def test_wrong_passwords_are_refused_then_slowed_down(portal: Running) -> None:
     assert requests.get(address, headers={"Authorization": "Basic !!!"}, timeout=30).status_code == 401
 
 
+@pytest.mark.usefixtures("processes")
 def test_the_first_account_stays(tmp_path: Path) -> None:
     """A second start creates no other account and changes no password; nothing holds the password but its file."""
     running = start(tmp_path / "state")
@@ -126,6 +127,7 @@ def test_the_first_account_stays(tmp_path: Path) -> None:
             assert secret["password"].encode() not in file.read_bytes(), file
 
 
+@pytest.mark.usefixtures("processes")
 def test_two_first_starts_make_one_account(tmp_path: Path) -> None:
     """Whichever portal comes first on an empty store, the password in the file is the account's."""
     for number in range(5):

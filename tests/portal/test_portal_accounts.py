@@ -117,6 +117,7 @@ def test_the_commands_refuse_what_would_harm(portal: Running, tmp_path: Path) ->
         portal_accounts.accounts_listed(tmp_path)
 
 
+@pytest.mark.usefixtures("processes")
 def test_who_asks_too_often_waits(tmp_path: Path) -> None:
     """Without token an address gets 429 with Retry-After once its bucket is empty; with one it goes on; it refills."""
     running = start(tmp_path / "state", "--anonymous-rate", "1")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def catalog(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A portal with five open datasets and one draft."""
     running = start(tmp_path_factory.mktemp("catalog") / "state", "--public-url", "https://data.example.org/")
     with running.client() as client:

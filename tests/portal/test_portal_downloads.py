@@ -283,6 +283,7 @@ print(kept.sha256, kept.bytes)
 """
 
 
+@pytest.mark.usefixtures("processes")
 def test_processes_that_race_agree(tmp_path: Path) -> None:
     """Of two processes that make the same file with different bytes, both tell the hash of the one that stays."""
     command = [sys.executable, "-c", RACE, str(tmp_path)]

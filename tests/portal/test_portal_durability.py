@@ -35,6 +35,7 @@ def whole(rows: list[dict[str, Any]]) -> str:
     return str(found)
 
 
+@pytest.mark.usefixtures("processes")
 def test_kill_during_writes_leaves_old_or_new(tmp_path: Path) -> None:
     """SIGKILL at random moments of a replace: after a restart the dataset is one whole edition."""
     chance = random.Random(7)
@@ -180,6 +181,7 @@ while crashed == 9:
 """
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("what", ["rows", "file", "revision"])
 def test_a_crash_at_every_step_of_a_write_leaves_old_or_new(tmp_path: Path, what: str) -> None:
     """Ended before each fsync, rename and transaction, the store is whole, and the next write goes on.
@@ -220,6 +222,7 @@ def test_a_reader_never_sees_half_a_write(portal: Running) -> None:
     assert len(editions) > 1
 
 
+@pytest.mark.usefixtures("processes")
 def test_two_processes_serve_one_store(tmp_path: Path) -> None:
     """What one writes the other shows at once; writes to one dataset queue, and none is lost."""
     first, second = start(tmp_path / "state"), start(tmp_path / "state")

@@ -279,7 +279,7 @@ def test_classes_hold_values_whatever_they_are() -> None:
 
 def test_paths_are_short_and_neighbors_touch(tmp_path: Path) -> None:
     """However detailed the polygons are, all paths together stay small, and every place keeps one."""
-    turns = np.linspace(0, 2 * np.pi, 5_000)
+    turns = np.linspace(0, 2 * np.pi, 2_000)
     features = []
     for number in range(40):
         x, y = number % 8, number // 8

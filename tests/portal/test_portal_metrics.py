@@ -22,7 +22,7 @@ TOKEN = "a-token-of-some-length"
 
 
 @pytest.fixture(scope="module")
-def counted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def counted(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Two workers whose metrics need a token."""
     folder = tmp_path_factory.mktemp("metrics")
     (folder / "token").write_text(TOKEN + "\n")
@@ -100,6 +100,7 @@ def test_processes_and_rooms_are_gauged(counted: Running) -> None:
         assert of(found, "process_resident_memory_bytes", pid=str(process.pid)) > 1e6
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_dead_worker_is_no_longer_gauged(tmp_path: Path) -> None:
     """Its counts stay, its gauges go."""
     running = start(tmp_path / "state", "--workers", "2")

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import re
 import time
 from datetime import date
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -21,6 +19,7 @@ import requests
 import shapely
 from page_reading import ODDS, RELEASES, SOURCE, WEEKS, Page, family, loaded
 from portal_process import publish
+from real_records import real_records
 
 if TYPE_CHECKING:
     from portal_process import Running
@@ -142,11 +141,8 @@ def test_the_page_of_a_city_like_a_real_one_is_light(portal: Running, web: reque
 def _places(city: str) -> dict[str, Any]:
     """Outlines by name: those of a real city where its file is there, else of 79 cells with crooked borders."""
     if city != "invented":
-        folder = os.environ.get("PUBLISHER_DATA")
-        if not folder:
-            pytest.skip("PUBLISHER_DATA does not say where the downloaded data is")
         names, file = {"stlouis": ("NHD_NAME", "neighborhoods"), "boston": ("name", "neighborhoods")}[city]
-        text = (Path(folder) / f"{city}-boundaries" / f"{city}_{file}.geojson").read_text()
+        text = (real_records(f"{city}-boundaries") / f"{city}-boundaries" / f"{city}_{file}.geojson").read_text()
         features = json.loads(text)["features"][:79]
         return {each["properties"][names]: each["geometry"] for each in features}
     points = shapely.MultiPoint(np.random.default_rng(3).uniform(0, 1, (79, 2)))

@@ -101,6 +101,7 @@ def test_a_password_from_before_goes_on_and_is_renewed(path: Path) -> None:
     assert kept(path, "writer") == (salt, renewed), "once is enough"
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_running_portal_takes_a_store_from_before(tmp_path: Path) -> None:
     """A client that sends its password with every request goes on as it did."""
     running = start(tmp_path / "state")

@@ -378,6 +378,7 @@ def test_what_cannot_be_is_refused(portal: Running, socrata: Socrata, made: str,
     assert "known are CSV" in other.create_upload("x.zip").shapefile(b"PK").attributes["failure_details"]
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_killed_process_leaves_old_or_new(tmp_path: Path) -> None:
     """SIGKILL while a revision is applied: the dataset is whole, the job has ended, and the revision goes on."""
     running = start(tmp_path / "state")

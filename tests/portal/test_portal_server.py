@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from portal_process import Running
 
 
+@pytest.mark.usefixtures("processes")
 def test_it_answers_and_stops_when_told(tmp_path: Path) -> None:
     """The ready file has the address; /health answers; SIGTERM ends it with 0; one line names the address."""
     running = start(tmp_path / "state")
@@ -33,6 +34,7 @@ def test_it_answers_and_stops_when_told(tmp_path: Path) -> None:
     assert (tmp_path / "state.log").read_text().count(f"The portal answers at {running.address}") == 1
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:
     """Exit code 6, one line, no traceback."""
     with socket.socket() as taken:
@@ -46,6 +48,7 @@ def test_a_taken_port_is_one_clear_message(tmp_path: Path) -> None:
     assert f"port {port}" in ended.stderr
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_state_folder_that_cannot_be_is_one_clear_message(tmp_path: Path) -> None:
     """A file in the place of the folder: exit code 6, one line."""
     (tmp_path / "state").write_text("not a folder")

@@ -134,6 +134,7 @@ def test_a_worker_that_dies_is_replaced(several: Running) -> None:
     assert any("is replaced" in line.get("message", "") for line in lines(several))
 
 
+@pytest.mark.usefixtures("processes")
 def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     """A supervisor that is killed leaves no process behind that holds the port."""
     running = start(tmp_path / "state", "--workers", "2")
@@ -157,6 +158,7 @@ def slow_request(running: Running) -> socket.socket:
     return client
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_stop_lets_running_requests_end(tmp_path: Path, workers: str) -> None:
     """After SIGTERM new connections are refused, the request that runs is answered, and the exit code is 0."""
@@ -170,6 +172,7 @@ def test_a_stop_lets_running_requests_end(tmp_path: Path, workers: str) -> None:
     assert running.process.wait(timeout=5) == 0
 
 
+@pytest.mark.usefixtures("processes")
 def test_an_interrupt_from_a_terminal_is_one_stop(tmp_path: Path) -> None:
     """Ctrl-C reaches every process of the command; the workers still end gracefully."""
     running = start(tmp_path / "state", "--workers", "2", "--grace", "8")
@@ -194,6 +197,7 @@ def refused(running: Running) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_stop_cuts_what_outlasts_the_grace(tmp_path: Path) -> None:
     """A request that does not end within the grace is told so; the exit code is 0."""
     running = start(tmp_path / "state", "--grace", "1")
@@ -207,6 +211,7 @@ def test_a_stop_cuts_what_outlasts_the_grace(tmp_path: Path) -> None:
     assert "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_stop_cuts_a_stream_so_that_its_reader_sees_it(tmp_path: Path) -> None:
     """Rows that are still being sent when the grace is over end without the mark of a whole answer."""
     running = start(tmp_path / "state", "--grace", "1")
@@ -227,6 +232,7 @@ def test_a_stop_cuts_a_stream_so_that_its_reader_sees_it(tmp_path: Path) -> None
     assert not answer.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_second_signal_stops_at_once(tmp_path: Path, workers: str) -> None:
     """The second SIGTERM does not wait for the grace, and the exit code says so."""
@@ -239,6 +245,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path, workers: str) -> None:
         assert running.process.wait(timeout=3) == 128 + signal.SIGTERM
 
 
+@pytest.mark.usefixtures("processes")
 def test_ready_says_what_fails(tmp_path: Path) -> None:
     """/health/ready is 200 while catalog and disk work and 503, naming the one, when it does not; /health stays."""
     running = start(tmp_path / "state")
@@ -285,6 +292,7 @@ def sent(running: Running, content: bytes) -> bytes:
     return answer
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -309,6 +317,7 @@ def failing(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
 
 
+@pytest.mark.usefixtures("processes")
 def test_it_answers_on_ipv6(tmp_path: Path) -> None:
     """`--host ::1` listens there, and the address is written as browsers want it."""
     running = start(tmp_path / "state", "--host", "::1")

@@ -27,7 +27,7 @@ MB = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]]:
+def large(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, str]]:
     """A portal of its own, with one large dataset: about 45 MB as GeoJSON."""
     running = start(tmp_path_factory.mktemp("streaming") / "state")
     with running.client() as client:

@@ -52,6 +52,7 @@ def failing(folder: Path, chain: Path, key: Path) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("broken", ["missing", "other", "garbage", "encrypted", "swapped"])
 def test_a_certificate_that_cannot_be_used_is_one_clear_message(tmp_path: Path, broken: str) -> None:
     """A missing file, another's key, no PEM, an encrypted key, the two mixed up: exit code 6, one line, no question."""
@@ -74,6 +75,7 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_message(tmp_path: Path, 
     assert expected in ended.stderr
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_renewed_certificate_is_used_after_a_hangup_signal(tmp_path: Path, workers: str) -> None:
     """SIGHUP reads the files again; files that do not fit together leave the old certificate in use."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Server]:
+def postgres(processes: None) -> Iterator[Server]:
     """One server for all tests of a process; each ledger has a schema of its own."""
     with serving() as server:
         yield server

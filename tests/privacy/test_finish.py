@@ -107,8 +107,10 @@ def covered(measure: FinishedMeasure, truth: Floats) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_margins_cover_the_truth(town: Town, kind: Kind) -> None:
-    """Over 30,000 cells the margins of counts, sums and means hold the truth in at least 94.5 %, empty cells too."""
-    source, cells = np.random.default_rng(8), 30_000
+    """Over 60,000 cells the margins of counts, sums and means hold the truth in at least 94.5 %, empty cells too. Sound
+    margins fail once in ten million runs (95 % less 5.6 standard errors); half widths that are a twentieth too narrow,
+    which hold 93.8 %, are found."""
+    source, cells = np.random.default_rng(8), 60_000
     counts = source.choice([0, 0, 1, 3, 20, 200], cells)
     sums = np.where(counts > 0, (counts * source.uniform(0, 7, cells)).astype(np.int64), 0)
     signed = source.integers(-400, 400, cells)
@@ -239,7 +241,8 @@ def test_the_customer_rule(town: Town) -> None:
 
 
 def test_the_customer_rule_errs_rarely(town: Town) -> None:
-    """A cell with 14 customers passes the rule in at most 2.5 % of draws."""
+    """A cell with 14 customers passes the rule in at most 2.5 % of draws. A sound rule fails once in a billion runs
+    (six standard errors); one that compares without the margin passes two cells in five, and is found."""
     dataset = definition(town, town.COUNT, customers=15, largest_share=Decimal("0.15"))
     made = drawn(dataset, "discrete gaussian", {"requests": np.full(20_000, 14, dtype=np.int64)})
     passed = 1 - finished_table(made, dataset).suppressed.mean()

@@ -490,6 +490,7 @@ class LedgerContract:
         assert ledger.verify([]) == []
         ledger.close()
 
+    @pytest.mark.usefixtures("processes")
     @pytest.mark.parametrize(("same", "made", "entries"), [("others", 20, 20), ("same", 48, 3)])
     def test_sixteen_processes_never_overspend(self, tmp_path: Path, same: str, made: int, entries: int) -> None:
         """Charging one block at once from 16 processes, some killed after it, spends the budget exactly and no more;
@@ -504,6 +505,7 @@ class LedgerContract:
         assert ledger.verify([]) == []
         ledger.close()
 
+    @pytest.mark.usefixtures("processes")
     def test_a_writer_that_is_killed_leaves_nothing_and_lets_go(self, ledger: Ledger, tmp_path: Path) -> None:
         """What it had begun is undone, and the next writer goes on at once."""
         ledger.charge(REQUEST)
@@ -588,6 +590,7 @@ class LedgerContract:
         assert restored.charge(REQUEST) == made
         restored.close()
 
+    @pytest.mark.usefixtures("processes")
     def test_two_owners_at_once_share_the_keys(self, ledger: Ledger, tmp_path: Path) -> None:
         """Of two that race for ten keys exactly one gets each, and both get what is theirs alone."""
         running = []
@@ -722,6 +725,7 @@ class LedgerContract:
         with pytest.raises(SourceError, match=r"made by a newer publisher \(from_the_future\)"):
             self.open(filled)
 
+    @pytest.mark.usefixtures("processes")
     def test_verifying_beside_a_writer_finds_no_fault(self, filled: Path) -> None:
         """Entries, spending and anchors are read in an order that charges made meanwhile do not disturb."""
         command = [sys.executable, "-c", CHARGING, str(filled), self.server(filled) or "", "others"]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 SETTINGS = {"organization": "o", "contact": "c", "license": "l", "jurisdiction": "j"}
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_charge_survives_a_crash_of_the_server(tmp_path: Path) -> None:
     """Everything charged before the server was ended without a checkpoint is there afterwards, and nothing else."""
     with serving() as server:
@@ -42,6 +43,7 @@ def test_a_charge_survives_a_crash_of_the_server(tmp_path: Path) -> None:
         ledger.close()
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_server_that_forgets_is_refused() -> None:
     """With fsync = off a power cut would take charges back: no ledger is kept there."""
     with serving("fsync=off") as server:
@@ -137,6 +139,7 @@ def test_a_server_that_is_down_is_one_message(tmp_path: Path, postgres: Server) 
     assert e.value.exit_code == 5
 
 
+@pytest.mark.usefixtures("processes")
 def test_without_its_driver_the_extra_is_named(tmp_path: Path) -> None:
     """Who has not installed psycopg is told how, in one message."""
     script = (

@@ -116,7 +116,9 @@ NOISY: list[tuple[Kind, float]] = [(kind, scale) for kind, scale in product(KIND
 @pytest.mark.parametrize(("kind", "scale"), NOISY)
 def test_margins_of_reconciled_tables_cover(kind: Kind, scale: float) -> None:
     """Over 40,000 draws of the real noise on a small forest with unequal fan-out, every cell's estimate lies within its
-    half width of the truth in at least 94.4 %, and the 97.5 % half width in at least 97.1 %."""
+    half width of the truth in at least 94.4 %, and the 97.5 % half width in at least 97 %. Sound margins fail once in
+    three million runs (5.5 standard errors, for each of thirteen cells); margins from the finest level's noise alone,
+    or a twentieth too narrow, are found."""
     forest = forest_from([0, 0, 1], [0, 0, 0, 1, 2, 2, 2, 2], roots=2)
     scales = [float(widened(Fraction(scale * times))) for times in (2.0, 1.5, 1.0)]
     noises = [Noise(((kind, each),)) for each in scales]
@@ -127,7 +129,7 @@ def test_margins_of_reconciled_tables_cover(kind: Kind, scale: float) -> None:
         for each, size in zip(scales, forest.sizes, strict=True)
     ]
     for found, margins in zip(estimate(forest, gains, errors), margins_on(forest, gains, noises), strict=True):
-        for confidence, least in ((0.95, 0.944), (0.975, 0.971)):
+        for confidence, least in ((0.95, 0.944), (0.975, 0.97)):
             inside = np.abs(found) <= margins.half_widths(confidence)[:, None] + 1e-9
             assert inside.mean(axis=1).min() >= least
 

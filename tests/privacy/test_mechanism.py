@@ -115,7 +115,8 @@ def test_who_drew_is_named_with_a_version() -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("currency", ["zcdp", "pure"])
 def test_sums_beyond_64_bits_stop_at_the_ends(currency: Currency, sampler: Sampler) -> None:
-    """At both ends of int64 either sampler saturates: half stays on the end, nothing comes out on the other side."""
+    """At both ends of int64 either sampler saturates: half stays on the end, nothing comes out on the other side. It
+    fails a sound sum less than once in a billion runs (2,000 ± 32 stay), and finds sums that wrap around."""
     made = mechanism_for("m", currency, Sensitivity(1, 1), Fraction(1, 100), sampler=sampler)
     ends = np.iinfo(np.int64)
     top = add_noise(bounded(np.full(4_000, ends.max)), (made,)).tables["", "m"]
@@ -156,7 +157,8 @@ def variance(mechanism: Mechanism) -> float:
 @pytest.mark.parametrize("currency", ["zcdp", "pure"])
 @pytest.mark.parametrize("loss", ["1/50", "8"])
 def test_noise_is_unbiased_and_as_wide_as_said(currency: Currency, loss: str, sampler: Sampler) -> None:
-    """Forty thousand draws have mean and variance of the distribution within six standard errors."""
+    """Forty thousand draws have mean and variance of the distribution within six standard errors: sound noise fails
+    once in two hundred million runs; a mean or a scale that is off by a twentieth is found."""
     cells = 40_000
     made = mechanism_for("m", currency, Sensitivity(1, 1), Fraction(loss), sampler=sampler)
     values = np.arange(cells, dtype=np.int64) * 10**9
@@ -170,7 +172,8 @@ def test_noise_is_unbiased_and_as_wide_as_said(currency: Currency, loss: str, sa
 @pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("currency", ["zcdp", "pure"])
 def test_every_cell_gets_its_own_noise(currency: Currency, sampler: Sampler) -> None:
-    """Empty cells too: noise lies on zeros, differs between tables and draws, and neighbors are not alike."""
+    """Empty cells too: noise lies on zeros, differs between tables and draws, and neighbors are not alike. It fails
+    sound noise once in thirty million runs (six standard errors, 14 times), and finds noise that is used twice."""
     loss = Fraction(1, 100)
     made = tuple(mechanism_for(name, currency, Sensitivity(9, 9), loss, sampler=sampler) for name in ("a", "b"))
     zeros = np.zeros(5_001, dtype=np.int64)

@@ -130,7 +130,9 @@ def true_bins(histograms: Floats, probability: float) -> Integers:
 @pytest.mark.parametrize("scale", [0.7, 6.0])
 def test_margins_hold_the_true_bin(town: Town, kind: Kind, probability: str, scale: float) -> None:
     """Over 12,000 noisy histograms of each of several shapes, the true bin lies below the margin in at most 2.5 %,
-    above it in at most 2.5 %, and the value always inside; where the quantile sits exactly on an edge too."""
+    above it in at most 2.5 %, and the value always inside; where the quantile sits exactly on an edge too. Sound
+    margins fail once in ten million runs (six standard errors); margins that leave one side out, or hold 96 %, are
+    found."""
     shapes = [[9, 1, 2, 5, 9, 4], [30, 30, 0, 0, 30, 30], [50, 0, 0, 0, 0, 0], [5] * 5 + [25], [2, 1, 0, 4, 1, 2]]
     truth = np.repeat(np.array(shapes), 12_000, axis=0)
     short = widened(Fraction(scale))
@@ -143,7 +145,7 @@ def test_margins_hold_the_true_bin(town: Town, kind: Kind, probability: str, sca
     bins = true_bins(truth.astype(np.float64), float(probability))
     for n in range(len(shapes)):
         mine = known & (np.arange(len(truth)) // 12_000 == n)
-        few = 0.025 + 5 * np.sqrt(0.025 / 12_000)
+        few = 0.025 + 6 * np.sqrt(0.025 / 12_000)
         assert (upper[bins] <= found.low)[mine].sum() / 12_000 <= few
         assert (lower[bins] >= high)[mine].sum() / 12_000 <= few
     assert ((found.low <= found.value) & (found.value <= high))[known].all()

@@ -85,9 +85,10 @@ def test_published_levels_add_up(town: Town, seed: int, kind: Kind, scale: float
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("scale", [0.8, 4.0])
 def test_margins_cover_on_every_level(town: Town, kind: Kind, scale: float) -> None:
-    """A forest of 30,000 equal trees with sparse and dense cells: on every level, and for sparse and dense cells apart,
-    margins of counts, sums and means hold the truth in at least 94.5 %."""
-    trees, source = 30_000, np.random.default_rng(6)
+    """A forest of 60,000 equal trees with sparse and dense cells: on every level, and for sparse and dense cells apart,
+    margins of counts, sums and means hold the truth in at least 94.5 %. Sound margins fail once in five million runs
+    (95 % less 5.6 standard errors); half widths that are a twentieth too narrow, which hold 93.8 %, are found."""
+    trees, source = 60_000, np.random.default_rng(6)
     middle = np.repeat(np.arange(trees), 2)
     fine = (2 * np.arange(trees)[:, None] + np.array([0, 0, 0, 0, 0, 1, 1])).ravel()
     levels = levels_over(forest_from(middle.tolist(), fine.tolist(), roots=trees))

@@ -35,7 +35,7 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def portal(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("portal")
     ready, state = folder / "ready", folder / "state"
     command = [sys.executable, "-m", "publisher.portal", str(state), "--port", "0", "--ready-file", str(ready)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from invented import REAL, City
+from invented import City
+from real_records import real_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,5 @@ def city(tmp_path: Path) -> City:
 @pytest.fixture
 def real(tmp_path: Path) -> City:
     """A city whose data folder holds the real records."""
-    if not (REAL / "stlouis-311").is_dir():
-        pytest.skip(f"the real records are not in {REAL}: set PUBLISHER_DATA")
-    (tmp_path / "data").symlink_to(REAL)
+    (tmp_path / "data").symlink_to(real_records("stlouis-311"))
     return City(tmp_path)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import tomllib
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -20,7 +18,9 @@ from publisher.records.landing import Landing, land
 from publisher.records.reader import LandedSelect, raw
 from publisher.workspace import SourceFile
 
-REAL = Path(os.environ.get("PUBLISHER_DATA") or Path(__file__).parents[3] / "shared" / "data")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ENGINE = EngineSettings(memory="500MB", threads=2)
 TODAY = date(2026, 1, 2)
 

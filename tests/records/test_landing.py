@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from datetime import date
+from itertools import product
 from random import Random
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -153,6 +154,13 @@ def test_a_row_without_identifier(city: City, missing: str) -> None:
     assert report["without_unit"] == 2
 
 
+EACH_ONCE = [("append", "own-unit", ("id",)), ("changes", "drop", ()), ("snapshot", "own-unit", ())]
+"""Deliveries, missing identifiers and record ids (or none)."""
+ALL_TOGETHER = [
+    pytest.param(*case, marks=pytest.mark.evidence("landing by every delivery, with and without record ids"))
+    for case in product(("append", "changes", "snapshot"), ("own-unit", "drop"), (("id",), ()))
+    if case not in EACH_ONCE
+]
 PEOPLE = ("Ann", " ann", "ANN", "Bob", "Cyd", "Dee", "")
 
 
@@ -167,13 +175,12 @@ def _person(row: str) -> str:
     return row.split(",")[1].strip().upper()
 
 
-@pytest.mark.parametrize("delivery", ["append", "changes", "snapshot"])
-@pytest.mark.parametrize("missing", ["own-unit", "drop"])
-@pytest.mark.parametrize("record_id", [("id",), ()])
+@pytest.mark.parametrize(("delivery", "missing", "record_id"), EACH_ONCE + ALL_TOGETHER)
 def test_what_is_landed_of_a_unit_hangs_on_its_own_rows_alone(
     city: City, delivery: str, missing: str, record_id: tuple[str, ...]
 ) -> None:
-    """Without one person's rows, those of all others are read as before, whoever shares their record ids."""
+    """Without one person's rows, those of all others are read as before, whoever shares their record ids. All
+    combinations are evidence, since each part is shown once."""
     source = definition(delivery=delivery, record_id=record_id, privacy={**PERSON["privacy"], "missing": missing})
     files = {"a": _drawn_rows(1), "b": _drawn_rows(2)}
 
@@ -414,6 +421,7 @@ def _child(city: City, before: str = "") -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_killed_landing_leaves_nothing_half_done(city: City) -> None:
     """Killed at any moment, there is no batch or the whole one; the next landing is as if nothing had happened."""
     city.put(_csv(*(f"{n},a,2018-0{1 + n % 9}-01,{n % 77},y" for n in range(150_000))))
@@ -438,6 +446,7 @@ def test_a_killed_landing_leaves_nothing_half_done(city: City) -> None:
     assert {name.split("/")[2] for name in city.tree()} == {"key", "landed", "reports"}
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_disk_that_takes_no_more_is_one_error(city: City) -> None:
     """Writing fails in the middle: one message, and nothing is landed."""
     city.put(_csv(*(f"{n},{n},2018-01-01,{n * 7919},{CANARY}" for n in range(150_000))))

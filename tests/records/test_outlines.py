@@ -75,7 +75,7 @@ def test_overlaps_go_to_the_smallest_key() -> None:
 
 def test_large_polygons_are_simplified_together() -> None:
     """The file stays below its bound, neighbors still touch without gap or overlap, and the bytes are the same."""
-    given = polygons(a=wave(0, 20_000), b=wave(1, 20_000), c=wave(2, 20_000))
+    given = polygons(a=wave(0, 6_000), b=wave(1, 6_000), c=wave(2, 6_000))
     content = outlines(given, {key: key for key in "abc"}, names("a", "b", "c"))
     assert len(content) <= LARGEST
     assert content == outlines(given, {key: key for key in "abc"}, names("a", "b", "c"))

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from invented import HEADER, REAL, City, definition
+from invented import HEADER, City, definition
 from pyproj import Transformer
+from real_records import DATA
 from shapely import contains_xy, make_valid
 from shapely.geometry import shape
 
@@ -338,7 +339,7 @@ def _floats(values: list[str]) -> NDArray[np.float64]:
 
 def test_the_place_of_every_real_request_of_st_louis(real: City) -> None:
     """State-plane feet, null islands, repeated ids: equal, one by one, to places computed apart."""
-    with (REAL / "stlouis-311" / "january_2018.csv").open(encoding="utf-8", newline="") as file:
+    with (DATA / "stlouis-311" / "january_2018.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     read = ("REQUESTID", "DATETIMEINIT", "SRX", "SRY")
     boundaries = {"path": "stlouis-boundaries/stlouis_neighborhoods.geojson", "key": "NHD_NUM"}
@@ -363,7 +364,7 @@ def test_the_place_of_every_real_request_of_st_louis(real: City) -> None:
 
 def test_the_place_of_every_real_request_of_boston(real: City) -> None:
     """Degrees, one default point for every seventh: equal, one by one, to places computed apart."""
-    with gzip.open(REAL / "boston-311" / "boston_311_2015.csv.gz") as file:
+    with gzip.open(DATA / "boston-311" / "boston_311_2015.csv.gz") as file:
         rows = list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
     boundaries = {"path": "boston-boundaries/boston_neighborhoods.geojson", "key": "name"}
     read = ("CASE_ENQUIRY_ID", "OPEN_DT", "LATITUDE", "LONGITUDE")
@@ -393,7 +394,7 @@ def _check(
     city.land()
     landed = city.rows(f'"{identity}", "{x_name}", "{y_name}", _place_n')
     x, y = (_floats([row[n] or "" for row in landed]) for n in (1, 2))
-    expected = _real_places(REAL / boundaries["path"], boundaries["key"], x, y, crs)
+    expected = _real_places(DATA / boundaries["path"], boundaries["key"], x, y, crs)
     expected[(x == unknown[0]) & (y == unknown[1])] = None
     wrong = sum(row[3] != place for row, place in zip(landed, expected, strict=True))
     assert wrong == 0

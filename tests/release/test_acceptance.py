@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 
+pytestmark = pytest.mark.xdist_group("expectations")  # one process imports Great Expectations
+
+
 class Desk:
     """Suites and releases in one folder."""
 

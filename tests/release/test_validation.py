@@ -21,6 +21,8 @@ from publisher.workspace import DatasetFile, find_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.xdist_group("expectations")  # one process imports Great Expectations
+
 WEEK = civil.parse("2018-W03")
 
 FILES = {

@@ -7,18 +7,19 @@ import gzip
 import hashlib
 import io
 import json
-import os
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from real_records import DATA, WHY
 
 from publisher import __version__
 from publisher.errors import DefinitionError
 from publisher.sample import write_sample
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from publisher.workspace import Workspace
 
 SOURCES = ("alicante-water", "stlouis-311", "stlouis-311-closed", "syracuse-permits")
@@ -47,11 +48,10 @@ def test_headers_are_the_declared_columns(sample: Path, shipped: Workspace, name
 @pytest.mark.parametrize("name", SOURCES)
 def test_headers_are_those_of_the_real_feeds(sample: Path, shipped: Workspace, name: str) -> None:
     """Where the real records stand, their first line equals the sample's, byte for byte."""
-    real = Path(os.environ.get("PUBLISHER_DATA") or shipped.root.parent / "shared" / "data")
     feed = shipped.source(name).definition.feed
-    files = sorted(real.glob(feed.path))
+    files = sorted(DATA.glob(feed.path))
     if not files:
-        pytest.skip(f"no real records under {feed.path}")
+        pytest.skip(WHY)
     first = []
     for path in (files[0], next(sample.glob(feed.path))):
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

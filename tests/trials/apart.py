@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from real_records import DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
-DATA = Path(os.environ.get("PUBLISHER_DATA") or ROOT.parent / "shared" / "data").resolve()
-"""The real records, where they stand."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Line:
 
     @property
     def holds(self) -> bool:
-        """Whether it is as it should be, but for luck of one in a million."""
+        """Whether it is as it should be, but for luck of one in 150 million."""
         if self.kind == "control":
             return self.success.surely_above(self.bound)
         if self.kind == "null":

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from publisher.stages import FinishedMeasure, FinishedTable, Flags, Floats, Integers, NoisyTable, Table
 
 NORMAL = NormalDist()
-SURE = 4.892
-"""A normal value lies farther out, on either side, with a probability of one in a million."""
+SURE = 5.8
+"""A normal value lies farther out, on either side, once in 150 million: once in a million for all lines of a test."""
 STATED = NORMAL.inv_cdf(0.995)
 """The ends of a 99 % interval."""
 DISCRETE = 0.001
@@ -62,11 +62,11 @@ class Success:
         return middle - half, middle + half
 
     def surely_above(self, chance: float) -> bool:
-        """Above by more than luck, but for one time in a million."""
+        """Above by more than luck, but for one time in 300 million."""
         return self.interval(SURE)[0] > chance
 
     def surely_below(self, chance: float) -> bool:
-        """Below by more than luck, but for one time in a million."""
+        """Below by more than luck, but for one time in 300 million."""
         return self.interval(SURE)[1] < chance
 
 

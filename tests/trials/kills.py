@@ -25,6 +25,8 @@ ZYGOTE = Path(__file__).with_name("zygote.py")
 PATIENCE = 120
 """Seconds after which a run that does not come to its call is given up."""
 _CALL = re.compile(r"^(\d+) +(\w+)\(")
+_ANY = re.compile(r"[0-9a-f-]{8,}|\.?tmp\w+|\d+")
+"""What differs between calls of one kind."""
 
 
 class Zygote:
@@ -114,6 +116,14 @@ def calls_of(zygote: Zygote, town: Town, names: tuple[str, ...], *arguments: str
     return calls, {name for main, name in seen if not main}
 
 
+def one_of_each(calls: list[Call]) -> list[Call]:
+    """The first call of each kind: kinds differ in the call's name, or in its words but for digits and random names."""
+    kinds: dict[str, Call] = {}
+    for call in calls:
+        kinds.setdefault(_ANY.sub("*", call.words.split(maxsplit=1)[1]), call)
+    return list(kinds.values())
+
+
 def run_killed_at(zygote: Zygote, town: Town, call: Call, *arguments: str) -> bool:
     """Runs and kills with SIGKILL as that call begins. False where the kill came at another call, or not at all: strace
     counts by thread, and DuckDB leaves some of its calls to helpers in one run and not in another."""
@@ -171,7 +181,7 @@ def _traced(zygote: Zygote, town: Town, log: Path, names: tuple[str, ...], rule:
 
 @contextmanager
 def _strace(pid: int, log: Path, names: tuple[str, ...], rule: str) -> Iterator[None]:
-    command = ["strace", "-f", "-s", "400", "-o", str(log), "-p", str(pid), "-e", f"trace={','.join(names)}"]
+    command = ["strace", "-f", "-y", "-s", "400", "-o", str(log), "-p", str(pid), "-e", f"trace={','.join(names)}"]
     command += ["-e", f"inject={rule}"] if rule else []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

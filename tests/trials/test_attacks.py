@@ -1,7 +1,8 @@
 """Attacks on what is published, with everybody else known: no attacker does better than the guarantee says.
 
-Every bound is read from the guarantee of a release that the real command made. Tests reject a sound publisher with a
-chance of one in a million for each line. `python benchmarks/attacks.py` does the same at length; docs/attacks.md
+Every bound is read from the guarantee of a release that the real command made. Each test rejects a sound publisher with
+a chance below one in a million (one in 150 million for each line); the fault that it finds is its control, a publisher
+that was weakened on purpose and must be beaten. `python benchmarks/attacks.py` does the same at length; docs/attacks.md
 explains it.
 """
 
@@ -50,7 +51,7 @@ class Publisher:
 
 
 @pytest.fixture(scope="module")
-def publisher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
+def publisher(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
     """One portal and one process for all towns."""
     with hosted(tmp_path_factory.mktemp("portal")) as host, hatched(host.environment) as zygote:
         yield Publisher(host, zygote)

@@ -2,7 +2,11 @@
 
 A fault is a unified diff in `faults/`. One that no longer applies fails its test: it must be kept in step with the
 code.
-The commands are real ones, each in a process of its own, two at a time.
+The commands are real ones, each in a process of its own that has imported everything but publisher, two at a time.
+
+A sound product fails the bound on the loss by chance, at 99 % for each of two rates: about once in seven thousand
+audits. So an audit of the sound product whose bound alone fails is made once more, and the test fails when that fails
+too: once in fifty million. The other looks compare exact numbers.
 """
 
 from __future__ import annotations
@@ -12,16 +16,17 @@ import math
 import os
 import re
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from apart import ROOT
 from burgh import settle
+from forking import Forks
 
 import publisher
 from publisher.audit.bound import clopper_pearson
@@ -35,6 +40,7 @@ FAULTS = Path(__file__).with_name("faults")
 QUICK = ("--json", "--units", "15", "--releases", "60000")
 HASTY = (*QUICK[:-1], "4000")
 """Where the bound on the loss is not what must fail."""
+AT_ONCE = 2
 
 pytestmark = pytest.mark.xdist_group("audit")  # all commands are started at once, by one process
 
@@ -59,7 +65,42 @@ CAUGHT_BY = {
 }
 """Of each planted fault the dataset of the burgh by whose audit it is caught, and one of the looks that fail."""
 
+SHOWS_IN = {
+    "charge-after-the-noise": {"plain", "rolled-up", "late", "pure"},
+    "clamps-skipped": {"plain"},
+    "coarser-tables-as-the-finest": {"rolled-up"},
+    "drawn-again-until-it-passes": {"plain", "rolled-up", "found", "late", "pure"},
+    "editions-bounded-apart": {"late"},
+    "float-sums": {"plain"},
+    "keys-from-the-records": {"plain", "rolled-up", "found", "late", "pure"},
+    "no-noise-in-empty-cells": {"plain", "rolled-up", "found", "late", "pure"},
+    "noise-cut-in-the-scale": {"plain", "rolled-up", "found", "late", "pure"},
+    "noise-cut-where-it-is-drawn": {"plain", "rolled-up", "found", "late", "pure"},
+    "one-group-too-many": {"plain", "rolled-up", "found", "late"},
+    "priority-by-row-number": {"plain", "rolled-up", "found", "late"},
+    "records-without-cap": {"plain", "rolled-up", "found", "late"},
+    "selection-threshold-too-low": {"found"},
+    "sensitivity-without-root-k": {"plain", "rolled-up", "found", "late"},
+    "threshold-on-true-counts": {"plain", "rolled-up", "found", "late", "pure"},
+    "units-by-a-short-hash": {"plain", "rolled-up", "found", "late"},
+}
+"""Of each fault all datasets of the burgh whose releases go through it."""
+
 SOUND = ("plain", "rolled-up", "found", "late", "pure")
+OTHERS = [
+    pytest.param(
+        source, dataset, period, marks=pytest.mark.evidence("audits of every shipped dataset on its real records")
+    )
+    for source, dataset, period in (
+        ("alicante-water", "alicante-water", "2016-07"),
+        ("boston-311", "boston-requests", "2015-02"),
+        ("boston-311-closed", "boston-days-to-close", "2015-03"),
+        ("seattle-energy", "seattle-energy", "2016"),
+        ("stlouis-311", "stlouis-requests", "2018-W03"),
+        ("stlouis-311-closed", "stlouis-days-to-close", "2018-01"),
+    )
+]
+BY_CHANCE = {"bound on the loss"}
 NARROW = "noise-cut-where-it-is-drawn"
 """The fault that `publisher doctor` finds as well."""
 
@@ -114,26 +155,30 @@ def obey(order: Order, burgh: Path, folder: Path) -> Answer:
 def ran(arguments: tuple[str, ...], workspace: Path, package: Path, **environment: str) -> Answer:
     """The command line of the package at that path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PUBLISHER_", "COV_"))}
-    script = "from publisher.cli import main; main(prog_name='publisher')"
-    done = subprocess.run(
-        [sys.executable, "-c", script, *arguments],
-        cwd=workspace,
-        env=kept | environment | {"PYTHONPATH": str(package)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return Answer(done.returncode, done.stdout, done.stderr)
+    forks = idle().get()
+    try:
+        return Answer(*forks.run(list(arguments), workspace, kept | environment, package))
+    finally:
+        idle().put(forks)
 
 
-def tried(fault: str) -> Order:
-    """The audit by which a planted fault is caught."""
-    dataset, look = CAUGHT_BY[fault]
-    return fault, ("audit", dataset, *(QUICK if look == "bound on the loss" else HASTY))
+@cache
+def idle() -> SimpleQueue[Forks]:
+    """The forking processes that have nothing to do."""
+    queue: SimpleQueue[Forks] = SimpleQueue()
+    for _ in range(AT_ONCE):
+        queue.put(Forks())
+    return queue
+
+
+def tried(fault: str, dataset: str = "") -> Order:
+    """The audit by which a planted fault is caught, or the same of another dataset."""
+    caught, look = CAUGHT_BY[fault]
+    return fault, ("audit", dataset or caught, *(QUICK if look == "bound on the loss" else HASTY))
 
 
 @pytest.fixture(scope="module")
-def burgh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def burgh(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace whose records have been landed; nobody changes it."""
     folder = tmp_path_factory.mktemp("burgh") / "burgh"
     settle(folder)
@@ -148,14 +193,19 @@ def answers(burgh: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
     orders: list[Order] = [("", ("audit", dataset, *QUICK)) for dataset in SOUND]
     orders += [tried(fault) for fault in CAUGHT_BY]
     orders += [("", ("doctor",)), (NARROW, ("doctor",))]
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
         yield {order: pool.submit(obey, order, burgh, tmp_path_factory.mktemp("fault")) for order in orders}
 
 
 @pytest.mark.parametrize("dataset", SOUND)
-def test_the_product_keeps_its_promise(dataset: str, answers: dict[Order, Future[Answer]]) -> None:
+def test_the_product_keeps_its_promise(
+    dataset: str, burgh: Path, answers: dict[Order, Future[Answer]], tmp_path: Path
+) -> None:
     """Without a fault every look of the audit passes: people, rollups, discovered keys, late records, pure ε."""
-    answer = answers["", ("audit", dataset, *QUICK)].result()
+    order = ("", ("audit", dataset, *QUICK))
+    answer = answers[order].result()
+    if answer.failed == BY_CHANCE:
+        answer = obey(order, burgh, tmp_path)
     assert (answer.code, answer.failed) == (0, set()), answer.out
 
 
@@ -166,6 +216,20 @@ def test_a_planted_fault_is_caught(fault: str, answers: dict[Order, Future[Answe
     answer = answers[tried(fault)].result()
     assert answer.code == 4, answer.out + answer.err
     assert answer.failed & set(look.split(" or ")), answer.out
+
+
+@pytest.mark.evidence("every planted fault on every dataset of the trial town")
+@pytest.mark.parametrize("dataset", SOUND)
+@pytest.mark.parametrize("fault", CAUGHT_BY)
+def test_a_planted_fault_shows_wherever_it_can(fault: str, dataset: str, burgh: Path, tmp_path: Path) -> None:
+    """The audit fails on every dataset whose releases go through the fault, and passes on the others. That it catches
+    the fault is shown by one dataset; that it does so whatever else the dataset has is evidence."""
+    order = tried(fault, dataset)
+    answer = obey(order, burgh, tmp_path / "first")
+    shows = dataset in SHOWS_IN[fault]
+    if not shows and answer.failed == BY_CHANCE:
+        answer = obey(order, burgh, tmp_path / "second")
+    assert answer.code == (4 if shows else 0), answer.out + answer.err
 
 
 @pytest.mark.parametrize(("fault", "code"), [("", 0), (NARROW, 4)])
@@ -199,19 +263,27 @@ def test_nothing_is_left_and_nothing_is_spent(burgh: Path, tmp_path: Path) -> No
 
     before, folders = tree(), sorted(path for path in state.rglob("*") if path.is_dir())
     answer = ran(("audit", "pure", *QUICK), tmp_path / "burgh", PACKAGE.parent)
-    assert answer.code == 0, answer.out + answer.err
+    # The bound may fail by chance; what is looked at here is the state.
+    assert answer.failed <= BY_CHANCE, answer.out + answer.err
     assert tree() == before
     assert sorted(path for path in state.rglob("*") if path.is_dir()) == folders
 
 
-@pytest.mark.parametrize(("source", "dataset", "period"), [("syracuse-permits", "syracuse-permits", "2013-Q3")])
+@pytest.mark.parametrize(
+    ("source", "dataset", "period"), [("syracuse-permits", "syracuse-permits", "2013-Q3"), *OTHERS]
+)
+@pytest.mark.usefixtures("processes")
 def test_real_records_keep_the_promise(source: str, dataset: str, period: str, real: Path, tmp_path: Path) -> None:
-    """On real records, of applicants with many permits and some without a name, every look of the audit passes."""
+    """On real records, of applicants with many permits and some without a name, every look of the audit passes. Other
+    shipped datasets have no other kind of unit: they are evidence."""
     folders = {"PUBLISHER_DATA": str(real), "PUBLISHER_STATE": str(tmp_path / "state")}
-    for arguments in (("land", source), ("audit", dataset, "--period", period, "--json", "--units", "60")):
-        answer = ran(arguments, ROOT, PACKAGE.parent, **folders)
-        assert answer.code == 0, answer.out + answer.err
-    assert answer.failed == set()
+    answer = ran(("land", source), ROOT, PACKAGE.parent, **folders)
+    assert answer.code == 0, answer.out + answer.err
+    for _ in range(2):
+        answer = ran(("audit", dataset, "--period", period, "--json", "--units", "60"), ROOT, PACKAGE.parent, **folders)
+        if answer.failed != BY_CHANCE:
+            break
+    assert (answer.code, answer.failed) == (0, set()), answer.out + answer.err
 
 
 @pytest.mark.parametrize("arguments", [("--period", "2023-Q4"), ("--period", "yesterday")])

@@ -139,7 +139,7 @@ def answers(host: Host) -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def city(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder = tmp_path_factory.mktemp("canary")
     (folder / "tmp").mkdir()
     with hosted(folder / "host") as host:
@@ -250,28 +250,36 @@ def bad_files(aviary: Aviary) -> Iterator[bytes]:
 def test_no_exact_count_is_found_outside_the_private_folder(tmp_path: Path, city: City) -> None:
     """Of 123,457 records in one cell the number stands nowhere but in the private report.
 
-    The noise has a standard deviation of 22,000, so the value and each end of its margin meet the number by chance once
-    in 56,000 tries.
+    The noise has a standard deviation of 22,000, so the value or an end of its margin meets the number by chance once
+    in 18,000 towns: what is found must be found in a second town, too. Chance does that once in 300 million runs; a
+    count that leaks stands in both.
     """
-    town = settle(tmp_path, city.host.url, dataset="one-cell", first="2018-W02", last="2018-W02", rho="0.000000001")
-    lines = [f"{number},2018-01-10 12:00,1,Lamp,Somebody" for number in range(123_457)]
+    if found_outside(tmp_path / "first", city, 123_457):
+        assert found_outside(tmp_path / "second", city, 123_459) == []
+
+
+def found_outside(folder: Path, city: City, count: int) -> list[str]:
+    """Where that count of a new town's records stands after every command, but for its private folder."""
+    dataset = f"{folder.name}-cell"
+    town = settle(folder, city.host.url, dataset=dataset, first="2018-W02", last="2018-W02", rho="0.000000001")
+    lines = [f"{number},2018-01-10 12:00,1,Lamp,Somebody" for number in range(count)]
     (town.folder / "data/calls/january.csv").write_text("\n".join([calls(0).strip(), *lines]) + "\n")
     for command in (
         ["land"],
         ["plan"],
         ["run"],
         ["run", "--json"],
-        ["show", "one-cell"],
+        ["show", dataset],
         ["ledger"],
         ["verify"],
         ["doctor"],
     ):
         assert city.zygote.run(town, *command) == 0, output_of(town).read_text()
-    exact = re.compile(r"(?<![\w.])123[,._ ’]?457(?:\.0+)?(?![\w.])")
+    exact = re.compile(rf"(?<![\w.])123[,._ ’]?{count - 123_000}(?:\.0+)?(?![\w.])")
     reports = [text for path in (town.private / "reports").rglob("*.json") for text in texts_of(path)]
     assert any(exact.search(text) for text in reports)
     texts = [(str(path), text) for path, text in texts_below(town.state, but=town.private)]
     texts += [(str(output_of(town)), output_of(town).read_text()), ("log", city.host.log.read_text())]
     texts += [*answers(city.host)]
     texts += [(str(path), text) for path, text in texts_below(city.folder / "tmp")]
-    assert [name for name, text in texts if exact.search(text)] == []
+    return [name for name, text in texts if exact.search(text)]

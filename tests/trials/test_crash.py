@@ -1,9 +1,9 @@
 """A run that is killed anywhere, and then run again, ends as if nothing had happened.
 
 Every kill is a real SIGKILL: strace sends it as one of the system calls begins by which a run makes its work durable
-or visible, or the clock sends it. By default these calls are fsync, fdatasync, rename and link, every one of them, and
-one release is made. PUBLISHER_TRIALS=full makes two releases and kills at each pwrite64, unlink, mkdir, rmdir and
-ftruncate of the main thread too; that takes a quarter of an hour.
+or visible (fsync, fdatasync, rename and link), or the clock sends it. One of each kind of these calls is tried: kinds
+differ in the call, or in what it is made on. All calls of a run of two releases, each pwrite64, unlink, mkdir, rmdir
+and ftruncate of the main thread too, are evidence: they take a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from host import hosted
-from kills import Call, Zygote, calls_of, hatched, output_of, run_killed_after, run_killed_at, stopped_at
+from kills import Call, Zygote, calls_of, hatched, one_of_each, output_of, run_killed_after, run_killed_at, stopped_at
 from town import CELLS, Town, settle
 
 if TYPE_CHECKING:
@@ -32,14 +32,10 @@ if TYPE_CHECKING:
 
     from host import Host
 
-FULL = os.environ.get("PUBLISHER_TRIALS") == "full"
-WEEKS = ("2018-W02", "2018-W03") if FULL else ("2018-W02",)
+WEEKS = ("2018-W02", "2018-W03")
 DURABLE = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat")
 OTHERS = ("pwrite64", "unlink", "unlinkat", "mkdir", "rmdir", "ftruncate")
-SWEPT = DURABLE + OTHERS if FULL else DURABLE
-SHARES = 4
-"""The kills are dealt out over so many tests, which may run side by side."""
-MOMENTS = 100 if FULL else 20
+MOMENTS = 12
 TRIES = 30
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing: apt-get install strace")
@@ -48,8 +44,10 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 class Trial:
     """One town after the other, all alike, on one portal that runs all the time."""
 
-    def __init__(self, folder: Path, host: Host, zygote: Zygote) -> None:
-        self.folder, self.host, self.zygote = folder, host, zygote
+    def __init__(
+        self, folder: Path, host: Host, zygote: Zygote, weeks: tuple[str, ...], names: tuple[str, ...]
+    ) -> None:
+        self.folder, self.host, self.zygote, self.weeks = folder, host, zygote, weeks
         self.number = 0
         first = self.town()
         self.zygote.warm(first, "run")
@@ -57,7 +55,7 @@ class Trial:
         self.forget()
         for _ in range(TRIES):
             town = self.town()
-            self.calls, helped = calls_of(zygote, town, SWEPT, "run")
+            self.calls, helped = calls_of(zygote, town, names, "run")
             if helped.isdisjoint(DURABLE):
                 break
             self.forget()
@@ -70,7 +68,7 @@ class Trial:
         """A fresh town."""
         self.number += 1
         shutil.rmtree(self.folder / f"town-{self.number - 1}", ignore_errors=True)
-        return settle(self.folder / f"town-{self.number}", self.host.url, first=WEEKS[0], last=WEEKS[-1])
+        return settle(self.folder / f"town-{self.number}", self.host.url, first=self.weeks[0], last=self.weeks[-1])
 
     def kill_and_finish(self, call: Call) -> None:
         """Kills a run at that very call and finishes it; where the kill came elsewhere, finishes it and tries again."""
@@ -87,7 +85,7 @@ class Trial:
         seen = {path: path.read_bytes() for path in town.releases.glob("*/[0-9]*/*")}
         assert self.zygote.run(town, "run") == 0, output_of(town).read_text()
         self.check_ledger(town)
-        check_releases(town)
+        check_releases(town, self.weeks)
         assert {path: path.read_bytes() for path in seen} == seen
         assert files(town) == self.left
         self.check_portal(town)
@@ -95,7 +93,7 @@ class Trial:
 
     def check_ledger(self, town: Town) -> None:
         """One charge for each release, and a chain that holds."""
-        assert [charge["period"] for charge in charges(town)] == list(WEEKS)
+        assert [charge["period"] for charge in charges(town)] == list(self.weeks)
         assert self.zygote.run(town, "ledger", "verify") == 0, output_of(town).read_text()
 
     def check_portal(self, town: Town) -> None:
@@ -105,7 +103,7 @@ class Trial:
         address = f"{self.host.url}/resource/{views[0]}.json"
         rows = requests.get(address, params={"$order": "id", "$limit": 1000}, timeout=60).json()
         assert [comparable(row) for row in rows] == [comparable(row) for row in released_rows(town)]
-        assert len(rows) == CELLS * len(WEEKS)
+        assert len(rows) == CELLS * len(self.weeks)
 
     def views(self) -> list[str]:
         """Every dataset of the portal, seen as its owner."""
@@ -129,10 +127,10 @@ def charges(town: Town) -> list[dict[str, str]]:
         return [json.loads(payload) | {"hash": digest} for digest, payload in rows]
 
 
-def check_releases(town: Town) -> None:
+def check_releases(town: Town, weeks: tuple[str, ...]) -> None:
     """Each release is there once, with the files that its manifest tells, byte by byte."""
     assert sorted(str(path.relative_to(town.releases)) for path in town.releases.glob("*/*")) == [
-        f"{week}/1" for week in WEEKS
+        f"{week}/1" for week in weeks
     ]
     for folder in town.releases.glob("*/*"):
         told = json.loads((folder / "manifest.json").read_bytes())["files"]
@@ -170,24 +168,49 @@ def comparable(row: dict[str, str]) -> dict[str, str | float]:
 
 
 @pytest.fixture(scope="module")
-def trial(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+def trial(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """Runs of one release."""
     folder = tmp_path_factory.mktemp("crash")
     with hosted(folder) as host, hatched(host.environment) as zygote:
-        yield Trial(folder, host, zygote)
+        yield Trial(folder, host, zygote, WEEKS[:1], DURABLE)
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_every_durable_call(trial: Trial, share: int) -> None:
+@pytest.fixture(scope="module")
+def long_trial(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
+    """Runs of two releases, and every call that changes a file."""
+    folder = tmp_path_factory.mktemp("long-crash")
+    with hosted(folder) as host, hatched(host.environment) as zygote:
+        yield Trial(folder, host, zygote, WEEKS, DURABLE + OTHERS)
+
+
+def test_killed_at_each_kind_of_durable_call(trial: Trial) -> None:
     """Killed as any of these calls begins, a run is completed by the next: charged, released and published once."""
-    for call in trial.calls[share::SHARES]:
+    for call in one_of_each(trial.calls):
         trial.kill_and_finish(call)
 
 
-@pytest.mark.parametrize("share", range(SHARES))
-def test_killed_at_random_moments(trial: Trial, share: int) -> None:
+@pytest.mark.evidence("kills at every call of a run that changes a file")
+def test_killed_at_every_call(long_trial: Trial) -> None:
+    """The same at every single call, and with a second release; calls of one kind go the same way in the product."""
+    for call in long_trial.calls:
+        long_trial.kill_and_finish(call)
+
+
+def test_killed_at_random_moments(trial: Trial) -> None:
     """Killed at any moment, a run is completed by the next: charged, released and published once."""
+    kill_at_random(trial, MOMENTS)
+
+
+@pytest.mark.evidence("kills at random moments of a run")
+def test_killed_at_many_random_moments(long_trial: Trial) -> None:
+    """The same a hundred times, and with a second release: chance finds more moments, no other mechanism."""
+    kill_at_random(long_trial, 100)
+
+
+def kill_at_random(trial: Trial, moments: int) -> None:
+    """Kills so many runs, each at any moment, and finishes them."""
     chance, killed, longest = random.Random(), 0, 0.5
-    while killed < MOMENTS // SHARES:
+    while killed < moments:
         town = trial.town()
         ended, seconds = run_killed_after(trial.zygote, town, chance.uniform(0, longest), "run")
         assert ended in (0, -9), output_of(town).read_text()

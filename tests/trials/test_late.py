@@ -2,7 +2,7 @@
 
 Every edition is drawn on its day; what it counts and costs is compared with what its policy promises.
 
-Once on the real requests of Boston, whose late share is invented, and once on the invented town.
+Once on the invented town; once more, as evidence, on the real requests of Boston, whose late share is invented.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile, Workspace
 
 Policy = Literal["freeze", "increment", "charge"]
+REAL = pytest.mark.evidence("late and corrected records among the real requests of Boston")
 LOSS = 5
 """So large that the noise is small beside the late share; three editions that spend again fit the budget exactly."""
 LATENESS = (0.88, 0.05, 0.04, 0.03)
@@ -275,7 +276,7 @@ def policy(request: pytest.FixtureRequest) -> Policy:
     return found
 
 
-@pytest.fixture(scope="module", params=["town", "boston"])
+@pytest.fixture(scope="module", params=["town", pytest.param("boston", marks=REAL)])
 def history(request: pytest.FixtureRequest, policy: Policy, tmp_path_factory: pytest.TempPathFactory) -> History:
     if request.param == "boston":
         request.getfixturevalue("real")
@@ -294,7 +295,8 @@ def _by_kind(history: History, period: Period, release: Release) -> dict[str, in
 
 def test_every_edition_counts_what_its_policy_says(history: History) -> None:
     """By kind, within six standard deviations of the noise of all its draws: late records from their edition on,
-    corrected ones once, those that came after the last cutoff never; without them it would be far outside."""
+    corrected ones once, those that came after the last cutoff never; without them it would be far outside, and is
+    found. Sound editions fail once in ten million runs (six standard deviations, some fifty times)."""
     worst = 0.0
     for period in history.periods:
         releases, cells = history.releases(period), history.dataset.grid(period)

@@ -92,7 +92,7 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+def published(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
     folder = tmp_path_factory.mktemp("path")
     with hosted(folder / "host") as host, hatched(host.environment) as zygote:
         yield Published(folder, host, zygote)

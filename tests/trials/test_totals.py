@@ -20,9 +20,10 @@ import pandas as pd
 import pytest
 from apart import EXACT, ROOT, Exact
 
-FARTHEST = 4.892
-"""A normal value lies farther out with a probability of one in a million."""
-
+FARTHEST = 5.8
+"""A normal value lies farther out once in 150 million: a sound release fails one of all comparisons of a dataset less
+than once in a million runs. Noise a tenth too narrow or too wide, a lost or doubled record and margins of 90 % are
+found."""
 
 SOME = {
     "alicante-water": ("2016-03", "2016-06"),
@@ -31,6 +32,8 @@ SOME = {
     "syracuse-permits": ("2012-Q2", "2013-Q3"),
 }
 """The periods that are released where a dataset has many; `benchmarks/sources.py` compares all of them."""
+IN_TESTS = ("alicante-water", "stlouis-days-to-close", "syracuse-permits")
+"""Every kind of measure, and every kind of unit."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,23 @@ class Compared:
         return self.cells[self.cells[f"{name}_least"] == self.cells[f"{name}_most"]]
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize(
+    "name",
+    [
+        *IN_TESTS,
+        *(
+            pytest.param(
+                name, marks=pytest.mark.evidence("released numbers of every shipped dataset beside exact ones")
+            )
+            for name in EXACT
+            if name not in IN_TESTS
+        ),
+    ],
+)
 def test_released_numbers_lie_where_the_guarantee_says(real: Path, tmp_path: Path, name: str) -> None:
-    """A shipped dataset, released by `publisher run` from the real records, against what they hold."""
+    """A shipped dataset, released by `publisher run` from the real records, against what they hold. Other datasets have
+    no other kind of measure: they are evidence."""
     compared = _compared(name, _released(name, real, tmp_path / "state"))
     everything_that_counts_has_its_cell(compared)
     the_noise_is_what_the_guarantee_says(compared)
@@ -138,7 +155,7 @@ def the_noise_is_what_the_guarantee_says(compared: Compared) -> None:
         standard = (spread ** (1 / 3) - (1 - 2 / (9 * n))) / math.sqrt(2 / (9 * n))
         assert n >= 10
         assert abs(standard) <= FARTHEST
-        assert float(distances.abs().max()) <= FARTHEST + 1.5  # for each of some thousands of cells
+        assert float(distances.abs().max()) <= FARTHEST + 1  # for each of some thousands of cells
 
 
 def _mechanism(guarantee: dict[str, Any], measure: str) -> dict[str, Any]:
@@ -148,7 +165,7 @@ def _mechanism(guarantee: dict[str, Any], measure: str) -> dict[str, Any]:
 
 
 def noisy_totals_lie_within_the_guarantee(compared: Compared) -> None:
-    """The total of each release is the exact one give or take 4.9 σ √cells; where it is not known which cells of a
+    """The total of each release is the exact one give or take 5.8 σ √cells; where it is not known which cells of a
     unit count, it lies that near to the range of what is possible."""
     for measure in compared.measured:
         name, scale = measure["name"], compared.scale(measure)
@@ -169,10 +186,13 @@ def margins_hold_the_exact_values(compared: Compared) -> None:
             sure = sure[sure[f"{name}_status"] != "suppressed"]
             held += int(sure[f"{name}_least"].between(sure[f"{name}_low"], sure[f"{name}_high"]).sum())
             shown += len(sure)
-    # With few cells chance alone could take it below nine in ten: then as many misses as one in a million has.
-    allowed = max(0.1 * shown, 0.05 * shown + FARTHEST * math.sqrt(0.0475 * shown) + 1)
     assert shown >= 10
-    assert shown - held <= allowed
+    assert shown - held <= max(0.1 * shown, misses(shown))
+
+
+def misses(shown: int) -> float:
+    """How many 95 % margins may miss by chance: with few cells that is more than one in ten."""
+    return 0.05 * shown + FARTHEST * math.sqrt(0.0475 * shown) + 1
 
 
 def means_hold_the_exact_values(compared: Compared) -> None:
@@ -180,8 +200,8 @@ def means_hold_the_exact_values(compared: Compared) -> None:
     for mean in (each for each in compared.definition["measures"] if each["kind"] == "mean"):
         cells = compared.cells[compared.cells[mean["name"]].notna() & (compared.cells[f"{mean['count']}_least"] > 0)]
         exact = cells[f"{mean['sum']}_least"] / cells[f"{mean['count']}_least"]
-        held = float(exact.between(cells[f"{mean['name']}_low"], cells[f"{mean['name']}_high"]).mean())
-        assert held >= 0.9
+        held = exact.between(cells[f"{mean['name']}_low"], cells[f"{mean['name']}_high"])
+        assert (~held).sum() <= max(0.1 * len(held), misses(len(held)))
 
 
 def quantiles_hold_the_exact_values(compared: Compared) -> None:
@@ -203,7 +223,7 @@ def quantiles_hold_the_exact_values(compared: Compared) -> None:
             high = math.inf if math.isnan(high) else high
             held.append(low <= edges[ordered[place]] and edges[ordered[place] + 1] <= high)
         assert len(held) >= 10
-        assert float(np.mean(held)) >= 0.9, quantile["name"]
+        assert held.count(False) <= max(0.1 * len(held), misses(len(held))), quantile["name"]
 
 
 def companions_hold_the_exact_values(compared: Compared) -> None:
@@ -224,8 +244,7 @@ def companions_hold_the_exact_values(compared: Compared) -> None:
             name = measure["name"]
             shown = found[found[f"{name}_status"] != "suppressed"]
             missed = (shown[f"{name}_low"] > shown[f"{name}_most"]) | (shown[f"{name}_high"] < shown[f"{name}_least"])
-            allowed = 0.05 * len(shown) + FARTHEST * math.sqrt(0.0475 * len(shown)) + 1
-            assert int(missed.sum()) <= allowed, f"{rollup['name']} {name}"
+            assert int(missed.sum()) <= misses(len(shown)), f"{rollup['name']} {name}"
 
 
 def half_of_the_cells_are_ok(compared: Compared) -> None:

@@ -1,0 +1,112 @@
+"""Which tests run when, and in which order (a pytest plugin).
+
+`process`: the test starts a process. It has the mark because it uses the fixture `processes`, itself or through a
+fixture that starts one. There is no other way to the mark, and a test that starts a process without it fails.
+`make check` leaves these tests out.
+
+`trial`: the test is one of `tests/trials`, which take minutes together; `make check` leaves these out, too.
+
+`evidence("what it shows")`: the test repeats, over more cases or for longer, what another test shows once; its
+docstring says why. It is left out unless it is asked for: `make evidence` runs these tests and no others.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from real_records import WHY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TESTS = Path(__file__).parent
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "os.system"})
+"""Audit events of starting a process."""
+LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks")
+"""Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
+
+
+@pytest.fixture(scope="session")
+def processes() -> Iterator[None]:
+    """Needed by whatever starts a process; however the test run ends, its processes end with it."""
+    command = [sys.executable, str(TESTS / "leftovers.py"), os.environ["TESTS_SESSION"]]
+    # A session of its own: Ctrl-C does not reach it.
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True):
+        yield
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ["TESTS_SESSION"] = secrets.token_hex(8)  # what this process starts has it, too
+    config.addinivalue_line("markers", "process: starts a process; set by the fixture `processes`, never by hand")
+    config.addinivalue_line("markers", "trial: the whole product is tried, at length; set for tests/trials")
+    config.addinivalue_line("markers", "evidence(what): repeats what another test shows once; `make evidence` runs it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks, groups and sorts: before pytest selects by marks and xdist names the groups."""
+    for item in items:
+        if TESTS / "trials" in item.path.parents:
+            item.add_marker("trial")
+        if "processes" in getattr(item, "fixturenames", ()):
+            item.add_marker("process")
+            if item.get_closest_marker("xdist_group") is None:
+                # What a module starts, it starts once.
+                item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    """Long groups in their order, other groups, then single tests, which fill what is left on either worker."""
+    group = item.get_closest_marker("xdist_group")
+    if group is None:
+        return len(LONGEST_FIRST) + 1
+    return LONGEST_FIRST.index(group.args[0]) if group.args[0] in LONGEST_FIRST else len(LONGEST_FIRST)
+
+
+class _Watch:
+    """Looks at what the running test starts."""
+
+    def __init__(self) -> None:
+        self.test: pytest.Item | None = None
+        self.started = ""
+
+    def __call__(self, event: str, _: object) -> None:
+        if event in STARTS and self.test is not None:
+            self.started = event
+            raise RuntimeError("a test that starts a process needs the fixture `processes`")
+
+
+_watch = _Watch()
+sys.addaudithook(_watch)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """An unmarked test starts nothing, not even where the failure to do so would be caught."""
+    _watch.test, _watch.started = (None if item.get_closest_marker("process") else item), ""
+    try:
+        return (yield)
+    finally:
+        _watch.test = None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """It fails there, too, where the product takes the refusal for another error."""
+    yield
+    if _watch.started:
+        pytest.fail(f"{_watch.started}: a test that starts a process needs the fixture `processes`")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line on the trials that had no real records."""
+    skipped = [each for each in terminalreporter.stats.get("skipped", ()) if WHY in str(each.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"{len(skipped)} trials on real records were skipped: {WHY}", yellow=True)

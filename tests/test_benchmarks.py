@@ -1,0 +1,34 @@
+"""Benchmarks whose numbers stand in the documentation still end well."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from real_records import real_records
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def ran(*command: str) -> None:
+    """Run a benchmark, whose exit code says whether its claims hold."""
+    done = subprocess.run([sys.executable, *command], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.evidence("benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records")
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("name", ["attacks", "fuzz", "noise", "rollups", "years", "release"])
+def test_a_benchmark_ends_well(name: str) -> None:
+    """They repeat for minutes what tests show in seconds; what they print belongs into the documentation."""
+    ran(f"{name}.py")
+
+
+@pytest.mark.evidence("every period of every shipped dataset on the real records")
+@pytest.mark.usefixtures("processes")
+def test_every_release_of_the_real_records_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests release some periods of each dataset; all periods take many minutes."""
+    monkeypatch.setenv("PUBLISHER_DATA", str(real_records("stlouis-311")))
+    ran("sources.py")
