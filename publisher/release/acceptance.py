@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def accept(
     release: Release, dataset: DatasetFile, suite: Callable[[str], Path], previous: Release | None
 ) -> Validation:
-    """Checks every table that the definition asks for; `suite` gives a table's suite by its published name.
+    """Check every table that the definition asks for; `suite` gives a table's suite by its published name.
 
-    Raises DefinitionError when a suite is at fault and SourceError when a table cannot be read.
+    Raises DefinitionError when a suite is wrong and SourceError when a table cannot be read.
     """
     found = as_released(dataset, release)
     levels = found.levels(civil.parse(release.manifest.period))

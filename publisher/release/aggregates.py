@@ -1,4 +1,4 @@
-"""Whether the published tables of one release add up: each coarser cell is the sum of the finer ones that it holds."""
+"""Whether the published tables of one release add up: each coarser cell is the sum of the finer ones inside it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 def additive(definition: Dataset) -> tuple[Measure, ...]:
-    """The published measures that add up exactly: counts, sums, and units where each lies in one cell."""
+    """The published measures that add up exactly: counts, sums, and units that are each in one cell."""
     return tuple(measure for measure in definition.measures if measure.shown and definition.adds_up(measure))
 
 
 def differences(release: Release, dataset: DatasetFile, levels: Sequence[Level]) -> list[str]:
-    """What does not add up, in words: a line for each measure and pair of neighboring levels.
+    """What does not add up, in words: one line for each measure and pair of neighboring levels.
 
-    Families with a suppressed member are left out, and tables without the rows and columns that they should have:
-    their suites say so. Raises SourceError where a table cannot be read.
+    Families with a suppressed member are left out. So are tables that do not have the rows and columns they should
+    have: their suites report that. Raises SourceError when a table cannot be read.
     """
     wanted = [each for each in levels if each.name in release.tables] if len(levels) > 1 else []
     tables = {each.name: read_published(release.tables[each.name]) for each in wanted}
@@ -58,7 +58,7 @@ def _add_up(measure: Measure, coarse: pa.Table, fine: pa.Table, above: Integers)
 
 
 def _steps(table: pa.Table, measure: Measure) -> tuple[Integers, Flags]:
-    """The values in whole steps of the resolution, zero where they are empty, and where that is."""
+    """The values in whole steps of the resolution, zero where empty, and which ones are empty."""
     import numpy as np
 
     column = table[measure.name]

@@ -1,6 +1,6 @@
-"""The analyst file: every released table as a table of one DuckDB file, written beside and renamed into place.
+"""The analyst file: every released table as a table of one DuckDB file, written next to the old one, then renamed.
 
-While one process holds a DuckDB file open for writing no other can read it; readers of the old file keep it.
+While one process has a DuckDB file open for writing, no other can read it; readers of the old file keep it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ FILE = "open_data.duckdb"
 
 
 def write_analyst_file(public: Path, current: Mapping[str, Sequence[Release]], titles: Mapping[str, str]) -> Path:
-    """Writes the current edition of every dataset, with `_releases`, `_columns` and `_guarantees`.
+    """Write the current edition of every dataset, with `_releases`, `_columns` and `_guarantees`.
 
-    Raises SourceError. The dataset stlouis-requests becomes the table stlouis_requests, its rollup district the table
-    stlouis_requests_district.
+    The dataset stlouis-requests becomes the table stlouis_requests, and its rollup district becomes the table
+    stlouis_requests_district. Raises SourceError when the file cannot be written.
     """
     path = public / FILE
     beside = public / f".{FILE}.{os.getpid()}"
@@ -53,7 +53,7 @@ def table_name(dataset: str) -> str:
 
 
 def _write_dataset(connection: DuckDBPyConnection, releases: Sequence[Release], title: str) -> None:
-    """The dataset's own table and those of its rollups, each with its description."""
+    """Write the dataset's own table and those of its rollups, each with its description."""
     titles = {"": title} | {rollup.name: rollup.title for release in releases for rollup in release.manifest.rollups}
     views = [release.tables for release in releases]
     for level, words in titles.items():
@@ -81,7 +81,7 @@ def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release]) -> N
 
 
 def _prepare(connection: DuckDBPyConnection) -> None:
-    """The tables that describe the others."""
+    """Create the tables that describe the others."""
     connection.execute(
         "CREATE TABLE _releases (dataset TEXT, title TEXT, period TEXT, edition INTEGER, created TEXT, rows INTEGER, "
         "suppressed INTEGER, unreliable INTEGER, stand_in BOOLEAN, final BOOLEAN)"

@@ -47,7 +47,7 @@ class WindowSpending(NamedTuple):
 
 @dataclass(frozen=True)
 class Bearing:
-    """What some group of units or windows bears at most, and how often a guess about it can be right."""
+    """The most that a group of units or windows can lose, and how often a guess about it can be right."""
 
     count: int
     loss: Fraction
@@ -65,7 +65,7 @@ def widest(window: Grain) -> int:
 
 
 def account_of(source: SourceFile, datasets: Iterable[DatasetFile]) -> SourceAccount:
-    """The account of a source with the datasets that the workspace has of it."""
+    """The account of a source, given the datasets that the workspace has for it."""
     privacy = source.definition.privacy
     grains = {grain for each in datasets for grain in _grains(each.definition)}
     return SourceAccount(
@@ -96,9 +96,9 @@ def spans(facts: GuaranteeInputs) -> tuple[tuple[Fraction, int], ...]:
 
 
 def releases_of_one_window(facts: GuaranteeInputs) -> int | None:
-    """How often this dataset spends on one window: its releases that touch it, times the editions that spend anew.
+    """How often this dataset spends on one window: its releases that touch it, times the editions that spend again.
 
-    None where there is no end to them: one window is all time.
+    None if there is no limit, because the window covers all time.
     """
     window = facts.account.window
     if window == "lifetime":

@@ -1,7 +1,7 @@
-"""The guarantee of a release for machines: JSON by `guarantee.schema.json`.
+"""The guarantee of a release for machines: JSON that follows `guarantee.schema.json`.
 
 `registry` is an entry of the Differential Privacy Deployments Registry in that registry's own field names, as its
-template had them in autumn 2026; everything else is ours, with exact losses as text.
+template had them in autumn 2026; everything else is publisher's own, with exact losses as text.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _late(facts: GuaranteeInputs) -> str | None:
 
 
 def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
-    """Rollups from the coarsest on, the dataset's own table last."""
+    """Rollups from the coarsest to the finest, then the dataset's own table."""
     definition, window = facts.dataset.definition, facts.account.window
     named = [(each.name, each.title, each.grain or definition.cell_grain) for each in definition.rollups]
     return [
@@ -169,7 +169,7 @@ def _sources(facts: GuaranteeInputs) -> dict[str, Any]:
 
 
 def _registry(facts: GuaranteeInputs) -> dict[str, Any]:
-    """An entry of the registry; what only people can say, such as why a loss was chosen, is theirs to add."""
+    """An entry for the registry; people add what only they can say, such as why a loss was chosen."""
     title = facts.dataset.definition.title
     return {
         "url_slug": f"{facts.dataset.name}-{facts.period}".lower(),
@@ -211,7 +211,7 @@ def _public(facts: GuaranteeInputs) -> str:
     found = facts.dataset.definition.discovered
     if found is None:
         return "Keys, bins and limits are public."
-    return f"Bins and limits are public, and the keys but those of {found.name}, which were found with noise."
+    return f"Bins and limits are public, and so are all keys except those of {found.name}, which were found with noise."
 
 
 def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _model(facts: GuaranteeInputs) -> dict[str, str]:
     return {
         "model_name": "Central",
         "trust_assumptions": "The publishing organization holds the records and is trusted to run this program.",
-        "actors": "The organization; the people in the records; the public, which sees the release alone.",
+        "actors": "The organization; the people in the records; the public, which sees only the release.",
         "release_type": "Many releases",
         "release_type_details": (
             f"One release for each {facts.dataset.definition.period}; a ledger keeps all of them within the budget of "
@@ -252,8 +252,8 @@ def _implementation(facts: GuaranteeInputs) -> dict[str, str]:
         "preprocessing_and_hyperparameter_tuning": " ".join(say.bounds(facts)),
         "mechanisms": f"Mechanisms: {kinds}, on whole numbers{_selection(facts)}. {say.sampling(facts)}",
         "composition": (
-            "Sequential within a window, parallel across windows of disjoint records; exact rationals in a ledger that "
-            "only grows, written before any noise is drawn."
+            "Sequential within a window, parallel across windows of disjoint records; exact rationals in an "
+            "append-only ledger, written before any noise is drawn."
         ),
         "post_processing": " ".join(say.post_processing(facts)),
     }
@@ -268,5 +268,5 @@ def _chance(part: Decimal) -> float:
 
 
 def _number(number: Decimal) -> float:
-    """Six digits survive as a float, so what is written is what was rounded up."""
+    """The number as a float: six digits survive, so the written value is the one that was rounded up."""
     return float(number)

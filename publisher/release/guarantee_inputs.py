@@ -1,4 +1,4 @@
-"""Everything that a guarantee is made of: definitions and the ledger alone, never a record."""
+"""Everything that a guarantee is made from: definitions and the ledger, never a record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SourceAccount:
     budget: Fraction
     delta: Fraction = Fraction(0)
     span: int | None = None
-    """The most windows that one cell of any of its tables spans; unless said, the most that any table could."""
+    """The most windows that one cell of any of its tables spans (default: the most that any table could)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class GuaranteeInputs:
     epsilon: float
     """ε of (ε, 10⁻⁶ + δ)-differential privacy for the loss; ε itself where the currency is pure."""
     others: tuple[SourceAccount, ...]
-    """Every source of the same population, this one among them."""
+    """Every source of the same population, including this one."""
     spent: Fraction
     """The most that any block of this release has spent after this charge, by all releases."""
     vintage: int = 1
@@ -46,9 +46,9 @@ class GuaranteeInputs:
     vintages: int = 1
     """How many are scheduled."""
     stand_in: bool = False
-    """True where any record was generated."""
+    """True if any record was generated."""
     organization: str = ""
-    """Who publishes, for the registry; left out where it is not said."""
+    """Who publishes, for the registry; left out if not known."""
     jurisdiction: str = ""
     """Whose law applies, for the registry."""
     charged: str = ""
@@ -65,7 +65,7 @@ class GuaranteeInputs:
 
     @property
     def delta(self) -> Fraction:
-        """δ of finding keys, beside the loss."""
+        """δ of finding keys, in addition to the loss."""
         return Fraction(self.charge.delta)
 
     @property

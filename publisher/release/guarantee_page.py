@@ -1,4 +1,4 @@
-"""The guarantee as a page that stands alone: no script, no host, readable in the dark and on a small screen."""
+"""The guarantee as a self-contained page: no script, no other host, readable in dark mode and on a small screen."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ th { background: var(--soft); font-weight: 600; }
 
 
 def page(facts: GuaranteeInputs) -> str:
-    """HTML of the same text as the Markdown."""
+    """HTML with the same text as the Markdown."""
     definition = facts.dataset.definition
     name = escape(f"How privacy is protected in {definition.title}, {facts.period}")
     return f"""<!doctype html>
@@ -59,12 +59,12 @@ def page(facts: GuaranteeInputs) -> str:
 
 
 def _together(text: str) -> str:
-    """Numbers stay on one line with their % and =."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%").replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    """Keep numbers on one line with their =."""
+    return text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
 def _html(text: str) -> str:
-    """Tables can be scrolled by keyboard and are named by their section; their heads are heads of columns."""
+    """Render the text; tables scroll by keyboard, are named by their section, and have column headers."""
     reader = markdown_reader()
     tokens = reader.parse(text)
     section = ""

@@ -1,7 +1,7 @@
 """What makes two releases the same draw, and the same finish of a draw.
 
 The statistical hash covers everything that decides the noisy draw; a change makes a new, charged release.
-The finishing hash covers what is done afterwards; a change finishes the same draw again and costs nothing.
+The finishing hash covers what is done after the draw; a change finishes the same draw again and costs nothing.
 Titles and descriptions are in neither.
 """
 
@@ -69,7 +69,7 @@ def finishing_hash(dataset: DatasetFile) -> str:
 
 
 def _suppression(rule: Suppression) -> dict[str, Any]:
-    """The rule as the first version wrote it, and beside it what was set of the settings that came later."""
+    """The rule as the first version wrote it, plus the later settings that are set."""
     first = {"measure", "threshold", "unreliable", "customers", "largest_share"}
     later = rule.model_dump(mode="json", exclude=first, exclude_defaults=True)
     return rule.model_dump(mode="json", include=first) | later
@@ -145,7 +145,7 @@ def _measured(definition: Dataset, measure: Measure) -> list[object]:
 
 
 def _exact(number: Decimal | None) -> str | None:
-    """The number however it was written: 1, 1.0 and 1e0 are the same."""
+    """The number, no matter how it was written: 1, 1.0 and 1e0 are the same."""
     return str(Fraction(number)) if number is not None else None
 
 

@@ -1,4 +1,4 @@
-"""What a release says of itself. The manifest is shared: the pusher reads it, the portal shows its shape."""
+"""What a release says about itself. The push and the portal both read the manifest."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ColumnSpec(Model):
 
 
 class KeyShape(Model):
-    """A key column; `names` is the column of its labels, None where keys speak for themselves."""
+    """A key column; `names` is the column with its labels, None if the keys need none."""
 
     name: str
     label: str
@@ -58,7 +58,7 @@ class KeyShape(Model):
 
 
 class MeasureShape(Model):
-    """A measure's value column with its margin (95 %) and status columns."""
+    """A measure's value column with its margin (95%) and status columns."""
 
     name: str
     label: str
@@ -72,7 +72,7 @@ class MeasureShape(Model):
 
 
 class Shape(Model):
-    """Which column plays which part."""
+    """The role of each column."""
 
     time: str
     period: str
@@ -101,7 +101,7 @@ class RollupTable(Model):
 
 
 class TableCharge(Model):
-    """How one measured table was protected; numbers that must be exact are text."""
+    """How one measured table was protected; exact numbers are text."""
 
     measure: str
     mechanism: Literal["discrete gaussian", "discrete laplace"]
@@ -147,7 +147,7 @@ class Manifest(Model):
     """A short hash of each part of the definition that decides the draw; older manifests do not say."""
     created: str
     stand_in: bool
-    """True where any record was generated; such a release never goes to a public portal."""
+    """True if any record was generated; such a release never goes to a public portal."""
     rows: int
     suppressed: int
     unreliable: int
@@ -158,13 +158,13 @@ class Manifest(Model):
     versions: dict[str, str]
     files: dict[str, FileHash]
     rollups: tuple[RollupTable, ...] = ()
-    """The companion tables, coarsest first; what stands above is said of the dataset's own table."""
+    """The companion tables, coarsest first; the fields above describe the dataset's own table."""
     discovered: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """The keys that a selection has found, by key column."""
+    """The keys that a selection found, by key column."""
     vintage: int = 1
-    """Which of the period's scheduled counts this is."""
+    """Which of the period's scheduled editions this is."""
     final: bool = True
-    """False while a later count of the same period is to come."""
+    """False while a later scheduled edition of the same period is still to come."""
 
     @property
     def name(self) -> str:
@@ -174,10 +174,10 @@ class Manifest(Model):
 
 @dataclass(frozen=True)
 class Release:
-    """An immutable folder. Only what has this type can be validated, pushed or shown.
+    """An immutable folder. Only a Release can be validated, pushed or shown.
 
-    A companion is a view of the same folder in which `level`, `data` and what the manifest says of name, rows, columns
-    and shape are those of one rollup; everything else is the release's.
+    A companion is a view of the same folder: `level`, `data` and the manifest's name, rows, columns and shape are those
+    of one rollup; everything else is the release's.
     """
 
     folder: Path
@@ -212,11 +212,11 @@ class Release:
 
     @property
     def tables(self) -> dict[str, Release]:
-        """The release itself, which has no level's name, and its companions by theirs."""
+        """The release itself under the empty name, and its companions by level name."""
         return {"": self} | {each.level: each for each in self.companions}
 
     def companion(self, name: str) -> Release:
-        """The view of one rollup's table. Raises KeyError where the release has none of that name."""
+        """The view of one rollup's table. Raises KeyError when the release has none of that name."""
         rollup = {each.name: each for each in self.manifest.rollups}[name]
         facts = {field: getattr(rollup, field) for field in ("rows", "suppressed", "unreliable", "columns", "shape")}
         said = facts | {"dataset": f"{self.manifest.dataset}-{name}", "rollups": ()}

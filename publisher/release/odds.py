@@ -1,4 +1,4 @@
-"""Odds and group privacy. Computed with forty digits and rounded up: never stronger than true.
+"""Odds and group privacy, computed with forty digits and rounded up: never stronger than true.
 
 zCDP: Bun and Steinke, Concentrated Differential Privacy, TCC 2016 (group privacy, the tail of the privacy loss);
 the guess from Pinsker's inequality. Pure: Dwork, McSherry, Nissim and Smith 2006. δ adds to the statistical distance.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from publisher.definitions.source import Currency
 
 TINY = Fraction(1, 10**6)
-"""The probability that the belief bound leaves aside under zCDP, and the δ of the displayed ε."""
+"""The probability that the belief bound leaves out under zCDP, and the δ of the displayed ε."""
 
 _EXACT = Context(prec=40, rounding=ROUND_HALF_EVEN, Emax=10**6, Emin=-(10**6), traps=[])
 _MARGIN = Decimal("1.00000000000000000000000000000000001")
@@ -24,7 +24,7 @@ _LARGEST = Decimal(100_000)
 
 
 def group(loss: Fraction, currency: Currency, units: int) -> Fraction:
-    """What a group of units bears: m²ρ under zCDP, mε under pure differential privacy."""
+    """The loss for a group of units: m²ρ under zCDP, mε under pure differential privacy."""
     return loss * (units**2 if currency == "zcdp" else units)
 
 
@@ -56,12 +56,12 @@ def guess_bound(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0
 
 
 def which_of_two(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
-    """The same for which of two records was filed: one is taken away, the other added, so 4ρ or 2ε."""
+    """The same for guessing which of two records was filed: one is removed, the other added, so 4ρ or 2ε."""
     return guess_bound(group(loss, currency, 2), currency, 2 * delta)
 
 
 def posterior_bound(loss: Fraction, currency: Currency) -> Decimal:
-    """e^ε/(1 + e^ε): how sure someone who was at 50 % can become; under zCDP except with probability `TINY`."""
+    """e^ε/(1 + e^ε): how sure someone who was at 50% can become; under zCDP except with probability `TINY`."""
     with localcontext(_EXACT):
         epsilon = _decimal(loss) if currency == "pure" else _tail(loss)
         return _probability(1 / (1 + (-min(epsilon, _LARGEST)).exp()))

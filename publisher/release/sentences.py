@@ -16,33 +16,36 @@ if TYPE_CHECKING:
     from publisher.release.guarantee_inputs import GuaranteeInputs
 
 NOT_PROTECTED = (
-    "What the release teaches about everybody (a trend, a neighborhood) can be applied to you too.",
-    "What the city, you or others have published elsewhere, for example a public list of requests.",
+    "What the release shows about everyone (a trend, a neighborhood) can also be applied to you.",
+    "What the city, you or others have published elsewhere, such as a public list of requests.",
     "The public keys, bins and limits: which places, categories and periods are listed was never secret.",
-    "What people learned from the records and then wrote into a limit, a key or a bin: no noise covers it.",
-    "Groups: a household, a building or a firm with many records is protected less, as the tables above say.",
-    "Suppressed cells: totals and neighboring cells can narrow them. Their protection is the noise, not the gap.",
-    "Limits cut off what lies beyond them: figures can be too low for that, and no margin shows it.",
-    "When a release appears, how long it took, and whether there is one at all: they are not hidden.",
-    "What changes between two editions: late records and corrections show, as far as the noise allows.",
-    "Data outside this source, and other disclosures that the law allows or orders.",
+    "What people learned from the records and then wrote into a limit, a key or a bin: no noise protects it.",
+    "Groups: a household, a building or a business with many records has less protection, as the tables above show.",
+    "Suppressed cells: totals and neighboring cells can narrow down their values. Only the noise protects them.",
+    "Limits cut off what goes beyond them, so numbers can be too low, and no margin shows it.",
+    "When a release appears, how long it took to make, and whether there is one at all: none of this is hidden.",
+    "What changes between two editions: late records and corrections are visible, as far as the noise allows.",
+    "Data outside this source, and other disclosures that the law allows or requires.",
 )
+
+ALL_TIME = "the window that covers all time"
+"""The only window of a source whose window is a lifetime."""
 
 _MARKUP = re.compile(r"[\\`*\[\]<>|~]|(?<!\w)_|_(?!\w)|&(?=#?\w+;)")
 
 
 def plain(text: str) -> str:
-    """The text of a definition as Markdown that reads the same."""
+    """Escape the text of a definition so that it reads the same as Markdown."""
     return _MARKUP.sub(lambda match: "\\" + match[0], " ".join(text.split()))
 
 
 def symbol(currency: Currency) -> str:
-    """The letter of the loss."""
+    """The letter for the loss."""
     return "ρ" if currency == "zcdp" else "ε"
 
 
 def amount(number: Fraction) -> str:
-    """Exact where that is short, else rounded up."""
+    """The exact number if it is short, otherwise rounded up."""
     text = _digits(up(number))
     if Fraction(text) == number:
         return text
@@ -50,9 +53,9 @@ def amount(number: Fraction) -> str:
 
 
 def percent(part: Decimal) -> str:
-    """A chance in percent, rounded up to a tenth."""
+    """A probability in percent, rounded up to a tenth."""
     tenths = up(Fraction(part) * 1000, 4).to_integral_value("ROUND_CEILING")
-    return f"{_digits(min(tenths, type(tenths)(1000)) / 10)} %"
+    return f"{_digits(min(tenths, type(tenths)(1000)) / 10)}%"
 
 
 def tiny(number: Fraction) -> str:
@@ -70,46 +73,46 @@ def count(number: int) -> str:
 
 
 def windows(number: int, window: Grain) -> str:
-    """So many windows: 1 day, 12 months."""
+    """A number of windows, such as 1 day or 12 months."""
     if window == "lifetime":
         return "all time"
     return _several(number, window)
 
 
 def each_window(window: Grain) -> str:
-    """On what a loss is spent."""
-    return "the whole time" if window == "lifetime" else f"each {window}"
+    """The windows that a loss is spent on."""
+    return ALL_TIME if window == "lifetime" else f"each {window}"
 
 
 def protected(unit: str, window: Grain) -> str:
     """Who is protected: a record, or everything of one unit in one window."""
     if unit == "record":
         return "each single record, such as one request"
-    span = "in all time" if window == "lifetime" else f"in one {window}"
-    return f"everything recorded {span} under one “{plain(unit)}”"
+    recorded = "ever recorded" if window == "lifetime" else f"recorded in one {window}"
+    return f"everything {recorded} under one “{plain(unit)}”"
 
 
 def present(facts: GuaranteeInputs) -> str:
     """What an attacker would like to know."""
     if facts.account.unit == "record":
-        return "your record is in it"
+        return "your record is in the data"
     window = facts.account.window
-    return "your records are in it" if window == "lifetime" else f"your records of one {window} are in it"
+    return f"your records{'' if window == 'lifetime' else f' from one {window}'} are in the data"
 
 
 def neighboring(facts: GuaranteeInputs) -> str:
     """The neighboring relation."""
     unit, window = facts.account.unit, facts.account.window
     if unit == "record":
-        words = "Two sets of records are neighbors when one has one record more than the other."
+        words = "Two sets of records are called neighbors if they are the same except that one has one more record."
     else:
-        span = "" if window == "lifetime" else f" inside one {window}"
+        span = "" if window == "lifetime" else f" in one {window}"
         words = (
-            f"Two sets of records are neighbors when one has all records of one “{plain(unit)}”{span} and the other "
-            f"has none of them."
+            "Two sets of records are called neighbors if they are the same except that one has all records of one "
+            f"“{plain(unit)}”{span} and the other has none of them."
         )
     missing = {
-        "own-unit": " A record without that identifier is a unit of its own.",
+        "own-unit": " A record without that identifier counts as a unit of its own.",
         "drop": " A record without that identifier is not counted.",
         None: "",
     }
@@ -117,24 +120,24 @@ def neighboring(facts: GuaranteeInputs) -> str:
 
 
 def bounds(facts: GuaranteeInputs) -> list[str]:
-    """What one unit can change at most, and from where keys, bins and limits come."""
+    """The most that one unit can change, and where keys, bins and limits come from."""
     definition, source = facts.dataset.definition, facts.dataset.source.definition
     said = [_contribution(facts)]
     for each in definition.measures:
         if each.kind == "sum":
             said.append(
-                f"{plain(each.title)}: the total of one unit in one cell is cut to {each.lower} to {each.upper} "
-                f"{plain(each.unit)}. The margins do not cover what is cut off."
+                f"{plain(each.title)}: one unit's total in one cell is limited to between {each.lower} and "
+                f"{each.upper} {plain(each.unit)}. The margins do not cover what this cuts off."
             )
         if each.bins is not None:
             said.append(
-                f"{plain(each.title)}: values are counted in {len(each.bins)} bins from {each.bins[0]} to "
-                f"{each.bins[-1]} {plain(each.unit)} and more. The bins are public and written down beforehand."
+                f"{plain(each.title)}: values are counted in {len(each.bins)} bins, from {each.bins[0]} to "
+                f"{each.bins[-1]} {plain(each.unit)} or more. The bins are public and were written down in advance."
             )
     if source.register_ is not None:
         said.append(
-            "Meter readings became differences between one reading and the next of the same unit in the same window, "
-            "before they were cut."
+            "Meter readings were turned into differences between one reading and the next of the same unit in the same "
+            "window before these limits were applied."
         )
     return [*said, _keys(facts)]
 
@@ -143,11 +146,11 @@ def _contribution(facts: GuaranteeInputs) -> str:
     limits = facts.dataset.definition.bounds
     if facts.account.unit == "record":
         return "A record counts in exactly one cell."
-    time = "" if facts.account.window == "lifetime" else f" a {facts.account.window}"
+    time = "" if facts.account.window == "lifetime" else f" per {facts.account.window}"
     cells, records = _several(limits.max_groups, "cell"), _several(limits.max_per_group, "record")
     return (
-        f"In this release one “{plain(facts.account.unit)}” counts in at most {cells}{time}, with at most {records} in "
-        "each. What lies beyond is not counted."
+        f"In this release, one “{plain(facts.account.unit)}” counts in at most {cells}{time}, with at most {records} "
+        "in each. Anything beyond that is not counted."
     )
 
 
@@ -158,45 +161,46 @@ def _several(number: int, noun: str) -> str:
 def _keys(facts: GuaranteeInputs) -> str:
     found = facts.dataset.definition.discovered
     public = (
-        "Places, categories and periods are public lists; every cell got noise, also those in which nothing happened."
+        "The lists of places, categories and periods are public. Every cell got noise, including those in which "
+        "nothing happened."
     )
     if found is None:
         return public
     return (
-        f"The keys of “{plain(found.title)}” had no public list. A noisy count decided which are shown, so that keys "
-        "of few units stay out: a key that one unit alone has brought in is shown with probability "
-        f"{tiny(facts.delta)} at most, so of many such keys a few may show. Everything else counts under "
-        f"“{plain(found.other)}”. A key that the units of one household "
-        "alone share is shown with a higher probability than that. The other keys are public lists, and every cell of "
-        "the keys that are shown got noise."
+        f"There was no public list of the keys of “{plain(found.title)}”. A noisy count decided which keys are shown, "
+        "so that keys with few units are left out: a key that only one unit has is shown with a probability of at most "
+        f"{tiny(facts.delta)}, so if there are many such keys, a few of them may be shown. A key that only the units "
+        "of one household have is shown with a higher probability than that. Records with any other key are counted "
+        f"under “{plain(found.other)}”. The other keys come from public lists, and every cell of the keys that are "
+        "shown got noise."
     )
 
 
 def sampling(facts: GuaranteeInputs) -> str:
-    """Who drew the noise."""
+    """What drew the noise."""
     drawn = {table.sampler for table in facts.charge.tables}
     by = {
         frozenset({"opendp"}): "The noise was drawn by OpenDP, which also computed the losses.",
         frozenset({"numpy"}): "The noise was drawn by publisher's own exact sampler (whole numbers only, no rounding "
-        "of fractions); OpenDP computed the losses of the same distribution and scale.",
+        "of fractions); OpenDP computed the losses for the same distribution and scale.",
     }
     mixed = (
-        "The noise was drawn by publisher's own exact sampler, and by OpenDP where a scale is too large for it; OpenDP "
-        "computed all losses."
+        "The noise was drawn by publisher's own exact sampler, and by OpenDP where a scale is too large for that "
+        "sampler. OpenDP computed all losses."
     )
     return by.get(frozenset(drawn), mixed)
 
 
 def late(facts: GuaranteeInputs) -> str:
-    """What becomes of records that come late, and what that does to the guarantee."""
+    """How late records are handled, and what that means for the guarantee."""
     rule = facts.dataset.source.definition.late
     if rule is None:
-        once = "Each period is counted once. Records that arrive later change nothing in a release that stands."
+        once = "Each period is counted once. Records that arrive later do not change an existing release."
         return once + _moved(facts)
     if rule.policy == "freeze":
         return (
-            "A record counts on the day on which it was received, not on the day of what it reports: windows, budget "
-            "and period go by the day of receipt, and so does this guarantee. Nothing is added later."
+            "A record counts on the day it was received, not on the day of the event that it reports. Windows, budget "
+            "and periods go by the day of receipt, and so does this guarantee. Nothing is added later."
         )
     edition = _edition(facts)
     return f"{edition} {_increment(facts) if rule.policy == 'increment' else _charged_again(facts) + _moved(facts)}"
@@ -204,17 +208,17 @@ def late(facts: GuaranteeInputs) -> str:
 
 def _edition(facts: GuaranteeInputs) -> str:
     state = "final" if facts.vintage >= facts.vintages else "provisional"
-    return f"This is count {facts.vintage} of {facts.vintages} scheduled for the period; it is {state}."
+    return f"This is scheduled edition {facts.vintage} of {facts.vintages} for this period; it is {state}."
 
 
 def _moved(facts: GuaranteeInputs) -> str:
-    """What a corrected date does where the row that came last counts."""
+    """What a corrected date does where the latest row counts."""
     window = facts.account.window
     if facts.dataset.source.definition.delivery == "append" or window == "lifetime":
         return ""
     return (
-        f" A record whose date is corrected later, to another {window}, may count in both: what it can change is then "
-        "bounded in each of them, and it bears the loss of both."
+        f" If the date of a record is later corrected to another {window}, the record may count in both. What it can "
+        "change is then limited in each of them, and the losses of both apply to it."
     )
 
 
@@ -222,24 +226,25 @@ def _increment(facts: GuaranteeInputs) -> str:
     limits = (
         ""
         if facts.account.unit == "record"
-        else " The limits hold for all counts of the period together: what one has counted of a unit leaves less room "
-        "in the next, and no later record lowers a total."
+        else " The limits apply to all of these editions together: what one edition has counted of a unit leaves less "
+        "room in the next, and no later record lowers a total."
     )
     return (
-        "Each count takes only records that none before it has taken, with noise of its own, and adds them up; the "
-        f"margins contain the noise of all of them. No record counts twice, so {each_window(facts.account.window)} "
-        f"bears the largest loss of any count, not their sum.{limits} This holds as long as a record keeps its id, "
-        "its date and the count in which it first was. Those ids are remembered in private, what is received after a "
-        "count was made is left to the next, and every scheduled count is made even when nothing has arrived."
+        "Each scheduled edition counts only records that no earlier one has counted, with noise of its own, and adds "
+        "the result to the earlier ones; the margins include the noise of all of them. No record counts twice, so the "
+        f"loss on {each_window(facts.account.window)} is the largest loss of any of these editions, not their sum."
+        f"{limits} This holds as long as a record keeps its id, its date and the edition in which it was first "
+        "counted. Those ids are remembered in private, records received after an edition was made wait for the next "
+        "one, and every scheduled edition is made even if nothing has arrived."
     )
 
 
 def _charged_again(facts: GuaranteeInputs) -> str:
     letter = symbol(facts.charge.currency)
     return (
-        f"Each count takes everything again with new noise and spends again: over all {facts.vintages} counts "
-        f"{each_window(facts.account.window)} bears up to {letter} = {facts.vintages} × {amount(facts.loss)} = "
-        f"{amount(facts.vintages * facts.loss)} for this period."
+        f"Each scheduled edition counts everything again with new noise and spends again: the "
+        f"{facts.vintages} editions together spend up to {letter} = {facts.vintages} × {amount(facts.loss)} = "
+        f"{amount(facts.vintages * facts.loss)} on {each_window(facts.account.window)} for this period."
     )
 
 
@@ -254,18 +259,18 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
     if "mean" in kinds:
         said.append("Means are a noisy sum divided by a noisy count.")
     if "quantile" in kinds:
-        said.append("Medians and other quantiles are read off noisy counts in public bins.")
+        said.append("Medians and other quantiles are read from noisy counts in public bins.")
     said.append(
-        f"Cells below {count(rule.threshold)} (on the noisy value) are suppressed; values with a wide margin are "
+        f"Cells whose noisy count is below {count(rule.threshold)} are suppressed; values with a wide margin are "
         "marked unreliable."
     )
     if rule.customers is not None and rule.largest_share is not None:
         said.append(
-            f"Cells are suppressed too unless, with 97.5 % confidence for each, they hold at least {rule.customers} "
-            f"customers and none above {_digits(up(Fraction(rule.largest_share) * 100))} % of the total; both are "
-            "decided on noisy values."
+            f"Cells are also suppressed unless they have at least {rule.customers} customers and no customer has more "
+            f"than {_digits(up(Fraction(rule.largest_share) * 100))}% of the total, with 97.5% confidence for each "
+            "condition; both are decided from noisy values."
         )
-    said.append("Margins hold for 95 % of cells before suppression, not among those that survive it.")
+    said.append("Margins hold for 95% of cells before suppression, not for 95% of the cells that are left after it.")
     return said
 
 
@@ -273,23 +278,25 @@ def _rollups(facts: GuaranteeInputs) -> str:
     definition = facts.dataset.definition
     words = (
         "Coarser tables of the same records were measured with noise of their own. All tables were then reconciled by "
-        "weighted least squares and rounded, so that published counts and totals add up exactly; margins come from the "
-        "reconciled estimate before it was made whole and non-negative, and contain the published value."
+        "weighted least squares and rounded so that published counts and totals add up exactly. Margins come from the "
+        "reconciled estimate before it was rounded to whole numbers of at least zero, and they contain the published "
+        "value."
     )
     if facts.account.unit != "record" and any(each.kind == "count_units" for each in definition.measures):
         words += (
-            " Distinct units do not add up where one unit can lie in several cells: there they are left as measured."
+            " Counts of distinct units do not add up where one unit can be in several cells; those are left as "
+            "measured."
         )
     return words
 
 
 def delta_words(facts: GuaranteeInputs) -> str:
-    """The probability that the odds leave aside."""
+    """The probability that the odds leave out."""
     return tiny(TINY + facts.delta)
 
 
 def anonymous(facts: GuaranteeInputs) -> str:
-    """What somebody bears who has records with and without an identifier."""
+    """The loss for a person who has records with and without an identifier."""
     if facts.dataset.source.definition.privacy.missing != "own-unit":
         return ""
     currency = facts.charge.currency
@@ -299,12 +306,12 @@ def anonymous(facts: GuaranteeInputs) -> str:
     )
     time = "" if facts.account.window == "lifetime" else f" in the same {facts.account.window}"
     return (
-        "Records without an identifier are units of their own. Somebody with a of them beside identified ones"
-        f"{time} bears up to {terms}: {examples}."
+        "Records without an identifier count as units of their own. For someone who has identified records and also a "
+        f"number a of records without an identifier{time}, the loss is up to {terms}: {examples}."
     )
 
 
 def _digits(number: Decimal) -> str:
-    """Without exponent where that stays readable, and without zeros at the end."""
+    """The number without an exponent where that is readable, and without trailing zeros."""
     short = number.normalize()
     return f"{short:f}" if -7 < short.adjusted() < 16 else str(short)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def statement(facts: GuaranteeInputs) -> str:
-    """The whole text."""
+    """The whole text of the guarantee as Markdown."""
     sections = {
         "In odds": _odds(facts),
         "In numbers": _numbers(facts),
@@ -27,7 +27,7 @@ def statement(facts: GuaranteeInputs) -> str:
         "Late and corrected records": say.late(facts),
         "What was done after the noise": _after(facts),
         "What is not protected": _list(say.NOT_PROTECTED),
-        "The words": _words(facts),
+        "What the words mean": _words(facts),
     }
     body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections.items())
     return f"# {title(facts)}\n\n{_introduction(facts)}\n\n{body}\n"
@@ -44,7 +44,7 @@ def _introduction(facts: GuaranteeInputs) -> str:
     )
     account = facts.account
     return (
-        f"{label}Random noise was added to every number before it was published. What is protected is "
+        f"{label}Random noise was added to every number before it was published. The noise protects "
         f"{say.protected(account.unit, account.window)}: the published numbers look nearly the same whether or not "
         f"{say.present(facts)}. {say.neighboring(facts)}"
     )
@@ -56,25 +56,30 @@ def _odds(facts: GuaranteeInputs) -> str:
     this = percent(odds.guess_bound(facts.loss, currency, facts.delta))
     whole = percent(odds.guess_bound(account.budget, currency, account.delta))
     return (
-        f"Think of someone who is at 50 % on whether {present}, and who knows everybody else's records. After reading "
-        f"this release they guess right at most {this} of the time; a coin guesses right 50 % of the time. "
+        f"Imagine someone who knows everyone else's records and thinks it is 50% likely that {present}. After reading "
+        f"this release, they guess right at most {this} of the time; a coin toss is right 50% of the time. "
         f"{_belief(facts)}\n\n"
-        f"Which of two {_versions(facts)}, when they know it is one of the two, they guess right at most "
+        f"If they know that {_either(facts)}, and have to tell which, they guess right at most "
         f"{percent(odds.which_of_two(facts.loss, currency, facts.delta))} of the time.\n\n"
-        f"When all releases of this source together have spent the whole budget of {_a_window(account)}, the guess on "
-        f"whether {present} is right at most {whole} of the time. 100 % means that nothing is promised."
+        f"Once all releases of this source together have spent the whole budget of {_a_window(account)}, a guess about "
+        f"whether {present} is right at most {whole} of the time. 100% means that nothing is promised."
     )
 
 
-def _versions(facts: GuaranteeInputs) -> str:
-    return "records you filed" if facts.account.unit == "record" else "versions of those records is the true one"
+def _either(facts: GuaranteeInputs) -> str:
+    if facts.account.unit == "record":
+        return "you filed one of two particular records"
+    return "one of two particular versions of those records is the true one"
 
 
 def _belief(facts: GuaranteeInputs) -> str:
     belief = percent(odds.posterior_bound(facts.loss, facts.account.currency))
     if facts.account.currency == "pure":
         return f"Whatever the release shows, their belief never rises above {belief}."
-    return f"Except with probability {say.delta_words(facts)}, their belief stays below {belief}, whatever it shows."
+    return (
+        f"Except with a probability of {say.delta_words(facts)}, their belief stays below {belief}, whatever the "
+        "release shows."
+    )
 
 
 def _numbers(facts: GuaranteeInputs) -> str:
@@ -86,9 +91,9 @@ def _numbers(facts: GuaranteeInputs) -> str:
     budget += f" and δ = {say.tiny(account.delta)}" if account.delta else ""
     spends = (
         f"This release spends {letter} = {amount(facts.loss)}{delta} on {say.each_window(window)}{covered}"
-        f"{_approximately(facts)}. All releases of this source together may spend at most {budget} on "
-        f"{_a_window(account)}, by its definition on the day of this release. With this release, "
-        f"{letter} = {amount(facts.spent)} is the most that was spent on {_any(account)}."
+        f"{_approximately(facts)}. By the source's definition on the day of this release, all of its releases together "
+        f"may spend at most {budget} on {_a_window(account)}. With this release included, the most that has been spent "
+        f"on {_any(account)} is {letter} = {amount(facts.spent)}."
     )
     return f"{spends}\n\n{_tables(facts)}\n\n{say.sampling(facts)}"
 
@@ -101,7 +106,7 @@ def _approximately(facts: GuaranteeInputs) -> str:
 
 
 def _tables(facts: GuaranteeInputs) -> str:
-    """The measured tables; draws of several editions are one line."""
+    """The measured tables; draws of several editions are on one line."""
     titles = {rollup.name: plain(rollup.title) for rollup in facts.dataset.definition.rollups}
     measures = {each.name: plain(each.title) for each in facts.dataset.definition.measures}
     rows = {
@@ -118,28 +123,30 @@ def _tables(facts: GuaranteeInputs) -> str:
     found = Fraction(facts.charge.selection)
     selection = [("Finding keys", "Units per key", "noisy threshold", "", "", amount(found))] if found else []
     letter = say.symbol(facts.account.currency)
-    head = ("Table", "What is counted", "Noise", "Scale", "Changed by one unit", letter)
+    head = ("Table", "What is counted", "Noise", "Scale", "Most that one unit changes", letter)
     return _table(head, [*rows.values(), *selection])
 
 
 def _years(facts: GuaranteeInputs) -> str:
     account = facts.account
-    unit = "somebody with one record" if account.unit == "record" else "a unit with records"
+    unit = "someone with one record" if account.unit == "record" else "a unit with records"
     if account.window == "lifetime":
         words = (
-            "One unit is protected for all time by one budget: once it is spent, nothing more is published about this "
-            "source."
+            "One budget protects each unit for all time: once it is spent, nothing more is published about this source."
         )
         counts = [("all time", 1)]
     else:
-        words = f"Each {account.window} has its own budget: what {unit} in many of them bears adds up. {_spans(facts)}"
+        words = (
+            f"Each {account.window} has its own budget. For {unit} in each of many {account.window}s, the losses add "
+            f"up. {_spans(facts)}"
+        )
         years = composition.IN_YEARS[account.window]
         rows = {1: f"1 {account.window}"} | {n: f"{y} year{'s' if y > 1 else ''}" for y, n in years.items()}
         plural = account.window != "year"
         counts = [
             (f"{name} ({say.windows(n, account.window)})" if plural and n > 1 else name, n) for n, name in rows.items()
         ]
-    head = ("In every window of", *_columns(facts, "This table alone"), *_columns(facts, "Whole budget"))
+    head = ("Records in every window of", *_columns(facts, "This table alone"), *_columns(facts, "Whole budget"))
     rows_ = [
         (name, *_bearing(composition.in_this_dataset(facts, n)), *_bearing(composition.in_this_source(facts, n)))
         for name, n in counts
@@ -148,16 +155,16 @@ def _years(facts: GuaranteeInputs) -> str:
 
 
 def _spans(facts: GuaranteeInputs) -> str:
-    if facts.account.currency == "pure":
-        return "Over W of them it is W·ε."
-    spans = sorted({s for _, s in composition.spans(facts)})
     window = facts.account.window
+    if facts.account.currency == "pure":
+        return f"Over W {window}s the loss is W·ε."
+    spans = sorted({s for _, s in composition.spans(facts)})
     if spans == [1]:
-        return f"No cell of this dataset spans two {window}s, so over W of them it is W·ρ."
+        return f"No cell of this dataset spans two {window}s, so over W {window}s the loss is W·ρ."
     several = " and ".join(str(s) for s in spans)
     return (
-        f"A cell that spans s {window}s adds up the records of all of them, so over W of them a table's part of "
-        f"the loss counts W·s times (s at most W). The tables of this dataset have s = {several}."
+        f"A cell that spans s {window}s adds up the records of all s {window}s, so over W {window}s a table's part of "
+        f"the loss counts W·s times (with s counted as at most W). The tables of this dataset have s = {several}."
     )
 
 
@@ -166,16 +173,16 @@ def _alone(facts: GuaranteeInputs) -> str:
     if blocks == 1:
         return ""
     bearing = composition.in_this_release(facts)
-    unit = "somebody with one record" if facts.account.unit == "record" else "a unit with records"
+    unit = "someone with one record" if facts.account.unit == "record" else "a unit with records"
     return (
-        f"In this release alone, {unit} in each of its {say.windows(blocks, facts.account.window)} bears at most "
-        f"{say.symbol(facts.account.currency)} = {amount(bearing.loss)}. "
+        f"In this release alone, the loss for {unit} in each of its {say.windows(blocks, facts.account.window)} is at "
+        f"most {say.symbol(facts.account.currency)} = {amount(bearing.loss)}. "
     )
 
 
 _COLUMNS = (
     "“This table alone” counts every release that the definition plans. “Whole budget” is the worst case: all releases "
-    "of the source have spent all that they may."
+    "of the source have spent everything that they are allowed to spend."
 )
 
 
@@ -193,7 +200,7 @@ def _household(facts: GuaranteeInputs) -> str:
         )
         for m in household_sizes(facts)
     ]
-    words = f"A household with m {units}{time} bears up to {rule} of one."
+    words = f"For a household with m {units}{time}, the loss is up to {rule} of one."
     return f"{words}\n\n{_table(head, rows)}" + (f"\n\n{say.anonymous(facts)}" if say.anonymous(facts) else "")
 
 
@@ -206,7 +213,9 @@ def _sources(facts: GuaranteeInputs) -> str:
     population = plain(facts.dataset.source.definition.population)
     accounts = facts.others
     if len(accounts) == 1:
-        return f"No other source here is about the same people (“{population}”). One that is added adds its losses."
+        return (
+            f"No other source here is about the same people (“{population}”). If one is added, its losses add to these."
+        )
     currency, all_of_them = composition.together(accounts)
     rows = [
         (
@@ -220,39 +229,46 @@ def _sources(facts: GuaranteeInputs) -> str:
     total = f"{say.symbol(currency)} = {amount(all_of_them.loss)}"
     converted = " (ε counts as ε²/2)" if currency == "zcdp" and any(a.currency == "pure" for a in accounts) else ""
     return (
-        f"Other sources are about the same people (“{population}”), and what they spend adds up. Assumed here: one "
-        "household with one unit of each source, in one window of each, all budgets spent.\n\n"
+        f"Other sources are about the same people (“{population}”), and what they spend adds up. The sum below assumes "
+        "one household with one unit of each source, in one window of each, with all budgets spent.\n\n"
         f"{_table(('Source', 'Unit', 'Window', 'Budget'), rows)}\n\n"
-        f"Together that is at most {total}{converted}: a guess on whether this household is in any of them is right at "
-        f"most {percent(all_of_them.guess_bound)} of the time. More units or windows bear more: see the tables above."
+        f"Together that is at most {total}{converted}: a guess about whether this household is in any of them is right "
+        f"at most {percent(all_of_them.guess_bound)} of the time. With more units or windows, the loss is larger: see "
+        "the tables above."
     )
 
 
 def _after(facts: GuaranteeInputs) -> str:
     return (
-        f"{_list(say.post_processing(facts))}\n\nAll of this uses published or noisy values alone. It does not weaken "
-        "the guarantee, and the guarantee does not rest on suppression."
+        f"{_list(say.post_processing(facts))}\n\nAll of this uses only published or noisy values. It does not weaken "
+        "the guarantee, and the guarantee does not depend on suppression."
     )
 
 
 def _words(facts: GuaranteeInputs) -> str:
     pure = facts.account.currency == "pure"
     loss = (
-        "**ε**, the privacy loss: no result becomes more than e^ε times likelier or less likely by one unit (pure "
+        "**ε**, the privacy loss: one unit makes any result at most e^ε times more likely or less likely (pure "
         "differential privacy). Losses add up."
         if pure
-        else "**ρ**, the privacy loss of zero-concentrated differential privacy: the smaller, the more noise, the less "
-        "one unit can be seen. Losses add up."
+        else "**ρ**, the privacy loss of zero-concentrated differential privacy: the smaller it is, the more noise "
+        "there is, and the less can be seen of one unit. Losses add up."
     )
     words = [
         loss,
-        "**Window** and **budget**: time is cut into windows, and each has a fixed sum that all releases may spend.",
+        (
+            "**Window** and **budget**: time is divided into windows, and each has a budget: the most that all "
+            "releases together may spend on it."
+        ),
         "**Scale**: how wide the noise of a table is; "
-        + ("its typical size." if pure else "about two thirds of all draws lie within it, 95 % within twice of it."),
-        "**Δ₁ and Δ₂**: how far one unit can move a whole table, added up and as a straight line.",
+        + ("its typical size." if pure else "about two thirds of all draws are within it, and 95% within twice that."),
+        (
+            "**Δ₁ and Δ₂**: the most that one unit can change a whole table: the changes of all numbers added up (Δ₁), "
+            "and as a straight-line distance (Δ₂)."
+        ),
     ]
     if facts.delta:
-        words.append("**δ**: the probability with which a promise may fail; here one in a very large number.")
+        words.append("**δ**: the probability with which a promise may fail; here it is very small.")
     return _list(words)
 
 
@@ -269,11 +285,11 @@ def _one(account: SourceAccount) -> str:
 
 
 def _any(account: SourceAccount) -> str:
-    return "the whole time so far" if account.window == "lifetime" else f"any {account.window} that it covers"
+    return "that window" if account.window == "lifetime" else f"any {account.window} that it covers"
 
 
 def _a_window(account: SourceAccount) -> str:
-    return "the whole time" if account.window == "lifetime" else f"one {account.window}"
+    return say.ALL_TIME if account.window == "lifetime" else f"one {account.window}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a release before they are written; tables by their level, the finest is ""."""
+    """The files of a release before they are written; tables by level, the finest is ""."""
 
     published: dict[str, PublishedTable]
     measurements: dict[str, pa.Table]
@@ -45,13 +45,13 @@ class Contents:
 
 @dataclass(frozen=True)
 class ReleaseStore:
-    """The releases below a workspace's public folder."""
+    """The releases under a workspace's public folder."""
 
     public: Path
 
     @property
     def root(self) -> Path:
-        """Where the releases lie."""
+        """The folder of the releases."""
         return self.public / "releases"
 
     def periods(self, dataset: str) -> list[str]:
@@ -76,10 +76,10 @@ class ReleaseStore:
         try:
             return read_release(folder)
         except (OSError, ValueError):
-            raise SourceError(f"the manifest in {folder} is missing or damaged: restore it from a backup") from None
+            raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
-        """Writes the folder whole and makes it visible by one rename. Raises SourceError."""
+        """Write the whole folder and make it visible with one rename. Raises SourceError when it cannot be written."""
         folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
         with writing(manifest.name):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ class ReleaseStore:
 
 
 def _write(folder: Path, contents: Contents) -> None:
-    """Everything but the manifest."""
+    """Write everything but the manifest."""
     import pyarrow.csv
     import pyarrow.parquet
 
@@ -110,7 +110,7 @@ def _write(folder: Path, contents: Contents) -> None:
 
 
 def changed_files(release: Release) -> list[str]:
-    """The files of a release that no longer are as its manifest says."""
+    """The files of a release that no longer match its manifest."""
     faults = []
     for name, written in release.manifest.files.items():
         path = release.folder / name
@@ -120,10 +120,12 @@ def changed_files(release: Release) -> list[str]:
 
 
 def refuse_if_changed(release: Release) -> None:
-    """Raises SourceError naming the files that are not as they were written."""
+    """Raise SourceError naming the files that changed since they were written."""
     changed = changed_files(release)
     if changed:
-        raise SourceError(f"{release.folder}: changed since it was written: {', '.join(changed)}; restore them")
+        raise SourceError(
+            f"{release.folder}: changed since it was written: {', '.join(changed)}; restore from a backup"
+        )
 
 
 def _json(value: dict[str, Any]) -> str:

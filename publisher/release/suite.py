@@ -1,6 +1,6 @@
-"""The starting suite of a published table, from its definition, and what it should look like, from public facts.
+"""The starting suite of a published table, from its definition, and what the table should hold, from public facts.
 
-The suite is a file that people read and edit; whatever changes with each release enters it as a parameter.
+The suite is a file that people read and edit; whatever changes with each release is a parameter.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ IDENTIFIERS = {
     r"(?<!precinct )\d{1,6}[a-z]?\s+(?:[a-z0-9'.-]+\s+){1,4}(?:street|st|avenue|ave|boulevard|blvd|road|rd|drive|dr"
     r"|lane|ln|court|ct|place|pl|terrace|parkway|pkwy|circle|cir|highway|hwy|way)(?![\w'-])",
 }
-"""What no published text may look like. Numbered wards and tracts, periods and codes of places do not match."""
+"""What no published text may look like. Numbered wards and tracts, periods and place codes do not match."""
 
 CHANGE = 3.0
-"""A total may become this many times as large or as small from one release to the next before a person looks at it."""
+"""How many times larger or smaller a total may be than in the last release before a person looks at it."""
 
 Expectation = dict[str, Any]
 
@@ -87,7 +87,7 @@ def _key_columns(dataset: DatasetFile, level: str) -> list[str]:
 
 
 def _nonnegative(definition: Dataset, measure: Measure) -> bool:
-    """Whether no value can lie below zero, seen from what the measure is read off."""
+    """Whether no value can be below zero, judging by what the measure is read from."""
     if not measure.measured:
         measure = next(other for other in definition.measures if other.name in (measure.sum_, measure.histogram))
     if measure.bins is not None:
@@ -178,7 +178,7 @@ def _values(measure: Measure, nonnegative: bool) -> Iterator[Expectation]:
 def _total(measure: Measure) -> Expectation:
     return _expect(
         "column_sum_to_be_between",
-        f"{measure.name}: the total must be plausible against the last release",
+        f"{measure.name}: the total must be plausible compared with the last release",
         column=measure.name,
         min_value=_parameter(f"total_{measure.name}_min"),
         max_value=_parameter(f"total_{measure.name}_max"),
@@ -186,10 +186,10 @@ def _total(measure: Measure) -> Expectation:
 
 
 def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tuple[float, float] | None:
-    """The range of this measure's published total; None where the last release gives no hint.
+    """The plausible range of this measure's published total; None if the last release gives no hint.
 
-    Cells may change by `CHANGE`; those whose count would then fall under the threshold are not published any more,
-    and suppressed ones may come back at an average size. Twice the 95 % margin of the total is allowed for noise.
+    Cells may change by `CHANGE`; those whose count would then fall below the threshold are no longer published,
+    and suppressed ones may come back at an average size. Twice the 95% margin of the total is allowed for noise.
     """
     import numpy as np
 

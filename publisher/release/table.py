@@ -1,4 +1,4 @@
-"""The published tables as Arrow: keys, values, margins and statuses of every cell, with the columns described.
+"""The published tables as Arrow: keys, values, margins and statuses of every cell, with descriptions of the columns.
 
 A release has one table per level: the dataset's own, and a coarser companion for each rollup.
 """
@@ -42,7 +42,7 @@ DECIMALS = 2
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """The table, its columns in order, and which column plays which part."""
+    """The table, its columns in order, and the role of each column."""
 
     table: pa.Table
     columns: tuple[ColumnSpec, ...]
@@ -51,7 +51,7 @@ class PublishedTable:
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """A key column of one level; `labeled` where its keys have names for people in a column beside it."""
+    """A key column of one level; `labeled` if its keys have names for people in the next column."""
 
     name: str
     title: str
@@ -75,7 +75,7 @@ def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int)
 
 
 def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: DatasetFile) -> RollupTable:
-    """What the manifest says of a companion table."""
+    """What the manifest says about a companion table."""
     rollup = rollup_of(dataset.definition, finished.level)
     return RollupTable(
         name=finished.level,
@@ -137,12 +137,12 @@ def _measured(table: pa.Table, name: str, release: Release) -> Integers:
     while f"{name}_{len(bins)}" in table.column_names:
         bins.append(table[f"{name}_{len(bins)}"].to_numpy())
     if not bins:
-        raise SourceError(f"{release.manifest.name}: its measurements lack {name}: restore them from a backup")
+        raise SourceError(f"{release.manifest.name}: the measurements have no {name}: restore them from a backup")
     return np.stack(bins, axis=1).ravel()
 
 
 def as_released(dataset: DatasetFile, release: Release) -> DatasetFile:
-    """The dataset with the keys that the release's selection has found, where it has one."""
+    """The dataset with the keys that the release's selection found, if it has one."""
     key = dataset.definition.discovered
     return dataset.discovering(release.manifest.discovered.get(key.name, ())) if key is not None else dataset
 
@@ -167,12 +167,12 @@ def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
     """The key columns of one level, in order."""
     known = {}
     for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
-        what = "One of the public list" if key.discover is None else "Found by a selection with noise"
-        words = key.description or f"{what}; everything else is under {key.other}."
+        what = "From a public list" if key.discover is None else "Found by a selection with noise"
+        words = key.description or f"{what}; everything else is counted under {key.other}."
         known[key.name] = _key_column(key, words, labeled=keyset.labels is not None)
     for each in dataset.coarser:
         coarser = each.definition
-        words = coarser.description or f"Each {known[coarser.of].title.lower()} lies in exactly one."
+        words = coarser.description or f"Each {known[coarser.of].title.lower()} belongs to exactly one."
         known[coarser.name] = _key_column(coarser, words, labeled=each.keyset.labels is not None)
     rollup = rollup_of(dataset.definition, level)
     names = rollup.keys if rollup is not None else [key.name for key in dataset.definition.keys]
@@ -180,7 +180,7 @@ def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
 
 
 def _key_column(key: Key | CoarserKey, words: str, *, labeled: bool) -> KeyColumn:
-    """With the standard by which an analyst joins other data."""
+    """The key column, with the standard that analysts use to join other data."""
     standard = f" Its keys are {key.standard}." if key.standard is not None else ""
     return KeyColumn(key.name, key.title, words + standard, labeled, key.standard)
 
@@ -189,7 +189,7 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
     """The published columns of one level in order."""
     grain = _grain(dataset.definition, level)
     specs = [
-        ColumnSpec(name="id", title="Row", type="text", description="Names the cell; stays the same for ever."),
+        ColumnSpec(name="id", title="Row", type="text", description="Identifies the cell; never changes."),
         ColumnSpec(name="period", title=grain.capitalize(), type="text", description=f"The {grain} of the records."),
         ColumnSpec(name="period_start", title="Starts", type="calendar_date", description=f"First day of the {grain}."),
     ]
@@ -201,12 +201,12 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
     for measure in dataset.definition.measures:
         if measure.shown:
             specs += _measure_specs(measure, _once(dataset, measure, grain))
-    words = "Rises when the period is published anew."
+    words = "Goes up each time the period is published again."
     return (*specs, ColumnSpec(name="edition", title="Edition", type="number", description=words))
 
 
 def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
-    """Which published column of one level plays which part."""
+    """The role of each published column of one level."""
     keys = key_columns(dataset, level)
     return Shape(
         time="period_start",
@@ -255,7 +255,7 @@ def _measure_shape(measure: Measure) -> MeasureShape:
 
 
 def _once(dataset: DatasetFile, measure: Measure, grain: Grain) -> str:
-    """What a reader must know of units that are counted in cells of several windows."""
+    """What a reader must know about units that are counted in cells of several windows."""
     privacy = dataset.source.definition.privacy
     several = privacy.unit != "record" and privacy.window != grain and privacy.window in NESTS.get(grain, ())
     return f" Counted once in each {privacy.window}." if several and measure.kind == "count_units" else ""
@@ -264,7 +264,7 @@ def _once(dataset: DatasetFile, measure: Measure, grain: Grain) -> str:
 def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
     name, title = measure.name, measure.title
     words = (measure.description or f"{title}, in {measure.unit}, with noise added for privacy.") + note
-    margin = "95 % margin of error of the noise; before suppression, and without what bounding and clamping cut off."
+    margin = "95% margin of error of the noise; before suppression, and without what bounding and clamping cut off."
     status = "ok, suppressed (too small: value and margin are empty) or unreliable (the margin is wide for the value)."
     specs = [
         ColumnSpec(name=name, title=title, type="number", description=words),
@@ -273,7 +273,7 @@ def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
         ColumnSpec(name=f"{name}_status", title=f"{title}, status", type="text", description=status),
     ]
     if measure.kind == "quantile":
-        words = f"The range of {measure.unit} in which it lies, such as 3 to 5; the noise cannot tell more."
+        words = f"The range of {measure.unit} that it is in, such as 3 to 5; the noise hides anything finer."
         specs.append(ColumnSpec(name=f"{name}_range", title=f"{title}, range", type="text", description=words))
     return specs
 
@@ -305,7 +305,7 @@ def _taken(texts: Any, positions: NDArray[np.int64]) -> Any:
 
 
 def _slugs(axis: Axis) -> list[str]:
-    """Keys as parts of an id; keys that would look alike get a part of their hash, so their order does not matter."""
+    """Keys as parts of an id; keys that would look the same get part of their hash, so their order does not matter."""
     slugs = [re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-") for key in axis.keys]
     digests = [hashlib.sha256(key.encode()).hexdigest()[:12] for key in axis.keys]
     alike = Counter(slugs)
@@ -331,7 +331,7 @@ def _measure(each: FinishedMeasure, finished: FinishedTable, measure: Measure) -
 
 
 def _rounded(ends: dict[str, NDArray[np.float64]], measure: Measure) -> dict[str, NDArray[np.float64]]:
-    """Value and margin without the dust of binary fractions; the margin still holds the value."""
+    """Value and margin without the noise of binary fractions; the margin still contains the value."""
     import numpy as np
 
     if measure.kind == "mean":

@@ -1,6 +1,6 @@
-"""The one door to Great Expectations: a release meets its suite or is held.
+"""The only way to Great Expectations: a release meets its suite or is held.
 
-It sees released data alone, and its results are yes or no: no data value can reach a message.
+It sees only released data, and its results are yes or no: no data value can reach a message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Entry = dict[str, Any]
 _NAMES = re.compile(r"(?<![\w.])[A-Za-z]\w*")
 _FUNCTIONS = {"abs", "round", "trunc"}
 _NUMBER = "number"
-"""The place in the suite, kept in an expectation's meta: results come in an order of their own."""
+"""The position in the suite, kept in an expectation's meta, because results come in another order."""
 
 
 class Validation(Model):
@@ -41,13 +41,13 @@ class Validation(Model):
     passed: bool
     failures: tuple[str, ...]
     suite_sha256: str
-    """Of the suites one after the other, that of the dataset's own table first."""
+    """The hash of all suites one after another, starting with that of the dataset's own table."""
     checked_at: str
 
 
 @dataclass(frozen=True)
 class Expectations:
-    """What a table must hold, from public facts only: the definition and the release before."""
+    """What a table must hold, from public facts only: the definition and the previous release."""
 
     columns: tuple[str, ...]
     """In order."""
@@ -56,7 +56,7 @@ class Expectations:
     keys: Mapping[str, tuple[str, ...]]
     """The allowed values of each key column."""
     totals: Mapping[str, tuple[float, float] | None]
-    """The plausible range of each measure's total; None where no release came before."""
+    """The plausible range of each measure's total; None if there is no previous release."""
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class TableCheck:
 
 
 def validate(checks: Sequence[TableCheck], faults: Sequence[str] = ()) -> Validation:
-    """Checks the tables of one release, each against its suite; `faults` are what was found beside, in words.
+    """Check the tables of one release, each against its suite; `faults` are other findings, in words.
 
-    Raises DefinitionError when a suite itself is at fault. A companion's failures begin with its name.
+    Raises DefinitionError when a suite itself is wrong. A companion's failures begin with its name.
     """
     contents = [_read(check.suite) for check in checks]
     layouts = [_layout(content, check.suite) for content, check in zip(contents, checks, strict=True)]
     failures: list[str] = []
     with warnings.catch_warnings():
-        # What Great Expectations and its libraries deprecate in each other is not ours to mend.
+        # What Great Expectations and its libraries deprecate in each other is not ours to fix.
         warnings.simplefilter("ignore")
         source = _source()
         for check, layout in zip(checks, layouts, strict=True):
@@ -96,16 +96,16 @@ def _read(suite: Path) -> bytes:
     try:
         return suite.read_bytes()
     except FileNotFoundError:
-        raise DefinitionError(f"{suite}: is missing; `publisher check` writes a starting suite") from None
+        raise DefinitionError(f"{suite} is missing: run `publisher check` to write a starting suite") from None
     except OSError as error:
-        raise DefinitionError(f"{suite}: cannot be read: {error.strerror}") from None
+        raise DefinitionError(f"{suite} cannot be read: {error.strerror}") from None
 
 
 def _layout(content: bytes, suite: Path) -> list[Entry]:
     try:
         layout = json.loads(content)
     except UnicodeDecodeError:
-        raise DefinitionError(f"{suite}: is not UTF-8 text") from None
+        raise DefinitionError(f"{suite} is not UTF-8 text: save it as UTF-8") from None
     except json.JSONDecodeError as error:
         raise DefinitionError(f"{suite}:{error.lineno}: is not valid JSON: {error.msg}") from None
     except (ValueError, RecursionError):
@@ -114,12 +114,14 @@ def _layout(content: bytes, suite: Path) -> list[Entry]:
         ) from None
     expectations = layout.get("expectations") if isinstance(layout, dict) else None
     if not isinstance(expectations, list) or not expectations:
-        raise DefinitionError(f"{suite}: needs a list `expectations` that is not empty")
+        raise DefinitionError(f"{suite} needs a list `expectations` with at least one expectation")
     for number, entry in enumerate(expectations, 1):
         if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
             raise DefinitionError(f"{suite}: expectation {number} needs a `type`, such as expect_column_to_exist")
         if not all(isinstance(entry.get(key, {}), dict) for key in ("kwargs", "meta")):
-            raise DefinitionError(f"{suite}: expectation {number}: `kwargs` and `meta` hold named values")
+            raise DefinitionError(
+                f"{suite}: expectation {number}: `kwargs` and `meta` must be objects with named values"
+            )
     return expectations
 
 
@@ -129,8 +131,8 @@ def _frame(release: Release) -> pd.DataFrame:
 
 
 def _parameters(frame: pd.DataFrame, expected: Expectations) -> dict[str, Any]:
-    """The suite's parameters. `known_ids` counts the release's distinct expected ids: the set of ids itself is
-    costly to hand over (six seconds at 54,000 rows)."""
+    """The suite's parameters. `known_ids` counts the release's distinct expected ids: passing the set of ids itself
+    is slow (six seconds at 54,000 rows)."""
     found = set(frame["id"]) if "id" in frame else set()
     parameters: dict[str, Any] = {
         "columns": list(expected.columns),
@@ -146,7 +148,7 @@ def _parameters(frame: pd.DataFrame, expected: Expectations) -> dict[str, Any]:
 
 @cache
 def _source() -> Any:
-    """Where tables are handed over for checking: made once, since it takes as long as checking a table."""
+    """Where tables are passed in for checking; made once, since that takes as long as checking a table."""
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
@@ -198,7 +200,7 @@ def _expectations(layout: list[Entry], suite: Path, parameters: dict[str, Any]) 
 
 
 def _applies(entry: Entry, parameters: dict[str, Any], where: str) -> bool:
-    """False where a parameter has no value, as on a first release. An unknown parameter is a DefinitionError."""
+    """False if a parameter has no value, as on a first release. Raises DefinitionError for an unknown parameter."""
     formulas = [v["$PARAMETER"] for v in entry.get("kwargs", {}).values() if isinstance(v, dict) and "$PARAMETER" in v]
     names = {name for formula in formulas for name in _NAMES.findall(str(formula))} - _FUNCTIONS
     if unknown := names - parameters.keys():
@@ -215,7 +217,7 @@ def _words(result: Any) -> str:
 
 
 def _raised(info: dict[str, Any] | None) -> bool:
-    """Whether the check itself broke down, for instance because its column is missing."""
+    """Whether the check itself failed to run, for instance because its column is missing."""
     kinds = [info or {}, *(info or {}).values()]
     return any(kind.get("raised_exception") for kind in kinds if isinstance(kind, dict))
 
@@ -225,5 +227,5 @@ def _line(error: Exception) -> str:
 
 
 def check_suite(suite: Path) -> None:
-    """Raises DefinitionError when the suite is missing or cannot be read as expectations."""
+    """Raise DefinitionError if the suite is missing or cannot be read as expectations."""
     _layout(_read(suite), suite)

@@ -105,7 +105,7 @@ def test_totals_of_a_companion_are_compared_with_its_last(desk: Desk, town: Town
     dataset = rich(town).dataset_file()
     before, release = desk.write(dataset), desk.write(dataset, period="2020-02")
     change(release.companion("city"), "requests", 0, 9000)
-    words = "town-city: requests: the total must be plausible against the last release"
+    words = "town-city: requests: the total must be plausible compared with the last release"
     assert words in desk.accept(release, dataset, before).failures
     assert words not in desk.accept(release, dataset).failures
 
@@ -177,7 +177,7 @@ def test_a_table_that_is_not_there_is_said(desk: Desk, town: Town) -> None:
     assert failures == ("town-city: the release has no such table", "town-halves: the release has no such table")
     release = desk.write(dataset, edition=2)
     desk.suite("town-halves").unlink()
-    with pytest.raises(DefinitionError, match=r"town-halves\.json: is missing"):
+    with pytest.raises(DefinitionError, match=r"town-halves\.json is missing"):
         desk.accept(release, dataset)
     release.companion("halves").data.write_bytes(b"PAR1 but no more")
     with pytest.raises(SourceError, match=r"town/2020-01/2/rollup-halves\.parquet: "):

@@ -44,7 +44,7 @@ LOSSES = st.fractions(Fraction(1, 10_000), Fraction(2, 5), max_denominator=10**7
 
 
 def percents(text: str) -> list[Fraction]:
-    return [Fraction(each) / 100 for each in re.findall(r"([0-9.]+) %", text)]
+    return [Fraction(each) / 100 for each in re.findall(r"([0-9.]+)%", text)]
 
 
 def section(text: str, title: str) -> str:
@@ -60,7 +60,7 @@ def rows(text: str) -> list[list[str]]:
 @pytest.mark.parametrize("ending", ["json", "md", "html"])
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_golden_texts(name: str, ending: str) -> None:
-    """Byte by byte what was read and approved; `python tests/release/regenerate_goldens.py` writes it anew."""
+    """Byte by byte what was read and approved; `python tests/release/regenerate_goldens.py` writes it again."""
     assert texts(name)[ending].encode() == (GOLDEN / f"{name}.{ending}").read_bytes()
 
 
@@ -188,12 +188,12 @@ def never_less(cells: list[str], bearings: list[composition.Bearing]) -> None:
 
 
 def test_known_odds() -> None:
-    """At ρ = 0.1 presence is guessed at most 61.2 % of the time, and a household of five records bears 2.5."""
+    """At ρ = 0.1 presence is guessed at most 61.2% of the time, and a household of five records bears 2.5."""
     text = statement(rollups())
-    assert "they guess right at most 61.2 % of the time" in text
-    assert "stays below 92.1 %" in text
-    assert "they guess right at most 72.4 % of the time" in text
-    assert "| 5 | 2.5 | 100 % | 12.5 | 100 % |" in text
+    assert "they guess right at most 61.2% of the time" in text
+    assert "stays below 92.1%" in text
+    assert "they guess right at most 72.4% of the time" in text
+    assert "| 5 | 2.5 | 100% | 12.5 | 100% |" in text
     assert "(ε = 2.15, δ = 10⁻⁶)" in text
     assert "ρ = 0.1 on each day that it covers (91 days in all)" in text
 
@@ -216,8 +216,8 @@ def test_it_says_who_is_protected() -> None:
         ("households", "1/20"),
         ("days", "1/20"),
     ]
-    assert "at most 4 cells a month, with at most 3 records in each" in text
-    assert "6 bins from 0 to 30 days and more. The bins are public" in text
+    assert "at most 4 cells per month, with at most 3 records in each" in text
+    assert "6 bins, from 0 to 30 days or more. The bins are public" in text
     assert "(1 + a)² ρ: 0.4 for a = 1 and 3.6 for a = 5" in text
 
 
@@ -231,11 +231,11 @@ def test_a_pure_epsilon_is_the_loss_itself() -> None:
 def test_meters_have_clamps_differences_and_their_rule() -> None:
     """Clamps, the register's step and the 15/15 rule are said; nobody without identifier is counted."""
     text = statement(utility())
-    assert "the total of one unit in one cell is cut to 0 to 900 kWh" in text
-    assert "Meter readings became differences" in text
-    assert "at least 15 customers and none above 15 % of the total" in text
+    assert "one unit's total in one cell is limited to between 0 and 900 kWh" in text
+    assert "Meter readings were turned into differences" in text
+    assert "at least 15 customers and no customer has more than 15% of the total" in text
     assert "A record without that identifier is not counted." in text
-    assert "belief never rises above 62.3 %" in text
+    assert "belief never rises above 62.3%" in text
     assert "(1 + a)" not in text
     assert guarantee(utility())["clamps"] == {"energy": {"lower": "0", "upper": "900", "unit": "kWh"}}
 
@@ -265,12 +265,12 @@ def test_levels_and_their_shares_are_said() -> None:
 @pytest.mark.parametrize(
     ("example", "words"),
     [
-        (rollups, "Records that arrive later change nothing"),
-        (frozen, "on the day on which it was received"),
-        (increment, "count 2 of 3 scheduled for the period; it is provisional"),
-        (increment, "bears the largest loss of any count, not their sum"),
-        (charged_again, "count 2 of 2 scheduled for the period; it is final"),
-        (charged_again, "bears up to ρ = 2 × 0.1 = 0.2 for this period"),
+        (rollups, "Records that arrive later do not change"),
+        (frozen, "on the day it was received"),
+        (increment, "scheduled edition 2 of 3 for this period; it is provisional"),
+        (increment, "is the largest loss of any of these editions, not their sum"),
+        (charged_again, "scheduled edition 2 of 2 for this period; it is final"),
+        (charged_again, "spend up to ρ = 2 × 0.1 = 0.2 on each day for this period"),
     ],
 )
 def test_late_records_are_explained(example: Any, words: str) -> None:
@@ -288,7 +288,7 @@ def test_draws_of_several_editions_are_one_line() -> None:
 def test_keys_that_were_found_are_explained() -> None:
     """The loss and δ of finding keys are said in words, in the table and in the file."""
     file, text = guarantee(discover()), statement(discover())
-    assert "a key that one unit alone has brought in is shown with probability 10⁻⁶ at most" in text
+    assert "a key that only one unit has is shown with a probability of at most 10⁻⁶" in text
     assert "| Finding keys | Units per key | noisy threshold |  |  | 0.005 |" in text
     assert file["loss"] == {"currency": "rho", "amount": "1/50", "delta": "1/1000000", "selection": "1/200"}
     assert file["approximate"]["delta"] == 2e-06

@@ -67,7 +67,7 @@ def test_rounding_goes_up(number: Fraction, digits: int) -> None:
 
 @pytest.mark.parametrize(("loss", "percent"), [("1/10", "0.6118"), ("1/2", "0.75"), ("2", "1"), ("40", "1")])
 def test_known_odds(loss: str, percent: str) -> None:
-    """ρ = 0.1 lets presence be guessed 61.2 % of the time, 0.5 exactly 75 %; from 2 on nothing is promised."""
+    """ρ = 0.1 lets presence be guessed 61.2% of the time, 0.5 exactly 75%; from 2 on nothing is promised."""
     assert odds.guess_bound(Fraction(loss), "zcdp").quantize(Decimal("0.0001")) == Decimal(percent).quantize(
         Decimal("0.0001")
     )
@@ -75,11 +75,11 @@ def test_known_odds(loss: str, percent: str) -> None:
 
 
 def test_exact_chances_stay_exact() -> None:
-    """A chance that has an exact decimal is not made larger: ρ = 0.5 is 75 %, not 75.1 %."""
+    """A chance that has an exact decimal is not made larger: ρ = 0.5 is 75%, not 75.1%."""
     assert odds.guess_bound(Fraction(1, 2), "zcdp") == Decimal("0.75")
     assert odds.guess_bound(Fraction(2, 100), "zcdp", Fraction(1, 10**6)) == Decimal("0.5500005")
-    assert percent(Decimal("0.75")) == "75 %"
-    assert percent(Decimal("0.7500000000000000000000000000000000001")) == "75.1 %"
+    assert percent(Decimal("0.75")) == "75%"
+    assert percent(Decimal("0.7500000000000000000000000000000000001")) == "75.1%"
 
 
 def test_a_group_bears_the_square() -> None:

@@ -155,7 +155,7 @@ def test_a_damaged_manifest_is_one_message(store: ReleaseStore, town: Town, cont
     """A manifest that cannot be read says where it lies and what to do."""
     written = store.write(*release(town))
     (written.folder / "manifest.json").write_bytes(content)
-    with pytest.raises(SourceError, match=r"manifest in .*town/2020-01/1 is missing or damaged"):
+    with pytest.raises(SourceError, match=r"town/2020-01/1/manifest\.json is missing or damaged"):
         store.releases("town")
 
 

@@ -186,7 +186,7 @@ def test_a_rollup_has_its_own_columns(town: Town) -> None:
         assert made.table.column_names == [column.name for column in made.columns]
         assert all(column.description for column in made.columns)
     description = next(column.description for column in halves.columns if column.name == "half")
-    assert description == "Each place lies in exactly one."
+    assert description == "Each place belongs to exactly one."
 
 
 def test_a_rollup_has_its_own_time_step(town: Town) -> None:

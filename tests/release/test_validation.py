@@ -269,7 +269,7 @@ def test_nothing_of_a_value_is_said(
 def test_totals_are_compared_with_the_last_release(dataset: DatasetFile, suite: Path) -> None:
     """Twice the last total passes; ten times as much, a tenth or nothing at all is held."""
     previous = release(suite.parent / "previous", columns(dataset))
-    words = "requests: the total must be plausible against the last release"
+    words = "requests: the total must be plausible compared with the last release"
     assert checked(dataset, suite, columns(dataset, 40.0), previous).passed
     for value in (200.0, 2.0):
         assert words in checked(dataset, suite, columns(dataset, value), previous).failures
