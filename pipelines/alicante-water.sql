@@ -1,5 +1,5 @@
 -- One row per reading. The feed has no places at all: the zone is INVENTED from the first digit of the account's
--- pseudonym, so that a table by place can be shown. It says nothing about where anybody lives.
+-- pseudonym, so that a table by place can be shown. It says nothing about where anyone lives.
 SELECT
     TRY_CAST(raw."meter reading" AS BIGINT) AS reading,
     CASE

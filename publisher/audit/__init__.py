@@ -1,1 +1,1 @@
-"""Evidence that the product keeps its promise: what `publisher audit` looks at. Stands above the steps."""
+"""Evidence that the product keeps its promise: what `publisher audit` checks. It may import every step."""

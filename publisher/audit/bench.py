@@ -1,4 +1,4 @@
-"""One period's rows in memory, and what the engine makes of them with and without some of them."""
+"""One period's rows in memory, and the engine's tables with and without some of them."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile, Workspace
 
 KEYS = 50
-"""So many of the keys that are to be discovered stand in a bench's tables; the others are under Other."""
+"""How many of the keys to be discovered are in a bench's tables; the others are under Other."""
 
 
 @dataclass(frozen=True)
 class Neighbor:
-    """One unit in one window [start, end): what is taken away."""
+    """One unit in one window [start, end): what is removed."""
 
     unit: object = field(repr=False)
     start: date
@@ -42,7 +42,7 @@ class Neighbor:
 
 @dataclass(frozen=True)
 class Bench:
-    """The rows stand in the table `landed`; `vintages` is how many draws count them together."""
+    """Rows in the table `landed`; `vintages` is how many draws count them together."""
 
     connection: DuckDBPyConnection
     dataset: DatasetFile
@@ -63,7 +63,7 @@ class Bench:
 
     @property
     def windows(self) -> tuple[tuple[date, date], ...]:
-        """The parts of the period that lie in one window each; a record lies in one of them anyway."""
+        """The parts of the period that are in one window each; every record is in one of them."""
         if not self.people:
             return ((self.period.start, self.period.end),)
         window = self.dataset.source.definition.privacy.window
@@ -78,7 +78,7 @@ class Bench:
         return RecordSource(sql, values, self.query, vintage)
 
     def aggregate(self, where: str = "true", *values: object, rows: str = "landed") -> BoundedAggregate:
-        """The exact bounded tables, those of all vintages one after the other: distances are those of all draws."""
+        """The exact bounded tables of all vintages one after another: distances are those of all draws."""
         import numpy as np
 
         made = [
@@ -101,14 +101,14 @@ class Bench:
         return self.aggregate(*self._away(neighbor))
 
     def candidates(self, neighbor: Neighbor | None = None) -> dict[str, int]:
-        """How many units have each key that is to be discovered; exact, in memory only."""
+        """How many units have each key to be discovered; exact, in memory only."""
         where = self._away(neighbor) if neighbor is not None else ("true",)
         grid = self.dataset.grid(self.period)
         rows = BoundedInput(self.connection, self.dataset, grid, self.period, self.records(*where))
         return candidates(rows, self.ordering)
 
     def neighbors(self, where: str, order: str, most: int) -> list[Neighbor]:
-        """Units, each in one window, of rows that meet a condition. `order` may use `unit`, `number` and aggregates."""
+        """Units in one window each whose rows meet a condition; `order` may use `unit`, `number` and aggregates."""
         cases = " ".join(f"WHEN _event < TIMESTAMP '{end}' THEN {n}" for n, (_, end) in enumerate(self.windows))
         query = (
             f"SELECT unit, number FROM (SELECT {self.unit} AS unit, CASE {cases} END AS number, * FROM landed) "
@@ -124,7 +124,7 @@ class Bench:
 
 @contextmanager
 def bench_of(workspace: Workspace, dataset: DatasetFile, period: Period, spill: Path) -> Iterator[Bench]:
-    """The landed records of the period in memory; `spill` takes what does not fit. Raises SourceError."""
+    """The landed records of the period in memory; `spill` takes what does not fit. Raises SourceError if unreadable."""
     source = dataset.source
     late = source.definition.late
     last = vintages_of(late, period)[-1] if late is not None else None

@@ -1,4 +1,4 @@
-"""A lower bound on the loss from many releases of two neighbors, end to end, at 99 % confidence.
+"""A lower bound on the loss from many releases of two neighbors, end to end, at 99% confidence.
 
 An attacker who knows both neighbors sees each release's noisy tables and guesses by the likelihood ratio. How often
 the guess is right bounds the loss from below (Nasr et al. 2023, "Tight Auditing of Differentially Private Machine
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 ALPHA = 0.01
-"""One minus the confidence, half of it for each rate."""
+"""One minus the confidence; half of it for each rate."""
 CUT = 0.9
-"""Noise that is a tenth too small must show."""
+"""Noise that is a tenth too small must be noticed."""
 MOST = 2_000_000
 CHUNK = 1 << 20
-"""Noisy cells drawn at a time."""
+"""Noisy cells drawn at once."""
 CORNER = 8
-"""Under pure ε, so many cells at most are looked at together: the event that tells most has the chance 2⁻ᶜᵉˡˡˢ."""
+"""Under pure ε, at most this many cells are looked at together: the most telling event has probability 2⁻ᶜᵉˡˡˢ."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two neighbors where they differ: by table the exact cells with and without one unit, shape (cells,)."""
+    """Two neighbors where they differ: by table, the exact cells with and without one unit, shape (cells,)."""
 
     whole: BoundedAggregate
     with_unit: dict[Table, Integers]
     without: dict[Table, Integers]
 
     def loss(self, dataset: DatasetFile, tables: Iterable[Table]) -> float:
-        """What telling them apart is paid with: all of each table's loss where they attain its sensitivity, else the
-        part of it that their distance has. No more than the loss of the tables together."""
+        """The loss that telling them apart may cost: all of each table's loss if they attain its sensitivity, otherwise
+        the part that their distance has. Never more than the loss of the tables together."""
         definition = dataset.definition
         measures = {each.name: each for each in definition.measured}
         paid = total = 0.0
@@ -62,7 +62,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Bound:
-    """What so many releases have shown: the least `loss`, the `claim`, and the least loss had the noise been `cut`."""
+    """What that many releases have shown: the least `loss`, the `claim`, and the least loss if noise were `cut`."""
 
     releases: int
     loss: float
@@ -72,16 +72,16 @@ class Bound:
 
     @property
     def passed(self) -> bool:
-        """Whether the claim stands."""
+        """Whether the claim holds."""
         return self.loss <= self.claim
 
     @property
     def words(self) -> str:
-        """The bound for people."""
-        seen = f"{self.name} ≥ {self.loss:.4f} at 99 %, claimed {self.claim:.4f}"
+        """The bound in words."""
+        seen = f"{self.name} ≥ {self.loss:.4f} at 99%, claimed {self.claim:.4f}"
         power = f"with a tenth less noise it would be ≥ {self.cut:.4f}"
         if self.cut <= self.claim:
-            power += ", so faults of that size do not show at this loss"
+            power += ", so faults of that size cannot be seen at this loss"
         return f"{self.releases:,} releases of two neighbors: {seen}; {power}"
 
 
@@ -102,7 +102,7 @@ def farthest_of(pairs: Sequence[Pair], dataset: DatasetFile) -> Pair:
 
 
 def bound_of(pair: Pair, dataset: DatasetFile, settings: Settings, least: int) -> Bound | None:
-    """The bound, from at least that many releases; None where noise is too small for the Gaussian law to hold."""
+    """The bound, from at least that many releases; None if noise is too small for the Gaussian law to hold."""
     drawn = {each.table: each for each in mechanisms_of(dataset, settings) if each.table in pair.with_unit}
     zcdp = dataset.definition.loss.currency == "zcdp"
     if not zcdp:
@@ -121,14 +121,14 @@ def bound_of(pair: Pair, dataset: DatasetFile, settings: Settings, least: int) -
 
 
 def clopper_pearson(successes: int, trials: int, alpha: float) -> tuple[float, float]:
-    """The one-sided bounds of a binomial chance, each wrong with probability α at most (Clopper and Pearson 1934)."""
+    """The one-sided bounds of a binomial probability, each wrong with probability at most α (Clopper, Pearson 1934)."""
     low = _quantile(alpha, successes, trials - successes + 1) if successes else 0.0
     high = _quantile(1 - alpha, successes + 1, trials - successes) if successes < trials else 1.0
     return low, high
 
 
 def _mu(pair: Pair, drawn: dict[Table, Mechanism], count: int) -> float:
-    """μ from the guess "the unit is in", made where its likelihood is the greater one."""
+    """μ from the guess "the unit is in", made when that likelihood is the larger one."""
     hits, alarms = (int((_ratios(pair, side, drawn, count) > 0).sum()) for side in (pair.with_unit, pair.without))
     low, _ = clopper_pearson(hits, count, ALPHA / 2)
     _, high = clopper_pearson(alarms, count, ALPHA / 2)
@@ -138,7 +138,7 @@ def _mu(pair: Pair, drawn: dict[Table, Mechanism], count: int) -> float:
 
 
 def _epsilon(pair: Pair, drawn: dict[Table, Mechanism], count: int) -> float:
-    """ε from the threshold that told most in one half of the releases, measured in the other half."""
+    """ε from the most telling threshold in one half of the releases, measured in the other half."""
     sides = [_ratios(pair, side, drawn, count) for side in (pair.with_unit, pair.without)]
     half = count // 2
     top = float(sides[0].max(initial=0.0))
@@ -156,7 +156,7 @@ def _log_ratio(sides: list[Floats], threshold: float, part: slice) -> float:
 
 
 def _ratios(pair: Pair, side: dict[Table, Integers], drawn: dict[Table, Mechanism], count: int) -> Floats:
-    """The log-likelihood ratio of so many releases of one neighbor, with the noise of the product, shape (count,)."""
+    """The log-likelihood ratio of that many releases of one neighbor, with the noise of the product, shape (count,)."""
     import numpy as np
 
     width = sum(len(side[name]) for name in drawn)
@@ -175,7 +175,7 @@ def _ratios(pair: Pair, side: dict[Table, Integers], drawn: dict[Table, Mechanis
 
 
 def _ratio(seen: Integers, one: Integers, other: Integers, mechanism: Mechanism) -> Floats:
-    """ln p(seen | one) - ln p(seen | other) by the law of the noise at the scale that is claimed, shape (releases,)."""
+    """ln p(seen | one) - ln p(seen | other) by the law of the noise at the claimed scale, shape (releases,)."""
     import numpy as np
 
     to_one, to_other = ((seen - each).astype(np.float64) for each in (one, other))
@@ -187,7 +187,7 @@ def _ratio(seen: Integers, one: Integers, other: Integers, mechanism: Mechanism)
 
 
 def _corner(drawn: dict[Table, Mechanism], pair: Pair) -> dict[Table, Mechanism]:
-    """The tables with the fewest cells, as long as they are few together; at least one."""
+    """The tables with the fewest cells, as long as these are few in all; at least one table."""
     chosen: dict[Table, Mechanism] = {}
     cells = 0
     for name in sorted(drawn, key=lambda name: len(pair.with_unit[name])):
@@ -213,7 +213,7 @@ def _cut(mechanism: Mechanism, dataset: DatasetFile, settings: Settings) -> Mech
 
 
 def _enough_gaussian(mu: float, claim: float, least: int) -> int:
-    """How many releases let a tenth less noise show, but for three standard errors of ill luck."""
+    """How many releases make a tenth less noise visible, even with three standard errors of bad luck."""
     normal = NormalDist()
     gap = mu / CUT - claim
     chance, density = normal.cdf(mu / 2), normal.pdf(mu / 2)
@@ -234,7 +234,7 @@ def _within(least: int, wanted: float) -> int:
 
 
 def _quantile(chance: float, a: int, b: int) -> float:
-    """The quantile of the beta distribution by bisection, right to some 1e-15."""
+    """The quantile of the beta distribution by bisection, right to about 1e-15."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -243,7 +243,7 @@ def _quantile(chance: float, a: int, b: int) -> float:
 
 
 def _beta(x: float, a: int, b: int) -> float:
-    """The regularised incomplete beta function, by its continued fraction (Lentz's method; NIST DLMF 8.17.22)."""
+    """The regularized incomplete beta function, by its continued fraction (Lentz's method; NIST DLMF 8.17.22)."""
     if x <= 0 or x >= 1:
         return float(x >= 1)
     if x > (a + 1) / (a + b + 2):

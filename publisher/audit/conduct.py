@@ -1,6 +1,6 @@
-"""How a release is made: the charge before the noise, the noise once, and nothing but the noise afterwards.
+"""How a release is made: the charge before the noise, the noise once, and only noisy numbers after that.
 
-All of it is watched in scratch states, on generated records, by the product's own `publisher run`.
+All of it is watched in scratch states, on generated records, with the product's own `publisher run`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Interrupted(BaseException):
-    """Stands for a power cut at the first draw."""
+    """A simulated power outage at the first draw."""
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Draws:
     unpaid: int = 0
 
     def seen(self) -> None:
-        """Looks into the ledger with a connection of its own: it sees only what is committed."""
+        """Read the ledger with a separate connection, which sees only what is committed."""
         private, public = self.scratch.workspace.private, self.scratch.workspace.public
         ledger = open_ledger(private, public / "ledger.head")
         try:
@@ -63,12 +63,12 @@ class Draws:
 
 
 def faults_of_charging(scratch: Scratch) -> list[str]:
-    """A ledger that refuses lets nothing be drawn; where it agrees, its entry is there before the first draw."""
+    """If the ledger refuses, nothing is drawn; if it agrees, its entry is there before the first draw."""
     faults = []
     with _watched(scratch) as draws:
         refused = [scratch.run(scratch.poor()).errors, _drawn_past_the_first_look(scratch)]
     if not all(errors and all(isinstance(error, BudgetError) for error in errors) for errors in refused):
-        faults.append("a draw that its budget does not allow is not refused")
+        faults.append("a draw that the budget does not allow is not refused")
     if draws.any:
         faults.append("noise is drawn although the ledger refuses")
     if _releases(scratch) or _charges(scratch):
@@ -88,7 +88,7 @@ def faults_of_charging(scratch: Scratch) -> list[str]:
 
 
 def faults_of_repeating(scratch: Scratch) -> list[str]:
-    """After the interrupted draw: one charge, one draw; a run again, a failed check and another finish draw nothing."""
+    """After the interrupted draw: one charge, one draw; another run, a failed check and a new finish draw nothing."""
     faults, charged = [], _charges(scratch)
     with _watched(scratch) as draws:
         report = scratch.run()
@@ -110,16 +110,16 @@ def faults_of_repeating(scratch: Scratch) -> list[str]:
             faults.append("running again makes another release")
         scratch.run(replace(scratch.dataset, definition=other))
     if draws.any:
-        faults.append("noise is drawn again for a release that stands")
+        faults.append("noise is drawn again for an existing release")
     if _charges(scratch) != charged:
         faults.append("running again is charged again")
     if any(_measurements(each) != _measurements(_releases(scratch)[-1]) for each in _releases(scratch)[-2:]):
-        faults.append("another threshold makes other noisy numbers")
+        faults.append("another threshold gives other noisy numbers")
     return faults
 
 
 def faults_of_finishing(scratch: Scratch) -> list[str]:
-    """Every published table is `finish` of the noisy numbers that stand on disk, byte for byte, and has every cell."""
+    """Every published table is `finish` of the noisy numbers on disk, byte for byte, and has every cell."""
     faults, alike = [], 0
     for release in _releases(scratch):
         with locked(scratch.workspace) as catalog:
@@ -129,24 +129,24 @@ def faults_of_finishing(scratch: Scratch) -> list[str]:
                 continue  # finished with another threshold, by the audit itself
         faults += _unlike(job, release, noisy)
         alike += 1
-    return faults if alike else ["no release came about"]
+    return faults if alike else ["no release was made"]
 
 
 def faults_of_dependence(full: Scratch, empty: Scratch) -> list[str]:
-    """Neighbors, and even strangers, whose noisy numbers happen to be the same publish the same bytes."""
+    """Neighbors, and even unrelated records, publish the same bytes if their noisy numbers are the same."""
     found = []
     for scratch in (full, empty):
         with _watched(scratch, fixed=True):
             scratch.run()
         found.append([_published(each) for each in _releases(scratch)])
     if not found[0] or not all(found[0]):
-        return ["no release came about"]
+        return ["no release was made"]
     return [] if found[0] == found[1] else ["with the same noisy numbers, the records still decide what is published"]
 
 
 @contextmanager
 def _watched(scratch: Scratch, *, interrupt: bool = False, fixed: bool = False) -> Iterator[Draws]:
-    """The product with an eye on each draw. `fixed` puts the same numbers into every table, whatever it holds."""
+    """The product with each draw watched. `fixed` puts the same numbers into every table, whatever it has."""
     draws = Draws(scratch)
 
     def noise(values: Integers, each: Mechanism) -> Integers:
@@ -188,7 +188,7 @@ def _fixed(values: Integers, scratch: Scratch) -> Integers:
 
 
 def _drawn_past_the_first_look(scratch: Scratch) -> tuple[BaseException, ...]:
-    """The draw itself, without the look at the budget that a run begins with."""
+    """The draw itself, without the budget check that a run begins with."""
     scratch.land()
     with locked(scratch.workspace) as catalog:
         try:
@@ -228,7 +228,7 @@ def _bytes(scratch: Scratch) -> dict[str, str]:
 
 
 def _published(release: Release) -> dict[str, str]:
-    """Every file but the manifest, which names the moment and the charge."""
+    """Every file except the manifest, which has the time and the charge."""
     files = [path for path in sorted(release.folder.iterdir()) if path.name != MANIFEST]
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -249,5 +249,5 @@ def _unlike(job: Job, release: Release, noisy: NoisyTable) -> list[str]:
         if content.getvalue() != (release.folder / csv_file(table.level)).read_bytes():
             faults.append(f"the table {table.level or 'of the dataset'} is not what its noisy numbers give")
         if made.table.num_rows != table.grid.size:
-            faults.append(f"the table {table.level or 'of the dataset'} lacks cells")
+            faults.append(f"the table {table.level or 'of the dataset'} has too few cells")
     return faults

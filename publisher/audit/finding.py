@@ -1,4 +1,4 @@
-"""What an audit has found, and how it watches the product: its own functions, replaced for a moment."""
+"""What an audit finds, and how it watches the product: the product's functions, replaced for a moment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. Its words hold no exact value: parts of the sensitivity, yes or no, bounds."""
+    """One thing that was checked. Its words have no exact value: shares of the sensitivity, yes or no, bounds."""
 
     what: str
     words: str
@@ -26,7 +26,7 @@ class Finding:
 
 @contextmanager
 def replaced(module: Any, name: str, function: Any) -> Iterator[Any]:
-    """The module with something else under that name; gives the one that stood there."""
+    """The module with something else under that name; yields what was there before."""
     before = getattr(module, name)
     setattr(module, name, function)
     try:

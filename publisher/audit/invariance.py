@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 
 ORDERS = 3
 PART = 997
-"""Rows bounded at once, instead of millions."""
+"""Rows bounded at once (instead of millions)."""
 
 
 def faults_of_order(bench: Bench) -> list[str]:
-    """Whether tables are the same bits however the engine runs."""
+    """Whether tables are the same bit for bit, however the engine runs."""
     import numpy as np
 
     first = bench.aggregate()
-    faults = [f"{words(name)} does not hold whole numbers" for name, t in first.tables.items() if t.dtype != np.int64]
+    faults = [
+        f"{words(name)} has numbers that are not whole" for name, t in first.tables.items() if t.dtype != np.int64
+    ]
     for how, again in _otherwise(bench):
         changed = [name for name, table in first.tables.items() if not np.array_equal(table, again.tables[name])]
         faults += [f"{words(name)} changes with {how}" for name in changed]
@@ -35,7 +37,7 @@ def faults_of_order(bench: Bench) -> list[str]:
 def faults_of_company(bench: Bench, *, generated: bool) -> list[str]:
     """Whether the tables of all are the sums of the tables of two halves of the units, for many ways to halve them.
 
-    Generated units are told apart by each bit of their numbers, so that any two of them are parted at least once.
+    Generated units are divided by each bit of their numbers, so that any two of them are separated at least once.
     """
     import numpy as np
 
@@ -45,7 +47,7 @@ def faults_of_company(bench: Bench, *, generated: bool) -> list[str]:
         halves = [bench.aggregate(f"({number} >> {bit}) & 1 = {value}").tables for value in (0, 1)]
         added: dict[Table, Integers] = {name: halves[0][name] + halves[1][name] for name in whole}
         apart = [name for name, table in whole.items() if not np.array_equal(table, added[name])]
-        faults += [f"in {words(name)} some units count otherwise beside others" for name in apart]
+        faults += [f"in {words(name)} some units count differently when others are there" for name in apart]
     return faults
 
 

@@ -1,4 +1,4 @@
-"""Neighbor replay: with and without one unit in one window, how far is every exact table moved?"""
+"""Neighbor replay: with and without one unit in one window, how far does every exact table move?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Replay:
-    """What the neighbors of one bench have shown."""
+    """What the neighbors of one bench showed."""
 
     claims: dict[Table, Sensitivity]
     farthest: dict[Table, Distance] = field(default_factory=dict, repr=False)
@@ -31,12 +31,12 @@ class Replay:
 
     @property
     def words(self) -> str:
-        """What was seen where there was no fault."""
-        # How many there were is not said: where every unit was tried it would be how many there are.
+        """What was seen if there was no fault."""
+        # The number of units is not shown: if every unit was tried, it would be the exact count.
         return "no table moves by more than its declared sensitivity with any of the units that were tried"
 
     def see(self, whole: BoundedAggregate, part: BoundedAggregate) -> None:
-        """Looks at one pair of neighbors."""
+        """Check one pair of neighbors."""
         self.neighbors += 1
         if not _alike(whole, part):
             self.faults.append("cells, levels or types change with one unit's records")
@@ -50,7 +50,7 @@ class Replay:
 
 
 def replay(bench: Bench, neighbors: Sequence[Neighbor], seen: Replay) -> list[str] | str:
-    """Takes each of the neighbors away and looks at every table; gives the faults, or words."""
+    """Remove each of the neighbors and check every table; returns the faults, or words."""
     whole = bench.aggregate()
     if tuple(whole.levels) != bench.dataset.levels(bench.period):
         seen.faults.append("cells and levels are not those of the definition")
@@ -58,11 +58,11 @@ def replay(bench: Bench, neighbors: Sequence[Neighbor], seen: Replay) -> list[st
         try:
             part = bench.without(neighbor)
         except PublisherError:
-            seen.faults.append("without one unit's records there is an error that was not there with them")
+            seen.faults.append("without one unit's records there is an error that does not occur with them")
             continue
         seen.see(whole, part)
     if bench.people and not _same(whole, bench.aggregate("_unit IS NOT NULL")):
-        seen.faults.append("records that belong to no unit are counted")
+        seen.faults.append("records without a unit are counted")
     return seen.faults or seen.words
 
 
@@ -77,13 +77,13 @@ def claims(bench: Bench) -> dict[Table, Sensitivity]:
 
 
 def distance(one: Integers, other: Integers) -> Distance:
-    """L1 and the square of L2, in Python's integers, which do not overflow."""
+    """L1 and the square of L2, as Python integers, which do not overflow."""
     gaps = [abs(int(a) - int(b)) for a, b in zip(*_different(one, other), strict=True)]
     return sum(gaps), sum(gap * gap for gap in gaps)
 
 
 def chosen(bench: Bench, most: int) -> list[Neighbor]:
-    """The heaviest units, those in several windows, anonymous ones, and as many others as there is room for."""
+    """The heaviest units, those in several windows, anonymous ones, and as many others as fit."""
     found = dict.fromkeys(bench.neighbors("true", "count(*) DESC", most // 3))
     if bench.people:
         several = (
@@ -98,7 +98,7 @@ def chosen(bench: Bench, most: int) -> list[Neighbor]:
 
 
 def words(table: Table) -> str:
-    """A table's name for people."""
+    """A table's name in words."""
     level, measure = table
     return f"{measure} ({level or 'finest'})"
 

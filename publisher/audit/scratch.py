@@ -1,4 +1,4 @@
-"""A state of the audit's own: worst-case records under the dataset's definition, with a ledger that is thrown away."""
+"""The audit's own state: worst-case records under the dataset's definition, with a ledger that is thrown away."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FEED = "worst"
 
 @dataclass(frozen=True)
 class Scratch:
-    """A workspace in the audit's folder; its one source gives generated records."""
+    """A workspace in the audit's folder; its only source has generated records."""
 
     workspace: Workspace
     dataset: DatasetFile
@@ -45,14 +45,14 @@ class Scratch:
     worst: Worst
 
     def land(self) -> None:
-        """Lands the records by the product's own path."""
+        """Land the records with the product's own code."""
         source = self.dataset.source
         engine = self.workspace.settings.engine
         received = source.today()
         land(source, data=self.workspace.data, private=self.workspace.private, engine=engine, received=received)
 
     def run(self, dataset: DatasetFile | None = None) -> RunReport:
-        """`publisher run --no-push` of the period."""
+        """Run `publisher run --no-push` for the period."""
         chosen = [dataset or self.dataset]
         return run(self.workspace, chosen, PeriodSelection(self.period.start, self.period.end), _Silent(), push=False)
 
@@ -68,22 +68,22 @@ class Scratch:
 
 class _Silent:
     def total(self, steps: int) -> None:
-        """Nobody watches."""
+        """Show nothing."""
 
     def step(self, words: str) -> None:
-        """Nobody watches."""
+        """Show nothing."""
 
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- a scratch folder spends nobody's budget
         """Always."""
         return True
 
     def warn(self, error: PublisherError) -> None:
-        """The report holds it."""
+        """Show nothing; the report has it."""
 
 
 @contextmanager
 def scratch_folder(workspace: Workspace) -> Iterator[Path]:
-    """An empty folder, mode 0700, inside the private one; gone afterwards. Raises LockedError, SourceError."""
+    """An empty folder, mode 0700, inside the private one; removed afterward. Raises LockedError and SourceError."""
     folder = workspace.private / FOLDER
     with writing(folder), private_files():
         folder.mkdir(exist_ok=True)
@@ -93,7 +93,7 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise LockedError(f"another audit is at work in {folder}; wait for it to end") from None
+        raise LockedError(f"another audit is running in {folder}: wait until it ends") from None
     try:
         _empty(folder)
         with private_files():
@@ -107,7 +107,7 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
 def scratch_of(
     workspace: Workspace, dataset: DatasetFile, period: Period, folder: Path, *, only: int | None = None
 ) -> Scratch:
-    """Writes the records, all or those of one unit, into a workspace of their own below the folder."""
+    """Write the records, all or those of one unit, into a separate workspace under the folder."""
     source = _source(dataset.source)
     late = source.definition.late
     cutoffs = vintages_of(late, period)[-1].cutoffs if late is not None else ()
@@ -117,7 +117,7 @@ def scratch_of(
     with writing(folder):
         _write(worst, [folder / "data" / FEED / f"{day.isoformat()}.csv" for day in days], only)
         _write_suites(dataset, folder / "expectations")
-        for part in ("pipelines", "datasets/keysets"):  # what a guarantee says of the population's other sources
+        for part in ("pipelines", "datasets/keysets"):  # what a guarantee says about the population's other sources
             shutil.copytree(workspace.root / part, folder / part)
     feeds = {source.name: source.definition.feed}
     own = replace(workspace, root=folder, data=folder / "data", state=folder, feeds=feeds)
@@ -177,7 +177,7 @@ def _write(worst: Worst, paths: Sequence[Path], only: int | None) -> None:
 
 
 def _write_suites(dataset: DatasetFile, folder: Path) -> None:
-    """A suite for each table, or a run would refuse to begin; the audit decides itself what a release meets."""
+    """Write a suite for each table, or a run would refuse to start; the audit itself decides what a release meets."""
     folder.mkdir(parents=True)
     expectations = [{"type": "expect_column_to_exist", "kwargs": {"column": "id"}}]
     for level in (*(rollup.name for rollup in dataset.definition.rollups), ""):

@@ -33,13 +33,13 @@ RECORD, UNIT, TIME = "audit_record", "audit_unit", "audit_time"
 TIME_FORM = "%Y-%m-%d %H:%M:%S"
 
 MOST_CELLS, MOST_RECORDS = 300, 30
-"""Of one unit, so many cells and records in a cell at most, however large the bounds are."""
+"""The most cells of one unit, and records in a cell, however large the bounds are."""
 MOST_WINDOWS = 3
-"""So many windows hold the same heavy units."""
+"""How many windows have the same heavy units."""
 CROWD, CROWD_ROWS = 2048, 40_000
-"""So many units, or units with so many records together, that have one record in each of the same k cells."""
+"""How many units (or records of units together) have one record in each of the same k cells."""
 CROWD_BITS = 12
-"""Enough to tell the numbers of any two units apart."""
+"""Enough bits to tell the numbers of any two units apart."""
 JUNK = ("nan", "inf", "-inf", "1e30", "-1e18", "1e-300", "9223372036854775807", "oops", "", "-1", "0.1")
 FOUND = tuple(f"found {n}" for n in range(8))
 """Texts of a key column whose keys are to be discovered."""
@@ -47,7 +47,7 @@ FOUND = tuple(f"found {n}" for n in range(8))
 
 @dataclass(frozen=True)
 class WorstCase:
-    """Rows of units: whose they are, in which cells, and what they are worth; shapes (rows,)."""
+    """Rows of units: the unit, the cell and the value of each; shapes (rows,)."""
 
     units: Integers
     cells: Integers
@@ -72,17 +72,17 @@ class Worst:
 
     @property
     def each(self) -> int:
-        """How many records an attaining unit has in each cell: more than c, where that is not too many."""
+        """How many records an attaining unit has in each cell: more than c, unless that is too many."""
         return min(self.dataset.definition.bounds.max_per_group + 2, MOST_RECORDS) if self.people else 1
 
     @property
     def groups(self) -> int:
-        """The most cells that may count of a unit."""
+        """The most cells of a unit that may count."""
         return min(self.dataset.definition.bounds.max_groups, MOST_CELLS)
 
     @property
     def columns(self) -> dict[str, tuple[str, ...]]:
-        """The SELECT's columns by what stands in them: keys, and amounts of measures. One that is both is a key."""
+        """The SELECT's columns by content: keys, and amounts of measures. A column that is both is a key."""
         definition = self.dataset.definition
         keys = tuple(key.name for key in definition.keys)
         amounts = dict.fromkeys(each.column for each in definition.measured if each.column)
@@ -92,7 +92,7 @@ class Worst:
         return {"keys": keys, "amounts": tuple(name for name in amounts if name and name not in keys)}
 
     def attainable(self) -> dict[Table, tuple[int, int]]:
-        """L1 and the square of L2 that some neighbor must attain, by the bounds and the shape of the tables alone."""
+        """L1 and the square of L2 that some neighbor must attain, from the bounds and the shape of the tables alone."""
         found: dict[Table, tuple[int, int]] = {}
         for level in self.dataset.levels(self.period):
             for measure in self.dataset.definition.measured:
@@ -111,11 +111,11 @@ class Worst:
 
     @property
     def attaining(self) -> range:
-        """The numbers of the units made to attain: they come first."""
+        """The numbers of the units that are made to attain the sensitivity: they come first."""
         return range(4 * len(self.dataset.levels(self.period)))
 
     def _moved(self, measure: Measure) -> int:
-        """By how much an attaining unit moves a finest cell."""
+        """How far an attaining unit moves a finest cell."""
         if measure.kind == "sum":
             return max(map(abs, measure.clamps))
         return min(self.each, self.dataset.definition.bounds.max_per_group)
@@ -130,7 +130,7 @@ class Worst:
         return max(l1 for l1, _ in moves), max(l2 for _, l2 in moves)
 
     def _cells(self, window: int) -> Integers:
-        """The finest cells that a record of the window may lie in."""
+        """The finest cells that a record of the window may be in."""
         import numpy as np
 
         grid = self.dataset.grid(self.period)
@@ -156,7 +156,7 @@ class Worst:
         return chosen
 
     def _best(self, level: Level) -> tuple[int, int]:
-        """The windows in which most of a coarser cell, and most coarser cells, can be reached."""
+        """The windows that reach most of a coarser cell, and most coarser cells."""
         import numpy as np
 
         windows = range(len(self.windows))
@@ -196,12 +196,12 @@ class Worst:
         units = np.full(47, number + 32)
         amounts = chance.permutation(np.array(["vast"] * 20 + ["-vast"] * 20 + ["one"] * 7, dtype=object))
         yield WorstCase(units, np.repeat(cell, 47), self.windows[0], amounts)
-        cells = self._cells(0)[: self.groups]  # as many as count: two units that were taken for one would lose some
+        cells = self._cells(0)[: self.groups]  # as many as count: two units taken for one would lose some
         crowd = np.arange(number + 33, number + 33 + min(CROWD, CROWD_ROWS // len(cells)))
         yield WorstCase(np.repeat(crowd, len(cells)), np.tile(cells, len(crowd)), self.windows[0], "one")
 
     def _full(self, number: int, cells: Integers, window: int, amount: str, *, spread: int = 0) -> WorstCase:
-        """A unit with more than c records in each of the cells, of the first vintage, or so many of each in turn."""
+        """A unit with more than c records in each of the cells, of the first vintage, or that many of each in turn."""
         import numpy as np
 
         cells = np.repeat(cells, self.each)
@@ -209,7 +209,7 @@ class Worst:
         return WorstCase(np.full(len(cells), number), cells, self.windows[window], amount, vintages)
 
     def _table(self, batch: WorstCase, number: int) -> pa.Table:
-        """The rows as texts; every seventh junk record stands there twice, some have no unit."""
+        """The rows as texts; every seventh junk record appears twice, some have no unit."""
         import numpy as np
         import pyarrow as pa
 
@@ -231,7 +231,7 @@ class Worst:
         return pa.concat_tables([table, table.take(twice)])
 
     def _times(self, batch: WorstCase) -> NDArray[np.datetime64]:
-        """A moment in the cell's time step and in the window, a second after the row before."""
+        """A time in the cell's time step and in the window, one second after the row before."""
         import numpy as np
 
         grid = self.dataset.grid(self.period)
@@ -242,7 +242,7 @@ class Worst:
         return times
 
     def _texts_of_keys(self, cells: Integers, number: int) -> dict[str, Texts]:
-        """The keys of the cells; what lies under a catch-all has a text that no keyset knows, of its own batch."""
+        """The keys of the cells; those under a catch-all have a text that no keyset has, from its own batch."""
         import numpy as np
 
         grid = self.dataset.grid(self.period)
@@ -254,7 +254,7 @@ class Worst:
         return texts
 
     def _amounts(self, column: str, amounts: Texts, times: NDArray[np.datetime64], units: Integers) -> Texts:
-        """The words most, least, vast and one as numbers of this column; of a register, readings that rise or fall."""
+        """The words most, least, vast and one as numbers of this column; for a register, readings that rise or fall."""
         import numpy as np
 
         register = self.dataset.source.definition.register_

@@ -1,7 +1,7 @@
-"""What blocks have spent, and when a charge is refused. Exact: three charges of 0.1 fit a budget of 0.3.
+"""What blocks have spent, and when a charge is refused. Sums are exact: three charges of 0.1 fit a budget of 0.3.
 
-Blocks compose in parallel across each other and sequentially within (Sage, SOSP 2019; PrivateKube, OSDI 2021).
-The vintages of a parallel series count disjoint records: a block bears the largest of them (parallel composition).
+Losses compose in parallel across blocks and sequentially within a block (Sage, SOSP 2019; PrivateKube, OSDI 2021).
+The vintages of a parallel series count disjoint records: a block is charged the largest of them (parallel composition).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class LossAmount(NamedTuple):
-    """Exact losses in the source's currency, and δ beside them."""
+    """Exact losses in the source's currency, and their δ."""
 
     loss: Fraction
     delta: Fraction
 
 
 TERMS = ("unit", "window", "currency", "event", "clock", "records")
-"""What may not change once a source was charged: its blocks would hold other records, or other amounts."""
+"""What must not change after a source's first charge: its blocks would have other records or other amounts."""
 
 NOTHING = LossAmount(Fraction(0), Fraction(0))
 
@@ -58,13 +58,13 @@ class ChargeLine(NamedTuple):
 
 @dataclass
 class Block:
-    """What was spent on one block so far."""
+    """What has been spent on one block so far."""
 
     parts: dict[tuple[str, int], LossAmount] = field(default_factory=dict)
-    """By series; a charge that is not parallel to others is a part of its own."""
+    """By series; a charge that is not parallel to others is a separate part."""
 
     def add(self, series: str, alone: int, amount: LossAmount) -> None:
-        """One more charge; `alone` tells it from the others of its series, 0 where they are parallel."""
+        """Add a charge; `alone` tells it apart from the others of its series, and is 0 if they are parallel."""
         before = self.parts.get((series, alone), NOTHING)
         self.parts[series, alone] = LossAmount(max(before.loss, amount.loss), max(before.delta, amount.delta))
 
@@ -77,14 +77,17 @@ class Block:
         )
 
     def cost(self, request: ChargeRequest) -> LossAmount:
-        """What the request would add: of a parallel series, what exceeds the largest vintage so far."""
+        """What the request would add: for a parallel series, what exceeds the largest vintage so far."""
         before = self.parts.get((request.series, 0), NOTHING) if request.parallel else NOTHING
         zero = Fraction(0)
         return LossAmount(max(request.loss - before.loss, zero), max(request.delta - before.delta, zero))
 
 
 def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
-    """What every block has spent, by source and block, in the order of the lines. Raises BudgetError."""
+    """What every block has spent, by source and block, in the order of the lines.
+
+    Raises BudgetError when a line cannot be read.
+    """
     blocks: dict[tuple[str, str], Block] = {}
     for line in lines:
         block = blocks.setdefault((line.source, line.block), Block())
@@ -95,14 +98,14 @@ def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
 def refuse_if_over(
     request: ChargeRequest, lines: Iterable[ChargeLine], later: Callable[[], Iterable[ChargeLine]]
 ) -> None:
-    """Raises BudgetError when a block of the request cannot bear it, naming the first later one that could.
+    """Raises BudgetError when a block of the request cannot pay, naming the first later one that could.
 
     `lines` are those of the request's blocks, `later` gives those of the source's blocks after them.
     """
     if request.delta and request.currency == "pure":
         raise BudgetError(
-            f"{request.dataset} {request.period}: source {request.source} keeps its budget in pure ε, which has no δ: "
-            f"give its keys public keysets instead of discovering them. Nothing was read or spent."
+            f"{request.dataset} {request.period}: source {request.source} has a budget in pure ε, which allows no δ: "
+            f"give its keys a public keyset instead of discovering them. Nothing was read or spent."
         )
     there = blocks_of(lines)
     blocks = {block: there.get((request.source, block), Block()) for block in request.blocks}
@@ -111,35 +114,35 @@ def refuse_if_over(
 
 
 def refuse_if_redefined(request: ChargeRequest, before: Mapping[str, Any]) -> None:
-    """Raises BudgetError when blocks of another unit, window or currency would have to add up with these.
+    """Raise BudgetError when blocks of another unit, window or currency would have to add up with these.
 
-    `before` are the terms of the source's charges so far, of which those of old name no clock.
+    `before` are the terms of the source's charges so far; old charges name no clock.
     """
     for name in TERMS:
         now = getattr(request, name)
         if before and before.get(name, now if name == "clock" else None) != now:
             raise BudgetError(
-                f"source {request.source}: its ledger was begun with {name} = {before.get(name)}, the definition now "
+                f"source {request.source}: its first charge has {name} = {before.get(name)}, but its definition now "
                 f"says {now}. What was spent cannot be carried over: restore the {name}."
             )
 
 
 def refuse_if_elsewhere(request: ChargeRequest, made: Mapping[str, Any], owner: str) -> None:
-    """Raises BudgetError when another state folder made the charge: it may have drawn. Charges of old name none."""
+    """Raise BudgetError when another state folder made the charge: it may have drawn. Old charges name none."""
     if made.get("owner", owner) != owner:
         raise BudgetError(
-            f"{request.dataset} {request.period}: was charged by another installation (its state folder is elsewhere): "
-            f"release it there, or bring its state folder here. Nothing was read or spent."
+            f"{request.dataset} {request.period}: was charged by another installation, which has another state folder: "
+            f"release it there, or bring that state folder here. Nothing was read or spent."
         )
 
 
 def refuse_if_recomposed(request: ChargeRequest, series: Iterable[Mapping[str, Any]]) -> None:
-    """Raises BudgetError when vintages that were charged one way would now be charged the other."""
+    """Raise BudgetError when vintages that were charged one way would now be charged the other way."""
     if any(charge.get("parallel", False) != request.parallel for charge in series):
         was, now = ("sum", "largest") if request.parallel else ("largest", "sum")
         raise BudgetError(
-            f"{request.dataset} {request.period}: its editions so far were charged as the {was} of them, now they "
-            f"would be as the {now}: restore the source's policy for late records. Nothing was read or spent."
+            f"{request.dataset} {request.period}: its editions so far were charged as the {was} of them, but now they "
+            f"would be charged as the {now}: restore the source's policy for late records. Nothing was read or spent."
         )
 
 
@@ -167,18 +170,18 @@ def _refuse(
 
 def _opening(request: ChargeRequest, later: Iterable[ChargeLine]) -> str:
     """The first block after the request's own that has room for it, or that there is none."""
-    mend = "raise the source's budget or spend less on a release"
+    change = "raise the source's budget or spend less on a release"
     if request.loss > request.budget or request.delta > request.delta_budget:
-        return f"No block of the source could pay that: {mend}"
+        return f"No block of the source could pay that: {change}"
     block = parse(request.blocks[-1]) if request.blocks[-1] != LIFETIME.label else LIFETIME
     if block == LIFETIME:
-        return f"A lifetime has no other block: {mend}"
+        return f"This source has one block for all time: {change}"
     spent = {name: each.spent for (_, name), each in blocks_of(later).items()}
     while True:
         block = containing(block.end, block.grain)
         before = spent.get(block.label, NOTHING)
         if before.loss + request.loss <= request.budget and before.delta + request.delta <= request.delta_budget:
-            return f"The first block after these with room for it is {block.label}, from {block.start.isoformat()} on"
+            return f"The first later block that can pay is {block.label}, from {block.start.isoformat()} on"
 
 
 def _amount(line: ChargeLine) -> LossAmount:

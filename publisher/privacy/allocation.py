@@ -1,4 +1,4 @@
-"""How a release's loss is best split among its tables: exact errors after reconciliation, and the split they suggest.
+"""How best to split a release's loss among its tables: exact errors after reconciliation, and the split they suggest.
 
 The error of the generalized least squares estimate on a tree follows from the noise and the shape of the tree alone, in
 one pass up and one down (Hay et al. 2010, with unequal fan-out). Nothing here reads a value, noisy or exact.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     """The parts of `PARTS` that each table gets."""
 
 PARTS = 100
-"""Suggested shares are whole hundredths: short to write, and near enough to the best."""
+"""Suggested shares are whole hundredths: short to write, and close enough to the best."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Tree:
         cells, totals = [self.roots], [self.roots * best[0]]
         # A child's variance is z - z²/S + (z/S)²·(its parent's): linear, so sums over cells of a kind are enough.
         for kids, under, child in zip(self.kids, below, best[1:], strict=True):
-            # A cell without children is surely zero and hands nothing down.
+            # A cell without children is always zero and passes nothing down.
             part = child / np.where(under > 0, under, 1)[:, None]
             inherited = kids * part**2 * totals[-1][:, None]
             totals.append((kids * (child - child * part) * cells[-1][:, None] + inherited).sum(axis=0))
@@ -78,7 +78,7 @@ class MeasuredLevels:
 
     alone: tuple[float, ...]
     reconciled: bool
-    """False where tables do not add up, such as counts of units that may lie in several cells."""
+    """False if tables do not add up, such as counts of units that may be in several cells."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ class Problem:
     def cost(self, shares: Sequence[float]) -> float:
         """The weighted sum, over levels and measures, of the variance as a multiple of what the table alone would have.
 
-        As a multiple, because a margin that is small for a district would be wide for a street: so every table counts
-        alike, whatever the size of its cells.
+        It is a multiple because a margin that is small for a district would be wide for a street. This way every table
+        counts the same, whatever the size of its cells.
         """
         return sum(
             weight * error / alone
@@ -131,7 +131,7 @@ def suggested_split(problem: Problem) -> tuple[Fraction, ...]:
 
 
 def _descend(cost: Callable[[Split], float], split: Split) -> Split:
-    """Moves ever smaller parts from one table to another while that lowers the cost."""
+    """Move smaller and smaller parts from one table to another while that lowers the cost."""
     step = PARTS // 4
     while step:
         better = min(_moves(split, step), key=cost, default=split)
@@ -158,5 +158,5 @@ def _even(count: int) -> list[int]:
 
 
 def _leaning(count: int, toward: int) -> list[int]:
-    """Nearly everything on one table."""
+    """Almost everything on one table."""
     return [PARTS - count + 1 if n == toward else 1 for n in range(count)]

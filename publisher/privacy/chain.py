@@ -1,4 +1,4 @@
-"""The hash chain: every entry names the hash of the one before, so that a changed byte is found."""
+"""The hash chain: every entry names the hash of the one before it, so that a changed byte is found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 
 class Row(NamedTuple):
-    """An entry as the database keeps it; where that was damaged, anything may stand in its fields."""
+    """An entry as the database keeps it; if that was damaged, its fields may have anything."""
 
     sequence: int
     kind: str
@@ -34,7 +34,7 @@ class Row(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The last entry that somebody remembers."""
+    """The last entry that someone remembers."""
 
     who: str
     sequence: int
@@ -43,7 +43,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True)
 class Entry:
-    """A fact of the ledger; its meaning never changes."""
+    """A fact in the ledger; its meaning never changes."""
 
     sequence: int
     kind: str
@@ -62,7 +62,7 @@ def following(last: Row | None, kind: str, payload: dict[str, Any]) -> Row:
 
 
 def entry_of(row: Row) -> Entry:
-    """The entry that a row keeps. Raises BudgetError when it cannot be read any more."""
+    """The entry in a row. Raises BudgetError when it can no longer be read."""
     try:
         payload = json.loads(row.payload)
     except (ValueError, TypeError):
@@ -73,7 +73,7 @@ def entry_of(row: Row) -> Entry:
 
 
 def changed() -> BudgetError:
-    """What a ledger that cannot be read as it was written comes to."""
+    """The error for a ledger that is no longer as it was written."""
     return BudgetError(
         "the ledger was changed and cannot be trusted: run `publisher ledger verify`. Nothing was spent."
     )
@@ -85,7 +85,7 @@ def follows(row: Row, sequence: int, previous: str) -> bool:
 
 
 def chain_faults(rows: Sequence[Row]) -> list[str]:
-    """Where the chain breaks first, if anywhere."""
+    """Where the chain breaks first, if it does."""
     previous = GENESIS
     for place, row in enumerate(rows, 1):
         if not follows(row, place - 1, previous):
@@ -109,7 +109,7 @@ def spending_faults(rows: Iterable[Row], spending: set[tuple[Any, ...]]) -> list
 
 
 def release_faults(rows: Iterable[Row]) -> list[str]:
-    """Every edition that was entered twice with different content: two installations released it."""
+    """Every edition that is in the ledger twice with different content: two installations released it."""
     manifests: dict[Edition, Any] = {}
     faults = []
     for row in rows:
@@ -135,10 +135,10 @@ def edition_of(payload: Mapping[str, Any]) -> Edition | None:
 
 
 def head_faults(rows: Iterable[Row], heads: Iterable[tuple[str, int, str]]) -> list[str]:
-    """Every head that the entries do not hold."""
+    """Every head that is not among the entries."""
     known = {row.sequence: row.hash for row in rows}
     return [
-        f"{who} remembers entry {sequence}, which the ledger no longer holds: it was cut, restored or changed"
+        f"{who} remembers entry {sequence}, which the ledger no longer has: the ledger was cut, restored or changed"
         for who, sequence, digest in heads
         if known.get(sequence) != digest
     ]

@@ -1,4 +1,4 @@
-"""A charge: the draw that wants to happen, what it spends, and on which blocks."""
+"""A charge: the draw that is requested, what it spends, and on which blocks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DrawKey(NamedTuple):
 
 @dataclass(frozen=True)
 class ChargeRequest:
-    """A draw that wants to happen: `loss` for each of `blocks`, at most `budget` on any of them in all."""
+    """A requested draw: `loss` for each of `blocks`, at most `budget` in all on any of them."""
 
     source: str
     dataset: str
@@ -37,28 +37,28 @@ class ChargeRequest:
     measurements: tuple[str, ...]
     """The serialized OpenDP measurements, one per measured table."""
     event: str
-    """By which column and clock records fall into blocks."""
+    """The column and clock that put records into blocks."""
     records: str
-    """What makes a record, and what a row without identifier is."""
+    """What makes a record, and how a row without an identifier counts."""
     vintage: int = 1
-    """Which scheduled edition of the policy for late records, from one on."""
+    """The number of the scheduled edition under the policy for late records, starting at one."""
     parallel: bool = False
-    """Whether the vintages of this draw count disjoint records: then a block bears the largest of them, not the sum."""
+    """Whether the vintages of this draw count disjoint records: a block is then charged the largest, not the sum."""
     delta: Fraction = Fraction(0)
-    """δ of a partition selection, beside ρ."""
+    """δ of a partition selection, in addition to ρ."""
     delta_budget: Fraction = Fraction(0)
     clock: str = ""
-    """By which forms and zone the texts of the event column are read; charges of old do not say."""
+    """The formats and time zone for the texts of the event column; old charges do not say."""
     sampler: str = "opendp"
-    """Who drew, with its version; the serialized measurements are its OpenDP twins where it is our own."""
+    """Which sampler drew, with its version; for our own, the serialized measurements are the OpenDP equivalents."""
 
     def __post_init__(self) -> None:
         if self.loss < 0 or self.delta < 0:
-            raise ValueError("a charge never gives anything back")
+            raise ValueError("a charge cannot be negative")
         if self.vintage < 1:
-            raise ValueError("vintages are counted from one")
+            raise ValueError("vintages start at one")
         if not self.blocks or len(set(self.blocks)) != len(self.blocks):
-            raise ValueError("a charge names its blocks, each once")
+            raise ValueError("a charge must name its blocks, each of them once")
 
     @property
     def key(self) -> DrawKey:
@@ -71,7 +71,7 @@ class ChargeRequest:
         return series_of(self.key._asdict())
 
     def payload(self) -> dict[str, Any]:
-        """What the ledger keeps of it; amounts are exact texts."""
+        """What the ledger keeps; amounts are exact texts."""
         return {
             "source": self.source,
             "dataset": self.dataset,
@@ -107,7 +107,7 @@ def lines_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def line_of(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What a charge puts on any of its blocks. Raises KeyError. Charges of old name no vintage, no δ."""
+    """What a charge puts on any of its blocks. Raises KeyError. Old charges name no vintage and no δ."""
     return {
         "source": payload["source"],
         "loss": payload["loss"],
@@ -118,6 +118,6 @@ def line_of(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def decimal(amount: Fraction) -> str:
-    """The amount for people: exact where it is a short decimal, else a fraction."""
+    """The amount for people: exact if it is a short decimal, otherwise a fraction."""
     text = f"{float(amount):.6g}"
     return text if Fraction(text) == amount else f"{amount} (about {text})"

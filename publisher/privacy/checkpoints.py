@@ -1,4 +1,4 @@
-"""Anchors: files away from the ledger's database that name its last entry, so that a cut tail is found."""
+"""Anchors: files outside the ledger's database that name its last entry, so that a cut tail is found."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Anchors:
     paths: tuple[Path, ...]
 
     def write(self, entry: Entry) -> None:
-        """Written after the commit: it may lag behind the ledger by a crash, never run ahead of it."""
+        """Write the head after the commit: after a crash it may be behind the ledger, but never ahead of it."""
         text = json.dumps({"sequence": entry.sequence, "hash": entry.hash})
         for path in self.paths:
             write_file(path, text.encode(), mode=0o600)
 
     def heads(self) -> list[Head]:
-        """What those that are there remember; a damaged one remembers what no ledger holds."""
+        """What the existing anchors remember; a damaged one remembers an entry that no ledger has."""
         return [_head(path) for path in self.paths if path.is_file()]
 
     def missing(self) -> list[Head]:
-        """Those that are not there: well only after a crash at the very first entry."""
+        """The anchors that are missing: acceptable only after a crash at the very first entry."""
         return [Head(f"{_name(path)}, which is missing,", -1, "") for path in self.paths if not path.is_file()]
 
 

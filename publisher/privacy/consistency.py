@@ -1,7 +1,7 @@
-"""Whole numbers that add up exactly, as near to the estimates as may be, from the top down.
+"""Whole numbers that add up exactly, as close to the estimates as possible, from the top down.
 
 Each family of children is projected onto {children ≥ 0, sum = parent} in the Euclidean norm (Michelot 1986) and rounded
-by largest remainder. Families are numbered side by side in flat arrays; all of them are done at once.
+by largest remainder. Families are numbered one after another in flat arrays and processed all at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a ledger is kept: SQLite in the private folder, or PostgreSQL. One writer at a time; a commit is on the disk.
+"""Where a ledger is kept: SQLite in the private folder, or PostgreSQL. One writer at a time; commits are on disk.
 
 Passwords of a server come from the environment; no message shows one.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 60
-"""Seconds for which a writer waits for the one before it."""
+"""Seconds that a writer waits for the one before it."""
 
 LOCK = 0x7075626C6973
 """The advisory lock that every writer of a ledger on a server takes."""
@@ -37,23 +37,23 @@ class Database:
 
     @property
     def remote(self) -> bool:
-        """Whether a server keeps it, which may be out of reach without any damage."""
+        """Whether it is on a server, which may be unreachable without any damage."""
         return self.engine.dialect.name != "sqlite"
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """One consistent view, beside a writer. Raises SourceError."""
+        """One consistent view, even while someone writes. Raises SourceError when it cannot be read."""
         with self._errors("read"), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """The one writer, from the first statement on; durable when it ends. Raises SourceError."""
+        """The only writer, from its first statement; durable when it ends. Raises SourceError when it cannot write."""
         with self._errors("read or written"), self.engine.execution_options(writing=True).begin() as connection:
             yield connection
 
     def prepare(self) -> Database:
-        """Brings the tables to the present layout; itself. Raises SourceError."""
+        """Bring the tables to the current layout and return itself. Raises SourceError when it cannot."""
         try:
             with self._errors("opened"):
                 self._migrate()
@@ -71,7 +71,7 @@ class Database:
                 migrate(connection)
 
     def damage(self, connection: sa.Connection) -> list[str]:
-        """What the database itself finds wrong with its files, where it can tell."""
+        """What the database itself finds wrong with its files, if it can tell."""
         if self.remote:
             return []
         words = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
@@ -80,7 +80,7 @@ class Database:
     def _refuse_if_forgetful(self, connection: sa.Connection) -> None:
         if self.remote and connection.exec_driver_sql("SHOW fsync").scalar() != "on":
             raise SourceError(
-                f"the ledger in {self.place} would forget charges in a power cut: its server runs with fsync = off. "
+                f"the ledger in {self.place} could lose charges in a power outage: its server runs with fsync = off. "
                 f"Nothing was spent; set fsync = on, or keep the ledger elsewhere."
             )
 
@@ -92,7 +92,7 @@ class Database:
             raise SourceError(f"the ledger in {self.place} cannot be {what}: {self._why(error)}") from None
 
     def _why(self, error: Exception) -> str:
-        """The database's own reason, one line; where it is damaged even that may be no text any more."""
+        """The database's own reason on one line; if it is damaged, even that may not be text."""
         if not isinstance(error, sa.exc.DBAPIError):
             return "it is damaged"
         lines = str(error.orig).strip().splitlines() or ["no reason was given"]
@@ -103,7 +103,7 @@ class Database:
 
 
 def sqlite(path: Path) -> Database:
-    """A file of its own, open to its owner alone; made when it is not there. Raises SourceError."""
+    """Open a SQLite file that only its owner can read; create it if needed. Raises SourceError when it cannot."""
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE})
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -113,11 +113,14 @@ def sqlite(path: Path) -> Database:
 
 
 def postgres(address: str) -> Database:
-    """A PostgreSQL database of its own. Raises DefinitionError and SourceError."""
+    """Open a PostgreSQL database.
+
+    Raises DefinitionError when its address or driver is missing, and SourceError when it does not answer.
+    """
     match = SERVER.fullmatch(address)
     if match is None:
         raise DefinitionError(
-            "PUBLISHER_LEDGER is not of the form postgresql+psycopg://user@host:5432/database; "
+            "PUBLISHER_LEDGER is not of the form postgresql+psycopg://user@host:5432/database: "
             "write : / ? # @ inside a name or password as %3A %2F %3F %23 %40"
         )
     try:
@@ -130,16 +133,14 @@ def postgres(address: str) -> Database:
             connect_args={"connect_timeout": 10},
         )
     except ImportError:
-        raise DefinitionError(
-            "a ledger on PostgreSQL needs psycopg: install it with pip install 'publisher[postgres]'"
-        ) from None
+        raise DefinitionError("a ledger on PostgreSQL needs psycopg: run pip install 'publisher[postgres]'") from None
     sa.event.listen(engine, "begin", _begin_postgres)
     place = f"the PostgreSQL database {match['database']} on {match['host'] or 'a local socket'}"
     return Database(engine, place, _secrets(match["password"] or "", match["query"] or "")).prepare()
 
 
 def _secrets(password: str, query: str) -> tuple[str, ...]:
-    """Every form in which a password of the address could come back."""
+    """Every form in which a password from the address could appear."""
     settings = [value for name, value in parse_qsl(query) if "password" in name]
     return tuple({password, unquote(password), *settings} - {""})
 

@@ -1,4 +1,4 @@
-"""How noise is distributed once it was added up or weighed: exact variances and quantiles, from the scales alone."""
+"""How noise is distributed after it is added up or weighted: exact variances and quantiles, from the scales alone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Draw = tuple[Kind, float]
 """One draw: its kind and scale."""
 
 WIDE = 2_000.0
-"""From this scale on the discrete Gaussian's quantiles equal the continuous one's to a part in a million."""
+"""At and above this scale, the discrete Gaussian's quantiles equal the continuous one's to a part in a million."""
 SMOOTH = 2.0
-"""From this scale on the discrete Gaussian's variance and characteristic function are the Gaussian's to 10⁻⁸."""
+"""At and above this scale, the discrete Gaussian's variance and characteristic function are the Gaussian's to 10⁻⁸."""
 BLUR = 0.005
 """Standard deviations of the Gaussian that makes a distribution of atoms continuous while it is inverted."""
 SLACK = 2.5
-"""Blurs added to a quantile: at most 0.6 % of an atom's mass then lies outside wrongly."""
+"""Blurs added to a quantile: at most 0.6% of an atom's mass is then wrongly outside."""
 LEAST = 1e-12
-"""The variance of noise that is practically never drawn: not zero, for it is divided by."""
+"""The variance of noise that is practically never drawn; not zero, because it is a divisor."""
 STEP, POINTS = 0.2, 6_000
-"""Of the characteristic function: up to STEP·POINTS = 6 / BLUR; the distribution is found on ± π / STEP."""
+"""The grid of the characteristic function, up to STEP·POINTS = 6 / BLUR; the distribution is found on ± π / STEP."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Noise:
         return self._convolved(confidence)
 
     def _convolved(self, confidence: float) -> int:
-        """On whole numbers the inversion by a finite Fourier sum is exact but for what lies 40 σ away."""
+        """On whole numbers the inversion by a finite Fourier sum is exact except for what is 40 σ away."""
         import numpy as np
 
         points = 1 << math.ceil(math.log2(80 * math.sqrt(self.variance) + 64))
@@ -88,8 +88,8 @@ class NoiseTerm:
 
 
 Shape = tuple[NoiseTerm, ...]
-"""The distribution of a weighed sum of noise, in its standard deviations. What the terms leave to a variance of one is
-the Gaussian of very many small pieces."""
+"""The distribution of a weighted sum of noise, in its standard deviations. What the terms leave to a variance of one
+is the Gaussian of very many small pieces."""
 
 
 def compound(shape: Shape, parts: tuple[tuple[float, int], ...]) -> Shape:
@@ -105,8 +105,8 @@ def compound(shape: Shape, parts: tuple[tuple[float, int], ...]) -> Shape:
 
 @lru_cache(maxsize=65_536)
 def quantile(shape: Shape, confidence: float) -> float:
-    """The q, in standard deviations, with P(|error| ≤ q) ≥ confidence: exact to 0.03, and never below by more than
-    SLACK allows.
+    """The q, in standard deviations, with P(|error| ≤ q) ≥ confidence: exact to 0.03, and never too small by more
+    than SLACK allows.
 
     The characteristic function, a product over the terms, is inverted by a fast Fourier transform. Lattices need no
     special case: a Gaussian of BLUR standard deviations makes them continuous, and SLACK blurs are added again.

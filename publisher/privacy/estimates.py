@@ -21,7 +21,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Estimate:
-    """One measure on one level, in whole steps; arrays are (cells, bins), with one bin but for histograms.
+    """One measure on one level, in whole steps; arrays are (cells, bins), with one bin except for histograms.
 
     `center` is unbiased, and margins are around it; `value` is what is published: whole, adding up, not below `floor`.
     """
@@ -32,7 +32,7 @@ class Estimate:
     floor: float
 
     def interval(self, confidence: float) -> tuple[Floats, Floats]:
-        """Per cell the whole numbers that the truth lies between with this confidence; uncut. Not of histograms."""
+        """Per cell, the whole numbers that the truth is between with this confidence; not cut. Not for histograms."""
         import numpy as np
 
         center, width = self.center[:, 0], self.margins.half_widths(confidence)
@@ -40,7 +40,7 @@ class Estimate:
 
 
 def estimates_of(noisy: NoisyTable, dataset: Dataset) -> dict[Table, Estimate]:
-    """Every measured measure on every level: reconciled where levels add up, else as it was measured."""
+    """Every measured measure on every level: reconciled if levels add up, otherwise as measured."""
     found: dict[Table, Estimate] = {}
     forest = forest_of(noisy.levels)
     for measure in dataset.measured:
@@ -51,7 +51,7 @@ def estimates_of(noisy: NoisyTable, dataset: Dataset) -> dict[Table, Estimate]:
 
 
 def floor_of(measure: Measure) -> float:
-    """Zero where no value can be negative."""
+    """Zero if no value can be negative."""
     return float("-inf") if measure.kind == "sum" and measure.clamps[0] < 0 else 0.0
 
 

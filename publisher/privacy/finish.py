@@ -1,4 +1,4 @@
-"""From noisy tables to what is published: values, margins, suppression, status. Post-processing only, free of loss."""
+"""From noisy tables to what is published: values, margins, suppression, status. All of it is free post-processing."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["CONFIDENCE", "finish"]
 
 PAIR_CONFIDENCE = 0.975
-"""Each part of a quotient, so that both hold together with 95 %."""
+"""The confidence of each part of a quotient, so that both together hold with 95%."""
 
 
 def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
-    """Values, margins and statuses of every published measure, a table for each level in their order.
+    """Values, margins and statuses of every published measure: one table per level, in order.
 
-    Reads noisy values and the definition alone. Counts, sums and histograms of all levels are reconciled and add up;
-    units counted on several levels add up only where each has one cell (`max_groups = 1`), else they stand as measured.
+    Reads only noisy values and the definition. Counts, sums and histograms of all levels are reconciled and add up;
+    units counted on several levels add up only if each has one cell (`max_groups = 1`), otherwise they stay as
+    measured.
     """
     estimates = estimates_of(noisy, dataset)
     suppressed = suppressed_cells(noisy, estimates, dataset)
@@ -67,7 +68,7 @@ def _columns(level: Level, measure: Measure, estimates: dict[Table, Estimate], d
 
 
 def _number(estimate: Estimate, measure: Measure, dataset: Dataset) -> Columns:
-    """A count or a sum, in its unit: cut at zero where it cannot be negative; the margin holds the value."""
+    """A count or a sum, in its unit: cut at zero if it cannot be negative; the margin contains the value."""
     import numpy as np
 
     step = _step(measure)
@@ -78,7 +79,7 @@ def _number(estimate: Estimate, measure: Measure, dataset: Dataset) -> Columns:
 
 
 def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
-    """The quotient of a sum and a count with the range of the quotients of their 97.5 % intervals."""
+    """The quotient of a sum and a count with the range of the quotients of their 97.5% intervals."""
     import numpy as np
 
     total = _named(dataset, measure.sum_)
@@ -101,7 +102,7 @@ def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], data
 
 
 def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
-    """How many clamped totals one counted thing can stand for: a mean never exceeds so many times the upper clamp.
+    """How many clamped totals one counted thing can have: a mean never exceeds that many times the upper clamp.
 
     A record has one, and so has a unit in a finest cell; in a coarser cell a unit may have one for each of its k cells.
     """
@@ -110,11 +111,11 @@ def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
 
 
 def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
-    """The bin's upper edge ("half took at most 5 days"), in the last, open bin its lower one; its margin in bins.
+    """The bin's upper edge ("half took at most 5 days"), or its lower one in the last, open bin; its margin in bins.
 
-    The margin runs from the lower edge of the first bin that the noise allows to the upper edge of the last; NaN where
-    that is the open one. Unreliable where there may be no values at all, where several bins reach into the open one, or
-    where they are together too wide for the value; one bin alone is as sure as the bins can say.
+    The margin runs from the lower edge of the first bin that the noise allows to the upper edge of the last, NaN if
+    that is the open one. It is unreliable if there may be no values at all, if several bins reach into the open one, or
+    if together they are too wide for the value; a single bin is as precise as the bins can be.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What was charged, taken from the chain alone: each entry is verified as it is read, and read once."""
+"""What was charged, read from the chain alone: each entry is read once and verified then."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Charge(NamedTuple):
-    """One charge: what it puts on each of its blocks, and where."""
+    """One charge: its amount for each block, and the blocks."""
 
     line: ChargeLine
     blocks: tuple[str, ...]
@@ -26,7 +26,7 @@ class _Charge(NamedTuple):
 
 @dataclass
 class History:
-    """The charges up to the last entry read; it does not forget what the database may lose later."""
+    """The charges up to the last entry read; it remembers them even if the database loses them later."""
 
     sequence: int = 0
     hash: str = GENESIS
@@ -35,10 +35,10 @@ class History:
     _series: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The sequences of the charges of each series."""
     _terms: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
-    """By source, what its first charge to say so says of each term."""
+    """By source, each term as the first charge that names it has it."""
 
     def follow(self, rows: Iterable[Row]) -> None:
-        """Adds the entries after the last one. Raises BudgetError where the chain breaks."""
+        """Add the entries after the last one. Raises BudgetError where the chain breaks."""
         for row in rows:
             if not follows(row, self.sequence, self.hash):
                 raise changed()
@@ -56,7 +56,7 @@ class History:
         return self._series.get(series, [])
 
     def terms(self, source: str) -> Mapping[str, Any]:
-        """On what terms the source was charged first; nothing where it never was."""
+        """The terms of the source's first charges; empty if it was never charged."""
         return self._terms.get(source, {})
 
     def lines(self, source: str, blocks: Collection[str]) -> list[ChargeLine]:
@@ -68,7 +68,7 @@ class History:
         return self._where(source, lambda other: other > block)
 
     def size(self, source: str) -> int:
-        """How many lines the source has in all."""
+        """How many lines the source has in total."""
         return sum(len(charge.blocks) for charge in self._charges.get(source, []))
 
     def _where(self, source: str, wanted: Callable[[str], bool]) -> list[ChargeLine]:
@@ -83,7 +83,7 @@ class History:
         payload = entry_of(row).payload
         try:
             line = ChargeLine(row.sequence, block="", **line_of(payload))
-            blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days, over and over
+            blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days again and again
         except (KeyError, TypeError):
             raise changed() from None
         self._charges[line.source].append(_Charge(line, blocks))

@@ -1,4 +1,4 @@
-"""Whose charge it is: every state folder has an id of its own, so that two never draw for the same charge."""
+"""Who made a charge: every state folder has its own id, so that two never draw for the same charge."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _FORM = re.compile(rb"[0-9a-f]{32}\n")
 
 
 def owner_of(private: Path) -> str:
-    """The id of the state folder, 32 random hex digits made once; no secret is in it. Raises SourceError."""
+    """The id of the state folder: 32 random hex digits, made once, not a secret. Raises SourceError when damaged."""
     path = private / "owner"
     with writing(path):
         if not path.exists():
             write_once(path, f"{secrets.token_hex(16)}\n".encode())
         content = path.read_bytes()
     if not _FORM.fullmatch(content):
-        raise SourceError(f"{path}: the installation's id is damaged: put the file back from the backup")
+        raise SourceError(f"{path}: the installation's id is damaged: restore this file from a backup")
     return content.decode().strip()

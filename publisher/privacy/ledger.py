@@ -1,4 +1,4 @@
-"""The ledger: what was spent on whom, exact, append-only, hash-chained, durable before any noise is drawn.
+"""The ledger: what was spent on which block, exact, append-only, hash-chained, durable before any noise is drawn.
 
 A charge is never refunded. Losses are rationals kept as text; sums are exact.
 """
@@ -49,7 +49,7 @@ __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledg
 
 
 class Ledger:
-    """A ledger in a database; `anchors` are files, in different places, that name its last entry.
+    """A ledger in a database; `anchors` are files in different places that name its last entry.
 
     `owner` is the id of the state folder that charges.
     """
@@ -61,11 +61,11 @@ class Ledger:
         self._history = History()
 
     def close(self) -> None:
-        """Gives the database back."""
+        """Close the database."""
         self._database.engine.dispose()
 
     def afford(self, request: ChargeRequest) -> None:
-        """Raises BudgetError when the charge would be refused now. Charges nothing."""
+        """Raise BudgetError if the charge would be refused now. Charges nothing."""
         self.refuse_if_cut()
         with self._database.reading() as connection:
             self._made_or_affordable(connection, request)
@@ -77,9 +77,9 @@ class Ledger:
         refuse_if_redefined(request, self._history.terms(request.source))
 
     def charge(self, request: ChargeRequest) -> Entry:
-        """The durable charge of a draw: the one that this state folder made already, or a new one. Raises BudgetError.
+        """The durable charge for a draw: the one this state folder already made, or a new one.
 
-        When this returns the entry has been synchronized to disk; only then may noise be drawn.
+        When this returns, the entry is on disk; only then may noise be drawn. Raises BudgetError when it is refused.
         """
         with self._database.writing() as connection:
             self._refuse_if_cut(connection)
@@ -93,9 +93,9 @@ class Ledger:
         return entry
 
     def record(self, kind: str, payload: dict[str, Any]) -> Entry:
-        """Appends a fact that spends nothing: a release that became visible, a retraction.
+        """Append a fact that spends nothing, such as a release that became visible or a retraction.
 
-        Raises BudgetError when the release was entered before with other content.
+        Raises BudgetError when the same release was recorded before with other content.
         """
         with self._database.writing() as connection:
             self._refuse_if_cut(connection)
@@ -106,7 +106,7 @@ class Ledger:
         return entry
 
     def entries(self, *kinds: str) -> list[Entry]:
-        """Every entry, or those of the kinds named, oldest first."""
+        """Every entry, or those of the given kinds, oldest first."""
         with self._database.reading() as connection:
             return _entries(connection, *([ENTRIES.c.kind.in_(kinds)] if kinds else []))
 
@@ -125,8 +125,8 @@ class Ledger:
     def verify(self, heads: Iterable[tuple[str, int, str]]) -> list[str]:
         """Every fault found, in words; `heads` are (who says so, sequence, hash) from the releases' manifests.
 
-        A changed byte breaks the chain; a cut tail or a restored backup lacks a head that someone remembers. Raises
-        SourceError when a server does not answer.
+        A changed byte breaks the chain; a cut tail or a restored backup is missing a head that someone remembers.
+        Raises SourceError when a server does not answer.
         """
         # The anchors first: they lag behind, so what they remember is there when the entries are read.
         anchored, missing = self._anchors.heads(), self._anchors.missing()
@@ -154,21 +154,22 @@ class Ledger:
             return _holds(connection, sequence, digest)
 
     def refuse_if_cut(self) -> None:
-        """Raises BudgetError when the ledger has lost an entry that a head remembers."""
+        """Raise BudgetError if the ledger has lost an entry that a head remembers."""
         with self._database.reading() as connection:
             self._refuse_if_cut(connection)
 
     def _refuse_if_cut(self, connection: sa.Connection) -> None:
-        """Nothing is spent from, or added to, a ledger that has lost entries: its blocks would look fresh."""
+        """Refuse to spend from or add to a ledger that has lost entries: its blocks would look unspent."""
         for who, sequence, digest in [*self._anchors.heads(), *self._history.heads]:
             if not _holds(connection, sequence, digest):
                 raise BudgetError(
-                    f"the ledger lacks entry {sequence}, which {who} remembers: it was deleted, cut or replaced by an "
-                    f"older copy. Put the newest copy back; see `publisher ledger verify`. Nothing was spent."
+                    f"the ledger is missing entry {sequence}, which {who} remembers: the ledger was deleted, cut or "
+                    "replaced by an older copy. Restore the newest copy, then run `publisher ledger verify`. Nothing "
+                    "was spent."
                 )
 
     def _read_on(self, connection: sa.Connection) -> None:
-        """Reads and verifies the entries that were added since. Raises BudgetError."""
+        """Read and verify the entries added since. Raises BudgetError when the chain breaks."""
         new = sa.select(ENTRIES).where(ENTRIES.c.sequence > self._history.sequence).order_by(ENTRIES.c.sequence)
         self._history.follow(Row(*row) for row in connection.execute(new))
 
@@ -183,7 +184,7 @@ class Ledger:
         return lines
 
     def _made_or_affordable(self, connection: sa.Connection, request: ChargeRequest) -> Entry | None:
-        """The charge already made of the draw, or none where its blocks can bear it. Raises BudgetError."""
+        """The charge already made for the draw, or None if its blocks can pay. Raises BudgetError if they cannot."""
         self._read_on(connection)
         lines = self._lines(connection, request)
         known = self._history.series(request.series)
@@ -201,9 +202,9 @@ class Ledger:
 
 
 def open_ledger(private: Path, *anchors: Path, server: str | None = None) -> Ledger:
-    """The workspace's ledger in SQLite, or in the database on a `server`; made when it is not there.
+    """The workspace's ledger in SQLite, or in the database on a `server`; created if needed.
 
-    `anchors` are further heads, kept away from the private folder: so a restored backup of it is found. Raises
+    `anchors` are further heads kept outside the private folder, so that a restored backup of it is found. Raises
     SourceError when it cannot be opened, DefinitionError when the server's address or its driver is missing.
     """
     database = sqlite(private / "ledger.sqlite") if server is None else postgres(server)
@@ -238,17 +239,17 @@ def _lines(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Ch
 
 
 def _refuse_if_released(connection: sa.Connection, payload: dict[str, Any]) -> None:
-    """Raises BudgetError when this edition was released before with another manifest."""
+    """Raise BudgetError if this edition was released before with another manifest."""
     edition = edition_of(payload)
     named = [f'"{name}":{json.dumps(payload.get(name), ensure_ascii=False)}' for name in ("dataset", "period")]
-    alike = [ENTRIES.c.payload.contains(text, autoescape=True) for text in named]  # few of many are read
+    alike = [ENTRIES.c.payload.contains(text, autoescape=True) for text in named]  # only a few are read
     releases = _entries(connection, ENTRIES.c.kind == "release", *alike)
     before = [each.payload for each in releases if edition is not None and edition_of(each.payload) == edition]
     if any(each.get("manifest") != payload.get("manifest") for each in before):
         raise BudgetError(
             f"{payload['dataset']} {payload['period']}, edition {payload['edition']}, was released before with other "
-            f"content, by another installation or from a state folder that is gone: keep that one, and take the folder "
-            f"of this edition away."
+            f"content, by another installation or from a state folder that is gone: keep that one, and remove this "
+            f"edition's folder."
         )
 
 

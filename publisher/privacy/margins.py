@@ -1,7 +1,7 @@
-"""Margins of error from the noise's own quantiles, before any number is drawn: public. They do not cover bounding and
-clamping.
+"""Margins of error from the noise's own quantiles, known before any number is drawn, so public. They do not cover
+bounding and clamping.
 
-A margin belongs to the unprojected estimate: of one table, its noise; of reconciled tables, the weighed sum of the
+A margin belongs to the unprojected estimate: of one table, its noise; of reconciled tables, the weighted sum of the
 noise of all of them. The standard deviation is exact in every cell; the quantile, in standard deviations, is found once
 for all cells of a level whose variances agree closely.
 """
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["WIDE", "Margins", "expected_half_widths", "half_width", "margins_of", "reconciled"]
 
 ALIKE = 0.002
-"""Variances of a level that differ by less share one quantile, in standard deviations."""
+"""Variances of a level that differ by less than this share one quantile, in standard deviations."""
 CLASSES = 32
-"""About how many are told apart on a level of a very uneven forest, where all noise is SMOOTH; quantiles are then
+"""About how many classes there are on a level of a very uneven forest, where all noise is SMOOTH; quantiles are then
 widened by as much as standard deviations differ inside a class."""
 SMALL = 0.05
 """Pieces whose size and steps are less than this part of the standard deviation are taken together as a Gaussian: their
 joint fourth cumulant is below 0.01."""
 CHUNK = 1 << 22
-"""Numbers held at once while weights are found."""
+"""How many numbers are in memory at once while weights are found."""
 
 
 def half_width(mechanism: Mechanism, confidence: float) -> int:
@@ -44,10 +44,10 @@ def half_width(mechanism: Mechanism, confidence: float) -> int:
 
 @dataclass(frozen=True)
 class Margins:
-    """How far the estimates of one measure on one level may lie from the truth; every bin of a histogram alike.
+    """How far the estimates of one measure on one level may be from the truth; the same for every bin of a histogram.
 
-    `deviations` are exact; `shapes` are those of the `classes` of cells. `noise` is given where the level stands as it
-    was measured: then quantiles are whole and exact.
+    `deviations` are exact; `shapes` are those of the `classes` of cells. `noise` is given if the level
+    stays as measured: quantiles are then whole and exact.
     """
 
     deviations: Floats
@@ -65,7 +65,7 @@ class Margins:
         return self.half_widths_of(((1.0, 1),), confidence)
 
     def half_widths_of(self, parts: tuple[tuple[float, int], ...], confidence: float) -> Floats:
-        """The same for a weighed sum over bins of the cell; `parts` are (coefficient, how many bins bear it)."""
+        """The same for a weighted sum over bins of the cell; `parts` are (coefficient, how many bins have it)."""
         import numpy as np
 
         norm = sum(count * size * size for size, count in parts) ** 0.5
@@ -83,7 +83,7 @@ def expected_half_widths(
 ) -> dict[str, Floats]:
     """Level name -> half width of each cell, in steps of the resolution (of each bin, for a histogram).
 
-    From keysets and scales alone, so `publisher plan` may show it before anything is drawn.
+    Computed from keysets and scales alone, so `publisher plan` may show it before anything is drawn.
     """
     found = margins_of(levels, mechanisms, dataset, measure)
     return {level.name: each.half_widths(confidence) for level, each in zip(levels, found, strict=True)}
@@ -129,7 +129,7 @@ def _weighed(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int) 
     variances = gains.variances[level]
     logs = np.log(variances, out=np.full(variances.size, -np.inf), where=variances > 0)
     apart = _apart(logs[variances > 0], noises)
-    # A cell that holds no cells is zero, without error: a class of its own.
+    # A cell without finer cells is zero, without error, so it is a separate class.
     _, firsts, classes = np.unique(np.round(logs / apart), return_index=True, return_inverse=True)
     shapes = _shapes(forest, gains, noises, level, firsts)
     return Margins(np.sqrt(variances), classes, shapes, 1 + (apart - ALIKE) / 2)

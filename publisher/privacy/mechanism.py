@@ -1,6 +1,6 @@
-"""The one door to OpenDP: scales, serialized measurements, conversions and, where `noise` says so, the noise itself.
+"""The only way to OpenDP: scales, serialized measurements, conversions and, if `noise` says so, the noise itself.
 
-Our own sampler (publisher.privacy.sampler) draws the same distributions faster; its accounting is OpenDP's as well.
+Our own sampler (publisher.privacy.sampler) draws the same distributions faster; OpenDP does its accounting too.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def mechanism_for(
     """The mechanism with the least noise whose loss, as OpenDP computes it, is at most `loss`.
 
     zcdp: discrete Gaussian (Canonne, Kamath, Steinke 2020) on Δ₂; pure: discrete Laplace on Δ₁. For our own sampler the
-    scale is rounded up to a short binary fraction, by less than 1 part in 2¹⁹; where that does not fit into 64 bits
+    scale is rounded up to a short binary fraction, by less than 1 part in 2¹⁹; if that does not fit into 64 bits,
     OpenDP draws instead. OpenDP accounts for exactly the scale that is drawn.
     """
     dp = opendp()
@@ -54,20 +54,20 @@ def mechanism_for(
     scale, drawn_by = _drawn(float(least), sampler)
     measurement = make(scale)
     if Fraction(measurement.map(distance)) > loss:
-        raise ArithmeticError(f"no scale keeps {measure} within its loss {loss}")
+        raise ArithmeticError(f"no noise scale keeps {measure} within its loss {loss}")
     kind: Literal["discrete gaussian", "discrete laplace"]
     kind = "discrete gaussian" if currency == "zcdp" else "discrete laplace"
     return Mechanism(measure, kind, scale, str(sensitivity), loss, dp.serialize(measurement), level, drawn_by)
 
 
 def add_noise(bounded: BoundedAggregate, mechanisms: tuple[Mechanism, ...]) -> NoisyTable:
-    """Draws the noise of every table. The ledger must hold the charge before this is called."""
+    """Draw the noise of every table. The ledger must have the charge before this is called."""
     tables = {each.table: with_noise(bounded.tables[each.table], each) for each in mechanisms}
     return NoisyTable(bounded.levels, tables, mechanisms)
 
 
 def noise_alone(mechanism: Mechanism, cells: int) -> Integers:
-    """What `add_noise` adds to that many known values: for a look at the noise itself, shape (cells,)."""
+    """The noise that `add_noise` adds to that many values, for checking the noise itself; shape (cells,)."""
     import numpy as np
 
     values = np.arange(cells, dtype=np.int64)
@@ -91,7 +91,7 @@ def opendp_version() -> str:
 
 
 def sampler_version(sampler: Sampler) -> str:
-    """Who drew, for charges and manifests: `numpy-cks-1` or `opendp-0.16.0`."""
+    """The sampler's name for charges and manifests: `numpy-cks-1` or `opendp-0.16.0`."""
     from publisher.privacy.sampler import SAMPLER_VERSION
 
     return SAMPLER_VERSION if sampler == "numpy" else f"opendp-{opendp_version()}"
@@ -101,7 +101,7 @@ def _maker(dp: Any, currency: str, sensitivity: Sensitivity) -> tuple[Callable[[
     domain = dp.vector_domain(dp.atom_domain(T="i64"))
     if currency == "zcdp":
         metric = dp.l2_distance(T="f64")
-        # The float must not lie below the irrational root, or the noise would fall short by a rounding.
+        # The float must not be below the irrational root, or rounding would make the noise too small.
         distance = math.nextafter(math.sqrt(sensitivity.l2_squared), math.inf)
         exact = math.isqrt(sensitivity.l2_squared)
         if exact * exact == sensitivity.l2_squared and float(exact) == exact:
@@ -117,7 +117,7 @@ def _scale(currency: str, sensitivity: Sensitivity, loss: Fraction) -> float:
 
 
 def _drawn(scale: float, sampler: Sampler) -> tuple[float, Sampler]:
-    """The scale that is drawn, not below the one asked for, and by whom."""
+    """The scale that is drawn, never below the one asked for, and the sampler."""
     from publisher.privacy.sampler import supports, widened
 
     short = widened(Fraction(scale))
@@ -131,7 +131,7 @@ def at_most(loss: Fraction) -> float:
 
 
 def with_noise(values: Integers, mechanism: Mechanism) -> Integers:
-    """The values with noise, each entry its own; sums that int64 does not hold stop at its ends, as OpenDP's do."""
+    """The values with independent noise for each entry; sums too large for int64 stop at its ends, as in OpenDP."""
     if mechanism.sampler == "opendp":
         return _draw_opendp(values, mechanism.serialized)
     import numpy as np
@@ -152,7 +152,7 @@ def _saturated(values: Integers, noise: Integers) -> Integers:
 
 
 def _draw_opendp(values: Integers, serialized: str) -> Integers:
-    """Noise is independent from cell to cell, so parts of the vector can be drawn side by side."""
+    """Draw parts of the vector in parallel; noise is independent from cell to cell."""
     import numpy as np
 
     dp = opendp()

@@ -1,6 +1,7 @@
-"""Goodness of fit of the installed noise, drawn on the path of a release, against exact probabilities.
+"""How well the installed noise, drawn as for a release, fits the exact probabilities.
 
-The χ² statistic and the serial correlations have their laws only for many draws; each bin is expected to hold at least
+The χ² statistic and the serial correlations follow their laws only for many draws; each bin is expected to have at
+least
 100. The p-values of tails and symmetry are Chernoff's bound for binomial counts, never too small. The survival
 function of χ² is a finite sum, right to a relative 1e-11.
 """
@@ -23,16 +24,16 @@ Kind = Literal["discrete gaussian", "discrete laplace"]
 
 SCALE = 3
 DRAWS: dict[Sampler, int] = {"numpy": 500_000, "opendp": 60_000}
-"""OpenDP needs some 10 µs a draw, our own sampler 0.2 µs."""
+"""OpenDP needs about 10 µs per draw, our own sampler 0.2 µs."""
 
 FALSE_ALARM = 2.5e-7
-"""The chance that sound noise fails one fit; one in a million for the four fits of a look."""
+"""The chance that correct noise fails one fit: one in a million for the four fits of a check."""
 
 BINS = 50
 LEAST = 100
 """The least expected count of a bin."""
 FAR = 1e-3
-"""The chance, at most, of the tails that are looked at."""
+"""The largest probability of the tails that are checked."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def installed_fits() -> tuple[Fit, ...]:
 
 def released(kind: Kind, sampler: Sampler, draws: int) -> Integers:
     """Noise as a release draws it where the scale on paper is exactly `SCALE`, shape (draws,)."""
-    # Δ = 1 asks for the scale 1/√(2ρ) or 1/ε; the scale that the mechanism states is not believed.
+    # Δ = 1 asks for the scale 1/√(2ρ) or 1/ε; the scale that the mechanism states is not trusted.
     currency: Literal["zcdp", "pure"]
     currency, loss = (
         ("zcdp", Fraction(1, 2 * SCALE**2)) if kind == "discrete gaussian" else ("pure", Fraction(1, SCALE))
@@ -98,7 +99,7 @@ def p_values(noise: Integers, kind: Kind, scale: float) -> dict[str, float]:
 
 
 def probabilities(kind: Kind, scale: float) -> Floats:
-    """The probabilities of -reach..reach; what lies beyond is below 1e-16."""
+    """The probabilities of -reach..reach; beyond it they are below 1e-16."""
     import numpy as np
 
     reach = math.ceil((9 if kind == "discrete gaussian" else 40) * scale) + 1
@@ -109,7 +110,7 @@ def probabilities(kind: Kind, scale: float) -> Floats:
 
 
 def chi_squared(counts: Integers, chances: Floats) -> float:
-    """The p-value of counts (values,) under the chances (values,), gathered into some 50 bins."""
+    """The p-value of counts (values,) under the chances (values,), gathered into about 50 bins."""
     import numpy as np
 
     total = int(counts.sum())

@@ -1,4 +1,4 @@
-"""Medians and other quantiles, read off a noisy histogram: which bins the noise cannot tell apart."""
+"""Medians and other quantiles, read from a noisy histogram: which bins the noise cannot tell apart."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 ROUNDING = 1e-6
 MOST = 24
-"""Bins whose quantile of the noise is found; between them it is interpolated, in standard deviations, where it hardly
-changes. The standard deviation is exact in every bin."""
+"""How many bins have their noise quantile computed; between them it is interpolated in standard deviations, where it
+hardly changes. The standard deviation is exact in every bin."""
 
 
 @dataclass(frozen=True)
 class Bins:
-    """Per cell the bin of the quantile, and the first and last bin that it may lie in; `empty` where nothing counts."""
+    """Per cell, the bin of the quantile and the first and last bin that it may be in; `empty` if nothing is counted."""
 
     value: Integers
     low: Integers
@@ -68,14 +68,14 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
 
 
 def counted_low(histogram: Estimate, confidence: float) -> Floats:
-    """Per cell the low end of how many values there are in all bins together."""
+    """Per cell, the low end of the number of values in all bins together."""
     bins = histogram.center.shape[1]
     total: Floats = histogram.center.sum(axis=1)
     return total - histogram.margins.half_widths_of(((1.0, bins),), confidence)
 
 
 def words(edges: tuple[Decimal, ...], bins: Bins) -> tuple[str | None, ...]:
-    """Per cell the interval in words, such as "3 to 5" or "≥ 30"; None where nothing counts."""
+    """Per cell the interval in words, such as "3 to 5" or "≥ 30"; None if nothing is counted."""
     names = [f"{edge.normalize():f}" for edge in edges]
     closed = [[f"{low} to {high}" for high in names[1:]] + [f"≥ {low}"] for low in names]
     return tuple(
@@ -113,7 +113,7 @@ def _widths(histogram: Estimate, probability: float, confidence: float) -> Float
 
 
 def _first(flags: Flags, otherwise: int | None = None) -> Integers:
-    """Per row the first place that is true, else `otherwise`, or the last place."""
+    """Per row, the first place that is true; if there is none, `otherwise` or the last place."""
     import numpy as np
 
     last = flags.shape[1] - 1 if otherwise is None else otherwise

@@ -1,9 +1,9 @@
 """Tables that agree: the generalized least squares estimate on a forest of cells, in two passes.
 
 Every level measures the same bounded records with independent noise. From the bottom up, a cell's own measurement and
-the sum of its children are combined by inverse variance; from the top down, what a cell's children are off is handed to
-them in proportion to their variances (Hay, Rastogi, Miklau and Suciu, VLDB 2010; unequal fan-out: Honaker 2015). The
-variances are exact; they are those of the smoother on a tree (Chou, Willsky and Benveniste 1994).
+the sum of its children are combined by inverse variance; from the top down, the difference of a cell's children is
+passed to them in proportion to their variances (Hay, Rastogi, Miklau and Suciu, VLDB 2010; unequal fan-out: Honaker
+2015). The variances are exact; they are those of the smoother on a tree (Chou, Willsky and Benveniste 1994).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Forest:
-    """Levels from the coarsest to the finest; `parents[h][n]` is the cell of level h that holds cell n of level h+1."""
+    """Levels from the coarsest to the finest; `parents[h][n]` is the cell of level h that cell n of level h+1 is in."""
 
     sizes: tuple[int, ...]
     parents: tuple[Integers, ...]
@@ -38,7 +38,7 @@ class Forest:
         return sums.reshape(-1, width)
 
     def occupied(self) -> tuple[Flags, ...]:
-        """Which cells hold any finest cell. The others, such as a district without places, are zero for ever."""
+        """Which cells have any finest cell. The others, such as a district without places, are always zero."""
         import numpy as np
 
         found: list[Flags] = [np.ones(self.sizes[-1], dtype=np.bool_)]
@@ -49,14 +49,14 @@ class Forest:
 
 @dataclass(frozen=True)
 class Gains:
-    """What the two passes weigh by, per level and cell; public, it depends on the forest and the scales alone."""
+    """The weights of the two passes, per level and cell; public, since they depend on forest and scales alone."""
 
     noise: tuple[float, ...]
     """The variance of a level's own noise."""
     own: tuple[Floats, ...]
-    """The weight of a cell's own measurement beside the sum of its children."""
+    """The weight of a cell's own measurement relative to the sum of its children."""
     handed: tuple[Floats, ...]
-    """The part that a cell takes of what its parent's children are off."""
+    """The part that a cell takes of the difference between its parent and the parent's children."""
     variances: tuple[Floats, ...]
     """The exact variances of the estimates."""
 
@@ -87,7 +87,7 @@ def gains_of(forest: Forest, noise: Sequence[float]) -> Gains:
 
 
 def estimate(forest: Forest, gains: Gains, measured: Sequence[Floats]) -> tuple[Floats, ...]:
-    """The least squares estimates, unbiased; they add up. `measured` and result: per level (cells, width).
+    """The unbiased least squares estimates; they add up. `measured` and result: per level (cells, width).
 
     Columns are forests of their own: the bins of a histogram, or many releases at once.
 
@@ -116,7 +116,7 @@ def weights(forest: Forest, gains: Gains, level: int, cells: Integers) -> tuple[
     """The weight of every measurement in the estimates of these cells, per level (cells of the level, len(cells)).
 
     Weights are posterior covariances over noise variances, and covariances are symmetric: so the row of weights of one
-    cell is read off the estimates that a unit impulse on that cell gives everywhere.
+    cell is read from the estimates that a unit impulse on that cell gives everywhere.
     """
     import numpy as np
 

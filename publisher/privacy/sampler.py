@@ -5,9 +5,9 @@ Every probability below is a rational number met exactly or exp(-γ) of a ration
 
 Why it is exact, step by step. n/d is the scale, d a power of two; all words are fresh bits of the operating system.
 
-1. `_words`, `_below`. A word of b bits that is not below `limit` is drawn anew, so what remains is uniform on
+1. `_words`, `_below`. A word of b bits that is not below `limit` is drawn again, so what remains is uniform on
    [0, limit). With limit = m·q, m = ⌊(2ᵇ-1)/q⌋, each of the q values of ⌊word/m⌋ owns exactly m words. No modulo.
-2. `_chance`. Of the m·q words just m·p lie below m·p: the chance is p/q.
+2. `_chance`. Of the m·q words exactly m·p are below m·p: the chance is p/q.
 3. `_exp`, algorithm 1. A₁, A₂, ... are independent with P(A_K) = γ/K; K is the first that fails.
    P(K > k) = γᵏ/k!, so P(K odd) = Σ (-γ)ᵏ/k! = exp(-γ), for γ = p/q in [0, 1]. At γ = 1, A₁ never fails.
 4. `_geometric`. Trials of exp(-1) until the first fails: P(V >= v) = exp(-v). So "V >= ⌊γ⌋" has the chance of ⌊γ⌋
@@ -18,10 +18,10 @@ Why it is exact, step by step. n/d is the scale, d a power of two; all words are
    |y|/t + (|y| - σ²/t)²/2σ² = y²/2σ² + σ²/2t², what is kept has P(y) ∝ exp(-y²/2σ²), whatever t > 0 is. The paper
    takes t = ⌊σ⌋ + 1. Here t = σ = n/d: then γ = (|Y|d - n)²/2n², whose integers are much smaller.
 
-Why vectorized rounds change nothing. Each trial of each entry has a word of its own; which entries are still undecided
-depends only on their own earlier words. Candidates are independent and alike, each is kept or dropped by its own words,
-so those kept are independent draws of the law above, and so are the first of them, however many were asked for: how
-many are kept tells nothing of their values. Chunks share nothing, thus threads neither.
+Why vectorized rounds change nothing. Each trial of each entry has its own word; which entries are still undecided
+depends only on their own earlier words. Candidates are independent and identically distributed, and each is kept or
+dropped by its own words, so those kept are independent draws of the law above. So are the first of them, however many
+were asked for: how many are kept says nothing about their values. Chunks share nothing, so threads do not either.
 
 Bounds of the integers, n < 2²⁴ and d <= 2³⁰ (`supports`); V and K count rounds of a loop.
 
@@ -30,9 +30,9 @@ Bounds of the integers, n < 2²⁴ and d <= 2³⁰ (`supports`); V and K count r
 - X = U + nV < 2⁶³, |Y|·d <= X and ⌊γ⌋ < V² < 2⁶³ while V < 2³¹, which would be 2³¹ rounds.
 - (|Y|d - n)² < 2⁶² while ||Y|d - n| < 2³¹; beyond (V > 128, chance e⁻¹²⁸) `_exponent` turns to Python's integers.
 
-Randomness is os.urandom, the kernel's generator, asked anew for each batch: no state here to seed, copy by a fork, or
-leak. Not covered: timing. How long a batch takes depends on its rejections, as in OpenDP; an observer who times single
-draws may learn of their size. A release is drawn as a whole, offline.
+Randomness is os.urandom, the kernel's generator, read again for each batch: there is no state here to seed, copy by a
+fork, or leak. Not covered: timing. How long a batch takes depends on its rejections, as in OpenDP; an observer who
+times single draws may learn about their size. A release is drawn as a whole, offline.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ if TYPE_CHECKING:
 Kind = Literal["discrete gaussian", "discrete laplace"]
 
 SAMPLER_VERSION = "numpy-cks-1"
-"""Changes with every change to how bits become noise; a charge carries it."""
+"""Changes whenever the way bits become noise changes; it is part of every charge."""
 
 SCALE_BITS = 20
 CHUNK = 1 << 16
-"""Entries drawn at a time: few enough for the processor's cache."""
+"""Entries drawn at a time: small enough for the processor's cache."""
 
 
 def widened(scale: Fraction) -> Fraction:
@@ -72,7 +72,7 @@ def widened(scale: Fraction) -> Fraction:
 
 
 def supports(scale: Fraction) -> bool:
-    """Whether n/d is small enough for 64 bits (see the bounds above) and binary, so that a float holds it."""
+    """Whether n/d is small enough for 64 bits (see the bounds above) and binary, so that a float can hold it."""
     n, d = scale.as_integer_ratio()
     return 0 < n < 1 << 24 and d <= 1 << 30 and d.bit_count() == 1
 
@@ -90,7 +90,7 @@ def draw(kind: Kind, scale: Fraction, size: int) -> Integers:
 
 
 def _filled(sample: Callable[[int, int, int], Integers], n: int, d: int, count: int) -> Integers:
-    """Rounds of candidates until `count` of them were kept."""
+    """Draw rounds of candidates until `count` of them are kept."""
     parts, missing = [], count
     while missing:
         parts.append(sample(n, d, 2 * missing + 64)[:missing])
@@ -99,7 +99,7 @@ def _filled(sample: Callable[[int, int, int], Integers], n: int, d: int, count: 
 
 
 def _gaussian(n: int, d: int, candidates: int) -> Integers:
-    """The discrete Gaussians of scale n/d among so many candidates (algorithm 3)."""
+    """The discrete Gaussians of scale n/d among that many candidates (algorithm 3)."""
     laplace = _laplace(n, d, candidates)
     whole, rest = _exponent(np.abs(laplace), n, d)
     kept = _exp(rest, 2 * n * n)
@@ -117,7 +117,7 @@ def _exponent(magnitude: Integers, n: int, d: int) -> tuple[Integers, Integers]:
 
 
 def _laplace(n: int, d: int, candidates: int) -> Integers:
-    """The discrete Laplaces of scale n/d among so many candidates (algorithm 2)."""
+    """The discrete Laplaces of scale n/d among that many candidates (algorithm 2)."""
     fine = _below(n, candidates)
     fine = fine[_exp(fine, n)]
     magnitude = (fine + n * _geometric(len(fine))) >> (d.bit_length() - 1)
@@ -151,7 +151,7 @@ def _exp(p: Integers, q: int, first: int = 1) -> Flags:
 
 
 def _chance(p: Integers, q: int) -> Flags:
-    """Trials of p/q, 0 <= p < q, shape of p. Short words where they are refused less than one time in 64."""
+    """Trials of p/q, 0 <= p < q, shape of p. Uses short words if they are refused less than one time in 64."""
     word: Word = np.uint32 if q < 1 << 26 else np.uint64
     share = int(np.iinfo(word).max) // q
     below: Flags = _words(word, share * q, len(p)) < p.astype(word) * word(share)
@@ -165,7 +165,7 @@ def _below(n: int, count: int) -> Integers:
 
 
 def _words(word: Word, limit: int, count: int) -> Words:
-    """Uniform on [0, limit), shape (count,): words that are not below the limit are drawn anew."""
+    """Uniform on [0, limit), shape (count,): words that are not below the limit are drawn again."""
     words: Words = np.frombuffer(bytearray(os.urandom(count * word(0).itemsize)), dtype=word)
     refused = np.flatnonzero(words >= word(limit))
     if len(refused):

@@ -1,7 +1,7 @@
-"""Partition selection: keys that no public list names, shown only where enough units share them.
+"""Partition selection: keys that no public list names, shown only if enough units share them.
 
 A noisy count above a threshold is what shows a key (Rogers 2023, "A Unifying Privacy Analysis Framework for Unknown
-Domain Algorithms"); a key that one unit alone brought in is shown with a chance of at most δ.
+Domain Algorithms"); a key that only one unit has is shown with a probability of at most δ.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeySelection:
-    """How keys are found: discrete Gaussian noise of `scale` on the number of units, shown from `threshold` on."""
+    """How keys are found: discrete Gaussian noise of `scale` on the number of units, shown at `threshold` or above."""
 
     groups: int
     """The most keys for which one unit in one window counts."""
@@ -58,7 +58,7 @@ def selection_for(groups: int, loss: Fraction, delta: Fraction) -> KeySelection:
 
 
 def select(counts: dict[str, int], selection: KeySelection) -> tuple[str, ...]:
-    """The keys that are shown, in the order of their texts. The ledger must hold the charge before this is called."""
+    """The keys that are shown, in alphabetical order. The ledger must have the charge before this is called."""
     # OpenDP sees the keys' numbers: it would cut a text at a NUL, and two keys would become one.
     keys = sorted(counts)
     shown = _measurement(selection.scale, selection.threshold)({n: counts[key] for n, key in enumerate(keys)})
@@ -73,7 +73,7 @@ def _measurement(scale: float, threshold: int) -> Any:
 
 
 def _scale(groups: int, loss: Fraction) -> float:
-    """√(k / 2ρ), a little above where rounding would make the loss too large."""
+    """√(k / 2ρ), or slightly more if rounding would make the loss too large."""
     scale = math.sqrt(groups / (2 * float(loss)))
     while _spent(groups, scale, 1 << 40)[0] > at_most(loss):
         scale = math.nextafter(scale, math.inf) * (1 + 1e-12)
@@ -88,7 +88,7 @@ def _within(groups: int, scale: float, threshold: int, loss: Fraction, delta: Fr
 
 
 def _tail(scale: float, least: int) -> float:
-    """P(noise ≥ least) of the discrete Gaussian: the chance that a key of one unit is shown."""
+    """P(noise ≥ least) of the discrete Gaussian: the chance that a key with one unit is shown."""
     divisor, reach = 2 * scale * scale, math.ceil(40 * scale) + 1
     total = 1 + 2 * math.fsum(math.exp(-(x * x) / divisor) for x in range(1, reach))
     return math.fsum(math.exp(-(x * x) / divisor) for x in range(least, least + reach)) / total

@@ -1,4 +1,4 @@
-"""How far one unit in one window can move a measured table."""
+"""The most that one unit in one window can change a measured table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """A unit reaches at most `groups` cells and moves each by at most `per_group` whole steps."""
+    """A unit reaches at most `groups` cells and changes each by at most `per_group` whole steps."""
 
     groups: int
     per_group: int

@@ -1,4 +1,7 @@
-"""Which cells are withheld: decided on noisy values alone, for reliability and legal form; the guarantee needs none."""
+"""Which cells are withheld, decided from noisy values alone, for reliability and legal form.
+
+The guarantee does not depend on it.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from publisher.stages import Flags, Integers, NoisyTable, Table
 
 CONFIDENCE = 0.95
-"""Two-sided: each condition of the customer rule uses one side, so holds with 97.5 %."""
+"""Two-sided: each condition of the customer rule uses one side, so it holds with 97.5%."""
 
 
 def suppressed_cells(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset) -> dict[str, Flags]:
@@ -26,7 +29,7 @@ def suppressed_cells(noisy: NoisyTable, estimates: dict[Table, Estimate], datase
 
 
 def _by_rule(level: Level, estimates: dict[Table, Estimate], dataset: Dataset) -> Flags:
-    """Below the threshold, or failing the customer rule; each condition of the rule with 97.5 % confidence."""
+    """Below the threshold, or failing the customer rule; each condition of the rule with 97.5% confidence."""
     rule = dataset.suppression
     count = estimates[level.name, rule.measure]
     withheld: Flags = count.value[:, 0] < rule.threshold
@@ -49,12 +52,13 @@ def _largest(level: Level, dataset: Dataset, measure: Measure) -> Integers:
 
 
 def _complete(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset, found: dict[str, Flags]) -> None:
-    """Withholds one more child of every family, parent and children, in which exactly one cell is withheld: children
-    add up to their parent, so that one would be what the others leave. The smallest published one, the first of equals.
+    """Withhold one more child of every family, parent and children, in which exactly one cell is withheld: children
+    add up to their parent, so that cell would follow from the others. It is the smallest published one, the first if
+    several are equal.
 
     From the top down this leaves each family with none or at least two, and then no withheld cell follows from sums:
-    a change of one can be made good inside each family it belongs to, and so on outwards; a forest has no circles.
-    An only child has no other: where distinct units decide, which need not add up, its parent may show what it has.
+    a change of one can be offset inside each family it belongs to, and so on outward; a forest has no circles.
+    An only child has no sibling: if distinct units decide, which need not add up, its parent may show its value.
     """
     import numpy as np
 

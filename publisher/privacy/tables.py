@@ -1,6 +1,6 @@
-"""The ledger's tables, and how older layouts become the present one: named steps, each applied once.
+"""The ledger's tables, and how older layouts become the current one: named steps, each applied once.
 
-A step and its record are one transaction. Steps say what SQLite and PostgreSQL both understand.
+A step and its record are one transaction. Steps use only SQL that SQLite and PostgreSQL both understand.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SPENDING = sa.Table(
     sa.Column("parallel", sa.Integer, nullable=False),
     sa.Column("delta", sa.Text, nullable=False),
 )
-"""What each charge puts on each of its blocks; the charges themselves are what counts."""
+"""The amount of each charge on each of its blocks; the charges themselves are authoritative."""
 MIGRATIONS = sa.Table("migrations", _METADATA, sa.Column("name", sa.Text, primary_key=True))
 
 
@@ -64,13 +64,13 @@ CREATE TABLE IF NOT EXISTS spending (
 
 
 def entries_and_spending(connection: sa.Connection) -> None:
-    """The first layout; ledgers of that time have it without a record of it."""
+    """The first layout; ledgers from that time have it without a record of it."""
     for statement in (_ENTRIES, _SPENDING, "CREATE INDEX IF NOT EXISTS spending_of_block ON spending (source, block)"):
         connection.exec_driver_sql(statement)
 
 
 def series_and_delta(connection: sa.Connection) -> None:
-    """Which series a charge belongs to, whether its vintages are parallel, and δ. Old charges are alone, without δ."""
+    """The series of a charge, whether its vintages are parallel, and δ. Old charges have no series and no δ."""
     for statement in (
         "ALTER TABLE spending ADD COLUMN series TEXT NOT NULL DEFAULT ''",
         "ALTER TABLE spending ADD COLUMN parallel INTEGER NOT NULL DEFAULT 0",
@@ -91,17 +91,17 @@ STEPS = (entries_and_spending, series_and_delta)
 
 
 def pending(connection: sa.Connection) -> list[Callable[[sa.Connection], None]]:
-    """The steps that this ledger has not seen. Raises SourceError when it has seen more than there are."""
+    """The steps that this ledger does not have yet. Raises SourceError when it has steps that are not known here."""
     if not sa.inspect(connection).has_table(MIGRATIONS.name):
         return list(STEPS)
     done = set(connection.execute(sa.select(MIGRATIONS.c.name)).scalars())
     if strange := sorted(done - {step.__name__ for step in STEPS}):
-        raise SourceError(f"the ledger was made by a newer publisher ({', '.join(strange)}): install that one")
+        raise SourceError(f"the ledger was made by a newer publisher ({', '.join(strange)}): install that version")
     return [step for step in STEPS if step.__name__ not in done]
 
 
 def migrate(connection: sa.Connection) -> None:
-    """Applies what is pending, with its record, in the caller's transaction."""
+    """Apply the pending steps, with their records, in the caller's transaction."""
     steps = pending(connection)
     if steps:
         MIGRATIONS.create(connection, checkfirst=True)

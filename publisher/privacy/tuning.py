@@ -1,6 +1,6 @@
-"""Bounds and clamps proposed from noisy histograms of what units have. Post-processing only, free of loss.
+"""Bounds and clamps proposed from noisy histograms of what units have. Only post-processing, which costs nothing.
 
-A histogram's end is taken as empty where the noise alone could have filled it, so that empty bins propose nothing.
+A histogram's end counts as empty if the noise alone could have filled it, so that empty bins propose nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from publisher.stages import Floats
 
 CONFIDENCE = 0.95
-"""That of the low ends of shares; and all of a histogram's bins together are told from empty ones with it."""
+"""The confidence for the low ends of shares, and for telling all bins of a histogram together from empty ones."""
 
 
 class NoisyHistogram(Model):
-    """How many (unit, window) pairs lie in each public bin, with noise.
+    """How many (unit, window) pairs are in each public bin, with noise.
 
-    Bin n holds what is above `tops[n-1]` and at most `tops[n]`, the last one everything above. A total's bins come
+    Bin n has what is above `tops[n-1]` and at most `tops[n]`, the last one has everything above. A total's bins come
     twice: first for totals that are not negative, then by magnitude for those that are. Totals are in whole steps.
     """
 
@@ -45,7 +45,7 @@ class NoisyHistogram(Model):
 
     @property
     def margin(self) -> int:
-        """The half-width of the 95 % interval of one bin."""
+        """The half width of the 95% interval of one bin."""
         return self.width(CONFIDENCE)
 
     def width(self, confidence: float) -> int:
@@ -54,20 +54,20 @@ class NoisyHistogram(Model):
 
 
 def bound_tops(most: int) -> tuple[int, ...]:
-    """Bins for numbers of cells or records, 1, 2, 3, 4, up to 6, 8, 12, 16, 24 …, the last one being `most`."""
+    """Bins for numbers of cells or records: 1, 2, 3, 4, up to 6, 8, 12, 16, 24 …; the last one is `most`."""
     tops = [1, *(top for power in range(1, most.bit_length() + 1) for top in (2**power, 3 * 2 ** (power - 1)))]
     return (*sorted(top for top in tops if top < most), most)
 
 
 def total_tops(most: int) -> tuple[int, ...]:
-    """Bins for totals: 0, then up to 1, 2, 5, 10, 20, 50 … while not above `most`."""
+    """Bins for totals: 0, then up to 1, 2, 5, 10, 20, 50 … up to `most`."""
     tops = (digit * 10**power for power in range(len(str(most))) for digit in (1, 2, 5))
     return (0, *(top for top in tops if top <= most))
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How an amount spreads over units: the bins up to the last that noise alone cannot have filled."""
+    """How an amount is spread over units: the bins up to the last that noise alone cannot have filled."""
 
     tops: tuple[int, ...]
     counts: Floats
@@ -75,9 +75,9 @@ class Spread:
     first: int
     """The least that a unit can have."""
     margin: float
-    """The noise of one bin, 95 %."""
+    """The noise of one bin (95%)."""
     hidden: float
-    """How many units may lie in the bins that are not in use, 95 %: the noise would hide so many."""
+    """How many units may be in the bins that are not in use (95%): the noise would hide that many."""
     negatives: bool = False
     """Whether totals below zero are among them, by magnitude."""
 
@@ -88,25 +88,25 @@ class Spread:
 
     @property
     def ends(self) -> bool:
-        """Whether everything lies below the last top."""
+        """Whether everything is below the last top."""
         return len(self.counts) <= len(self.tops)
 
     @property
     def most(self) -> int | None:
-        """The top below which all units lie that the noise lets one see; None where some lie above every top."""
+        """The top that all visible units are below, given the noise; None if some are above every top."""
         return self.tops[len(self.counts) - 1] if self.ends else None
 
     def within(self, bound: int) -> float:
-        """The share of units that surely have no more than `bound`."""
+        """The share of units that certainly have no more than `bound`."""
         return min(max(1 - self._above(bound) / self.units, 0.0), 1.0)
 
     def within_at_least(self, bound: int) -> float:
-        """The low end of that share with 95 % confidence; the bins not in use are taken as empty."""
+        """The low end of that share with 95% confidence; bins that are not in use count as empty."""
         noise = self.margin * sqrt(len(self.counts) - self._fitting(bound))
         return min(max(1 - (self._above(bound) + noise) / self.units, 0.0), 1.0)
 
     def lost(self, bound: int) -> tuple[float, float]:
-        """The least and the largest share of the amount that lies beyond `bound`, by where in its bin each unit is."""
+        """The least and the largest share of the amount beyond `bound`, by where in its bin each unit is."""
         import numpy as np
 
         lows = np.array([self.first, *(top + 1 for top in self.tops)][: len(self.counts)], dtype=np.float64)
@@ -118,12 +118,12 @@ class Spread:
         return least, _beyond(units, np.where(highs > bound, highs, lows), bound)
 
     def bound(self, keep: float) -> int:
-        """The smallest top within which at least the share `keep` of the units surely has all it has."""
+        """The smallest top that certainly keeps everything for at least the share `keep` of the units."""
         tops = [top for top in self.tops if top > 0]
         return next((top for top in tops if self.within_at_least(top) >= keep), tops[-1])
 
     def _fitting(self, bound: int) -> int:
-        """How many bins in use lie within the bound as a whole."""
+        """How many bins in use are entirely within the bound."""
         return min(sum(top <= bound for top in self.tops), len(self.counts))
 
     def _above(self, bound: int) -> float:
@@ -131,9 +131,9 @@ class Spread:
 
 
 def spread_of(noisy: NoisyHistogram) -> Spread | None:
-    """How an amount spreads, or None where the noise hides every unit.
+    """How an amount is spread, or None if the noise hides every unit.
 
-    Totals below zero are left out where the noise could have made them, else all totals are taken by magnitude.
+    Totals below zero are left out if the noise could have made them; otherwise all totals are taken by magnitude.
     """
     import numpy as np
 
@@ -153,7 +153,7 @@ def spread_of(noisy: NoisyHistogram) -> Spread | None:
 
 
 def _in_use(counts: Floats, width: float) -> int:
-    """The number of bins up to the end of the last few that together hold more than noise; `width` is that of one."""
+    """The number of bins up to the end of the last few that together have more than noise; `width` is that of one."""
     import numpy as np
 
     sums = np.concatenate([[0.0], counts.cumsum()])
@@ -166,7 +166,7 @@ def _in_use(counts: Floats, width: float) -> int:
 
 
 def _beyond(units: Floats, amounts: Floats, bound: int) -> float:
-    """The share of the units' amounts that lies above the bound."""
+    """The share of the units' amounts above the bound."""
     total = float((units * amounts).sum())
     over = (units * (amounts - bound).clip(min=0)).sum()
     return float(over) / total if total > 0 else 0.0
@@ -174,16 +174,16 @@ def _beyond(units: Floats, amounts: Floats, bound: int) -> float:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What bounds would do to one measured table; `amount` is max_per_group, or the upper clamp in steps, or none."""
+    """What bounds would do to one measured table; `amount` is max_per_group, or the upper clamp in steps, or None."""
 
     measure: str
     max_groups: int
     amount: int | None
     within_groups: float | None
-    """The share of units all of whose cells are kept; None where it was not measured."""
+    """The share of units that keep all their cells; None if it was not measured."""
     within_amount: float | None
     bias: tuple[float, float] | None
-    """The least and the largest share by which bounding makes values too small; None where nothing is known of it."""
+    """The least and the largest share by which bounding makes values too small; None if that is not known."""
     noise: float
     """The scale of the noise in each cell, in the measure's unit."""
     proposed: bool
@@ -191,14 +191,14 @@ class Candidate:
 
     @property
     def even(self) -> float | None:
-        """The size of a cell in which bias and noise are alike; in larger ones the bias outweighs."""
+        """The cell size at which bias and noise are equal; in larger cells the bias is larger."""
         bias = sum(self.bias) / 2 if self.bias else 0.0
         return self.noise / bias if bias > 0 else None
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """The bounds of a dataset as they are, and as the measurement proposes them; None where it says nothing."""
+    """The bounds of a dataset as they are, and as the measurement proposes them; None if it proposes nothing."""
 
     keep: float
     cells: Spread | None
@@ -216,7 +216,7 @@ class Proposal:
         return self.records.bound(self.keep) if self.records else None
 
     def clamps(self, measure: str) -> tuple[int, int] | None:
-        """(lower, upper) in steps: symmetric where totals below zero were found, which costs no more noise."""
+        """(lower, upper) in steps: symmetric if totals below zero were found, which adds no noise."""
         if measure not in self.totals:
             return None
         upper = self.totals[measure].bound(self.keep)
@@ -235,7 +235,7 @@ def candidates(
 ) -> Iterator[Candidate]:
     """The bounds now, those proposed, and their neighbors, with what each does to the measure's finest table.
 
-    `shares`: into how many equal parts the loss would be cut for a sum that the dataset does not have yet.
+    `shares`: into how many equal parts the loss would be divided for a sum that the dataset does not have yet.
     """
     loss = dataset.loss.amount / shares if shares else dataset.loss_of(measure)
     spread, now, proposed = _amounts(proposal, dataset, measure)
@@ -261,7 +261,7 @@ def candidates(
 
 
 def _amounts(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[Spread | None, int | None, int | None]:
-    """What spreads beside cells, its bound now, and the bound proposed; a count of units has none."""
+    """The spread of what counts within cells, its bound now, and the proposed bound; a count of units has none."""
     if measure.kind == "count_units":
         return None, None, None
     if measure.kind == "sum":
@@ -271,7 +271,7 @@ def _amounts(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[Sp
 
 
 def _choices(spread: Spread | None, now: int | None, proposed: int | None) -> list[int]:
-    """The bound now, the one proposed, and the tops beside it."""
+    """The bound now, the proposed one, and the tops next to it."""
     choices = {now} if now is not None else set()
     if spread is not None and proposed is not None:
         tops = [top for top in spread.tops if top > 0]
@@ -281,7 +281,7 @@ def _choices(spread: Spread | None, now: int | None, proposed: int | None) -> li
 
 
 def _bias(cells: Spread | None, groups: int, spread: Spread | None, amount: int | None) -> tuple[float, float] | None:
-    """What is lost to both bounds, as if amounts were spread alike over cells that are kept and those that are not."""
+    """What both bounds cut off, assuming amounts are spread evenly over cells that are kept and those that are not."""
     pairs = ((cells, groups), (spread, amount))
     lost = [each.lost(bound) for each, bound in pairs if each is not None and bound is not None]
     return (1 - prod(1 - low for low, _ in lost), 1 - prod(1 - high for _, high in lost)) if lost else None

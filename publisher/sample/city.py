@@ -1,6 +1,6 @@
 """An invented city: neighborhoods on a jittered lattice, streets with invented names, addresses along them.
 
-Plane coordinates are US feet in the projection of the request feed; the place itself is farmland.
+Plane coordinates are US feet in the projection of the request feed; the real place is farmland.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Lattice:
         return self.rows * self.side
 
     def number(self, x: Floats, y: Floats) -> Ints:
-        """The neighborhood's number as a clerk would type it: by the straight lattice, not by the polygon."""
+        """The neighborhood's number as a clerk would type it: from the straight lattice, not from the polygon."""
         column = np.clip((x - self.x) // self.side, 0, self.columns - 1).astype(np.int64)
         row = np.clip((y - self.y) // self.side, 0, self.rows - 1).astype(np.int64)
         number: Ints = self.numbers[row * self.columns + column]
@@ -62,7 +62,7 @@ class Lattice:
 
 @dataclass(frozen=True)
 class Addresses:
-    """Addresses in no order: street (number in `STREETS`), house number, coordinates and neighborhood, aligned."""
+    """Unordered addresses: street (number in `STREETS`), house number, coordinates and neighborhood, aligned."""
 
     street: Ints
     house: Ints
@@ -75,7 +75,7 @@ class Addresses:
 
 
 def lattice(columns: int, rows: int, side: float, corner: tuple[float, float], rng: Generator) -> Lattice:
-    """A lattice whose neighborhoods are numbered in no order."""
+    """A lattice whose neighborhoods are numbered in no particular order."""
     return Lattice(columns, rows, side, *corner, rng.permutation(columns * rows) + 1)
 
 
@@ -100,7 +100,7 @@ def street_names(city: Lattice) -> list[str]:
 
 
 def _points(city: Lattice, street: Ints, house: Ints, avenues: int, rng: Generator) -> tuple[Floats, Floats]:
-    """Where each lot lies: along a street that bends a little, on one of its two sides."""
+    """Where each lot is: along a street that bends slightly, on one of its two sides."""
     along = house * LOT
     phase = rng.uniform(0, 6.28, street.max() + 1)[street]
     side = np.where(house % 2, 25.0, -25.0)
@@ -118,7 +118,7 @@ def degrees(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 
 def write_boundaries(path: Path, city: Lattice, name: Callable[[int], dict[str, object]], rng: Generator) -> None:
-    """Writes the neighborhoods as GeoJSON in longitude and latitude; `name` gives a number's properties."""
+    """Write the neighborhoods as GeoJSON in longitude and latitude; `name` gives a number's properties."""
     x, y = np.meshgrid(np.arange(city.columns + 1.0), np.arange(city.rows + 1.0))
     x[:, 1:-1] += rng.uniform(-0.22, 0.22, x[:, 1:-1].shape)
     y[1:-1, :] += rng.uniform(-0.22, 0.22, y[1:-1, :].shape)

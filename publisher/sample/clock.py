@@ -34,7 +34,7 @@ class Clock:
         return _join(_join(days, clock, "T"), "Z", "")
 
     def plain(self, seconds: NDArray[np.int64]) -> Texts:
-        """2018-01-05 16:18:08, or with the day as `form` says."""
+        """2018-01-05 16:18:08, or with the day in the format `form`."""
         return _join(pick(self._days, seconds // DAY), pick(self._seconds, seconds % DAY), " ")
 
     def midnight(self, days: NDArray[np.int64]) -> Texts:

@@ -21,9 +21,9 @@ def lines(columns: Sequence[Texts], delimiter: str = ",") -> Texts:
 
 
 def write_lines(path: Path, header: str, body: Texts) -> None:
-    """Writes lines below a header; a path that ends in `.gz` is compressed."""
+    """Write lines below a header; a path that ends in `.gz` is compressed."""
     content = body.buffers()[2]
-    # No time stamp in the archive: the same seed gives the same bytes.
+    # No timestamp in the archive: the same seed gives the same bytes.
     with path.open("wb") as file:
         if path.suffix == ".gz":
             file.write(gzip.compress(header.encode() + b"\n" + content.to_pybytes(), 1, mtime=0))

@@ -1,4 +1,4 @@
-"""The folder of a sample: what stands in it, what marks it as generated, what it may replace."""
+"""The folder of a sample: what is in it, what marks it as generated, what it may replace."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MARK = "SAMPLE.json"
 FOLDERS = ("alicante-water", "stlouis-311", "stlouis-boundaries", "syracuse-boundaries", "syracuse-permits")
 START = date(2018, 1, 1)
 DAYS = 42
-"""Six weeks: January 2018 and the days after it in which its requests are closed."""
+"""Six weeks: January 2018 and the following days in which its requests are closed."""
 
 
 def write_sample(
@@ -30,13 +30,13 @@ def write_sample(
     months: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> None:
-    """Writes generated raw feeds into `folder`: `rows` requests over six weeks from `start`, or over calendar months.
+    """Write generated raw feeds into `folder`: `rows` requests over six weeks from `start`, or over calendar months.
 
-    The same arguments give the same bytes. An older sample in the folder is replaced; raises DefinitionError
-    when the folder holds anything else.
+    The same arguments give the same bytes. An older sample in the folder is replaced. Raises DefinitionError
+    when the folder has anything else in it.
     """
     if rows < 1000:
-        raise DefinitionError(f"a sample has at least 1,000 requests, not {rows}")
+        raise DefinitionError(f"a sample needs at least 1,000 requests, not {rows}")
     say = progress or (lambda _: None)
     try:
         _clear(folder)
@@ -64,10 +64,10 @@ def _mark(folder: Path, rows: int, seed: int) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Makes the folder, without an older sample. The mark comes first: a broken-off sample can be replaced."""
+    """Make the folder, without an older sample. The mark comes first, so that an unfinished sample can be replaced."""
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / MARK).is_file():
-        raise DefinitionError(f"{folder} holds files that are no sample: name an empty folder")
+        raise DefinitionError(f"{folder} has files that are not a sample: choose an empty folder")
     for name in FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Stand-in meter readings in the layout of the Alicante file, faults included."""
+"""Stand-in meter readings in the layout of the Alicante file, including its faults."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 HEADER = "user key;datetime;meter reading;diff"
 FIRST, DAYS = date(2016, 3, 1), 365
 PER_DAY = 2
-"""Readings a day: the real feed has 24."""
+"""Readings per day: the real feed has 24."""
 JUMP = 248_500
-"""Liters by which a faulty register jumps up, and back with the next reading."""
+"""Liters that a faulty register jumps up by, and back with the next reading."""
 
 
 def write_meters(folder: Path, rows: int, seed: int) -> None:
-    """Writes a year of readings of one account for every hundred `rows`, 100 to 2,000 accounts."""
+    """Write a year of readings for one account per hundred `rows`, 100 to 2,000 accounts."""
     rng = np.random.default_rng([seed, 4])
     accounts = min(max(rows // 100, 100), 2000)
     seconds = _times(accounts, rng)
@@ -64,7 +64,7 @@ def _registers(accounts: int, rng: Generator) -> Ints:
     away = (day[None, :] - rng.uniform(0, DAYS, (accounts, 1))) % DAYS < rng.integers(0, 25, (accounts, 1))
     register = np.cumsum(np.where(away, 0, used), axis=1) + rng.integers(0, 400_000, (accounts, 1))
     jumps = rng.random(shape) < 0.0001
-    new = np.arange(accounts) % 97 == 11  # the meter was changed: the register begins again
+    new = np.arange(accounts) % 97 == 11  # the meter was replaced: the register starts again
     changed = new[:, None] & (day > 200)
     register -= np.where(changed, register.max(axis=1, where=~changed, initial=0)[:, None], 0)
     whole: Ints = (register + JUMP * jumps).round().astype(np.int64).ravel()
@@ -72,7 +72,7 @@ def _registers(accounts: int, rng: Generator) -> Ints:
 
 
 def _kept(size: int, rng: Generator) -> Ints:
-    """Numbers of the readings that arrived: some never did, some came twice."""
+    """Indexes of the readings that arrived: some never did, some came twice."""
     arrived = np.flatnonzero(rng.random(size) > 0.02)
     again = rng.choice(arrived, max(size // 10_000, 1), replace=False)
     kept: Ints = np.sort(np.concatenate([arrived, again]))

@@ -1,4 +1,4 @@
-"""Stand-in permits in the two layouts of the Syracuse files, quirks included."""
+"""Stand-in permits in the two layouts of the Syracuse files, including their quirks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RAW = "Antenna / Dish,Type,Applicant,Location,SBL#,Issued,Valuation,Fee Amount"
-"""The first name is wrong, as in the city's file: the column holds the permit's number."""
+"""The first name is wrong, as in the city's file: the column has the permit's number."""
 PROCESSED = '"Type","Applicant","Location","Issued","Year","Valuation","Fee.Amount","Location2","lon","lat","Tract"'
 FIRST, LAST = date(2012, 1, 9), date(2016, 12, 30)
 
 
 @dataclass(frozen=True)
 class Permits:
-    """Permits as numbers, aligned: into `words.PERMITS`, the applicants, the addresses and the days from `FIRST`."""
+    """Permits as aligned indexes into `words.PERMITS`, the applicants, the addresses and the days from `FIRST`."""
 
     kind: Ints
     applicant: Ints
@@ -47,7 +47,7 @@ class Permits:
 
 
 def write_permits(folder: Path, rows: int, seed: int) -> None:
-    """Writes a tenth as many permits as `rows`, 20,000 to 200,000, with addresses and neighborhoods."""
+    """Write a tenth as many permits as `rows`, 20,000 to 200,000, with addresses and neighborhoods."""
     rng = np.random.default_rng([seed, 3])
     size = min(max(rows // 10, 20_000), 200_000)
     city = lattice(8, 4, 3600.0, (500_000.0, 700_000.0), rng)
@@ -72,7 +72,7 @@ def _locations(city: Lattice, pool: Addresses) -> list[str]:
 
 
 def _applicants(size: int) -> list[str]:
-    """Firms first, then private persons; the last one is blank."""
+    """Businesses first, then private persons; the last one is blank."""
     return [*map(words.firm, range(size // 15)), *map(words.person, range(size // 3)), ""]
 
 
@@ -112,7 +112,7 @@ def _issued(permits: Permits, form: str) -> list[str]:
 def _write_raw(path: Path, permits: Permits, people: list[str], locations: list[str], rng: Generator) -> None:
     size = len(permits)
     number = np.arange(size)
-    number[rng.choice(np.arange(1, size), 2, replace=False)] = 0  # two numbers stand twice
+    number[rng.choice(np.arange(1, size), 2, replace=False)] = 0  # two numbers appear twice
     parcel = np.char.add(np.char.zfill((permits.place % 119 + 1).astype(str), 3), ".-")
     parcel = np.char.add(parcel, np.char.zfill((permits.place % 31 + 1).astype(str), 2))
     columns: list[Texts] = [
@@ -160,6 +160,6 @@ def _write_processed(
 
 
 def _centroids(values: Floats, pool: Addresses, heaped: NDArray[np.bool_]) -> Floats:
-    """The values, but the middle of the street where `heaped`: the geocoder knew no house number."""
+    """The values, but the middle of the street if `heaped`: the geocoder knew no house number."""
     middle = np.bincount(pool.street, values) / np.maximum(np.bincount(pool.street), 1)
     return np.where(heaped, middle[pool.street], values)

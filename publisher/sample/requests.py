@@ -1,4 +1,4 @@
-"""Stand-in service requests in the layout of the St. Louis feed, quirks included."""
+"""Stand-in service requests in the layout of the St. Louis feed, including its quirks."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 PLACES = 88
 HOMES = 74
-"""Places with a higher number are parks, cemeteries and yards of the railway: hardly anybody asks for anything."""
+"""Places with a higher number are parks, cemeteries and rail yards, which have hardly any requests."""
 HEADER = (
     "REQUESTID,PROBLEMCODE,DESCRIPTION,PROBADDRESS,PROBCITY,PROBZIP,PROBADDTYPE,SUBMITTO,DATETIMEINIT,DATETIMECLOSED,SRX,"
     "SRY,STATUS,PRJCOMPLETEDATE,DATECANCELLED,CALLERTYPE,DATEINVTDONE,NEIGHBORHOOD,WARD"
 )
 PART = 400_000
-"""Rows that are made at once; a whole file, or less where a month ends."""
+"""Rows that are made at once: a whole file, or less at the end of a month."""
 FIRST_ID = 5_000_001
 HEAVIEST = 0.01
-"""Part of the requests that name one and the same address."""
+"""The share of requests that name the same address."""
 REPEATED = 0.011
-"""Part of the rows that repeat the request before them, half of them with another division."""
+"""The share of rows that repeat the request before them, half of them with another division."""
 
 
 @dataclass(frozen=True)
 class DayRange:
-    """Some days in a row that become one file: `counts` rows on each day from `first`."""
+    """Consecutive days that become one file: `counts` rows on each day from `first`."""
 
     number: int
     first: date
@@ -50,7 +50,7 @@ class DayRange:
 
 @dataclass(frozen=True)
 class Tables:
-    """Finished texts that rows point into, and the chances by which they do."""
+    """Finished texts that rows point to, and their probabilities."""
 
     pool: Addresses
     address: Texts
@@ -61,7 +61,7 @@ class Tables:
 
 
 def write_requests(folder: Path, rows: int, start: date, days: int, seed: int, progress: Callable[[str], None]) -> None:
-    """Writes `rows` requests over `days` days from `start`, and the boundaries of the invented city."""
+    """Write `rows` requests over `days` days from `start`, and the boundaries of the invented city."""
     rng = np.random.default_rng([seed, 1])
     city = lattice(11, 8, 4200.0, (640_000.0, 700_000.0), rng)
     (folder / "stlouis-boundaries").mkdir()
@@ -77,7 +77,7 @@ def write_requests(folder: Path, rows: int, start: date, days: int, seed: int, p
 
 
 def _parts(rows: int, start: date, days: int, rng: Generator) -> list[DayRange]:
-    """The days cut into files: a new one with each month and where a file would grow beyond `PART` rows."""
+    """The days split into files: a new one for each month and when a file would grow beyond `PART` rows."""
     dates = [start + timedelta(days=n) for n in range(days)]
     week = np.array([1.25, 1.15, 1.1, 1.1, 1.05, 0.45, 0.3])
     rhythm = np.array([week[d.weekday()] * (1 + 0.25 * np.sin((d.timetuple().tm_yday - 80) / 58)) for d in dates])
@@ -111,7 +111,7 @@ def _tables(city: Lattice, rows: int, end: date, rng: Generator) -> Tables:
 
 
 def _codes(uniform: NDArray[np.float64], month: int) -> NDArray[np.int64]:
-    """Numbers of problem codes: a few are common, most are rare, some have their season. Month 0 is all year."""
+    """Numbers of problem codes: a few are common, most are rare, some are seasonal. Month 0 is all year."""
     weights = np.array([1 / (rank + 3) for rank in range(len(words.CODES))])
     if month:
         quarter = str((month + 2) // 3)
@@ -130,7 +130,7 @@ def _write_part(folder: Path, part: DayRange, tables: Tables, seed: int) -> DayR
 
 
 def _repeat(columns: dict[str, Texts], again: NDArray[np.int64]) -> Texts:
-    """Lines of all rows, those in `again` twice; half of the second ones go to another division."""
+    """Lines for all rows, those in `again` twice; half of the second ones go to another division."""
     import pyarrow as pa
 
     moved = again[::2]
@@ -143,7 +143,7 @@ def _repeat(columns: dict[str, Texts], again: NDArray[np.int64]) -> Texts:
 
 
 def _columns(part: DayRange, size: int, tables: Tables, rng: Generator) -> dict[str, Texts]:
-    """The columns of `size` requests in the order of time."""
+    """The columns of `size` requests in order of time."""
     opened = _opened(part, size, rng)
     place = _places(size, len(tables.pool), rng)
     code = np.where(rng.random(size) < 0.4, tables.favorite[place], _codes(rng.random(size), part.first.month))
@@ -164,13 +164,13 @@ def _opened(part: DayRange, size: int, rng: Generator) -> NDArray[np.int64]:
 
 
 def _places(size: int, pool: int, rng: Generator) -> NDArray[np.int64]:
-    """Numbers of addresses: one in a hundred requests is about the first, the rest fall off by rank."""
+    """Indexes of addresses: one in a hundred requests is about the first, the rest fall off by rank."""
     rank = 1 + ((pool - 1) * rng.random(size) ** 2).astype(np.int64)
     return np.where(rng.random(size) < HEAVIEST, 0, rank)
 
 
 def _where(place: NDArray[np.int64], tables: Tables, rng: Generator) -> dict[str, Texts]:
-    """Address, coordinates and areas; some requests were never located, some stand on the point (1, 1)."""
+    """Address, coordinates and areas; some requests were never located, some are at the point (1, 1)."""
     size = len(place)
     chance = rng.random(size)
     lost, island = chance < 0.07, (chance >= 0.07) & (chance < 0.1)
@@ -191,7 +191,7 @@ def _where(place: NDArray[np.int64], tables: Tables, rng: Generator) -> dict[str
 def _life(
     opened: NDArray[np.int64], code: NDArray[np.int64], first: date, end: date, rng: Generator
 ) -> dict[str, Texts]:
-    """What became of each request, as far as it is known a week after the last day."""
+    """What happened to each request, as far as is known a week after the last day."""
     size = len(opened)
     closed = opened + (rng.exponential(1 + code % 9, size).clip(0, 120) * 86_400).astype(np.int64)
     known = ((end - first).days + 7) * 86_400

@@ -1,6 +1,6 @@
-"""A stand-in feed for any source, made from its definition alone: what a rehearsal runs on.
+"""A stand-in feed for any source, made from its definition alone: a rehearsal runs on it.
 
-Values are drawn from the public keys, lookups and boundaries, so that every part of the path has work to do.
+Values are drawn from the public keys, lookups and boundaries, so that every step has something to do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEED = 1
 
 
 def write_stand_in(source: SourceFile, datasets: Sequence[DatasetFile], data: Path) -> None:
-    """Writes `<source>.csv` into `data`, with the declared columns in order; boundaries must lie there already."""
+    """Write `<source>.csv` into `data`, with the declared columns in order; boundaries must already be there."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.csv
@@ -49,7 +49,7 @@ class _Draft:
     chance: np.random.Generator
 
     def columns(self) -> dict[str, Column]:
-        """One array of texts or numbers per raw column; what is more specific overrides what is less."""
+        """One array of texts or numbers per raw column; more specific rules override less specific ones."""
         import numpy as np
 
         definition = self.source.definition
@@ -60,7 +60,7 @@ class _Draft:
             columns |= self._placed(level, place)
         columns[definition.event.column] = self._times()
         if definition.register_ is not None:
-            # Events are in order of time, so running numbers are registers that rise.
+            # Events are in order of time, so running numbers make registers that rise.
             columns |= dict.fromkeys(self._behind(definition.register_.reading), np.arange(ROWS))
         return columns
 
@@ -73,7 +73,7 @@ class _Draft:
         return np.arange(ROWS).astype(str)
 
     def _joined(self) -> dict[str, Column]:
-        """Raw columns that a lookup is joined by hold the lookup's keys."""
+        """Raw columns that a lookup is joined by get the lookup's keys."""
         from sqlglot import exp, parse_one
 
         columns = {}
@@ -85,7 +85,7 @@ class _Draft:
         return columns
 
     def _published(self) -> dict[str, Column]:
-        """Raw columns behind a key hold its keys, those behind a sum plausible amounts."""
+        """Raw columns behind a key get its keys, those behind a sum get plausible amounts."""
         columns: dict[str, Column] = {}
         for dataset in self.datasets:
             for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
@@ -98,7 +98,7 @@ class _Draft:
         return {name: column for name, column in columns.items() if name not in joined}
 
     def _behind(self, output: str) -> list[str]:
-        """The raw columns that alone decide an output column of the SELECT."""
+        """The raw columns that by themselves decide an output column of the SELECT."""
         from sqlglot import exp, parse_one
 
         for projection in parse_one(self.source.sql, dialect="duckdb").expressions:
@@ -121,7 +121,7 @@ class _Draft:
         return {key.name for key in dataset.definition.keys}
 
     def _points(self, point: Point, boundaries: Path, crs: str) -> dict[str, Column]:
-        """Points spread over the places' boxes, so that each place gets some."""
+        """Points spread over the places' bounding boxes, so that each place gets some."""
         import numpy as np
         import shapely
         from pyproj import Transformer
@@ -147,7 +147,7 @@ class _Draft:
         try:
             found = pyarrow.csv.read_csv(self.data / listed.path, parse_options=parse, convert_options=convert)
         except (pa.ArrowException, KeyError):
-            # Arrow quotes what it read; nothing of it may be shown.
+            # Arrow quotes what it read; none of that may be shown.
             raise SourceError(f"{listed.path}: cannot be read as the address list that its source declares") from None
         return self._drawn(sorted({text for text in found[0].to_pylist() if text}))
 
@@ -163,7 +163,7 @@ class _Draft:
         return np.array([each.strftime(form) for each in times])
 
     def _drawn(self, values: Sequence[str]) -> Column:
-        """Drawn with a few values much more frequent than the rest, as in life."""
+        """Draw with a few values much more frequent than the rest, as in real data."""
         import numpy as np
 
         weights = 1 / np.arange(1, len(values) + 1)

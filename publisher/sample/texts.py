@@ -1,4 +1,4 @@
-"""Columns of finished texts: picked by number, drawn by chance, or made of numbers."""
+"""Columns of finished texts: picked by index, drawn at random, or made from numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Texts = Any
 
 
 def quoted(values: Sequence[str], delimiter: str = ",") -> Texts:
-    """The values as CSV writes them: in quotes where the delimiter, a quote or a line break stands in them."""
+    """The values as CSV writes them: in quotes if they contain the delimiter, a quote or a line break."""
     import pyarrow as pa
 
     special = (delimiter, '"', "\n")
@@ -42,12 +42,12 @@ def pick(values: Sequence[str] | Texts, chosen: NDArray[np.int64]) -> Texts:
 
 
 def draw(values: Sequence[str], size: int, rng: Generator) -> Texts:
-    """`size` of the values, each as likely as it is listed often."""
+    """`size` of the values, each as likely as the number of times it is listed."""
     return pick(values, rng.integers(0, len(values), size))
 
 
 def either(mask: NDArray[np.bool_], yes: str | Texts, no: str | Texts) -> Texts:
-    """`yes` where the mask holds, else `no`; both are one text or a column."""
+    """`yes` where the mask is true, otherwise `no`; each is one text or a column."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -55,7 +55,7 @@ def either(mask: NDArray[np.bool_], yes: str | Texts, no: str | Texts) -> Texts:
 
 
 def numbers(values: NDArray[np.int64], prefix: str = "") -> Texts:
-    """Whole numbers in digits."""
+    """Whole numbers as digits."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -64,7 +64,7 @@ def numbers(values: NDArray[np.int64], prefix: str = "") -> Texts:
 
 
 def padded(values: NDArray[np.float64], decimals: int) -> Texts:
-    """Numbers ≥ 0 with so many decimals, 3 at most."""
+    """Numbers ≥ 0 with that many decimals, at most 3."""
     import pyarrow.compute as pc
 
     steps = np.round(values * 10**decimals).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Words of the invented city. Request codes and divisions are the city's public catalog; all else is made up."""
+"""Words of the invented city. Request codes and divisions are the city's public catalog; the rest is made up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STREETS = tuple(f"{head}{tail}" for tail in _TAILS for head in _HEADS)
 """280 street names that no city has."""
 
 CODES: tuple[tuple[str, str, str, str], ...] = (
-    # problem code, description, division, season (letters of the quarters in which it is common, or - for all year)
+    # problem code, description, division, season (letters of the quarters when it is common, or - for all year)
     ("Refuse not collected", "Refuse not collected", "REFUSE,", "-"),
     ("Cntnr overflow/bulky", "Cntnr overflow/bulky", "REFUSE,", "23"),
     ("Single Light Out", "Single street light out", "TRAFFIC DIVISION, 511", "14"),
@@ -94,7 +94,7 @@ COSTLESS = (
     "Block Party (Residential)", "Public Assembly", "Block Party (Business)", "Parking Meter Rental", "Curb Cut",
     "Encroach (Major)", "Encroachment (Converted)", "Encroach (Deminimus)",
 )  # fmt: skip
-"""Permits for the use of streets; no works, so no cost."""
+"""Permits for the use of streets; no work, so no cost."""
 
 SYRACUSE = (
     "Brighton", "Court-Woodlawn", "Downtown", "Eastwood", "Elmwood", "Far Westside", "Franklin Square", "Hawley-Green",
@@ -109,7 +109,7 @@ TRADES = ("Electric Inc", "Mechanical", "Contracting LLC", "Builders", "Sprinkle
 
 
 def firm(number: int) -> str:
-    """An invented firm; some names have a line break, as the feed has."""
+    """An invented business; some names have a line break, as the feed has."""
     name, trade = STREETS[number * 37 % len(STREETS)].title(), TRADES[number % len(TRADES)]
     return f"{name} {number}{chr(10) if number % 53 == 7 else ' '}{trade}"
 

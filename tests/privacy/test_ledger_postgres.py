@@ -89,7 +89,7 @@ def test_another_ledger_in_its_place_is_found(postgres: Server, tmp_path: Path) 
         ledger.charge(REQUEST)
         ledger.close()
         ledger = open_ledger(folder, server=then)
-        with pytest.raises(BudgetError, match="lacks entry 1"):
+        with pytest.raises(BudgetError, match="is missing entry 1"):
             ledger.charge(request(1))
         assert ledger.entries() == []
         ledger.close()
