@@ -36,11 +36,11 @@ def whole(forest: Forest, estimates: Sequence[Floats], *, nonnegative: bool) -> 
 def project(values: Floats, families: Integers, totals: Integers) -> Floats:
     """The nearest numbers ≥ 0 that sum to their family's total (≥ 0): max(v - τ, 0) with one τ per family.
 
-    Members below the τ of those that remain are dropped until none is; the largest always remains, because values are
-    taken relative to it, which keeps the differences of large numbers exact as well.
+    Members below the τ of those that remain are dropped until there are none; the largest always remains, because
+    values are taken relative to it, which keeps the differences of large numbers exact as well.
 
-    Three districts were estimated as 5, 3 and -2; their city as 6. What is below zero becomes zero, and the others give
-    up as much as each other.
+    Three districts were estimated as 5, 3 and -2, and their city as 6. Numbers below zero become zero, and the others
+    are reduced by the same amount.
 
     >>> import numpy as np
     >>> project(np.array([5.0, 3.0, -2.0]), np.array([0, 0, 0]), np.array([6])).tolist()

@@ -71,7 +71,7 @@ class Ledger:
             self._made_or_affordable(connection, request)
 
     def check_terms(self, request: ChargeRequest) -> None:
-        """Raises BudgetError where the source was charged under another unit, window, currency, clock or record id."""
+        """Raise BudgetError if the source was charged under another unit, window, currency, clock or record id."""
         with self._database.reading() as connection:
             self._read_on(connection)
         refuse_if_redefined(request, self._history.terms(request.source))

@@ -37,10 +37,10 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
     T_(m-1) < 0 in truth. `low` > m needs T_m + q_m < 0, noise below -q_m in that one place; `high` < m needs
     T_(m-1) - q_(m-1) ≥ 0, noise above q_(m-1) in that one place. Neither needs the other bins to hold as well.
 
-    The value is the quantile of the published histogram; where need be the bins are widened to hold it.
+    The value is the quantile of the published histogram; if needed, the bins are widened to contain it.
 
-    A histogram of waits, in the bins 0, 1, 3 and 5 days and more, each with noise of scale 2 on its count: the median
-    lies in the bin from 3, and the noise leaves open whether it is the one before.
+    A histogram of waits, in the bins 0, 1, 3 and 5 days or more, each with noise of scale 2 on its count: the median
+    is in the bin from 3, or, as far as the noise can tell, in the one before.
 
     >>> import numpy as np
     >>> from decimal import Decimal

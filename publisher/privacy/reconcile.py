@@ -89,10 +89,10 @@ def gains_of(forest: Forest, noise: Sequence[float]) -> Gains:
 def estimate(forest: Forest, gains: Gains, measured: Sequence[Floats]) -> tuple[Floats, ...]:
     """The unbiased least squares estimates; they add up. `measured` and result: per level (cells, width).
 
-    Columns are forests of their own: the bins of a histogram, or many releases at once.
+    Columns are separate forests: the bins of a histogram, or many releases at once.
 
     A city was measured as 100, its two districts as 40 and 50, all with the same noise. The sum of two districts is
-    less sure than the city's own number, so it weighs half as much; what is missing goes to both districts alike.
+    less precise than the city's own number, so it has half the weight; both districts get the same part of the rest.
 
     >>> import numpy as np
     >>> forest = Forest((1, 2), (np.array([0, 0]),))

@@ -38,7 +38,7 @@ class KeySelection:
 def selection_for(groups: int, loss: Fraction, delta: Fraction) -> KeySelection:
     """The lowest threshold, at the least noise, whose loss and δ, as OpenDP computes them, are within what is given.
 
-    A key that many units share is shown; one that a single unit brought in is not, but for one chance in a million.
+    A key that many units share is shown; one that only one unit has is not, except with a chance of one in a million.
 
     >>> from fractions import Fraction
     >>> made = selection_for(1, loss=Fraction(1, 10), delta=Fraction(1, 10**6))

@@ -36,9 +36,10 @@ class Sensitivity:
 def sensitivity_of(measure: Measure, bounds: Bounds, *, coarser: bool = False) -> Sensitivity:
     """The sensitivity of a measured table to adding or removing one unit in one window.
 
-    A count moves by at most c in k cells, a histogram by c records in each of k cells, a count of units by 1, a clamped
-    sum by M = max(|lower|, |upper|): the whole total of the unit appears or disappears, so it is never upper - lower.
-    In a `coarser` table all k cells may be one: k·c or k·M in a single cell. A unit counts once there all the same.
+    A count changes by at most c in k cells, a histogram by c records in each of k cells, a count of units by 1, a
+    clamped sum by M = max(|lower|, |upper|): the whole total of the unit appears or disappears, so it is never upper -
+    lower. In a `coarser` table all k cells may be the same one: k·c or k·M in a single cell. A unit still counts once
+    there.
 
     >>> from publisher.definitions.dataset import Bounds, Measure
     >>> bounds = Bounds(max_groups=3, max_per_group=2)

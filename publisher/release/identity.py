@@ -25,7 +25,7 @@ def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
     """The hash over unit, window, feed, late records, places (`fingerprint` of their files), SQL, keys, bounds,
     measures, rollups and losses.
 
-    What is the same draw, for any `dataset`: another title is, and so is the SELECT written in another way.
+    The same draw, for any `dataset`: another title, or the same SELECT written in another way.
 
     >>> from dataclasses import replace
     >>> before = statistical_hash(dataset, "")
@@ -37,7 +37,7 @@ def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
     >>> statistical_hash(replace(dataset, source=again), "") == before
     True
 
-    Another period of release, or boundaries with another content, make a new draw.
+    Another release period, or boundaries with other content, make a new draw.
 
     >>> statistical_hash(changed(period="year"), "") == before
     False
@@ -48,7 +48,7 @@ def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
 
 
 def statistical_parts(dataset: DatasetFile, fingerprint: str) -> dict[str, str]:
-    """A short hash of each part that the statistical hash covers, so that people can be told which one was edited."""
+    """A short hash of each part that the statistical hash covers, so that people can see which one was edited."""
     parts = _source(dataset.source, fingerprint) | _dataset(dataset)
     losses = [each.pop(_LOSS) for each in parts["measures"]]
     parts["shares"] = [str(Fraction(loss) / dataset.definition.loss.amount) for loss in losses]
@@ -134,7 +134,7 @@ def _coarser(key: CoarserFile) -> list[object]:
 
 
 _LOSS = 6
-"""Where the loss stands in what is hashed of a measure."""
+"""The position of the loss in what is hashed for a measure."""
 
 
 def _measured(definition: Dataset, measure: Measure) -> list[object]:

@@ -144,7 +144,7 @@ class Manifest(Model):
     statistical_hash: str
     finishing_hash: str
     parts: dict[str, str] = Field(default_factory=dict)
-    """A short hash of each part of the definition that decides the draw; older manifests do not say."""
+    """A short hash of each part of the definition that decides the draw; older manifests have none."""
     created: str
     stand_in: bool
     """True if any record was generated; such a release never goes to a public portal."""
@@ -191,18 +191,18 @@ class Release:
 
     @property
     def statement(self) -> str:
-        """The guarantee in words, Markdown. Raises SourceError."""
+        """The guarantee in words, as Markdown. Raises SourceError when its file is missing or changed."""
         return self.content(STATEMENT).decode()
 
     def content(self, name: str) -> bytes:
-        """The bytes of one of its files. Raises SourceError where they are not those that were written."""
+        """The bytes of one of its files. Raises SourceError if they are not the ones that were written."""
         path, written = self.folder / name, self.manifest.files.get(name)
         try:
             found = path.read_bytes()
         except OSError as error:
             raise SourceError(f"{path}: cannot be read: {error.strerror}: restore it from a backup") from None
         if written not in (None, FileHash(sha256=hashlib.sha256(found).hexdigest(), bytes=len(found))):
-            raise SourceError(f"{path}: is not as it was written: restore it from a backup")
+            raise SourceError(f"{path}: changed since it was written: restore it from a backup")
         return found
 
     @property

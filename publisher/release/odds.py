@@ -34,14 +34,14 @@ def as_rho(loss: Fraction, currency: Currency) -> Fraction:
 
 
 def guess_bound(loss: Fraction, currency: Currency, delta: Fraction = Fraction(0)) -> Decimal:
-    """How often the best guesser, at 50 % before, can be right: ½ + ½(√(ρ/2) + δ), or e^ε/(1 + e^ε).
+    """How often the best guesser, at 50% before, can be right: ½ + ½(√(ρ/2) + δ), or e^ε/(1 + e^ε).
 
     >>> up(guess_bound(Fraction(1, 10), "zcdp"), 3)
     Decimal('0.612')
     >>> up(guess_bound(Fraction(1), "pure"), 3)
     Decimal('0.732')
 
-    Four times the loss makes the guesser twice as much better than a coin, never surer than sure.
+    With four times the loss, the guesser is better than a coin by twice as much, but never above certainty.
 
     >>> up(guess_bound(Fraction(4, 10), "zcdp"), 3)
     Decimal('0.724')

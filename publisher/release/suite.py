@@ -208,6 +208,6 @@ def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tupl
 
 
 def _floats(release: Release, columns: list[str]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Those columns, NaN where empty. Raises KeyError when the release lacks one."""
+    """Those columns, NaN where empty. Raises KeyError when the release does not have one."""
     table = read_published(release)
     return [table.column(name).cast("float64").to_numpy() for name in columns]

@@ -120,7 +120,7 @@ def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
 
 
 def measured_of(release: Release) -> dict[Table, Integers]:
-    """The noisy tables of every level as they were drawn. Raises SourceError when a file does not hold them."""
+    """The noisy tables of every level as they were drawn. Raises SourceError when a file does not have them."""
     tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
     files = {level: _read(release, measurements_file(level)) for level in {level for level, _ in tables}}
     return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}

@@ -80,6 +80,6 @@ def test_a_damaged_release_is_named(releases: list[Release], tmp_path: Path, nam
     before = made.read_bytes()
     path = releases[-1].folder / name
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(SourceError, match=rf"^{path}: is not as it was written: restore it from a backup$"):
+    with pytest.raises(SourceError, match=rf"^{path}: changed since it was written: restore it from a backup$"):
         write_analyst_file(tmp_path, {"town": releases}, {"town": "Town"})
     assert made.read_bytes() == before
