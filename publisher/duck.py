@@ -1,4 +1,4 @@
-"""The one door to DuckDB: connections whose errors, which may quote a value, never leave it as they are."""
+"""The only way to DuckDB: connections whose errors, which may quote a value, never get out as they are."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
 
 @contextmanager
 def scratch() -> Iterator[DuckDBPyConnection]:
-    """A connection in memory that reaches no file: for questions about SQL, never about records."""
+    """A connection in memory that reaches no file, for questions about SQL, never about records."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -64,7 +64,7 @@ def _stoppable() -> Iterator[None]:
 
 @contextmanager
 def safely(what: str) -> Iterator[None]:
-    """Turns DuckDB's errors, which may quote a value, into a SourceError that says only what was being done."""
+    """Turn DuckDB's errors, which may quote a value, into a SourceError that says only what was being done."""
     import duckdb
 
     try:
@@ -73,33 +73,33 @@ def safely(what: str) -> Iterator[None]:
         raise SourceError(f"{what}: {_damaged(error) or reason(error)}") from None
     except OSError as error:
         if error.errno is not None:
-            raise  # the file system's own, which quotes no value
+            raise  # an error of the file system, which quotes no value
         raise SourceError(
             f"{what}: {_damaged(error) or reason(error)}"
         ) from None  # Arrow's name for what DuckDB raises in a stream
 
 
 def _damaged(error: Exception) -> str:
-    """Words that name the Parquet file in which DuckDB stumbled; the path of a file that is there is no value."""
+    """Words that name the Parquet file that DuckDB failed on; the path of an existing file is not a value."""
     import duckdb
 
     named = re.search(r"""\bfile ['"](/[^'"]+\.parquet)['"]""", str(error), re.IGNORECASE)
     if named is not None and Path(named[1]).is_file():
         return f"{named[1]} is damaged: restore it from a backup, or fetch it again"
-    unnamed = type(error) is duckdb.Error  # what DuckDB's reader of Parquet raises, and nothing else
+    unnamed = type(error) is duckdb.Error  # only DuckDB's Parquet reader raises this
     return "a Parquet file is damaged: restore it from a backup, or fetch it again" if unnamed else ""
 
 
 def reason(error: Exception) -> str:
-    """Words for a DuckDB error that hold nothing of its message, in which values may stand."""
+    """Words for a DuckDB error, without anything from its message, which may contain values."""
     import duckdb
 
     kinds: tuple[tuple[type[Exception], str], ...] = (
-        (duckdb.OutOfMemoryException, "more memory is needed; raise [engine] memory in publisher.toml"),
+        (duckdb.OutOfMemoryException, "more memory is needed: increase [engine] memory in publisher.toml"),
         (duckdb.IOException, "a file cannot be read or written (missing, damaged, or the disk is full or read-only)"),
         (duckdb.FatalException, "a file cannot be written; is the disk full?"),
         (duckdb.TransactionException, "a file cannot be written; is the disk full?"),
-        (duckdb.ConversionException, "a value does not convert; use TRY_CAST"),
+        (duckdb.ConversionException, "a value does not convert: use TRY_CAST"),
         (duckdb.BinderException, "a column or a type does not fit"),
         (duckdb.CatalogException, "a name is unknown"),
         (duckdb.ParserException, "the SQL cannot be parsed"),
@@ -109,7 +109,7 @@ def reason(error: Exception) -> str:
 
 @contextmanager
 def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
-    """A connection to a DuckDB file, for the analysts' file alone: it holds nothing but releases."""
+    """A connection to a DuckDB file; only for the analyst file, which has nothing but releases."""
     import duckdb
 
     with safely(what), duckdb.connect(str(path), read_only=read_only) as connection, _stoppable():

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, synchronized, renamed, and the rename synchronized too."""
+"""Files that are whole or not there: written under another name, synced to disk, renamed, and the rename synced."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UNFINISHED = re.compile(r"\.(staging-.+|.+[.-]\d+(\.wal)?)")
-"""How whatever is being written is called: `.staging-<name>`, or `.<name>` with the writer's process id."""
+"""The name of an unfinished file or folder: `.staging-<name>`, or `.<name>` with the writer's process id."""
 
 
 @contextmanager
 def writing(what: object) -> Iterator[None]:
-    """Turns a failing file system (full, read-only, no permission) into one SourceError."""
+    """Turn a failing file system (full, read-only, no permission) into one SourceError."""
     try:
         yield
     except OSError as error:
@@ -29,7 +29,7 @@ def writing(what: object) -> Iterator[None]:
 
 @contextmanager
 def private_files() -> Iterator[None]:
-    """Whatever is created inside has mode 0700 or 0600."""
+    """Create everything inside with mode 0700 or 0600."""
     before = os.umask(0o077)
     try:
         yield
@@ -38,7 +38,7 @@ def private_files() -> Iterator[None]:
 
 
 def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Writes the file or replaces it in one step: whole and durable, or as it was. Raises SourceError."""
+    """Write or replace the file in one step: whole and durable, or as it was. Raises SourceError when it cannot."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         prepare(path, content, mode).replace(path)
@@ -46,7 +46,7 @@ def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def write_once(path: Path, content: bytes) -> None:
-    """Writes the file (0600) where there is none yet; where another process was quicker, its file stands."""
+    """Write the file (0600) if there is none yet; if another process was faster, its file stays."""
     beside = prepare(path, content, mode=0o600)
     with suppress(FileExistsError):
         path.hardlink_to(beside)
@@ -55,7 +55,7 @@ def write_once(path: Path, content: bytes) -> None:
 
 
 def prepare(path: Path, content: bytes, mode: int = 0o644) -> Path:
-    """A durable file beside the path, for the caller to move into place."""
+    """A durable file next to the path, for the caller to move into place."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
@@ -65,7 +65,7 @@ def prepare(path: Path, content: bytes, mode: int = 0o644) -> Path:
 
 
 def sync(path: Path) -> None:
-    """Makes a file's content, or a folder's entries, durable."""
+    """Make a file's content, or a folder's entries, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -74,7 +74,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(folder: Path) -> None:
-    """Makes everything in the folder durable, the folder last."""
+    """Make everything in the folder durable, the folder last."""
     for path in sorted(folder.rglob("*"), reverse=True):
         sync(path)
     sync(folder)
@@ -82,7 +82,7 @@ def sync_tree(folder: Path) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill that appears at `path` whole or not at all; closed to others before. Raises SourceError."""
+    """A folder to fill that appears at `path` whole or not at all; private until then. Raises SourceError."""
     staging = path.with_name(f".staging-{path.name}-{os.getpid()}")
     with writing(path):
         shutil.rmtree(staging, ignore_errors=True)
@@ -99,7 +99,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(paths: Iterable[Path]) -> None:
-    """Removes those of the paths that a killed process was still writing; nothing of them was ever visible."""
+    """Remove the paths that a killed process was still writing; they were never visible."""
     for path in [path for path in paths if _UNFINISHED.fullmatch(path.name)]:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What the steps hand to each other. Each stage has its own type, so the type checker guards the privacy boundary.
+"""What the steps pass to each other. Each stage has its own type, so the type checker guards the privacy boundary.
 
 Exact values exist only inside `BoundedAggregate`, in memory; its repr shows none.
 """
@@ -30,7 +30,7 @@ Table = tuple[str, str]
 class BoundedAggregate:
     """Exact bounded tables, integers per cell of their level; sums in steps of their resolution.
 
-    A histogram's table holds its bins cell by cell, shape (cells · bins,).
+    A histogram's table has its bins cell by cell, shape (cells · bins,).
     """
 
     levels: tuple[Level, ...]
@@ -60,7 +60,7 @@ class Mechanism:
 class NoisyTable:
     """Unbiased noisy tables, shaped like the exact ones. From here on everything is post-processing.
 
-    A table has several mechanisms where draws over disjoint batches were added up.
+    A table has several mechanisms if draws over disjoint batches were added up.
     """
 
     levels: tuple[Level, ...]
@@ -70,7 +70,7 @@ class NoisyTable:
 
 @dataclass(frozen=True)
 class FinishedMeasure:
-    """One published measure; arrays have one entry per cell, NaN where there is no value.
+    """One published measure; arrays have one entry per cell, NaN if there is no value.
 
     `texts` are the words of a quantile's bins, such as "3 to 5"; None for other measures.
     """

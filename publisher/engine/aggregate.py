@@ -1,7 +1,7 @@
 """Bounded aggregation in DuckDB and numpy: records in, exact bounded tables out, in memory only.
 
-The result depends on the records and the ordering key alone, not on threads or the order of files. Coarser tables add
-up the same bounded cells; nothing is bounded twice.
+The result depends only on the records and the ordering key, not on threads or the order of files. Coarser tables add up
+the same bounded cells; nothing is bounded twice.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 PART_ROWS = 20_000_000
-"""Rows that are bounded at once: 160 MB of packed integers, and as much for each sum."""
+"""Rows that are bounded at once: 160 MB of packed integers, and the same for each sum."""
 
 
 def bound_and_aggregate(
     connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile, period: Period, ordering_key: int
 ) -> BoundedAggregate:
-    """The exact bounded table of every measured measure on every level. Raises SourceError."""
+    """The exact bounded table of every measured measure on every level. Raises SourceError when data is unreadable."""
     check_columns(dataset, records.query)
     levels = dataset.levels(period)
     rows = BoundedInput(connection, dataset, levels[-1].grid, period, records)
@@ -47,7 +47,7 @@ def bound_and_aggregate(
 
 
 def _count_records(rows: BoundedInput, levels: tuple[Level, ...]) -> dict[Table, Integers]:
-    """The unit is the record: each lies in one cell once, so a plain GROUP BY is bounded already."""
+    """The unit is the record: each is in one cell once, so a plain GROUP BY is already bounded."""
     import numpy as np
 
     clamped = "".join(
@@ -82,7 +82,7 @@ def _fetched(rows: BoundedInput, select: str, width: int) -> Integers:
 
 
 def _rolled_up(table: Integers, level: Level, measure: Measure) -> Integers:
-    """The finest table's cells added up in those of a level; exact in integers."""
+    """The finest table's cells added up into those of a level, exactly, as integers."""
     import numpy as np
 
     added = np.zeros((level.grid.size, measure.width), dtype=np.int64)
@@ -93,7 +93,7 @@ def _rolled_up(table: Integers, level: Level, measure: Measure) -> Integers:
 def _bound_units(
     rows: BoundedInput, levels: tuple[Level, ...], ordering_key: int, vintage: int
 ) -> dict[Table, Integers]:
-    """Bounds people part by part: a unit lies in exactly one part, so memory stays the same for any size."""
+    """Bound people part by part: a unit is in exactly one part, so memory use does not depend on the size."""
     import numpy as np
 
     packing, bounds = packing_of(rows.grid.size, vintages=rows.increment), rows.dataset.definition.bounds
@@ -116,7 +116,7 @@ def _bound_units(
 
 
 def _add(table: Integers, measure: Measure, level: Level, survivors: Contributions, most: int) -> None:
-    """Adds what the surviving (unit, cell) pairs contribute: at most what the sensitivity allows."""
+    """Add what the (unit, cell) pairs that are kept contribute: at most what the sensitivity allows."""
     import numpy as np
 
     if measure.kind == "histogram":
@@ -132,10 +132,10 @@ def _add(table: Integers, measure: Measure, level: Level, survivors: Contributio
 
 
 def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int, part: int, vintage: int) -> Rows:
-    """One part's rows as packed integers, with the values to be summed and sorted into bins.
+    """One part's rows as packed integers, with the values to be summed and put into bins.
 
-    Units get dense numbers from a dictionary of the part: a hash could make two units one and so double
-    the sensitivity. The priority hashes the unit itself, never its number, which depends on who else is there.
+    Units get dense numbers from a dictionary of the part: a hash could make two units into one and so double the
+    sensitivity. The priority hashes the unit itself, never its number, which depends on who else is there.
     """
     import numpy as np
 
@@ -153,7 +153,7 @@ def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int,
     values += f", ({first}) | (hash(_record, ?::UBIGINT) >> 4) AS ordered" if rows.histograms else ""
     priority = f"(hash(_unit, cell, ?::UBIGINT) >> {64 - PRIORITY_BITS})"
     taken = ""
-    if rows.increment:  # cells that an earlier vintage has taken keep their places among the k
+    if rows.increment:  # cells that an earlier vintage has counted keep their places among the k
         first = "CAST(min(_vintage) OVER (PARTITION BY _unit, _window, cell) AS UBIGINT)"
         priority = f"(({first} << {PRIORITY_BITS}) | {priority})"
         taken = f" WHERE _vintage <= {vintage}"

@@ -1,9 +1,9 @@
-"""Bounding what one unit contributes, over sorted packed integers.
+"""Bounds what one unit contributes, using sorted packed integers.
 
 A row is one unsigned 64-bit integer: unit | vintage | priority | cell. Sorting brings a unit's rows together, its cells
-in the order of a keyed random priority, and the rows of one cell side by side. The first k runs of a unit survive; the
-length of a run, capped, is c. Which cells survive depends on that unit's own rows alone: the priority has a fixed
-number of bits, and ties fall to the lower cell number. The vintage, where records arrive late, is that in which the
+in the order of a keyed random priority, and the rows of one cell next to each other. The first k runs of a unit are
+kept; the length of a run is capped at c. Which cells are kept depends only on that unit's own rows: the priority has a
+fixed number of bits, and ties go to the lower cell number. If records arrive late, the vintage is the one in which the
 unit first reached the cell: cells that were counted before keep their places.
 """
 
@@ -27,14 +27,14 @@ VINTAGE_BITS = 4
 
 @dataclass(frozen=True)
 class Packing:
-    """Where unit, vintage, priority and cell lie in the 64 bits."""
+    """Where unit, vintage, priority and cell are in the 64 bits."""
 
     cell_bits: int
     vintage_bits: int = 0
 
     @property
     def unit_shift(self) -> int:
-        """How far the unit's number is shifted up."""
+        """How many bits the unit's number is shifted up."""
         return self.cell_bits + PRIORITY_BITS + self.vintage_bits
 
     @property
@@ -55,9 +55,10 @@ class Rows:
 
 @dataclass(frozen=True)
 class Contributions:
-    """What survives the bounds: per (unit, cell) the unit, the cell's number, the rows, and exact totals by measure.
+    """What is kept within the bounds: per (unit, cell) the unit, the cell's number, the rows, and exact totals by
+    measure.
 
-    `bins` hold, by histogram, the (cells, bins) of single records: at most c of each unit in each cell.
+    `bins` has, by histogram, the (cells, bins) of single records: at most c of each unit in each cell.
     """
 
     units: Packed
@@ -73,10 +74,10 @@ def packing_of(cells: int, *, vintages: bool = False) -> Packing:
 
 
 def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -> Contributions:
-    """At most `max_groups` cells of each unit, with all rows and totals of the cells that survive.
+    """At most `max_groups` cells of each unit, with all rows and totals of the cells that are kept.
 
-    Unit 7 has rows in the cells 3, 1 (twice) and 0, in the order of their keyed priorities: of these the first two
-    survive, with all their rows. Unit 8 has one row, which stays. The result names unit, cell and rows.
+    Unit 7 has rows in the cells 3, 1 (twice) and 0, in the order of their keyed priorities: the first two of these are
+    kept, with all their rows. Unit 8 has one row, which stays. The result names unit, cell and rows.
 
     >>> import numpy as np
     >>> packing = packing_of(4)
@@ -106,7 +107,7 @@ def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -
 
 
 def _chosen(rows: Rows, bins: Integers, survivors: Packed, packing: Packing, most: int) -> tuple[Integers, Integers]:
-    """Cells and bins of at most `most` records of each surviving (unit, cell), by the records' keyed order."""
+    """Cells and bins of at most `most` records of each (unit, cell) that is kept, by the records' keyed order."""
     import numpy as np
 
     there = bins >= 0
@@ -125,7 +126,7 @@ def _cells(packed: Packed, packing: Packing) -> Integers:
 
 
 def _run_starts(ordered: Packed) -> Integers:
-    """The index of the first of each run of equal values."""
+    """The index of the first entry in each run of equal values."""
     import numpy as np
 
     changes = np.ones(len(ordered), dtype=bool)
@@ -143,7 +144,7 @@ def _rank_within(ordered: Packed) -> Integers:
 
 
 def _sums(column: Integers, starts: Integers) -> Integers:
-    """Exact sums of runs, held at ±2⁶² where they would not fit: halves are added apart, so nothing wraps."""
+    """Exact sums of runs, limited to ±2⁶² if they would not fit: halves are added separately, so nothing wraps."""
     import numpy as np
 
     if len(starts) == 0:

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 UNFIT = r"^\s*$|^[=+@-]|[[:cntrl:]]"
-"""Texts that are never keys and count under the catch-all: empty, with control characters, or a spreadsheet formula."""
+"""Texts that are never keys and count as `other`: empty, with control characters, or a spreadsheet formula."""
 
 
 def candidates(rows: BoundedInput, ordering_key: int) -> dict[str, int]:
     """The number of units by key; one unit in one window counts for at most `max_groups` keys, once for each.
 
-    Which keys of a unit count depends on its own rows and the ordering key alone.
+    Which keys of a unit count depends only on its own rows and the ordering key.
     """
     key = rows.dataset.definition.discovered
     if key is None:

@@ -1,7 +1,7 @@
 """How much each unit has: exact histograms over public bins, in memory only, for a charged measurement of the bounds.
 
-Each unit has exactly one entry in each histogram for every window, so that adding or removing one unit in one window
-moves one bin by one: Δ₁ = Δ₂ = 1. What the entry is depends on that unit's own rows in that window alone.
+Each unit has exactly one entry in each histogram for every window, so adding or removing one unit in one window changes
+one bin by one: Δ₁ = Δ₂ = 1. The entry depends only on that unit's own rows in that window.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _LARGEST = 1 << 62
 
 @dataclass(frozen=True)
 class ContributionQuestion:
-    """What is asked of every unit in every window, and the public bins for the answers.
+    """What is asked about every unit in every window, and the public bins for the answers.
 
-    cells: in how many cells of one release it lies; records: how many it has in its fullest cell; total: its largest
+    cells: how many cells of one release it is in; records: how many it has in its fullest cell; total: its largest
     total in one cell by magnitude, of the sum called `measure`. Units have what they have in the release with the most.
     """
 
     quantity: Quantity
     tops: tuple[int, ...]
-    """Where bins end, rising from zero on; one more takes what lies above. Totals are in steps of the resolution."""
+    """Where bins end, rising from zero; one more bin has everything above. Totals are in steps of the resolution."""
     measure: str = ""
 
     @property
     def size(self) -> int:
-        """How many bins there are; totals have them twice, for totals that are not negative and for those that are."""
+        """How many bins there are; totals have them twice, for non-negative and for negative ones."""
         return (len(self.tops) + 1) * (2 if self.quantity == "total" else 1)
 
 
@@ -53,10 +53,10 @@ def contributions(
     period: Period,
     questions: Sequence[ContributionQuestion],
 ) -> tuple[Integers, ...]:
-    """The histogram of each question, one entry for each unit and window (each record where records are the units).
+    """The histogram of each question, one entry for each unit and window (each record, if records are the units).
 
-    `releases` are the dataset's periods inside `period` with all their landed rows as one vintage. Raises SourceError,
-    DefinitionError.
+    `releases` are the dataset's periods inside `period` with all their landed rows as one vintage. Raises SourceError
+    and DefinitionError.
     """
     import numpy as np
 
@@ -83,13 +83,13 @@ def _first_window(rows: BoundedInput, period: Period) -> int:
 
 
 def _collect(rows: BoundedInput, first_window: int, *, begin: bool) -> None:
-    """Adds one release's row of each (unit, window) to the table `unit_contributions`."""
+    """Add one release's row for each (unit, window) to the table `unit_contributions`."""
     sums = range(len(rows.sums))
     value = "greatest(coalesce(sum_{n}, 0), 0)" if rows.increment else "coalesce(sum_{n}, 0)"  # as the engine counts it
     totals = "".join(f", sum({value.format(n=n)}) AS sum_{n}" for n in sums)
     extremes = "".join(f", max(sum_{n}) AS high_{n}, min(sum_{n}) AS low_{n}" for n in sums)
     cell, joined = "cell", ""
-    if (key := rows.dataset.definition.discovered) is not None:  # its keys are not known yet: each text is one
+    if (key := rows.dataset.definition.discovered) is not None:  # its keys are not known yet: each text is a key
         cell = "cell, key"
         joined = (
             f' JOIN (SELECT _unit, _window, _record, CAST("{key.name}" AS VARCHAR) AS key FROM records) '
@@ -135,13 +135,13 @@ def _sum_numbers(dataset: DatasetFile) -> dict[str, int]:
 
 
 def _counted(entries: str) -> str:
-    """How many entries have each value; values that 64 bits do not hold lie above every bin's top all the same."""
+    """How many entries have each value; values too large for 64 bits are above every bin's top anyway."""
     held = f"CAST(least(greatest(value, -{_LARGEST}), {_LARGEST}) AS BIGINT)"
     return f"SELECT {held} AS value, count(*) AS entries FROM ({entries}) GROUP BY ALL"
 
 
 def _sort(counted: DuckDBPyConnection, question: ContributionQuestion, histogram: Integers) -> None:
-    """Adds counted values to the bins."""
+    """Add counted values to the bins."""
     import numpy as np
 
     columns = counted.fetchnumpy()

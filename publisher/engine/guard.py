@@ -1,6 +1,6 @@
-"""The guard over a source's SELECT: one raw row makes at most one record, whatever its author wrote.
+"""The guard of a source's SELECT: one raw row makes at most one record, whatever its author wrote.
 
-The statement is parsed and every node of its tree must be on a list; what is not listed is refused with the reason.
+The statement is parsed, and every node of its tree must be on a list; anything else is refused with the reason.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ FUNCTIONS = frozenset(
     "regexp_replace replace right round rtrim sign split_part sqrt starts_with strip_accents strpos substr "
     "substring suffix translate trim try try_strptime ucase upper week year".split()
 )
-"""DuckDB's functions that look at one row alone; none of their errors passes the shield of TRY."""
+"""DuckDB's functions that look at only one row; TRY catches all their errors."""
 
 PARTED = frozenset("date_diff date_part date_trunc datediff datepart datetrunc".split())
 """Functions whose first argument names a part of a time."""
@@ -45,26 +45,26 @@ PARTED = frozenset("date_diff date_part date_trunc datediff datepart datetrunc".
 REASONS = {
     "Fetch": "FETCH makes a record depend on other rows",
     "Cast": "a plain cast stops on a bad value and quotes it: write TRY_CAST(… AS …)",
-    "Window": "a window looks at other rows: a record may depend on its own row only",
+    "Window": "a window function looks at other rows: a record may depend only on its own row",
     "Distinct": "DISTINCT looks at other rows; rows that share the record id are already one record",
     "Limit": "LIMIT makes a record depend on other rows",
     "Offset": "OFFSET makes a record depend on other rows",
     "TableSample": "sampling is not allowed: the guarantee counts every record",
-    "Union": "UNION makes several records of one row: write one SELECT, or two sources",
+    "Union": "UNION makes several records from one row: write one SELECT, or two sources",
     "Subquery": "subqueries are not allowed: join a declared lookup instead",
     "Exists": "subqueries are not allowed: join a declared lookup instead",
-    "Group": "GROUP BY is the engine's work: the SELECT is row-level",
-    "Having": "HAVING is the engine's work: the SELECT is row-level",
-    "Order": "ORDER BY has no place in a row-level SELECT",
-    "Qualify": "QUALIFY looks at other rows",
+    "Group": "GROUP BY is not allowed: the SELECT is row-level, and publisher does the counting",
+    "Having": "HAVING is not allowed: the SELECT is row-level, and publisher does the counting",
+    "Order": "ORDER BY is not allowed in a row-level SELECT",
+    "Qualify": "QUALIFY looks at other rows: a record may depend only on its own row",
     "With": "WITH is not allowed: write one SELECT from raw",
-    "Star": "name the columns: a star would read what nobody declared",
-    "Unnest": "unnest makes several records of one row",
-    "Lateral": "lateral joins make several records of one row",
+    "Star": "* would read columns that are not declared: name the columns",
+    "Unnest": "unnest makes several records from one row",
+    "Lateral": "lateral joins make several records from one row",
     "Rand": "random values would change from run to run",
     "CurrentTimestamp": "the current time would change from run to run",
     "CurrentDate": "the current time would change from run to run",
-    "Lock": "FOR UPDATE has no place in a SELECT of records",
+    "Lock": "FOR UPDATE is not allowed in a SELECT of records",
     "Parameter": "parameters are not allowed",
     "Placeholder": "parameters are not allowed",
 }
@@ -73,8 +73,8 @@ REASONS = {
 CALLS = {
     "strptime": "strptime stops on a bad value and quotes it: write try_strptime",
     "unnest": REASONS["Unnest"],
-    "range": "range makes several records of one row",
-    "generate_series": "generate_series makes several records of one row",
+    "range": "range makes several records from one row",
+    "generate_series": "generate_series makes several records from one row",
     "columns": REASONS["Star"],
     "random": REASONS["Rand"],
     "uuid": REASONS["Rand"],
@@ -90,7 +90,7 @@ class RecordQuery:
 
     `sql` reads the relation `raw` and the lookups and gives the author's columns, the system columns (`_record`,
     `_unit`, `_event`) and a column per place level; `tail` is what follows its column list. `casts` are (column,
-    condition) pairs: where the condition holds, a value was there and did not cast.
+    condition) pairs: if the condition is true, a value was there and did not cast.
     """
 
     sql: str
@@ -100,7 +100,7 @@ class RecordQuery:
 
 
 def guarded(source: SourceFile) -> RecordQuery:
-    """The source's SELECT, checked. Raises DefinitionError with the file and the reason of a refusal."""
+    """The source's SELECT, checked. Raises DefinitionError with the file and the reason if it is refused."""
     name = source.origin.name.removesuffix(".toml") + ".sql"
     try:
         statement = _parse(source.sql)
@@ -132,7 +132,7 @@ def _parse(sql: str) -> exp.Select:
         line = details[0].get("line")
         raise _RefusedError(f"is not SQL that can be parsed{f' (line {line})' if line else ''}") from None
     if len(statements) != 1:
-        raise _RefusedError(f"holds {len(statements)} statements: write one SELECT")
+        raise _RefusedError(f"has {len(statements)} statements: write one SELECT")
     if not isinstance(statements[0], exp.Select):
         reason = REASONS.get(type(statements[0]).__name__, "write one SELECT from raw")
         raise _RefusedError(reason)
@@ -162,7 +162,7 @@ def _check_function(call: exp.Anonymous) -> None:
         raise _RefusedError(CALLS[name])
     kind = reading.kind_of(name)
     if kind == "aggregate":
-        raise _RefusedError(f"{name} is an aggregate: the SELECT is row-level, the engine aggregates")
+        raise _RefusedError(f"{name} is an aggregate: the SELECT is row-level, and publisher does the counting")
     if kind is None:
         raise _RefusedError(f"DuckDB has no function {name}")
     raise _RefusedError(f"the function {name} is not on the list of row-level functions")
@@ -176,7 +176,7 @@ def _check_tables(statement: exp.Select, source: SourceFile) -> dict[str, str]:
     if RAW in source.lookups:
         raise _RefusedError("a lookup cannot be called raw: that is the source's own relation")
     if origin is None or not isinstance(origin.this, exp.Table) or origin.this.name != RAW:
-        raise _RefusedError("must read FROM raw, the landed columns of the source")
+        raise _RefusedError("must read FROM raw, which has the landed columns of the source")
     _check_plain(origin.this)
     aliases = {origin.this.alias_or_name: RAW}
     for join in statement.args.get("joins") or []:
@@ -195,10 +195,12 @@ def _check_tables(statement: exp.Select, source: SourceFile) -> dict[str, str]:
 
 
 def _check_plain(table: exp.Table) -> None:
-    """A name and an alias: a join inside a join is not seen as one, and a list of columns would rename them."""
+    """Allow only a name and an alias: nested joins are not seen as joins, and a column list would rename columns."""
     alias = table.args.get("alias")
     if (alias is not None and alias.columns) or any(table.args[part] for part in table.args.keys() - {"this", "alias"}):
-        raise _RefusedError(f"{table.name} may have an alias and nothing else: no schema, column list or nested join")
+        raise _RefusedError(
+            f"{table.name} may have an alias and nothing else: remove the schema, column list or nested join"
+        )
 
 
 def _check_unique(join: exp.Join, alias: str, unique: str) -> None:
@@ -211,7 +213,9 @@ def _check_unique(join: exp.Join, alias: str, unique: str) -> None:
             if any(column.table in (alias, "") for column in other.find_all(exp.Column)):
                 break
             return
-    raise _RefusedError(f"join {alias} ON {alias}.{unique} = …: its unique column against columns of raw, nothing else")
+    raise _RefusedError(
+        f"join {alias} ON {alias}.{unique} = …, with its unique column on one side and columns of raw on the other"
+    )
 
 
 def _sides(condition: Any) -> list[tuple[Any, Any]]:
@@ -232,12 +236,12 @@ def _check_columns(statement: exp.Select, source: SourceFile, aliases: dict[str,
         found = [table for table in tables if name in readable[table]]
         if not found:
             if name in source.definition.columns:
-                raise _RefusedError(f"reads {name!r}, which is declared read = false")
+                raise _RefusedError(f"reads {name!r}, which is declared with read = false")
             raise _RefusedError(
-                f"reads {reading.shown(column)!r}, which nobody declared (names are case-sensitive here)"
+                f"reads {reading.shown(column)!r}, which is not declared (names are case-sensitive here)"
             )
         if len(found) > 1:
-            raise _RefusedError(f"{name!r} stands in several tables: write raw.{name}")
+            raise _RefusedError(f"{name!r} is in several tables: write raw.{name}")
 
 
 def _readable(source: SourceFile) -> dict[str, tuple[str, ...]]:
@@ -248,7 +252,7 @@ def _readable(source: SourceFile) -> dict[str, tuple[str, ...]]:
 
 
 def _check_meaning(statement: exp.Select, source: SourceFile) -> None:
-    """What runs is written from the tree: DuckDB must take it for what the author wrote."""
+    """The statement that runs is written from the tree: to DuckDB it must mean what the author wrote."""
     if fault := reading.fault(source.sql, statement, _readable(source)):
         raise _RefusedError(fault)
 
@@ -266,12 +270,12 @@ def _check_outputs(statement: exp.Select, source: SourceFile) -> tuple[str, ...]
             raise _RefusedError(f"two columns are called {name!r}")
     register = source.definition.register_
     if register is not None and (register.reading not in names or register.consumption in names):
-        raise _RefusedError(f"[register] needs a column {register.reading!r} and makes {register.consumption!r} itself")
+        raise _RefusedError(f"[register] needs a column {register.reading!r}, and adds {register.consumption!r} itself")
     return (*names, *source.definition.places)
 
 
 def _compose(statement: exp.Select, source: SourceFile, aliases: dict[str, str]) -> exp.Select:
-    """The author's columns, each NULL where it would raise, with the system columns beside; lookups join by text."""
+    """The author's columns, each NULL if it would raise, plus the system columns; lookups join by text."""
     from sqlglot import exp
 
     raw = next(alias for alias, table in aliases.items() if table == RAW)
@@ -287,15 +291,15 @@ def _compose(statement: exp.Select, source: SourceFile, aliases: dict[str, str])
     ]
     composed.set("expressions", [*shielded, *system, *places])
     for join in composed.args.get("joins") or []:
-        _join_bytext(join)
+        _join_by_text(join)
     where = composed.args.get("where")
     if where is not None:
         where.set("this", exp.TryCast(this=exp.Try(this=where.this), to=exp.DataType.build("boolean")))
     return composed
 
 
-def _join_bytext(join: exp.Join) -> None:
-    """Keys are unique as texts alone: a number would match 5, 05 and 5.0, and make several records of one row."""
+def _join_by_text(join: exp.Join) -> None:
+    """Compare keys as texts: they are unique only as texts; a number would match 5, 05 and 5.0."""
     from sqlglot import exp
 
     condition, alias = join.args["on"], join.this.alias_or_name
@@ -312,7 +316,7 @@ def _tail(statement: exp.Select) -> str:
 
 
 def _shield(expression: exp.Expression) -> exp.Expression:
-    """Overflow and its like give NULL; a bare column and its TRY_CAST cannot fail and stay quick."""
+    """Overflow and similar errors give NULL; a bare column and its TRY_CAST cannot fail and stay fast."""
     from sqlglot import exp
 
     inner = expression.this if isinstance(expression, exp.TryCast) else expression

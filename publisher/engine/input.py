@@ -37,13 +37,12 @@ class RecordSource:
     parameters: tuple[object, ...]
     query: RecordQuery
     vintage: int = 1
-    """Which scheduled edition is drawn; the rows of sources with a policy for late records say theirs."""
+    """Which scheduled edition is drawn; rows of a source with a policy for late records have their own number."""
 
 
 @dataclass(frozen=True)
 class BoundedInput:
-    """The rows of one release: `cell`, `sum_0` … in whole steps, `bin_0` …, and `_unit`, `_window` where units are
-    people."""
+    """The rows of one release: `cell`, `sum_0` … in whole steps, `bin_0` …; for people also `_unit` and `_window`."""
 
     connection: DuckDBPyConnection
     dataset: DatasetFile
@@ -58,27 +57,27 @@ class BoundedInput:
 
     @property
     def increment(self) -> bool:
-        """Whether a draw counts only what no vintage before it has counted."""
+        """Whether a draw counts only what no earlier vintage has counted."""
         late = self.dataset.source.definition.late
         return late is not None and late.policy == "increment"
 
     @property
     def sums(self) -> tuple[Measure, ...]:
-        """The measures that `sum_0` … hold."""
+        """The measures in `sum_0` …"""
         return tuple(each for each in self.dataset.definition.measured if each.kind == "sum")
 
     @property
     def histograms(self) -> tuple[Measure, ...]:
-        """The measures whose bins `bin_0` … hold; NULL where a record has no value."""
+        """The measures whose bins are in `bin_0` …, which are NULL if a record has no value."""
         return tuple(each for each in self.dataset.definition.measured if each.kind == "histogram")
 
     def run(self, select: str, *values: object, into: str = "") -> DuckDBPyConnection:
-        """Executes a SELECT from `raw`, `records` or `bounded_input` with bound values; `into` makes a table of it."""
+        """Run a SELECT from `raw`, `records` or `bounded_input` with bound values; `into` makes a table of it."""
         sql = f"WITH raw AS ({self.records.raw}), records AS ({self._records()}), bounded_input AS ({self._cells()}) "
         return self.connection.execute(into + sql + select, [*self.records.parameters, *values])
 
     def load(self) -> None:
-        """The lookups as tables of text, and one table per key column that numbers its keys."""
+        """Load the lookups as tables of text, and one table per key column that numbers its keys."""
         load(self.connection, self.dataset, self.grid)
 
     def _records(self) -> str:
@@ -91,7 +90,7 @@ class BoundedInput:
         rows = f"SELECT *, {window} AS _window FROM ({self.records.query.sql}) WHERE _unit IS NOT NULL"
         if source.register_ is None:
             return rows
-        # The first reading of a window gives no difference: one that reached back would carry a unit's
+        # The first reading of a window has no difference: one that reached back would carry a unit's
         # records into a window in which they are not protected.
         reading = f'TRY_CAST("{source.register_.reading}" AS DOUBLE)'  # a difference of doubles never overflows
         return (
@@ -115,7 +114,7 @@ class BoundedInput:
 def cast_failures(
     connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile, period: Period
 ) -> dict[str, int]:
-    """How many values of each output column were there and did not cast. Exact, hence for the private report only."""
+    """How many values of each output column were there and did not cast. Exact, so only for the private report."""
     if not records.query.casts:
         return {}
     counts = ", ".join(f"count(*) FILTER (WHERE {condition})" for _, condition in records.query.casts)
@@ -130,7 +129,7 @@ def cast_failures(
 
 
 def check_columns(dataset: DatasetFile, query: RecordQuery) -> None:
-    """Raises DefinitionError where a key or a measure names a column that the source does not give."""
+    """Raise DefinitionError if a key or a measure names a column that the source does not have."""
     register = dataset.source.definition.register_
     known = {*query.columns, register.consumption} if register is not None else set(query.columns)
     named = [(("keys", n, "name"), key.name) for n, key in enumerate(dataset.definition.keys)]
@@ -142,8 +141,8 @@ def check_columns(dataset: DatasetFile, query: RecordQuery) -> None:
 
 
 def load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -> None:
-    """The lookups as tables of text, and one table per key column that numbers its keys."""
-    # DuckDB computes an expression that stands twice only once, outside of the TRY that shields it.
+    """Load the lookups as tables of text, and one table per key column that numbers its keys."""
+    # DuckDB computes an expression that appears twice only once, outside of the TRY that shields it.
     connection.execute("SET disabled_optimizers = 'common_subexpressions'")
     for name, lookup in dataset.source.lookups.items():
         _make_table(
@@ -162,12 +161,12 @@ def _make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, An
 
 
 def _whole_steps(measure: Measure) -> str:
-    """A row's value in whole steps of the resolution; what is missing, infinite or absurd counts as nothing."""
+    """A row's value in whole steps of the resolution; what is missing, infinite or absurd is not counted."""
     return f'TRY_CAST(round(TRY_CAST(records."{measure.column}" AS DOUBLE) / {measure.resolution}) AS BIGINT)'
 
 
 def _bin(measure: Measure) -> str:
-    """The number of the bin of a row's value; NULL where there is none."""
+    """The number of the bin of a row's value; NULL if it has none."""
     value = f'TRY_CAST(records."{measure.column}" AS DOUBLE)'
     begins = (measure.bins or ())[1:]
     within = " ".join(f"WHEN {value} < {begin:f} THEN {n}" for n, begin in enumerate(begins))
@@ -175,7 +174,7 @@ def _bin(measure: Measure) -> str:
 
 
 def _index(periods: tuple[Period, ...]) -> str:
-    """The number of the period in which `_event` falls."""
+    """The number of the period that `_event` is in."""
     if len(periods) == 1:
         return "0"
     return _STEPS[periods[0].grain].format(start=periods[0].start.isoformat())

@@ -1,7 +1,7 @@
-"""How the guard reads a SELECT: names of functions stay as written, and what runs means to DuckDB what was written.
+"""How the guard reads a SELECT: function names stay as written, and what runs means the same to DuckDB as the text.
 
-The parser knows many dialects and would rewrite functions of one into those of another. So it is told no function, and
-the statement that it writes is compared with the author's by DuckDB itself, over empty tables.
+The parser knows many dialects and would rewrite functions of one into those of another. So it gets no functions, and
+DuckDB itself compares the statement that it writes with the author's, over empty tables.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from sqlglot.parsers.duckdb import DuckDBParser
 
 _SYNTAX = ("CAST", "TRY_CAST", "EXTRACT", "SUBSTRING", "TRIM")
-"""Functions whose arguments may stand between words, not commas."""
+"""Functions whose arguments may be separated by words instead of commas."""
 _UNSAID = ("alias", "is_operator", "query_location", "query_location_length")
-"""What a plan holds of the text alone, not of its meaning."""
+"""The parts of a plan that come from the text and not from its meaning."""
 _OPERATORS = {"**": "power", "^": "power", "@": "abs", "^@": "starts_with"}
 """Operators that are other names of a function."""
 
 
 def parsed(sql: str) -> list[exp.Expr]:
-    """The statements of a text. Raises sqlglot's errors."""
+    """The statements in a text. Raises sqlglot's errors."""
     import sqlglot
     from sqlglot import exp
 
@@ -55,7 +55,7 @@ def shown(node: exp.Expr) -> str:
 
 
 def kind_of(function: str) -> str | None:
-    """What DuckDB knows by that name: scalar, macro, aggregate, table …; None where it is nothing."""
+    """The kind of function that DuckDB has by that name: scalar, macro, aggregate, table …; None if there is none."""
     with scratch() as connection:
         query = "SELECT min(function_type) FROM duckdb_functions() WHERE lower(function_name) = lower(?)"
         found: str | None = connection.execute(query, [function]).fetchall()[0][0]
@@ -63,7 +63,7 @@ def kind_of(function: str) -> str | None:
 
 
 def fault(written: str, statement: exp.Select, tables: Mapping[str, Iterable[str]]) -> str | None:
-    """Why DuckDB cannot run what was written, or what the statement would do otherwise; None where all is well.
+    """Why DuckDB cannot run what was written, or what the statement would do differently; None if all is well.
 
     `tables` names the columns, which are all texts.
     """
@@ -81,7 +81,7 @@ def fault(written: str, statement: exp.Select, tables: Mapping[str, Iterable[str
 @cache
 def _parser() -> type[DuckDBParser]:
     """DuckDB's grammar without its functions: each is a name and its arguments."""
-    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot read is refused, in words of ours
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)  # what it cannot read is refused with our own message
     from sqlglot.parsers.duckdb import DuckDBParser
 
     class Faithful(DuckDBParser):
@@ -102,7 +102,7 @@ def _plan(connection: DuckDBPyConnection, query: str) -> dict[str, Any]:
 
 
 def _meaning(value: Any) -> Any:
-    """A plan without what only repeats the text, and with one form for what may be written in two."""
+    """A plan without what only repeats the text, and with one form for what can be written in two ways."""
     if isinstance(value, list):
         return [_meaning(each) for each in value]
     if not isinstance(value, dict):
@@ -117,11 +117,11 @@ def _meaning(value: Any) -> Any:
 
 
 def _difference(before: dict[str, Any], after: dict[str, Any], statement: exp.Select) -> str:
-    """Which column, or else which statement, DuckDB would compute otherwise."""
+    """The column, or otherwise the statement, that DuckDB would compute differently."""
     part: exp.Expr = statement
     columns = [each["plans"][0].get("expressions", []) for each in (before, after)]
     for projection, *both in zip(statement.expressions, *columns, strict=False):
         if both[0] != both[1]:
             part = projection
             break
-    return f"would be run as {shown(part)}, which means something else to DuckDB: write it in another form"
+    return f"would run as {shown(part)}, which means something else to DuckDB: write it in another way"

@@ -1,8 +1,8 @@
 """Batches: one folder of landed Parquet for each raw file, complete or absent.
 
-A batch folder holds `month=YYYY-MM/<places>-<n>.parquet` and `batch.json`. `<places>` begins the fingerprint of the
-boundaries by which its records were placed: only files of the fingerprint in batch.json count, so placing a batch
-anew becomes visible in one step, when batch.json is replaced.
+A batch folder has `month=YYYY-MM/<places>-<n>.parquet` and `batch.json`. `<places>` is the start of the fingerprint of
+the boundaries that its records were placed by. Only files with the fingerprint in batch.json count, so placing a batch
+again becomes visible in one step, when batch.json is replaced.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ NOWHEN = "none"
 
 @dataclass(frozen=True)
 class Batch:
-    """What batch.json says. No counts: those stand in the private report alone."""
+    """The content of batch.json. It has no counts: those are only in the private report."""
 
     batch: str
     sequence: int
-    """Batches of one source are numbered as they are landed; where it has no policy for late records, this alone
-    decides which is the latest."""
+    """Batches of one source are numbered in the order of landing; without a policy for late records, this alone decides
+    which is the latest."""
     file: str
     """Relative to the data folder."""
     sha256: str
     size: int
     modified: int
-    """Nanoseconds. A file of the same name, size and time is taken for the same without reading it again."""
+    """In nanoseconds. A file with the same name, size and time counts as the same and is not read again."""
     basis: str
-    """Digest of the parts of the definition that decide what is landed."""
+    """The digest of the parts of the definition that decide what is landed."""
     received: date
-    """The day of the first landing. Where the source has a policy for late records: the day of receipt, or when the
-    content came again as the latest, the day of the one that was the latest before."""
+    """The day of the first landing. With a policy for late records: the day of receipt or, if the content came again as
+    the latest, the day of the one that was the latest before."""
     unlisted: tuple[str, ...]
-    """Columns of the file's header that nobody declared; they were not read."""
+    """Columns in the file's header that are not declared; they were not read."""
     fingerprint: str
     generated: bool
 
@@ -62,7 +62,7 @@ class BatchStore:
         self.folder = private / "landed" / source
 
     def batches(self) -> tuple[Batch, ...]:
-        """Every batch in the order of landing, whatever the clock said. Raises SourceError."""
+        """Every batch in the order of landing, whatever the clock said. Raises SourceError when one is damaged."""
         found = (self._read(path) for path in self.folder.glob(f"[!.]*/{_FILE}"))
         return tuple(sorted(found, key=lambda batch: batch.sequence))
 
@@ -72,7 +72,7 @@ class BatchStore:
         return sorted(path for path in found if first <= path.parent.name.removeprefix("month=") <= last)
 
     def tidy(self) -> None:
-        """Removes what a landing that was cut off has left."""
+        """Remove what an interrupted landing has left."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for staging in self.folder.glob(".staging-*"):
             shutil.rmtree(staging)
@@ -81,7 +81,7 @@ class BatchStore:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """An empty folder for a batch in the making; it is gone afterwards, by its own end or by commit."""
+        """An empty folder for a new batch; afterward it is gone, either removed or committed."""
         staging = self.folder / f".staging-{os.getpid()}"
         staging.mkdir()
         try:
@@ -90,14 +90,14 @@ class BatchStore:
             shutil.rmtree(staging, ignore_errors=True)
 
     def commit(self, staging: Path, batch: Batch) -> None:
-        """Makes the staged folder the batch, in one step."""
+        """Make the staged folder the batch, in one step."""
         (staging / _FILE).write_bytes(_json(batch))
         durable.sync_tree(staging)
         staging.rename(self.folder / batch.batch)
         durable.sync(self.folder)
 
     def replace(self, staging: Path, batch: Batch) -> None:
-        """Gives the batch the staged files, in one step, and removes those it had."""
+        """Give the batch the staged files, in one step, and remove the ones it had."""
         folder = self.folder / batch.batch
         durable.sync_tree(staging)
         for path in sorted(staging.glob("month=*/*.parquet")):
@@ -110,18 +110,18 @@ class BatchStore:
         self.drop_other(batch)
 
     def rewrite(self, batch: Batch) -> None:
-        """Replaces what batch.json says of a batch, in one step."""
+        """Replace the batch.json of a batch, in one step."""
         durable.write_file(self.folder / batch.batch / _FILE, _json(batch))
 
     def drop(self, batch: Batch) -> None:
-        """Removes a whole batch; it is out of sight before its files go."""
+        """Remove a whole batch; it is no longer visible before its files are deleted."""
         hidden = self.folder / f".staging-{os.getpid()}-{batch.batch}"
         (self.folder / batch.batch).rename(hidden)
         durable.sync(self.folder)
         shutil.rmtree(hidden)
 
     def drop_other(self, batch: Batch) -> None:
-        """Removes the batch's files that are of another fingerprint."""
+        """Remove the batch's files that have another fingerprint."""
         current = set(self.files(batch))
         for path in (self.folder / batch.batch).glob("month=*/*.parquet"):
             if path not in current:
@@ -142,7 +142,7 @@ def by_receipt(batches: Iterable[Batch]) -> tuple[Batch, ...]:
 
 
 def basis(definition: Source) -> str:
-    """SHA-256 over what decides how a raw file is landed; places have their own fingerprint."""
+    """SHA-256 over what decides how a raw file is landed; places have a separate fingerprint."""
     unit = definition.privacy.unit
     parts = {
         "feed": definition.feed.model_dump(exclude={"path"}),
@@ -157,12 +157,12 @@ def basis(definition: Source) -> str:
 
 
 def batch_id(sha256: str, basis: str) -> str:
-    """The name of the batch that a file's content makes under a definition: 32 hex digits."""
+    """The name of the batch for a file's content under a definition: 32 hex digits."""
     return hashlib.sha256(f"{sha256} {basis}".encode()).hexdigest()[:32]
 
 
 def prefix(fingerprint: str) -> str:
-    """How the names of files begin whose records were placed under this fingerprint."""
+    """The start of the names of files whose records were placed under this fingerprint."""
     return fingerprint[:16]
 
 

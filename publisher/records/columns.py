@@ -1,4 +1,4 @@
-"""What each landed row is made of, in SQL: its record id, unit, event time and pseudonyms."""
+"""The parts of each landed row in SQL: its record id, unit, event time and pseudonyms."""
 
 from __future__ import annotations
 
@@ -23,29 +23,31 @@ _OWN = ("_record", "_unit", "_event", "_month", "_identity", "_batch", "_receive
 
 
 def check_names(source: SourceFile) -> None:
-    """Raises DefinitionError for columns that cannot stand side by side in the landed records."""
+    """Raise DefinitionError for columns that cannot be together in the landed records."""
     seen: set[str] = set()
     for column in source.definition.landed:
         folded = column.lower()
         if folded in _OWN or folded.startswith("_place_"):
             raise source.origin.error(("columns", column), "the name is one of publisher's own: set read = false")
         if folded in seen:
-            raise source.origin.error(("columns", column), "differs from another column only by case: read only one")
+            raise source.origin.error(
+                ("columns", column), "differs from another column only in upper or lower case: read only one of them"
+            )
         seen.add(folded)
 
 
 def check_replaceable(source: SourceFile) -> None:
-    """Raises SourceError when a place hangs on an identifier: landed records hold its pseudonym alone."""
+    """Raise SourceError if a place depends on an identifier: landed records have only its pseudonym."""
     for what, column in source.definition.references():
         if what.startswith("places.") and source.definition.columns[column].identifier:
             raise SourceError(
-                f"{source.origin.name}: {what} has changed, and landed records cannot be placed anew: they hold only "
-                f"pseudonyms of {column!r}: remove {source.name} from the landed records and land its files again"
+                f"{source.origin.name}: {what} has changed, but landed records cannot be placed again, since they have "
+                f"only pseudonyms of {column!r}: remove {source.name} from the landed records and land its files again"
             )
 
 
 def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) -> None:
-    """Gives the connection the source's keys, as the pads of HMAC, and its clock. Raises SourceError."""
+    """Give the connection the source's keys, as the pads of HMAC, and its clock. Raises SourceError without a key."""
     for domain in ("record", "unit"):
         key = secrets.derive(private, f"{domain}/{source.name}").ljust(_BLOCK, b"\0")
         connection.execute(f"SET VARIABLE {domain}_inner = ?", [bytes(byte ^ 0x36 for byte in key)])
@@ -55,10 +57,10 @@ def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) 
 
 
 def identity(definition: Source) -> str:
-    """What makes a row a record: the columns of its record id, or the whole row where it has none.
+    """What makes a row a record: the columns of its record id, or the whole row if it has none.
 
-    Where people are the units, a record is one within its unit: rows of two units are never taken for one record,
-    or what is landed of a unit would hang on the rows of another.
+    If people are the units, a record belongs to one unit: rows of two units are never taken for one record. Otherwise
+    what is landed for a unit would depend on the rows of another.
     """
     made = _identity(definition)
     if definition.privacy.unit == "record":
@@ -68,17 +70,17 @@ def identity(definition: Source) -> str:
 
 
 def record() -> str:
-    """The record's pseudonym as UUID, of the column `_identity`."""
+    """The record's pseudonym as UUID, from the column `_identity`."""
     return f"CAST({sql.keyed('_identity', 'record')} AS UUID)"
 
 
 def pseudonym(column: str) -> str:
-    """The pseudonym of an identifier: 32 hex digits, equal within the source alone."""
+    """The pseudonym of an identifier: 32 hex digits, the same only within the source."""
     return sql.keyed(sql.normal(quoted(column)), "unit")
 
 
 def unit(definition: Source) -> str | None:
-    """The unit as UUID, of pseudonymized columns; None when the record is the unit."""
+    """The unit as UUID, from pseudonymized columns; None if the record is the unit."""
     if definition.privacy.unit == "record":
         return None
     known = f"CAST({quoted(definition.privacy.unit)} AS UUID)"
@@ -86,7 +88,7 @@ def unit(definition: Source) -> str | None:
 
 
 def event(definition: Source) -> str:
-    """The event time as civil time of the source; NULL when it does not parse or lies outside 1900–2199."""
+    """The event time as civil time of the source; NULL if it does not parse or is outside 1900–2199."""
     when = definition.event
     time = f"try_strptime({quoted(when.column)}, {sql.array(when.formats)})"
     local = literal(definition.timezone)
@@ -98,7 +100,7 @@ def event(definition: Source) -> str:
 
 
 def month() -> str:
-    """The partition of a row, of its `_event`."""
+    """The partition of a row, from its `_event`."""
     return f"coalesce(strftime(_event, '%Y-%m'), {literal(NOWHEN)})"
 
 
@@ -111,17 +113,17 @@ def landed_types(definition: Source) -> dict[str, str]:
 
 
 def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[str, ...]:
-    """The columns of a file that nobody declared. Raises SourceError when declared ones are missing or out of order."""
+    """The columns of a file that are not declared. Raises SourceError if declared ones are missing or out of order."""
     declared = tuple(source.definition.columns)
     new = tuple(column for column in columns if column not in source.definition.columns)
     missing = [column for column in declared if column not in columns]
     found = tuple(column for column in columns if column in source.definition.columns)
     if missing:
-        # Where most names are unknown, the first line may be a record: then it is not shown.
-        named = f"; new and not declared: {', '.join(new)}" if new and len(found) > len(new) else ""
+        # If most names are unknown, the first line may be a record, so it is not shown.
+        named = f"; not declared: {', '.join(new)}" if new and len(found) > len(new) else ""
         raise _drift(source, shown, f"missing: {', '.join(missing)}{named}")
     if len(set(found)) != len(found):
-        raise _drift(source, shown, f"twice: {', '.join(sorted({c for c in found if found.count(c) > 1}))}")
+        raise _drift(source, shown, f"there twice: {', '.join(sorted({c for c in found if found.count(c) > 1}))}")
     if found != declared:
         raise _drift(source, shown, f"expected order: {', '.join(declared)}; found: {', '.join(found)}")
     return new
@@ -137,4 +139,4 @@ def _identity(definition: Source) -> str:
 
 
 def _drift(source: SourceFile, shown: str, what: str) -> SourceError:
-    return SourceError(f"{shown}: its columns are not those that {source.origin.name} declares: {what}")
+    return SourceError(f"{shown}: the columns are not those that {source.origin.name} declares: {what}")

@@ -1,7 +1,7 @@
-"""The raw files of a source: which they are, and each as a table of texts for DuckDB.
+"""The raw files of a source: which ones there are, and each as a table of texts for DuckDB.
 
-A file is read in place where DuckDB reads it faithfully. Else (gzip, another encoding, a byte order mark, mixed line
-ends, a workbook) a plain UTF-8 copy is made in the private temporary folder, in pieces.
+A file is read in place if DuckDB can read it exactly. Otherwise (gzip, another encoding, a byte order mark, mixed line
+endings, a workbook) a plain UTF-8 copy is made in the private temporary folder, in pieces.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class FeedTable:
     """One raw file as DuckDB reads it."""
 
     columns: tuple[str, ...]
-    """The names in the file's header, in order; of JSON, which has none, the declared ones."""
+    """The names in the file's header, in order; for JSON, which has no header, the declared ones."""
     relation: str
     """SQL for FROM that gives the columns as texts c0, c1, …"""
     rejected: str | None
-    """SQL that, after the relation was read once, counts the records that could not be read."""
+    """SQL that counts the records that could not be read, after the relation was read once."""
     keys: tuple[str, ...] = ()
-    """Undeclared keys of JSON objects. They are content of records: for the private report alone."""
+    """Undeclared keys of JSON objects. They are content of records, so only for the private report."""
 
 
 def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
-    """The files of the feed in order of their paths. Raises SourceError when there are none, or a name is no text."""
+    """The files of the feed, ordered by path. Raises SourceError if there are none, or a name is not text."""
     pattern = source.definition.feed.path
     if data.is_dir() and not pattern.startswith("/"):
         found = _matching(data, pattern, _ENDINGS[source.definition.feed.format])
@@ -54,13 +54,13 @@ def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
         if found:
             return found
     raise SourceError(
-        f"{source.origin.name}: feed.path: no file {pattern!r} in {data}: put it there, or say where the raw files "
-        "are: PUBLISHER_DATA in the environment or `data` in publisher.toml"
+        f"{source.origin.name}: feed.path: no file {pattern!r} in {data}: put it there, or set the folder of the raw "
+        "files: PUBLISHER_DATA in the environment or `data` in publisher.toml"
     )
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of the file's bytes. Raises SourceError."""
+    """The SHA-256 of the file's bytes. Raises SourceError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -93,7 +93,7 @@ def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path,
 
 
 def _check_name(path: Path) -> None:
-    """Names are bytes to the file system; DuckDB, and whoever reads a message, needs them to be text."""
+    """Check a file name: to the file system it is bytes, but DuckDB and readers of messages need text."""
     shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
     if shown != str(path):
         raise SourceError(f"{shown}: the name of this raw file is not UTF-8: rename it")
@@ -107,7 +107,7 @@ def _csv(path: Path, delimiter: str, shown: str) -> FeedTable:
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
-    with safely(f"{path.name}: is not readable as Parquet"):
+    with safely(f"{path.name}: cannot be read as Parquet: fetch the file again, or correct feed.format"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
     cells = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
@@ -119,7 +119,7 @@ def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown:
     columns, form = tuple(source.definition.columns), plain.json_form(path)
     values = f"read_json_objects({sql.file(path)}, format = '{form}', ignore_errors = true)"
     objects = f"{values} WHERE json_type(json) = 'OBJECT'"
-    with safely(f"{shown}: is not readable as JSON"):
+    with safely(f"{shown}: cannot be read as JSON: fetch the file again, or correct feed.format"):
         lines, readable = connection.execute(f"SELECT count(*), count(json) FROM {values}").fetchall()[0]
         found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects}").fetchall()
     if not readable and (lines or form != "array"):

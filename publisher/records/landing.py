@@ -1,4 +1,4 @@
-"""Landing: raw files become private Parquet, one batch for each file, once."""
+"""Landing: raw files become private Parquet, one batch per file, once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 SAMPLE = "SAMPLE.json"
-"""Stands at the root of a data folder whose records are generated."""
+"""The file at the root of a data folder whose records are generated."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Landing:
     new: int
     """Files landed now."""
     known: int
-    """Files landed before, unchanged."""
+    """Files that were landed before and are unchanged."""
     report: Path | None
-    """The private report, when something was landed."""
+    """The private report, if something was landed."""
     unlisted: tuple[str, ...]
-    """Columns that nobody declared, in the headers of the files at hand."""
+    """Columns that are not declared, in the headers of the files that are there."""
 
 
 def land(
@@ -53,9 +53,9 @@ def land(
     received: date,
     progress: Callable[[str], None] | None = None,
 ) -> Landing:
-    """Lands the files of the source that have not been landed, and places landed records anew where places changed.
+    """Land the files of the source that have not been landed, and place landed records again if places changed.
 
-    Raises SourceError (files, columns, disk) and DefinitionError; then no batch is half there.
+    Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written.
     """
     columns.check_names(source)
     files = feed.find(source, data)
@@ -99,7 +99,7 @@ class _Job:
         days = {path: self._day(path, digests[path], outdated.get(digests[path])) for path in new}
         for batch in batches:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
-                self._place_anew(batch)
+                self._place_again(batch)
         self._bring_forward(digests)
         received = self._receive({digests[path]: day for path, day in days.items()})
         for path in self._in_order(days, digests, outdated):
@@ -109,7 +109,7 @@ class _Job:
         return self._landing(len(new), files, set(digests.values()))
 
     def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
-        """The sha256 of the content; it is read unless name, size and time are those of a landed file."""
+        """The sha256 of the content, which is read unless name, size and time are those of a landed file."""
         status, file = path.stat(), str(path.relative_to(self.data))
         for batch in batches:
             if (batch.file, batch.size, batch.modified) == (file, status.st_size, status.st_mtime_ns):
@@ -123,7 +123,7 @@ class _Job:
         return [path for path, digest in digests.items() if digest not in known and first[digest] == path]
 
     def _day(self, path: Path, digest: str, before: Batch | None) -> date:
-        """The day of a file that is landed now, by its name or the clock; a content that came before keeps its own."""
+        """The day of a file that is landed now, from its name or the clock; content that came before keeps its day."""
         first = before.received if before else self.received
         if self.late is None:
             return first
@@ -135,13 +135,13 @@ class _Job:
         day = day_in_name(path, self.late.received) or (before.received if before else None)
         if day is None:
             raise SourceError(
-                f"{path.name}: its name does not give the day on which it was received: "
-                f"{self.source.origin.name} says late.received = {self.late.received!r}: rename the file"
+                f"{path.name}: the file name does not say on which day it was received: rename it to match "
+                f"late.received = {self.late.received!r} in {self.source.origin.name}"
             )
         return day
 
     def _bring_forward(self, digests: dict[Path, str]) -> None:
-        """Where the latest batch's file holds an earlier content again, that content is the latest once more."""
+        """If the latest batch's file has earlier content again, that content becomes the latest again."""
         batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
         if not batches or self.source.definition.delivery == "append":
             return
@@ -155,8 +155,8 @@ class _Job:
                 self.shelf.rewrite(replace(again, received=latest.received) if self.late else again)
 
     def _receive(self, new: dict[str, date]) -> dict[str, date]:
-        """The days of what is landed now. They are remembered, and so are days and first receipts that a crash, or a
-        time without policy, left."""
+        """The days of what is landed now. Remembers them, and also the days and first receipts that are missing after a
+        crash or from a time without a policy."""
         if self.late is None:
             return new
         batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
@@ -178,8 +178,8 @@ class _Job:
                 self.receipts.remember(batch, day, self.shelf.files(batch), connection)
 
     def _in_order(self, days: dict[Path, date], digests: dict[Path, str], outdated: dict[str, Batch]) -> list[Path]:
-        """New files by their day; files that are landed anew come as they came the first time, so that the first
-        version of a record stays."""
+        """New files by their day; files that are landed again keep their first order, so that the first version of a
+        record stays."""
         before = {digest: batch.sequence for digest, batch in outdated.items()}
         return sorted(days, key=lambda path: (before.get(digests[path], sys.maxsize), days[path], path))
 
@@ -190,13 +190,13 @@ class _Job:
         return Landing(new, len(files) - new, written, tuple(unlisted))
 
     def _outdated(self, batches: tuple[Batch, ...], digests: set[str]) -> dict[str, Batch]:
-        """The batches of an earlier definition, by content; their files must be at hand to be landed anew."""
+        """The batches of an earlier definition, by content; their files must be there to be landed again."""
         outdated = {batch.sha256: batch for batch in batches if batch.basis != self.basis}
         gone = [batch.file for digest, batch in outdated.items() if digest not in digests]
         if gone:
             raise SourceError(
                 f"{self.source.origin.name}: has changed since these files were landed: {', '.join(gone)}: put them "
-                f"back into {self.data}, so that they can be landed anew, or remove their batches from "
+                f"back into {self.data} so that they can be landed again, or remove their batches from "
                 f"{self.shelf.folder}"
             )
         return outdated
@@ -218,8 +218,8 @@ class _Job:
             self.shelf.commit(staging, batch)
         self._remember(batch)
 
-    def _place_anew(self, batch: Batch) -> None:
-        self.progress(f"{self.source.name}: placing the records of {batch.file} anew")
+    def _place_again(self, batch: Batch) -> None:
+        self.progress(f"{self.source.name}: placing the records of {batch.file} again")
         columns.check_replaceable(self.source)
         with self.shelf.staging() as staging, self._connection() as connection:
             if files := self.shelf.files(batch):
@@ -248,7 +248,7 @@ class _Job:
         )
 
     def _earlier(self, new: Batch) -> list[str]:
-        """SQL of the records that are not landed again: those of all earlier batches, where feeds only append, also
+        """SQL for the records that are not landed again: those of all earlier batches if feeds only append, including
         those whose rows are gone but whose first receipt is remembered."""
         if self.source.definition.delivery != "append":
             return []
@@ -286,7 +286,7 @@ class _Job:
 def _check_unchanged(path: Path, before: os.stat_result) -> None:
     after = path.stat()
     if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-        raise SourceError(f"{path.name}: was changed while it was read: land it again")
+        raise SourceError(f"{path.name}: changed while it was read: land it again")
 
 
 def _silent(_: str) -> None:

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 WGS84 = "OGC:CRS84"
 GRID = 1e-6
-"""Degrees, a tenth of a meter: borders that are nearer to each other than that are one."""
+"""In degrees, a tenth of a meter: borders that are closer to each other than this are one."""
 FARTHEST = 360
-"""Degrees: borders across the date line may be written beyond 180."""
+"""In degrees: borders across the date line may be written beyond 180."""
 DECIMALS = 5
 """About a meter."""
 LARGEST = 300_000
-"""Bytes of a file."""
+"""The largest size of a file, in bytes."""
 FINEST, COARSEST = 1e-5, 1e-2
-"""Degrees: the tolerances with which simplifying begins and ends."""
+"""In degrees: the first and the last tolerance for simplifying."""
 
 
 def outlines(polygons: Polygons, belongs: Mapping[str, str], properties: Properties) -> bytes:
     """GeoJSON with a feature for each published key that has a polygon, in the order of `properties`.
 
-    `belongs` gives the published key of a polygon's key; polygons that it does not name are left out. Borders are
+    `belongs` gives the published key for a polygon's key; polygons that it does not name are left out. Borders are
     simplified together until the file is small enough, so that neighbors still touch. The same input gives the same
     bytes.
     """
@@ -54,14 +54,14 @@ def _in_wgs84(polygons: Polygons) -> Polygons:
     change = Transformer.from_crs(polygons.crs, WGS84, always_xy=True)
     shapes = shapely.transform(polygons.shapes, lambda pairs: np.stack(change.transform(*pairs.T), axis=-1))
     parts, owners = shapely.get_parts(shapes, return_index=True)
-    areal = np.isin(shapely.get_type_id(parts), (3, 6))  # repaired polygons may have lines and points beside them
-    areal &= (np.abs(shapely.bounds(parts)) <= FARTHEST).all(axis=1)  # what is not on the globe is on no map
+    areal = np.isin(shapely.get_type_id(parts), (3, 6))  # repaired polygons may come with lines and points
+    areal &= (np.abs(shapely.bounds(parts)) <= FARTHEST).all(axis=1)  # what is not on the globe is not on the map
     return Polygons(tuple(np.array(polygons.keys)[owners[areal]].tolist()), parts[areal], WGS84)
 
 
 def _coverage(polygons: Polygons, belongs: Mapping[str, str]) -> dict[str, Any]:
-    """By published key its polygon; they touch, but never overlap: where they did, the smallest key has the ground,
-    as for the records."""
+    """The polygon of each published key; they touch, but never overlap: where they did, the smallest key gets the area,
+    as for records."""
     import numpy as np
     import shapely
 

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _BATCH = 1 << 17
 _WORDS: dict[str, Any] = {"boundaries": {"source"}}
-"""What is said of a place and decides nothing: no part of a fingerprint."""
+"""Fields that describe a place and decide nothing, so they are not in a fingerprint."""
 
 
 @dataclass(frozen=True)
 class Located:
-    """How SQL gets the places of rows that hold the raw columns."""
+    """How SQL gets the places of rows with the raw columns."""
 
     places: dict[str, str]
-    """For each level an expression: the row's place, or NULL."""
+    """For each level, an expression for the row's place, or NULL."""
     joins: str
-    """What must stand after the rows in FROM; a join never repeats or drops a row."""
+    """What must follow the rows in FROM; a join never repeats or drops a row."""
 
 
 def fingerprint(source: SourceFile, data: Path) -> str:
@@ -52,9 +52,10 @@ def fingerprint(source: SourceFile, data: Path) -> str:
 
 
 def boundaries_fingerprint(source: SourceFile, data: Path) -> str:
-    """SHA-256 over the definition of the places and the boundaries, but no address list's content. Raises SourceError.
+    """SHA-256 over the definition of the places and the boundaries, without the content of address lists.
 
     Address lists are like records and grow; what is public about places is the same until their boundaries change.
+    Raises SourceError when a file is missing.
     """
     content = hashlib.sha256()
     for level, place in sorted(source.definition.places.items()):
@@ -66,9 +67,10 @@ def boundaries_fingerprint(source: SourceFile, data: Path) -> str:
 
 
 def locate(source: SourceFile, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path) -> Located:
-    """Finds the places of every level for `rows`, a relation that holds the raw columns under their names.
+    """Find the places of every level for `rows`, a relation with the raw columns under their names.
 
-    Only distinct coordinates are looked at; the tables to join to stay in the connection. Raises SourceError.
+    Only distinct coordinates are looked up; the tables to join to stay in the connection. Raises SourceError when a
+    file is missing or damaged.
     """
     places, joins = {}, []
     for level, place in source.definition.places.items():
@@ -119,7 +121,7 @@ def _by_address(step: _Step, address: Address, boundaries: Boundaries) -> tuple[
     listed = _list(step, address.list_)
     _place_points(step, f"SELECT DISTINCT x, y FROM ({listed})", polygons, address.list_.crs)
     step.connection.execute(
-        # An address with several entries has the smallest place among those that lie in one.
+        # An address with several entries gets the smallest place among those that are in one.
         f"CREATE TABLE {step.addresses} AS SELECT address, min(place) AS place "
         f"FROM ({listed}) JOIN {step.points} USING (x, y) GROUP BY address"
     )
@@ -134,7 +136,10 @@ def _list(step: _Step, listed: AddressList) -> str:
     header = plain.header(path, ",", listed.path)
     missing = [column for column in (listed.address, listed.x, listed.y) if column not in header]
     if missing:
-        raise SourceError(f"{listed.path}: the address list lacks the columns {', '.join(missing)}")
+        raise SourceError(
+            f"{listed.path}: the address list has no column {', '.join(missing)}: correct the names in the source, or "
+            "fetch the file again"
+        )
     address, x, y = (
         sql.present(f"c{header.index(column)}", listed.nulls) for column in (listed.address, listed.x, listed.y)
     )
@@ -145,14 +150,14 @@ def _list(step: _Step, listed: AddressList) -> str:
     usable = f"SELECT 1 FROM ({rows}) WHERE address <> '' AND isfinite(x) AND isfinite(y) LIMIT 1"
     if not step.connection.execute(usable).fetchall():
         raise SourceError(
-            f"{listed.path}: the address list holds no address with coordinates, so no record would get a place: "
+            f"{listed.path}: the address list has no address with coordinates, so no record would get a place: "
             "fetch the file again"
         )
     return rows
 
 
 def _place_points(step: _Step, pairs: str, polygons: Polygons, crs: str) -> None:
-    """Makes the table (x, y, place) of those pairs that lie in a polygon."""
+    """Make the table (x, y, place) of the pairs that are in a polygon."""
     import pyarrow as pa
 
     step.connection.execute(f"CREATE TABLE {step.points} (x DOUBLE, y DOUBLE, place VARCHAR)")

@@ -1,4 +1,4 @@
-"""Polygons with keys, and which of them holds a point."""
+"""Polygons with keys, and which of them contains a point."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class _UnboundedError(Exception):
 
 @dataclass(frozen=True)
 class Polygons:
-    """Valid polygons in order of their keys; a key may have several."""
+    """Valid polygons, ordered by key; a key may have several."""
 
     keys: tuple[str, ...]
     shapes: Objects
     crs: str
 
     def holding(self, x: Floats, y: Floats, crs: str) -> Objects:
-        """For each point the smallest key among the polygons that hold it or touch it, else None.
+        """For each point, the smallest key among the polygons that contain or touch it, otherwise None.
 
-        Shape (n,); `x` is easting or longitude in `crs`. Coordinates that are not finite lie nowhere.
+        Shape (n,); `x` is easting or longitude in `crs`. Coordinates that are not finite are in no polygon.
         """
         import numpy as np
         import shapely
@@ -48,7 +48,7 @@ class Polygons:
         x, y, usable = _transformed(x, y, crs, self.crs)
         places = np.full(x.shape, None, dtype=object)
         rows = np.flatnonzero(usable)
-        # The tree holds the points: so each polygon is prepared once, however many points are asked about.
+        # The tree has the points, so each polygon is prepared once, no matter how many points there are.
         points: Any = shapely.points(x[rows], y[rows])
         tree = shapely.STRtree(points)
         polygon, point = tree.query(self.shapes, predicate="intersects")
@@ -58,7 +58,7 @@ class Polygons:
 
 
 def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
-    """The polygons of a GeoJSON file, repaired where invalid, for points in `crs`. Raises SourceError."""
+    """The polygons of a GeoJSON file, repaired if invalid, for points in `crs`. Raises SourceError if unusable."""
     from shapely.errors import ShapelyError
 
     try:
@@ -71,16 +71,19 @@ def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
     except OSError as error:
         raise SourceError(f"{boundaries.path}: the boundaries cannot be read: {error.strerror}") from None
     except KeyError as error:
-        raise SourceError(f"{boundaries.path}: the boundaries lack the property {error}") from None
+        raise SourceError(
+            f"{boundaries.path}: the boundaries have no property {error}: correct `key` in the source, or fetch the "
+            "file again"
+        ) from None
     except _UnboundedError:
         raise SourceError(
             f"{boundaries.path}: the boundaries have a coordinate that is not a finite number: fetch the file again"
         ) from None
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, ShapelyError):
-        raise SourceError(f"{boundaries.path}: the boundaries are not GeoJSON polygons") from None
+        raise SourceError(f"{boundaries.path}: the boundaries are not GeoJSON polygons: fetch the file again") from None
     if not any(shape.area for _, shape in pairs):
         raise SourceError(
-            f"{boundaries.path}: the boundaries hold no polygon whose property {boundaries.key!r} names a place: "
+            f"{boundaries.path}: the boundaries have no polygon whose property {boundaries.key!r} names a place: "
             "fetch the file again"
         )
     _check_crs(crs, boundaries.crs)
@@ -89,7 +92,7 @@ def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
 
 def _key(value: object) -> str:
     key = "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
-    key.encode()  # JSON can name half a character, which is no text: a ValueError
+    key.encode()  # JSON can have half a character, which is not text: a ValueError
     return key
 
 
@@ -98,7 +101,7 @@ def _shape(geometry: dict[str, Any]) -> Any:
     import shapely
     from shapely.geometry import shape
 
-    with np.errstate(invalid="ignore"):  # what is not a number is refused below, not warned of
+    with np.errstate(invalid="ignore"):  # what is not a number is refused below, without a warning
         made = shape(geometry)
     if not np.isfinite(shapely.get_coordinates(made)).all():
         raise _UnboundedError
@@ -130,4 +133,4 @@ def _check_crs(*names: str) -> None:
         try:
             CRS.from_user_input(name)
         except CRSError:
-            raise SourceError(f"the coordinate system {name!r} is unknown to pyproj") from None
+            raise SourceError(f"the coordinate system {name!r} is not known to pyproj") from None

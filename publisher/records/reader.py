@@ -1,4 +1,4 @@
-"""The reading side: the landed records of a period, resolved by the source's delivery and its policy for late ones."""
+"""The reading side: the landed records of a period, by the source's delivery and its policy for late records."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LandedSelect:
-    """A SELECT of the landed records whose event time lies in a period, and where they come from."""
+    """A SELECT of the landed records whose event time is in a period, and where they come from."""
 
     sql: str
     parameters: list[object]
     fingerprint: str
-    """Of the boundaries and address lists by which the records were placed."""
+    """The fingerprint of the boundaries and address lists that the records were placed by."""
     generated: bool
-    """Some of the records are stand-ins."""
+    """True if some of the records are stand-ins."""
 
 
 def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> LandedSelect:
     """The records with `start <= _event < end`, one row each, with the columns of `columns.landed_types`.
 
-    Of a source with a policy for late records they are given as they stood before the vintage's cutoff: batches that
-    were received later are not looked at. The column `_vintage` (SMALLINT) then numbers the first vintage whose cutoff
-    lies after the day of the record's first receipt; `_event` is that day under `freeze`, and the event time of the
-    record's first version under `increment`.
+    With a policy for late records, they are given as they were before the vintage's cutoff: batches received later are
+    not read. The column `_vintage` (SMALLINT) is then the number of the first vintage whose cutoff is after the day of
+    the record's first receipt; `_event` is that day under `freeze`, and the event time of the record's first version
+    under `increment`.
     Raises SourceError when nothing has been landed, or not as the source is now defined, or when no batch was received
     before the cutoff.
     """
@@ -63,14 +63,14 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
 
 @dataclass(frozen=True)
 class _Versions:
-    """The batches of a source that are read, and of each record the row that counts."""
+    """The batches of a source that are read, and the row of each record that counts."""
 
     source: SourceFile
     shelf: BatchStore
     batches: tuple[Batch, ...]
 
     def rows(self, first: str = "", last: str = "~") -> str:
-        """SQL for FROM: the rows that lie in the partitions of these months."""
+        """SQL for FROM: the rows in the partitions of these months."""
         files = {batch.batch: self.shelf.files(batch, first, last) for batch in self.batches}
         if not any(files.values()):
             return _nothing(self.source)
@@ -79,7 +79,7 @@ class _Versions:
         return sql.parquet(path for paths in files.values() for path in paths)
 
     def _newest(self, files: dict[str, list[Path]]) -> str:
-        """Of each record the row of its latest batch, which may have moved it to another month."""
+        """The row of each record from its latest batch, which may have moved it to another month."""
         versions, chosen = [], []
         for number, batch in enumerate(self.batches):
             if everything := self.shelf.files(batch):
@@ -116,17 +116,18 @@ def _days(source: SourceFile, receipts: Receipts, batches: Sequence[Batch]) -> d
 
 
 def _too_early(source: SourceFile, vintage: Vintage, start: date, end: date) -> SourceError:
-    """It would be noise alone, at the full price."""
+    """The refusal of an edition that would be only noise, at full price."""
     return SourceError(
-        f"{source.name}: no file was received before {vintage.cutoff}, when count {vintage.number} of "
-        f"{len(vintage.cutoffs)} of the period from {start} to {end - timedelta(days=1)} was closed. It would hold no "
-        "record. Let the dataset's `first` begin later; or, where the files' names tell when they were received, give "
-        "`late.received` before they are landed; or release the past without [late]. Nothing was read or spent."
+        f"{source.name}: no file was received before {vintage.cutoff}, the cutoff of scheduled edition "
+        f"{vintage.number} of {len(vintage.cutoffs)} for the period from {start} to {end - timedelta(days=1)}, so it "
+        "would have no record. Set the dataset's `first` to a later period; or, if the file names say when the files "
+        "were received, set `late.received` before they are landed; or release the past without [late]. Nothing was "
+        "read or spent."
     )
 
 
 def _refuse_gaps(source: SourceFile, gone: set[str]) -> None:
-    """What an earlier edition has counted of people bounds what the next may count of them: it must still be there."""
+    """Refuse if batches that earlier editions counted are gone: what they counted of people limits the next edition."""
     if gone:
         raise SourceError(
             f"{source.name}: batches that earlier editions have counted are gone: {', '.join(sorted(gone))}: restore "
@@ -135,14 +136,14 @@ def _refuse_gaps(source: SourceFile, gone: set[str]) -> None:
 
 
 def _received(versions: _Versions, receipts: Receipts, days: dict[str, date], start: date, end: date) -> str:
-    """SQL for FROM: rows with `_received`, the day of the record's first receipt, and its event time of then, `_first`.
+    """SQL for FROM: rows with `_received`, the day of the record's first receipt, and `_first`, its event time then.
 
-    Where feeds only append, the batch that holds a record is its first.
+    If feeds only append, the batch that has a record is its first.
     """
     definition = versions.source.definition
     policy = definition.late.policy if definition.late else None
     if definition.delivery != "append":
-        # A corrected record may lie in another month than the one in which it counts.
+        # A corrected record may be in another month than the one it counts in.
         rows = versions.rows(*(_months(start, end) if policy == "charge" else ()))
         return f"(SELECT * FROM {rows}) JOIN {receipts.known()} USING (_record)"
     by_day, months = [], () if policy == "freeze" else _months(start, end)
@@ -157,7 +158,7 @@ def _received(versions: _Versions, receipts: Receipts, days: dict[str, date], st
 
 
 def _of_vintage(source: SourceFile, vintage: Vintage, rows: str) -> str:
-    """The rows that lie in the period by the policy's event time, with their vintage."""
+    """The rows in the period by the policy's event time, with their vintage."""
     late = source.definition.late
     event = {"freeze": "_received::TIMESTAMP", "increment": "_first"}.get(late.policy if late else "", "_event")
     number = " + ".join(f"(_received >= DATE {literal(day.isoformat())})::SMALLINT" for day in vintage.cutoffs)

@@ -1,9 +1,9 @@
-"""First receipts: on which day a record was received first, and with which event time. Neither ever changes.
+"""First receipts: the day on which a record was first received, and its event time then. Neither ever changes.
 
-Below `private/receipts/<source>/` stand `received.json`, the day of every file content, `closed.json`, the latest
-cutoff for which an edition was drawn, and for each definition of what is landed a folder with one Parquet file for each
-batch: the records that it was the first to hold. The files are written once and stay when the rows of the batch are
-gone, or a record that comes again would be counted again.
+`private/receipts/<source>/` has `received.json`, the day of every file content; `closed.json`, the latest cutoff for
+which an edition was drawn; and for each definition of what is landed, a folder with one Parquet file per batch: the
+records that were first in that batch. The files are written once and stay when the rows of the batch are gone, because
+otherwise a record that comes again would be counted again.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOTHING = "SELECT NULL::UUID AS _record, NULL::DATE AS _received, NULL::TIMESTA
 
 
 class Receipts:
-    """The first receipts of one source's records, as its definition makes them (`basis`)."""
+    """The first receipts of one source's records, under its definition (`basis`)."""
 
     def __init__(self, private: Path, source: str, basis: str) -> None:
         self._days = private / "receipts" / source / "received.json"
@@ -39,44 +39,44 @@ class Receipts:
         self.folder = private / "receipts" / source / basis[:16]
 
     def days(self) -> dict[str, date]:
-        """The day of receipt of every content, by its sha256. Raises SourceError."""
+        """The day of receipt of every content, by its sha256. Raises SourceError if the file is damaged."""
         return _read(self._days)
 
     def given(self, days: Mapping[str, date]) -> dict[str, date]:
-        """The days of receipt that contents get, by what their names or the clock say. Those that are known stay, and a
-        new content was not received before an edition that was drawn without it. Raises SourceError."""
+        """The days of receipt for contents, from what their names or the clock say. Known days stay, and new content
+        was not received before an edition that was drawn without it. Raises SourceError if a file is damaged."""
         closed = self.closed()
         return {digest: max(day, closed) for digest, day in days.items()} | self.days()
 
     def keep_days(self, days: Mapping[str, date]) -> None:
-        """Remembers the days that were given, durably."""
+        """Remember the given days, durably."""
         if days != self.days():
             _write(self._days, days)
 
     def closed(self) -> date:
-        """The latest cutoff for which an edition was drawn; the first day there is before that. Raises SourceError."""
+        """The latest cutoff for which an edition was drawn; before that, the first day there is. Raises SourceError."""
         return _read(self._closed).get("cutoff", date.min)
 
     def close(self, cutoff: date) -> None:
-        """Remembers, durably, that an edition is drawn of what was received before this day. Raises SourceError."""
+        """Remember, durably, that an edition is drawn from what was received before this day. Raises SourceError."""
         if cutoff > self.closed():
             _write(self._closed, {"cutoff": cutoff})
 
     def path(self, batch: Batch) -> Path:
-        """Where the records stand that the batch was the first to hold."""
+        """The file of the records that were first in this batch."""
         return self.folder / f"{batch.batch}.parquet"
 
     def batches(self) -> set[str]:
-        """The batches whose records are remembered, also those that are gone."""
+        """The batches whose records are remembered, including those that are gone."""
         return {path.stem for path in self._paths()}
 
     def known(self, but: Batch | None = None) -> str:
-        """SQL for FROM with `_record`, `_received`, `_first` (the first event time); without those of one batch."""
+        """SQL for FROM with `_record`, `_received`, `_first` (the first event time), except those of one batch."""
         paths = [path for path in self._paths() if not but or path != self.path(but)]
         return sql.parquet(paths) if paths else f"({_NOTHING})"
 
     def remember(self, batch: Batch, received: date, files: Iterable[Path], connection: DuckDBPyConnection) -> None:
-        """Writes, in one step, which of the landed records are new with this batch; what is written stays."""
+        """Write, in one step, which of the landed records are new in this batch; what is written stays."""
         target, landed = self.path(batch), list(files)
         if target.exists():
             return
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, date]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(f"{path}: is damaged: put the file back from the backup") from None
+        raise SourceError(f"{path}: is damaged: restore it from a backup") from None
 
 
 def _write(path: Path, days: Mapping[str, date]) -> None:
@@ -111,7 +111,7 @@ def _write(path: Path, days: Mapping[str, date]) -> None:
 
 
 def day_in_name(file: Path, form: str) -> date | None:
-    """The day that a file's name gives by a strptime form; None where it has another form."""
+    """The day in a file's name by a strptime format; None if the name has another format."""
     try:
         return datetime.strptime(file.name, form.replace("%-", "%")).date()  # noqa: DTZ007 - the name has no zone
     except ValueError:

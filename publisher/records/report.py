@@ -1,4 +1,4 @@
-"""The private report of a landing: the only place where exact counts of records stand."""
+"""The private report of a landing: the only place with exact counts of records."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class BatchReport:
     batch: str
     file: str
     unlisted: tuple[str, ...]
-    """Columns, or keys of JSON objects, that nobody declared; they were not read."""
+    """Columns, or keys of JSON objects, that are not declared; they were not read."""
     rows_read: int
     rejected: int
     """Records that could not be read: wrong length, broken quotes, bytes outside the encoding."""
     landed: int
     duplicates: int
-    """Rows of a record that was landed already, from this file or an earlier one."""
+    """Rows of a record that was already landed, from this file or an earlier one."""
     without_event_time: int
     without_unit: int
     unlocated: dict[str, int]
@@ -38,7 +38,7 @@ def path(private: Path, source: str, batches: Sequence[BatchReport]) -> Path:
 
 
 def write(private: Path, source: str, batches: Sequence[BatchReport]) -> None:
-    """Writes, or completes, the report of one landing."""
+    """Write or complete the report of one landing."""
     target = path(private, source, batches)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = {"source": source, "batches": [asdict(batch) for batch in batches]}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StagedFile:
-    """The read columns of one file under their names, staged in the temporary folder."""
+    """The columns of one file that are read, under their names, staged in the temporary folder."""
 
     relation: str
     read: int
@@ -47,7 +47,7 @@ class PartitionTarget:
 
 
 def stage(source: SourceFile, table: FeedTable, shown: str, connection: DuckDBPyConnection, target: Path) -> StagedFile:
-    """Reads the file once: declared columns alone, as trimmed texts, tokens that mean missing as NULL."""
+    """Read the file once: only declared columns, as trimmed texts, with tokens for missing values as NULL."""
     feed = source.definition.feed
     cells = ", ".join(
         f"{sql.present(f'c{table.columns.index(column)}', feed.nulls)} AS {quoted(column)}"
@@ -69,7 +69,7 @@ def write(
     *,
     earlier: list[str],
 ) -> None:
-    """Writes the records of `raw` that none of the `earlier` relations holds into month partitions."""
+    """Write the records of `raw` that are in none of the `earlier` relations into month partitions."""
     definition = source.definition
     places = ", ".join(f"{place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
     pseudonyms = ", ".join(
@@ -95,17 +95,17 @@ def write(
 def place(
     source: SourceFile, landed: str, located: Located, target: PartitionTarget, connection: DuckDBPyConnection
 ) -> None:
-    """Writes landed records with their places found anew."""
+    """Write landed records with their places found again."""
     kept = [quoted(column) for column in columns.landed_types(source.definition) if not column.startswith("_place_")]
     rows = ", ".join(f"_row.{column}" for column in kept)
     places = "".join(f", {place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
-    with safely(f"{source.name}: placing the records anew"):
+    with safely(f"{source.name}: placing the records again"):
         select = f"SELECT {rows}{places}, {columns.month()} AS _month FROM {landed} AS _row {located.joins}"
         _partition(connection, select, target)
 
 
 def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> LandingCounts:
-    """Counts what was written into the folder."""
+    """Count what was written into the folder."""
     files = sorted(folder.glob("month=*/*.parquet"))
     levels = source.definition.places
     if not files:
@@ -121,9 +121,9 @@ def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> L
 
 
 def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) -> str:
-    """SQL that keeps one row of each record, by the record's own rows alone: the first in the order of its texts.
+    """SQL that keeps one row of each record, using only the record's own rows: the first in the order of its texts.
 
-    Rows whose hash no other row has are not sorted. A chance collision of hashes only costs its rows the sorting.
+    Rows whose hash no other row has are not sorted. If two hashes happen to collide, their rows are only sorted too.
     """
     identified = f"SELECT *, {columns.identity(definition)} AS _identity FROM {raw}"
     connection.execute(
@@ -141,12 +141,14 @@ def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) 
 
 
 def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> None:
-    """Writes the rows into the month partitions, by their last column."""
+    """Write the rows into the month partitions, by their last column."""
     connection.execute(
         f"COPY ({select}) TO {literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "
         f"PARTITION_BY (_month), FILENAME_PATTERN {literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
     )
-    for partition in target.folder.glob("_month=*"):  # a raw column may be called month, so DuckDB's name is another
+    for partition in target.folder.glob(
+        "_month=*"
+    ):  # a raw column may be called month, so DuckDB's column has another name
         partition.rename(target.folder / partition.name.removeprefix("_"))
 
 

@@ -17,9 +17,10 @@ _SIZE = 32
 
 
 def create_key(private: Path) -> None:
-    """Makes the private folder (0700) and, once, its master key (0600). Raises SourceError.
+    """Make the private folder (0700) and, once, its master key (0600).
 
-    A key that exists is left alone; a key that is missing beside landed records is never replaced.
+    A key that exists is left alone. Raises SourceError if the key is missing although there are landed records: it is
+    never replaced.
     """
     with durable.writing(private):
         private.parent.mkdir(parents=True, exist_ok=True)
@@ -44,9 +45,9 @@ def derive(private: Path, purpose: str) -> bytes:
     except OSError as error:
         raise SourceError(f"{path}: the key cannot be read: {error.strerror}") from None
     if len(master) != _SIZE:
-        raise SourceError(f"{path}: the key is damaged: put the file back from the backup")
+        raise SourceError(f"{path}: the key is damaged: restore it from a backup")
     if mode & 0o077:
-        raise SourceError(f"{path}: others can read the key: chmod 600 it, and ask who has had access")
+        raise SourceError(f"{path}: others can read the key: run chmod 600 on it, and find out who has had access")
     return hmac.digest(master, f"publisher/1/{purpose}".encode(), hashlib.sha256)
 
 
@@ -58,6 +59,6 @@ def _refuse_replacement(private: Path) -> None:
     landed = private / "landed"
     if landed.is_dir() and any(landed.iterdir()):
         raise SourceError(
-            f"{_path(private)}: the key is missing although records have been landed with it; a new key would break "
-            "their pseudonyms: put the file back from the backup"
+            f"{_path(private)}: the key is missing, but records have been landed with it, and a new key would break "
+            "their pseudonyms: restore it from a backup"
         )

@@ -1,4 +1,4 @@
-"""Texts that go into SQL: names and literals, quoted, and the values of records made clean."""
+"""Texts that go into SQL: quoted names and literals, and cleaned values of records."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def array(texts: Iterable[str]) -> str:
 
 
 def file(path: Path) -> str:
-    """A quoted path to read, in which no character is a wildcard."""
+    """A quoted path to read, without wildcards."""
     return literal("".join(f"[{c}]" if c in "[*?" else c for c in str(path)))
 
 
 def parquet(paths: Iterable[Path]) -> str:
-    """SQL for FROM that reads Parquet files of one layout. Raises SourceError naming one that is no such file."""
+    """SQL for FROM that reads Parquet files of one layout. Raises SourceError naming a file that is not Parquet."""
     paths = list(paths)
     for path in paths:
         _check_parquet(path)
@@ -34,7 +34,7 @@ def parquet(paths: Iterable[Path]) -> str:
 
 
 def _check_parquet(path: Path) -> None:
-    """DuckDB does not say which of many files it cannot read."""
+    """Raise SourceError naming the file; DuckDB does not say which of many files it cannot read."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -45,35 +45,35 @@ def _check_parquet(path: Path) -> None:
 
 
 def trimmed(value: str) -> str:
-    """The expression without blanks around it. Most texts have none, and looking first is five times as fast."""
+    """The expression without blanks around it. Most texts have none, and checking first is five times as fast."""
     ends = " OR ".join(f"suffix({value}, {blank})" for blank in _BLANK)
     around = f"{value} < '!' OR prefix({value}, chr(160)) OR {ends}"
     return f"CASE WHEN {around} THEN trim({value}, {' || '.join(_BLANK)}) ELSE {value} END"
 
 
 def present(value: str, nulls: tuple[str, ...]) -> str:
-    """The expression, trimmed; NULL where nothing is left or one of the texts that mean missing."""
+    """The expression, trimmed; NULL if nothing is left or it is one of the texts that mean missing."""
     missing = ", ".join(literal(text) for text in sorted({"", *(text.strip() for text in nulls)}))
     return f"CASE WHEN {trimmed(value)} IN ({missing}) THEN NULL ELSE {trimmed(value)} END"
 
 
 def whole(value: str) -> str:
-    """A place's key; whole numbers lose their decimals: 21.0 is 21."""
+    """A place's key; whole numbers lose their decimals: 21.0 becomes 21."""
     return rf"regexp_replace({value}, '^(-?[0-9]+)\.0+$', '\1')"
 
 
 def normal(value: str) -> str:
-    """Identifiers as they are compared: without case, repeated blanks and ways of composing letters."""
+    """Identifiers for comparison: without differences in case, repeated blanks and composed letters."""
     return f"nfc_normalize(upper(trim(regexp_replace({value}, '{_BLANKS}', ' ', 'g'))))"
 
 
 def address(value: str) -> str:
-    """Addresses as they are compared: without case, punctuation and repeated blanks."""
+    """Addresses for comparison: without differences in case, punctuation and repeated blanks."""
     return rf"nfc_normalize(upper(trim(regexp_replace({value}, '[\s\p{{Z}}\p{{P}}\p{{S}}]+', ' ', 'g'))))"
 
 
 def separated(values: Iterable[str]) -> str:
-    """Several expressions as one text from which they could be told apart again; a NULL is unlike every text."""
+    """Several expressions as one text that still tells them apart; NULL differs from every text."""
     parts = (f"coalesce(strlen({value}) || ':' || {value}, '-')" for value in values)
     return " || ".join(parts)
 

@@ -1,4 +1,4 @@
-"""Excel workbooks as plain CSV; the one door to python-calamine."""
+"""Excel workbooks as plain CSV; the only way to python-calamine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def text(path: Path, sheet: str | None, copy: Path) -> Path:
-    """Makes `copy` the plain CSV of one sheet, the first unless said, and gives it back. Raises SourceError."""
+    """Make `copy` the plain CSV of one sheet (default: the first) and return it. Raises SourceError if unreadable."""
     rows = _rows(path, sheet)
     with copy.open("w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([_text(cell) for cell in row] for row in rows)
     if copy.stat().st_size == 0:
-        raise SourceError(f"{path.name}: the sheet is empty")
+        raise SourceError(f"{path.name}: the sheet is empty: choose another with feed.sheet, or fetch the file again")
     return copy
 
 
@@ -34,9 +34,11 @@ def _rows(path: Path, sheet: str | None) -> Iterator[list[Cell]]:
         name = sheet or book.sheet_names[0]
         rows: Iterator[list[Cell]] = book.get_sheet_by_name(name).iter_rows()
     except calamine.WorksheetNotFound:
-        raise SourceError(f"{path.name}: has no sheet {sheet!r}") from None
+        raise SourceError(f"{path.name}: has no sheet {sheet!r}: correct feed.sheet") from None
     except (calamine.CalamineError, OSError, IndexError):
-        raise SourceError(f"{path.name}: is not readable as a workbook") from None
+        raise SourceError(
+            f"{path.name}: cannot be read as a workbook: fetch the file again, or correct feed.format"
+        ) from None
     return rows
 
 
