@@ -63,8 +63,8 @@ def test_the_question_sums_what_may_be_summed_and_says_why_not_count(portal: Run
     """sum(requests), because count(*) counts cells; a mean is named as what cannot be added up."""
     said = loaded(portal, f"/d/{family(portal)['main']}/api").words
     assert "count(*) counts cells" in said
-    assert "For totals ask for sum(requests)" in said
-    assert "Values of “Days to close” cannot be added up or averaged over cells" in said
+    assert "For totals, use sum(requests)" in said
+    assert "Values of “Days to close” cannot be added up or averaged across cells" in said
 
 
 def test_curl(code: dict[str, str], totals: dict[str, str]) -> None:

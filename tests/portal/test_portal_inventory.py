@@ -27,7 +27,7 @@ def test_the_page_names_purpose_retention_and_every_column(portal: Running, ids:
     page = loaded(portal, "/inventory")
     assert page.text.count('id="source-calls"') == 1
     section = page.section("source-calls")
-    for said in ("Calls to the city", "To plan crews", "36 months", "each single record, over one day"):
+    for said in ("Calls to the city", "To plan crews", "36 months", "each individual record, over one day"):
         assert said in section.words
     assert "3 (read: 2; not public by law: 1)" in section.words
     assert "NAME private Minn. Stat. § 13.82 not read Who called" in section.words

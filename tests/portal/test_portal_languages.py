@@ -157,7 +157,7 @@ def test_numbers_and_days_are_written_as_the_language_does(portal: Running) -> N
     """The day first and the month in lower case; words for a release's state."""
     page = loaded(portal, f"/es/d/{family(portal)['main']}/releases")
     assert re.search(r"1 de marzo de 2020", page.words)
-    assert "sustituido por una edición posterior" in page.words
+    assert "reemplazado por una edición posterior" in page.words
     assert "March 1, 2020" in loaded(portal, f"/d/{family(portal)['main']}/releases").words
 
 

@@ -26,13 +26,13 @@ def test_the_guarantee_says_what_it_does_not_say(portal: Running) -> None:
     """Both lists stand there, and the odds are those of a dataset of this portal."""
     family(portal)
     section = loaded(portal, "/methods").section("guarantee")
-    assert "It does say" in section.words
-    assert "It does not say" in section.words
+    assert "What it says" in section.words
+    assert "What it does not say" in section.words
     assert re.search(r"right at most \d\d(\.\d)? times in 100", section.words)
 
 
 def test_the_statement_on_accessibility_can_be_found_and_answered(portal: Running) -> None:
-    """Every page's foot leads to it, and it has somebody to write to."""
+    """Every page's foot leads to it, and it says where to write."""
     assert '<a href="/about#accessibility">' in loaded(portal, f"/d/{family(portal)['main']}").text
     page = loaded(portal, "/about")
     assert 'id="accessibility"' in page.text

@@ -267,12 +267,12 @@ def test_a_working_copy_is_found_nowhere(load: Any, portal: Running, sample: str
 
 
 def test_looking_at_a_page_has_its_files_made(portal: Running, load: Any) -> None:
-    """Nobody asked for them, yet soon the page says size and hash; until then that they are made when asked for."""
+    """Nobody asked for them, yet soon the page says size and hash; until then that they are created on request."""
     with portal.client() as client:
         name = publish(client, "Never downloaded", [{"id": "a", "zone": "Nord", "requests": "3"}])
-        assert "made when asked for" in load(f"/d/{name}").section("download").words
+        assert "created on request" in load(f"/d/{name}").section("download").words
         end = time.monotonic() + 20
-        while "made when asked for" in load(f"/d/{name}").section("download").words:
+        while "created on request" in load(f"/d/{name}").section("download").words:
             assert time.monotonic() < end
             time.sleep(0.2)
         client.delete(name)
@@ -342,10 +342,10 @@ def test_a_page_is_sent_again_only_when_it_changed(web: requests.Session, portal
 
 
 def test_the_catalog_finds_and_escapes(load: Any, paged: str) -> None:
-    """Search keeps its words; titles are text; stand-ins are marked; a slip gets a suggestion."""
+    """Search keeps its words; titles are text; stand-ins are marked; a typo gets a suggestion."""
     page = load("/", q="<i>& more")
     assert f'<a href="/d/{paged}">Requests &lt;i&gt;&amp; more&lt;/i&gt;</a>' in page.text
-    assert "1 dataset with" in page.words
+    assert "1 dataset for" in page.words
     assert "Generated sample data" in page.words
     assert 'value="&lt;i&gt;&amp; more"' in page.text
     nothing = load("/", q="requsets")
@@ -359,7 +359,7 @@ def test_tables_of_one_release_are_one_entry(load: Any, portal: Running) -> None
     ids = family(portal)
     assert f'<h2><a href="/d/{ids["main"]}">' in page.text
     assert f'<h2><a href="/d/{ids["city"]}">' not in page.text
-    assert "Also one for each Period : Requests in the whole city" in page.words
+    assert "Also available for each Period : Requests in the whole city" in page.words
     assert "2,119 requests" in page.words
     assert "1,990 to 2,130" in page.words
     assert "One row for each Zone × Period" in page.words
@@ -408,7 +408,7 @@ def test_the_dataset_page_says_what_there_is_to_know(load: Any, paged: str) -> N
         "One <b>limit</b>",
         "data@example.org",
         "January 6, 2020 – April 24, 2022",
-        "every week",
+        "Update frequency weekly",
         "About requests_low",
         "Generated sample data - not real records",
     ):
@@ -440,21 +440,21 @@ def test_the_dictionary_names_what_is_withheld_and_by_which_law(load: Any, paged
     """Each column that is not public under its class and its citation; the inventory says what it is and how used."""
     section = load(f"/d/{paged}").section("columns")
     assert "private, Minn. Stat. § 13.82: NAME" in section.words
-    assert "Columns of the source: 3 (read: 2; not public by law: 1)." in section.words
+    assert "Source columns: 3 (read: 2; not public by law: 1)." in section.words
     inventory = load("/inventory").words
     assert "NAME private Minn. Stat. § 13.82 not read Who called" in inventory
-    assert "CASE public =SUM(A1) read, replaced by a secret code" in inventory
+    assert "CASE public =SUM(A1) read and replaced by a secret code" in inventory
     assert "ZONE public Minn. Stat. § 13.03 read for counting, not published" in inventory
 
 
 def test_the_page_says_how_sure_its_numbers_are(load: Any, paged: str) -> None:
     """The real counts of each status, and a real cell of the latest period that has one."""
     section = load(f"/d/{paged}").section("sure")
-    assert "ok 180 rows, 75 %" in section.words
+    assert "ok 180 rows, 75%" in section.words
     assert "unreliable 20 rows" in section.words
-    assert "suppressed 40 rows, 17 %" in section.words
+    assert "suppressed 40 rows, 17%" in section.words
     assert (
-        "For example: B , the week of April 18, 2022: 1,119 , between 1,109 and 1,129 with 95 % certainty"
+        "For example: B , the week of April 18, 2022: 1,119 , between 1,109 and 1,129 with 95% confidence"
         in section.words
     )
 
@@ -462,8 +462,9 @@ def test_the_page_says_how_sure_its_numbers_are(load: Any, paged: str) -> None:
 def test_the_page_says_the_guarantee_in_odds(load: Any, paged: str) -> None:
     """Before and after, in words and in dots; the chance is never rounded down."""
     section = load(f"/d/{paged}").section("privacy")
-    assert "right 50 times in 100 without it, is right at most 61.2 times in 100" in section.words
-    assert "at most 92.1 % sure" in section.words
+    assert "right 50 times in 100 without the published numbers, is right at most 61.2 times in 100" in section.words
+    assert "at most 92.1% sure" in section.words
+    assert "with a chance of 1 in 1,000,000" in section.words
     full = [path["d"] or "" for path in section.all("path") if path["class"] == "full"]
     assert [sum(len(range(0, int(row), 10)) for row in re.findall(r"h(\d+)", dots)) for dots in full] == [50, 62]
 
@@ -478,7 +479,7 @@ def test_releases_and_corrections_have_lasting_pages(
     old = load(f"/d/{paged}/releases/2020-W02/1")
     assert "These numbers were replaced: edition 2" in old.words
     assert "a" * 64 in old.words
-    assert "Its rows as CSV" not in old.words
+    assert "Download its rows as CSV" not in old.words
     new = load(f"/d/{paged}/releases/2020-W02/2")
     assert "replaced:" not in new.words
     rows = next(link["href"] for link in new.all("a") if link.get("class") == "button")
@@ -513,7 +514,7 @@ def test_downloads_are_listed_with_what_is_known_of_them(
 
 def numbers(page: Page) -> dict[str, list[str]]:
     """The table beside the chart: cells by period."""
-    table = page.text.partition("The same numbers as a table")[2].partition("</table>")[0]
+    table = page.text.partition("Show the same numbers as a table")[2].partition("</table>")[0]
     rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', table)
     return {period: re.findall(r"<td[^>]*>(.*?)</td>", cells) for period, cells in rows}
 
@@ -521,7 +522,7 @@ def numbers(page: Page) -> dict[str, list[str]]:
 def test_the_chart_starts_with_one_cell_and_its_margin(load: Any, paged: str) -> None:
     """The cell with the most reliable periods; every number of the chart is in the table, which a link leads to."""
     page = load(f"/d/{paged}")
-    assert '<a href="?table=1#trend-table">The same numbers as a table</a>' in page.section("trend").text
+    assert '<a href="?table=1#trend-table">Show the same numbers as a table</a>' in page.section("trend").text
     page = load(f"/d/{paged}", table="1")
     assert "<option selected>A &amp; &lt;b&gt;" in page.text
     assert 'class="band"' in page.text
@@ -646,6 +647,6 @@ def test_an_empty_dataset_has_a_page(portal: Running, load: Any) -> None:
 def test_an_address_that_leads_nowhere_has_a_page(load: Any) -> None:
     """In the style of the others, with a search and a way back."""
     page = load("/nowhere", status=404)
-    assert "There is nothing at this address" in page.words
+    assert "Page not found" in page.words
     assert [form["role"] for form in page.all("form")] == ["search"]
     assert '<a href="/">See all datasets</a>' in load("/d/zzzz-zzzz", status=404).text

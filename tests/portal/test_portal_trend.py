@@ -125,8 +125,8 @@ def test_a_sum_has_a_margin(portal: Running, summed: str) -> None:
     assert found["2020-03"] == ["", "", "", "suppressed", "1"]
     assert 13 - (5.5**2 + 6.5**2) ** 0.5 - (5.5 + 6.5) / 2 < 0
     assert found["2020-04"] == ["13", "0", "22", "unreliable", ""]
-    assert "2 suppressed cells are not in the sums" in text
-    assert "the root of the sum of their squares" in text
+    assert "2 suppressed cells are not included in the sums" in text
+    assert "the square root of the sum of their squares" in text
 
 
 def test_a_sum_of_amounts_is_not_widened_by_a_step(portal: Running, summed: str) -> None:

@@ -60,7 +60,7 @@ def environment(language: Language) -> jinja2.Environment:
         "brief": lambda text: _brief(language, str(text)),
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
-        "chance": _chance,
+        "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
         "percent": lambda probability: language.number(percent(probability)),
         "size": lambda size: _size(language, size),
         "segment": lambda text: quote(str(text), safe=""),
@@ -152,11 +152,6 @@ def _brief(language: Language, text: str) -> str:
         return text
     written = {"month": language.short_month, "quarter": language.short_quarter}.get(days[2], language.short_day)
     return written(days[0])
-
-
-def _chance(probability: float) -> str:
-    """A small probability as one in so many, never said smaller than it is."""
-    return f"1 : {math.floor(1 / probability):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _stamp(seconds: int) -> str:
