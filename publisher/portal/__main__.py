@@ -1,4 +1,4 @@
-"""`python -m publisher.portal STATE`: serve a portal."""
+"""`python -m publisher.portal STATE`: run the portal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from publisher.portal.serving.options import Serving, options
 @click.argument("state", type=click.Path(path_type=Path))
 @options
 def main(state: Path, **given: Any) -> None:
-    """Serve the open data portal whose data the folder STATE holds."""
+    """Run the open data portal on the data in the folder STATE."""
     try:
         serve(state, Serving.of(**given))
     except PublisherError as error:

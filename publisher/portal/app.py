@@ -1,4 +1,4 @@
-"""Every address of the portal."""
+"""The portal's application, with all its addresses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404 and "text/html" in request.headers.get("accept", ""):
         try:
             return await run_in_threadpool(rendering.missing, request)
-        except SodaError as refused:  # who asks gave a wrong password
+        except SodaError as refused:  # the request has a wrong password
             return await _soda_error(request, refused)
     message = {404: "Not found", 405: "Method not allowed"}.get(error.status_code, error.detail)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
@@ -52,7 +52,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 ROUTES = [
-    *resource.ROUTES,  # asked most; routes are tried one after the other
+    *resource.ROUTES,  # first, because most requests go here; routes are tried in order
     *health.ROUTES,
     *metrics.ROUTES,
     *browse.ROUTES,

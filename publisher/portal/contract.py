@@ -1,4 +1,4 @@
-"""What the publisher says of a dataset: its shape, guarantee, license and limits, and whether it is a stand-in."""
+"""The metadata that the publisher sends with a dataset: shape, guarantee, license, limitations, stand-in, and more."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
 
 ADDITIVE = frozenset({"count", "sum"})
-"""The kinds of measures whose cells add up to something; distinct units and means do not."""
+"""The kinds of measures whose cells can be added up; distinct units and means cannot."""
 
 
 class FrozenModel(BaseModel):
-    """A part of what the publisher says; parts are shared, so nobody changes one."""
+    """A part of the publisher's metadata; frozen because parts are shared."""
 
     model_config = ConfigDict(frozen=True)
 
 
 def markdown_reader() -> MarkdownIt:
-    """How texts and guarantees are read: no raw HTML, an image is its words, a wide table scrolls.
+    """The Markdown reader for texts and guarantees: no raw HTML, an image becomes its text, a wide table scrolls.
 
-    A table is named by the `section` in the `meta` of its opening token, where it has one.
+    A table gets a label if the `meta` of its opening token has a `section`.
     """
     from markdown_it import MarkdownIt
 
@@ -50,17 +50,17 @@ def _table_open(meta: dict[str, str]) -> str:
 
 
 class ShapeKey(FrozenModel):
-    """A column that tells cells apart; `names` is the column with its values' names for people."""
+    """A key column, which tells cells apart; `names` is the column with the readable names of its values."""
 
     name: str
     label: str
     names: str | None = None
     standard: str | None = None
-    """the public standard that its values follow, by which other data can be joined"""
+    """The public standard that its values follow, for joining other data."""
 
 
 class ShapeMeasure(FrozenModel):
-    """A number that each cell has, with the columns of its margin and status."""
+    """A measure: a number in each cell, with the columns of its margin and status."""
 
     name: str
     label: str
@@ -70,16 +70,16 @@ class ShapeMeasure(FrozenModel):
     high: str | None = None
     status: str | None = None
     range: str | None = None
-    """of a quantile: the column that has its range in words"""
+    """For a quantile: the column with its range in words."""
 
     @property
     def fields(self) -> list[str]:
-        """Its columns."""
+        """The measure's columns."""
         return [name for name in (self.name, self.low, self.high, self.status, self.range) if name]
 
 
 class TableShape(FrozenModel):
-    """How the columns of a dataset belong together."""
+    """The roles of a dataset's columns: time, period, place, keys, and measures."""
 
     time: str
     period: str
@@ -89,43 +89,43 @@ class TableShape(FrozenModel):
 
     @property
     def fields(self) -> set[str]:
-        """Every column it speaks of."""
+        """All columns that have a role."""
         keys = {name for key in self.keys for name in (key.name, key.names) if name}
         return {self.time, self.period} | keys | {name for measure in self.measures for name in measure.fields}
 
 
 class SourceColumn(FrozenModel):
-    """A column of the source from which a dataset is made, with its class in law."""
+    """A column of the source, with its legal classification."""
 
     name: str
     classification: str
     authority: str
-    """the statute or rule behind the class"""
+    """The statute or rule behind the classification."""
     read: bool = False
-    """False where the column never reached the landed records"""
+    """False if the column never reached the landed records."""
     identifier: bool = False
-    """True where it was replaced by a keyed hash when landed"""
+    """True if it was replaced by a keyed hash when landed."""
     description: str = ""
 
 
 class SourceFacts(FrozenModel):
-    """What is collected about people, as the data inventory shows it."""
+    """What a source collects about people, as the data inventory shows it."""
 
     name: str
     title: str
     purpose: str = ""
     unit: str = ""
-    """whom the guarantee protects: `record`, or the column that identifies them"""
+    """What the guarantee protects: `record`, or the column that identifies the privacy unit."""
     window: str = ""
-    """a day, week, month, quarter, year or lifetime"""
+    """A day, week, month, quarter, year, or lifetime."""
     retention: str = ""
-    """how long records are kept, e.g. "36 months" """
+    """How long records are kept, such as "36 months"."""
     columns: list[SourceColumn] = []
 
 
 Reason = Literal["", "late records", "new definition", "new finish"]
-"""late records: the period was counted again; new definition: drawn anew; new finish: the same draw with another
-threshold, measures or names."""
+"""late records: the period was counted again; new definition: drawn again; new finish: the same draw with another
+threshold, other measures, or other names."""
 
 
 class ReleaseFacts(FrozenModel):
@@ -134,46 +134,46 @@ class ReleaseFacts(FrozenModel):
     period: str
     edition: int
     created: str
-    """ISO 8601"""
+    """In ISO 8601."""
     rows: int
     suppressed: int
     unreliable: int
     final: bool = True
-    """False while a later count of the same period is to come"""
+    """False while another count of the same period is planned."""
     current: bool = True
-    """False where a later edition took its place, or it was retracted"""
+    """False if a later edition replaced it, or it was retracted."""
     retracted: bool = False
-    """True where people took it back"""
+    """True if it was retracted."""
     reason: Reason = ""
-    """why this edition was made, where it follows an earlier one"""
+    """Why this edition was made, if it follows an earlier one."""
     sha256: str = ""
-    """of the edition's CSV file, as the publisher keeps it"""
+    """SHA-256 of the edition's CSV file, as the publisher keeps it."""
 
 
 class Odds(FrozenModel):
-    """The guarantee as odds: of someone who was half sure of one fact, once everything of this dataset is read."""
+    """The guarantee as odds: for someone who was half sure of one fact, after reading everything of this dataset."""
 
     unit: str
-    """what is protected: `record`, or the column that identifies who is"""
+    """What is protected: `record`, or the column that identifies the privacy unit."""
     period: str
-    """what one guarantee covers, e.g. "a day" """
+    """What one guarantee covers, such as "a day"."""
     before: float = 0.5
     after: float
-    """how often they guess right at most"""
+    """How often they guess right at most."""
     posterior_bound: float = 1.0
-    """how sure they can become at most, whatever they read, except with probability `exception`"""
+    """How sure they can become at most, whatever they read, except with probability `exception`."""
     exception: float = 0.0
     loss: str
-    """the privacy loss with its currency, e.g. "ρ = 0.1" """
+    """The privacy loss with its currency, such as "ρ = 0.1"."""
 
 
 def percent(probability: float) -> Decimal:
-    """In tenths of a percent, never said smaller than it is."""
+    """The probability in percent, rounded up to tenths so that it never looks smaller than it is."""
     return Decimal(math.ceil(round(probability * 1000, 6))) / 10
 
 
 class CoverageFacts(FrozenModel):
-    """The area that the dataset covers, by a public standard such as the census' GEOID."""
+    """The area that the dataset covers, by a public standard such as the Census Bureau's GEOID."""
 
     name: str
     id: str
@@ -181,14 +181,14 @@ class CoverageFacts(FrozenModel):
 
 
 class BoundariesFacts(FrozenModel):
-    """The polygons of a place column, attached to the dataset as GeoJSON in WGS 84."""
+    """The boundary polygons of a place column, attached to the dataset as GeoJSON in WGS 84."""
 
     key: str
-    """the column whose values the features' property names"""
+    """The column whose values are in the features' property."""
     property: str
     filename: str
     source: str = ""
-    """who drew them, and under which license"""
+    """Who made them, and under which license."""
 
 
 class Companion(FrozenModel):
@@ -200,10 +200,10 @@ class Companion(FrozenModel):
 
 @dataclass(frozen=True, slots=True)
 class PublisherMetadata:
-    """What stands in the metadata under `custom_fields.Publisher`; what is not there is empty."""
+    """The metadata under `custom_fields.Publisher`; what is missing is empty."""
 
     name: str = ""
-    """the dataset's name in the publisher's own files"""
+    """The dataset's name in the publisher's own files."""
     shape: TableShape | None = None
     guarantee: str = ""
     stand_in: bool = False
@@ -214,12 +214,12 @@ class PublisherMetadata:
     companions: tuple[Companion, ...] = ()
     source: SourceFacts | None = None
     releases: tuple[ReleaseFacts, ...] = ()
-    """the latest first"""
+    """The latest first."""
     odds: Odds | None = None
     boundaries: BoundariesFacts | None = None
     coverage: CoverageFacts | None = None
     unfinished: bool = False
-    """True while the publisher changes the rows, which then may not be those of `releases`"""
+    """True while the publisher is changing the rows, which then may not match `releases`."""
 
 
 Said = TypeVar("Said")
@@ -232,7 +232,7 @@ _COVERAGE = TypeAdapter(CoverageFacts)
 
 
 def about(dataset: PortalDataset) -> PublisherMetadata:
-    """Read it; a dataset without it, or whose shape does not fit its columns, has no chart."""
+    """Read the publisher's metadata; a dataset without it, or whose shape does not fit its columns, has no chart."""
     fields = dataset.metadata.get("custom_fields")
     own = fields.get("Publisher") if isinstance(fields, dict) else None
     said = {name: str(value) for name, value in own.items()} if isinstance(own, dict) else {}
@@ -257,14 +257,14 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
 
 
 def _read(adapter: TypeAdapter[Said], text: str) -> Said | None:
-    """What the JSON text says, or None where it is missing or says something else."""
+    """Parse the JSON text; None if it is missing or does not fit."""
     found: Said | None = _parsed(adapter, text) if text else None
     return found
 
 
 @lru_cache(maxsize=512)
 def _parsed(adapter: TypeAdapter[Any], text: str) -> Any:
-    """The same for the same text: the history of a dataset grows, and every page asks for it."""
+    """Parse once per text: the history of a dataset grows, and every page reads it."""
     try:
         return adapter.validate_json(text)
     except ValidationError:

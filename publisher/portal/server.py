@@ -1,4 +1,4 @@
-"""The portal as a command: it serves a state folder until it is told to stop."""
+"""Run the portal on a state folder until it is told to stop."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ logger = logging.getLogger(__name__)
 def serve(state: Path, serving: Serving) -> None:
     """Serve the store in the folder `state` until SIGTERM or SIGINT.
 
-    `serving.ready_file` gets the address once requests are answered. Errors: PortalError when the port is taken, the
-    folder cannot be written or the certificate cannot be used.
+    The address is written to `serving.ready_file` once requests are answered. Raises PortalError if the port is in use,
+    the folder cannot be written, or the certificate cannot be used.
     """
     os.umask(0o077)
     configure(serving.log_format)
@@ -51,7 +51,7 @@ def serve(state: Path, serving: Serving) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What every process that answers for this portal needs."""
+    """What every process of this portal needs."""
 
     state: Path
     serving: Serving
@@ -59,11 +59,11 @@ class _Site:
     certificate: Certificate | None
 
     def alone(self) -> int:
-        """Answer in this process; gives the exit code."""
+        """Answer requests in this process; returns the exit code."""
         return self._answer(self._announce)
 
     def supervised(self) -> int:
-        """Answer in several processes that this one watches over; gives the exit code."""
+        """Answer requests in several processes that this one supervises; returns the exit code."""
         from prometheus_client.multiprocess import mark_process_dead
 
         import publisher.portal.app  # noqa: F401 -- imported once, before the workers part
@@ -99,7 +99,7 @@ class _Site:
     def _announce(self) -> None:
         scheme = "https" if self.certificate else "http"
         address = _address(scheme, self.serving.host.strip("[]"), self.listener.getsockname()[1])
-        logger.info("The portal answers at %s", address)
+        logger.info("The portal is running at %s", address)
         if self.serving.ready_file is not None:
             beside = self.serving.ready_file.with_name(self.serving.ready_file.name + ".tmp")
             beside.write_text(address)
@@ -124,7 +124,7 @@ def _prepare(state: Path) -> None:
         first_account(store.accounts, state / "writer.json")
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or "its catalog cannot be opened"
-        raise PortalError(f"cannot keep a portal in {state}: {reason}") from None
+        raise PortalError(f"cannot use {state} as the portal's folder: {reason}") from None
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -136,9 +136,9 @@ def _listening(host: str, port: int) -> socket.socket:
         listener.listen(256)
     except OSError as error:
         listener.close()
-        hint = "; ports below 1024 need the right to bind them" if isinstance(error, PermissionError) else ""
+        hint = " (ports below 1024 need special permission)" if isinstance(error, PermissionError) else ""
         raise PortalError(
-            f"cannot listen on {host} port {port}: {error.strerror}{hint}; choose another with --port"
+            f"cannot listen on {host} port {port}: {error.strerror}{hint}; choose another port with --port"
         ) from None
     return listener
 

@@ -303,10 +303,10 @@ def test_a_file_that_fails_leaves_nothing(tmp_path: Path) -> None:
         path.write_text("half")
         raise OSError("disk full")
 
-    shelf = FileCache(tmp_path)
+    cache = FileCache(tmp_path)
     with pytest.raises(OSError, match="disk full"):
-        shelf.make(blank("half-half"), "rows.bin", broken)
-    assert shelf.find(blank("half-half"), "rows.bin") is None
+        cache.make(blank("half-half"), "rows.bin", broken)
+    assert cache.find(blank("half-half"), "rows.bin") is None
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

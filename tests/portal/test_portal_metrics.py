@@ -94,7 +94,7 @@ def test_processes_and_rooms_are_gauged(counted: Running) -> None:
     assert of(found, "portal_workers") == 2
     assert of(found, "portal_open_requests") == 1
     assert of(found, "portal_running_queries") == 0
-    assert of(found, "portal_rooms") >= 1
+    assert of(found, "portal_query_sessions") >= 1
     supervisor = psutil.Process(counted.process.pid)
     for process in (supervisor, *supervisor.children()):
         assert of(found, "process_resident_memory_bytes", pid=str(process.pid)) > 1e6

@@ -31,7 +31,7 @@ def test_it_answers_and_stops_when_told(tmp_path: Path) -> None:
     answer = requests.get(f"{running.address}/health", timeout=10)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert stop(running) == 0
-    assert (tmp_path / "state.log").read_text().count(f"The portal answers at {running.address}") == 1
+    assert (tmp_path / "state.log").read_text().count(f"The portal is running at {running.address}") == 1
 
 
 @pytest.mark.usefixtures("processes")

@@ -300,7 +300,7 @@ def sent(running: Running, content: bytes) -> bytes:
         (["--public-url", "data.example.gov"], "--public-url"),
         (["--public-url", "https://example.gov/data"], "--public-url"),
         (["--tls-certificate", "chain.pem"], "--tls-key"),
-        (["--metrics-token-file", "nowhere"], "cannot read the token"),
+        (["--metrics-token-file", "nowhere"], "--metrics-token-file: cannot read"),
     ],
 )
 def test_options_that_do_not_fit_are_one_clear_message(tmp_path: Path, options: list[str], words: str) -> None:

@@ -57,11 +57,11 @@ def failing(folder: Path, chain: Path, key: Path) -> subprocess.CompletedProcess
 def test_a_certificate_that_cannot_be_used_is_one_clear_message(tmp_path: Path, broken: str) -> None:
     """A missing file, another's key, no PEM, an encrypted key, the two mixed up: exit code 6, one line, no question."""
     chain, key = write_certificate(tmp_path)
-    expected = "are not a certificate and its key"
+    expected = "must be a certificate and its key"
     if broken == "missing":
         key, expected = tmp_path / "nowhere.key", "No such file"
     elif broken == "other":
-        (_, key), expected = write_certificate(tmp_path, "other"), "is not that of the certificate"
+        (_, key), expected = write_certificate(tmp_path, "other"), "does not belong to the certificate"
     elif broken == "garbage":
         chain.write_text("hello")
     elif broken == "encrypted":
@@ -92,11 +92,11 @@ def test_a_renewed_certificate_is_used_after_a_hangup_signal(tmp_path: Path, wor
         renewed, other = write_certificate(tmp_path, "renewed")
         chain.write_bytes(renewed.read_bytes())
         running.process.send_signal(signal.SIGHUP)
-        until_logged(running.log, "stays as it was", int(workers))
+        until_logged(running.log, "was not renewed", int(workers))
         assert {shown() for _ in range(4)} == {first}
         key.write_bytes(other.read_bytes())
         running.process.send_signal(signal.SIGHUP)
-        until_logged(running.log, "was read again", int(workers))
+        until_logged(running.log, "certificate was renewed", int(workers))
         assert {shown() for _ in range(4)} == {chain.read_text()}
     finally:
         assert stop(running) == 0

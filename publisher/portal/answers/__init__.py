@@ -1,1 +1,1 @@
-"""Rows on their way out: their forms, their validators and their flow."""
+"""Answers with rows: access, formats, caching headers, and streaming."""

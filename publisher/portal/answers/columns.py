@@ -1,4 +1,4 @@
-"""Rows as JSON, made of whole Arrow columns: DuckDB would only plan a small answer's text in the time."""
+"""Write rows as JSON from Arrow columns: for a small result, this takes less time than DuckDB needs to plan the SQL."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _ESCAPES = {code: f"\\u{code:04X}" for code in range(32)} | {
     ord(mark): "\\" + letter for mark, letter in zip('"\\\b\f\n\r\t', '"\\bfnrt', strict=True)
 }
 _ESCAPED = bytes(_ESCAPES)
-"""What JSON cannot have as it is within a text."""
+"""The bytes that must be escaped in a JSON string."""
 _QUOTES = {Kind.TEXT: ('"', '"'), Kind.NUMBER: ('"', '"'), Kind.FLOATING: ('"', '"'), Kind.FIXED: ('"', 'Z"')}
 _MOMENT = len("2026-05-01T12:00:00.000")
 _FIRST, _END = -62_135_596_800_000_000, 253_402_300_800_000_000
-"""The years from 1 to 9999, in microseconds: what Arrow writes with as many letters."""
+"""The years from 1 to 9999, in microseconds, which Arrow writes with the same number of characters."""
 _NUMBER = re.compile(r"-?(?:[0-9]*[1-9][0-9]*(?:\.[0-9]*[1-9])?(?:\.?[0-9]*e.*)?|0\.[0-9]*[1-9](?:e.*)?)|0")
-"""As in the engine's `soda_number`."""
+"""The same as the engine's `soda_number`."""
 
 
 class _UnknownError(Exception):
-    """A column's type, or a value in it, is none that is written here."""
+    """This module cannot write the column's type or one of its values."""
 
 
 def json_rows(fields: Sequence[tuple[str, Kind]], table: pa.Table) -> bytes | None:
-    """The rows' objects as `formats.JSON.each` has them, byte for byte; None where DuckDB must write them."""
+    """The rows as JSON objects, byte for byte as `formats.JSON.each` writes them; None if DuckDB must write them."""
     if not table.num_rows:
         return b""
     try:
@@ -44,13 +44,13 @@ def json_rows(fields: Sequence[tuple[str, Kind]], table: pa.Table) -> bytes | No
     except _UnknownError:
         return None
     parts = list(chain.from_iterable(columns))
-    if len(columns[0]) == 1:  # its first value may be missing, and with it what stands before a comma
+    if len(columns[0]) == 1:  # its first value may be missing, and then the comma comes first
         parts = [pc.binary_replace_slice(_joined(*parts), 0, 1, b"")]
     return _bytes(_joined("\n,{", *parts, "}"))
 
 
 def _members(name: str, kind: Kind, column: pa.ChunkedArray, *, first: bool) -> list[Any]:
-    """What stands for the column in every row: texts and arrays of texts; one array where values are missing."""
+    """The column's part of every row: texts and arrays of texts, or one array if values are missing."""
     values = column.combine_chunks()
     texts = _texts(kind, values)
     opening, closing = _QUOTES.get(kind, ("", ""))
@@ -61,7 +61,7 @@ def _members(name: str, kind: Kind, column: pa.ChunkedArray, *, first: bool) -> 
 
 
 def _texts(kind: Kind, values: pa.Array) -> pa.Array:
-    """The values' texts as JSON has them, between quotes where there are any. Errors: _UnknownError."""
+    """The values as JSON text, without the quotes around them. Raises _UnknownError."""
     if kind is Kind.NUMBER:
         return _numbers(values)
     if kind in TIMES and pa.types.is_temporal(values.type):
@@ -76,7 +76,7 @@ def _texts(kind: Kind, values: pa.Array) -> pa.Array:
 
 
 def _numbers(values: pa.Array) -> pa.Array:
-    """Without zeros at their end."""
+    """The numbers as text without trailing zeros."""
     if pa.types.is_integer(values.type):
         return values.cast(pa.string())
     if pa.types.is_floating(values.type):
@@ -89,7 +89,7 @@ def _numbers(values: pa.Array) -> pa.Array:
 
 
 def _moments(values: pa.Array) -> pa.Array:
-    """`2026-05-01T12:00:00.000`; the years from 1 to 9999."""
+    """The times as `2026-05-01T12:00:00.000`; only the years from 1 to 9999."""
     span = pc.min_max(values.view(pa.int64())).as_py()
     if values.null_count < len(values) and not _FIRST <= span["min"] <= span["max"] < _END:
         raise _UnknownError
@@ -109,7 +109,7 @@ def _joined(*parts: Any) -> pa.Array:
 
 
 def _bytes(texts: pa.Array) -> bytes:
-    """All the texts of an array, one after the other."""
+    """All texts of an array, joined."""
     _, ends, data = texts.buffers()
     places = memoryview(ends).cast("i")
     first, last = places[texts.offset], places[texts.offset + len(texts)]

@@ -1,4 +1,4 @@
-"""The forms in which rows leave the portal: each row as one piece of text, made by DuckDB."""
+"""The formats of rows in answers: DuckDB writes each row as one piece of text."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 
 QUOTE = '"'
 CRS = '{"type":"name","properties":{"name":"urn:ogc:def:crs:OGC:1.3:CRS84"}}'
-"""Longitude and latitude, as Socrata says it in GeoJSON."""
+"""Longitude and latitude, as Socrata declares it in GeoJSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How rows become text: an opening, each row between `before` and `after`, a closing."""
+    """A format: an opening, each row between `before` and `after`, and a closing."""
 
     name: str
     media_type: str
     line: Callable[[Fields], str]
-    """SQL for one row's text, over the columns of `q`"""
+    """SQL for the text of one row, over the columns of `q`."""
     opening: Callable[[Fields], str]
     closing: str = ""
     before: str = ""
-    """stands before each row but the first"""
+    """Text before each row except the first."""
     after: str = ""
     rows: Callable[[Fields, pa.Table], bytes | None] | None = None
-    """the same texts of all rows of a table, where they can be had without SQL"""
+    """The same text for all rows of a table, without SQL; None if that is not possible."""
 
     def each(self, fields: Fields) -> str:
-        """SQL for one row's text with what stands before and after it."""
+        """SQL for the text of one row, with the text before and after it."""
         parts = [literal(self.before), self.line(fields), literal(self.after)]
         return " || ".join(part for part in parts if part != "''")
 
     def body(self, opening: str, blocks: Iterator[bytes]) -> Generator[bytes]:
-        """A whole body from the rows' texts, as `each` gives them."""
+        """The whole body, from the rows that `each` writes."""
         start, skipped = opening.encode(), len(self.before.encode())
         for block in blocks:
             yield start + block[skipped:]
@@ -59,7 +59,7 @@ def _value(name: str) -> str:
 
 
 def _pairs(fields: Fields, *, nulls: bool) -> str:
-    """SQL for the members of a JSON object, each with a leading comma; without `nulls` empty ones are left out."""
+    """SQL for the members of a JSON object, each with a leading comma; nulls are left out unless `nulls` is set."""
     members = []
     for name, kind in fields:
         member = _member("," + json.dumps(name) + ":", kind, _value(name))
@@ -69,7 +69,7 @@ def _pairs(fields: Fields, *, nulls: bool) -> str:
 
 
 def _member(key: str, kind: Kind, value: str) -> str:
-    """SQL for a key and its value, NULL where that is missing; as few functions as can be, for each must be planned."""
+    """SQL for a key and its value, NULL if the value is missing; with few functions, as each takes time to plan."""
     if kind in TIMES:
         return f"strftime({value}, {literal(key.replace('%', '%%') + _quoted(clock(kind)))})"
     if kind is Kind.NUMBER:
@@ -82,12 +82,12 @@ def _quoted(text: str) -> str:
 
 
 def json_line(fields: Fields) -> str:
-    """One object; a null value's key is left out, as Socrata does."""
+    """SQL for one object; keys with a null value are left out, as in Socrata."""
     return f"'{{' || {_pairs(fields, nulls=False)} || '}}'"
 
 
 def csv_line(fields: Fields, separator: str = ",") -> str:
-    """One record; each value in double quotes, a null empty."""
+    """SQL for one record; each value in double quotes, a null is empty."""
     cells = [
         f"""coalesce('"' || replace({plain_text(kind, _value(name))}, '"', '""') || '"', '')""" for name, kind in fields
     ]
@@ -95,7 +95,7 @@ def csv_line(fields: Fields, separator: str = ",") -> str:
 
 
 def geojson_line(fields: Fields) -> str:
-    """One feature; the first column that holds geometry is its geometry."""
+    """SQL for one feature; its geometry is the first column with geometry."""
     geometry = next((name for name, kind in fields if kind in GEOMETRIES), None)
     shape = f"coalesce({_value(geometry)}, 'null')" if geometry else "'null'"
     rest = _pairs([(name, kind) for name, kind in fields if name != geometry], nulls=True)
@@ -103,12 +103,12 @@ def geojson_line(fields: Fields) -> str:
 
 
 def csv_header(names: Iterable[str], separator: str = ",") -> str:
-    """The first record of a CSV."""
+    """The header of a CSV."""
     return separator.join('"' + name.replace('"', '""') + '"' for name in names) + "\n"
 
 
 def csv(separator: str = ",", *, bom: bool = False) -> Format:
-    """CSV, or its like with another separator; `bom` marks it as UTF-8 for spreadsheets."""
+    """CSV, or the same with another separator; `bom` marks it as UTF-8 for spreadsheets."""
     mark = "\ufeff" if bom else ""
     return Format(
         "csv",
@@ -145,7 +145,7 @@ _BY_MEDIA = {
 
 
 def negotiated(extension: str | None, accept: str) -> Format:
-    """The format that the address or else the Accept header asks for. Errors: SodaError 406."""
+    """The format for the address's extension or the Accept header. Raises SodaError 406."""
     if extension is not None:
         if extension not in BY_NAME:
             raise _not_acceptable()
@@ -168,5 +168,5 @@ def _preference(part: str) -> tuple[float, str]:
 
 
 def _not_acceptable() -> SodaError:
-    message = "The portal answers in JSON, CSV and GeoJSON"
+    message = "The portal can answer only in JSON, CSV, and GeoJSON"
     return SodaError(406, {"code": "not_acceptable", "error": True, "message": message})

@@ -1,4 +1,4 @@
-"""Answers of any size, sent as they are computed: a piece at a time, and no faster than the reader takes them."""
+"""Stream answers of any size while they are computed, no faster than the client reads them."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 WHOLE = 256 * 1024
-"""Bytes up to which an answer is sent at once."""
+"""An answer with at most this many bytes is sent at once."""
 SHORT = 16
-"""Queries that may compute at the same time in one process, the long ones not counted."""
+"""Queries that can run at the same time in one process, not counting long ones."""
 LONG = 4
-"""Long queries that may compute at the same time in one process."""
+"""Long queries that can run at the same time in one process."""
 SOON = 1.0
-"""Seconds after which a query counts as long"""
+"""Seconds after which a query counts as long."""
 HOLD = 5.0
-"""Seconds that it may wait for a place among the long ones, before it is given up"""
+"""Seconds that a query waits for a place among the long ones before it is canceled."""
 TICK = 0.05
 STREAMS = 32
-"""Answers that may be on their way piece by piece at the same time in one process."""
+"""Answers that can be streamed at the same time in one process."""
 SHARE = STREAMS // 4
-"""Of these, those to one client's address."""
+"""How many of these one client address can have."""
 PULLS = 4
-"""Threads that compute their next pieces, in turns."""
+"""Threads that compute the next pieces of streamed answers."""
 STALL = 60.0
-"""Seconds that a reader may take none of a piece, before the answer is given up."""
+"""Seconds after which an answer is dropped if the client reads nothing."""
 LEAST = 8_000
-"""Bytes a second that a reader must have taken, once it was waited for as long as that."""
+"""Bytes per second that a client must have read once the portal has waited that long for it."""
 
 
 class _Lanes:
-    """What one event loop lets run at the same time."""
+    """The limits on what one event loop runs at the same time."""
 
     def __init__(self) -> None:
         self.short = CapacityLimiter(SHORT)
@@ -55,7 +55,7 @@ class _Lanes:
         self.streams = CapacityLimiter(STREAMS)
         self.pulls = CapacityLimiter(PULLS)
         self.readers: Counter[str] = Counter()
-        """How many of the streams each client's address has."""
+        """How many streams each client address has."""
         self.threads = CapacityLimiter(SHORT + LONG)
 
 
@@ -71,36 +71,36 @@ def _lanes() -> _Lanes:
 
 
 def busy() -> SodaError:
-    """503: too much is computed already; come back soon."""
-    error = problem(503, "busy", "Too many long questions are being answered; ask again in a few seconds")
+    """503: too many queries are running; the client should try again soon."""
+    error = problem(503, "busy", "Too many long queries are running. Try again in a few seconds.")
     error.headers["Retry-After"] = "5"
     return error
 
 
 async def computed(request: Request, answer: Callable[[Deadline], Response], seconds: float = SECONDS) -> Response:
-    """What `answer` gives, computed in a thread; its query ends when the reader goes away.
+    """Run `answer` in a thread; its query is canceled if the client disconnects.
 
-    A query that takes long leaves its place to others and goes on among the few that may. Errors: SodaError.
+    A query that takes long gives its place to others and continues as one of the few long queries. Raises SodaError.
     """
-    patience, lanes = Deadline(seconds), _lanes()
+    deadline, lanes = Deadline(seconds), _lanes()
     async with lanes.short:
-        task = asyncio.ensure_future(run_sync(answer, patience, limiter=lanes.threads))
+        task = asyncio.ensure_future(run_sync(answer, deadline, limiter=lanes.threads))
         done, _ = await asyncio.wait({task}, timeout=SOON)
         if done:
             return task.result()
         moved = await _moved(task, lanes.long)
     if not moved:
-        patience.end()
+        deadline.end()
         await asyncio.wait({task})
         raise busy()
     try:
-        return await _awaited(task, request, patience)
+        return await _awaited(task, request, deadline)
     finally:
         lanes.long.release_on_behalf_of(task)
 
 
 async def _moved(task: asyncio.Future[Response], lane: CapacityLimiter) -> bool:
-    """True once the query may go on among the long ones, or has ended; it waits for that a few seconds."""
+    """Wait a few seconds for a place among the long queries; True once the query has one or has ended."""
     for _ in range(int(HOLD / TICK)):
         with suppress(anyio.WouldBlock):
             lane.acquire_on_behalf_of_nowait(task)
@@ -109,14 +109,14 @@ async def _moved(task: asyncio.Future[Response], lane: CapacityLimiter) -> bool:
     return False
 
 
-async def _awaited(task: asyncio.Future[Response], request: Request, patience: Deadline) -> Response:
-    """The answer, which nobody waits for any more when the reader has gone."""
+async def _awaited(task: asyncio.Future[Response], request: Request, deadline: Deadline) -> Response:
+    """Wait for the answer; cancel its query if the client disconnects."""
     gone = asyncio.ensure_future(_until_gone(request.receive))
     waited: set[asyncio.Future[Any]] = {task, gone}
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     gone.cancel()
     if not task.done():
-        patience.end()
+        deadline.end()
     return await task
 
 
@@ -126,26 +126,26 @@ async def _until_gone(receive: Receive) -> None:
 
 
 def bodiless(headers: Mapping[str, str], media_type: str) -> Response:
-    """The answer to HEAD where the body was not computed: of its length nothing is said."""
+    """The answer to HEAD if the body was not computed: without a Content-Length."""
     response = Response(headers=headers, media_type=media_type)
     del response.headers["content-length"]
     return response
 
 
-def sent(blocks: Generator[bytes], patience: Deadline, headers: Mapping[str, str], media_type: str) -> Response:
-    """The response with this body: at once where it is small, else piece by piece."""
+def sent(blocks: Generator[bytes], deadline: Deadline, headers: Mapping[str, str], media_type: str) -> Response:
+    """The response with this body: sent at once if small, otherwise streamed."""
     first, size = [], 0
     for block in blocks:
         first.append(block)
         size += len(block)
         if size > WHOLE:
-            return Pieces(b"".join(first), blocks, patience, headers, media_type)
+            return Pieces(b"".join(first), blocks, deadline, headers, media_type)
     return Response(b"".join(first), headers=headers, media_type=media_type)
 
 
 @contextmanager
 def _place(lanes: _Lanes, client: str) -> Iterator[None]:
-    """One of the streams. Errors: SodaError 503 where there is none left, or none for this client."""
+    """Take one of the streams. Raises SodaError 503 if none is free, or none for this client."""
     if lanes.readers[client] >= SHARE:
         raise busy()
     try:
@@ -163,20 +163,20 @@ def _place(lanes: _Lanes, client: str) -> Iterator[None]:
 
 
 class Pieces(Response):
-    """A body that is computed while it is sent. Errors: SodaError 503 where too many are on their way."""
+    """A body that is computed while it is sent. Raises SodaError 503 if there are too many streams."""
 
     def __init__(
-        self, first: bytes, blocks: Generator[bytes], patience: Deadline, headers: Mapping[str, str], media_type: str
+        self, first: bytes, blocks: Generator[bytes], deadline: Deadline, headers: Mapping[str, str], media_type: str
     ) -> None:
         super().__init__(None, headers=headers, media_type=media_type)
         del self.headers["content-length"]
         self._first = first
         self._blocks = blocks
-        self._patience = patience
+        self._deadline = deadline
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send all of it, unless the reader goes away or stops reading."""
+        """Send the body, unless the client disconnects or stops reading."""
         lanes = _lanes()
         watcher = asyncio.ensure_future(self._watch(receive))
         try:
@@ -190,7 +190,7 @@ class Pieces(Response):
     async def _watch(self, receive: Receive) -> None:
         await _until_gone(receive)
         self._gone = True
-        self._patience.end()
+        self._deadline.end()
 
     async def _send(self, send: Send, pulls: anyio.CapacityLimiter) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})

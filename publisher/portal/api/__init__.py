@@ -1,1 +1,1 @@
-"""The addresses that programs speak to."""
+"""The API that programs use."""

@@ -1,4 +1,4 @@
-"""`/api/views/{4x4}/rows.csv` and `rows.json`: all rows of a dataset, as people and older clients take them."""
+"""`/api/views/{4x4}/rows.csv` and `rows.json`: all rows of a dataset, for people and for older clients."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from publisher.portal.base.watch import Deadline
 
 _HIDDEN = ("sid", "id", "position", "created_at", "created_meta", "updated_at", "updated_meta", "meta")
-"""What stands before a row's values in `rows.json`."""
+"""The hidden columns before a row's values in `rows.json`."""
 
 
 def csv_opening(dataset: PortalDataset, fields: Fields, separator: str = ",") -> str:
-    """The header of a CSV for people: a column of the dataset under its display name."""
+    """The header of a CSV for people, with the columns' display names."""
     shown = {column.field: column.name for column in dataset.columns}
     return formats.csv_header((shown.get(name, name) for name, _ in fields), separator)
 
 
 def json_opening(dataset: PortalDataset, _fields: Fields) -> str:
-    """`meta`, with the columns of the rows, and the beginning of `data`."""
+    """`meta`, with the columns of the rows, and the start of `data`."""
     described = view(dataset)
     hidden = [_hidden(place, name) for place, name in enumerate(_HIDDEN)]
     return '{"meta":' + json.dumps({"view": described | {"columns": hidden + described["columns"]}}) + ',"data":['
@@ -62,7 +62,7 @@ def _hidden(place: int, name: str) -> dict[str, Any]:
 
 
 def _row(fields: Fields) -> str:
-    """SQL for one row as an array: what is hidden, then the values, a missing one as null."""
+    """SQL for one row as an array: the hidden columns, then the values, with null for a missing value."""
     system = {column.field for column in SYSTEM}
     name, created, updated = (f"q.{quoted(column.field)}" for column in SYSTEM)
     hidden = (
@@ -100,11 +100,11 @@ _FORMS: dict[str, tuple[Format, Callable[[PortalDataset, Fields], str]]] = {
 
 
 async def download(request: Request) -> Response:
-    """GET /api/views/{4x4}/rows.csv (under display names) or rows.json (`{meta, data}`): every row."""
+    """GET /api/views/{4x4}/rows.csv (with display names) or rows.json (`{meta, data}`): every row."""
     return await computed(request, partial(current, partial(_download, request)))
 
 
-def _download(request: Request, patience: Deadline) -> Response:
+def _download(request: Request, deadline: Deadline) -> Response:
     name = request.url.path.rpartition(".")[2]
     form, opening = _FORMS[name]
     dataset = tabular(request, request.path_params["id"])
@@ -118,8 +118,8 @@ def _download(request: Request, patience: Deadline) -> Response:
     if request.method == "HEAD":
         return bodiless(headers, form.media_type)
     each = form.each(compiled.fields)
-    blocks = portal(request).engine.blocks(sources(request, dataset, compiled), compiled, each, patience)
-    return sent(form.body(start, blocks), patience, headers, form.media_type)
+    blocks = portal(request).engine.blocks(sources(request, dataset, compiled), compiled, each, deadline)
+    return sent(form.body(start, blocks), deadline, headers, form.media_type)
 
 
 ROUTES = [Route(f"/api/views/{{id}}/rows.{name}", download) for name in _FORMS]

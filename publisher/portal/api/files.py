@@ -1,4 +1,4 @@
-"""Addresses of files: uploaded as assets, listed by a dataset as attachments, or all that a dataset is."""
+"""Files: uploaded as assets, attached to a dataset, or a dataset that is one file."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from publisher.portal.store.store import PortalStore
 
 LIMIT = 256 * 1024 * 1024
-"""Bytes that a file may have."""
+"""The largest file, in bytes."""
 SPOOLED = 1024 * 1024
 SHOWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
-"""What a browser may show in place; everything else it saves."""
+"""The types that a browser may display; it saves everything else."""
 PLAIN = SHOWN | {
     "application/geo+json",
     "application/gzip",
@@ -45,7 +45,7 @@ PLAIN = SHOWN | {
     "text/csv",
     "text/plain",
 }
-"""What keeps its type; a page, a drawing or a script would run as the portal's own, so it has none."""
+"""The types that are served as they are. HTML, SVG, or a script would run as part of the portal, so it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,13 @@ class _Upload:
 
 @asynccontextmanager
 async def _upload(request: Request) -> AsyncIterator[_Upload]:
-    """The file that a request brings, in a form or as the body alone. Errors: SodaError 400, 413."""
+    """The file in a request, in a form or as the whole body. Raises SodaError 400 or 413."""
     limited = await _limited(request)
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         async with limited.form(max_files=1, max_fields=20) as form:
             found = next((value for value in form.values() if isinstance(value, UploadFile)), None)
             if found is None:
-                raise invalid("The form holds no file")
+                raise invalid("The form has no file")
             yield _Upload(found.file, found.filename or "", found.content_type or "")
         return
     name = request.query_params.get("fileName") or request.query_params.get("filename") or ""
@@ -75,7 +75,7 @@ async def _upload(request: Request) -> AsyncIterator[_Upload]:
 
 
 async def _limited(request: Request) -> Request:
-    """The request, whose body may not become larger than a file may be."""
+    """The request, with its body limited to the largest file size."""
     if int(request.headers.get("content-length", "0")) > LIMIT:
         async for _ in request.stream():  # to the end, so that the client hears the answer
             pass
@@ -122,7 +122,7 @@ def _sweep(store: PortalStore) -> None:
 
 
 def asset(request: Request) -> Response:
-    """GET /api/assets/{id}: for accounts, and for everyone once a dataset that everyone reads lists it."""
+    """GET /api/assets/{id}: for accounts; for everyone if a public dataset lists the file."""
     identifier = request.path_params["id"]
     if account(request) is None and not any(identifier in listed(dataset) for dataset in visible(request)):
         raise _missing(identifier)
@@ -130,7 +130,7 @@ def asset(request: Request) -> Response:
 
 
 def attachment(request: Request) -> Response:
-    """GET /api/views/{4x4}/files/{id}: a file that the dataset lists, for who may read the dataset."""
+    """GET /api/views/{4x4}/files/{id}: a file attached to the dataset, for those who may read the dataset."""
     dataset, identifier = readable(request, request.path_params["id"]), request.path_params["asset"]
     if identifier not in listed(dataset):
         raise _missing(identifier)
@@ -171,10 +171,10 @@ def _missing(identifier: str) -> Exception:
 
 
 async def create_blob(request: Request) -> Response:
-    """POST /api/imports2/?method=blob: a dataset that is one file."""
+    """POST /api/imports2/?method=blob: create a dataset that is one file."""
     owner = await run_in_threadpool(writer, request)
     if request.query_params.get("method") != "blob":
-        raise invalid("The method must be blob; tables are made with /api/views or a revision")
+        raise invalid("The method must be blob. To create a table, use /api/views or a revision.")
     asset = await _kept(request, owner)
     return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request), staff=True))
 
@@ -204,7 +204,7 @@ def _blob_metadata(asset: Asset) -> dict[str, object]:
 
 
 async def replace_blob(request: Request) -> Response:
-    """POST /api/views/{4x4}?method=replaceBlob: another file in the place of the one that the dataset is."""
+    """POST /api/views/{4x4}?method=replaceBlob: replace the file of a dataset that is one file."""
     owner = await run_in_threadpool(writer, request)
     identifier = request.path_params["name"].partition(".")[0]
     if request.query_params.get("method") != "replaceBlob":
@@ -212,7 +212,7 @@ async def replace_blob(request: Request) -> Response:
     store = portal(request).store
     old = await run_in_threadpool(store.get, identifier)
     if old.blob is None:
-        raise invalid("This dataset is a table; a file cannot take its place")
+        raise invalid("This dataset is a table and cannot be replaced with a file")
     asset = await _kept(request, owner)
     return JSONResponse(view(await run_in_threadpool(_replaced, store, identifier, asset), staff=True))
 

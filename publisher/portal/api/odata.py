@@ -1,4 +1,4 @@
-"""OData v4, at Socrata's addresses: what Excel, Power BI and Tableau read tables from."""
+"""OData v4 at Socrata's addresses, for Excel, Power BI, and Tableau."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.watch import Deadline
 
 PAGE = 10_000
-"""Rows in one answer; the next are a link away."""
+"""Rows per answer; each answer links to the next."""
 SCHEMA = "Portal"
 VERSION = {"OData-Version": "4.0"}
 _JSON = "application/json; odata.metadata=minimal; charset=utf-8"
@@ -49,7 +49,7 @@ _ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
 
 
 def _answered(handler: Callable[[Request, Deadline], Response]) -> Callable[[Request], Awaitable[Response]]:
-    """Computed among the other questions; errors in OData's shape: {"error": {"code", "message"}}."""
+    """Run with the other queries; errors are in OData's format: {"error": {"code", "message"}}."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
@@ -64,7 +64,7 @@ def _answered(handler: Callable[[Request, Deadline], Response]) -> Callable[[Req
 
 
 def set_name(dataset: PortalDataset) -> str:
-    """The name of a dataset's entity set; a 4x4 itself is no identifier in OData's schema language."""
+    """The name of a dataset's entity set; a 4x4 is not a valid identifier in OData's schema language."""
     return f"d_{dataset.id.replace('-', '_')}"
 
 
@@ -73,7 +73,7 @@ def _root(request: Request) -> str:
 
 
 @_answered
-def service(request: Request, _patience: Deadline) -> Response:
+def service(request: Request, _deadline: Deadline) -> Response:
     """GET /api/odata/v4: the datasets as entity sets."""
     _check(request, {"$format"})
     listed = [
@@ -93,7 +93,7 @@ def _headers() -> dict[str, str]:
 
 
 @_answered
-def metadata(request: Request, _patience: Deadline) -> Response:
+def metadata(request: Request, _deadline: Deadline) -> Response:
     """GET /api/odata/v4/$metadata: the entity types in CSDL."""
     edmx = "http://docs.oasis-open.org/odata/ns/edmx"
     document = Element("edmx:Edmx", {"xmlns:edmx": edmx, "Version": "4.0"})
@@ -122,13 +122,13 @@ def _entity_type(schema: Element, dataset: PortalDataset) -> None:
 
 
 def _check(request: Request, known: set[str] | frozenset[str]) -> None:
-    """Refuse options that the portal does not have; parameters without a dollar are the client's own."""
+    """Refuse options that the portal does not have; parameters without a dollar sign are ignored."""
     for name in request.query_params:
         if name.startswith("$") and not name.startswith("$$") and name not in known:
             raise refused(name[:50])
     wanted = request.query_params.get("$format", "json").lower()
     if not wanted.startswith(("json", "application/json", "xml" if not known - {"$format"} else "json")):
-        raise refused("$format other than json")
+        raise refused("A $format other than json")
 
 
 def _number(request: Request, name: str) -> int | None:
@@ -139,7 +139,7 @@ def _number(request: Request, name: str) -> int | None:
 
 
 def _named(request: Request) -> tuple[PortalDataset, str | None]:
-    """The dataset of the address, and the key where one stands in brackets behind it."""
+    """The dataset in the address, and the key if one follows in parentheses."""
     found = _ADDRESS.fullmatch(request.path_params["name"])
     if not found:
         raise dataset_missing(request.path_params["name"][:50])
@@ -147,11 +147,11 @@ def _named(request: Request) -> tuple[PortalDataset, str | None]:
 
 
 @_answered
-def collection(request: Request, patience: Deadline) -> Response:
-    """GET /api/odata/v4/{4x4}: rows that meet the options, a page at a time; …('{id}') is one row."""
+def collection(request: Request, deadline: Deadline) -> Response:
+    """GET /api/odata/v4/{4x4}: the rows for the options, a page at a time; …('{id}') is one row."""
     dataset, key = _named(request)
     if key is not None:
-        return _entity(request, dataset, key.replace("''", "'"), patience)
+        return _entity(request, dataset, key.replace("''", "'"), deadline)
     _check(request, _OPTIONS)
     headers = VERSION | headers_of(request, dataset, formats.JSON)
     clauses, names = _clauses(request, dataset)
@@ -163,7 +163,7 @@ def collection(request: Request, patience: Deadline) -> Response:
         return response
     left = max(0, top - past) if top is not None else most + 1
     if wanted or left > most:  # otherwise no page can follow
-        counted = _count(request, dataset, clauses, patience)
+        counted = _count(request, dataset, clauses, deadline)
         left = max(0, (counted if top is None else min(counted, skip + top)) - skip - past)
     size = min(left, most)
     clauses |= {"$limit": str(size), "$offset": str(skip + past)}
@@ -171,11 +171,11 @@ def collection(request: Request, patience: Deadline) -> Response:
     if wanted:
         opening["@odata.count"] = counted
     following = _next(request, past + size) if left > size else None
-    return sent(_rows(request, dataset, clauses, names, opening, following, patience), patience, headers, _JSON)
+    return sent(_rows(request, dataset, clauses, names, opening, following, deadline), deadline, headers, _JSON)
 
 
 def _clauses(request: Request, dataset: PortalDataset) -> tuple[dict[str, str], list[str]]:
-    """The options as SoQL, and the properties to show."""
+    """The options as SoQL clauses, and the properties to show."""
     query = request.query_params
     names = selected(dataset, query.get("$select", "").strip() or "*")
     clauses = {"$select": ", ".join(column_of(dataset, name) for name in names)}
@@ -185,10 +185,10 @@ def _clauses(request: Request, dataset: PortalDataset) -> tuple[dict[str, str], 
     return clauses, names
 
 
-def _count(request: Request, dataset: PortalDataset, clauses: dict[str, str], patience: Deadline) -> int:
+def _count(request: Request, dataset: PortalDataset, clauses: dict[str, str], deadline: Deadline) -> int:
     question = SoqlQuestion({"$select": "count(*)"} | {name: clauses[name] for name in ("$where",) if name in clauses})
     compiled = compile_question(dataset, question)
-    found = portal(request).engine.table(sources(request, dataset, compiled), compiled, patience)
+    found = portal(request).engine.table(sources(request, dataset, compiled), compiled, deadline)
     return int(found.column(0)[0].as_py())
 
 
@@ -200,7 +200,7 @@ def _wants_count(request: Request) -> bool:
 
 
 def _page_size(request: Request) -> int:
-    """What the client prefers (`Prefer: odata.maxpagesize=…`), at most our own."""
+    """The client's page size (`Prefer: odata.maxpagesize=…`), at most `PAGE`."""
     found = re.search(r"maxpagesize\s*=\s*(\d{1,9})", request.headers.get("prefer", ""))
     return max(1, min(PAGE, int(found[1]))) if found else PAGE
 
@@ -223,7 +223,7 @@ def _rows(
     names: list[str],
     opening: dict[str, Any],
     following: str | None,
-    patience: Deadline,
+    deadline: Deadline,
 ) -> Generator[bytes]:
     """The whole answer, streamed."""
     compiled = compile_question(dataset, SoqlQuestion(clauses))
@@ -231,11 +231,11 @@ def _rows(
     end = "]" + (f',"@odata.nextLink":{json.dumps(following)}' if following else "") + "}\n"
     form = formats.Format("odata", _JSON, partial(_line, names), lambda _: start, end, before="\n,")
     engine, line = portal(request).engine, form.each(compiled.fields)
-    return form.body(start, engine.blocks(sources(request, dataset, compiled), compiled, line, patience))
+    return form.body(start, engine.blocks(sources(request, dataset, compiled), compiled, line, deadline))
 
 
 def _line(names: list[str], fields: Sequence[tuple[str, Kind]]) -> str:
-    """SQL for one row as a JSON object: nulls stay, numbers are numbers, times are in UTC."""
+    """SQL for one row as a JSON object: nulls are kept, numbers are numbers, times are in UTC."""
     members = []
     for name, (field, kind) in zip(names, fields, strict=True):
         value = _value(kind, f"q.{quoted(field)}")
@@ -253,14 +253,14 @@ def _value(kind: Kind, value: str) -> str:
     return json_text(kind, value)
 
 
-def _entity(request: Request, dataset: PortalDataset, key: str, patience: Deadline) -> Response:
+def _entity(request: Request, dataset: PortalDataset, key: str, deadline: Deadline) -> Response:
     """One row by its key."""
     _check(request, {"$select", "$format"})
     names = selected(dataset, request.query_params.get("$select", "").strip() or "*")
     question = SoqlQuestion({"$select": ", ".join(column_of(dataset, name) for name in names)}, ((":id", key),))
     compiled = compile_question(dataset, question)
     line = _line(names, compiled.fields)
-    found = b"".join(portal(request).engine.blocks(sources(request, dataset, compiled), compiled, line, patience))
+    found = b"".join(portal(request).engine.blocks(sources(request, dataset, compiled), compiled, line, deadline))
     if not found:
         raise row_missing(key[:100])
     opening = json.dumps({"@odata.context": f"{_context(request, dataset, names)}/$entity"})[:-1]
@@ -268,12 +268,12 @@ def _entity(request: Request, dataset: PortalDataset, key: str, patience: Deadli
 
 
 @_answered
-def count(request: Request, patience: Deadline) -> Response:
-    """GET /api/odata/v4/{4x4}/$count: how many rows meet the filter, as plain text."""
+def count(request: Request, deadline: Deadline) -> Response:
+    """GET /api/odata/v4/{4x4}/$count: how many rows match the filter, as plain text."""
     dataset, _ = _named(request)
     _check(request, {"$filter"})
     clauses, _ = _clauses(request, dataset)
-    return PlainTextResponse(str(_count(request, dataset, clauses, patience)), headers=_headers())
+    return PlainTextResponse(str(_count(request, dataset, clauses, deadline)), headers=_headers())
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""OData's `$filter`, `$orderby` and `$select` as SoQL; every node of the parsed tree is on a list, or refused."""
+"""Translate OData's `$filter`, `$orderby`, and `$select` to SoQL; unknown nodes of the parsed tree are refused."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 from publisher.portal.base.problems import SodaError
 
 KEY = "__id"
-"""The name under which OData's readers see a row's `:id`, as in Socrata."""
+"""The name of a row's `:id` in OData, as in Socrata."""
 LONGEST = 8000
-"""Characters of a filter."""
+"""The most characters in a filter."""
 _WORD = re.compile(r"'(?:[^']|'')*'|(?<![\w.-])[A-Za-z_]\w*(?!\w|\s*\()")
 _OUR = re.compile(r"c_\d+_c")
 _SIGNS = {ast.Eq: "=", ast.NotEq: "<>", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
@@ -43,21 +43,21 @@ _CALLS: dict[str, tuple[int, str]] = {
     "floor": (1, "floor({0})"),
     "ceiling": (1, "ceil({0})"),
 }
-"""The functions of OData that SoQL has too."""
+"""The OData functions that SoQL also has."""
 
 
 def refused(what: str) -> SodaError:
-    """501: OData has it, the portal does not."""
+    """501: a part of OData that the portal does not support."""
     return problem(501, "NotImplemented", f"{what} is not supported")
 
 
 def unreadable(what: str) -> SodaError:
-    """400: the option is not as OData has it."""
+    """400: the option is not valid OData."""
     return problem(400, "BadRequest", what)
 
 
 def filtered(dataset: PortalDataset, text: str) -> str:
-    """The SoQL condition that a `$filter` means. Errors: SodaError 400, 501."""
+    """Translate a `$filter` to a SoQL condition. Raises SodaError 400 or 501."""
     if len(text) > LONGEST:
         raise unreadable(f"$filter is longer than {LONGEST} characters")
     names = [KEY, *(column.field for column in dataset.columns)]
@@ -65,46 +65,46 @@ def filtered(dataset: PortalDataset, text: str) -> str:
         tree = ODataParser().parse(ODataLexer().tokenize(_aliased(names, text)))
         return _Filter(names).text(tree)
     except (exceptions.ODataException, ValueError, TypeError, AttributeError):
-        raise unreadable("$filter could not be read") from None
+        raise unreadable("Cannot parse $filter") from None
     except RecursionError:
         raise unreadable("$filter is nested too deeply") from None
 
 
 def _aliased(names: list[str], text: str) -> str:
-    """Columns under names that the library's words (`any`, `all`, `null` …) are no beginning of."""
+    """Rename columns so that no name starts with a word of the library's grammar (`any`, `all`, `null`, …)."""
 
     def alias(found: re.Match[str]) -> str:
         word = found[0]
         if _OUR.fullmatch(word):
-            raise unreadable(f"There is no property {word}")
+            raise unreadable(f"No such property: {word}")
         return f"c_{names.index(word)}_c" if word in names else word
 
     return _WORD.sub(alias, text)
 
 
 def column_of(dataset: PortalDataset, name: str) -> str:
-    """A property as SoQL names it. Errors: SodaError 400."""
+    """The SoQL name of a property. Raises SodaError 400."""
     if name == KEY:
         return ":id"
     if dataset.column(name) is None:
-        raise unreadable(f"There is no property {name[:100]}")
+        raise unreadable(f"No such property: {name[:100]}")
     return f"`{name}`"
 
 
 def ordered(dataset: PortalDataset, text: str) -> str:
-    """The SoQL order that an `$orderby` means: OData's nulls come before every value."""
+    """Translate an `$orderby` to SoQL; in OData, nulls come before all values."""
     terms = []
     for part in text.split(","):
         words = part.split()
         if not words or words[1:] not in ([], ["asc"], ["desc"]):
-            raise unreadable("$orderby takes properties, each with asc or desc")
+            raise unreadable("$orderby needs property names, each followed by asc or desc if you like")
         ending = "DESC NULLS LAST" if words[1:] == ["desc"] else "ASC NULLS FIRST"
         terms.append(f"{column_of(dataset, words[0])} {ending}")
     return ", ".join(terms)
 
 
 def selected(dataset: PortalDataset, text: str) -> list[str]:
-    """The properties of a `$select`, each once; `*` is all."""
+    """The properties in a `$select`, without repeats; `*` is all of them."""
     names = [name.strip() for name in text.split(",")]
     everything = [KEY, *(column.field for column in dataset.columns)]
     listed = [name for each in names for name in (everything if each == "*" else [each])]
@@ -126,7 +126,7 @@ class _Filter:
 
     def _identifier(self, node: ast.Identifier) -> str:
         if node.namespace or not _OUR.fullmatch(node.name):
-            raise unreadable(f"There is no property {node.name[:100]}")
+            raise unreadable(f"No such property: {node.name[:100]}")
         name = self.names[int(node.name.split("_")[1])]
         return ":id" if name == KEY else f"`{name}`"
 
@@ -146,7 +146,7 @@ class _Filter:
         left, right = node.left, node.right
         if isinstance(node.comparator, ast.In):
             if not isinstance(right, ast.List) or not right.val:
-                raise unreadable("in takes a list of values")
+                raise unreadable("in needs a list of values")
             return f"({self.text(left)} IN ({', '.join(self.text(item) for item in right.val)}))"
         if isinstance(left, ast.Null):
             left, right = right, left
@@ -161,13 +161,13 @@ class _Filter:
         return f"({self.text(left)} {words})" if words else "(1 = 0)"
 
     def _different(self, left: Any, right: Any) -> str:
-        """In OData null differs from every value."""
+        """In OData, null is not equal to any value."""
         sides = self.text(left), self.text(right)
         nullable = [side for side, node in zip(sides, (left, right), strict=True) if not isinstance(node, ast._Literal)]
         return f"({' OR '.join([f'{sides[0]} <> {sides[1]}', *(f'{side} IS NULL' for side in nullable[:1])])})"
 
     def _logic(self, node: ast.BoolOp) -> str:
-        """A chain of the same word is one level, however long it is."""
+        """A chain of the same operator is one level, however long it is."""
         word = "AND" if isinstance(node.op, ast.And) else "OR"
         parts: list[str] = []
         rest: Any = node
@@ -194,9 +194,9 @@ class _Filter:
         return template.format(*(self.text(part) for part in node.args))
 
     def _ends(self, whole: Any, end: Any) -> str:
-        """By LIKE, whose own marks a text must not have."""
+        """Use LIKE; the text must not contain its wildcards."""
         if not isinstance(end, ast.String) or re.search(r"[%_\\]", end.val):
-            raise refused("endswith with anything but a text without %, _ and \\")
+            raise refused("endswith with anything but a text without %, _, and \\")
         return f"({self.text(whole)} LIKE {self._string(ast.String('%' + end.val))})"
 
 

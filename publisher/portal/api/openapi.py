@@ -1,4 +1,4 @@
-"""The portal in OpenAPI 3.1, made from the routes that it really has and the table of what they take and give."""
+"""The portal's OpenAPI 3.1 description, built from its routes and the table in `openapi_table`."""
 
 from __future__ import annotations
 
@@ -22,32 +22,41 @@ if TYPE_CHECKING:
 VERSION = "1"
 _LANGUAGE = re.compile(r"^/[a-z]{2}(?=/)")
 _SECURITY = {
-    "account": {"type": "http", "scheme": "basic", "description": "A name and password, or an API key and its secret"},
+    "account": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "A user name and password, or an API key and its secret",
+    },
     "token": {"type": "http", "scheme": "bearer", "description": "An access token"},
-    "app": {"type": "apiKey", "in": "header", "name": "X-App-Token", "description": "Raises limits; SODA 3 needs one"},
+    "app": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-App-Token",
+        "description": "Raises the rate limit; SODA 3 needs a token or a login",
+    },
 }
 _FILES = frozenset({"Parquet", "Workbook", "Map", "Kml", "Shapes", "Export", "Any"})
-"""What is given in ranges too."""
+"""The kinds of content that are also sent in ranges."""
 _HEADERS = {
-    "ETag": {"description": "Names this state; send it as If-None-Match", "schema": {"type": "string"}},
-    "Last-Modified": {"description": "When rows or metadata changed", "schema": {"type": "string"}},
+    "ETag": {"description": "Identifies this version; send it back as If-None-Match", "schema": {"type": "string"}},
+    "Last-Modified": {"description": "When rows or metadata last changed", "schema": {"type": "string"}},
 }
 
 
 def told(path: str) -> str:
-    """The address under which the table tells of this one; the same where it tells of it itself, or not at all."""
+    """The table's address for this one; the same address if the table lists it or has nothing for it."""
     candidates = (path, path.removesuffix(".json"), path.rstrip("/") or "/", _LANGUAGE.sub("", path))
     return next((candidate for candidate in candidates if candidate in OPERATIONS), path)
 
 
 def addresses(routes: Iterable[BaseRoute]) -> set[tuple[str, str]]:
-    """Every method and address of these routes."""
+    """All methods and addresses of these routes."""
     plain = [route for route in routes if isinstance(route, Route)]
     return {(method, route.path_format) for route in plain for method in (route.methods or ()) if method != "HEAD"}
 
 
 def describe(routes: Iterable[BaseRoute], base: str) -> dict[str, Any]:
-    """The document; an address that the table does not tell of is left out."""
+    """The OpenAPI document; addresses that the table does not describe are left out."""
     paths: dict[str, dict[str, Any]] = {}
     for method, path in sorted(addresses(routes), key=lambda each: (each[1], each[0])):
         operation = OPERATIONS.get(told(path), {}).get(method)
@@ -58,7 +67,7 @@ def describe(routes: Iterable[BaseRoute], base: str) -> dict[str, Any]:
         "info": {
             "title": "Open data portal",
             "version": VERSION,
-            "description": "Datasets to search, query, download and publish, at Socrata's addresses.",
+            "description": "Search, query, download, and publish datasets, at Socrata's addresses.",
         },
         "servers": [{"url": base}],
         "paths": paths,
@@ -86,13 +95,13 @@ def _operation(method: str, path: str, operation: Operation) -> dict[str, Any]:
 
 
 def _parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """In OpenAPI, the words stand beside the schema."""
+    """A parameter; in OpenAPI its description is next to the schema, not in it."""
     rest = {key: value for key, value in schema.items() if key != "description"}
     return {
         "name": name,
         "in": place,
         "required": place == "path",
-        "description": schema.get("description", "A number or name of the portal's own"),
+        "description": schema.get("description", "A number or name that the portal assigned"),
         "schema": rest,
     }
 
@@ -104,11 +113,11 @@ def _tag(path: str) -> str:
 
 def _responses(path: str, operation: Operation) -> dict[str, Any]:
     given = {str(operation.status): _given(operation.summary, operation.gives)}
-    more = {str(status): _given("Not now", name) for status, name in operation.more.items()}
+    more = {str(status): _given("Unavailable", name) for status, name in operation.more.items()}
     if not operation.takes and operation.gives:
-        given["304"] = {"description": "The client's copy is current"}
+        given["304"] = {"description": "Not modified: the client's copy is current"}
     if operation.gives in _FILES:
-        given["206"] = _given("The part that Range names", operation.gives)
+        given["206"] = _given("The requested range", operation.gives)
     kind = "OData" if path.startswith("/api/odata/") else "Page" if operation.gives == "Page" else "Soda"
     failed = {code: {"$ref": f"#/components/responses/{kind}{code}"} for code in ("4XX", "503")}
     return failed | ({"501": failed["4XX"]} if kind == "OData" else {}) | given | more
@@ -124,14 +133,14 @@ def _reference(schema: str) -> dict[str, str]:
 
 
 def _failures() -> dict[str, Any]:
-    """Refusals and failures, in the shape of each of the portal's tongues."""
+    """Error responses in the format of each of the portal's APIs."""
     soda = {"schema": _reference("Error")}
     shapes: dict[str, dict[str, Any]] = {
         "Soda": {"application/json": soda, "text/plain": {}},
         "OData": {"application/json": {"schema": {"anyOf": [_reference("ODataError"), _reference("Error")]}}},
         "Page": {"text/html": {}, "application/json": soda},
     }
-    words = {"4XX": "Refused, and why", "503": "Not now; ask again"}
+    words = {"4XX": "The request was refused; the body says why", "503": "Temporarily unavailable; try again"}
     return {
         f"{kind}{code}": {"description": text, "content": content}
         for kind, content in shapes.items()

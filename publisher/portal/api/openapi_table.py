@@ -1,4 +1,4 @@
-"""What each address takes and gives, one declaration an address; `openapi` puts them into words of OpenAPI."""
+"""The requests and responses of each address, one declaration per address; `openapi` turns them into OpenAPI."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What one method does at one address."""
+    """One method at one address."""
 
     summary: str
     gives: str = ""
-    """a name among GIVEN; empty where the body is empty"""
+    """A name in GIVEN; empty if the response has no body."""
     query: tuple[str, ...] = ()
-    """names among PARAMETERS"""
+    """Names in PARAMETERS."""
     takes: str = ""
-    """a name among TAKEN, for requests with a body"""
+    """A name in TAKEN, for requests with a body."""
     status: int = 200
     private: bool = False
-    """True where nobody may without an account"""
+    """True if the request needs an account."""
     more: dict[int, str] = field(default_factory=dict)
-    """other answers, by status"""
+    """Other responses, by status."""
 
 
 def _text(description: str, **more: Any) -> dict[str, Any]:
@@ -52,21 +52,21 @@ _STRING, _NUMBER = {"type": "string"}, {"type": "integer"}
 SCHEMAS: dict[str, dict[str, Any]] = {
     "Error": _object(
         "message",
-        "What is wrong, in Socrata's shape",
+        "An error in Socrata's format",
         code={**_STRING, "examples": ["dataset.missing"]},
         errorCode={**_STRING, "examples": ["query.soql.no-such-column"]},
         error={"const": True},
         message={**_STRING, "examples": ["Not found"]},
         data={"type": "object"},
     ),
-    "ODataError": _object("error", "What is wrong, in OData's shape", error=_object("code message", "Its reason")),
+    "ODataError": _object("error", "An error in OData's format", error=_object("code message", "What is wrong")),
     "Row": {
         "type": "object",
-        "description": "Values by field name; numbers are strings, and a missing value has no member",
+        "description": "Values by field name; numbers are strings, and missing values are left out",
         "examples": [{"id": "2024-01-7", "requests": "12"}],
     },
     "Rows": {"type": "array", "items": {"$ref": "#/components/schemas/Row"}},
-    "AllRows": _object("meta data", "What the columns are, and the rows as arrays", data={"type": "array"}),
+    "AllRows": _object("meta data", "The columns, and the rows as arrays", data={"type": "array"}),
     "Features": _object("type features", "GeoJSON", type={"const": "FeatureCollection"}, features={"type": "array"}),
     "Column": _object("id name fieldName dataTypeName position", "A column", id=_NUMBER, fieldName=_STRING),
     "Columns": _list("Column"),
@@ -74,25 +74,29 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Views": _list("View"),
     "Described": _object("id name webUri dataUri", "A dataset in the metadata API", id=FOUR, webUri=_STRING),
     "AllDescribed": _list("Described"),
-    "Permissions": _object("scope", "Who may read", scope={"enum": ["public", "private"]}),
+    "Permissions": _object("scope", "Who may read the dataset", scope={"enum": ["public", "private"]}),
     "Found": _object(
         "results resultSetSize timings",
-        "Datasets that meet every condition, and how many there are in all",
+        "Datasets that match all conditions, and the total number of matches",
         results={"type": "array", "items": _object("resource classification metadata permalink link", "A dataset")},
         resultSetSize=_NUMBER,
     ),
-    "Counted": _object("results resultSetSize", "Values, and how many datasets have each", results={"type": "array"}),
+    "Counted": _object(
+        "results resultSetSize", "Values, with the number of datasets for each", results={"type": "array"}
+    ),
     "Facets": {"type": "array", "items": _object("facet count values", "A facet with its values")},
-    "Counters": _object("Errors", "What a write did to the rows", Errors=_NUMBER, **{"Rows Created": _NUMBER}),
+    "Counters": _object(
+        "Errors", "How many rows a write created, updated, and deleted", Errors=_NUMBER, **{"Rows Created": _NUMBER}
+    ),
     "Downloads": {"type": "array", "items": _object("format media_type url bytes sha256", "A file")},
     "Package": _object("name resources", "A Frictionless data package", resources={"type": "array", "minItems": 1}),
     "Catalog": _object("@context @type dataset", "DCAT-US", dataset={"type": "array"}),
     "Service": _object("@odata.context value", "Entity sets", value={"type": "array"}),
     "Entities": _object("@odata.context", "Rows, or one row by its key", value={"type": "array"}),
     "File": _object("id", "A stored file", id=_STRING),
-    "Reply": _object("resource links", "A part of a revision, and what can be done with it"),
+    "Reply": _object("resource links", "A part of a revision, with links to what can be done with it"),
     "Replies": {"type": "array", "items": {"type": "object"}},
-    "Health": _object("status", "How the portal is", status=_STRING),
+    "Health": _object("status", "The state of the portal", status=_STRING),
     "Inventory": _object("sources", "What is collected about people", sources={"type": "array"}),
     "Anything": {"type": "object"},
 }
@@ -124,7 +128,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "Any": {"*/*": ""},
     "Nothing": {_JSON: ""},
 }
-"""Media types of what is given, each with the schema of its body; without one it is text or bytes."""
+"""Media types of responses, each with the schema of its body; without a schema it is text or bytes."""
 
 TAKEN: dict[str, dict[str, dict[str, Any]]] = {
     "Rows": {
@@ -186,54 +190,56 @@ TAKEN: dict[str, dict[str, dict[str, Any]]] = {
         "text/csv": {"schema": _STRING},
     },
 }
-"""What requests bring, by media type."""
+"""Request bodies, by media type."""
 
 PARAMETERS: dict[str, dict[str, Any]] = {
-    "$select": _text("SoQL: what to give", examples=["ward, sum(requests)"]),
-    "$where": _text("SoQL: which rows", examples=["requests > 10"]),
-    "$group": _text("SoQL: by what to group"),
-    "$having": _text("SoQL: which groups"),
-    "$order": _text("SoQL: in which order", examples=["ward DESC"]),
-    "$limit": _whole("How many rows", default=1000),
-    "$offset": _whole("How many rows to leave out before", default=0),
-    "$q": _text("Words that a row must have in its texts"),
-    "$query": _text("A whole SoQL query, without the other parameters"),
-    "$filter": _text("OData's condition", examples=["requests gt 10 and startswith(ward, '1')"]),
-    "$orderby": _text("OData's order", examples=["ward desc"]),
-    "$top": _whole("How many rows at most"),
-    "$skip": _whole("How many rows to leave out before"),
-    "$count": _text("Whether to count all rows that meet the filter", enum=["true", "false"]),
-    "$skiptoken": _whole("Where the next page begins; found in @odata.nextLink"),
-    "$format": _text("OData's form", enum=["json"]),
-    "q": _text("Words to look for"),
-    "ids": _text("4x4s, repeated or comma-joined"),
-    "names": _text("Titles, repeated or comma-joined"),
-    "categories": _text("Categories, repeated or comma-joined"),
-    "tags": _text("Tags, repeated or comma-joined"),
-    "domains": _text("Domains, repeated or comma-joined"),
+    "$select": _text("SoQL: the columns and expressions to return", examples=["ward, sum(requests)"]),
+    "$where": _text("SoQL: the condition on rows", examples=["requests > 10"]),
+    "$group": _text("SoQL: the expressions to group by"),
+    "$having": _text("SoQL: the condition on groups"),
+    "$order": _text("SoQL: the sort order", examples=["ward DESC"]),
+    "$limit": _whole("The most rows to return", default=1000),
+    "$offset": _whole("How many rows to skip", default=0),
+    "$q": _text("Words to search for in the row's text columns"),
+    "$query": _text("A complete SoQL query, instead of the other clauses"),
+    "$filter": _text("OData: the condition on rows", examples=["requests gt 10 and startswith(ward, '1')"]),
+    "$orderby": _text("OData: the sort order", examples=["ward desc"]),
+    "$top": _whole("The most rows to return"),
+    "$skip": _whole("How many rows to skip"),
+    "$count": _text("Whether to count all rows that match the filter", enum=["true", "false"]),
+    "$skiptoken": _whole("Where the next page starts; taken from @odata.nextLink"),
+    "$format": _text("OData: the format", enum=["json"]),
+    "q": _text("Words to search for"),
+    "ids": _text("4x4 identifiers, repeated or separated by commas"),
+    "names": _text("Titles, repeated or separated by commas"),
+    "categories": _text("Categories, repeated or separated by commas"),
+    "tags": _text("Tags, repeated or separated by commas"),
+    "domains": _text("Domains, repeated or separated by commas"),
     "only": _text("Kinds of assets", enum=["dataset", "datasets", "map", "chart", "filter", "story", "file"]),
     "attribution": _text("Who published it"),
     "license": _text("Licenses, by id or name"),
-    "column_names": _text("Names of columns"),
+    "column_names": _text("Column names"),
     "for_user": _text("Owners"),
-    "provenance": _text("Whether it is official", enum=["official", "community"]),
-    "visibility": _text("Whether it is open", enum=["open", "internal"]),
-    "public": _text("Whether it is public", enum=["true", "false"]),
-    "published": _text("Whether it is published", enum=["true", "false"]),
-    "min_should_match": _text("How many of the words must occur", pattern="^[0-9]{1,2}%?$"),
-    "order": _text("By what to order", examples=["relevance", "updatedAt DESC"]),
-    "offset": _whole("How many to leave out before", default=0),
-    "limit": _whole("How many", default=100, maximum=10_000),
-    "scroll_id": _text("The last id of the page before"),
-    "page": _whole("Which page, from 1"),
-    "period": _text("The period to draw, where rows have boundaries", examples=["2024-01"]),
-    "method": _text("What to do", enum=["export"]),
-    "format": _text("The form of the file", enum=["GeoJSON", "KML", "Shapefile", "CSV"]),
+    "provenance": _text("Whether the dataset is official", enum=["official", "community"]),
+    "visibility": _text("Whether the dataset is open to the public", enum=["open", "internal"]),
+    "public": _text("Whether the dataset is public", enum=["true", "false"]),
+    "published": _text("Whether the dataset is published", enum=["true", "false"]),
+    "min_should_match": _text(
+        "How many of the words must match, as a number or a percentage", pattern="^[0-9]{1,2}%?$"
+    ),
+    "order": _text("The sort order", examples=["relevance", "updatedAt DESC"]),
+    "offset": _whole("How many results to skip", default=0),
+    "limit": _whole("The most results to return", default=100, maximum=10_000),
+    "scroll_id": _text("The last id of the previous page"),
+    "page": _whole("The page number, starting at 1"),
+    "period": _text("The period to show, for datasets with boundaries", examples=["2024-01"]),
+    "method": _text("The action", enum=["export"]),
+    "format": _text("The file format", enum=["GeoJSON", "KML", "Shapefile", "CSV"]),
     "query": _text("SoQL", examples=["SELECT *"]),
-    "pageNumber": {"type": "integer", "minimum": 1, "description": "Which page"},
-    "pageSize": _whole("Rows on a page", maximum=1_000_000),
-    "accessType": _text("DOWNLOAD, as Socrata's links say; changes nothing", enum=["DOWNLOAD"]),
-    "setPermission": _text("public.read or private", enum=["public.read", "private"]),
+    "pageNumber": {"type": "integer", "minimum": 1, "description": "The page number, starting at 1"},
+    "pageSize": _whole("Rows per page", maximum=1_000_000),
+    "accessType": _text("DOWNLOAD, as in Socrata's links; has no effect", enum=["DOWNLOAD"]),
+    "setPermission": _text("Who may read the dataset: public.read or private", enum=["public.read", "private"]),
 }
 PATHS: dict[str, dict[str, Any]] = {
     "id": {**FOUR, "description": "A dataset's 4x4"},
@@ -242,10 +248,10 @@ PATHS: dict[str, dict[str, Any]] = {
     "period": _text("The period of a release", examples=["2024-01"]),
     "edition": {"type": "integer", "minimum": 1, "description": "The number of an edition"},
     "domain": _text("The portal's domain"),
-    "format": _text("The form of the rows", enum=["json", "csv", "geojson"]),
+    "format": _text("The format of the rows", enum=["json", "csv", "geojson"]),
     "asset": _text("A file's id"),
 }
-"""Parts of addresses; one that is not here is a number or a name of the portal's own."""
+"""Parts of addresses; a part that is not listed is a number or name that the portal assigned."""
 
 _SODA = ("$select", "$where", "$group", "$having", "$order", "$limit", "$offset", "$q", "$query")
 _FILTERS = (
@@ -267,52 +273,54 @@ def _writes(summary: str, gives: str, takes: str = "", *, status: int = 200) -> 
 
 
 def _drawn(label: str, gives: str) -> Operation:
-    return Operation(f"Every row as {label}; where wards are drawn, the rows of one period", gives, ("period",))
+    return Operation(f"All rows as {label}; for a dataset with boundaries, the rows of one period", gives, ("period",))
 
 
-_HASH = Operation("The file's SHA-256, as sha256sum writes it", "Text")
+_HASH = Operation("The file's SHA-256, in the format of sha256sum", "Text")
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
-    "/health": {"GET": Operation("Whether the process lives", "Health")},
-    "/health/ready": {"GET": Operation("Whether it can answer", "Health", more={503: "Health"})},
-    "/metrics": {"GET": Operation("Counters for operators", "Text")},
+    "/health": {"GET": Operation("Whether the process is running", "Health")},
+    "/health/ready": {"GET": Operation("Whether the portal can answer requests", "Health", more={503: "Health"})},
+    "/metrics": {"GET": Operation("Metrics for operators, in Prometheus format", "Text")},
     "/openapi.json": {"GET": Operation("This description", "Anything")},
-    "/": {"GET": Operation("The catalog, to read", "Page", ("q",))},
-    "/d/{id}": {"GET": Operation("A dataset, to read", "Page")},
-    "/d/{id}/api": {"GET": Operation("Questions to a dataset in several programming languages, to read", "Page")},
-    "/d/{id}/guarantee": {"GET": Operation("A dataset's guarantee, to read", "Page")},
-    "/d/{id}/releases": {"GET": Operation("A dataset's releases, to read", "Page")},
-    "/d/{id}/releases/{period}/{edition}": {"GET": Operation("A release, to read", "Page")},
-    "/inventory": {"GET": Operation("What is collected about people, to read", "Page")},
-    "/inventory.csv": {"GET": Operation("The inventory as CSV", "Csv")},
-    "/inventory.json": {"GET": Operation("The inventory as JSON", "Inventory")},
-    "/methods": {"GET": Operation("How privacy is protected, to read", "Page")},
-    "/about": {"GET": Operation("Who publishes here, to read", "Page")},
-    "/static/{name}": {"GET": Operation("Styles, scripts and pictures of the pages", "Any")},
+    "/": {"GET": Operation("The catalog page", "Page", ("q",))},
+    "/d/{id}": {"GET": Operation("A dataset's page", "Page")},
+    "/d/{id}/api": {"GET": Operation("The page with example queries in several programming languages", "Page")},
+    "/d/{id}/guarantee": {"GET": Operation("The page with a dataset's privacy guarantee", "Page")},
+    "/d/{id}/releases": {"GET": Operation("The page with a dataset's releases", "Page")},
+    "/d/{id}/releases/{period}/{edition}": {"GET": Operation("A release's page", "Page")},
+    "/inventory": {"GET": Operation("The data inventory page: what is collected about people", "Page")},
+    "/inventory.csv": {"GET": Operation("The data inventory as CSV", "Csv")},
+    "/inventory.json": {"GET": Operation("The data inventory as JSON", "Inventory")},
+    "/methods": {"GET": Operation("The page on how the numbers are made and how privacy is protected", "Page")},
+    "/about": {"GET": Operation("The page about this portal", "Page")},
+    "/static/{name}": {"GET": Operation("Styles, scripts, and images of the pages", "Any")},
     "/data.json": {"GET": Operation("The open datasets as DCAT-US 1.1", "Catalog")},
     "/dcat-us-3.json": {"GET": Operation("The open datasets as DCAT-US 3.0, in JSON-LD", "LinkedCatalog")},
     "/feed.atom": {"GET": Operation("Releases and corrections of all datasets", "Atom")},
     "/d/{id}/feed.atom": {"GET": Operation("Releases and corrections of one dataset", "Atom")},
     "/api/catalog/v1": {"GET": Operation("Search for datasets", "Found", _FOUND + _PAGED)},
-    "/api/catalog/v1/categories": {"GET": Operation("Categories and how many datasets have each", "Counted", _FOUND)},
-    "/api/catalog/v1/tags": {"GET": Operation("Tags and how many datasets have each", "Counted", _FOUND)},
-    "/api/catalog/v1/domain_categories": {"GET": Operation("The same, under Socrata's name", "Counted", _FOUND)},
-    "/api/catalog/v1/domain_tags": {"GET": Operation("The same, under Socrata's name", "Counted", _FOUND)},
-    "/api/catalog/v1/domains": {"GET": Operation("This portal and how many datasets it has", "Counted", _FOUND)},
-    "/api/catalog/v1/domains/{domain}/facets": {"GET": Operation("Every facet with its values", "Facets", _FOUND)},
-    "/api/odata/v4": {"GET": Operation("The datasets as entity sets of OData", "Service")},
+    "/api/catalog/v1/categories": {
+        "GET": Operation("Categories, with the number of datasets in each", "Counted", _FOUND)
+    },
+    "/api/catalog/v1/tags": {"GET": Operation("Tags, with the number of datasets for each", "Counted", _FOUND)},
+    "/api/catalog/v1/domain_categories": {"GET": Operation("Categories, under Socrata's name", "Counted", _FOUND)},
+    "/api/catalog/v1/domain_tags": {"GET": Operation("Tags, under Socrata's name", "Counted", _FOUND)},
+    "/api/catalog/v1/domains": {"GET": Operation("This portal, with its number of datasets", "Counted", _FOUND)},
+    "/api/catalog/v1/domains/{domain}/facets": {"GET": Operation("All facets with their values", "Facets", _FOUND)},
+    "/api/odata/v4": {"GET": Operation("The datasets as OData entity sets", "Service")},
     "/api/odata/v4/$metadata": {"GET": Operation("The entity types in CSDL", "Csdl")},
-    "/api/odata/v4/{name}": {"GET": Operation("Rows, or with ('key') one row", "Entities", _ODATA)},
-    "/api/odata/v4/{name}/$count": {"GET": Operation("How many rows meet the filter", "Text", ("$filter",))},
+    "/api/odata/v4/{name}": {"GET": Operation("Rows, or one row with ('key')", "Entities", _ODATA)},
+    "/api/odata/v4/{name}/$count": {"GET": Operation("The number of rows that match the filter", "Text", ("$filter",))},
     "/resource/{name}": {
-        "GET": Operation("Rows that answer a SoQL question (SODA 2.1)", "Rows", _SODA),
+        "GET": Operation("The result of a SoQL query (SODA 2.1)", "Rows", _SODA),
         "POST": _writes("Upsert rows", "Counters", "Rows"),
-        "PUT": _writes("Put rows in the place of all", "Counters", "Rows"),
+        "PUT": _writes("Replace all rows", "Counters", "Rows"),
     },
     "/resource/{id}/{row}": {
         "GET": Operation("One row", "OneRow"),
         "POST": _writes("Change cells of a row", "Counters", "Object"),
-        "PUT": _writes("Write a row anew", "Counters", "Object"),
+        "PUT": _writes("Replace a row", "Counters", "Object"),
         "DELETE": _writes("Delete a row", "Counters"),
     },
     **{
@@ -321,49 +329,51 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
             "POST": Operation(summary, "Rows", takes="Query", private=True),
         }
         for name, summary, parameters in (
-            ("query", "Rows that answer a SoQL question (SODA 3)", _QUERY),
-            ("export", "The whole answer as a file (SODA 3)", ("query",)),
+            ("query", "The result of a SoQL query (SODA 3)", _QUERY),
+            ("export", "The whole result of a SoQL query as a file (SODA 3)", ("query",)),
         )
         for ending in ("", ".{format}")
     },
     "/api/views": {
-        "GET": Operation("Every dataset's metadata", "Views"),
-        "POST": _writes("A new dataset, unpublished and private", "View", "View"),
+        "GET": Operation("The metadata of all datasets", "Views"),
+        "POST": _writes("Create a dataset, unpublished and private", "View", "View"),
     },
     "/api/views/metadata/v1": {
-        "GET": Operation("Every dataset in the metadata API", "AllDescribed", ("limit", "page"))
+        "GET": Operation("All datasets, in the format of the metadata API", "AllDescribed", ("limit", "page"))
     },
     "/api/views/metadata/v1/{name}": {
-        "GET": Operation("A dataset in the metadata API", "Described"),
-        "PATCH": _writes("Change what is sent", "Described", "View"),
+        "GET": Operation("A dataset, in the format of the metadata API", "Described"),
+        "PATCH": _writes("Change the members that are sent", "Described", "View"),
     },
     "/api/views/{name}": {
         "GET": Operation("A dataset's metadata", "View"),
-        "POST": _writes("Put another file in the place of a dataset's own", "View", "Object"),
-        "PUT": _writes("Change metadata, or with method=setPermission who may read", "View", "View"),
+        "POST": _writes("Replace the file of a dataset that is one file", "View", "Object"),
+        "PUT": _writes("Change metadata, or who may read the dataset with method=setPermission", "View", "View"),
         "PATCH": _writes("Change metadata", "View", "View"),
         "DELETE": _writes("Delete a dataset", "Nothing"),
     },
     "/api/views/{id}/columns": {
         "GET": Operation("A dataset's columns", "Columns"),
-        "POST": _writes("One more column", "Column", "Column"),
+        "POST": _writes("Add a column", "Column", "Column"),
     },
     "/api/views/{id}/columns/{column}": {
         "GET": Operation("A column", "Column"),
-        "PUT": _writes("Describe a column", "Column", "Column"),
-        "PATCH": _writes("Describe a column", "Column", "Column"),
+        "PUT": _writes("Change a column's name, description, or position", "Column", "Column"),
+        "PATCH": _writes("Change a column's name, description, or position", "Column", "Column"),
         "DELETE": _writes("Remove a column", "Nothing"),
     },
     "/api/views/{id}/permissions": {
-        "GET": Operation("Who may read", "Permissions"),
-        "PUT": _writes("Say who may read", "Permissions", "Object"),
+        "GET": Operation("Who may read the dataset", "Permissions"),
+        "PUT": _writes("Set who may read the dataset", "Permissions", "Object"),
     },
     "/api/views/{id}/publication": {"POST": _writes("Publish a dataset", "View")},
-    "/api/views/{id}/rows.csv": {"GET": Operation("Every row, under display names", "Csv", ("accessType",))},
-    "/api/views/{id}/rows.json": {"GET": Operation("Every row with its metadata", "AllRows", ("accessType",))},
-    "/api/views/{id}/data.csv": {"GET": Operation("Every row, under field names", "Csv")},
-    "/api/views/{id}/rows.parquet": {"GET": Operation("Every row as typed Parquet", "Parquet")},
-    "/api/views/{id}/rows.xlsx": {"GET": Operation("Every row as an Excel workbook", "Workbook")},
+    "/api/views/{id}/rows.csv": {"GET": Operation("All rows, with display names", "Csv", ("accessType",))},
+    "/api/views/{id}/rows.json": {
+        "GET": Operation("All rows, with the dataset's metadata", "AllRows", ("accessType",))
+    },
+    "/api/views/{id}/data.csv": {"GET": Operation("All rows, with field names", "Csv")},
+    "/api/views/{id}/rows.parquet": {"GET": Operation("All rows as typed Parquet", "Parquet")},
+    "/api/views/{id}/rows.xlsx": {"GET": Operation("All rows as an Excel workbook", "Workbook")},
     "/api/views/{id}/rows.geojson": {"GET": _drawn("GeoJSON", "Map")},
     "/api/views/{id}/rows.kml": {"GET": _drawn("KML", "Kml")},
     "/api/views/{id}/rows.shp": {"GET": _drawn("a Shapefile in a ZIP", "Shapes")},
@@ -371,8 +381,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         f"/api/views/{{id}}/{file}.sha256": {"GET": _HASH}
         for file in ("data.csv", "rows.parquet", "rows.xlsx", "rows.geojson", "rows.kml", "rows.shp")
     },
-    "/api/views/{id}/downloads.json": {"GET": Operation("Every file with size and hash", "Downloads")},
-    "/api/geospatial/{id}": {"GET": Operation("The dataset for maps", "Export", ("method", "format", "period"))},
+    "/api/views/{id}/downloads.json": {"GET": Operation("All download files, with size and hash", "Downloads")},
+    "/api/geospatial/{id}": {"GET": Operation("The dataset as a map file", "Export", ("method", "format", "period"))},
     "/api/views/{id}/datapackage.json": {"GET": Operation("The dataset as a Frictionless data package", "Package")},
     "/api/views/{id}/releases/{period}/{edition}/datapackage.json": {
         "GET": Operation("A release as a Frictionless data package", "Package")
@@ -381,54 +391,60 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/api/views/{id}/files/{asset}": {"GET": Operation("A file attached to a dataset", "Any")},
     "/api/assets": {"POST": _writes("Store a file", "File", "Bytes")},
     "/api/assets/{id}": {"GET": Operation("A stored file", "Any")},
-    "/api/imports2": {"POST": _writes("A dataset that is one file", "View", "Bytes")},
-    f"{_DSMAPI}/revision": {"POST": _writes("A new dataset by a revision", "Reply", "Object", status=201)},
+    "/api/imports2": {"POST": _writes("Create a dataset that is one file", "View", "Bytes")},
+    f"{_DSMAPI}/revision": {"POST": _writes("Create a dataset with a revision", "Reply", "Object", status=201)},
     f"{_DSMAPI}/revision/{{id}}": {
         "GET": _writes("A dataset's revisions", "Replies"),
-        "POST": _writes("Begin a revision", "Reply", "Object", status=201),
+        "POST": _writes("Start a revision", "Reply", "Object", status=201),
     },
     _REVISION: {
         "GET": _writes("A revision", "Reply"),
         "PUT": _writes("Change a revision", "Reply", "Object"),
         "DELETE": _writes("Discard a revision", "Reply"),
     },
-    f"{_REVISION}/restore": {"POST": _writes("Take up what was discarded", "Reply")},
-    f"{_REVISION}/plan": {"GET": _writes("What applying would do", "Reply")},
+    f"{_REVISION}/restore": {"POST": _writes("Restore a discarded revision", "Reply")},
+    f"{_REVISION}/plan": {"GET": _writes("What applying the revision would do", "Reply")},
     f"{_REVISION}/apply": {"PUT": _writes("Apply a revision", "Reply", "Object")},
-    f"{_REVISION}/apply/{{job}}": {"GET": _writes("How applying goes", "Reply")},
+    f"{_REVISION}/apply/{{job}}": {"GET": _writes("The progress of applying a revision", "Reply")},
     f"{_REVISION}/source": {
         "GET": _writes("A revision's sources", "Replies"),
-        "POST": _writes("A source of a revision", "Reply", "Object", status=201),
+        "POST": _writes("Create a source in a revision", "Reply", "Object", status=201),
     },
-    f"{_DSMAPI}/source": {"POST": _writes("A source", "Reply", "Object", status=201)},
+    f"{_DSMAPI}/source": {"POST": _writes("Create a source", "Reply", "Object", status=201)},
     _SOURCE: {
         "GET": _writes("A source", "Reply"),
         "POST": _writes("Change a source", "Reply", "Object"),
-        "PATCH": _writes("Give a source to a revision", "Reply", "Object"),
+        "PATCH": _writes("Add a source to a revision", "Reply", "Object"),
     },
-    f"{_SOURCE}/load": {"PUT": _writes("A source", "Reply")},
-    f"{_SOURCE}/initiate": {"POST": _writes("Begin an upload", "Anything", "Object")},
-    f"{_SOURCE}/chunk/{{seq}}/{{offset}}": {"POST": _writes("A part of an upload", "Anything", "Bytes")},
-    f"{_SOURCE}/commit/{{seq}}/{{offset}}": {"POST": _writes("End an upload", "Anything")},
+    f"{_SOURCE}/load": {"PUT": _writes("Load a source", "Reply")},
+    f"{_SOURCE}/initiate": {"POST": _writes("Start an upload", "Anything", "Object")},
+    f"{_SOURCE}/chunk/{{seq}}/{{offset}}": {"POST": _writes("Send a part of an upload", "Anything", "Bytes")},
+    f"{_SOURCE}/commit/{{seq}}/{{offset}}": {"POST": _writes("Finish an upload", "Anything")},
     f"{_SOURCE}/schema/{{input}}": {
-        "GET": _writes("What columns were read", "Reply"),
-        "POST": _writes("What columns to make of them", "Reply", "Object", status=201),
+        "GET": _writes("The columns that were read", "Reply"),
+        "POST": _writes("Set the output columns and their transforms", "Reply", "Object", status=201),
     },
-    f"{_SOURCE}/schema/{{input}}/output/latest": {"GET": _writes("The latest columns made", "Reply")},
-    _OUTPUT: {"GET": _writes("Columns made", "Reply")},
-    f"{_OUTPUT}/rows": {"GET": _writes("Rows made", "RowsOrErrors")},
-    f"{_OUTPUT}/errors": {"GET": _writes("Rows that could not be made", "RowsOrErrors")},
-    f"{_OUTPUT}/validate_row_id/{{transform}}": {"GET": _writes("Whether a column tells rows apart", "Anything")},
-    f"{_OUTPUT}/build_config": {"POST": _writes("Keep how columns are made", "Reply", "Object", status=201)},
+    f"{_SOURCE}/schema/{{input}}/output/latest": {"GET": _writes("The latest output schema", "Reply")},
+    _OUTPUT: {"GET": _writes("An output schema", "Reply")},
+    f"{_OUTPUT}/rows": {"GET": _writes("Output rows", "RowsOrErrors")},
+    f"{_OUTPUT}/errors": {"GET": _writes("Rows with errors", "RowsOrErrors")},
+    f"{_OUTPUT}/validate_row_id/{{transform}}": {
+        "GET": _writes("Whether a column has a different value in every row", "Anything")
+    },
+    f"{_OUTPUT}/build_config": {
+        "POST": _writes("Save the output schema as a configuration", "Reply", "Object", status=201)
+    },
     f"{_DSMAPI}/config": {
-        "GET": _writes("Every way of making columns", "Replies"),
-        "POST": _writes("A way of making columns", "Reply", "Object", status=201),
+        "GET": _writes("All configurations", "Replies"),
+        "POST": _writes("Create a configuration", "Reply", "Object", status=201),
     },
     f"{_DSMAPI}/config/{{name}}": {
-        "GET": _writes("A way of making columns", "Reply"),
-        "PATCH": _writes("Change it", "Reply", "Object"),
-        "DELETE": _writes("Forget it", "Anything"),
+        "GET": _writes("A configuration", "Reply"),
+        "PATCH": _writes("Change a configuration", "Reply", "Object"),
+        "DELETE": _writes("Delete a configuration", "Anything"),
     },
-    f"{_DSMAPI}/config/{{name}}/revision/{{id}}": {"POST": _writes("A revision by it", "Reply", "Object", status=201)},
+    f"{_DSMAPI}/config/{{name}}/revision/{{id}}": {
+        "POST": _writes("Start a revision with a configuration", "Reply", "Object", status=201)
+    },
 }
-"""By address and method. An address that ends in .json or /, or begins with a language, is as the one without."""
+"""By address and method. An address that ends in .json or /, or starts with a language, works like the one without."""

@@ -1,4 +1,4 @@
-"""What clients send to create and describe a dataset; unknown members are ignored, as Socrata does."""
+"""The bodies that clients send to create and describe a dataset; unknown members are ignored, as in Socrata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from publisher.portal.base.kinds import SPELLINGS, Kind
 from publisher.portal.base.problems import SodaError, invalid
 
 TAKEN = frozenset({"file_row_number", "file_index"})
-"""Field names that DuckDB gives to columns of its own, which the store counts on."""
+"""Names of DuckDB's own columns, which the store needs."""
 _FIELD = re.compile(r"[a-z_][a-z0-9_]{0,254}", re.IGNORECASE)
 
 Text = Annotated[str, Field(max_length=100_000)]
@@ -40,14 +40,14 @@ class ColumnPayload(BaseModel):
     @classmethod
     def _plain_name(cls, value: str | None) -> str | None:
         if value is not None and not _FIELD.fullmatch(value):
-            raise ValueError("a field name has letters, digits and _ only")
+            raise ValueError("a field name can have only letters, digits, and _")
         if value is not None and value.lower() in TAKEN:
-            raise ValueError("this field name is taken")
+            raise ValueError("this field name is reserved; choose another")
         return value
 
     @property
     def field_name(self) -> str:
-        """The field name sent, or the one that follows from the display name."""
+        """The field name sent, or one made from the display name."""
         if self.field:
             return self.field.lower()
         made = re.sub(r"[^a-z0-9]+", "_", (self.name or "").lower()).strip("_")
@@ -57,7 +57,7 @@ class ColumnPayload(BaseModel):
 
 
 class ViewPayload(BaseModel):
-    """The members of a view that a client may set; those not sent stay as they are."""
+    """The members of a view that a client may set; members not sent stay unchanged."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -74,7 +74,7 @@ class ViewPayload(BaseModel):
     columns: list[ColumnPayload] | None = None
 
     def attributes(self) -> dict[str, Any]:
-        """The sent members as attributes of a dataset; columns and metadata apart. A null empties a text."""
+        """The sent members as attributes of a dataset, without columns and metadata. A null empties a text."""
         sent = self.model_dump(exclude_unset=True, exclude={"columns", "metadata", "custom_fields"})
         emptied = {name: ([] if name == "tags" else "") for name, value in sent.items() if value is None}
         values = sent | emptied
@@ -84,13 +84,13 @@ class ViewPayload(BaseModel):
 
 
 class MetadataPayload(ViewPayload):
-    """The members that the metadata API takes."""
+    """The members that the metadata API accepts."""
 
     custom_fields: dict[str, dict[str, Any]] | None = Field(None, validation_alias="customFields")
 
 
 class AttachmentPayload(BaseModel):
-    """A file that a dataset lists."""
+    """A file attached to a dataset."""
 
     filename: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\\\x00-\x1f]+$")]
     name: Annotated[str, Field(max_length=1000)] | None = None
@@ -110,7 +110,7 @@ class PermissionsPayload(BaseModel):
 
 
 def parsed(model: type[Payload], content: bytes) -> Payload:
-    """The body as a payload. Errors: SodaError that names the member, never its value."""
+    """Read the body as a payload. Raises a SodaError that names the member, never its value."""
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
@@ -118,7 +118,7 @@ def parsed(model: type[Payload], content: bytes) -> Payload:
 
 
 def parsed_as(kind: type[Value], value: object, where: str) -> Value:
-    """A member of a body as a value of this type. Errors: SodaError that names the member, never its value."""
+    """Read a member of a body as this type. Raises a SodaError that names the member, never its value."""
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:

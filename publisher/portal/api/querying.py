@@ -1,4 +1,4 @@
-"""`/api/v3/views/{4x4}/query` and `/export`: rows read with SoQL, as SODA 3 has it."""
+"""`/api/v3/views/{4x4}/query` and `/export`: read rows with SoQL (SODA 3)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Part(BaseModel):
 
 
 class Page(_Part):
-    """A page of the answer, from 1."""
+    """A page of the result, counted from 1."""
 
     page_number: int = Field(1, ge=1, le=10**12)
     page_size: int = Field(1000, ge=0, le=10**6)
@@ -50,7 +50,7 @@ class Serialization(_Part):
 
 
 class Asked(_Part):
-    """What a request asks; members that are not known are left aside, as Socrata does."""
+    """The request; unknown members are ignored, as in Socrata."""
 
     query: str = "SELECT *"
     page: Page | None = None
@@ -58,9 +58,9 @@ class Asked(_Part):
     timeout: float = Field(600, gt=0)
     include_system: bool = True
     include_synthetic: bool = True
-    """no effect: the portal never adds columns to order by"""
+    """No effect: the portal never adds columns to order by."""
     ordering_specifier: Literal["total", "discard"] = "total"
-    """no effect: the order is always total"""
+    """No effect: the order is always total."""
     serialization_options: Serialization = Serialization()
 
 
@@ -68,7 +68,7 @@ _MEMBERS = ("query", "timeout", "includeSystem", "includeSynthetic", "orderingSp
 
 
 def _asked(request: Request, content: bytes) -> Asked:
-    """What the body of a POST or the parameters of a GET say. Errors: SodaError 400."""
+    """Read the body of a POST or the parameters of a GET. Raises SodaError 400."""
     if request.method == "POST":
         return parsed(Asked, content or b"{}")
     given = request.query_params
@@ -79,12 +79,12 @@ def _asked(request: Request, content: bytes) -> Asked:
 
 
 async def query(request: Request) -> Response:
-    """GET, POST /api/v3/views/{4x4}/query[.json|.csv|.geojson]: the rows that answer a query, or a page of them."""
+    """GET, POST /api/v3/views/{4x4}/query[.json|.csv|.geojson]: the result of a query, or a page of it."""
     return await _answered(request, export=False)
 
 
 async def export(request: Request) -> Response:
-    """GET, POST /api/v3/views/{4x4}/export[.csv|.json|.geojson]: the whole answer as a file."""
+    """GET, POST /api/v3/views/{4x4}/export[.csv|.json|.geojson]: the whole result as a file."""
     return await _answered(request, export=True)
 
 
@@ -92,14 +92,14 @@ async def _answered(request: Request, *, export: bool) -> Response:
     await run_in_threadpool(identified, request)
     asked = _asked(request, await body(request))
     if asked.parameters:
-        raise invalid("This dataset takes no parameters", parameters=sorted(asked.parameters))
+        raise invalid("This dataset does not take parameters", parameters=sorted(asked.parameters))
     if export and asked.page:
-        raise invalid("An export has no pages; ask /query for one")
+        raise invalid("An export has no pages. Use /query to get a page.")
     seconds = min(asked.timeout, SECONDS)
     return await computed(request, partial(current, partial(_read, request, asked, export)), seconds)
 
 
-def _read(request: Request, asked: Asked, export: bool, patience: Deadline) -> Response:
+def _read(request: Request, asked: Asked, export: bool, deadline: Deadline) -> Response:
     dataset = tabular(request, request.path_params["id"])
     form = formats.negotiated(request.path_params.get("format"), request.headers.get("accept", "*/*"))
     question = SoqlQuestion(
@@ -109,8 +109,8 @@ def _read(request: Request, asked: Asked, export: bool, patience: Deadline) -> R
     if asked.page:
         compiled = _paged(compiled, asked.page)
     if not export:
-        return answer(request, dataset, compiled, form, patience, asked.model_dump_json())
-    response = answer(request, dataset, compiled, _for_people(form, dataset, asked), patience, asked.model_dump_json())
+        return answer(request, dataset, compiled, form, deadline, asked.model_dump_json())
+    response = answer(request, dataset, compiled, _for_people(form, dataset, asked), deadline, asked.model_dump_json())
     response.headers["Content-Disposition"] = f'attachment; filename="{dataset.id}.{form.name}"'
     return response
 
@@ -122,7 +122,7 @@ def _paged(compiled: Compiled, page: Page) -> Compiled:
 
 
 def _for_people(form: Format, dataset: PortalDataset, asked: Asked) -> Format:
-    """A CSV has display names, and the separator and mark that were asked for."""
+    """The format; a CSV gets display names, and the separator and byte order mark of the request."""
     if form is not formats.CSV:
         return form
     options = asked.serialization_options

@@ -1,4 +1,4 @@
-"""`/resource`: rows read with SoQL, and rows written, as SODA 2.1 has it."""
+"""`/resource`: read rows with SoQL and write rows (SODA 2.1)."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from publisher.portal.soql.compiler import Compiled
 
 HEADER_LIMIT = 5000
-"""Bytes up to which the answer's fields and types stand in headers."""
+"""The answer's fields and types are sent as headers if they have at most this many bytes."""
 _TOO_LARGE = "X-SODA2-Fields and X-SODA2-Types have been suppressed for being too large."
 _SYSTEM_ID = re.compile(r"row-[0-9a-z]{4}\.[0-9a-z]{4}~[0-9a-z]{4}")
 _ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\.([a-z]+))?")
 
 
 def address(text: str) -> tuple[str, str | None]:
-    """The 4x4 and the extension of the last part of an address; a malformed one names no dataset."""
+    """Split the last part of an address into 4x4 and extension; a malformed one is returned whole."""
     found = _ADDRESS.fullmatch(text)
     return (found[1], found[2]) if found else (text, None)
 
 
 def question(request: Request, dataset: PortalDataset) -> SoqlQuestion:
-    """What the query parameters ask. Errors: SodaError for a parameter that SODA does not have."""
+    """Read the query parameters. Raises SodaError for a parameter that SODA does not have."""
     clauses: dict[str, str] = {}
     filters: list[tuple[str, str]] = []
     words, system = "", False
@@ -65,39 +65,39 @@ def question(request: Request, dataset: PortalDataset) -> SoqlQuestion:
         else:
             filters.append((name, value))
     if "$query" in clauses and len(clauses) > 1:
-        raise malformed(clauses["$query"], 1, 1, "$query cannot stand beside $select, $where and their like")
+        raise malformed(clauses["$query"], 1, 1, "$query cannot be used with $select, $where, or other clauses")
     return SoqlQuestion(clauses, tuple(filters), words, system)
 
 
 async def read(request: Request) -> Response:
-    """GET /resource/{4x4}: the rows that answer the question."""
+    """GET /resource/{4x4}: the result of a query."""
     return await computed(request, partial(current, partial(_read, request)))
 
 
-def current(answer: Callable[[Deadline], Response], patience: Deadline) -> Response:
-    """The answer; made anew, once, where the version that it began to read had gone."""
+def current(answer: Callable[[Deadline], Response], deadline: Deadline) -> Response:
+    """The answer; tried once more if the version that it was reading was removed."""
     try:
-        return answer(patience)
+        return answer(deadline)
     except SodaError as error:
         if error.body.get("code") != CHANGED:
             raise
-    return answer(patience)
+    return answer(deadline)
 
 
-def _read(request: Request, patience: Deadline) -> Response:
+def _read(request: Request, deadline: Deadline) -> Response:
     identifier, extension = address(request.path_params["name"])
     dataset = tabular(request, identifier)
     form = formats.negotiated(extension, request.headers.get("accept", "*/*"))
     if form is formats.CSV and request.query_params.get("$$bom", "").lower() == "true":
         form = formats.csv(bom=True)
     compiled = compile_question(dataset, question(request, dataset), partial(joinable, request))
-    return answer(request, dataset, compiled, form, patience)
+    return answer(request, dataset, compiled, form, deadline)
 
 
 def answer(
-    request: Request, dataset: PortalDataset, compiled: Compiled, form: Format, patience: Deadline, asked: str = ""
+    request: Request, dataset: PortalDataset, compiled: Compiled, form: Format, deadline: Deadline, asked: str = ""
 ) -> Response:
-    """The rows of a compiled query in a format; 304 when the client has them already. `asked`: see `headers_of`."""
+    """The result of a compiled query in a format; 304 if the client already has it. `asked`: see `headers_of`."""
     about = described(dataset, compiled)
     if compiled.momentary:
         headers = unkept() | about
@@ -108,23 +108,23 @@ def answer(
             return response
     if request.method == "HEAD":
         return bodiless(headers, form.media_type)
-    blocks = _blocks(portal(request).engine, sources(request, dataset, compiled), compiled, form, patience)
-    return sent(form.body(form.opening(compiled.fields), blocks), patience, headers, form.media_type)
+    blocks = _blocks(portal(request).engine, sources(request, dataset, compiled), compiled, form, deadline)
+    return sent(form.body(form.opening(compiled.fields), blocks), deadline, headers, form.media_type)
 
 
 def _blocks(
-    engine: QueryEngine, read: tuple[DatasetRows, ...], compiled: Compiled, form: Format, patience: Deadline
+    engine: QueryEngine, read: tuple[DatasetRows, ...], compiled: Compiled, form: Format, deadline: Deadline
 ) -> Iterator[bytes]:
-    """The rows' texts; a small answer's are made of its columns, as DuckDB would plan their SQL for longer."""
+    """The text of the rows; a small result is written from its columns, as DuckDB would take longer to plan the SQL."""
     if form.rows is not None and compiled.most is not None and compiled.most <= BATCH:
-        texts = form.rows(compiled.fields, engine.table(read, compiled, patience))
+        texts = form.rows(compiled.fields, engine.table(read, compiled, deadline))
         if texts is not None:
             return iter([texts] if texts else [])
-    return engine.blocks(read, compiled, form.each(compiled.fields), patience)
+    return engine.blocks(read, compiled, form.each(compiled.fields), deadline)
 
 
 def described(dataset: PortalDataset, compiled: Compiled) -> dict[str, str]:
-    """Socrata's headers about an answer: its columns where they are not too many, and how old the rows are."""
+    """Socrata's headers for an answer: its columns unless there are too many, and how old the rows are."""
     changed = formatdate(max(each.changed_at for each in (dataset, *compiled.joined)), usegmt=True)
     ages = {
         "X-SODA2-Data-Out-Of-Date": "false",
@@ -146,12 +146,12 @@ async def read_row(request: Request) -> Response:
     return await computed(request, partial(current, partial(_read_row, request)))
 
 
-def _read_row(request: Request, patience: Deadline) -> Response:
+def _read_row(request: Request, deadline: Deadline) -> Response:
     dataset = tabular(request, request.path_params["id"])
     identifier, form = row_named(request)
     for compiled in _one_row(dataset, identifier, system=question(request, dataset).system):
         read = sources(request, dataset, compiled)
-        row = b"".join(portal(request).engine.blocks(read, compiled, form.line(compiled.fields), patience))
+        row = b"".join(portal(request).engine.blocks(read, compiled, form.line(compiled.fields), deadline))
         if row:
             break
     else:
@@ -163,14 +163,14 @@ def _read_row(request: Request, patience: Deadline) -> Response:
 
 
 def _alone(form: Format, compiled: Compiled, row: bytes) -> bytes:
-    """The body that is one row: an object, a feature, or a table of one record."""
+    """The body for one row: an object, a feature, or a table with one record."""
     if form.name == "geojson":
         return row[:-1] + f',"crs":{formats.CRS}}}\n'.encode()
     return row + b"\n" if form.name == "json" else form.opening(compiled.fields).encode() + row + b"\n"
 
 
 def row_named(request: Request) -> tuple[str, Format]:
-    """The row's identifier in the address, and the format of the answer; a dot may be part of an identifier."""
+    """The row's identifier in the address, and the format of the answer; an identifier may contain a dot."""
     text = str(request.path_params["row"])
     name, _, extension = text.rpartition(".")
     if extension in formats.BY_NAME and name:
@@ -179,7 +179,7 @@ def row_named(request: Request) -> tuple[str, Format]:
 
 
 def _one_row(dataset: PortalDataset, identifier: str, *, system: bool) -> Iterator[Compiled]:
-    """The questions for a row: by `:id` where it may be one, then by the row identifier."""
+    """The queries to try for a row: by `:id` if it looks like one, then by the row identifier."""
     own = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
     keys = [own.field] if own else []
     if own is None or _SYSTEM_ID.fullmatch(identifier):
@@ -189,7 +189,7 @@ def _one_row(dataset: PortalDataset, identifier: str, *, system: bool) -> Iterat
 
 
 async def write(request: Request) -> Response:
-    """POST /resource/{4x4} upserts rows, PUT puts them in the place of all; answers with the counters."""
+    """POST /resource/{4x4} upserts rows, PUT replaces all rows; returns the counters."""
     identifier, _ = address(request.path_params["name"])
     by = await run_in_threadpool(writer, request)
     sent = await body(request)
@@ -200,7 +200,7 @@ async def write(request: Request) -> Response:
 
 
 async def write_row(request: Request) -> Response:
-    """POST /resource/{4x4}/{row} changes cells of a row, PUT empties the others too; answers with the counters."""
+    """POST /resource/{4x4}/{row} changes cells of a row, PUT also empties the other cells; returns the counters."""
     by = await run_in_threadpool(writer, request)
     try:
         cells = json.loads(await body(request), parse_int=str, parse_float=str, parse_constant=str)
@@ -217,7 +217,7 @@ def delete_row(request: Request) -> Response:
 
 
 def _changed_row(request: Request, cells: dict[str, Any], by: str) -> Response:
-    """Write cells of the row that the address names. Errors: SodaError 404 without it."""
+    """Write cells of the row in the address. Raises SodaError 404 if it does not exist."""
     store = portal(request).store
     dataset = store.get(request.path_params["id"])
     identifier, _ = row_named(request)

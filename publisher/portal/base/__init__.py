@@ -1,1 +1,1 @@
-"""What every room of the portal stands on."""
+"""The modules that every other package of the portal uses."""

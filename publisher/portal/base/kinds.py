@@ -1,4 +1,4 @@
-"""The kinds of values a column holds, and how each is stored, read in and written out (as DuckDB SQL)."""
+"""The types of columns, and the DuckDB SQL that stores, reads, and writes their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """A column's type, by the name that SODA's headers use."""
+    """A column's type, by its name in SODA's headers."""
 
     TEXT = "text"
     NUMBER = "number"
@@ -44,10 +44,10 @@ SPELLINGS = {
     "html": Kind.TEXT,
     **{kind.value: kind for kind in Kind},
 }
-"""What a client may write for a type when it creates a column."""
+"""The names of types that a client may use when it creates a column."""
 
 VIEW_NAMES = {Kind.FLOATING: "calendar_date", Kind.FIXED: "date"}
-"""`dataTypeName` of a view's column, where it differs from the name in SODA's headers."""
+"""`dataTypeName` of a view's column, if it differs from the name in SODA's headers."""
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%g"
 
@@ -59,11 +59,11 @@ _WKT_COORDINATES = {
     "Point": r"regexp_replace({}, '^\[(.*)\]$', '\1')",
     "MultiPoint": r"regexp_replace({}, '\[(\[[^\[\]]*\])\]', '\1', 'g')",
 }
-"""SQL that mends the brackets of a text: a point has none around it, and those around each of several are no list."""
+"""SQL that fixes brackets: a point has none around it, and those around each of several points are not a list."""
 
 
 def _several(each: str, least: int = 1) -> str:
-    """A pattern for a JSON array, without spaces, of at least so many members."""
+    """A pattern for a JSON array, without spaces, of at least this many members."""
     return rf"\[{each}(,{each}){{{least - 1},}}\]"
 
 
@@ -78,25 +78,25 @@ _COORDINATES = {
     "Polygon": _RINGS,
     "MultiPolygon": _several(_RINGS),
 }
-"""What coordinates look like; anything else would be no shape to those who read it."""
+"""The patterns of valid coordinates; readers could not use anything else as a shape."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Numbers have no fixed width in Socrata; a stored file gives each column the one that its values need."""
+    """The width of a number column: Socrata has none, so a stored file uses what the column's values need."""
 
     whole: int = 1
-    """digits before the point"""
+    """Digits before the decimal point."""
     scale: int = 0
-    """digits after the point"""
+    """Digits after the decimal point."""
 
     def joined(self, other: Reading) -> Reading:
-        """The width that holds the values of both."""
+        """The width that fits the values of both."""
         return Reading(max(self.whole, other.whole), max(self.scale, other.scale))
 
     @property
     def fits(self) -> bool:
-        """True where 38 digits are enough."""
+        """True if 38 digits are enough."""
         return self.whole + self.scale <= 38
 
     @property
@@ -107,14 +107,14 @@ class Reading:
 
 
 def storage(kind: Kind) -> str:
-    """The DuckDB type of a stored column (numbers apart, whose width depends on their values)."""
+    """The DuckDB type of a stored column (for numbers a default; their width depends on the values)."""
     if kind in TIMES:
         return "TIMESTAMP"
     return {Kind.CHECKBOX: "BOOLEAN", Kind.NUMBER: "DECIMAL(9,0)"}.get(kind, "VARCHAR")
 
 
 def reading(kind: Kind, text: str) -> str:
-    """SQL that turns the SQL text `text` into a value of `kind`, or NULL where it cannot be one.
+    """SQL that turns the SQL text `text` into a value of `kind`, or NULL if it cannot be one.
 
     Numbers stay text here (checked and trimmed): their width is chosen once all of them are known.
     """
@@ -141,7 +141,7 @@ def _reading_time(plain: str) -> str:
 
 
 def _reading_url(plain: str) -> str:
-    """An address alone, or an object that holds it."""
+    """Either just an address, or an object with the address in it."""
     whole = f"CASE WHEN json_valid({plain}) THEN {plain} END"
     made = f"CASE WHEN {plain} IS NOT NULL THEN json_object('url', {plain})::VARCHAR END"
     return f"CASE WHEN starts_with({plain}, '{{') THEN {whole} ELSE {made} END"
@@ -200,7 +200,7 @@ def _wkt(kind: Kind, value: str) -> str:
 
 
 def _url_text(address: str, description: str) -> str:
-    """As in Socrata's CSV: `description (address)`, or the one that there is."""
+    """As in Socrata's CSV: `description (address)`, or whichever of the two is present."""
     return f"coalesce({description} || ' (' || {address} || ')', {address}, {description})"
 
 

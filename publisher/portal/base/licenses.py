@@ -28,11 +28,11 @@ LICENSES = {
 
 
 def name_of(identifier: str) -> str:
-    """The license's name; an id that is not known stands for itself."""
+    """The license's name; an unknown id is returned as it is."""
     return LICENSES.get(identifier, (identifier, ""))[0]
 
 
 def address_of(identifier: str) -> str:
-    """Where the license can be read, or an empty text."""
+    """The address of the license's text, or an empty string."""
     fallback = identifier if identifier.startswith("https://") else ""
     return LICENSES.get(identifier, ("", fallback))[1]

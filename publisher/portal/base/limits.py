@@ -1,4 +1,4 @@
-"""How much the portal takes from one client."""
+"""How many requests one client may make."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Requests: so many at once, and so many each second for as long as one likes."""
+    """How many requests at once, and how many per second over a longer time."""
 
     burst: float
     per_second: float
@@ -17,14 +17,14 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The rates, each for one process: of an address, and of an app token."""
+    """The rates per process: for an address, and for an app token."""
 
     anonymous: Rate
     token: Rate
 
     @classmethod
     def of(cls, per_second: float) -> Self:
-        """Half a minute's requests at once; ten times as many with a token."""
+        """The limits for `per_second` requests: 30 times as many at once, and ten times both with a token."""
         return cls(Rate(30 * per_second, per_second), Rate(300 * per_second, 10 * per_second))
 
 
@@ -32,7 +32,7 @@ USUAL = Limits.of(100)
 
 
 def network(client: str) -> str:
-    """The address; of IPv6 the /64, which is one customer's to choose from."""
+    """The address; for IPv6 the /64 network, because one customer usually has all of it."""
     try:
         address = ipaddress.ip_address(client)
     except ValueError:

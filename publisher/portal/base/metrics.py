@@ -1,7 +1,7 @@
-"""What the portal counts, and `/metrics` in Prometheus' text form for whom may see it.
+"""The portal's metrics, and `/metrics`, which shows them in Prometheus text format to those who may see them.
 
-Every worker counts in files of its own in the folder PROMETHEUS_MULTIPROC_DIR, which stands before this is imported;
-whichever worker is asked adds them all up.
+Each worker counts in its own files in the folder PROMETHEUS_MULTIPROC_DIR, which must be set before this module is
+imported. The worker that answers `/metrics` adds them all up.
 """
 
 from __future__ import annotations
@@ -30,25 +30,30 @@ if TYPE_CHECKING:
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-REQUESTS = Counter("portal_requests", "Requests answered.", ("route", "method", "status"))
-SECONDS = Histogram("portal_request_seconds", "From a request to its last byte.", ("route", "method"), buckets=_BUCKETS)
-BYTES = Counter("portal_response_bytes", "Bytes of bodies sent.", ("route",))
-OPEN = Gauge("portal_open_requests", "Requests being answered.", multiprocess_mode="livesum")
-QUERIES = Gauge("portal_running_queries", "Queries being computed.", multiprocess_mode="livesum")
-ROOMS = Gauge("portal_rooms", "Rooms of the query engine that are open.", multiprocess_mode="livesum")
-ROWS = Counter("portal_rows_written", "Rows that clients changed.", ("change",))
-WORKERS = Gauge("portal_workers", "Processes that answer.", multiprocess_mode="livesum")
+REQUESTS = Counter("portal_requests", "Requests answered, by route, method, and status.", ("route", "method", "status"))
+SECONDS = Histogram(
+    "portal_request_seconds",
+    "Seconds from a request to the last byte of its answer.",
+    ("route", "method"),
+    buckets=_BUCKETS,
+)
+BYTES = Counter("portal_response_bytes", "Bytes of response bodies sent, by route.", ("route",))
+OPEN = Gauge("portal_open_requests", "Requests that are being answered now.", multiprocess_mode="livesum")
+QUERIES = Gauge("portal_running_queries", "Queries that are running now.", multiprocess_mode="livesum")
+SESSIONS = Gauge("portal_query_sessions", "Open sessions of the query engine.", multiprocess_mode="livesum")
+ROWS = Counter("portal_rows_written", "Rows that clients created, updated, or deleted, by change.", ("change",))
+WORKERS = Gauge("portal_workers", "Worker processes.", multiprocess_mode="livesum")
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who may see the metrics: whom has the token or, where there is none and no proxy, who asks from this machine."""
+    """Who may see the metrics: anyone with the token; without a token and a proxy, only clients on this machine."""
 
     token: str | None = None
     local: bool = False
 
     def opens(self, request: Request) -> bool:
-        """Whether this request may see them."""
+        """Whether this request may see the metrics."""
         if self.token is not None:
             sent = request.headers.get("authorization", "")
             return hmac.compare_digest(sent.encode(), f"Bearer {self.token}".encode())
@@ -65,10 +70,10 @@ def _is_loopback(host: str) -> bool:
 
 
 class _Processes(Collector):
-    """CPU, memory, start and open files of each process, by its id."""
+    """CPU, memory, start time, and open files of each process, by process id."""
 
     def collect(self) -> Iterator[Metric]:
-        """One family for each fact."""
+        """One metric family for each fact."""
         families: dict[str, Metric] = {}
         for pid in _living():
             for found in ProcessCollector(pid=lambda pid=pid: pid, registry=None).collect():  # type: ignore[misc]
@@ -90,7 +95,7 @@ def wrote(**rows: int) -> None:
 
 
 def show(request: Request) -> Response:
-    """GET /metrics. Errors: SodaError 404 for whom may not see them, as if there were none."""
+    """GET /metrics. Raises SodaError 404 if the client may not see them, as if they did not exist."""
     gate: Gate = request.app.state.metrics
     if not gate.opens(request):
         raise problem(404, "not_found", "Not found")

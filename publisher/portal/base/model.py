@@ -1,4 +1,4 @@
-"""What the catalog knows of a dataset."""
+"""What the catalog knows about a dataset."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class PortalColumn:
 
 
 SITE = "Open data portal"
-"""Who is named where nobody is: an account's name is the staff's own."""
+"""The publisher named in public if a dataset names none; account names are never shown."""
 STAFF = "open-data"
-"""The id under which every account stands in public."""
+"""The id shown in public for every account."""
 
 SYSTEM = (
     PortalColumn(-1, ":id", ":id", Kind.TEXT, -3),
     PortalColumn(-2, ":created_at", ":created_at", Kind.FIXED, -2),
     PortalColumn(-3, ":updated_at", ":updated_at", Kind.FIXED, -1),
 )
-"""The columns that every row has without anyone sending them."""
+"""The system columns, which every row has without a client sending them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalDataset:
-    """A dataset at one moment: its metadata, and which version file holds its rows. Times are epoch seconds."""
+    """A dataset at one moment: its metadata, and the version that has its rows. Times are epoch seconds."""
 
     id: str
     name: str
@@ -53,15 +53,15 @@ class PortalDataset:
     metadata: dict[str, Any] = field(default_factory=dict)
     row_identifier: str | None = None
     blob: str | None = None
-    """The id of the file that the dataset is, where it is no table."""
+    """The id of the file, if the dataset is a file and not a table."""
     copy_of: str | None = None
-    """The published dataset that this working copy is to replace."""
+    """The published dataset that this working copy will replace."""
     revision: int = 0
-    """The id of the revision that was applied last."""
+    """The id of the last applied revision."""
     owner: str
-    """The account that made it."""
+    """The account that created it."""
     rows_updated_by: str = ""
-    """The account that last wrote its rows, where that is known."""
+    """The account that last wrote its rows, if known."""
     public: bool = False
     published: bool = False
     created_at: int
@@ -75,12 +75,12 @@ class PortalDataset:
 
     @property
     def open(self) -> bool:
-        """True where anyone may read it."""
+        """True if anyone may read it."""
         return self.public and self.published
 
     @property
     def publisher(self) -> str:
-        """Who is named in public as its publisher."""
+        """The publisher named in public."""
         return self.attribution or SITE
 
     @property
@@ -90,9 +90,9 @@ class PortalDataset:
 
     @property
     def geometry(self) -> PortalColumn | None:
-        """The first column that holds geometry."""
+        """The first column with geometry, or None."""
         return next((column for column in self.columns if column.kind in GEOMETRIES), None)
 
     def column(self, name: str) -> PortalColumn | None:
-        """The column with this field name."""
+        """The column with this field name, or None."""
         return next((column for column in self.columns if column.field == name), None)

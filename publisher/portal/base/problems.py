@@ -1,4 +1,4 @@
-"""The errors that the API answers with, in the shapes that Socrata's clients read."""
+"""The errors that the API returns, in the formats that Socrata's clients read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class SodaError(Exception):
-    """A refused request: an HTTP status and the JSON body that explains it."""
+    """A refused request: the HTTP status and the JSON body that explains it."""
 
     def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
         super().__init__(body["message"])
@@ -16,7 +16,7 @@ class SodaError(Exception):
 
 
 def problem(status: int, code: str, message: str, **data: Any) -> SodaError:
-    """An error of the common shape: `code`, `error`, `message` and, where there is any, `data`."""
+    """An error in the common format: `code`, `error`, `message`, and `data` if there is any."""
     body: dict[str, Any] = {"code": code, "error": True, "message": message}
     if data:
         body["data"] = data
@@ -24,27 +24,29 @@ def problem(status: int, code: str, message: str, **data: Any) -> SodaError:
 
 
 def dataset_missing(identifier: str) -> SodaError:
-    """404: there is no such dataset."""
+    """404: the dataset does not exist."""
     return problem(404, "dataset.missing", "Not found", id=identifier)
 
 
 def row_missing(identifier: str) -> SodaError:
-    """404: the dataset has no such row."""
+    """404: the row does not exist."""
     return problem(404, "row.missing", "Cannot find row", id=identifier)
 
 
 def login_required() -> SodaError:
-    """403: the dataset is private, or the request would change something."""
+    """403: the dataset is private, or the request needs an account."""
     return SodaError(403, {"message": "You must be logged in to access this resource", "error": True})
 
 
 def role_required() -> SodaError:
-    """403: the account may read but not change anything."""
-    return problem(403, "permission_denied", "This account may not change anything here")
+    """403: the account may read but not make changes."""
+    return problem(
+        403, "permission_denied", "This account cannot make changes. Ask an administrator for the publisher role."
+    )
 
 
 def token_refused() -> SodaError:
-    """403: the app token is none that this portal has given out."""
+    """403: this portal did not issue the app token."""
     return problem(403, "permission_denied", "Invalid app_token specified")
 
 
@@ -55,8 +57,8 @@ def login_refused() -> SodaError:
 
 
 def throttled(seconds: int) -> SodaError:
-    """429: too many failed logins; `seconds` until the next may be tried."""
-    error = problem(429, "throttled", f"Too many failed logins; try again in {seconds} seconds")
+    """429: too many failed logins; the client may try again in `seconds`."""
+    error = problem(429, "throttled", f"Too many failed logins. Try again in {seconds} seconds.")
     error.headers["Retry-After"] = str(seconds)
     return error
 
@@ -69,31 +71,31 @@ def logins_waiting(seconds: int) -> SodaError:
 
 
 def changing(seconds: int) -> SodaError:
-    """503: the publisher is changing the rows; `seconds` until it is worth asking again."""
-    error = problem(503, "dataset.changing", f"The dataset is being changed; ask again in {seconds} seconds")
+    """503: the publisher is changing the rows; the client should try again in `seconds`."""
+    error = problem(503, "dataset.changing", f"The dataset is being updated. Try again in {seconds} seconds.")
     error.headers["Retry-After"] = str(seconds)
     return error
 
 
 def too_many_requests(seconds: int) -> SodaError:
-    """429: the client asks too often; `seconds` until the next request is answered."""
-    error = problem(429, "throttled", f"Too many requests; try again in {seconds} seconds, or use an app token")
+    """429: too many requests; the client may try again in `seconds`."""
+    error = problem(429, "throttled", f"Too many requests. Try again in {seconds} seconds, or use an app token.")
     error.headers["Retry-After"] = str(seconds)
     return error
 
 
 def invalid(message: str, **data: Any) -> SodaError:
-    """400: the request itself is not as it should be."""
+    """400: the request is invalid."""
     return problem(400, "invalid_request", message, **data)
 
 
 def no_rows() -> SodaError:
-    """400: the dataset is a file."""
+    """400: the dataset is a file and has no rows."""
     return invalid("This dataset is a file and has no rows")
 
 
 def too_large(limit: int) -> SodaError:
-    """413: the body is longer than `limit` bytes."""
+    """413: the body is larger than `limit` bytes."""
     return problem(413, "req.body.too-large", f"The request body is larger than {limit} bytes", limit=limit)
 
 
@@ -109,7 +111,7 @@ def column_maltyped(field: str, kind: str, row: int) -> SodaError:
 
 
 def malformed(query: str, line: int, column: int, reason: str) -> SodaError:
-    """400: the SoQL text does not parse."""
+    """400: the SoQL cannot be parsed."""
     shown = query if len(query) <= 1000 else query[:1000] + "…"
     message = f'Could not parse SoQL query "{shown}" at line {line} character {column}: {reason}'
     position = {"row": line, "column": column, "line": _line(shown, line)}
@@ -117,14 +119,14 @@ def malformed(query: str, line: int, column: int, reason: str) -> SodaError:
 
 
 def semantic(kind: str, reason: str, **data: Any) -> SodaError:
-    """400: the SoQL text parses but means nothing here; `kind` is Socrata's word, e.g. no-such-column."""
+    """400: the SoQL can be parsed but not used here; `kind` is Socrata's word, such as no-such-column."""
     code = f"query.soql.{kind}"
     message = f"Query coordinator error: {code}; {reason}"
     return SodaError(400, {"errorCode": code, "error": True, "message": message, "data": data})
 
 
 def execution(kind: str, reason: str) -> SodaError:
-    """400: the query is right but cannot be carried out, e.g. it takes too long."""
+    """400: the query is valid but cannot be run, for example because it takes too long."""
     code = f"query.execution.{kind}"
     body = {"errorCode": code, "error": True, "message": f"Query coordinator error: {code}; {reason}", "data": {}}
     return SodaError(400, body)

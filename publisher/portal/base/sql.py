@@ -1,4 +1,4 @@
-"""Names and texts, quoted: in SQL, in SoQL and in OData's filters alike."""
+"""Quote names and texts for SQL, SoQL, and OData filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries under watch: each has its time, and can be ended at any moment."""
+"""Query deadlines: each query has limited time and can be stopped at any moment."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SECONDS = 20.0
-"""How long a query may compute before it is stopped."""
+"""How many seconds a query may run before it is stopped."""
 _HERE = local()
-"""The patience of the query that runs in this thread: a room computes in its reader's."""
+"""The deadline of the query that runs in this thread; functions that DuckDB calls run in the same thread."""
 
 
 class Deadline:
-    """How long one reader's query may compute; `end` when the reader has gone."""
+    """How long a query may run; call `end` when the client has disconnected."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self.seconds = seconds
         self.ended = False
         self.refusal: SodaError | None = None
-        """Why a function of ours gave the query up."""
+        """The error with which one of our own functions stopped the query."""
         self._interrupt: Callable[[], None] | None = None
 
     def end(self) -> None:
-        """Stop the query, now and whenever it would go on."""
+        """Stop the query, now or whenever it would continue."""
         self.ended = True
         interrupt = self._interrupt
         if interrupt is not None:
@@ -38,8 +38,8 @@ class Deadline:
 
     @contextmanager
     def watched(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Call `interrupt` when the time is over or the reader has gone before the block ends. Errors: SodaError."""
-        self._interrupt, _HERE.patience = interrupt, self
+        """Call `interrupt` if the time is over or the client disconnects before the block ends. Raises SodaError."""
+        self._interrupt, _HERE.deadline = interrupt, self
         if self.ended:
             interrupt()
         ticket = _CLOCK.enter(time.monotonic() + self.seconds, self.end)
@@ -52,31 +52,31 @@ class Deadline:
             raise
         finally:
             _CLOCK.leave(ticket)
-            self._interrupt = _HERE.patience = None
+            self._interrupt = _HERE.deadline = None
 
 
 def too_long() -> SodaError:
-    """400: the query's time is over."""
-    return execution("timeout", "The query took longer than a query may")
+    """400: the query took too long."""
+    return execution("timeout", "The query took too long and was stopped. Use a filter or ask for fewer rows.")
 
 
 def go_on() -> None:
-    """Asked between pieces of work that DuckDB cannot interrupt. Errors: SodaError where the query was ended."""
-    patience = getattr(_HERE, "patience", None)
-    if patience is not None and patience.ended:
+    """Check between pieces of work that DuckDB cannot interrupt. Raises SodaError if the query was stopped."""
+    deadline = getattr(_HERE, "deadline", None)
+    if deadline is not None and deadline.ended:
         raise too_long()
 
 
 def give_up(error: SodaError) -> NoReturn:
-    """End the query that runs in this thread with this error."""
-    patience = getattr(_HERE, "patience", None)
-    if patience is not None:
-        patience.refusal = error
+    """Stop the query that runs in this thread with this error."""
+    deadline = getattr(_HERE, "deadline", None)
+    if deadline is not None:
+        deadline.refusal = error
     raise error
 
 
 class _Clock:
-    """One thread that calls what is overdue; a thread for each query would cost more than a small query does."""
+    """One thread that makes all calls that are due; a thread for each query would cost more than a small query does."""
 
     TICK = 0.25
 
@@ -99,7 +99,7 @@ class _Clock:
             return self._last
 
     def leave(self, ticket: int) -> None:
-        """No longer wait."""
+        """Cancel the call."""
         with self._changed:
             self._waiting.pop(ticket, None)
 

@@ -1,1 +1,1 @@
-"""How datasets are found: by search, by harvesters and by feed readers."""
+"""How people and programs find datasets: search, DCAT catalogs, and feeds."""

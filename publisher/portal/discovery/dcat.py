@@ -1,4 +1,4 @@
-"""Descriptions for harvesters and search engines: DCAT-US 1.1 and 3.0 of the catalog, schema.org of a dataset."""
+"""Metadata for harvesters and search engines: DCAT-US 1.1 and 3.0 for the catalog, schema.org for a dataset."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _EVERY = {
     "quarter": ("R/P3M", "quarterly"),
     "year": ("R/P1Y", "annual"),
 }
-"""How often a dataset with periods of this length grows: ISO 8601 and the Dublin Core frequency."""
+"""Update frequency by length of the period: in ISO 8601 and as a Dublin Core frequency."""
 
 
 def span(period: str) -> tuple[date, date, str] | None:
-    """The first and last day of a period as people write it (2018, 2018-Q1, 2018-01, 2018-W03, 2018-01-05)."""
+    """The first and last day, and the length, of a period (2018, 2018-Q1, 2018-01, 2018-W03, 2018-01-05)."""
     found = re.fullmatch(r"(\d{4})(?:-(?:Q([1-4])|W(\d\d)|(\d\d)(?:-(\d\d))?))?", period)
     if not found:
         return None
@@ -64,7 +64,7 @@ def covered(dataset: PortalDataset) -> tuple[date, date, str] | None:
 
 
 def _email(dataset: PortalDataset) -> str:
-    """The contact's address, or the empty one that the schema has for those who give none."""
+    """The contact's email address, or the empty one that the schema allows if there is none."""
     whom = about(dataset).contact.removeprefix("mailto:")
     return f"mailto:{whom}" if _EMAIL.fullmatch(whom) else "mailto:"
 
@@ -94,7 +94,7 @@ def data_json(request: Request) -> Response:
 
 
 def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
-    """A dataset in DCAT-US 1.1; `bureauCode` and `programCode` are for federal publishers alone."""
+    """A dataset in DCAT-US 1.1; `bureauCode` and `programCode` are only for federal publishers."""
     page, when = f"{base}/d/{dataset.id}", covered(dataset)
     return _known(
         {
@@ -122,7 +122,7 @@ def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
 
 
 def _description(base: str, dataset: PortalDataset) -> str:
-    """What describes the columns, or where there are none the dataset."""
+    """The address that describes the columns, or the dataset if it has none."""
     return f"{base}/api/views/{dataset.id}" + (".json" if dataset.blob else "/datapackage.json")
 
 
@@ -159,7 +159,7 @@ def dcat_us_3(request: Request) -> Response:
 
 def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
     page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
-    source = f"Made from {known.source.title}. {known.source.purpose}".strip() if known.source else ""
+    source = f"Based on {known.source.title}. {known.source.purpose}".strip() if known.source else ""
     statements = [text for text in (source, known.guarantee) if text]
     return _known(
         {
@@ -203,7 +203,7 @@ def _location(area: CoverageFacts) -> dict[str, Any]:
 
 
 def _third_distribution(offer: Offer, license: str) -> dict[str, Any]:
-    """With size and checksum where the file stands already."""
+    """The downloads, with size and checksum if the file already exists."""
     checksum = {
         "@type": "Checksum",
         "algorithm": {"@id": "http://spdx.org/rdf/terms#checksumAlgorithm_sha256"},
@@ -226,9 +226,9 @@ _TYPES = {Kind.NUMBER: "Number", Kind.CHECKBOX: "Boolean", Kind.FLOATING: "DateT
 
 
 def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
-    """A dataset in schema.org's words, as search engines for data read it; `base` is the portal's address.
+    """A dataset in schema.org's vocabulary, for dataset search engines; `base` is the portal's address.
 
-    For a page, encode it with `<` escaped, since it stands within a script element.
+    To put it in a page, escape `<`, because it goes into a script element.
     """
     page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
     described = dataset.description or dataset.name
@@ -265,7 +265,7 @@ def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
 
 
 def _files(dataset: PortalDataset) -> list[tuple[str, str]]:
-    """Media types and paths of what can be downloaded."""
+    """The media types and paths of the downloads."""
     if dataset.blob:
         media = str(dataset.metadata.get("blob", {}).get("mimeType", "application/octet-stream"))
         return [(media, f"api/views/{dataset.id}/files/{dataset.blob}")]
@@ -287,7 +287,7 @@ def _web(address: str) -> str:
 
 
 def _variables(dataset: PortalDataset) -> list[tuple[str, str]]:
-    """The measures where the publisher names them, otherwise every column."""
+    """The measures if the publisher names them, otherwise all columns."""
     shape = about(dataset).shape
     if shape:
         return [(measure.name, measure.label) for measure in shape.measures]

@@ -1,4 +1,4 @@
-"""Atom feeds of releases and corrections, for those who want to be told."""
+"""Atom feeds of releases and corrections."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 ATOM = "http://www.w3.org/2005/Atom"
 ENTRIES = 200
-"""The most that a feed has, the latest first."""
+"""The most entries in a feed, the latest first."""
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """One piece of news of a dataset; `when` in UTC."""
+    """One entry about a dataset; `when` is in UTC."""
 
     dataset: PortalDataset
     part: str
-    """what tells it apart from the dataset's other news, for ever"""
+    """What tells it apart from the dataset's other entries; it never changes."""
     when: datetime
     title: str
     words: str
@@ -43,7 +43,7 @@ class FeedEntry:
 
 
 def entries(dataset: PortalDataset) -> list[FeedEntry]:
-    """A dataset's editions, or where it has none the last change of its rows or file."""
+    """A dataset's editions, or the last change of its rows or file if it has none."""
     listed = [_edition(dataset, release) for release in about(dataset).releases]
     if listed:
         return listed
@@ -99,7 +99,7 @@ def _feed(request: Request, path: str, title: str, news: list[FeedEntry], since:
 
 
 def _write(feed: Element, base: str, host: str, entry: FeedEntry) -> None:
-    """The id is a tag URI (RFC 4151): it stays when the portal's scheme or the dataset's name changes."""
+    """Write an entry; its id is a tag URI (RFC 4151), unaffected by the portal's scheme and the dataset's name."""
     dataset = entry.dataset
     born = datetime.fromtimestamp(dataset.created_at, UTC).strftime("%Y-%m-%d")
     node = _child(feed, "entry")

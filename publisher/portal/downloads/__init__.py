@@ -1,1 +1,1 @@
-"""Whole datasets as files."""
+"""Downloads of whole datasets as files."""

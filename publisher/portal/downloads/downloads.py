@@ -1,4 +1,4 @@
-"""Whole datasets as files: CSV, Parquet, workbook, GeoJSON, KML and Shapefile, each made once and with its hash."""
+"""Whole datasets as CSV, Parquet, Excel, GeoJSON, KML, and Shapefile; each file is made once, with its hash."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ if TYPE_CHECKING:
     from publisher.portal.store.file_cache import Kept
 
 AT_ONCE = 20_000
-"""Rows up to which a listing waits until every file is made; for more, they are made after it."""
+"""For datasets with at most this many rows, a listing waits until all files are made; others are made later."""
 AHEAD = 200_000
-"""Rows up to which the files are made when somebody looks at the dataset's page, before anyone asks for them."""
+"""For datasets with at most this many rows, a visit to the page has the files made before anyone asks for them."""
 WAIT = 45.0
-"""Seconds that a client waits for a file; making it goes on."""
+"""How many seconds a client waits for a file; after that it is still made."""
 MOST_MADE = 32
-"""Files that wait to be made in one process."""
+"""The most files that wait to be made in one process."""
 GEOJSON = "application/vnd.geo+json"
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A kind of file: its name in addresses, its name for people, its media type, and how it is written."""
+    """A file format: its name in addresses, its label for people, its media type, and how it is written."""
 
     name: str
     label: str
@@ -59,17 +59,17 @@ class Form:
     write: Callable[[Request, PortalDataset, Path], None]
     extension: str = ""
     mapped: bool = False
-    """True where the rows need places"""
+    """True if the rows need geometry or boundaries."""
 
     @property
     def ending(self) -> str:
-        """What the file's name ends with."""
+        """The file name's extension."""
         return self.extension or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A download as it is listed; bytes and hash are None while the file is not made yet."""
+    """A download in the list; bytes and hash are None until the file is made."""
 
     format: str
     label: str
@@ -80,7 +80,7 @@ class Offer:
 
 
 def write_csv(question: SoqlQuestion, request: Request, dataset: PortalDataset, target: Path) -> None:
-    """The rows that answer a question, under their field names."""
+    """Write the result of a query, with field names."""
     _write(formats.CSV, question, request, dataset, target)
 
 
@@ -92,7 +92,7 @@ def _write(form: Format, question: SoqlQuestion, request: Request, dataset: Port
 
 
 def _write_geojson(request: Request, dataset: PortalDataset, target: Path) -> None:
-    """As /resource writes the rows; where they have no geometry, those of one period with their boundaries."""
+    """Write the rows as /resource does; without geometry, write the rows of one period with their boundaries."""
     if dataset.geometry:
         _write(formats.GEOJSON, SoqlQuestion(limit=None), request, dataset, target)
     else:
@@ -102,7 +102,7 @@ def _write_geojson(request: Request, dataset: PortalDataset, target: Path) -> No
 def _table(
     write: Callable[[tuple[Path, ...], PortalDataset, str, Path], None],
 ) -> Callable[[Request, PortalDataset, Path], None]:
-    """A file is kept for all, so it names the configured address alone, never the one that a request came to."""
+    """A table writer; a file is kept for everyone, so it has the configured address, never the one of the request."""
     return lambda request, dataset, target: write(
         portal(request).store.rows(dataset), dataset, portal(request).public_url or "", target
     )
@@ -126,7 +126,7 @@ _EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "geojson": "geojson"
 
 
 def _places(request: Request, dataset: PortalDataset) -> Places:
-    """What the rows look like on a map. Errors: SodaError 404."""
+    """The rows as places on a map. Raises SodaError 404."""
     files = portal(request).store.rows(dataset)
     if dataset.geometry:
         return Places(files, dataset)
@@ -142,12 +142,14 @@ def _places(request: Request, dataset: PortalDataset) -> Places:
 
 @lru_cache(maxsize=4)
 def _polygons(path: Path, name: str) -> dict[str, Any]:
-    """An asset never changes."""
+    """Read the polygons once: an asset never changes."""
     return boundaries(path.read_bytes(), name)
 
 
 def _no_places() -> Exception:
-    return problem(404, "download.no-geometry", "This dataset has no geometry and no boundaries to draw it with")
+    return problem(
+        404, "download.no-geometry", "This dataset has no geometry and no boundaries, so it cannot be shown on a map"
+    )
 
 
 def _mapped(dataset: PortalDataset) -> bool:
@@ -155,23 +157,23 @@ def _mapped(dataset: PortalDataset) -> bool:
 
 
 def _period(request: Request, dataset: PortalDataset, field: str, time: str) -> str:
-    """The period asked for, or the latest. Errors: SodaError 404 where there is none."""
+    """The requested period, or the latest. Raises SodaError 404 if there is none."""
     wanted = request.query_params.get("period")
     clauses = {"$select": f"`{field}`", "$order": f"`{time}` DESC NULLS LAST", "$limit": "1"}
     compiled = compile_question(dataset, SoqlQuestion(clauses, ((field, wanted),) if wanted else ()))
     found = portal(request).engine.fetch(sources_of(request, dataset, compiled), compiled)
     if not found:
-        raise problem(404, "download.no-period", "This dataset has no rows of that period")
+        raise problem(404, "download.no-period", "This dataset has no rows for that period")
     return str(found[0][field])
 
 
 _lanes: anyio.lowlevel.RunVar[dict[str, anyio.CapacityLimiter]] = anyio.lowlevel.RunVar("lanes")
 _MAKING: dict[str, asyncio.Task[Kept]] = {}
-"""The files that this process is making, by what they are made of."""
+"""The files that this process is making, by their name and dataset."""
 
 
 def _lane(name: str) -> anyio.CapacityLimiter:
-    """One file of a kind is made at a time in each process, in a thread of its own."""
+    """The limiter for a format: each process makes one file of a format at a time, in its own thread."""
     try:
         lanes = _lanes.get()
     except LookupError:
@@ -181,9 +183,9 @@ def _lane(name: str) -> anyio.CapacityLimiter:
 
 
 async def kept(request: Request, dataset: PortalDataset, name: str, write: Callable[[Path], None]) -> Kept:
-    """The file of this name, made now unless it stands already. Errors: SodaError, 503 where making it takes long."""
-    shelf = _shelf(request)
-    found = await run_in_threadpool(shelf.find, dataset, name)
+    """The file with this name, made now if it does not exist yet. Raises SodaError, 503 if that takes too long."""
+    cache = _cache(request)
+    found = await run_in_threadpool(cache.find, dataset, name)
     if found:
         return found
     mark = f"{name} {dataset!r}"
@@ -191,7 +193,7 @@ async def kept(request: Request, dataset: PortalDataset, name: str, write: Calla
     if task is None:
         if len(_MAKING) >= MOST_MADE:
             raise _not_yet()
-        making = partial(anyio.to_thread.run_sync, shelf.make, dataset, name, write, limiter=_lane(name))
+        making = partial(anyio.to_thread.run_sync, cache.make, dataset, name, write, limiter=_lane(name))
         task = _MAKING[mark] = asyncio.create_task(making())
         task.add_done_callback(partial(_made_it, mark))
     await asyncio.wait({task}, timeout=WAIT)
@@ -201,24 +203,26 @@ async def kept(request: Request, dataset: PortalDataset, name: str, write: Calla
 
 
 def _made_it(mark: str, task: asyncio.Task[Kept]) -> None:
-    """Forget a task that has ended, having heard how."""
+    """Forget a finished task, and read its error so that asyncio does not report it."""
     del _MAKING[mark]
     if not task.cancelled():
         task.exception()
 
 
 def _not_yet() -> SodaError:
-    error = problem(503, "download.in-the-making", "This file is large and still being made; ask again in a minute")
+    error = problem(
+        503, "download.in-the-making", "This file is large and is still being created. Try again in a minute."
+    )
     error.headers["Retry-After"] = "60"
     return error
 
 
-def _shelf(request: Request) -> FileCache:
+def _cache(request: Request) -> FileCache:
     return FileCache(portal(request).store.root / "downloads")
 
 
 def _name(request: Request, dataset: PortalDataset, form: Form) -> str:
-    """The file's name; a period counts only where the file shows one alone."""
+    """The file's name; it depends on the period only if the file shows a single period."""
     period = _one_period(request, dataset, form)
     mark = f"-{hashlib.sha256(period.encode()).hexdigest()[:16]}" if period else ""
     return f"rows{mark}.{form.name}"
@@ -238,16 +242,16 @@ async def _made(request: Request, dataset: PortalDataset, form: Form) -> Kept:
 
 
 class _Standing(FileResponse):
-    """A file that was there a moment ago. Errors: SodaError 503 where it made place for another since."""
+    """A file that existed a moment ago. Raises SodaError 503 if it was removed since."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not await run_in_threadpool(Path(self.path).exists):
-            raise problem(503, "dataset.changed", "The file was removed while it was asked for; ask again")
+            raise problem(503, "dataset.changed", "The file was removed while it was being requested. Try again.")
         await super().__call__(scope, receive, send)
 
 
 def sent(request: Request, dataset: PortalDataset, file: Kept, media_type: str, filename: str) -> Response:
-    """A kept file: with its hash, in ranges where asked, and 304 when the client has it already."""
+    """The response with a kept file: with its hash, in ranges if requested, 304 if the client already has it."""
     headers = headers_of(request, dataset, formats.CSV) | {"ETag": f'"{file.sha256}"', "Vary": "Authorization"}
     response = unchanged(request, headers)
     if response is not None:
@@ -256,7 +260,7 @@ def sent(request: Request, dataset: PortalDataset, file: Kept, media_type: str, 
     headers["Repr-Digest"] = digest
     if "range" not in request.headers:
         headers["Content-Digest"] = digest
-    # as it stands on disk, so that bytes and hash agree: the server's own compression leaves it alone
+    # as it is on disk, so that bytes and hash agree: the server's own compression leaves it alone
     headers["Content-Encoding"] = "identity"
     return _Standing(file.path, headers=headers, media_type=media_type, filename=filename)
 
@@ -268,7 +272,7 @@ async def _download(request: Request, form: Form) -> Response:
 
 
 async def data(request: Request) -> Response:
-    """GET /api/views/{4x4}/data.csv: every row under its field names, byte for byte the same until it changes."""
+    """GET /api/views/{4x4}/data.csv: every row with field names, byte for byte the same until the dataset changes."""
     return await _download(request, CSV)
 
 
@@ -278,7 +282,7 @@ async def rows(request: Request) -> Response:
 
 
 async def sidecar(request: Request) -> Response:
-    """GET …/rows.{format}.sha256 and …/data.csv.sha256: the hash as sha256sum writes and checks it."""
+    """GET …/rows.{format}.sha256 and …/data.csv.sha256: the hash in the format of sha256sum."""
     dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
     form = _BY_NAME.get(request.url.path.removesuffix(".sha256").rpartition(".")[2], CSV)
     file = await _made(request, dataset, form)
@@ -286,16 +290,18 @@ async def sidecar(request: Request) -> Response:
 
 
 async def export(request: Request) -> Response:
-    """GET /api/geospatial/{4x4}?method=export&format=…: the same files at Socrata's address for maps."""
+    """GET /api/geospatial/{4x4}?method=export&format=…: the same files at Socrata's address for map exports."""
     wanted = request.query_params.get("format", "GeoJSON").lower()
     if request.query_params.get("method", "export") != "export" or wanted not in _EXPORTS:
-        raise problem(400, "invalid_parameter", "method must be export, and format Shapefile, KML, GeoJSON or CSV")
+        raise problem(
+            400, "invalid_parameter", "method must be export, and format must be Shapefile, KML, GeoJSON, or CSV"
+        )
     return await _download(request, _BY_NAME.get(_EXPORTS[wanted], CSV))
 
 
 def standing(request: Request, dataset: PortalDataset) -> list[Offer]:
-    """Every download of a dataset, with size and hash where the file is made already."""
-    shelf, base = _shelf(request), base_url(request)
+    """All downloads of a dataset, with size and hash if the file already exists."""
+    cache, base = _cache(request), base_url(request)
     if dataset.blob:
         asset = portal(request).store.assets.find(dataset.blob)
         url = f"{base}/api/views/{dataset.id}/files/{dataset.blob}"
@@ -304,7 +310,7 @@ def standing(request: Request, dataset: PortalDataset) -> list[Offer]:
     for form in (CSV, *FORMS):
         if form.mapped and not _mapped(dataset):
             continue
-        file = shelf.find(dataset, f"rows.{form.name}")
+        file = cache.find(dataset, f"rows.{form.name}")
         url = f"{base}/api/views/{dataset.id}/{'data' if form is CSV else 'rows'}.{form.name}"
         offers.append(Offer(form.name, form.label, form.media_type, url, *((file.bytes, file.sha256) if file else ())))
     return offers
@@ -321,7 +327,7 @@ async def listing(request: Request) -> Response:
 
 
 async def make_all(request: Request, dataset: PortalDataset) -> None:
-    """Make what can be made; what cannot says so itself when asked for."""
+    """Make all files that can be made; the others report their error when they are requested."""
     for form in () if dataset.blob else (CSV, *FORMS):
         try:
             await _made(request, dataset, form)
@@ -330,17 +336,17 @@ async def make_all(request: Request, dataset: PortalDataset) -> None:
 
 
 _BEGUN: set[asyncio.Task[None]] = set()
-"""What this process makes ahead: the files of one dataset at a time."""
+"""The tasks that make files ahead of requests, one dataset at a time."""
 
 
 def ahead(request: Request, dataset: PortalDataset, offers: list[Offer]) -> BackgroundTask | None:
-    """For the page of a dataset that is not too large: what makes the files that are not there yet, once it is sent."""
+    """A task that makes the missing files after the page was sent, if the dataset is not too large."""
     missing = any(offer.sha256 is None for offer in offers)
     return BackgroundTask(_begin, request, dataset) if missing and dataset.rows <= AHEAD else None
 
 
 async def _begin(request: Request, dataset: PortalDataset) -> None:
-    """Nobody waits for it; where others are being made, the next look at the page begins."""
+    """Start making files, without waiting; if others are being made, the next visit to the page starts it."""
     if _BEGUN or "period" in request.query_params:
         return
     task = asyncio.create_task(make_all(request, dataset))

@@ -1,4 +1,4 @@
-"""Frictionless data packages: a CSV of each release, and of everything, with its schema, license and hash."""
+"""Frictionless data packages: a CSV of each release or of the whole dataset, with schema, license, and hash."""
 
 from __future__ import annotations
 
@@ -27,27 +27,32 @@ if TYPE_CHECKING:
 
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 RETRY = 30
-"""Seconds after which to ask again for a release whose dataset is being changed."""
+"""Seconds after which a client should try again while the dataset is being updated."""
 STATUSES = ["ok", "suppressed", "unreliable"]
-"""What a status column may say."""
+"""The values of a status column."""
 _TYPES = {Kind.NUMBER: "number", Kind.CHECKBOX: "boolean", Kind.FLOATING: "datetime", Kind.FIXED: "datetime"}
 
 
 def release_of(dataset: PortalDataset, period: str, edition: str) -> ReleaseFacts:
-    """The release of this name.
+    """The release with this period and edition.
 
-    Errors: SodaError 404, 410 where another edition took its place, or 503 while the rows are being changed.
+    Raises SodaError 404, 410 if it was replaced or retracted, or 503 while the rows are being changed.
     """
     listed = [release for release in about(dataset).releases if release.period == period]
     found = next((release for release in listed if str(release.edition) == edition), None)
     if found is None:
-        raise problem(404, "release.missing", "There is no such release", period=period[:100], edition=edition[:100])
+        raise problem(404, "release.missing", "This release does not exist", period=period[:100], edition=edition[:100])
     if not found.current:
         current = next((release.edition for release in listed if release.current), None)
-        instead = f"edition {current} took its place" if current else "it was taken back"
-        raise problem(410, "release.superseded", f"Edition {edition} of {period} is gone: {instead}", current=current)
+        instead = f"it was replaced by edition {current}" if current else "it was retracted"
+        raise problem(
+            410,
+            "release.superseded",
+            f"Edition {edition} of {period} is no longer available: {instead}",
+            current=current,
+        )
     if about(dataset).shape is None:
-        raise problem(404, "release.missing", "The columns of this dataset do not say which rows are whose")
+        raise problem(404, "release.missing", "The columns of this dataset do not show which rows belong to a release")
     if about(dataset).unfinished:
         raise changing(RETRY)
     return found
@@ -82,7 +87,7 @@ async def release_package(request: Request) -> Response:
 
 
 async def package(request: Request) -> Response:
-    """GET /api/views/{4x4}/datapackage.json: everything that is current, as one resource."""
+    """GET /api/views/{4x4}/datapackage.json: all current rows as one resource."""
     dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
     file = await kept(request, dataset, "rows.csv", partial(CSV.write, request, dataset))
     own = {
@@ -95,7 +100,7 @@ async def package(request: Request) -> Response:
 
 
 def _described(request: Request, dataset: PortalDataset, file: Kept) -> dict[str, Any]:
-    """What the packages of a dataset share, around one CSV file that stands beside the descriptor."""
+    """A package with one CSV file next to the descriptor, and the dataset's metadata."""
     known, page = about(dataset), f"{base_url(request)}/d/{dataset.id}"
     license = {"path": known.license_address, "title": known.license} if known.license_address else {}
     source = {"title": known.source.title, "path": page} if known.source else {"title": dataset.name, "path": page}
@@ -156,7 +161,7 @@ def _moment(seconds: int) -> str:
 
 
 def _instant(text: str) -> str | None:
-    """An ISO 8601 time as an instant in UTC, or None where it is none."""
+    """An ISO 8601 time in UTC, or None if it is not one."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

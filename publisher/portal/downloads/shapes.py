@@ -1,4 +1,4 @@
-"""Rows with their places as files for maps: GeoJSON, KML and Shapefile."""
+"""Map files: rows with their places as GeoJSON, KML, and Shapefile."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WGS_84 = (
     'PRIMEM["Greenwich",0.0],UNIT["Degree",0.0174532925199433]]'
 )
 _UNFIT = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML cannot hold."""
+"""Characters that XML does not allow."""
 _SHAPES = {
     "Point": shapefile.POINT,
     "MultiPoint": shapefile.MULTIPOINT,
@@ -43,7 +43,7 @@ _SHAPES = {
 
 
 class Places:
-    """The rows of a dataset as features: with its own geometry, or with polygons that a column's values name."""
+    """The rows of a dataset with its own geometry, as features."""
 
     def __init__(self, files: Sequence[Path], dataset: PortalDataset) -> None:
         self.files = files
@@ -53,11 +53,11 @@ class Places:
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of geometry that may come, by GeoJSON's names."""
+        """The types of geometry that can occur, by GeoJSON's names."""
         return {GEOMETRIES[self.geometry.kind]} if self.geometry else set()
 
     def features(self) -> Iterator[Feature]:
-        """Each row's geometry and the values of its other columns."""
+        """The geometry of each row with the values of its other columns."""
         for batch in batches(self.files, self.dataset):
             texts = batch.column(self.geometry.field).to_pylist() if self.geometry else []
             for text, values in zip(texts, _rows(batch, self.columns), strict=True):
@@ -65,23 +65,23 @@ class Places:
 
 
 class Districts(Places):
-    """The rows of one period, each with the polygon that bears its place's name."""
+    """The rows of one period, each with the boundary polygon of its place."""
 
     def __init__(
         self, files: Sequence[Path], dataset: PortalDataset, period: tuple[str, str], named: tuple[str, dict[str, Any]]
     ) -> None:
         super().__init__(files, dataset)
         self.period = period
-        """the column of the periods, and the one to show"""
+        """The period column, and the period to show."""
         self.key, self.polygons = named
 
     @property
     def kinds(self) -> set[str]:
-        """The kinds of geometry among the boundaries."""
+        """The types of geometry among the boundaries."""
         return {polygon["type"] for polygon in self.polygons.values()}
 
     def features(self) -> Iterator[Feature]:
-        """As of places; a row whose place has no polygon stays, without geometry."""
+        """As in `Places`; a row whose place has no polygon is kept, without geometry."""
         for whole in batches(self.files, self.dataset):
             batch = of_period(whole, *self.period)
             keys = _rows(batch, [column for column in self.columns if column.field == self.key])
@@ -90,7 +90,7 @@ class Districts(Places):
 
 
 def boundaries(content: bytes, name: str) -> dict[str, Any]:
-    """The geometries of a GeoJSON file by the value of a property, as text."""
+    """The geometries in a GeoJSON file by the value of a property, as text."""
     found = {}
     for feature in json.loads(content).get("features", ()):
         geometry, properties = feature.get("geometry"), feature.get("properties") or {}
@@ -116,7 +116,7 @@ def _plain(value: Any) -> str:
 
 
 def write_geojson(places: Places, target: Path) -> None:
-    """A collection of features; numbers are numbers with all their digits, times text."""
+    """Write a feature collection; numbers keep all their digits, times are text."""
     names = [json.dumps(column.field) for column in places.columns]
     with target.open("w", encoding="utf-8") as file:
         file.write('{"type":"FeatureCollection","features":[')
@@ -134,7 +134,7 @@ def _json(value: Any) -> str:
 
 
 def write_kml(places: Places, target: Path) -> None:
-    """One placemark for each row, its values as extended data."""
+    """Write one placemark per row, with its values as extended data."""
     names = [column.field for column in places.columns]
     with target.open("w", encoding="utf-8") as file:
         xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
@@ -222,7 +222,7 @@ _KML = {
 
 
 def write_shapefile(places: Places, target: Path) -> None:
-    """A ZIP of .shp, .shx, .dbf, .prj, .cpg and a legend of the shortened field names."""
+    """Write a ZIP of .shp, .shx, .dbf, .prj, .cpg, and a legend of the shortened field names."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         stem = Path(folder) / "rows"
         names = short_names([column.field for column in places.columns])
@@ -244,7 +244,7 @@ def write_shapefile(places: Places, target: Path) -> None:
 
 
 def _field(kind: pa.DataType) -> tuple[str, int, int]:
-    """Type, width and digits after the point."""
+    """The type, the width, and the digits after the decimal point."""
     if pa.types.is_decimal(kind):
         return "N", kind.precision + 2, kind.scale
     if pa.types.is_boolean(kind):
@@ -258,14 +258,14 @@ def _shape_type(kinds: set[str]) -> int:
 
 
 def _cell(value: Any) -> Any:
-    """A text is cut at 254 bytes, the most that a Shapefile holds."""
+    """The value for a Shapefile; text is cut at 254 bytes, the most it can have."""
     if value is None or isinstance(value, bool | Decimal):
         return value
     return _plain(value).encode()[:254].decode(errors="ignore")
 
 
 def short_names(names: list[str]) -> list[str]:
-    """Each name in at most ten characters, no two alike."""
+    """Shorten each name to at most ten characters, all different."""
     made: list[str] = []
     for name in names:
         number, short = 0, name[:10]
@@ -280,7 +280,7 @@ def _legend(names: list[str], columns: list[PortalColumn]) -> str:
     lines = ["field\tcolumn\ttitle\tdescription"]
     for name, column in zip(names, columns, strict=True):
         lines.append("\t".join(" ".join(t.split()) for t in (name, column.field, column.name, column.description)))
-    return "\n".join([*lines, "Texts are cut at 254 bytes.", ""])
+    return "\n".join([*lines, "Text is cut at 254 bytes.", ""])
 
 
 def _pack(files: list[Path], target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Rows as files: typed Parquet, and a workbook with a sheet that explains it."""
+"""Table files: typed Parquet, and an Excel workbook with a sheet that explains the data."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 GROUP = 122_880
 """Rows in a row group of a Parquet file."""
 SHEET_ROWS = 1_048_575
-"""Rows that a sheet holds below its header."""
+"""The most rows in a worksheet, without the header."""
 CELL_TEXT = 32_767
-"""Characters that a cell holds."""
+"""The most characters in a worksheet cell."""
 _ARROW = {Kind.CHECKBOX: pa.bool_(), Kind.NUMBER: pa.decimal128(9, 0), Kind.FLOATING: pa.timestamp("us")}
 _INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def batches(files: Sequence[Path], dataset: PortalDataset, size: int = 8192) -> Iterator[pa.RecordBatch]:
-    """The rows of these parts in their order: the dataset's own columns, typed; at most `size` rows at once."""
+    """The rows of these files in order, with the dataset's own columns, typed; at most `size` rows per batch."""
     schema = schema_of(files, dataset)
     for file in files:
         with pq.ParquetFile(file) as stored:
@@ -62,7 +62,7 @@ def _type(column: PortalColumn, stored: pa.Schema, *, there: bool) -> pa.DataTyp
 
 
 def _values(batch: pa.RecordBatch, field: pa.Field, column: PortalColumn | None) -> pa.Array:
-    """A column that was added after the file was written is empty in it; an address is kept without its words."""
+    """The values of a column: nulls if it was added after the file was written; for a URL only the address."""
     if field.name not in batch.schema.names:
         return pa.nulls(batch.num_rows, field.type)
     values = batch.column(field.name)
@@ -77,9 +77,9 @@ def of_period(batch: pa.RecordBatch, field: str, period: str) -> pa.RecordBatch:
 
 
 def write_parquet(files: Sequence[Path], dataset: PortalDataset, base: str, target: Path) -> None:
-    """Typed columns in display order, with what the file is about as key-value metadata.
+    """Write typed columns in display order, with a description of the dataset as key-value metadata.
 
-    `base` is the portal's public address, or empty where it has none of its own.
+    `base` is the portal's public address, or empty if none is configured.
     """
     known = about(dataset)
     told = {
@@ -111,9 +111,11 @@ def _column_metadata(column: PortalColumn) -> dict[str, str]:
 
 
 def write_workbook(files: Sequence[Path], dataset: PortalDataset, base: str, target: Path) -> None:
-    """A sheet of rows and a sheet about them. Errors: SodaError where a sheet cannot hold the rows."""
+    """Write a sheet of rows and a sheet about them. Raises SodaError if the rows do not fit in a sheet."""
     if dataset.rows > SHEET_ROWS:
-        message = f"A workbook holds {SHEET_ROWS:,} rows, and this dataset has more; take rows.parquet or data.csv"
+        message = (
+            f"An Excel sheet has at most {SHEET_ROWS:,} rows, and this dataset has more. Use rows.parquet or data.csv."
+        )
         raise problem(400, "download.too-many-rows", message, rows=dataset.rows, limit=SHEET_ROWS)
     options = {"constant_memory": True, "tmpdir": str(target.parent), "nan_inf_to_errors": True}
     with xlsxwriter.Workbook(str(target), options) as book:
@@ -140,7 +142,7 @@ def _fill(sheet: Worksheet, files: Sequence[Path], dataset: PortalDataset, bold:
 
 
 def _writer(sheet: Worksheet, place: int, column: PortalColumn, clock: Any) -> Callable[[int, Any], None]:
-    """How a column's values are written; each by its type, so that no text ever becomes a formula or a link."""
+    """A function that writes a column's values by their type, so that text never becomes a formula or a link."""
     if column.kind is Kind.NUMBER:
         return lambda row, value: _write_number(sheet, row, place, value)
     if column.kind is Kind.CHECKBOX:
@@ -155,7 +157,7 @@ def _done(_written: object) -> None:
 
 
 def _write_number(sheet: Worksheet, row: int, place: int, value: Decimal) -> None:
-    """A workbook's numbers have 15 digits; a longer one stays exact as text."""
+    """Write a number; Excel has 15 digits, so a longer number is written as text to stay exact."""
     if len(value.normalize().as_tuple().digits) > 15:
         sheet.write_string(row, place, format(value, "f"))
     else:
@@ -163,7 +165,7 @@ def _write_number(sheet: Worksheet, row: int, place: int, value: Decimal) -> Non
 
 
 def _write_time(sheet: Worksheet, row: int, place: int, value: datetime, clock: Any) -> None:
-    """A workbook's days begin in 1900; an earlier one stays text."""
+    """Write a time; Excel's dates begin in 1900, so an earlier one is written as text."""
     if value.year < 1900:
         sheet.write_string(row, place, value.isoformat())
     else:
@@ -172,15 +174,15 @@ def _write_time(sheet: Worksheet, row: int, place: int, value: datetime, clock: 
 
 def _write_text(sheet: Worksheet, row: int, place: int, value: str) -> None:
     if len(value) > CELL_TEXT:
-        message = f"A cell of a workbook holds {CELL_TEXT:,} characters, and a text here is longer; take data.csv"
+        message = f"An Excel cell has at most {CELL_TEXT:,} characters, and a text here is longer. Use data.csv."
         raise problem(400, "download.text-too-long", message, limit=CELL_TEXT)
     sheet.write_string(row, place, value)
 
 
 def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> None:
-    """What the rows are, what may be done with them, and what each column means."""
+    """Fill the sheet that says what the rows are, how they may be used, and what each column means."""
     known = about(dataset)
-    stand_in = "These are made-up records: no statement about anybody" if known.stand_in else ""
+    stand_in = "Generated sample data - not real records" if known.stand_in else ""
     told = (
         ("Title", dataset.name),
         ("Description", dataset.description),
@@ -189,10 +191,10 @@ def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> 
         ("License", " ".join(filter(None, (known.license, known.license_address)))),
         ("Address", f"{base.rstrip('/')}/d/{dataset.id}" if base else ""),
         ("Version", str(dataset.version)),
-        ("Rows changed", datetime.fromtimestamp(dataset.rows_updated_at, UTC).isoformat()),
+        ("Rows updated", datetime.fromtimestamp(dataset.rows_updated_at, UTC).isoformat()),
         ("Privacy", known.guarantee),
         ("Odds", _odds(dataset)),
-        ("Limits", "\n".join(known.limitations)),
+        ("Limitations", "\n".join(known.limitations)),
         ("Note", stand_in),
     )
     sheet.set_column(0, 2, 28)
@@ -213,9 +215,10 @@ def _odds(dataset: PortalDataset) -> str:
     odds = about(dataset).odds
     if odds is None:
         return ""
-    whom = "one record is" if odds.unit == "record" else f"the records of one \u201c{odds.unit}\u201d are"
+    who = "one record is" if odds.unit == "record" else f"the records of one \u201c{odds.unit}\u201d are"
     return (
-        f"Someone who guesses whether {whom} in the data, and is right {percent(odds.before)} times in 100 without it,"
+        f"Someone who guesses whether {who} in the data, and is right {percent(odds.before)} times in 100"
+        " without the published numbers,"
         f" is right at most {percent(odds.after)} times in 100 after reading everything."
         f" One guarantee covers {odds.period} ({odds.loss})."
     )

@@ -1,1 +1,1 @@
-"""Questions carried out by DuckDB."""
+"""The query engine: runs compiled queries with DuckDB."""

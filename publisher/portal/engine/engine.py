@@ -141,7 +141,7 @@ class QueryEngine:
             heat = room.wants_heat and self._make_place(room)
             if len(self._rooms) > ROOMS:
                 self._rooms.popitem(last=False)
-            metrics.ROOMS.set(len(self._rooms))
+            metrics.SESSIONS.set(len(self._rooms))
         if heat:
             Thread(target=room.heat, daemon=True, name="take-into-memory").start()
         return room.cursor()
@@ -318,7 +318,7 @@ def plain_errors() -> Iterator[None]:
     except duckdb.InterruptException:
         raise too_long() from None
     except duckdb.OutOfMemoryException:
-        raise execution("out-of-memory", "The query needs more memory than a query may use") from None
+        raise execution("out-of-memory", "The query needs too much memory. Use a filter or ask for fewer rows.") from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise execution("numeric-overflow", "A number in the answer would need more than 38 digits") from None
     except (duckdb.IOException, duckdb.PermissionException):  # a room may read its files: refused, they are no more

@@ -1,4 +1,4 @@
-"""Geography in a room: functions over GeoJSON texts that shapely carries out, a vector of rows at a time."""
+"""Geographic functions for query sessions, on GeoJSON texts: shapely computes a vector of rows at a time."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     Shapes = np.ndarray[Any, Any]
 
 Column = Any
-"""An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
+"""An Arrow array; DuckDB evaluates the annotations of its functions before pyarrow is needed."""
 
 MOST_UNITED = 200_000
-"""The points of all shapes that are made one."""
+"""The most points of shapes in one union."""
 PIECE = 20_000
-"""The points in one piece of work, which nothing can interrupt."""
+"""The points in one piece of work, which cannot be interrupted."""
 VECTORISED: dict[str, Any] = {"type": "arrow", "null_handling": "special"}
-"""How DuckDB calls a function: with arrays of Arrow's, nulls among them."""
+"""How DuckDB calls a function: with Arrow arrays, which can contain nulls."""
 
 
-def register(room: duckdb.DuckDBPyConnection) -> None:
-    """Make the functions known to a room, before it is closed to everything outside."""
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Register the functions in a session, before it loses access to everything outside."""
     for name, function, takes, gives in _FUNCTIONS:
-        room.create_function(name, function, takes, gives, **VECTORISED)
+        connection.create_function(name, function, takes, gives, **VECTORISED)
 
 
 def _read(column: Column) -> Shapes:
-    """The shapes of GeoJSON texts; each different text is read once."""
+    """The shapes of GeoJSON texts; each distinct text is read once."""
     import pyarrow as pa
     import shapely
 
@@ -47,7 +47,7 @@ def _read(column: Column) -> Shapes:
 
 
 def _sound(question: Callable[..., Any], *columns: Shapes) -> Any:
-    """The answer of shapely; where a shape crosses itself, that of its mended form."""
+    """The result of shapely; for a shape that crosses itself, the result for its fixed form."""
     import shapely
 
     try:
@@ -57,7 +57,7 @@ def _sound(question: Callable[..., Any], *columns: Shapes) -> Any:
 
 
 def _mended(column: Shapes) -> Shapes:
-    """Each different shape is mended once."""
+    """Fix each distinct shape once."""
     import numpy as np
     import shapely
 
@@ -72,7 +72,7 @@ def _mended(column: Shapes) -> Shapes:
 
 
 def _pieces(*columns: Shapes) -> Iterator[slice]:
-    """Runs of rows of about as many points each; a query that was ended gets no further. Errors: SodaError."""
+    """Runs of rows with about the same number of points; raises SodaError if the query was stopped."""
     import numpy as np
     import shapely
 
@@ -102,7 +102,7 @@ def _related(name: str, first: Column, second: Column) -> Column:
 
 
 def _point_related(name: str, longitude: Column, latitude: Column, shape: Column) -> Column:
-    """`contains_xy` or `intersects_xy`, which need no shape made of each point."""
+    """Register `contains_xy` or `intersects_xy`, which work without making a shape of each point."""
     import numpy as np
     import pyarrow as pa
     import shapely
@@ -115,7 +115,7 @@ def _point_related(name: str, longitude: Column, latitude: Column, shape: Column
 
 
 def _meters(latitude: Column, longitude: Column, latitude_2: Column, longitude_2: Column) -> Column:
-    """Meters between two points."""
+    """The distance between two points in meters."""
     import numpy as np
     import pyarrow as pa
 
@@ -127,7 +127,7 @@ def _meters(latitude: Column, longitude: Column, latitude_2: Column, longitude_2
 
 
 def _arcs(one: Shapes, other: Shapes) -> Any:
-    """Meters on the ellipsoid between pairs (longitude, latitude) in degrees; NaN where one is no place on Earth."""
+    """Meters on the ellipsoid between (longitude, latitude) pairs in degrees; NaN if one is not on Earth."""
     import numpy as np
 
     meters = np.empty(len(one))
@@ -148,7 +148,7 @@ def _earth() -> Geod:
 
 
 def _distance(first: Column, second: Column) -> Column:
-    """Meters between the points of two shapes that are nearest on a plane true to scale there."""
+    """The distance in meters between the closest points of two shapes, found on a plane that is true to scale there."""
     import numpy as np
     import pyarrow as pa
     import shapely
@@ -174,7 +174,7 @@ def _nearest(one: Any, other: Any) -> Any:
 
 
 def _farthest(column: Column, latitude: Column, longitude: Column) -> Column:
-    """Meters from a point to the vertex of each shape that is farthest from it."""
+    """The distance in meters from a point to the farthest vertex of each shape."""
     import numpy as np
     import pyarrow as pa
     import shapely
@@ -189,7 +189,7 @@ def _farthest(column: Column, latitude: Column, longitude: Column) -> Column:
 
 
 def _bounds(column: Column) -> Column:
-    """West, south, east and north."""
+    """The bounds: west, south, east, and north."""
     import numpy as np
     import pyarrow as pa
     import shapely
@@ -200,7 +200,7 @@ def _bounds(column: Column) -> Column:
 
 
 def _box(west: Column, south: Column, east: Column, north: Column) -> Column:
-    """The box as a polygon of GeoJSON."""
+    """The box as a GeoJSON polygon."""
     import numpy as np
     import shapely
 
@@ -212,7 +212,7 @@ def _box(west: Column, south: Column, east: Column, north: Column) -> Column:
 
 
 def _hull(column: Column) -> Column:
-    """A hull that has no area is none."""
+    """The convex hull; None if it has no area."""
     import numpy as np
     import shapely
 
@@ -225,7 +225,7 @@ def _hull(column: Column) -> Column:
 
 
 def _union(column: Column) -> Column:
-    """The shapes of each list as one of several parts."""
+    """The shapes of each list as one multi-part shape."""
     import numpy as np
     import shapely
 
@@ -235,7 +235,12 @@ def _union(column: Column) -> Column:
         different = dict.fromkeys(text for text in texts or () if text is not None)
         parts = shapely.from_geojson([*different], on_invalid="ignore")
         if shapely.get_num_coordinates(parts).sum() > MOST_UNITED:
-            give_up(execution("too-large", f"Shapes of more than {MOST_UNITED} points are not united"))
+            give_up(
+                execution(
+                    "too-large",
+                    f"The shapes have more than {MOST_UNITED} points, too many for a union; filter or simplify",
+                )
+            )
         go_on()
         whole = _sound(shapely.union_all, parts) if len(parts) else None
         sort = many.get(int(shapely.get_type_id(whole)))
@@ -253,7 +258,7 @@ def _points(column: Column) -> Column:
 
 
 def _simplified(topology: bool, column: Column, tolerance: Column) -> Column:
-    """Fewer vertices; what vanishes is none, and what was of several parts stays of that kind."""
+    """Shapes with fewer vertices; None if nothing is left, and a multi-part shape keeps its type."""
     import numpy as np
     import shapely
 
@@ -269,7 +274,7 @@ def _simplified(topology: bool, column: Column, tolerance: Column) -> Column:
 
 
 def _fewer(shapes: Shapes, steps: Any, topology: bool) -> Shapes:
-    """Where a shape crosses itself its topology is kept in any case: to mend it first may take minutes."""
+    """Simplify; for a shape that crosses itself the topology is always kept, as fixing it first can take minutes."""
     import shapely
 
     loose = shapely.is_valid(shapes) & (not topology)

@@ -1,4 +1,4 @@
-"""Words searched in the texts of a row: the function that a room needs for it."""
+"""Full-text search: the function that a query session needs for it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import duckdb
 
 Column = Any
-"""An array of Arrow's; DuckDB evaluates the annotations of its functions, before pyarrow is needed."""
+"""An Arrow array; DuckDB evaluates the annotations of its functions before pyarrow is needed."""
 
 
-def register(room: duckdb.DuckDBPyConnection) -> None:
-    """Make `soda_stems` known to a room: a text in lower case as its stems, with a space on each side."""
-    room.create_function("soda_stems", _stems_of_column, ["VARCHAR"], "VARCHAR", **VECTORISED)
+def register(connection: duckdb.DuckDBPyConnection) -> None:
+    """Register `soda_stems` in a session: the stems of a text in lower case, with a space on each side."""
+    connection.create_function("soda_stems", _stems_of_column, ["VARCHAR"], "VARCHAR", **VECTORISED)
 
 
 def _stems_of_column(column: Column) -> Column:
-    """Each different text once."""
+    """The stems of each distinct text, computed once."""
     import pyarrow as pa
 
     coded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()

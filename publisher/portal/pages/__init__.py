@@ -1,1 +1,1 @@
-"""The pages that people read."""
+"""The HTML pages of the portal, in English and Spanish."""

@@ -1,4 +1,4 @@
-"""The first page: every dataset that may be read, found by words and narrowed down by what they have in common."""
+"""The catalog page: search and filter all datasets that the visitor may read."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from publisher.portal.pages.headline import Headline
 
 LISTED = 20
-"""Entries on one page."""
+"""Entries per page."""
 CHOICES = 12
-"""Values that one facet offers, the commonest first."""
+"""Values that one facet offers, the most common first."""
 GUESSED = 5
-"""Words for which others are guessed, the first ones."""
+"""For how many of the first words the page suggests a spelling."""
 SORTS = ("relevance", "name", "newest")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A value by which the list is narrowed down, or widened again where it is chosen."""
+    """A filter value; following its link adds the filter, or removes it if it is already chosen."""
 
     value: str
     count: int
@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """What entries have in common; `name` is its parameter."""
+    """A group of filter values; `name` is the query parameter."""
 
     name: str
     choices: list[Choice]
@@ -54,7 +54,7 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An entry of the list."""
+    """One entry in the list."""
 
     family: Family
     headline: Headline | None
@@ -71,7 +71,7 @@ FACETS: dict[str, Callable[[Family], set[str]]] = {
 
 
 def catalog(request: Request) -> Response:
-    """GET /: `q` searches, `category place tag publisher map` narrow down, `sort` and `page` say what comes first."""
+    """GET /: `q` searches, `category place tag publisher map` filter, `sort` and `page` choose what is shown."""
     words = request.query_params.get("q", "").strip()
     everything = families(findable(request))
     chosen = {name: request.query_params.getlist(name) for name in FACETS}
@@ -99,7 +99,7 @@ def catalog(request: Request) -> Response:
 
 
 def _matching(everything: list[Family], words: str) -> list[Family]:
-    """The families of which some table has the words, in the order in which the search ranks them."""
+    """The families with a table that matches the words, in the order that the search ranks them."""
     datasets = [entry.dataset for family in everything for entry in family.members]
     ranks = {dataset.id: rank for rank, dataset in enumerate(matching(datasets, words))}
     best = [min(ranks.get(e.dataset.id, len(datasets)) for e in family.members) for family in everything]
@@ -112,7 +112,7 @@ def _has(family: Family, chosen: dict[str, list[str]]) -> bool:
 
 
 def _place(shape: TableShape | None) -> str:
-    """The label of the key that says where."""
+    """The label of the key that names the place."""
     return next((key.label for key in shape.keys if key.name == shape.place), "") if shape else ""
 
 
@@ -136,7 +136,7 @@ def _page(request: Request) -> int:
 
 
 def _facets(request: Request, found: list[Family], chosen: dict[str, list[str]]) -> list[Facet]:
-    """What would narrow the list down further, with how many would be left, and what was chosen."""
+    """The filters that would shorten the list, with how many entries each leaves, and the filters already chosen."""
     link = linker(request)
     facets = []
     for name, values_of in FACETS.items():
@@ -165,7 +165,7 @@ def _listed(request: Request, family: Family) -> Listed:
 
 
 def _guesses(words: str, everything: list[Family]) -> list[str]:
-    """Words of the datasets that are spelled nearly like those that found nothing."""
+    """Words from titles and tags that are spelled almost like the words that found nothing."""
     texts = [(family.main.dataset.name, *family.main.dataset.tags) for family in everything]
     known = {word.strip(".,;:()").lower() for text in texts for part in text for word in part.split()}
     close = (get_close_matches(word, known, n=2) for word in words_of(words)[:GUESSED])

@@ -1,4 +1,4 @@
-"""A line with its margin band, computed as the paths of an SVG that scales without its text."""
+"""A line chart with its margin band, as the paths of an SVG; the text stays outside so that it does not scale."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 1000, 320
 INTERVALS = 5
-"""About how many steps the value axis has."""
+"""Approximate number of steps on the value axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartPoint:
-    """One period: its value and margin, all empty where suppressed."""
+    """One period with its value and margin; all None if it is suppressed."""
 
     period: str
     value: Decimal | None
@@ -28,14 +28,14 @@ class ChartPoint:
     high: Decimal | None = None
     status: str = "ok"
     left_out: int = 0
-    """of a sum: how many cells are suppressed and not in it"""
+    """For a sum: how many cells are suppressed and not included."""
     words: str = ""
-    """of a quantile: the range in which it lies"""
+    """For a quantile: the range it is in, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The paths, and the labels of both axes: values from the top down, periods from the left, both evenly spaced."""
+    """The paths, and the labels of both axes: values from top to bottom, periods from left to right, evenly spaced."""
 
     band: str
     bars: str
@@ -50,7 +50,7 @@ class Chart:
 
 
 def draw(points: Sequence[ChartPoint]) -> Chart | None:
-    """The chart of the points in order of time; None when there is no value to show."""
+    """Draw the points in time order; None if there is no value to show."""
     known = [n for point in points for n in (point.value, point.low, point.high) if n is not None]
     if not known:
         return None
@@ -79,7 +79,7 @@ def draw(points: Sequence[ChartPoint]) -> Chart | None:
 
 
 def _scale(low: float, high: float) -> tuple[float, float, float]:
-    """The lowest and highest value of the axis and the step between its rules, all round numbers."""
+    """The lowest and highest value of the axis and the step between grid lines, all round numbers."""
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / INTERVALS))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor * INTERVALS >= span * 0.999)
@@ -90,7 +90,7 @@ def _scale(low: float, high: float) -> tuple[float, float, float]:
 def _runs(
     places: list[tuple[int, ChartPoint]], there: Callable[[ChartPoint], bool]
 ) -> list[list[tuple[int, ChartPoint]]]:
-    """The stretches of neighboring points that have what is asked for."""
+    """The runs of neighboring points that meet a condition."""
     return [list(run) for has, run in groupby(places, lambda place: there(place[1])) if has]
 
 
@@ -109,7 +109,7 @@ def _band(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int]) ->
 
 
 def _bars(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int]) -> str:
-    """The margins of points that stand alone, which no band can show."""
+    """The margins of isolated points, which a band cannot show."""
     lonely = [run[0] for run in _runs(places, _has_margin) if len(run) == 1]
     return "".join(f"M{x} {up(point.high or Decimal(0))}V{up(point.low or Decimal(0))}" for x, point in lonely)
 
@@ -124,6 +124,6 @@ def _marks(places: list[tuple[int, ChartPoint]], up: Callable[[Decimal], int], s
 
 
 def _labels(periods: list[str]) -> list[str]:
-    """Five periods at even distances, or all where there are fewer."""
+    """Five evenly spaced periods, or all periods if there are fewer."""
     last = len(periods) - 1
     return [periods[round(last * part / 4)] for part in range(5)] if last >= 4 else list(periods)

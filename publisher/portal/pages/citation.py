@@ -1,4 +1,4 @@
-"""The line by which others name a dataset, or one release of it, as their source."""
+"""The citation of a dataset or of one of its releases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def citation(base: str, dataset: PortalDataset, release: ReleaseFacts | None = None) -> str:
-    """Who published what, which edition, when, where, and under which license."""
+    """The citation: publisher, title, edition, date, address, and license."""
     address = f"{base}/d/{dataset.id}"
     moment = datetime.fromtimestamp(dataset.rows_updated_at, UTC).date().isoformat()
     title = dataset.name

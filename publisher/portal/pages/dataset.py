@@ -1,4 +1,4 @@
-"""The page of a dataset: everything that people need to find a number, to judge it and to cite it."""
+"""The page of a dataset: everything people need to find a number, judge it, and cite it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from publisher.portal.pages.trend import Ask
 
 TABLE = 24
-"""Rows of a table beside a picture that come with the page; a longer one comes when asked for."""
+"""A chart's or map's table with at most this many rows is part of the page; a longer one is a link away."""
 RELEASES = 5
-"""Releases that the page itself names; the others are a link away."""
+"""How many releases the page lists; the others are a link away."""
 
 
 def page(request: Request) -> Response:
@@ -50,7 +50,7 @@ def page(request: Request) -> Response:
 
 
 def _file(request: Request, dataset: PortalDataset) -> Response:
-    """A dataset that is one file: what it is, and where it is."""
+    """The page of a dataset that is one file."""
     return render(
         request,
         "file.html",
@@ -103,7 +103,7 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
 
 
 def api(request: Request) -> Response:
-    """GET /d/{4x4}/api: one question to the dataset, in the languages of programs."""
+    """GET /d/{4x4}/api: one example query in several programming languages."""
     dataset = shown_dataset(request)
     if dataset is None or dataset.blob:
         return missing(request)
@@ -113,7 +113,7 @@ def api(request: Request) -> Response:
 
 
 def guarantee(request: Request) -> Response:
-    """GET /d/{4x4}/guarantee: the publisher's statement on privacy, word by word."""
+    """GET /d/{4x4}/guarantee: the full text of the privacy guarantee."""
     dataset = shown_dataset(request)
     known = about(dataset) if dataset else None
     if known is None or not known.guarantee:
@@ -122,13 +122,13 @@ def guarantee(request: Request) -> Response:
 
 
 def shown_dataset(request: Request) -> PortalDataset | None:
-    """The dataset of the address, if the visitor may read it; who may not is not told that it exists."""
+    """The dataset at the address, or None if it does not exist or the visitor may not read it."""
     dataset = portal(request).store.catalog.find(request.path_params["id"])
     return dataset if dataset and (dataset.open or visitor(request)) else None
 
 
 def _preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: dict[str, str]) -> Preview:
-    """The rows asked for; where the filter's value does not fit its column, all rows."""
+    """The requested rows; all rows if a filter's value does not fit its column."""
     try:
         return preview(dataset, shape, ask, wanted)
     except SodaError:
@@ -136,13 +136,13 @@ def _preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted:
 
 
 def _others(wanted: dict[str, str]) -> list[tuple[str, str]]:
-    """What the form of the rows has to carry along so that the chart stays as it is."""
+    """The parameters that the row filter form passes on so that the chart does not change."""
     own = {"column", "value", "rows"}
     return [(name, value) for name, value in wanted.items() if name not in own and not name.startswith(PREFIX)]
 
 
 def _these(base: str, dataset: PortalDataset, rows: Preview) -> str:
-    """The address of exactly the rows that the filters leave, as CSV."""
+    """The address of the filtered rows as CSV."""
     clauses = {"$where": rows.where, "$limit": str(MOST)}
     return f"{base}/resource/{dataset.id}.csv?{urlencode(clauses)}"
 
@@ -160,18 +160,18 @@ def _coverage(known: PublisherMetadata, ask: Ask, dataset: PortalDataset) -> tup
 
 
 def _days(coverage: tuple[str, str] | None) -> tuple[date, date] | None:
-    """The first and the last day of these periods, where they are such as we know."""
+    """The first and the last day of these periods, or None if their format is not known."""
     first, last = (span(period) for period in coverage) if coverage else (None, None)
     return (first[0], last[1]) if first and last else None
 
 
 def _described(base: str, dataset: PortalDataset) -> Markup:
-    """The dataset in schema.org's words, for a script element: nothing in it can end the element."""
+    """The dataset in schema.org's vocabulary, escaped so that nothing in it can end the script element."""
     return Markup(json.dumps(jsonld(base, dataset), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))  # noqa: S704
 
 
 def _boundaries(request: Request, dataset: PortalDataset, known: PublisherMetadata) -> str | None:
-    """The address of the polygons, where they are attached."""
+    """The address of the boundary polygons, or None if none are attached."""
     if known.boundaries is None:
         return None
     file = portal(request).store.assets.attached(dataset, known.boundaries.filename)

@@ -1,4 +1,4 @@
-"""Lines to copy: one question that fits the dataset, asked from a terminal and from five languages' libraries."""
+"""Code examples to copy: one query that fits the dataset, for a terminal and for libraries in several languages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from publisher.portal.contract import ShapeMeasure, TableShape
 
 MOST = 10_000_000
-"""A limit that no dataset reaches, for those who want all rows."""
+"""A limit that no dataset reaches, to get all rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class CodeExample:
-    """Some lines of code; `name` is what follows `example-` in the page."""
+    """A code example; its id on the page is `example-` and `name`."""
 
     name: str
     title: str
@@ -28,7 +28,7 @@ class CodeExample:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """The question, the measure whose sum it asks for if it asks for one, and the question in every tongue."""
+    """The query, the measure it sums (if any), a measure that cannot be summed (if any), and the examples."""
 
     clauses: dict[str, str]
     summed: ShapeMeasure | None
@@ -38,12 +38,12 @@ class Examples:
 
     @property
     def address(self) -> str:
-        """The question as an address that a browser opens."""
+        """The query as an address to open in a browser."""
         return f"{self.resource}.json?{urlencode(self.clauses)}"
 
 
 def examples(base: str, dataset: PortalDataset, shape: TableShape | None) -> Examples:
-    """Those of a dataset on the portal at `base`."""
+    """The examples for a dataset on the portal at `base`."""
     summed = next((each for each in shape.measures if each.kind in ADDITIVE), None) if shape else None
     measured = next((each for each in shape.measures if each.kind not in ADDITIVE), None) if shape else None
     clauses = _question(shape, summed)
@@ -63,7 +63,7 @@ def examples(base: str, dataset: PortalDataset, shape: TableShape | None) -> Exa
 
 
 def _question(shape: TableShape | None, summed: ShapeMeasure | None) -> dict[str, str]:
-    """Totals by period where numbers add up; else the latest reliable cells; else some rows."""
+    """Totals by period if a measure can be summed; otherwise the latest reliable cells; otherwise some rows."""
     if shape is None:
         return {"$limit": "5"}
     if summed is not None:

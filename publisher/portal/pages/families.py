@@ -16,37 +16,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DatasetEntry:
-    """A dataset with what its publisher says of it."""
+    """A dataset with its publisher's metadata."""
 
     dataset: PortalDataset
     about: PublisherMetadata
 
     @property
     def keys(self) -> int:
-        """How many columns tell its cells apart beside the period; none where it has one number for each period."""
+        """How many key columns it has besides the period; 0 if it has one number per period."""
         return len(self.about.shape.keys) if self.about.shape else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The dataset that people look for and its levels, the coarsest first."""
+    """The main dataset and its other levels, the coarsest first."""
 
     main: DatasetEntry
     levels: tuple[DatasetEntry, ...] = ()
 
     @property
     def members(self) -> tuple[DatasetEntry, ...]:
-        """All of them."""
+        """The main dataset and its levels."""
         return (self.main, *self.levels)
 
     @property
     def whole(self) -> DatasetEntry | None:
-        """The table that has one number for each period."""
+        """The table with one number per period, or None."""
         return next((each for each in self.members if each.about.shape and not each.about.shape.keys), None)
 
 
 def families(datasets: Iterable[PortalDataset]) -> list[Family]:
-    """The datasets in groups, in the order in which the first of each group comes."""
+    """Group the datasets into families, in the order of the first dataset of each."""
     groups: dict[tuple[str, str], list[DatasetEntry]] = {}
     for dataset in datasets:
         entry = DatasetEntry(dataset, about(dataset))
@@ -55,13 +55,13 @@ def families(datasets: Iterable[PortalDataset]) -> list[Family]:
 
 
 def family_of(dataset: PortalDataset, datasets: Iterable[PortalDataset]) -> Family:
-    """The group in which the dataset is."""
+    """The family that contains the dataset."""
     found = families([dataset, *(each for each in datasets if each.id != dataset.id)])
     return next(each for each in found if any(entry.dataset.id == dataset.id for entry in each.members))
 
 
 def _group(entry: DatasetEntry) -> tuple[str, str]:
-    """The owner and the name of the finest table: companions' names begin with it."""
+    """What members of a family share: the owner, and the finest table's name, which companions' names begin with."""
     names = {entry.about.name, *(companion.name for companion in entry.about.companions)} - {""}
     return (entry.dataset.owner, min(names, key=len)) if names else ("", entry.dataset.id)
 

@@ -1,4 +1,4 @@
-"""The one number that a family of tables comes down to: its latest total, with its margin and its recent course."""
+"""The headline number of a family of tables: its latest total, with its margin and recent trend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.portal.pages.trend import Ask
 
 COURSE = 52
-"""How many periods the small picture shows."""
+"""How many periods the small chart shows."""
 KEPT = 500
 _UNSEEN: Any = object()
 _seen: OrderedDict[str, Headline | None] = OrderedDict()
@@ -37,13 +37,13 @@ class Headline:
 
 
 def asking(request: Request, dataset: PortalDataset) -> Ask:
-    """A function that answers questions about a dataset as the visitor may ask them."""
+    """A function that runs queries on a dataset with the visitor's permissions."""
     engine = portal(request).engine
     return asker(dataset, lambda compiled: engine.fetch(sources(request, dataset, compiled), compiled))
 
 
 def headline(request: Request, entry: DatasetEntry | None) -> Headline | None:
-    """That of a table with one number for each period; remembered as long as its rows and metadata stay."""
+    """The headline of a table with one number per period; cached until its rows or metadata change."""
     if entry is None or entry.about.shape is None or not entry.dataset.rows:
         return None
     key = hashlib.sha256(repr(entry.dataset).encode()).hexdigest()  # two changes may share a second

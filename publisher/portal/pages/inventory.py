@@ -1,4 +1,4 @@
-"""What is collected about people: each source of the datasets, column by column, as a page, as CSV and as JSON."""
+"""The data inventory: each source of the datasets, column by column, as a page, CSV, and JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A source and what is published from it."""
+    """A source and the datasets published from it."""
 
     source: SourceFacts
     families: tuple[Family, ...]
@@ -45,7 +45,7 @@ class Collection:
 
 
 def collections(request: Request) -> list[Collection]:
-    """The sources of every dataset that the visitor may read, by title."""
+    """The sources of all datasets that the visitor may read, sorted by title."""
     found: dict[str, tuple[SourceFacts, list[Family]]] = {}
     for family in families(findable(request)):
         for source in {e.about.source.name: e.about.source for e in family.members if e.about.source}.values():
@@ -60,12 +60,12 @@ def page(request: Request) -> Response:
 
 
 def as_json(request: Request) -> Response:
-    """GET /inventory.json: the sources, each with its columns and the addresses of its datasets."""
+    """GET /inventory.json: the sources with their columns and the addresses of their datasets."""
     return JSONResponse({"sources": [_plain(request, each) for each in collections(request)]}, headers=_HEADERS)
 
 
 def as_csv(request: Request) -> Response:
-    """GET /inventory.csv: one line for each column of each source."""
+    """GET /inventory.csv: one line per column of each source."""
     text = StringIO()
     writer = csv.DictWriter(text, FIELDS, lineterminator="\n")
     writer.writeheader()
@@ -108,7 +108,7 @@ def _column(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> str:
-    """A value that a spreadsheet shows and does not run."""
+    """The value as text that a spreadsheet does not run as a formula."""
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 

@@ -1,7 +1,7 @@
-"""The languages of the pages: addresses, words, numbers and dates in each.
+"""The languages of the pages: addresses, texts, numbers, and dates in each.
 
-English stands without a prefix, every other language under its own (`/es/…`). The words of a page are gettext
-messages; their translations are read from `translations/*.po`. What a publisher wrote stays as it was written.
+English has no prefix; every other language has its own (`/es/…`). The texts of a page are gettext messages,
+translated in `translations/*.po`. What a publisher wrote is not translated.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 TRANSLATIONS = Path(__file__).parent / "translations"
 ORIGINAL = "en"
-"""The language in which the publisher's own texts are taken to be written."""
+"""The language that the publisher's own texts are assumed to be in."""
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language that the pages speak; `locale` is the one by whose habits numbers and dates are written."""
+    """A language of the pages; `locale` decides how numbers and dates are written."""
 
     code: str
     name: str
@@ -41,11 +41,11 @@ class Language:
     locale: Locale
 
     def address(self, path: str) -> str:
-        """Where this language has the page that English has at `path`."""
+        """The address in this language of the page that is at `path` in English."""
         return f"{self.prefix}{path}"
 
     def number(self, value: Decimal | float) -> str:
-        """A number for people: grouped digits, no needless zeros, a true minus sign."""
+        """A number for people: grouped digits, no trailing zeros, a true minus sign."""
         digits = "#,##0.################"
         with localcontext(Context(prec=60)):  # more digits than a column holds, with those that babel adds
             written: str = format_decimal(value, digits, locale=self.locale, decimal_quantization=False)
@@ -60,19 +60,19 @@ class Language:
         return str(format_skeleton("yQQQQ", moment, locale=self.locale))
 
     def short_day(self, moment: date) -> str:
-        """A day where there is little room."""
+        """A day in a short form."""
         return str(format_date(moment, "medium", locale=self.locale))
 
     def short_month(self, moment: date) -> str:
-        """A month where there is little room."""
+        """A month in a short form."""
         return str(format_skeleton("yMMM", moment, locale=self.locale))
 
     def short_quarter(self, moment: date) -> str:
-        """A quarter where there is little room."""
+        """A quarter in a short form."""
         return str(format_skeleton("yQQQ", moment, locale=self.locale))
 
     def day(self, moment: float | date | str) -> str:
-        """A day for people: epoch seconds, a date, or the beginning of an ISO 8601 text, which stays if it is none."""
+        """A day for people, from epoch seconds, a date, or ISO 8601 text; text that is not a date stays as it is."""
         try:
             return str(format_date(_date(moment), "long", locale=self.locale))
         except ValueError:
@@ -90,12 +90,12 @@ LANGUAGES = (ENGLISH, Language("es", "Español", "/es", Locale("es", "US")))
 
 
 def language_of(request: Request) -> Language:
-    """The language of the address."""
+    """The language that the request's address asks for."""
     return _split(request.url.path)[0]
 
 
 def plain_path(request: Request) -> str:
-    """The address without its language."""
+    """The path without the language prefix."""
     return _split(request.url.path)[1]
 
 
@@ -108,7 +108,7 @@ def _split(path: str) -> tuple[Language, str]:
 
 @cache
 def translations(code: str) -> gettext.NullTranslations:
-    """The messages of a language; English is what stands in templates and code."""
+    """The translations for a language; English needs none, as its texts are in the templates and the code."""
     file = TRANSLATIONS / f"{code}.po"
     if not file.is_file():
         return gettext.NullTranslations()
@@ -121,5 +121,5 @@ def translations(code: str) -> gettext.NullTranslations:
 
 
 def message(text: str) -> str:
-    """Marks a text in code as one that a template will translate with `_()`."""
+    """Mark a text in code that a template translates with `_()`."""
     return text

@@ -1,4 +1,4 @@
-"""The map of a dataset: its places colored by one measure in one period, with what is uncertain or missing marked."""
+"""The map of a dataset: places colored by one measure in one period, with unreliable and missing values marked."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from publisher.portal.store.assets import Assets
 
 CLASSES = 5
-"""The most colors."""
+"""The maximum number of colors."""
 PERIODS = 20_000
-"""How many periods a dataset may have for its list to be whole."""
+"""How many periods the list can have; later ones are left out."""
 CELLS = 100_000
-"""How many cells of one year the classes are made from."""
+"""How many cells of one year are used to compute the classes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ class MapCell:
     high: Decimal | None
     status: str
     words: str = ""
-    """of a quantile: the range in which it lies"""
+    """For a quantile: the range it is in, in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Area:
-    """A place with its outline, empty where the polygons have none of it, and the number of its color."""
+    """A place with its outline (empty if no polygon has its key) and the number of its color."""
 
     cell: MapCell
     path: str
@@ -57,7 +57,7 @@ class Area:
 
 @dataclass(frozen=True, slots=True)
 class Class:
-    """A color: the values from `low` up to `high`, which itself belongs to the next one unless `closed`."""
+    """A color class: values from `low` to `high`; `high` itself belongs to the next class unless `closed`."""
 
     low: Decimal
     high: Decimal
@@ -66,19 +66,19 @@ class Class:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """The periods that there are, in order, and the one that is shown."""
+    """All periods in order, and the one that is shown."""
 
     periods: tuple[str, ...]
     chosen: str
 
     @property
     def years(self) -> list[int]:
-        """In order."""
+        """The years of the periods, in order."""
         return sorted({int(_year(period)) for period in self.periods})
 
     @property
     def year(self) -> int:
-        """That of the chosen period."""
+        """The year of the chosen period."""
         return int(_year(self.chosen))
 
     @property
@@ -88,18 +88,18 @@ class Times:
 
     @property
     def position(self) -> int:
-        """Where the chosen period stands among those of its year, from 1."""
+        """The position of the chosen period within its year, from 1."""
         return self.within.index(self.chosen) + 1
 
     def beside(self, steps: int) -> str | None:
-        """The period so many steps later."""
+        """The period this many steps later (earlier if negative), or None."""
         number = self.periods.index(self.chosen) + steps
         return self.periods[number] if 0 <= number < len(self.periods) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """What the page shows: all places of one period, those with an outline first drawn and then listed."""
+    """What the page shows: all places of one period, drawn if they have an outline."""
 
     measure: ShapeMeasure
     selects: list[FormSelect]
@@ -112,7 +112,7 @@ class Map:
     place: ShapeKey
     source: str
     parameters: dict[str, str | None]
-    """what the trend needs to show the same cells, beside the place; None where it shows them anyway"""
+    """The query parameters, besides the place, that make the trend show the same cells; None for its defaults."""
 
     @property
     def drawn(self) -> list[Area]:
@@ -121,7 +121,7 @@ class Map:
 
     @property
     def beside(self) -> list[Area]:
-        """The places that no polygon shows, such as Unknown."""
+        """The places without a polygon, such as Unknown."""
         return [area for area in self.areas if not area.path]
 
     @property
@@ -131,7 +131,7 @@ class Map:
 
     @property
     def margin(self) -> Decimal | None:
-        """Half the width of the middle margin among those shown."""
+        """The median half-width of the margins shown."""
         halves = sorted((a.cell.high - a.cell.low) / 2 for a in self.areas if a.cell.low is not None and a.cell.high)
         return round(halves[len(halves) // 2], 1) if halves else None
 
@@ -141,14 +141,14 @@ class Map:
         return sorted({a.color for a in self.drawn if a.color is not None and a.cell.status == "unreliable"})
 
     def has(self, status: str) -> bool:
-        """Whether some place on the map has this status."""
+        """Whether any place on the map has this status."""
         return any(area.cell.status == status for area in self.drawn)
 
 
 def map_of(
     dataset: PortalDataset, known: PublisherMetadata, ask: Ask, wanted: Mapping[str, str], assets: Assets
 ) -> Map | None:
-    """The map that the query parameters choose; None for a dataset without polygons, places or rows."""
+    """The map for the query parameters; None for a dataset without polygons, places, or rows."""
     shape, told = known.shape, known.boundaries
     file = assets.attached(dataset, told.filename) if told is not None else None
     place = next((key for key in shape.keys if told and key.name == told.key), None) if shape else None
@@ -161,7 +161,7 @@ def map_of(
 
 
 def _times(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Times | None:
-    """The chosen period: that of a moved slider, else that of the list, else the last."""
+    """The periods with the chosen one: from a moved slider, otherwise from the list, otherwise the latest."""
     group = f"`{shape.period}`, `{shape.time}`"
     found = ask({"$select": group, "$group": group, "$order": f"`{shape.time}`", "$limit": str(PERIODS)})
     periods = tuple(dict.fromkeys(str(row[shape.period]) for row in found if row[shape.period] is not None))
@@ -173,7 +173,7 @@ def _times(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Times | No
 
 
 def _moved(times: Times, wanted: Mapping[str, str]) -> Times:
-    """A slider speaks only where it was moved: where it differs from what the page had shown."""
+    """A slider counts only if it was moved: if it differs from what the page had shown."""
     year, at = _number(wanted.get("map_year")), _number(wanted.get("map_at"))
     if year is not None and year != times.year:
         nearest = min(times.years, key=lambda each: abs(each - year))
@@ -195,7 +195,7 @@ def _number(given: str | None) -> int | None:
 
 @dataclass(frozen=True)
 class _Question:
-    """One look at the map: the dataset's shape, the key that is the place, and what the reader asked for."""
+    """One request for the map: the dataset's shape, the key that is the place, and the query parameters."""
 
     shape: TableShape
     place: ShapeKey
@@ -203,7 +203,7 @@ class _Question:
     wanted: Mapping[str, str]
 
     def map(self, drawing: Outlines, times: Times, source: str) -> Map:
-        """Classes are those of the places drawn in the whole year, so that its periods can be compared."""
+        """Make the map; the classes cover the whole year, so that its periods can be compared."""
         measure = next((m for m in self.shape.measures if m.name == self.wanted.get("map_measure")), None)
         measure = measure or self.shape.measures[0]
         selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
@@ -228,7 +228,7 @@ class _Question:
         )
 
     def _cells(self, measure: ShapeMeasure, selects: Sequence[FormSelect], periods: Sequence[str]) -> list[MapCell]:
-        """Every place in these periods."""
+        """The cells of all places in these periods."""
         if _summed(selects) and measure.kind not in ADDITIVE:
             return []
         shape, names = self.shape, self.place.names or self.place.name
@@ -267,7 +267,7 @@ def _area(cell: MapCell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
 
 
 def class_breaks(values: Sequence[Decimal]) -> list[Decimal]:
-    """Where a new color begins: near the quantiles, each moved to the roundest number not far away, rising."""
+    """The values where a new color begins: near the quantiles, moved to the roundest number nearby, in rising order."""
     order = sorted(values)
     count = min(CLASSES, len(set(order)), max(1, len(order) // 3))
     found: list[Decimal] = []
@@ -281,7 +281,7 @@ def class_breaks(values: Sequence[Decimal]) -> list[Decimal]:
 
 
 def _roundest(low: Decimal, high: Decimal) -> Decimal | None:
-    """The number with the fewest digits above `low`, up to `high`; None where they are the same."""
+    """The number with the fewest digits above `low`, up to `high`; None if they are the same."""
     if low >= high:
         return None
     power = max(abs(low), abs(high)).adjusted() + 1
@@ -295,7 +295,7 @@ def _roundest(low: Decimal, high: Decimal) -> Decimal | None:
 
 
 def _classes(values: Sequence[Decimal], breaks: Sequence[Decimal]) -> tuple[Class, ...]:
-    """From the smallest value to the largest; of whole numbers each class ends where it ends."""
+    """The classes from the smallest value to the largest; for whole numbers each class includes its upper end."""
     if not values:
         return ()
     whole = all(value == value.to_integral_value() for value in (*values, *breaks))

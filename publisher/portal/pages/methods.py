@@ -1,4 +1,4 @@
-"""The pages that explain: how the numbers are made, and what this portal is and for whom it works."""
+"""The pages that explain how the numbers are made and what this portal is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The polygons of a dataset's places as paths of an SVG: read from the attached GeoJSON, made small, kept by asset."""
+"""The polygons of a dataset's places as SVG paths: read from the attached GeoJSON, simplified, and cached by asset."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIZE = 600
-"""The longer side of the picture in its own units, each about a pixel of a screen."""
+"""The longer side of the picture in SVG units, each about one screen pixel."""
 LARGEST = 5_000
-"""Characters of all paths together."""
+"""The most characters that all paths together may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outlines:
-    """A path for each place's key, with the size of the picture; all of it drawn to one scale, north above."""
+    """A path for each place's key, and the size of the picture; one scale, north at the top."""
 
     paths: dict[str, str]
     width: int
@@ -29,7 +29,7 @@ class Outlines:
 
 @lru_cache(maxsize=64)
 def outlines(file: Path, name: str) -> Outlines | None:
-    """The outlines in a GeoJSON file whose features bear their key as the property `name`; None where it has none.
+    """The outlines in a GeoJSON file whose features have their key in the property `name`; None if it has none.
 
     An attached file never changes, so it is read once.
     """
@@ -55,7 +55,7 @@ def _read(file: Path, name: str) -> dict[str, Any]:
 
 
 def _drawn(shapes: dict[str, Any]) -> Outlines:
-    """Projected so that distances in the middle of the picture are right, then simplified until paths are short."""
+    """Project so that distances in the middle of the picture are right, then simplify until the paths are short."""
     import numpy as np
     import shapely
 
@@ -75,7 +75,7 @@ def _drawn(shapes: dict[str, Any]) -> Outlines:
 
 
 def _simplified(shapes: Any, tolerance: float) -> Any:
-    """Neighbors keep a common border, unless some outline crosses itself: then each is made simpler alone."""
+    """Simplify; neighbors keep a common border, unless an outline crosses itself: then each is simplified alone."""
     import shapely
 
     try:
@@ -85,7 +85,7 @@ def _simplified(shapes: Any, tolerance: float) -> Any:
 
 
 def _path(shape: Any) -> str:
-    """Its rings, in whole units."""
+    """The path of a shape's rings, in whole units."""
     import shapely
 
     rings = shapely.get_rings(shapely.get_parts(shape))

@@ -1,4 +1,4 @@
-"""A look at the rows: some at a time, sorted by links and filtered by a form."""
+"""The rows on a dataset's page: a few at a time, sorted by links and filtered by a form."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 ROWS = 10
 OPTIONS = 40
-"""How many values a select offers; a column with more is filtered by typing a part of its name: 2024 finds a year."""
+"""How many values a select offers; a column with more has a text field that matches part of a value."""
 STATUSES = ("ok", "unreliable", "suppressed")
 PREFIX = "row."
-"""What the parameters of filters begin with, so that they do not meet those of the trend."""
+"""The prefix of the filter parameters, so that they do not clash with those of the trend."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A value as it stands in the row, and what it is."""
+    """A value in a row, with its column."""
 
     value: Any
     column: PortalColumn
@@ -35,12 +35,12 @@ class TableCell:
 
     @property
     def number(self) -> bool:
-        """True where it stands to the right."""
+        """True if it is aligned to the right."""
         return self.column.kind is Kind.NUMBER
 
     @property
     def text(self) -> str:
-        """What people read, where it is neither a number nor a truth."""
+        """The text to show for a value that is neither a number nor a boolean."""
         if isinstance(self.value, datetime) and self.column.kind in TIMES:
             midnight = self.value.time() == datetime.min.time()
             return self.value.strftime("%Y-%m-%d" if midnight else "%Y-%m-%d %H:%M")
@@ -48,14 +48,14 @@ class TableCell:
 
     @property
     def figure(self) -> Decimal | None:
-        """Its number."""
+        """The value as a number, or None."""
         number = isinstance(self.value, Decimal | int | float) and not isinstance(self.value, bool)
         return Decimal(str(self.value)) if number else None
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A form field: a select where it has options, else one to type in."""
+    """A form field: a select if it has options, otherwise a text field."""
 
     column: PortalColumn
     label: str
@@ -65,13 +65,13 @@ class Filter:
 
     @property
     def name(self) -> str:
-        """Its parameter."""
+        """The query parameter."""
         return PREFIX + self.column.field
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The rows of one page of the preview, and what led to them."""
+    """One page of rows, with the filters and the order that chose them."""
 
     columns: list[PortalColumn]
     everything: list[PortalColumn]
@@ -89,12 +89,12 @@ class Preview:
 
     @property
     def filtered(self) -> bool:
-        """True where not all rows were asked for."""
+        """True if a filter is set."""
         return bool(self.where)
 
 
 def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> Preview:
-    """The rows that `row.FIELD`, `column` and `value`, `sort`, `desc` and `rows` choose."""
+    """The rows for the parameters `row.FIELD`, `column` and `value`, `sort`, `desc`, and `rows`."""
     everything = [column for column in dataset.columns if column.kind not in GEOMETRIES]
     named = {column.field: column for column in everything}
     columns = [column for column in everything if column.field not in _technical(dataset, shape)] or everything
@@ -142,7 +142,7 @@ def _order(shape: TableShape | None, sort: str, descending: bool) -> str:
 
 
 def _filters(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> list[Filter]:
-    """A field for the period, for each key and for each status."""
+    """A filter for the period, for each key, and for each status."""
     if shape is None or not dataset.rows:
         return []
     coded = [(shape.period, None, ""), *((key.name, key.names, key.label) for key in shape.keys)]
@@ -187,7 +187,7 @@ def _statuses(shape: TableShape | None) -> list[str]:
 
 
 def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
-    """Columns that say again, for machines, what another says for people."""
+    """Columns that repeat, for programs, what another column says for people."""
     if shape is None:
         return set()
     coded = {key.name for key in shape.keys if key.names}

@@ -1,4 +1,4 @@
-"""The releases of a dataset: what was published when, what a later edition took back, and a lasting page for each."""
+"""The releases of a dataset: what was published when, what was corrected, and a permanent page for each."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from publisher.portal.contract import PublisherMetadata, ReleaseFacts
 
 LISTED = 100
-"""Releases on one page."""
+"""Releases per page."""
 
 
 def history(request: Request) -> Response:
-    """GET /d/{4x4}/releases: all of them, the latest first."""
+    """GET /d/{4x4}/releases: all releases, the latest first."""
     dataset = shown_dataset(request)
     if dataset is None:
         return missing(request)
@@ -42,7 +42,7 @@ def history(request: Request) -> Response:
 
 
 def release(request: Request) -> Response:
-    """GET /d/{4x4}/releases/{period}/{edition}: what this edition of this period held."""
+    """GET /d/{4x4}/releases/{period}/{edition}: the facts about one edition."""
     dataset = shown_dataset(request)
     if dataset is None:
         return missing(request)
@@ -66,7 +66,7 @@ def release(request: Request) -> Response:
 
 
 def _editions(known: PublisherMetadata, period: str) -> list[ReleaseFacts]:
-    """Every edition of the period, the first first."""
+    """The editions of the period, the oldest first."""
     return sorted((each for each in known.releases if each.period == period), key=lambda each: each.edition)
 
 

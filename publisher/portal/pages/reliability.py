@@ -1,4 +1,4 @@
-"""How sure each number is: how many cells are reliable, and one real cell of each kind as an example."""
+"""Reliability of the numbers: how many cells have each status, a real cell as an example, and the odds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ReadingExample:
-    """One cell: where and when, and its number with the margin."""
+    """One cell: place, period, and its number with the margin."""
 
     place: str
     period: str
@@ -36,7 +36,7 @@ class Sureness:
 
     @property
     def cells(self) -> int:
-        """All of them."""
+        """The number of cells."""
         return sum(self.counts.values())
 
     def count(self, status: str) -> int:
@@ -44,12 +44,12 @@ class Sureness:
         return self.counts.get(status, 0)
 
     def share(self, status: str) -> float:
-        """The part of the cells that have this status, from 0 to 1."""
+        """The share of cells with this status, from 0 to 1."""
         return self.count(status) / self.cells if self.cells else 0.0
 
     @property
     def bars(self) -> list[tuple[str, float, float]]:
-        """Status, beginning and width of each part of a bar that is 100 long."""
+        """Status, start, and width of each part of a bar that is 100 wide."""
         found, start = [], 0.0
         for status in ("ok", "unreliable", "suppressed"):
             width = round(100 * self.share(status), 2)
@@ -59,7 +59,7 @@ class Sureness:
 
 
 def sureness(shape: TableShape | None, ask: Ask) -> list[Sureness]:
-    """For each measure that has a status."""
+    """The reliability of each measure that has a status column."""
     measures = [measure for measure in shape.measures if measure.status] if shape else []
     return [_sureness(shape, measure, ask) for measure in measures if shape]
 
@@ -71,7 +71,7 @@ def _sureness(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> Sureness:
 
 
 def _example(shape: TableShape, measure: ShapeMeasure, ask: Ask, status: str) -> ReadingExample | None:
-    """The cell in the middle of the latest period that has some of this status."""
+    """The median cell of the latest period that has cells with this status."""
     if not (measure.low and measure.high):
         return None
     names = [key.names or key.name for key in shape.keys]
@@ -96,7 +96,7 @@ def _cell(row: dict[str, Any], shape: TableShape, names: list[str], measure: Sha
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A probability as dots out of a hundred, never drawn smaller than it is."""
+    """A probability as dots out of 100, never drawn smaller than it is."""
 
     percent: Decimal
     full: str
@@ -104,7 +104,7 @@ class Chance:
 
 
 def chances(odds: Odds) -> tuple[Chance, Chance]:
-    """How sure a guesser may be before and after reading everything."""
+    """The odds of someone who guesses, before and after reading everything."""
     return _chance(odds.before), _chance(odds.after)
 
 
@@ -114,6 +114,6 @@ def _chance(probability: float) -> Chance:
 
 
 def _dots(numbers: range) -> str:
-    """Rows of a field that is 20 by 5, to be drawn as a dot every ten units."""
+    """The rows of a 20 by 5 field as a path, to be drawn as a dot every ten units."""
     rows = [range(max(numbers.start, row), min(numbers.stop, row + 20)) for row in range(0, 100, 20)]
     return "".join(f"M{row.start % 20 * 10 + 5} {row.start // 20 * 10 + 5}h{len(row) * 10 - 9}" for row in rows if row)

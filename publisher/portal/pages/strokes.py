@@ -1,4 +1,4 @@
-"""Paths of an SVG in whole units, each step relative to the one before, in as few characters as there can be."""
+"""SVG paths in whole units, with relative steps, in as few characters as possible."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def _place(point: Place) -> str:
 
 
 def _tight(numbers: str) -> str:
-    """A minus sign is separation enough."""
+    """Drop the space before a minus sign: SVG does not need it."""
     return numbers.replace(" -", "-").strip()

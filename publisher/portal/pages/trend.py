@@ -1,4 +1,4 @@
-"""The trend of a dataset: which cell and measure a reader chose, and its numbers over time."""
+"""The trend of a dataset: the numbers over time for the cell and measure that a reader chose."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ if TYPE_CHECKING:
     Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
 
 PERIODS = 104
-"""How many periods one view shows, the latest first."""
+"""How many periods one page shows, the latest first."""
 CHOICES = 400
 """How many values of a key a select offers."""
 ALL = "*"
-"""What a select sends for the sum over all values of a key."""
+"""The value a select sends for the sum over all values of a key."""
 
 
 @dataclass(frozen=True, slots=True)
 class FormSelect:
-    """A form select: its parameter, its label and the values with their names."""
+    """A form select: its parameter, its label, and its values with their names."""
 
     name: str
     label: str
     options: list[tuple[str, str]]
-    """without that of all values added up"""
+    """Values with names, without the option to add up all values."""
     chosen: str
     additive: bool = True
-    """whether all values may be added up"""
+    """Whether all values may be added up."""
     usual: str = ""
-    """what is chosen where a reader chooses nothing"""
+    """The default."""
 
     @property
     def chosen_name(self) -> str:
@@ -51,16 +51,16 @@ class FormSelect:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Another table that has the very total which a reader adds up: its title and where it shows it."""
+    """Another table that has the same total the reader adds up: its title and address."""
 
     title: str
     path: str
-    """without the language of the page"""
+    """Without the language prefix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What the page shows over time; no points where `refused`: cells of such a measure cannot be added up."""
+    """What the page shows over time; no points if `refused`, because cells of the measure cannot be added up."""
 
     measure: ShapeMeasure
     selects: list[FormSelect]
@@ -75,17 +75,17 @@ class Trend:
 
     @property
     def margins(self) -> bool:
-        """True where some point has a margin."""
+        """True if any point has a margin."""
         return any(point.low is not None for point in self.points)
 
     @property
     def lowest(self) -> ChartPoint | None:
-        """The point with the smallest value, the first among equals; None where there are fewer than two values."""
+        """The first point with the smallest value; None if there are fewer than two different values."""
         return self._extreme(lambda point: point.value or 0)
 
     @property
     def highest(self) -> ChartPoint | None:
-        """The point with the largest value."""
+        """The first point with the largest value; None as for `lowest`."""
         return self._extreme(lambda point: -(point.value or 0))
 
     def _extreme(self, rank: Callable[[ChartPoint], Decimal | int]) -> ChartPoint | None:
@@ -94,33 +94,33 @@ class Trend:
 
     @property
     def left_out(self) -> int:
-        """How many suppressed cells the sums leave out."""
+        """How many suppressed cells are not in the sums."""
         return sum(point.left_out for point in self.points)
 
 
 def asker(dataset: PortalDataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
-    """A function that answers SoQL clauses about the dataset."""
+    """A function that runs SoQL clauses on the dataset."""
     return lambda clauses: fetch(compile_question(dataset, SoqlQuestion(clauses)))
 
 
 def beside(dataset: PortalDataset, family: Family) -> tuple[DatasetEntry, ...]:
-    """The other tables of its family with the same time step: in them a total may stand that a reader adds up."""
+    """The other tables of its family with the same time step, which may have the total that a reader adds up."""
     steps = {each.dataset.id: _step(each) for each in family.members}
     alike = {name for name, step in steps.items() if step is not None and step == steps.get(dataset.id)}
     return tuple(each for each in family.members if each.dataset.id in alike - {dataset.id})
 
 
 def _step(entry: DatasetEntry) -> str | None:
-    """The time step of a table, as the title of its period column says it."""
+    """The time step of a table: the title of its period column."""
     shape = entry.about.shape
     column = entry.dataset.column(shape.period) if shape is not None else None
     return column.name if column is not None else None
 
 
 def trend(shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[DatasetEntry] = ()) -> Trend:
-    """The trend of the cell and measure that the query parameters choose, or else of a telling one.
+    """The trend of the cell and measure in the query parameters, by default of a cell with many reliable numbers.
 
-    `tables` are those that may hold a total which the reader adds up.
+    `tables` are the tables that may have the total the reader adds up.
     """
     measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.measures[0])
     selects = selects_of(shape, measure, ask, wanted)
@@ -154,7 +154,7 @@ def selects_of(
     prefix: str = "",
     but: str | None = None,
 ) -> list[FormSelect]:
-    """A select for every key but one, under the key's name with a prefix."""
+    """A select for every key except `but`; its parameter is the key's name with a prefix."""
     first = _telling_cell(shape, measure, ask)
     return [
         _select(key, measure, ask, wanted.get(f"{prefix}{key.name}"), first.get(key.name))
@@ -171,7 +171,7 @@ def _select(key: ShapeKey, measure: ShapeMeasure, ask: Ask, wanted: str | None, 
 
 
 def _held(measure: ShapeMeasure, selects: list[FormSelect], tables: Sequence[DatasetEntry]) -> Held | None:
-    """The table whose cells are just the sums: told apart by the keys that are not added up."""
+    """The table whose cells are exactly these sums: its keys are the ones that are not added up."""
     chosen = {select.name: select.chosen for select in selects if select.chosen != ALL}
     for table in tables:
         shape = table.about.shape
@@ -186,7 +186,7 @@ def _has(shape: TableShape, measure: ShapeMeasure) -> bool:
 
 
 def _telling_cell(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> dict[str, str]:
-    """The cell with the most reliable periods, the first in order of the keys among equals."""
+    """The cell with the most reliable periods; among equals, the first in key order."""
     if not shape.keys:
         return {}
     keys = ", ".join(f"`{key.name}`" for key in shape.keys)
@@ -219,7 +219,7 @@ def _window(page: int) -> dict[str, str]:
 
 
 def _cell(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: int) -> list[ChartPoint]:
-    """One cell, the latest period first."""
+    """The points of one cell, the latest period first."""
     fields = ", ".join(f"`{name}`" for name in dict.fromkeys((shape.period, shape.time, *measure.fields)))
     clauses = (
         {"$select": fields, "$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
@@ -238,7 +238,7 @@ def _cell(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: 
 
 
 def _sums(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: int) -> list[ChartPoint]:
-    """The sum of the cells that are not suppressed, the latest period first."""
+    """The points of the sum of cells that are not suppressed, the latest period first."""
     clauses = {"$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
     return [
         ChartPoint(str(row[shape.period]), each.value, each.low, each.high, each.status, left_out=each.left_out)

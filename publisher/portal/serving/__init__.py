@@ -1,1 +1,1 @@
-"""The portal as a process: how it listens, guards, counts and stops."""
+"""The portal's processes: options, connections, logging, health, and shutdown."""

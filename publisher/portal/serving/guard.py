@@ -1,4 +1,4 @@
-"""The outermost layer: a name and headers for every answer, a log line without values, no error that shows inside."""
+"""The outermost layer: an id and headers for every answer, a log line without values, no internal error details."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _PREFLIGHT = {
 }
 _READING = "GET, HEAD, OPTIONS"
 _QUESTIONS = "/api/v3/views/"
-"""Below it a POST asks, and changes nothing."""
+"""Below this address, a POST is a query and changes nothing."""
 _METHODS = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
 GONE = 499
-"""What the log has for a request whose client did not wait for the answer."""
+"""The status in the log if the client did not wait for the answer."""
 
 
 class Guard:
-    """Wraps the application."""
+    """ASGI middleware around the whole application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -85,11 +85,11 @@ class Guard:
         except ClientDisconnect:
             exchange.status = exchange.status or GONE
         except asyncio.CancelledError:
-            logger.warning("request %s was cut: the portal stops", exchange.identifier)
-            await exchange.fail(receive, 503, "unavailable", "The portal is about to stop; ask again")
-        except Exception as error:  # noqa: BLE001 -- whatever happens, nothing of it may show
+            logger.warning("request %s was cut off because the portal is stopping", exchange.identifier)
+            await exchange.fail(receive, 503, "unavailable", "The portal is shutting down. Try again in a moment.")
+        except Exception as error:  # noqa: BLE001 -- whatever happens, no details may show
             logger.error("request %s failed with %s at %s", exchange.identifier, type(error).__name__, place(error))
-            await exchange.fail(receive, 500, "internal_error", "Something went wrong here")
+            await exchange.fail(receive, 500, "internal_error", "Something went wrong on the portal")
 
 
 def _head_bytes(scope: Scope) -> int:
@@ -98,7 +98,7 @@ def _head_bytes(scope: Scope) -> int:
 
 
 class _Exchange:
-    """One request and its answer, counted while they pass."""
+    """One request and its answer, measured while they pass."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -109,7 +109,7 @@ class _Exchange:
         self.status = 0
 
     async def send(self, message: Message) -> None:
-        """Pass a part of the answer on, with the headers of every answer."""
+        """Pass on a part of the answer, with the headers that every answer gets."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
@@ -120,13 +120,13 @@ class _Exchange:
         await self._send(message)
 
     async def fail(self, receive: Receive, status: int, code: str, words: str) -> None:
-        """Answer with an error, unless an answer has begun: that one ends short, which its client sees."""
+        """Answer with an error, unless an answer has started: that one is cut off, which the client notices."""
         if not self.status:
             body = {"code": code, "error": True, "message": words}
             await JSONResponse(body, status_code=status)(self._scope, receive, self.send)
 
     def note(self) -> None:
-        """Count the request and write its line."""
+        """Count the request and write its log line."""
         seconds = time.perf_counter() - self._started
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         route = str(getattr(self._scope.get("route"), "path", "none"))

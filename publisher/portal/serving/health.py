@@ -1,4 +1,4 @@
-"""Whether the portal lives, and whether it can do its work."""
+"""Health checks: whether the portal is running, and whether it can do its work."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ logger = logging.getLogger(__name__)
 
 
 async def alive(_request: Request) -> Response:
-    """GET /health: the process answers."""
+    """GET /health: 200 if the process answers."""
     return JSONResponse({"status": "ok"})
 
 
 def ready(request: Request) -> Response:
-    """GET /health/ready: 200 where the catalog answers and the disk takes a file, else 503; names what fails."""
+    """GET /health/ready: 200 if the catalog can be read and the disk written, otherwise 503; says which one failed."""
     store = portal(request).store
     found = {"catalog": _catalog_answers(store), "disk": _disk_takes_a_file(store)}
     well = all(found.values())
@@ -41,7 +41,7 @@ def _catalog_answers(store: PortalStore) -> bool:
         with store.catalog.connected() as connection:
             connection.execute("SELECT count(*) FROM datasets").fetchone()
     except sqlite3.Error as error:
-        logger.warning("the catalog does not answer: %s", type(error).__name__)
+        logger.warning("the catalog cannot be read: %s", type(error).__name__)
         return False
     return True
 
@@ -52,7 +52,7 @@ def _disk_takes_a_file(store: PortalStore) -> bool:
             file.write(b"\0" * 4096)
             file.flush()
     except OSError as error:
-        logger.warning("the disk takes no file: %s", type(error).__name__)
+        logger.warning("the disk cannot be written: %s", type(error).__name__)
         return False
     return True
 

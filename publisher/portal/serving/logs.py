@@ -1,4 +1,4 @@
-"""Log lines for people or for machines: what happened and where, never a value, a query or a person."""
+"""Logging, as text or JSON: what happened and where, never a value, a query, or a person."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 LOGGERS = ("publisher", "uvicorn", "asyncio")
 REQUEST = "request"
-"""The attribute of a log record that holds a request's fields."""
+"""The attribute of a log record with the fields of a request."""
 
 
 def configure(form: str, worker: int = 0) -> None:
-    """Write the log to standard error; `form` is text or json, `worker` the number of this process."""
+    """Log to standard error; `form` is text or json, `worker` is the number of this process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json(worker) if form == "json" else _Text(worker))
     for name in LOGGERS:
@@ -26,7 +26,7 @@ def configure(form: str, worker: int = 0) -> None:
 
 
 def place(error: BaseException) -> str:
-    """The innermost line of the publisher's own that an error came from; of another's where there is none."""
+    """The innermost line of our own code that an error came from, or of other code if there is none."""
     found = [(str(frame.f_globals.get("__name__")), line) for frame, line in walk_tb(error.__traceback__)]
     own = [(name, line) for name, line in found if name.startswith("publisher.")] or found
     return "{}:{}".format(*own[-1]) if own else "?"
@@ -39,23 +39,23 @@ class _Text(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(worker)s %(message)s", defaults={"worker": worker})
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802
-        """UTC, to the millisecond."""
+        """The time in UTC, to the millisecond."""
         return _moment(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        """The kind and the place of an error; its words may quote values."""
+        """The type and place of an error, without its message, which may quote values."""
         return _error(ei)
 
 
 class _Json(logging.Formatter):
-    """One object a line: time, level, worker, and either a request's fields or a message."""
+    """One JSON object per line: time, level, worker, and either the fields of a request or a message."""
 
     def __init__(self, worker: int) -> None:
         super().__init__()
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The log line."""
         line: dict[str, Any] = {"time": _moment(record), "level": record.levelname.lower(), "worker": self._worker}
         fields = getattr(record, REQUEST, None)
         line |= fields if fields is not None else {"logger": record.name, "message": record.getMessage()}

@@ -1,4 +1,4 @@
-"""What a reverse proxy says of its client, believed only from the addresses that were named."""
+"""Headers of a reverse proxy about its client, used only from trusted addresses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
 class Proxied:
-    """Wraps the application: client and scheme as the proxy saw them, and its name for the request."""
+    """ASGI middleware: sets the client and scheme as the proxy saw them, and the proxy's request id."""
 
     def __init__(self, app: ASGIApp, trusted: tuple[str, ...]) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class Proxied:
         await self._believing(scope, receive, send)
 
     def trusts(self, client: tuple[str, int] | None) -> bool:
-        """Whether this is one of the proxies that were named."""
+        """Whether this client is one of the trusted proxies."""
         try:
             peer = ipaddress.ip_address(client[0] if client else "")
         except ValueError:

@@ -1,4 +1,4 @@
-"""The certificate that HTTPS is served with, and how it is renewed without a restart."""
+"""The HTTPS certificate, and how it is renewed without a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class Certificate:
-    """A certificate chain and its key, both PEM. Errors: PortalError where they cannot be used."""
+    """A certificate chain and its key, both PEM. Raises PortalError if they cannot be used."""
 
     def __init__(self, chain: Path, key: Path) -> None:
         self._chain = chain
@@ -38,17 +38,19 @@ class Certificate:
 
     def _reason(self, error: ssl.SSLError) -> str:
         if error.reason == "KEY_VALUES_MISMATCH":
-            return f"the key in {self._key} is not that of the certificate in {self._chain}"
-        return f"{self._chain} and {self._key} are not a certificate and its key in PEM form, the key not encrypted"
+            return f"the key in {self._key} does not belong to the certificate in {self._chain}"
+        return (
+            f"{self._chain} and {self._key} must be a certificate and its key in PEM format, with the key not encrypted"
+        )
 
     def renew(self) -> None:
-        """Use what the files hold now for connections to come; where that is no good, the old one stays."""
+        """Read the files again for new connections; if they cannot be used, keep the old certificate."""
         try:
             self._loaded()
             self.context.load_cert_chain(self._chain, self._key)
         except (PortalError, OSError) as error:
             logger.error(
-                "the certificate stays as it was: %s", error if isinstance(error, PortalError) else "unreadable"
+                "the certificate was not renewed: %s", error if isinstance(error, PortalError) else "unreadable"
             )
         else:
-            logger.info("the certificate was read again")
+            logger.info("the certificate was renewed")

@@ -1,1 +1,1 @@
-"""SoQL: the query language of the API, parsed, checked, typed and turned into SQL for DuckDB."""
+"""SoQL, the API's query language: parsed, type-checked, and compiled to SQL for DuckDB."""

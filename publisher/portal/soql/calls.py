@@ -1,4 +1,4 @@
-"""Calls of functions, with FILTER and OVER, as SQL."""
+"""Compile function calls, with FILTER and OVER, to SQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from publisher.portal.soql.expressions import Expressions
 
 _STEADY = {"row_number", "ntile", "lead", "lag"}
-"""Windows that number rows one by one: rows that are equal in their order keep that of the dataset."""
+"""Window functions that number rows one by one; rows with equal sort values keep the dataset's order."""
 
 
 _ABBREVIATIONS = {
@@ -31,12 +31,12 @@ _ABBREVIATIONS = {
     for hours, names in {4: "EDT AST", 5: "EST CDT", 6: "CST MDT", 7: "MST PDT", 8: "PST AKDT", 9: "AKST"}.items()
     for name in names.split()
 }
-"""PostgreSQL's names of fixed offsets, which Socrata takes for time zones too."""
+"""PostgreSQL's names of fixed offsets, which Socrata also accepts as time zones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """What FILTER and OVER add to a call."""
+    """The SQL that FILTER and OVER add to a call."""
 
     sql: str = ""
     terms: tuple[Term, ...] = ()
@@ -46,7 +46,7 @@ class Over:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function's name and arguments as they stand in the query."""
+    """A function's name and arguments as written in the query."""
 
     name: str
     nodes: list[Any]
@@ -54,13 +54,13 @@ class Call:
     node: exp.Expr
 
     def unknown(self, expressions: Expressions) -> Exception:
-        """400: there is no such function with so many arguments."""
+        """400: there is no such function with this number of arguments."""
         message = f"No such function: {self.name}; arity: {len(self.nodes)}"
         return semantic("no-such-function", message, function=self.name, **expressions.where(self.node))
 
 
 def called(expressions: Expressions, node: exp.Expr) -> Term:
-    """The SQL of a call. Errors: SodaError."""
+    """Compile a call. Raises SodaError."""
     window = node if isinstance(node, exp.Window) else None
     inner = window.this if window else node
     condition = inner.expression if isinstance(inner, exp.Filter) else None
@@ -91,7 +91,7 @@ def _over(expressions: Expressions, name: str, window: exp.Window | None, condit
 
 
 def _windowed(expressions: Expressions, name: str, window: exp.Window) -> tuple[str, list[Term]]:
-    """The SQL between the parentheses after OVER, and what it depends on."""
+    """The SQL inside the parentheses after OVER, with what it depends on."""
     parts = [_steady(expressions.term(node)) for node in window.args["partition_by"] or []]
     text = f"PARTITION BY {', '.join(part.sql for part in parts)} " if parts else ""
     order = [(_steady(expressions.term(node.this)), node) for node in window.args["order"].expressions]
@@ -108,7 +108,7 @@ def _frame(expressions: Expressions, spec: exp.WindowSpec | None) -> str:
         return ""
     start, end = spec.args["start"], spec.args.get("end")
     if start == "UNBOUNDED FOLLOWING" or end == "UNBOUNDED PRECEDING":
-        raise expressions.refused("A frame that ends before it begins")
+        raise expressions.refused("A frame that ends before it starts")
     if spec.args["kind"] == "RANGE" and any(edge and edge[0].isdigit() for edge in (start, end)):
         raise expressions.refused("RANGE with a number of rows")
     return f"{spec.args['kind']} " + (f"BETWEEN {start} AND {end}" if end else start)
@@ -116,13 +116,13 @@ def _frame(expressions: Expressions, spec: exp.WindowSpec | None) -> str:
 
 def _steady(term: Term) -> Term:
     if term.window:
-        message = "A window function cannot stand in another"
+        message = "A window function cannot be used inside another window function"
         raise semantic("window-function-not-allowed", message, clause="OVER")
     return term
 
 
 def direction(node: exp.Ordered) -> str:
-    """ASC or DESC, and where nulls go."""
+    """ASC or DESC, with NULLS FIRST or NULLS LAST."""
     return f"{'DESC' if node.args['desc'] else 'ASC'} NULLS {'FIRST' if node.args['nulls_first'] else 'LAST'}"
 
 
@@ -144,7 +144,7 @@ def _plain(expressions: Expressions, call: Call, function: Function) -> Term:
 
 
 def _of_rows(call: Call, function: Function, term: Term, terms: list[Term]) -> Term:
-    """The term of an aggregate or a window function. Errors: SodaError where it cannot stand so."""
+    """Compile an aggregate or window function. Raises SodaError if it is not allowed there."""
     if function.rounded or term.inexact:
         term = rounded(term.sql, term)
     if function.window and not call.over.window:
@@ -152,7 +152,7 @@ def _of_rows(call: Call, function: Function, term: Term, terms: list[Term]) -> T
     if function.window and call.over.filtered:
         raise semantic("non-aggregate", f"{call.name} is not an aggregate function: no FILTER", function=call.name)
     if any(part.window for part in (*terms, *call.over.terms)):
-        message = f"A window function cannot stand in {call.name}"
+        message = f"A window function cannot be used inside {call.name}"
         raise semantic("window-function-not-allowed", message, function=call.name)
     if call.over.window:
         whole = combined(term.sql, term.kind, *terms, *call.over.terms)
@@ -177,7 +177,7 @@ def _count(expressions: Expressions, call: Call) -> Term:
     counted = call.nodes[0]
     distinct = isinstance(counted, exp.Distinct)
     if distinct and call.over.window:
-        raise semantic("distinct-with-over", "DISTINCT cannot stand with OVER", function="count")
+        raise semantic("distinct-with-over", "DISTINCT cannot be used with OVER", function="count")
     if isinstance(counted, exp.Star):
         terms, inside = [], "*"
     else:
@@ -213,7 +213,7 @@ def _ntile(expressions: Expressions, call: Call) -> Term:
 
 
 def _union(expressions: Expressions, call: Call) -> Term:
-    """`spatial_union(shape)`: the shapes of many rows as one of several parts."""
+    """`spatial_union(shape)`: the shapes of many rows as one multi-part shape."""
     if len(call.nodes) != 1:
         raise call.unknown(expressions)
     shape = expressions.of_kind(call.nodes[0], SHAPES, call.name)
@@ -244,7 +244,7 @@ def _case(expressions: Expressions, call: Call) -> Term:
 
 
 def _round(expressions: Expressions, call: Call) -> Term:
-    """`round(number, digits)`: the digits are written out, since DuckDB needs them when it plans."""
+    """`round(number, digits)`: the digits must be a literal, because DuckDB needs them to plan."""
     _no_over(call)
     if len(call.nodes) not in (1, 2):
         raise call.unknown(expressions)
@@ -254,13 +254,13 @@ def _round(expressions: Expressions, call: Call) -> Term:
 
 
 def _whole(expressions: Expressions, node: Any, where: str, least: int, most: int) -> int:
-    """A whole number that is written out in the query."""
+    """A whole number literal in the query."""
     sign = -1 if isinstance(node, exp.Neg) else 1
     literal = node.this if isinstance(node, exp.Neg) else node
     text = str(literal.this) if isinstance(literal, exp.Literal) else ""
     number = sign * int(text) if text.isdecimal() and len(text) < 12 else None
     if number is None or not least <= number <= most:
-        message = f"{where} takes a whole number from {least} to {most} here"
+        message = f"{where} needs a whole number from {least} to {most} here"
         raise semantic("type-mismatch", message, function=where, **expressions.where(node))
     return number
 
@@ -276,7 +276,7 @@ def _replace(expressions: Expressions, call: Call) -> Term:
 
 
 def _pad(expressions: Expressions, call: Call) -> Term:
-    """`left_pad(text, length, filling)`; a longer text is cut, as PostgreSQL does."""
+    """`left_pad(text, length, filling)`; a longer text is cut, as in PostgreSQL."""
     _no_over(call)
     if len(call.nodes) != 3:
         raise call.unknown(expressions)
@@ -303,7 +303,7 @@ def _date_add(expressions: Expressions, call: Call) -> Term:
 
 
 def _local(expressions: Expressions, call: Call) -> Term:
-    """`to_floating_timestamp(instant, 'zone')`: the clock of that zone."""
+    """`to_floating_timestamp(instant, 'zone')`: the local time in that zone."""
     _no_over(call)
     if len(call.nodes) == 1:
         return expressions.cast(expressions.term(call.nodes[0]), "floating_timestamp", call.node)
@@ -314,13 +314,15 @@ def _local(expressions: Expressions, call: Call) -> Term:
     try:
         known = ZoneInfo(_ABBREVIATIONS.get(zone.text or "", zone.text or "")).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise semantic("type-mismatch", "No such time zone", function=call.name) from None
+        raise semantic(
+            "type-mismatch", "No such time zone; use a name such as America/Chicago", function=call.name
+        ) from None
     bound = expressions.values.bind(known)
     return combined(f"timezone({bound}, {instant.sql} AT TIME ZONE 'UTC')", Kind.FLOATING, instant)
 
 
 def _now(expressions: Expressions, call: Call) -> Term:
-    """`get_utc_date()`: this moment."""
+    """`get_utc_date()`: the current time."""
     _no_over(call)
     if call.nodes:
         raise call.unknown(expressions)
@@ -329,7 +331,7 @@ def _now(expressions: Expressions, call: Call) -> Term:
 
 
 def _truncated(expressions: Expressions, call: Call) -> Term:
-    """`date_trunc_ym(moment)`, or `date_trunc_ym(instant, 'zone')` by the clock of that zone."""
+    """`date_trunc_ym(moment)`, or `date_trunc_ym(instant, 'zone')` in that zone's local time."""
     function = find(call.name, 1)
     if len(call.nodes) != 2 or function is None:
         return _plain(expressions, call, function) if function else _local(expressions, call)
@@ -346,7 +348,7 @@ def _converted(expressions: Expressions, call: Call) -> Term:
 
 
 def _extreme(expressions: Expressions, call: Call) -> Term:
-    """The median of what is not a number is the lower of the two in the middle."""
+    """The median; for values that are not numbers, the lower of the two in the middle."""
     if len(call.nodes) != 1:
         raise call.unknown(expressions)
     term = expressions.term(call.nodes[0])
@@ -380,4 +382,4 @@ _SPECIAL: dict[str, Callable[[Expressions, Call], Term]] = {
 }
 
 NAMES = frozenset({*FUNCTIONS, *SPATIAL, *_SPECIAL, "substring"})
-"""Every function that a query may call."""
+"""All functions that a query can call."""

@@ -37,53 +37,53 @@ CLAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class SoqlQuestion:
-    """What a reader asks, as it came: clauses or a whole query, equality filters and search words."""
+    """A query as it was received: clauses or a whole query, equality filters, and search words."""
 
     clauses: dict[str, str] = field(default_factory=dict)
-    """by parameter name, e.g. `$where`; `$query` excludes the others"""
+    """By parameter name, such as `$where`; `$query` excludes the others."""
     filters: tuple[tuple[str, str], ...] = ()
     words: str = ""
     system: bool = False
-    """True where `*` shall include the system columns"""
+    """True if `*` includes the system columns."""
     limit: int | None = DEFAULT_LIMIT
-    """the number of rows when the question names none; None for all"""
+    """The number of rows if the query has no limit; None for all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """SQL over `rows`, the values it binds, and its columns in order."""
+    """A compiled query: SQL over `rows`, the values it binds, and its columns in order."""
 
     sql: str
     values: dict[str, Any]
     fields: tuple[tuple[str, Kind], ...]
     joined: tuple[PortalDataset, ...] = ()
-    """the other datasets that the SQL reads, each as a relation that is named by its 4x4"""
+    """The other datasets that the SQL reads, each as a relation named by its 4x4."""
     most: int | None = None
-    """rows that the answer has at most, where the question says so"""
+    """The most rows in the result, if the query has a limit."""
     momentary: bool = False
-    """True where the answer depends on the time of the question"""
+    """True if the result depends on the time of the query."""
 
 
 def alone(identifier: str) -> PortalDataset:
-    """Where a question may not reach other datasets."""
+    """The default for `others`: the query cannot use other datasets."""
     raise dataset_missing(identifier)
 
 
 def compile_question(
     dataset: PortalDataset, question: SoqlQuestion, others: Callable[[str], PortalDataset] = alone
 ) -> Compiled:
-    """The SQL that answers a question about a dataset. Errors: SodaError with Socrata's code.
+    """Compile a query on a dataset to SQL. Raises SodaError with Socrata's code.
 
-    `others` gives the public dataset of a 4x4 for joins and unions, or raises SodaError.
+    `others` returns the public dataset with a 4x4 for joins and unions, or raises SodaError.
     """
     try:
         return Compiler(dataset, question, others).compiled()
     except RecursionError:
-        raise malformed("…", 1, 1, "the query nests too deep") from None
+        raise malformed("…", 1, 1, "the query is nested too deeply") from None
 
 
 class Compiler:
-    """One question on its way to SQL."""
+    """The compilation of one query."""
 
     def __init__(self, dataset: PortalDataset, question: SoqlQuestion, others: Callable[[str], PortalDataset]) -> None:
         text = question.clauses.get("$query") or " ".join(
@@ -93,12 +93,12 @@ class Compiler:
         self._shared = Shared(dataset, text, question.limit, others)
 
     def compiled(self) -> Compiled:
-        """The answer's SQL."""
+        """Compile the whole query."""
         extras = Extras(self.question.filters, self.question.words, self.question.system)
         tree = _parsed(self.question)
         found = self.query(tree, self._shared.rows(), extras=extras, last=True)
         if len(found.sql) > LONGEST_SQL:
-            raise malformed("…", 1, 1, "the query is too large when its parts are put together")
+            raise malformed("…", 1, 1, "the query is too large when its parts are combined")
         fields = tuple((name, each.kind) for name, each in found.fields.items())
         sql = found.sql
         joined, values = tuple(self._shared.joined.values()), self._shared.values
@@ -118,8 +118,8 @@ class Compiler:
         last: bool = False,
         outer: tuple[FromItem, ...] = (),
     ) -> Relation:
-        """The SQL of a statement, without parentheses. `rows` is what it reads unless it says otherwise;
-        `last` is the statement whose rows are the answer; `outer` is what a LATERAL subquery may name."""
+        """Compile a statement, without parentheses. By default it reads `rows`;
+        `last` is the statement whose rows are the result; `outer` is what a LATERAL subquery can refer to."""
         start = partial(SelectTranslation, self._shared, self._subquery)
         match tree:
             case Pipe(left, right):

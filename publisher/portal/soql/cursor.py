@@ -1,4 +1,4 @@
-"""A place in the tokens of one text, from which a grammar reads on."""
+"""A position in the tokens of one text, for the grammar to read from."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 END = Token(TokenType.SENTINEL, "")
-"""What stands before the first token and after the last."""
+"""The token before the first and after the last one."""
 _QUOTED = {TokenType.STRING, TokenType.IDENTIFIER}
-"""Tokens that are no words, whatever their text."""
+"""Types of tokens that are never keywords, whatever their text."""
 
 
 class Cursor:
-    """`token` is the one to read, `ahead` the one after it, `last` the one before."""
+    """Reads tokens: `token` is the next to read, `ahead` the one after it, `last` the one before it."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -30,31 +30,31 @@ class Cursor:
         self.step(0)
 
     def step(self, count: int = 1) -> None:
-        """Go on by so many tokens, or back."""
+        """Move forward by this many tokens, or back."""
         self._place += count
         self.last, self.token, self.ahead = (self.peek(distance) for distance in (-1, 0, 1))
 
     def peek(self, distance: int) -> Token:
-        """The token so far from the one to read."""
+        """The token at this distance from the next one to read."""
         place = self._place + distance
         return self._tokens[place] if 0 <= place < len(self._tokens) else END
 
     def take(self, *sorts: TokenType) -> bool:
-        """Step over a token of one of these sorts, if it is there."""
+        """Skip a token of one of these types, if it is next."""
         found = self.token.token_type in sorts
         if found:
             self.step()
         return found
 
     def take_pair(self, first: TokenType, second: TokenType) -> bool:
-        """Step over two tokens, if both are there."""
+        """Skip two tokens, if both are next."""
         found = self.token.token_type == first and self.ahead.token_type == second
         if found:
             self.step(2)
         return found
 
     def take_words(self, *words: str) -> bool:
-        """Step over these words, in capitals here, if all are there."""
+        """Skip these words (in capitals), if all are next."""
         for distance, word in enumerate(words):
             token = self.peek(distance)
             if token.token_type in _QUOTED or token.text.upper() != word:
@@ -63,19 +63,19 @@ class Cursor:
         return True
 
     def expect(self, sort: TokenType, shown: str) -> None:
-        """Step over a token that must stand here. Errors: SodaError."""
+        """Skip a token that must be next. Raises SodaError."""
         if not self.take(sort):
-            self.unexpected(f"{shown} is expected here")
+            self.unexpected(f"expected {shown}")
 
     def separated(self, parse: Callable[[], _T]) -> list[_T]:
-        """What `parse` reads, again after each comma."""
+        """A list: what `parse` reads, and again after each comma."""
         found = [parse()]
         while self.take(TokenType.COMMA):
             found.append(parse())
         return found
 
     def unexpected(self, reason: str | None = None) -> NoReturn:
-        """Refuse the token to read. Errors: SodaError."""
+        """Refuse the next token. Raises SodaError."""
         if self.token is END:
             lines = self.text.split("\n")
             line, column = len(lines), len(lines[-1]) + 1

@@ -1,4 +1,4 @@
-"""SoQL's grammar, whose expressions become sqlglot's nodes."""
+"""SoQL's grammar; its expressions become sqlglot nodes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from sqlglot import Token
 
 LONGEST = 200_000
-"""Characters that a query may have."""
+"""The most characters in a query."""
 DEEPEST = 30
-"""How deep its parentheses, function calls and subqueries may nest."""
+"""How deeply parentheses, function calls, and subqueries may be nested."""
 MOST_TERMS = 200
-"""How many operators may stand in a row; ten times as many where they are AND and OR."""
+"""How many operators may follow each other on one level; ten times as many for AND and OR."""
 MOST_SELECTED = 500
 MOST_JOINS = 4
 MOST_STATEMENTS = 12
@@ -61,7 +61,7 @@ _SETS = {TokenType.UNION: "UNION", TokenType.INTERSECT: "INTERSECT", TokenType.E
 
 
 class Parser(Cursor):
-    """One text; statements become `Select`, `Pipe` and `Compound`, expressions sqlglot's nodes with their position."""
+    """Parse one text: statements become `Select`, `Pipe`, and `Compound`, expressions sqlglot nodes with a position."""
 
     def __init__(self, text: str) -> None:
         if len(text) > LONGEST:
@@ -70,7 +70,7 @@ class Parser(Cursor):
         self._depth = self._joins = self._statements = 0
 
     def whole(self, parse: Callable[[], Any]) -> Any:
-        """What `parse` makes of the text, all of which it must use up."""
+        """The result of `parse`, which must read the whole text."""
         found = parse()
         if self.token is not END:
             self.unexpected()
@@ -181,7 +181,7 @@ class Parser(Cursor):
             return None
         self._joins += 1
         if self._joins > MOST_JOINS:
-            self.unexpected(f"a query joins at most {MOST_JOINS} times")
+            self.unexpected(f"a query can have at most {MOST_JOINS} joins")
         lateral = self.take(TokenType.LATERAL)
         source = self._table() if self.token.token_type == TABLE else self._subquery()
         self.expect(TokenType.ON, "ON")
@@ -210,19 +210,19 @@ class Parser(Cursor):
                 select.offset = self.whole_number()
 
     def whole_number(self) -> int:
-        """What LIMIT and OFFSET take."""
+        """The number after LIMIT or OFFSET."""
         token = self.token
         if token.token_type != TokenType.NUMBER or not token.text.isdecimal() or len(token.text) > 18:
-            self.unexpected("a whole number, 0 or more, is expected")
+            self.unexpected("expected a whole number, 0 or more")
         self.step()
         return int(token.text)
 
     def ordering(self) -> list[exp.Ordered]:
-        """What ORDER BY takes."""
+        """The expressions of ORDER BY, with their directions."""
         return self.separated(self._ordered)
 
     def _ordered(self) -> exp.Ordered:
-        """SoQL writes NULL FIRST as well as NULLS FIRST."""
+        """NULLS FIRST or NULLS LAST; SoQL also allows NULL FIRST."""
         node = self.expr()
         desc = first = self.take(TokenType.ASC, TokenType.DESC) and self.last.token_type == TokenType.DESC
         if self.take(TokenType.NULL) or self.take_words("NULLS"):
@@ -232,17 +232,17 @@ class Parser(Cursor):
         return exp.Ordered(this=node, desc=desc, nulls_first=first)
 
     def listed(self) -> list[exp.Expr]:
-        """Expressions between commas."""
+        """Expressions separated by commas."""
         return self.separated(self.expr)
 
     # expressions
 
     def expr(self) -> exp.Expr:
-        """An expression of any kind."""
+        """Any expression."""
         return self._climb(_OR)
 
     def _climb(self, lowest: int) -> exp.Expr:  # noqa: RET503 -- `unexpected` never returns
-        """An expression whose operators outside parentheses bind at least as tightly as `lowest`."""
+        """An expression whose operators, outside parentheses, bind at least as tightly as `lowest`."""
         left = self._prefixed(lowest)
         for count in range(MOST_TERMS * 10):
             token = self.token
@@ -273,7 +273,7 @@ class Parser(Cursor):
         return self._atom()
 
     def _belonging(self, token: Token, left: exp.Expr) -> exp.Expr:
-        """IS, LIKE, BETWEEN and IN, each with NOT or without."""
+        """IS, LIKE, BETWEEN, and IN, each with or without NOT."""
         negated = token.token_type == TokenType.NOT
         if negated:
             token = self.token
@@ -307,7 +307,7 @@ class Parser(Cursor):
         return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name("a type").lower())), token)
 
     def _field(self, left: exp.Expr) -> exp.Expr:
-        """`point.latitude`; also `b.column` where `b` is the alias of a joined dataset."""
+        """`point.latitude`, or `b.column` if `b` is the alias of a joined dataset."""
         token = self.token
         if token.token_type == SYSTEM:
             self.step()
@@ -390,7 +390,7 @@ class Parser(Cursor):
         return self.listed()
 
     def _window(self, function: exp.Expr) -> exp.Expr:
-        """What stands in the parentheses after OVER."""
+        """The window specification inside the parentheses after OVER."""
         partition = self.listed() if self.take(TokenType.PARTITION_BY) else []
         order = self.ordering() if self.take(TokenType.ORDER_BY) else []
         spec = None
@@ -405,7 +405,7 @@ class Parser(Cursor):
         return exp.Window(this=function, partition_by=partition, order=exp.Order(expressions=order), spec=spec)
 
     def _edge(self) -> str:
-        """Where a frame begins or ends, in SQL."""
+        """The start or end of a frame, in SQL."""
         if self.take_words("CURRENT", "ROW"):
             return "CURRENT ROW"
         amount = "UNBOUNDED" if self.take_words("UNBOUNDED") else str(self.whole_number())
@@ -417,7 +417,7 @@ class Parser(Cursor):
 
     def _name(self, what: str) -> str:
         if self.token.token_type not in _NAMES and self.token.token_type != SYSTEM:
-            self.unexpected(f"{what} is expected here")
+            self.unexpected(f"expected {what}")
         self.step()
         return str(self.last.text)
 
@@ -426,7 +426,7 @@ class Parser(Cursor):
         return node
 
     def _within(self, parse: Callable[[], Any]) -> Any:
-        """What stands between parentheses."""
+        """The expression or list inside parentheses."""
         self.expect(TokenType.L_PAREN, "(")
         with self._level():
             found = parse()
@@ -441,7 +441,7 @@ class Parser(Cursor):
     def _level(self) -> Iterator[None]:
         self._depth += 1
         if self._depth > DEEPEST:
-            self.unexpected(f"the query nests more than {DEEPEST} deep")
+            self.unexpected(f"the query is nested more than {DEEPEST} levels deep")
         yield
         self._depth -= 1
 
@@ -451,7 +451,7 @@ def _is_star(token: Token) -> bool:
 
 
 def parse_query(text: str) -> Query:
-    """The tree of a whole query. Errors: SodaError `query.compiler.malformed`."""
+    """Parse a whole query. Raises SodaError `query.compiler.malformed`."""
     found = Parser(text)
     tree: Query = found.whole(found.query)
     return tree

@@ -1,4 +1,4 @@
-"""Expressions of SoQL as SQL: every node of the parsed tree is on the list here, or refused."""
+"""Compile SoQL expressions to SQL; nodes of the parsed tree that are not listed here are refused."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CASTS = {
     "fixed_timestamp": Kind.FIXED,
     **{kind.value: kind for kind in GEOMETRIES},
 }
-"""What stands after `::`."""
+"""The types after `::`."""
 
 
 class Expressions:
@@ -68,7 +68,7 @@ class Expressions:
         self._seen: tuple[str, ...] = ()
 
     def refused(self, what: str, node: exp.Expr | None = None) -> Exception:
-        """400: the query uses something that the portal does not answer."""
+        """400: the query uses something that the portal does not support."""
         line, column = self._position(node)
         return malformed(self.text, line, column, f"{what} is not supported")
 
@@ -79,7 +79,7 @@ class Expressions:
         return {"position": {"row": line, "column": column, "line": lines[line - 1][:1000]}}
 
     def _position(self, node: exp.Expr | None) -> tuple[int, int]:
-        """The first line and character that is known of a node or what it is made of."""
+        """The line and character of a node, or of the first of its parts that has them."""
         while node is not None:
             found: tuple[int, int] | None = node.meta.get("position")
             if found is not None:
@@ -88,7 +88,7 @@ class Expressions:
         return 1, 1
 
     def term(self, node: Any) -> Term:
-        """The SQL of a node. Errors: SodaError."""
+        """Compile a node. Raises SodaError."""
         outer = []
         while isinstance(node, _LEFT_DEEP):
             outer.append(node)
@@ -108,24 +108,24 @@ class Expressions:
         return closed(term) if term.sql in self.groups else term
 
     def of_kind(self, node: Any, kinds: frozenset[Kind], where: str) -> Term:
-        """The SQL of a node that must be of one of these kinds."""
+        """Compile a node that must have one of these types."""
         return self.values.fitted(self.term(node), kinds, where)
 
     def plain(self, node: Any, where: str) -> Term:
-        """The SQL of a node that stands for one row alone."""
+        """Compile a node that depends only on a single row."""
         return self.alone(self.term(node), where)
 
     def alone(self, term: Term, where: str) -> Term:
-        """The term, which must stand for one row alone. Errors: SodaError for aggregates and windows."""
+        """Check that a term depends only on a single row. Raises SodaError for aggregates and windows."""
         if term.window:
-            raise semantic("window-function-not-allowed", f"A window function cannot stand in {where}", clause=where)
+            raise semantic("window-function-not-allowed", f"A window function cannot be used in {where}", clause=where)
         if term.aggregate:
             message = f"Aggregate function used in {where}, where rows are not grouped"
             raise semantic("aggregate-in-ungrouped-context", message, clause=where)
         return term
 
     def condition(self, node: exp.Expr, clause: str) -> Term:
-        """The checkbox that a clause needs. Errors: SodaError non-boolean-where and its like."""
+        """Compile a condition, which must be a checkbox. Raises SodaError non-boolean-where and the like."""
         term = self.term(node)
         if term.kind not in (Kind.CHECKBOX, None) and term.text is None:
             message = f"The condition of {clause.upper()} must be a checkbox, is {term.kind}"
@@ -133,7 +133,7 @@ class Expressions:
         return self.values.fitted(term, CHECKBOX, clause.upper())
 
     def column(self, name: str, table: str | None = None, node: exp.Expr | None = None) -> Term:
-        """A column, or in its place the expression that the query gave this name."""
+        """Compile a column, or the expression to which the query gave this name."""
         if table is None and name.lower() in self.aliases:
             found = self._aliased(name.lower(), node)
             if found is not None:
@@ -146,7 +146,7 @@ class Expressions:
         return term
 
     def _aliased(self, name: str, node: exp.Expr | None) -> Term | None:
-        """What an alias stands for; within another alias, or its own expression, columns go first."""
+        """The expression of an alias; inside another alias or its own expression, columns take precedence."""
         if self._seen and (name == self._seen[-1] or self.scope.column(name) is not None):
             return None
         if name in self._seen:
@@ -155,7 +155,7 @@ class Expressions:
         return self.named(name, self.aliases[name])
 
     def named(self, name: str, node: exp.Expr) -> Term:
-        """The SQL of a node that has this name in the answer."""
+        """Compile a node that has this name in the result."""
         outer, self._seen = self._seen, (*self._seen, name)
         try:
             return self.term(node)
@@ -166,7 +166,7 @@ class Expressions:
         return self.column(node.name, node.table or None, node)
 
     def _dot(self, node: exp.Dot) -> Term:
-        """`b.column` of a joined dataset, or a part of a value, e.g. `place.latitude`."""
+        """`b.column` of a joined dataset, or a part of a value, such as `place.latitude`."""
         name = node.expression.name
         if isinstance(node.this, exp.Column) and not node.this.table and self.scope.named(node.this.name):
             return self.column(name, node.this.name, node)
@@ -199,7 +199,7 @@ class Expressions:
         return combined(f"(- {inner.sql})", Kind.NUMBER, inner)
 
     def _operands(self, node: Any) -> list[Any]:
-        """What stands between operators of one sort, from left to right."""
+        """The operands of a chain of one operator, from left to right."""
         sort, found = type(node), []
         while isinstance(node, sort):
             found.append(node.expression)
@@ -212,7 +212,7 @@ class Expressions:
         return combined(f"({f' {word} '.join(term.sql for term in terms)})", Kind.CHECKBOX, *terms)
 
     def _joined(self, node: exp.DPipe) -> Term:
-        """Put together by halves, so that a long row of texts is not copied once for each of them."""
+        """Combine in halves, so that a long chain of texts is not copied once per text."""
         terms = [as_text(self.term(part)) for part in self._operands(node)]
         while len(terms) > 1:
             pairs = [terms[i : i + 2] for i in range(0, len(terms), 2)]
@@ -229,7 +229,7 @@ class Expressions:
         return self._arithmetic(ARITHMETIC[type(node)], left, self.term(node.expression))
 
     def compare(self, sign: str, left: Term, right: Term) -> Term:
-        """`left sign right`, with literals read as the other side's kind."""
+        """`left sign right`, with literals read as the other side's type."""
         (left, right), kind = self.values.agreed([left, right], sign)
         if kind in GEOMETRIES or kind is Kind.URL:
             raise mismatch(sign, kind)
@@ -281,7 +281,7 @@ class Expressions:
         return self.cast(self.term(node.this), str(node.args["to"].name), node)
 
     def cast(self, term: Term, name: str, node: exp.Expr) -> Term:
-        """`term::name`: to text from anything, from text to anything; what cannot be read is null."""
+        """`term::name`: a cast from or to text; a value that cannot be read becomes null."""
         kind = CASTS.get(name)
         if kind is None:
             raise semantic("no-such-function", f"No such type: {name}", function=f"::{name}", **self.where(node))
@@ -303,7 +303,7 @@ class Expressions:
         return self.branches(conditions, results, self.term(default) if default is not None else None)
 
     def branches(self, conditions: list[Term], results: list[Term], default: Term | None) -> Term:
-        """The first result whose condition holds, or else the default."""
+        """The first result whose condition is true, otherwise the default."""
         values, kind = self.values.agreed([*results, *([default] if default else [])], "CASE")
         branches = " ".join(
             f"WHEN {condition.sql} THEN {value.sql}" for condition, value in zip(conditions, values, strict=False)

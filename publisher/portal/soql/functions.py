@@ -1,4 +1,4 @@
-"""The functions of SoQL that take plain arguments, each with the types it takes and the SQL it becomes."""
+"""The SoQL functions with plain arguments: their argument types and their SQL."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ Written = str | Callable[..., str]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A signature: what each argument may be, what comes out, and the SQL."""
+    """A signature: the types of the arguments, the type of the result, and the SQL."""
 
     takes: tuple[frozenset[Kind], ...]
     gives: Kind | int
-    """the result's kind, or the index of the argument whose kind it has"""
+    """The result's type, or the index of the argument that has the same type."""
     sql: Written
     aggregate: bool = False
-    """its template has {over} where FILTER and OVER belong"""
+    """True for an aggregate; its template has {over} where FILTER and OVER go."""
     window: bool = False
-    """True where it means nothing without OVER"""
+    """True if it needs OVER."""
     more: bool = False
-    """the last argument may be repeated"""
+    """True if the last argument may be repeated."""
     rounded: bool = False
-    """a double comes out"""
+    """True if the result is a double."""
 
     def render(self, arguments: list[Term], over: str = "") -> str:
-        """The SQL of a call."""
+        """Compile a call."""
         if callable(self.sql):
             return self.sql(*arguments)
         return self.sql.format(*(argument.sql for argument in arguments), over=over)
@@ -52,17 +52,17 @@ def _called(name: str) -> Callable[..., str]:
 
 
 def text(template: Written, takes: int = 1, gives: Kind = Kind.TEXT, *, more: bool = False) -> Function:
-    """A function of texts."""
+    """A signature with text arguments."""
     return Function((TEXT,) * takes, gives, template, more=more)
 
 
 def number(template: str, takes: int = 1, *, rounded: bool = False) -> Function:
-    """A function of numbers."""
+    """A signature with number arguments."""
     return Function((NUMBER,) * takes, Kind.NUMBER, template, rounded=rounded)
 
 
 def aggregate(template: str, takes: int = 1, *, rounded: bool = False) -> Function:
-    """A function of the numbers of many rows."""
+    """The signature of an aggregate of numbers."""
     return Function((NUMBER,) * takes, Kind.NUMBER, template, aggregate=True, rounded=rounded)
 
 
@@ -88,7 +88,7 @@ _BUCKET = (
 )
 _DAYS = "CAST(trunc((epoch_us({0}) - epoch_us({1})) / 86400000000) AS DECIMAL(18,0))"
 _MEDIAN = "((quantile_disc({0}, 0.5){over} - quantile_disc(-({0}), 0.5){over}) * 0.5)"
-"""Half-way between the two values in the middle; DuckDB's own median rounds a decimal to the digits of its column."""
+"""The mean of the two values in the middle; DuckDB's own median rounds a decimal to its column's digits."""
 
 FUNCTIONS: dict[str, Function] = {
     # aggregates; count is compiled apart, for its * and DISTINCT
@@ -163,7 +163,7 @@ _SUBSTRING_LONG = Function(
 
 
 def find(name: str, arity: int) -> Function | None:
-    """The function of this name that takes so many arguments."""
+    """The signature for this name and number of arguments."""
     if name == "substring":
         return _SUBSTRING_LONG if arity == 3 else _SUBSTRING
     return FUNCTIONS.get(name)

@@ -1,4 +1,4 @@
-"""Shapes that are written out in a query, as well-known text."""
+"""Shapes in a query, as well-known text (WKT)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from publisher.portal.base.kinds import GEOMETRIES, Kind
 from publisher.portal.base.problems import semantic
 
 MOST_POINTS = 2000
-"""The points of a shape that is written out in a query."""
+"""The most points of a shape in a query."""
 MOST_TANGLED = 100
-"""Its points where it crosses itself: mending a thousand random ones takes minutes, and gigabytes."""
+"""The most points of a shape that crosses itself: fixing a thousand random points takes minutes and gigabytes."""
 _WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\))\s*", re.DOTALL)
 _KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
 
 
 def read_literal(text: str) -> tuple[Kind, str] | None:
-    """The GeoJSON text of a shape in WKT with its kind, or None. Errors: SodaError where it has too many points."""
+    """The GeoJSON of a shape in WKT, with its type, or None. Raises SodaError if it has too many points."""
     found = _WKT.fullmatch(text)
     kind = _KINDS.get(found[1].lower()) if found else None
     if found is None or kind is None:
@@ -36,6 +36,10 @@ def _check_points(shape: Any) -> None:
 
     points = shapely.get_num_coordinates(shape)
     if points > MOST_POINTS:
-        raise semantic("type-mismatch", f"A shape in a query may have {MOST_POINTS} points, this one has {points}")
+        raise semantic(
+            "type-mismatch", f"A shape in a query can have at most {MOST_POINTS} points, and this one has {points}"
+        )
     if points > MOST_TANGLED and not (shape.is_valid and (shape.is_simple or not shape.length)):
-        raise semantic("type-mismatch", f"A shape that crosses itself may have {MOST_TANGLED} points in a query")
+        raise semantic(
+            "type-mismatch", f"A shape in a query that crosses itself can have at most {MOST_TANGLED} points"
+        )

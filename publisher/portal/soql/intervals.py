@@ -1,4 +1,4 @@
-"""Lengths of time in ISO 8601, e.g. P1D or PT2H30M, and moments moved by them."""
+"""ISO 8601 durations, such as P1D or PT2H30M, and adding them to times."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MOST_DAYS = 4_000_000
 
 
 def moved(values: Values, moment: Term, period: Term, sign: str) -> Term:
-    """`moment + period`. Errors: SodaError type-mismatch for a period that is none or takes too long."""
+    """Compile `moment + period`. Raises SodaError type-mismatch if the period is not valid or too long."""
     found = _PERIOD.fullmatch((period.text or "").strip())
     if found is None:
-        raise semantic("type-mismatch", "An interval is a text like 'P1D' or 'PT2H30M'", function=sign)
+        raise semantic("type-mismatch", "An interval must be a text such as 'P1D' or 'PT2H30M'", function=sign)
     years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups()[:6])
     seconds = Decimal(found[7] or 0) + 3600 * hours + 60 * minutes
     parts = (12 * years + months, 7 * weeks + days, int(seconds * 1_000_000))

@@ -1,4 +1,4 @@
-"""SoQL's tokens, in sqlglot's words; each knows the line and character at which it begins."""
+"""SoQL's tokens, as sqlglot tokens; each has the line and character where it starts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ RESERVED = {
     "ASC": TokenType.ASC,
     "DESC": TokenType.DESC,
 }
-"""Words that name a column only within backticks."""
+"""Keywords that can name a column only in backticks."""
 
 SOFT = {
     "CASE": TokenType.CASE,
@@ -106,13 +106,13 @@ SOFT = {
     "ROWS": TokenType.ROWS,
     "RANGE": TokenType.RANGE,
 }
-"""Words that name a column wherever they can mean nothing else."""
+"""Keywords that name a column wherever they cannot mean anything else."""
 
 _WORDS = RESERVED | SOFT
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a text. Errors: SodaError `query.compiler.malformed` at a character that begins none."""
+    """The tokens of a text. Raises SodaError `query.compiler.malformed` at a character that starts no token."""
     found: list[Token] = []
     position, line, line_start = 0, 1, 0
     while position < len(text):

@@ -1,4 +1,4 @@
-"""The names that selected expressions get when the query gives them none, e.g. sum_requests: Socrata's own rule."""
+"""Names for selected expressions without an alias, such as sum_requests, by Socrata's own rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BETWEEN = {exp.And: "and", exp.Or: "or"}
 
 
 def implied(node: exp.Expr) -> str:
-    """A column keeps its own name; any other expression is named by its words."""
+    """Name an expression: a column keeps its name, any other expression is named by its words."""
     if isinstance(node, exp.Column):
         return str(node.name).lower()
     if isinstance(node, exp.Dot):
@@ -24,7 +24,7 @@ def implied(node: exp.Expr) -> str:
 
 
 def free(name: str, taken: Iterable[str]) -> str:
-    """The name, or the first of name_1, name_2, … that is not taken."""
+    """The name, or the first of name_1, name_2, … that is free."""
     number, candidate = 0, name
     while candidate in taken:
         number += 1
@@ -33,7 +33,7 @@ def free(name: str, taken: Iterable[str]) -> str:
 
 
 def _words(node: exp.Expr) -> Iterator[str]:
-    """The words of an expression in the order in which it is written; its tree may be deep on the left."""
+    """The words of an expression in the order they are written; works for trees that are deep on the left."""
     waiting: list[exp.Expr | str] = [node]
     while waiting:
         part = waiting.pop()

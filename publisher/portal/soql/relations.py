@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.kinds import Kind
 
 PLACE = ":place"
-"""The hidden column that numbers the rows of a relation in their order."""
+"""The hidden column that numbers the rows of a relation in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +34,19 @@ class Relation:
     """a relation's name, or a SELECT in parentheses"""
     fields: Mapping[str, Field]
     placed: bool
-    """True where the column `:place` tells the rows' order, in which they also come"""
+    """True if the column `:place` has the order of the rows, in which they also come."""
 
 
 @dataclass(frozen=True, slots=True)
 class FromItem:
-    """A relation under an alias of ours; `name` is the one that the query gives it."""
+    """A relation under an internal alias; `name` is its name in the query."""
 
     relation: Relation
     alias: str
     name: str | None = None
 
     def column(self, name: str) -> Term | None:
-        """The column of this name; names are in lower case unless a column says otherwise."""
+        """The column with this name, or None; an exact match comes before a match in lower case."""
         known = name if name in self.relation.fields else name.lower()
         found = self.relation.fields.get(known)
         if found is None:
@@ -56,21 +56,21 @@ class FromItem:
 
     @property
     def order(self) -> list[str]:
-        """SQL that settles the order of the rows wholly."""
+        """SQL for a complete order of the rows."""
         names = [PLACE] if self.relation.placed else list(self.relation.fields)
         return [f"{self.alias}.{quoted(name)}" for name in names]
 
 
 @dataclass(slots=True)
 class Scope:
-    """The relations that an expression may name: the first without, the joined ones with their alias."""
+    """The relations that an expression can refer to: the first without an alias, the joined ones with theirs."""
 
     sources: list[FromItem]
     outer: tuple[FromItem, ...] = ()
-    """those around a LATERAL subquery"""
+    """The scope around a LATERAL subquery."""
 
     def column(self, name: str, table: str | None = None) -> Term | None:
-        """The column that a name means, or None. Errors: SodaError for an alias that there is not."""
+        """The column for a name, or None. Raises SodaError for an unknown alias."""
         if table is not None:
             found = self.named(table)
             if found is None:
@@ -83,7 +83,7 @@ class Scope:
         return joined[0] if len(joined) == 1 else None
 
     def named(self, table: str) -> FromItem | None:
-        """The relation of this alias."""
+        """The relation with this alias."""
         return next((source for source in (*self.sources, *self.outer) if source.name == table.lower()), None)
 
     def _seen(self, source: FromItem, name: str) -> Term | None:

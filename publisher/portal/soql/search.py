@@ -1,4 +1,4 @@
-"""The condition that words occur in the texts of a row: stems of English words, whatever their case and accents."""
+"""Full-text search: the condition that words occur in a row's text, by English stems, ignoring case and accents."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MOST_PIECES = 20
 
 
 def found_words(source: FromItem, values: Values, words: str) -> Term:
-    """The condition that every word or quoted phrase occurs in some text column."""
+    """The condition that each word or quoted phrase occurs in a text column."""
     columns = [f"{source.alias}.{quoted(name)}" for name, f in source.relation.fields.items() if f.kind is Kind.TEXT]
     pieces = [match[1] or match[2] or "" for match in _PIECE.finditer(words)][:_MOST_PIECES]
     phrases = [stems(_plain(piece)) for piece in pieces]
@@ -36,14 +36,14 @@ def found_words(source: FromItem, values: Values, words: str) -> Term:
 
 
 def _occurs(column: str, phrase: str, values: Values) -> str:
-    """A cheap look for the letters that a word and its stem share goes first; CASE keeps that order."""
+    """The condition for one phrase; CASE makes DuckDB first search for the letters that a word and its stem share."""
     plain = f"lower(strip_accents({column}))"
     start = values.bind(_shared(phrase.split(maxsplit=1)[0]))
     return f"(contains({plain}, {start}) AND contains(soda_stems({plain}), {values.bind(phrase)}))"
 
 
 def _shared(stem: str) -> str:
-    """What every word of a stem begins with: endings change, and so may the last two letters (die, dying)."""
+    """The first letters of all words with a stem: endings change, and so can the last two letters (die, dying)."""
     if not _ENGLISH.fullmatch(stem):
         return stem
     return stem[:1] if stem in {"die", "lie", "tie"} else stem[: max(2, len(stem) - 2)]
@@ -63,7 +63,7 @@ def _stemmer() -> Callable[[str], str]:
 
 
 def stems(plain: str) -> str:
-    """The stems of a plain text, with a space on each side."""
+    """The stems of the words in a text, with a space on each side."""
     stem = _stemmer()
     words = _WORD.findall(plain)
     return f" {' '.join(stem(word) if _ENGLISH.fullmatch(word) else word for word in words)} "

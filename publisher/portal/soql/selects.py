@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 _ALIAS = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _LARGE = 10_000
-"""Rows from which on a limit is hidden from DuckDB's planner, which would gather all of them before it gives the first.
-For a page it is worth its while: the rows before the page are then not read."""
+"""From this many rows on, a limit is hidden from DuckDB's planner, which would collect all rows before returning the
+first. For smaller pages the planner's way is better: it does not read the rows before the page."""
 _SIDES = {"": "JOIN", "LEFT": "LEFT JOIN", "RIGHT": "RIGHT JOIN", "FULL": "FULL JOIN"}
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What stands beside the query in the request: it applies to the dataset's own rows."""
+    """The equality filters and search words next to the query in a request; they apply to the dataset's own rows."""
 
     filters: tuple[tuple[str, str], ...] = ()
     words: str = ""
@@ -118,7 +118,7 @@ class SelectTranslation:
             relation = self.shared.dataset_of(join.source.name)
             name = join.source.alias or join.source.name
         if name == "this":
-            raise semantic("reserved-table-alias", "The alias @this is taken", alias=name)
+            raise semantic("reserved-table-alias", "The alias @this is reserved", alias=name)
         if self.scope.named(name) is not None:
             raise semantic("table-alias-already-exists", f"Table alias already exists: @{name}", alias=name)
         source = FromItem(relation, self.shared.alias(), name)
@@ -132,7 +132,7 @@ class SelectTranslation:
     # what it selects
 
     def _selected(self) -> dict[str, exp.Expr]:
-        """The selected expressions by the name that each has in the answer."""
+        """The selected expressions by their name in the result."""
         named: list[tuple[str | None, exp.Expr]] = []
         for item in self.select.items:
             named.extend(self._expanded(item) if isinstance(item, Star) else [self._aliased(item)])
@@ -220,13 +220,13 @@ class SelectTranslation:
             if not term.varies:
                 continue
             if self.select.distinct and term.sql not in {shown.sql for shown in terms.values()}:
-                raise self.expressions.refused("with DISTINCT, ORDER BY of what is not selected", node.this)
+                raise self.expressions.refused("With DISTINCT, ORDER BY an expression that is not selected", node.this)
             found.append((term, f"{term.sql} {direction(node)}"))
         return found
 
     @property
     def _ordered(self) -> bool:
-        """The order of an earlier statement counts with its LIMIT alone."""
+        """Whether the order matters: in an earlier statement only together with LIMIT."""
         return self.last or self.limit is not None or bool(self.select.offset)
 
     def _check_grouped(self, terms: list[Term]) -> None:
@@ -280,7 +280,7 @@ class SelectTranslation:
         return Relation(sql, fields, placed=passes)
 
     def _ties(self, terms: dict[str, Term], groups: list[Term], *, grouped: bool) -> list[str]:
-        """What settles the order of rows that the query leaves equal, so that pages never overlap."""
+        """The order of rows that the query's ORDER BY leaves equal, so that pages never overlap."""
         if self.select.distinct:
             return [term.sql for term in terms.values() if term.varies]
         if grouped:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """Of a question about `dataset`, whose text is `text`; `limit` is its number of rows when it names none."""
+    """The context of a query on `dataset` with the text `text`; `limit` is its number of rows if it has no limit."""
 
     def __init__(
         self, dataset: PortalDataset, text: str, limit: int | None, others: Callable[[str], PortalDataset]
@@ -26,16 +26,16 @@ class Shared:
         self.limit = limit
         self.values = Values()
         self.joined: dict[str, PortalDataset] = {}
-        """the other datasets by 4x4"""
+        """The other datasets by 4x4."""
         self._others = others
         self._aliases = 0
 
     def rows(self) -> Relation:
-        """The rows of the dataset that the question is about."""
+        """The rows of the query's own dataset."""
         return Relation("rows", _fields(self.dataset), placed=True)
 
     def dataset_of(self, identifier: str) -> Relation:
-        """The rows of a dataset by its 4x4. Errors: SodaError."""
+        """The rows of a dataset by its 4x4. Raises SodaError."""
         if identifier == self.dataset.id:
             return self.rows()
         if identifier not in self.joined:

@@ -1,4 +1,4 @@
-"""The geographic functions of SoQL; those that need more than a point's numbers call `geography`'s functions."""
+"""The geographic functions of SoQL; those that need more than a point's coordinates call functions in `geography`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _between(south: str, west: str, north: str, east: str, box: tuple[Term, ...]
 
 
 def _within_box(shape: Term, *box: Term) -> str:
-    """The whole of the shape is in the box."""
+    """Whether the whole shape is in the box."""
     if shape.kind is Kind.POINT:
         here = latitude(shape.sql), longitude(shape.sql)
         return _between(*here, *here, box)
@@ -34,7 +34,7 @@ def _within_box(shape: Term, *box: Term) -> str:
 
 
 def _within_circle(shape: Term, top: Term, left: Term, meters: Term) -> str:
-    """The whole of the shape is in the circle."""
+    """Whether the whole shape is in the circle."""
     center = f"({top.sql})::DOUBLE", f"({left.sql})::DOUBLE"
     if shape.kind is Kind.POINT:
         farthest = f"soda_meters({latitude(shape.sql)}, {longitude(shape.sql)}, {center[0]}, {center[1]})"
@@ -95,4 +95,4 @@ FIELDS: dict[tuple[Kind, str], tuple[Kind, str]] = {
     (Kind.URL, "url"): (Kind.TEXT, "json_extract_string({0}, '$.url')"),
     (Kind.URL, "description"): (Kind.TEXT, "json_extract_string({0}, '$.description')"),
 }
-"""What stands after a point inside a value, e.g. `place.latitude`: its kind and its SQL."""
+"""The parts of a value after a dot, such as `place.latitude`: type and SQL."""

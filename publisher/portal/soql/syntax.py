@@ -1,4 +1,4 @@
-"""A parsed SoQL query: statements as they are here, expressions as sqlglot's tree."""
+"""A parsed SoQL query: statements as the classes here, expressions as sqlglot trees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Star:
-    """`*`, `:*` or `@b.*`, less the columns after EXCEPT."""
+    """`*`, `:*`, or `@b.*`, without the columns after EXCEPT."""
 
     system: bool = False
     table: str | None = None
@@ -20,7 +20,7 @@ class Star:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A selected expression with the name that the query gives it, if any."""
+    """A selected expression, with its alias if it has one."""
 
     expression: exp.Expr
     alias: str | None = None
@@ -28,7 +28,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class TableReference:
-    """`@abcd-efgh AS b`; the dataset of the question itself is `this`."""
+    """`@abcd-efgh AS b`; the query's own dataset is `this`."""
 
     name: str
     alias: str | None = None
@@ -44,10 +44,10 @@ class Subquery:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """What a query reads beside its rows."""
+    """A join."""
 
     side: str
-    """empty for an inner join, or LEFT, RIGHT, FULL"""
+    """Empty for an inner join, otherwise LEFT, RIGHT, or FULL."""
     lateral: bool
     source: TableReference | Subquery
     condition: exp.Expr
@@ -80,7 +80,7 @@ class Pipe:
 
 @dataclass(frozen=True, slots=True)
 class Compound:
-    """UNION, INTERSECT or MINUS (with ALL or without) of two queries."""
+    """UNION, INTERSECT, or MINUS of two queries, with or without ALL."""
 
     word: str
     left: Query

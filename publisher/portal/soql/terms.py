@@ -1,4 +1,4 @@
-"""Typed pieces of SQL, and how one is fitted to another's type."""
+"""Typed pieces of SQL, and how to convert one to the type of another."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.soql.geometry import read_literal
 
 CELL = 2000
-"""Characters that a text may have where a query makes longer ones of it."""
+"""The most characters in a text that a query makes longer."""
 ROOM = 250_000
-"""Characters that the lengthened texts of one row may take, at worst, in all."""
+"""The most characters, in the worst case, in all lengthened texts of one row."""
 LONGEST_SQL = 250_000
-"""Characters that the SQL of a query may have. DuckDB copies what stands in NULLIF and in a macro more than once, and
-plans a nest of them for hours: so neither is written, and all that is repeated shows in this length."""
+"""The most characters in the SQL of a query. DuckDB copies the arguments of NULLIF and of macros, and plans nested ones
+for hours. So the compiler writes neither of them, and everything that is repeated counts toward this length."""
 
 _NAME = re.compile(r"\$(v\d+)")
 _ZONED = re.compile(r":.*([Zz]|[-+]\d\d(:?\d\d)?)\s*$")
@@ -27,40 +27,40 @@ _PLAIN_LENGTH = {Kind.NUMBER: 64, Kind.CHECKBOX: 5, Kind.FLOATING: 30, Kind.FIXE
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """An expression in DuckDB's SQL with its type and what it depends on."""
+    """An expression in DuckDB's SQL, with its type and what it depends on."""
 
     sql: str
     kind: Kind | None
-    """None is the type of NULL, which fits every other"""
+    """None is the type of NULL, which fits every other type."""
     text: str | None = None
-    """of a string literal: its text, still free to become a number or a date"""
+    """For a string literal: its text, which can still become a number or a date."""
     bare: str | None = None
-    """the name of a column that it uses outside every aggregate and group"""
+    """The name of a column that it uses outside of any aggregate or group."""
     aggregate: bool = False
     window: bool = False
     varies: bool = False
-    """False where it is the same for every row"""
+    """False if it is the same for every row."""
     inexact: bool = False
-    """True where a number is a double, rounded to 15 digits"""
+    """True if it is a number stored as a double, rounded to 15 digits."""
     longest: int | None = None
-    """characters that a text has at most, where that is known"""
+    """The most characters of a text, if known."""
 
 
 @dataclass(slots=True)
 class Values:
-    """The values that a query binds; equal values share a name, so that equal expressions have equal SQL."""
+    """The values that a query binds; equal values share a name so that equal expressions have equal SQL."""
 
     _names: dict[tuple[type, Any], str] = field(default_factory=dict)
     _room: int = ROOM
     momentary: bool = False
-    """True where one of them is the time of the question"""
+    """True if one of them is the time of the query."""
 
     def bind(self, value: Any) -> str:
-        """The SQL that stands for the value."""
+        """The SQL of a placeholder for the value."""
         return "$" + self._names.setdefault((type(value), value), f"v{len(self._names)}")
 
     def used(self, sql: str) -> dict[str, Any]:
-        """The values by name that the SQL mentions; a literal that became a number is not there as a text."""
+        """The values that the SQL uses, by name; a literal that became a number is not bound as text."""
         named = set(_NAME.findall(sql))
         return {name: value for (_, value), name in self._names.items() if name in named}
 
@@ -76,7 +76,7 @@ class Values:
         return Term(self.bind(value), Kind.NUMBER)
 
     def fitted(self, term: Term, kinds: frozenset[Kind], where: str) -> Term:
-        """The term as one of these kinds. Errors: SodaError type-mismatch."""
+        """Convert the term to one of these types. Raises SodaError type-mismatch."""
         if term.kind is None:
             (kind,) = kinds if len(kinds) == 1 else (None,)
             return Term(f"(NULL::{storage(kind)})", kind, longest=0) if kind else term
@@ -90,7 +90,7 @@ class Values:
         raise mismatch(where, term.kind)
 
     def agreed(self, terms: list[Term], where: str) -> tuple[list[Term], Kind | None]:
-        """The terms as one kind, that of the first which is neither NULL nor a string literal."""
+        """Convert the terms to one type: that of the first term that is neither NULL nor a string literal."""
         typed = [term for term in terms if term.kind is not None]
         fixed = next((term.kind for term in typed if term.text is None), None)
         kind = fixed or next((term.kind for term in typed), None)
@@ -100,15 +100,17 @@ class Values:
         return [self.fitted(term, allowed, where) for term in terms], kind
 
     def lengthened(self, sql: str, longest: int, *terms: Term) -> Term:
-        """A text made longer than those it is made of. DuckDB counts no memory for texts, so they are counted here."""
+        """A text that is longer than its parts. DuckDB does not count memory for texts, so they are counted here."""
         self._room -= longest
         if self._room < 0:
-            raise semantic("text-too-long", f"The texts of this query could grow beyond {ROOM} characters in a row")
+            raise semantic(
+                "text-too-long", f"The texts that this query makes could be longer than {ROOM} characters in one row"
+            )
         return replace(combined(sql, Kind.TEXT, *terms), longest=longest)
 
 
 def as_text(term: Term) -> Term:
-    """The term as the text that shows it, of known length."""
+    """The term as text of known length."""
     if term.kind is None:
         return Term("NULL::VARCHAR", Kind.TEXT, longest=0)
     text = replace(term, sql=text_of(term.kind, term.sql), kind=Kind.TEXT, inexact=False)
@@ -116,14 +118,14 @@ def as_text(term: Term) -> Term:
 
 
 def text_of(kind: Kind, sql: str) -> str:
-    """SQL for the text that shows a value."""
+    """SQL for a value as text."""
     if kind is not Kind.NUMBER:
         return plain_text(kind, sql)
     return f"regexp_replace({sql}::VARCHAR, '(\\.[0-9]*[1-9])0+$|\\.0*$', '\\1')"
 
 
 def bounded(term: Term) -> Term:
-    """A text of known length: one that may have any is stopped when it has more than `CELL` characters."""
+    """A text of known length; if the length is not known, the query stops at more than `CELL` characters."""
     if term.longest is not None:
         return term
     stop = f"error('a text here has more than {CELL} characters')"
@@ -131,15 +133,15 @@ def bounded(term: Term) -> Term:
 
 
 def mismatch(where: str, kind: Kind | None) -> Exception:
-    """400: an expression of this kind has no place here."""
+    """400: an expression of this type is not allowed here."""
     name = kind.value if kind else "null"
     return semantic("type-mismatch", f"Type mismatch for {where}, is {name}", function=where, type=name)
 
 
 def combined(sql: str, kind: Kind | None, *terms: Term) -> Term:
-    """A term made of others: it depends on what they depend on, and a text is as long as the longest of them."""
+    """A term made from others: it depends on what they depend on, and a text is as long as the longest of them."""
     if len(sql) > LONGEST_SQL:
-        raise malformed("…", 1, 1, "the query is too large when its parts are put together")
+        raise malformed("…", 1, 1, "the query is too large when its parts are combined")
     lengths = [term.longest for term in terms if term.kind is Kind.TEXT]
     return Term(
         sql,
@@ -156,21 +158,21 @@ def combined(sql: str, kind: Kind | None, *terms: Term) -> Term:
 
 
 def rounded(sql: str, *terms: Term) -> Term:
-    """A number that only a double can hold: 15 digits of it, so that none shows that binary has no tenths.
+    """A number that only a double can hold, with 15 digits so that binary rounding does not show.
 
-    What is no number or endless is null: its letters are taken away, so that it cannot be read back.
+    NaN and infinity become null: their letters are removed, so that they cannot be read back.
     """
     exact = f"TRY_CAST(translate(printf('%.15g', ({sql})::DOUBLE), 'naif', '') AS DOUBLE)"
     return replace(combined(exact, Kind.NUMBER, *terms), inexact=True)
 
 
 def closed(term: Term) -> Term:
-    """The term as a group or an aggregate's result: no longer dependent on single rows."""
+    """The term as a group or an aggregate's result, which no longer depends on single rows."""
     return replace(term, bare=None)
 
 
 def exact_number(text: str) -> Decimal | None:
-    """The number that a text is, if it is one of at most 38 digits."""
+    """The number in a text, or None if it is not a number of at most 38 digits."""
     try:
         value = Decimal(text)
     except InvalidOperation:
@@ -183,7 +185,7 @@ def exact_number(text: str) -> Decimal | None:
 
 
 def _read(text: str, kinds: frozenset[Kind]) -> tuple[Kind, Any] | None:
-    """A string literal as the first of these kinds that it can be."""
+    """Convert a string literal to the first of these types that it can have."""
     zoned = {Kind.FLOATING} if _ZONED.search(text) is None else {Kind.FIXED}
     for kind in sorted(kinds - GEOMETRIES.keys(), key=lambda kind: (kind in TIMES and kind not in zoned, kind)):
         value = _read_plain(text, kind)

@@ -1,4 +1,4 @@
-"""Who may read and write: passwords as slow hashes, keys and tokens as digests, and guessing slowed down."""
+"""Accounts: passwords as slow hashes, keys and tokens as digests, and delays after failed logins."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ if TYPE_CHECKING:
     from publisher.portal.store.catalog import DatasetCatalog
 
 REMEMBERED = 5.0
-"""Seconds for which a token stays known without another look, so also the longest that a revoked one lives on."""
+"""Seconds for which a token is trusted without checking again; a revoked token can work this much longer."""
 MONTH = 30 * 24 * 3600
 AT_ONCE = 4
-"""How many passwords one process checks at the same time: each takes memory and a processor."""
+"""How many passwords one process checks at the same time; each check takes memory and a CPU."""
 PATIENCE = 5.0
-"""Seconds that another login waits for its turn."""
+"""Seconds that another login waits for its turn to be checked."""
 
 
 class Role(StrEnum):
-    """What an account may do; each role may do what those before it may."""
+    """What an account may do; each role includes the roles before it."""
 
     VIEWER = "viewer"
-    """reads private datasets"""
+    """Reads private datasets."""
     PUBLISHER = "publisher"
-    """writes datasets"""
+    """Writes datasets."""
     ADMINISTRATOR = "administrator"
-    """manages accounts"""
+    """Manages accounts."""
 
     @property
     def writes(self) -> bool:
-        """True where the role may change datasets."""
+        """True if the role may change datasets."""
         return self is not Role.VIEWER
 
 
 class Use(StrEnum):
-    """What a credential is for."""
+    """The type of a key or token."""
 
     APP_TOKEN = "app-token"  # noqa: S105 -- a name, no secret
-    """names an application; allows nothing that a visitor may not do"""
+    """Names an application; gives no permissions that visitors do not have."""
     API_KEY = "api-key"
-    """an id and a secret, in the place of name and password"""
+    """An id and a secret, used instead of a name and password."""
     BEARER = "bearer"
-    """one secret, sent as `Authorization: OAuth …`"""
+    """A secret, sent as `Authorization: OAuth …`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Someone with a login."""
+    """An account with a login."""
 
     username: str
     role: Role
@@ -72,7 +72,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """A token or key as it is listed; its secret is kept as a digest alone. Times are epoch seconds."""
+    """A token or key in the list; only a digest of its secret is kept. Times are epoch seconds."""
 
     id: str
     use: Use
@@ -83,29 +83,29 @@ class Credential:
 
     @property
     def valid(self) -> bool:
-        """False once it has expired or was revoked."""
+        """False if it has expired or was revoked."""
         return self.expires_at is None or self.expires_at > time.time()
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """After `allowed` failures each further one doubles the wait, up to `longest` seconds."""
+    """The wait after failed logins: after `allowed` failures, each further one doubles it, up to `longest` seconds."""
 
     allowed: int
     longest: int
 
     def left(self, failures: int, last_at: float) -> float:
-        """Seconds until the next try."""
+        """Seconds until the next try is allowed."""
         wait = min(2 ** min(failures - self.allowed, 30), self.longest) if failures >= self.allowed else 0
         return last_at + wait - time.time() if wait else 0.0
 
 
 _PAIR = _Limit(5, 900)
-"""one name from one address"""
+"""For one name from one address."""
 _ADDRESS = _Limit(50, 300)
-"""one address, whatever the names"""
+"""For one address, for all names together."""
 _NAME = _Limit(100, 60)
-"""one name from addresses where it never logged in; those where it did are not held up by what others do"""
+"""For one name from addresses where it never logged in; addresses where it did are not delayed by others."""
 
 
 class Accounts:
@@ -120,12 +120,12 @@ class Accounts:
         self._turns = BoundedSemaphore(AT_ONCE)
 
     def any(self) -> bool:
-        """True where there is at least one account."""
+        """True if there is at least one account."""
         with self._catalog.connected() as connection:
             return connection.execute("SELECT 1 FROM accounts").fetchone() is not None
 
     def everyone(self) -> list[Account]:
-        """Every account, by name."""
+        """All accounts, by name."""
         with self._catalog.connected() as connection:
             rows = connection.execute("SELECT username, role FROM accounts ORDER BY username").fetchall()
         return [Account(row["username"], Role(row["role"])) for row in rows]
@@ -143,20 +143,20 @@ class Accounts:
             )
 
     def remove(self, username: str) -> bool:
-        """Remove an account with its keys and tokens; False where there is none of that name."""
+        """Remove an account with its keys and tokens; False if there is no account with that name."""
         with self._catalog.transaction() as connection:
             return connection.execute("DELETE FROM accounts WHERE username = ?", (username,)).rowcount > 0
 
     def find(self, username: str) -> Account | None:
-        """The account of that name."""
+        """The account with that name, or None."""
         with self._catalog.connected() as connection:
             row = connection.execute("SELECT role FROM accounts WHERE username = ?", (username,)).fetchone()
         return Account(username, Role(row["role"])) if row else None
 
     def check(self, username: str, password: str, client: str) -> Account:
-        """The account whose password or API key this is.
+        """The account with this password or API key.
 
-        Errors: SodaError 401 (wrong), 429 (too many tries), 503 (too many logins at the same moment).
+        Raises SodaError 401 (wrong), 429 (too many tries), or 503 (too many logins at the same moment).
         """
         return (
             self._proven_account(username, password)
@@ -165,14 +165,14 @@ class Accounts:
         )
 
     def bearer(self, token: str) -> Account:
-        """The account that this token was made for. Errors: SodaError 401."""
+        """The account that this token was made for. Raises SodaError 401."""
         found = self._holder("hash = ?", (_digest(token),), Use.BEARER)
         if found is None:
             raise login_refused()
         return found
 
     def token_known(self, token: str) -> bool:
-        """True where this is a registered app token. It is looked up by its digest, so timing tells nothing of it."""
+        """True if this is a registered app token. It is looked up by its digest, so timing reveals nothing about it."""
         digest, now = _digest(token), time.monotonic()
         if self._tokens.get(digest, 0.0) > now:
             return True
@@ -185,7 +185,7 @@ class Accounts:
     def issue(
         self, use: Use, username: str | None, label: str = "", *, seconds: int | None = None, secret: str | None = None
     ) -> tuple[Credential, str]:
-        """Make a key or token; its secret is given here and never again. `secret`: one that is in use already."""
+        """Create a key or token; its secret is returned here and never again. `secret`: an existing one to register."""
         value = secret or secrets.token_urlsafe(32)
         now = int(time.time())
         name = "k" + secrets.token_hex(12)
@@ -198,13 +198,13 @@ class Accounts:
         return made, value
 
     def credentials(self) -> list[Credential]:
-        """Every key and token, the oldest first."""
+        """All keys and tokens, the oldest first."""
         with self._catalog.connected() as connection:
             rows = connection.execute("SELECT * FROM credentials ORDER BY created_at, id").fetchall()
         return [_credential(row) for row in rows]
 
     def revoke(self, identifier: str) -> bool:
-        """End a key or token now; False where there is none with this id, or it has ended already."""
+        """Revoke a key or token; False if there is none with this id, or it is no longer valid."""
         now = int(time.time())
         with self._catalog.transaction() as connection:
             found = connection.execute(
@@ -243,7 +243,7 @@ class Accounts:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """One of the few that check a password. Errors: SodaError 503."""
+        """Take one of the few turns to check a password. Raises SodaError 503."""
         if not self._turns.acquire(timeout=PATIENCE):
             raise logins_waiting(int(PATIENCE))
         try:
@@ -252,14 +252,14 @@ class Accounts:
             self._turns.release()
 
     def _even_out(self, kept: KeptPassword, password: str) -> None:
-        """While some password is kept in the older way, do what the other way takes: time must tell no names."""
+        """While any password has an older hash, compute both hashes: timing must not reveal which names exist."""
         with self._catalog.connected() as connection:
             mixed = connection.execute("SELECT 1 FROM accounts WHERE length(salt) > 0").fetchone() is not None
         if mixed:
             (nobody() if kept.salt else nobody_before()).is_of(password)
 
     def _renew(self, username: str, password: str, before: KeptPassword) -> None:
-        """Keep a password that was proven as it would be kept today, unless it has changed in the meantime."""
+        """Replace the older hash of a correct password, unless the password was changed in the meantime."""
         kept = keep(password)
         with self._catalog.transaction() as connection:
             renewed = connection.execute(
@@ -274,7 +274,7 @@ class Accounts:
             self._proven[username] = self._mark(username, password, kept.hash)
 
     def _proven_account(self, username: str, password: str) -> Account | None:
-        """The account where this password was proven before and has not changed since: to prove it is slow."""
+        """The account if this password was verified before and has not changed since, because verifying it is slow."""
         with self._lock:
             known = self._proven.get(username)
         if known is None:
@@ -322,9 +322,9 @@ class Accounts:
 
 
 def first_account(accounts: Accounts, file: Path) -> None:
-    """Where there is no account yet, create `publisher` and leave its password in `file` (mode 0600).
+    """If there is no account yet, create `publisher` and write its password to `file` (mode 0600).
 
-    The app token of the file is registered in any case, so that a store from before tokens were checked goes on.
+    The app token in the file is always registered, so that stores from before tokens were checked still work.
     """
     with file.with_suffix(".lock").open("w") as lock:  # two portals may start on one empty store
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -371,5 +371,5 @@ def _credential(row: sqlite3.Row) -> Credential:
 
 
 def _digest(secret: str) -> bytes:
-    """Keys and tokens are long and random: one round of SHA-256 hides them as well as many would."""
+    """The digest of a secret; keys and tokens are long and random, so one round of SHA-256 is enough."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,4 +1,4 @@
-"""Files beside the rows: what a publisher attaches to a dataset, kept as it came and named by an id of its own."""
+"""Stored files: attachments and file datasets, kept unchanged and named by their own id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.portal.store.catalog import DatasetCatalog
 
 DAY = 24 * 3600
-"""Seconds for which a file that no dataset lists is kept, for its writer to list it."""
+"""Seconds for which a file is kept before a dataset lists it."""
 BLOCK = 1024 * 1024
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,100}")
@@ -39,7 +39,7 @@ class Asset:
 
 
 class Assets:
-    """The files in the folder `root`; what is known of them stands in the catalog."""
+    """The files in the folder `root`; their records are in the catalog."""
 
     def __init__(self, catalog: DatasetCatalog, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ class Assets:
         self._root = root
 
     def add(self, content: IO[bytes], name: str, media_type: str, owner: str) -> Asset:
-        """Keep a file, durable on return; its name and type are made plain."""
+        """Store a file; it is durable when this returns. Its name and type are cleaned."""
         identifier = str(uuid.uuid4())
         beside = self._root / f"{identifier}.tmp"
         try:
@@ -65,24 +65,24 @@ class Assets:
         return asset
 
     def find(self, identifier: str) -> Asset | None:
-        """The file with this id."""
+        """The file with this id, or None."""
         with self._catalog.connected() as connection:
             row = connection.execute("SELECT * FROM assets WHERE id = ?", (identifier,)).fetchone()
         return Asset(**dict(row)) if row else None
 
     def path(self, asset: Asset) -> Path:
-        """Where its bytes lie."""
+        """The path of the file's content."""
         return self._root / asset.id
 
     def attached(self, dataset: PortalDataset, filename: str) -> Asset | None:
-        """The file that the dataset's metadata lists under this name."""
+        """The file that the dataset's metadata lists under this name, or None."""
         found = next((entry for entry in attachments(dataset) if entry.get("filename") == filename), None)
         return self.find(str(found.get("assetId") or found.get("blobId"))) if found else None
 
     def sweep(
         self, datasets: Iterable[PortalDataset], *, older_than: int = DAY, among: Iterable[str] | None = None
     ) -> None:
-        """Remove the files that none of these datasets lists, of those with the ids `among` if given."""
+        """Remove the files that none of these datasets lists; only those with the ids `among`, if given."""
         kept = {identifier for dataset in datasets for identifier in listed(dataset)}
         oldest = time.time() - older_than
         with self._catalog.transaction() as connection:
@@ -96,7 +96,7 @@ class Assets:
             self._sweep_strays(oldest)
 
     def _sweep_strays(self, oldest: float) -> None:
-        """Remove what a process that was killed left without a record."""
+        """Remove files without a record, which a killed process left behind."""
         with self._catalog.connected() as connection:
             known = {row["id"] for row in connection.execute("SELECT id FROM assets")}
         for file in self._root.iterdir():
@@ -105,19 +105,19 @@ class Assets:
 
 
 def attachments(dataset: PortalDataset) -> list[dict[str, object]]:
-    """What the dataset's metadata lists: `filename`, `name`, `assetId`, `blobId`."""
+    """The attachments in the dataset's metadata: `filename`, `name`, `assetId`, `blobId`."""
     found = dataset.metadata.get("attachments")
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
 
 def listed(dataset: PortalDataset) -> set[str]:
-    """The ids of the files that belong to the dataset."""
+    """The ids of all files of the dataset."""
     named = {str(entry.get(member)) for entry in attachments(dataset) for member in ("assetId", "blobId")}
     return named | {str(dataset.blob)}
 
 
 def plain_name(name: str) -> str:
-    """A file's name without folders and without characters that no file's name should have."""
+    """A file name without folders and without unsafe characters."""
     last = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(letter for letter in last if letter.isprintable() and letter not in '<>:"|?*').strip(" .")
     return kept[-200:] or "file"
@@ -129,7 +129,7 @@ def _plain_type(media_type: str) -> str:
 
 
 def _written(content: IO[bytes], target: Path) -> tuple[int, str]:
-    """Copy to `target`; gives size and SHA-256."""
+    """Copy to `target`; returns the size and the SHA-256."""
     digest, size = hashlib.sha256(), 0
     with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         while block := content.read(BLOCK):

@@ -1,4 +1,4 @@
-"""Working copies of published datasets: made, changed in peace, and put in the place of the original."""
+"""Working copies of published datasets, which later replace the original."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DESCRIPTION = ("name", "description", "category", "tags", "attribution", "attrib
 
 
 def publish(store: PortalStore, copy: PortalDataset) -> PortalDataset:
-    """Put a working copy in the place of its original, which keeps its 4x4, and the rows that stay their `:id`."""
+    """Replace the original with its working copy; the 4x4 stays, and rows that stay keep their `:id`."""
     original = store.catalog.find(copy.copy_of or "")
     if original is None:
         raise invalid("The dataset that this is a working copy of was deleted")
@@ -38,6 +38,6 @@ def publish(store: PortalStore, copy: PortalDataset) -> PortalDataset:
 
 
 def matched(wanted: tuple[PortalColumn, ...], old: tuple[PortalColumn, ...]) -> tuple[PortalColumn, ...]:
-    """The wanted columns, with the ids of the old ones of the same field names."""
+    """The wanted columns, with the ids of the old columns that have the same field names."""
     known = {column.field: column.id for column in old}
     return tuple(replace(column, id=known.get(column.field, 0)) for column in wanted)

@@ -1,4 +1,4 @@
-"""Files made once from a version of a dataset and kept beside it, each with its hash."""
+"""The file cache: files made once from a version of a dataset, each with its hash."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
 
 GRACE = 600.0
-"""Seconds for which files stay once newer ones stand in their place, for readers that have just begun."""
+"""Seconds for which files are kept after newer ones replaced them, for downloads that have just started."""
 ASKED = 60.0
-"""Seconds for which a file stays once it was asked for, whatever room is wanted."""
+"""Seconds for which a file is kept after it was requested, even if space is needed."""
 LEFT = 24 * 3600.0
-"""Seconds after which what is being made is made by nobody."""
+"""Seconds after which an unfinished file counts as abandoned."""
 ROOM = 4 * 1000**3
-"""Bytes that all files together may take."""
+"""The most bytes for all files together."""
 SIDE_ROOM = 64 * 1000**2
-"""Bytes that the files of single periods of one dataset may take."""
+"""The most bytes for the single-period files of one dataset."""
 SIDE = "rows-"
-"""What their names begin with."""
+"""The prefix of their names."""
 _SUPERSEDED = ".superseded"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A file that stands whole; `sha256` is in hexadecimal."""
+    """A complete file; `sha256` is in hexadecimal."""
 
     path: Path
     bytes: int
@@ -42,16 +42,16 @@ class Kept:
 
 
 class FileCache:
-    """The folder `root`: {4x4}/{version and metadata}/{name}, with {name}.sha256 beside each file.
+    """The folder `root`: {4x4}/{version and metadata}/{name}, with {name}.sha256 next to each file.
 
-    Several processes may share it: the first whole file of a name stays, whoever made it.
+    Several processes may share it: the first complete file with a name is kept, whichever process made it.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def find(self, dataset: PortalDataset, name: str) -> Kept | None:
-        """The file of this name for the dataset as it is now, if it was made."""
+        """The file with this name for the dataset as it is now, or None if it was not made yet."""
         path = self._folder(dataset) / name
         try:
             status = path.stat()
@@ -62,7 +62,7 @@ class FileCache:
             return None
 
     def make(self, dataset: PortalDataset, name: str, write: Callable[[Path], None]) -> Kept:
-        """Have the file written, unless it stands already. Errors: those of `write`, and nothing is kept."""
+        """Write the file unless it already exists. If `write` raises an error, nothing is kept."""
         found = self.find(dataset, name)
         if found:
             return found
@@ -75,12 +75,12 @@ class FileCache:
         return Kept(path, size, digest)
 
     def _folder(self, dataset: PortalDataset) -> Path:
-        """Whatever is told of a dataset may stand in its files, so its metadata count as well as its rows."""
+        """The folder of a dataset's version; metadata can be in the files too, so they count as well as the rows."""
         mark = hashlib.sha256(repr(dataset).encode()).hexdigest()[:16]
         return self._root / dataset.id / f"{dataset.version:09}-{mark}"
 
     def _tidy(self, dataset: PortalDataset) -> None:
-        """Remove what was superseded long enough ago, and what there is no room for, the oldest first."""
+        """Remove files that were replaced long enough ago, and files that there is no space for, the oldest first."""
         current = self._folder(dataset)
         for folder in current.parent.iterdir():
             with suppress(FileNotFoundError):
@@ -90,7 +90,7 @@ class FileCache:
         _fit(self._root.glob("*/*/*"), ROOM)
 
     def sweep(self, known: set[str]) -> None:
-        """Remove the files of datasets that are no more, and what was being made when a process ended."""
+        """Remove the files of deleted datasets, and unfinished files of processes that ended."""
         for folder in self._root.glob("*"):
             if folder.name not in known and _age(folder) > GRACE:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +100,7 @@ class FileCache:
 
 
 def _age(path: Path) -> float:
-    """Seconds since it was made or last asked for; 0 where it is no more."""
+    """Seconds since it was made or last requested; 0 if it no longer exists."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
@@ -108,7 +108,7 @@ def _age(path: Path) -> float:
 
 
 def _superseded(folder: Path) -> float:
-    """Seconds since newer files stand in its place."""
+    """Seconds since newer files replaced it."""
     mark = folder / _SUPERSEDED
     if not mark.exists():
         mark.touch(mode=0o600)
@@ -116,7 +116,7 @@ def _superseded(folder: Path) -> float:
 
 
 def _fit(paths: Iterable[Path], room: int) -> None:
-    """Remove files until the rest fit into `room` bytes, the longest unasked first, none asked for just now."""
+    """Remove files until the rest fit into `room` bytes: the longest unused first, but none requested just now."""
     found = []
     for path in paths:
         if not path.name.startswith(".") and path.suffix != ".sha256":
@@ -140,7 +140,7 @@ def _write_text(path: Path, text: str) -> None:
 
 
 def _put(path: Path, write: Callable[[Path], None]) -> None:
-    """Write beside, then link: the file is whole from the moment that it has its name."""
+    """Write to a temporary file, then link it: the file is complete from the moment it has its name."""
     beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         beside.touch(mode=0o600)

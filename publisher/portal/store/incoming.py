@@ -1,4 +1,4 @@
-"""Request bodies turned into one Arrow table of texts, whatever form they came in."""
+"""Read request bodies of any format into one Arrow table of texts."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 DELETED = ":deleted"
 ORDER = ":order"
 HAS = ":has:"
-"""Prefix of the boolean columns that say which rows named a field at all."""
+"""The prefix of the boolean columns that say which rows have a field."""
 
 _IGNORED = frozenset({":created_at", ":updated_at", ":version"})
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?").fullmatch
 
 
 def read(body: bytes, content_type: str, columns: Iterable[PortalColumn]) -> pa.Table:
-    """The rows of a body: a text column for each field sent, with `:order` and, where sent, `:id` and `:deleted`.
+    """The rows of a body: a text column for each field sent, with `:order` and, if sent, `:id` and `:deleted`.
 
-    Errors: SodaError when the body cannot be read or names a column that is not there.
+    Raises SodaError if the body cannot be read or names a column that does not exist.
     """
     table = _from_csv(body) if content_type.startswith("text/csv") else _from_json(body)
     known = {column.field: column for column in columns}
@@ -66,7 +66,7 @@ def _from_json(body: bytes) -> pa.Table:
             if not complete and not name.startswith(":"):
                 arrays[HAS + name] = pa.array([name in row for row in rows], pa.bool_())
     except UnicodeEncodeError:
-        raise invalid("The request body holds text that is not Unicode") from None
+        raise invalid("The request body has text that is not valid Unicode") from None
     except RecursionError:
         raise invalid("The request body is nested too deeply") from None
     if not arrays:
@@ -90,7 +90,7 @@ def _text(value: Any) -> str | None:
 
 
 def _geometry(value: Any) -> str:
-    """JSON in which the numbers, which are texts here, are numbers again."""
+    """JSON with the numbers, which are texts here, as numbers again."""
     if isinstance(value, str):
         return value if _NUMBER(value) else json.dumps(value)
     if isinstance(value, list):
@@ -105,7 +105,7 @@ def _from_csv(body: bytes) -> pa.Table:
         text = io.TextIOWrapper(io.BytesIO(body), "utf-8-sig", newline="")
         header = [name.strip() for name in next(csv.reader(text), [])]
         if not header or len(set(header)) < len(header):
-            raise invalid("The CSV needs a header that names each column once")
+            raise invalid("The CSV needs a header row that names each column once")
         table = pa_csv.read_csv(
             io.BytesIO(body),
             read_options=pa_csv.ReadOptions(column_names=header, skip_rows_after_names=1),

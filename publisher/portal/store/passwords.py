@@ -1,4 +1,4 @@
-"""Passwords as they are kept: Argon2id hashes, and scrypt hashes from before, which the next login replaces."""
+"""Password hashes: Argon2id, and older scrypt hashes, which the next login replaces."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 ROUNDS = 2
 MEMORY = 19 * 1024
-"""KiB that one hash takes while it is computed; with two rounds in one lane it is what OWASP asks for. More would let
-strangers who try passwords fill the memory of a small server."""
+"""KiB of memory for computing one hash; with two rounds in one lane it is what OWASP recommends. With more, strangers
+who try passwords could fill the memory of a small server."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeptPassword:
-    """A password in the catalog: the text of an Argon2id hash, which holds its own salt; or a scrypt hash."""
+    """A password in the catalog: an Argon2id hash as text, which includes its salt, or a scrypt hash."""
 
     hash: bytes
     salt: bytes = b""
-    """of scrypt alone"""
+    """Only for scrypt."""
 
     def is_of(self, password: str) -> bool:
-        """True where it was made of this password."""
+        """True if it is the hash of this password."""
         if self.salt:
             return hmac.compare_digest(_scrypt(password, self.salt), self.hash)
         from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -39,23 +39,23 @@ class KeptPassword:
 
     @property
     def outdated(self) -> bool:
-        """True where it would be made differently today."""
+        """True if it would be computed differently today."""
         return bool(self.salt) or _hasher().check_needs_rehash(self.hash)
 
 
 def keep(password: str) -> KeptPassword:
-    """The password with a new salt."""
+    """Hash the password with a new salt."""
     return KeptPassword(_hasher().hash(password).encode())
 
 
 @cache
 def nobody() -> KeptPassword:
-    """What no password fits, for names that there are not: they take as long as others."""
+    """A hash that no password matches, for unknown names, so that they take as long as others."""
     return keep(secrets.token_urlsafe(32))
 
 
 def nobody_before() -> KeptPassword:
-    """The same of scrypt."""
+    """The same for scrypt."""
     return KeptPassword(b"", b"\0" * 16)
 
 

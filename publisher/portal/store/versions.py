@@ -1,6 +1,6 @@
-"""Versions: the rows of a dataset as a folder of immutable Parquet parts, and how the next one is made from it.
+"""Versions: the rows of a dataset as a folder of immutable Parquet parts, and how the next version is made.
 
-A part that a write does not touch is the same file in both versions (a hard link), so a write costs what it changes.
+A part that a write does not change is the same file in both versions (a hard link), so a write costs what it changes.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 GROUP = 61_440
-"""Rows of a row group."""
+"""Rows per row group."""
 PART = 2 * GROUP
-"""Rows of a part; new rows join the last one until it has as many."""
+"""Rows per part; new rows are added to the last part until it is full."""
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
 @dataclass(frozen=True, slots=True)
 class WriteCounts:
-    """What a write did to the rows."""
+    """How many rows a write created, updated, and deleted."""
 
     created: int = 0
     updated: int = 0
@@ -54,7 +54,7 @@ class WriteCounts:
     by_sid: int = 0
 
     def soda(self) -> dict[str, int]:
-        """The counters as a client reads them."""
+        """The counters in the format that clients read."""
         return {
             "By RowIdentifier": self.by_row_identifier,
             "By SID": self.by_sid,
@@ -67,7 +67,7 @@ class WriteCounts:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A version that stands complete on disk."""
+    """A complete version on disk."""
 
     rows: int
     next_row: int
@@ -75,18 +75,18 @@ class Built:
 
 
 def parts(files: Sequence[Path]) -> str:
-    """SQL for the rows of these parts; `file_index` and `file_row_number` say where each stands."""
+    """SQL for the rows of these parts; `file_index` and `file_row_number` are the place of each row."""
     return f"read_parquet([{', '.join(literal(str(file)) for file in files)}], hive_partitioning = false)"
 
 
 PLACE = "((file_index::BIGINT << 32) + file_row_number)"
-"""SQL for a row's place among the rows of `parts`."""
+"""SQL for a row's place in the rows of `parts`."""
 
 
 def row_id(number: str) -> str:
-    """SQL for the `:id` of the row with this number. A larger number's sorts after a smaller one's.
+    """SQL for the `:id` of the row with this number. A larger number's `:id` sorts after a smaller one's.
 
-    The rows of a version stand in the order of their `:id`, which is how paging clients ask for them.
+    The rows of a version are in the order of their `:id`, which is the order that paging clients use.
     """
     letters = [f"substr('{ALPHABET}', ((({number})::BIGINT >> {5 * k}) & 31)::INT + 1, 1)" for k in range(11, -1, -1)]
     return f"concat('row-', {', '.join(letters[:4])}, '.', {', '.join(letters[4:8])}, '~', {', '.join(letters[8:])})"
@@ -102,7 +102,7 @@ def create(target: Path, columns: tuple[PortalColumn, ...]) -> None:
 
 
 def adopt(target: Path, old: Sequence[Path]) -> None:
-    """Write a version that has the same rows as another dataset's."""
+    """Write a version with the same rows as another dataset."""
     with closing(duckdb.connect()) as connection:
         folder = _Folder(connection, target)
         for part in old:
@@ -111,7 +111,7 @@ def adopt(target: Path, old: Sequence[Path]) -> None:
 
 
 def texts(files: Sequence[Path], columns: Sequence[PortalColumn], target: Path, *, identified: bool) -> None:
-    """Write the rows as texts to one Parquet file, as `build` takes them; with their `:id` where `identified`."""
+    """Write the rows as texts to one Parquet file that `build` can read; with their `:id` if `identified`."""
     selected = [f"{quoted(column.field)}::VARCHAR AS {quoted(column.field)}" for column in columns]
     selected += ['":id"'] if identified else []
     with closing(duckdb.connect()) as connection:
@@ -122,22 +122,23 @@ def texts(files: Sequence[Path], columns: Sequence[PortalColumn], target: Path, 
 
 
 def build(target: Path, dataset: PortalDataset, old: Sequence[Path], sent: pa.Table | Path, *, replace: bool) -> Built:
-    """Write to `target` the version that follows `old` when the rows of `sent` are upserted or put in its place.
+    """Write to `target` the next version after `old`, in which the rows of `sent` are upserted or replace all rows.
 
-    `sent`: texts by field, with `:order`; a table, or a Parquet file of one. Without rows, an upsert only brings the
-    columns up to date. Errors: SodaError when a cell cannot be read as its column's type, or a row lacks its
-    identifier.
+    `sent`: texts by field, with `:order`; a table, or a Parquet file with one. Without rows, an upsert only updates the
+    columns. Raises SodaError if a cell cannot be read as its column's type, or a row has no identifier.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with closing(duckdb.connect(config={"temp_directory": str(target.parent / "spill")})) as connection:
         try:
             return _Write(connection, dataset, tuple(old), sent, replace).into(target)
         except duckdb.OutOfMemoryException:
-            raise problem(503, "soda.write.too-large", "The write does not fit into memory; send fewer rows") from None
+            raise problem(
+                503, "soda.write.too-large", "The write does not fit in memory. Send fewer rows at a time."
+            ) from None
 
 
 class _Folder:
-    """A version being written: parts in their order, whole or not at all, durable once finished."""
+    """A version being written: its parts in order, written completely or not at all, durable once finished."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
         self._connection = connection
@@ -145,13 +146,13 @@ class _Folder:
         self._beside = target.with_suffix(".tmp")
         self._count = 0
         self.rows = 0
-        """how many the parts have so far"""
+        """How many rows the parts have so far."""
         shutil.rmtree(self._beside, ignore_errors=True)
         self._beside.mkdir(mode=0o700, parents=True)
 
     @property
     def empty(self) -> bool:
-        """True where no part was written yet."""
+        """True if no part was written yet."""
         return self._count == 0
 
     def _next(self) -> Path:
@@ -159,7 +160,7 @@ class _Folder:
         return self._beside / f"{self._count:05}.parquet"
 
     def keep(self, part: Path) -> None:
-        """Take over a part as it is."""
+        """Link a part unchanged."""
         file = self._next()
         try:
             os.link(part, file)
@@ -182,7 +183,7 @@ class _Folder:
         _sync(file)
 
     def finish(self) -> None:
-        """Give the version its name."""
+        """Sync the folder and give the version its final name."""
         _sync(self._beside)
         shutil.rmtree(self._target, ignore_errors=True)
         self._beside.rename(self._target)
@@ -190,7 +191,7 @@ class _Folder:
 
 
 class _Write:
-    """One write, from checked texts to the next version."""
+    """One write: checks the texts and makes the next version."""
 
     def __init__(
         self,
@@ -231,7 +232,7 @@ class _Write:
         rows = write(folder, types, counts)
         if folder.rows != rows:
             logger.error("a version of %d rows has %d and is not kept", rows, folder.rows)
-            raise problem(503, "soda.write.failed", "The rows could not be written; everything is as it was before")
+            raise problem(503, "soda.write.failed", "The rows could not be written; nothing was changed")
         folder.finish()
         return Built(rows, self.dataset.next_row + self._number("SELECT count(*) FROM latest"), counts)
 
@@ -241,7 +242,7 @@ class _Write:
         return self.dataset.row_identifier
 
     def _check_types(self) -> None:
-        """Find the first cell of each column that is there but cannot be read."""
+        """Raise an error for the first cell that has a value but cannot be read."""
         checked = [column for column in self.columns if column.kind is not Kind.TEXT]
         if not checked:
             return
@@ -259,14 +260,16 @@ class _Write:
         if self.key is None:
             return
         if self.key not in self.sent:
-            raise problem(400, "soda.row.missing-identifier", f"Each row needs its row identifier, {self.key}")
+            raise problem(
+                400, "soda.row.missing-identifier", f"Each row needs a value for the row identifier, {self.key}"
+            )
         row = self._number(f"SELECT min({quoted(ORDER)}) FROM raw WHERE nullif({quoted(self.key)}, '') IS NULL")
         if row is not None and self.key != ":id":
-            message = f"Row {row} lacks its row identifier, {self.key}"
+            message = f"Row {row} has no value for the row identifier, {self.key}"
             raise problem(400, "soda.row.missing-identifier", message, row_index=row)
 
     def _types(self) -> dict[str, str]:
-        """The stored type of each column, numbers as wide as their values need."""
+        """The stored type of each column; numbers are as wide as their values need."""
         return {
             column.field: self._width(column) if column.kind is Kind.NUMBER else storage(column.kind)
             for column in self.dataset.columns
@@ -284,7 +287,7 @@ class _Write:
             largest = self._number(f"SELECT max(abs({quoted(column.field)})) FROM stored")
             width = sent.joined(Reading(len(str(int(largest or 0))), scale))
         if not width.fits:
-            message = f"Column {column.field} would need numbers of more than 38 digits"
+            message = f"Column {column.field} would need numbers with more than 38 digits"
             raise problem(400, "soda.column.maltyped", message, column=column.field, type="number")
         return width.sql
 
@@ -298,7 +301,7 @@ class _Write:
         return Reading(max(1, found[0] or 0), found[1] or 0)
 
     def _type_rows(self, types: dict[str, str]) -> None:
-        """`latest`: the sent rows as values, of those that share a key the last alone."""
+        """Create `latest`: the sent rows as values; of rows with the same key, only the last."""
         selected = [quoted(ORDER), f"{self._deleted()} AS {quoted(DELETED)}"]
         selected += [
             f"CAST({reading(column.kind, quoted(column.field))} AS {types[column.field]}) AS {quoted(column.field)}"
@@ -316,7 +319,7 @@ class _Write:
         return f"coalesce(lower({quoted(DELETED)}) IN ('true', '1'), false)" if DELETED in self.sent else "false"
 
     def _match(self) -> None:
-        """`matched`: which sent row stands for which stored one, and where that is."""
+        """Create `matched`: which sent row replaces which stored one, and where the stored one is."""
         key = self.dataset.column(self.key) if self.key else None
         there = self.key == ":id" or (key is not None and self._alike(key))
         condition = f"latest.{quoted(self.key)} = stored.{quoted(self.key)}" if self.key and there else "false"
@@ -329,7 +332,7 @@ class _Write:
         )
 
     def _counts(self) -> WriteCounts:
-        """Count what the write does; of rows that share a key each but the last counts as updated before it."""
+        """Count what the write does; of rows with the same key, all but the last count as updated before it."""
         found = self.connection.execute(
             f"""
             SELECT count(*) FILTER (WHERE {quoted(DELETED)} AND matched.sent IS NOT NULL),
@@ -348,7 +351,7 @@ class _Write:
         return WriteCounts(created, updated, deleted, absent, by_row_identifier=updated + deleted if self.key else 0)
 
     def _write_upserted(self, folder: _Folder, types: dict[str, str], counts: WriteCounts) -> int:
-        """The stored parts, changed where sent, then the new rows; gives the number of rows."""
+        """Write the stored parts with the changes, then the new rows; returns the number of rows."""
         remaining = self._remaining(types)
         last = len(self.old) - 1
         room = counts.created > 0 and pq.read_metadata(self.old[last]).num_rows < PART
@@ -366,7 +369,7 @@ class _Write:
         return self.dataset.rows + counts.created - counts.deleted
 
     def _remaining(self, types: dict[str, str]) -> dict[int, int]:
-        """The parts that cannot stay as they are, with the number of rows that each will keep."""
+        """The parts that must be written again, with the number of rows that each will keep."""
         found = self.connection.execute(
             f"""
             SELECT matched.part, count(*) FILTER (WHERE latest.{quoted(DELETED)})
@@ -379,7 +382,7 @@ class _Write:
         return {part: pq.read_metadata(self.old[part]).num_rows - gone for part, gone in deleted.items()}
 
     def _changed_part(self, number: int, types: dict[str, str]) -> str:
-        """SQL for a stored part's rows, changed where sent and without those deleted."""
+        """SQL for a stored part's rows, with the changes and without the deleted rows."""
         changed = [f"{self._changed(column, types)} AS {quoted(column.field)}" for column in self.dataset.columns]
         return f"""
             SELECT file_row_number AS ":place", stored.":id", stored.":created_at",
@@ -392,7 +395,7 @@ class _Write:
             """
 
     def _fresh(self, types: dict[str, str]) -> str:
-        """SQL for the sent rows that no stored one stands for."""
+        """SQL for the sent rows that match no stored row."""
         values = [f"{self._sent(column, types)} AS {quoted(column.field)}" for column in self.dataset.columns]
         new = "false" if self.key == ":id" else f"NOT {quoted(DELETED)} AND matched.sent IS NULL"
         return f"""
@@ -402,7 +405,7 @@ class _Write:
             """
 
     def _write_replaced(self, folder: _Folder, types: dict[str, str], counts: WriteCounts) -> int:
-        """The sent rows alone. One that was there before keeps its `:id`, and its times where no value changed."""
+        """Write only the sent rows. A row that existed before keeps its `:id`, and its times if no value changed."""
         values = [f"{self._sent(column, types)} AS {quoted(column.field)}" for column in self.dataset.columns]
         same = " AND ".join(["matched.sent IS NOT NULL", *(self._same(column) for column in self.dataset.columns)])
         text = f"""
@@ -417,7 +420,7 @@ class _Write:
         return counts.created
 
     def _same(self, column: PortalColumn) -> str:
-        """SQL that is true where a sent row and the stored one have the same value."""
+        """SQL that is true if a sent row and the stored one have the same value."""
         name = quoted(column.field)
         if column.field not in self.stored:
             return "true" if column.field not in self.sent else f"latest.{name} IS NULL"
@@ -426,12 +429,12 @@ class _Write:
         return f"stored.{name} IS NOT DISTINCT FROM {f'latest.{name}' if column.field in self.sent else 'NULL'}"
 
     def _alike(self, column: PortalColumn) -> bool:
-        """True where the stored values are of the column's kind, so that they can be compared with it."""
+        """True if the stored values have the column's type, so that they can be compared."""
         stored: str = self.stored.get(column.field, "")
         return stored.startswith("DECIMAL") if column.kind is Kind.NUMBER else stored == storage(column.kind)
 
     def _write_part(self, folder: _Folder, text: str, rows: int) -> None:
-        """Write rows in the order of `:place`; as several parts where there are many."""
+        """Write rows in the order of `:place`, in several parts if there are many."""
         ordered = f'SELECT * EXCLUDE (":place") FROM ({text}) ORDER BY ":place"'
         if rows <= 2 * PART:
             folder.write(ordered, self.now)
