@@ -184,7 +184,7 @@ def test_dcat_us_3_has_sizes_and_checksums(web: requests.Session, portal: Runnin
     assert told["temporal"] == [{"@type": "PeriodOfTime", "startDate": "2024-01-01", "endDate": "2024-03-31"}]
     assert told["spatial"][0]["prefLabel"] == "St. Louis, Missouri"
     assert [each["label"] for each in told["provenance"]] == [
-        "Made from Service requests. To mend streets.",
+        "Based on Service requests. To mend streets.",
         "Each request is protected.",
     ]
     for each in told["distribution"]:

@@ -137,7 +137,7 @@ def test_a_workbook_has_numbers_dates_and_no_formulas(web: requests.Session, lis
     about = {line[0].value: line[1].value for line in book["About"].iter_rows() if line[0].value}
     assert about["License"].startswith("Creative Commons Attribution 4.0")
     assert about["Privacy"] == "Each request is protected."
-    assert "right 50 times in 100 without it, is right at most 60 times in 100" in about["Odds"]
+    assert "right 50 times in 100 without the published numbers, is right at most 60 times in 100" in about["Odds"]
     assert about["Limits"] == "Counts are noisy.\nSmall ones are suppressed."
     assert about["Ward"] == "ward"
 
@@ -273,12 +273,12 @@ RACE = """
 import sys
 from pathlib import Path
 from publisher.portal.base.model import PortalDataset
-from publisher.portal.store.file_cache import Shelf
-dataset = Dataset(
+from publisher.portal.store.file_cache import FileCache
+dataset = PortalDataset(
     id="race-race", name="x", owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=0, next_row=1
 )
 word = sys.argv[2].encode()
-kept = Shelf(Path(sys.argv[1])).make(dataset, "rows.bin", lambda path: path.write_bytes(word * 300_000))
+kept = FileCache(Path(sys.argv[1])).make(dataset, "rows.bin", lambda path: path.write_bytes(word * 300_000))
 print(kept.sha256, kept.bytes)
 """
 

@@ -297,7 +297,7 @@ def test_creating_needs_sound_columns(portal: Running) -> None:
     assert "columns.0" in refused(columns=[{"fieldName": "a", "dataTypeName": "blob"}])
     assert "field name" in refused(columns=[{"fieldName": "a b", "dataTypeName": "text"}])
     assert "rowIdentifier" in refused(columns=COLUMNS, metadata={"rowIdentifier": "nope"})
-    assert "taken" in refused(columns=[{"fieldName": "File_Index"}])
+    assert "reserved" in refused(columns=[{"fieldName": "File_Index"}])
     assert "columns.0.position" in refused(columns=[{"fieldName": "a", "position": 10**30}])
     assert "custom_fields" in refused(metadata={"custom_fields": "x"})
     assert "name" in refused(name=None)
