@@ -15,7 +15,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+pytestmark = [
+    pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed"),
+    pytest.mark.usefixtures("processes"),
+]
 
 
 def demo(folder: Path, port: int) -> subprocess.CompletedProcess[str]:
@@ -55,5 +58,5 @@ def test_a_portal_that_cannot_open_ends_the_demo(tmp_path: Path) -> None:
         port = unused.getsockname()[1]
     answer = demo(tmp_path, port)
     assert answer.returncode != 0
-    assert answer.stderr.count("cannot keep a portal in") == 2
+    assert answer.stderr.count("as the portal's folder: File exists") == 2
     assert not (tmp_path / "state" / "private").exists()

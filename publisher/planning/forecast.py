@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -113,7 +113,7 @@ class Public:
     workspace: Workspace
     spent: Spent
     known: Mapping[str, Known]
-    edited: Mapping[str, Redraw]
+    edited: Mapping[str, Redraw] = field(default_factory=dict)
 
     def plan(self, dataset: DatasetFile) -> Plan:
         """The plan of one dataset."""

@@ -265,6 +265,7 @@ def test_old_versions_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "state" / "data" / name).exists()
 
 
+@pytest.mark.usefixtures("processes")
 def test_columns_and_metadata_change_together(tmp_path: Path) -> None:
     """Where the second half of a change cannot be written, the first is not either."""
     running = start(tmp_path / "state")

@@ -96,6 +96,7 @@ def contents(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.usefixtures("processes")
 def test_a_state_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """A catalog with a step that this program does not know: exit code 6, one line that says so, no byte changed."""
     running = start(tmp_path / "state")
@@ -130,6 +131,7 @@ def workspace(folder: Path, url: str) -> Path:
     return made
 
 
+@pytest.mark.usefixtures("processes")
 def test_serve_ends_without_a_word_of_what_it_leaves(tmp_path: Path) -> None:
     """Stopped by SIGTERM after questions of every sort, standard error holds its log, and no list of leaks."""
     folder, ready = workspace(tmp_path, "http://127.0.0.1:8311"), tmp_path / "ready"
@@ -152,6 +154,7 @@ def test_serve_ends_without_a_word_of_what_it_leaves(tmp_path: Path) -> None:
     assert all(line.split()[1] in ("INFO", "WARNING") for line in said.splitlines()), said
 
 
+@pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(("url", "port"), [("https://data.example.org", 443), ("http://data.example.org", 80)])
 def test_serve_listens_where_the_address_of_the_settings_points(tmp_path: Path, url: str, port: int) -> None:
     """Without a port, that of its scheme; seen where it cannot listen, on an address that no machine has."""

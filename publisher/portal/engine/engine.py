@@ -318,7 +318,9 @@ def plain_errors() -> Iterator[None]:
     except duckdb.InterruptException:
         raise too_long() from None
     except duckdb.OutOfMemoryException:
-        raise execution("out-of-memory", "The query needs too much memory. Use a filter or ask for fewer rows.") from None
+        raise execution(
+            "out-of-memory", "The query needs too much memory: use a filter or ask for fewer rows"
+        ) from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise execution("numeric-overflow", "A number in the answer would need more than 38 digits") from None
     except (duckdb.IOException, duckdb.PermissionException):  # a room may read its files: refused, they are no more
