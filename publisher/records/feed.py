@@ -107,7 +107,7 @@ def _csv(path: Path, delimiter: str, shown: str) -> FeedTable:
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
-    with safely(f"{path.name}: cannot be read as Parquet: fetch the file again, or correct feed.format"):
+    with safely(f"{path.name}: cannot be read as Parquet"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
     cells = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
@@ -119,11 +119,11 @@ def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown:
     columns, form = tuple(source.definition.columns), plain.json_form(path)
     values = f"read_json_objects({sql.file(path)}, format = '{form}', ignore_errors = true)"
     objects = f"{values} WHERE json_type(json) = 'OBJECT'"
-    with safely(f"{shown}: cannot be read as JSON: fetch the file again, or correct feed.format"):
+    with safely(f"{shown}: cannot be read as JSON"):
         lines, readable = connection.execute(f"SELECT count(*), count(json) FROM {values}").fetchall()[0]
         found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects}").fetchall()
     if not readable and (lines or form != "array"):
-        raise SourceError(f"{shown}: is {'not readable as JSON' if lines else 'empty'}")
+        raise SourceError(f"{shown}: {'cannot be read as JSON' if lines else 'is empty'}: fetch the file again")
     cells = ", ".join(f"json ->> {literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
     rejected = f"SELECT count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
     keys = tuple(sorted({str(row[0]) for row in found}.difference(columns)))

@@ -118,7 +118,7 @@ def test_addresses_through_a_list(city: City) -> None:
     assert [row[1] for row in city.rows("id, _place_zone")] == ["a", "b", None, None]
     address["list"]["x"] = "east"  # type: ignore[index]
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
-    with pytest.raises(SourceError, match="the address list lacks the columns east"):
+    with pytest.raises(SourceError, match="the address list has no column east"):
         city.land()
 
 
@@ -140,7 +140,7 @@ def test_identifiers_may_decide_places(city: City) -> None:
     assert len(city.rows("who")[0][0]) == 32
     _zones(city, _square("b", 0, 0))
     before = city.tree()
-    with pytest.raises(SourceError, match="cannot be placed anew"):
+    with pytest.raises(SourceError, match="cannot be placed again"):
         city.land()
     assert city.tree() == before
 
@@ -234,7 +234,7 @@ def test_placing_anew_that_was_cut_off_is_finished_by_the_next_landing(city: Cit
     assert len(city.landed()) == 2
 
 
-NOWHERE = "the address list holds no address with coordinates"
+NOWHERE = "the address list has no address with coordinates"
 
 
 @pytest.mark.parametrize(
@@ -275,14 +275,14 @@ def _ring(corner: str) -> str:
 FAULTS = {
     "missing": (None, "zones.geojson: cannot be read .*PUBLISHER_DATA"),
     "junk": ("junk", "not GeoJSON"),
-    "other property": ('{"features": [{"properties": {"x": 1}, "geometry": null}]}', "lack the property 'zone'"),
+    "other property": ('{"features": [{"properties": {"x": 1}, "geometry": null}]}', "have no property 'zone'"),
     "empty": ("", "zones.geojson: is empty: fetch"),
     "blank": (" \n", "zones.geojson: is empty: fetch"),
-    "no features": ('{"features": []}', "hold no polygon"),
-    "no key": (_one(_ring("9"), "null"), "hold no polygon whose property 'zone' names a place"),
+    "no features": ('{"features": []}', "have no polygon"),
+    "no key": (_one(_ring("9"), "null"), "have no polygon whose property 'zone' names a place"),
     "a key that is no text": (_one(_ring("9"), '"\\ud800"'), "not GeoJSON"),
-    "no area": (_one('{"type": "Polygon", "coordinates": []}'), "hold no polygon"),
-    "points": (_one('{"type": "Point", "coordinates": [5, 5]}'), "hold no polygon"),
+    "no area": (_one('{"type": "Polygon", "coordinates": []}'), "have no polygon"),
+    "points": (_one('{"type": "Point", "coordinates": [5, 5]}'), "have no polygon"),
     "nested deeply": ("[" * 200_000, "not GeoJSON"),
     "coordinates nested deeply": (
         _one('{"type": "Polygon", "coordinates": ' + "[" * 9999 + "]" * 9999 + "}"),
@@ -314,7 +314,7 @@ def test_an_unknown_coordinate_system_is_named(city: City) -> None:
     _zones(city, _square("a", 0, 0))
     _points(city, (5, 5))
     city.source = _source({**POINT, "point": {"x": "who", "y": "what", "crs": "EPSG:1"}})
-    with pytest.raises(SourceError, match="'EPSG:1' is unknown"):
+    with pytest.raises(SourceError, match="'EPSG:1' is not known"):
         city.land()
 
 
