@@ -1,1 +1,1 @@
-"""The push: releases go to a Socrata portal whole, and are read back."""
+"""The push: whole releases go to a Socrata portal and are read back."""

@@ -1,4 +1,4 @@
-"""The polygons of a table's places, as the portal shows them: whose they are, and the file that is attached."""
+"""The polygons of a table's places, as the portal shows them: where they come from, and the attached file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CRS84 = "OGC:CRS84"
 
 @dataclass(frozen=True)
 class Drawn:
-    """GeoJSON whose features have the columns `key` and, where keys have names, `<key>_name` as properties."""
+    """GeoJSON whose features have the columns `key` and, if keys have names, `<key>_name` as properties."""
 
     key: str
     content: bytes
@@ -30,9 +30,9 @@ class Drawn:
 
 
 def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
-    """The polygons of one table's place column; None where it has none, or their file is not in the data folder.
+    """The polygons of one table's place column; None if it has none, or their file is not in the data folder.
 
-    Raises SourceError where the file is no GeoJSON.
+    Raises SourceError if the file is not GeoJSON.
     """
     column = shape_of(dataset, level).place
     boundaries = _boundaries(dataset, column) if column is not None else None
@@ -44,14 +44,14 @@ def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
 
 
 def missing(dataset: DatasetFile, data: Path) -> list[str]:
-    """The files of polygons that a map needs and the data folder lacks."""
+    """The polygon files that a map needs but that are not in the data folder."""
     columns = {shape_of(dataset, level).place for level in level_names(dataset.definition)}
     found = [_boundaries(dataset, column) for column in columns if column is not None]
     return sorted({each.path for each in found if each is not None and not (data / each.path).is_file()})
 
 
 def _boundaries(dataset: DatasetFile, column: str) -> KeyBoundaries | Boundaries | None:
-    """The key's own, or those of the source's place of that name."""
+    """The key's own boundaries, or those of the source's place with that name."""
     definition = dataset.definition
     finest = definition.path(column)[-1]
     own = next(key.boundaries for key in definition.keys if key.name == finest)
@@ -60,7 +60,7 @@ def _boundaries(dataset: DatasetFile, column: str) -> KeyBoundaries | Boundaries
 
 
 def _belongs(dataset: DatasetFile, column: str) -> dict[str, str]:
-    """The published key of each polygon's key, through every column from the finest up."""
+    """The published key for each polygon's key, through every column from the finest up."""
     *coarser, finest = dataset.definition.path(column)
     keys = next(
         keyset.keys for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True) if key.name == finest
@@ -75,7 +75,7 @@ def _belongs(dataset: DatasetFile, column: str) -> dict[str, str]:
 
 
 def _names(dataset: DatasetFile, column: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each key of the column with the property that is its name."""
+    """Each key of the column with the property for its name."""
     known = {key.name: keyset for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True)}
     keyset = (known | {each.definition.name: each.keyset for each in dataset.coarser})[column]
     for n, key in enumerate(keyset.keys):

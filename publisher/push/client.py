@@ -1,4 +1,4 @@
-"""The one door to sodapy: a Socrata portal as a few typed calls that retry what is worth it and fail in one line."""
+"""The only way to sodapy: a Socrata portal as a few typed calls that retry if that may help and fail in one line."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ T = TypeVar("T")
 Fields = dict[str, Any]
 
 PAGE = 20_000
-"""Rows asked for at once."""
+"""Rows requested at once."""
 CHUNK = 8_000_000
 """Bytes of JSON sent at once."""
 MARKER = "Publisher"
-"""The custom field set by which a dataset is known as ours."""
+"""The set of custom fields that marks a dataset as ours."""
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request is tried and how the pauses grow, in seconds."""
+    """How often a request is tried, and how the pauses grow, in seconds."""
 
     attempts: int = 5
     first: float = 0.5
     longest: float = 30.0
 
     def pause(self, attempt: int, asked: float = 0.0) -> float:
-        """Seconds to wait after that failed attempt: exponential, with jitter, not less than the portal asked."""
+        """Seconds to wait after that failed attempt: exponential, with jitter, never less than the portal asked for."""
         full = min(self.longest, self.first * 2.0**attempt)
         return max(min(asked, self.longest), full * random.uniform(0.5, 1.0))  # noqa: S311 - spread, not secrecy
 
 
 @dataclass(frozen=True)
 class View:
-    """A dataset's metadata as the portal tells it."""
+    """A dataset's metadata as the portal returns it."""
 
     id: str
     fields: Fields
 
     @property
     def ours(self) -> str | None:
-        """The dataset's name where we made it."""
+        """The dataset's name if we made it."""
         name = self.custom.get("dataset")
         return name if isinstance(name, str) else None
 
@@ -66,18 +66,18 @@ class View:
 
     @property
     def attachments(self) -> list[Fields]:
-        """The files beside the rows, as the portal lists them."""
+        """The files attached to the rows, as the portal lists them."""
         listed = (self.fields.get("metadata") or {}).get("attachments")
         return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 
     @property
     def assets(self) -> dict[str, str]:
-        """The id of each listed file by its name."""
+        """The id of each listed file, by name."""
         return {str(entry.get("filename")): str(entry["assetId"]) for entry in self.attachments if "assetId" in entry}
 
     @property
     def held(self) -> dict[str, str]:
-        """The SHA-256 of each listed file that we sent, by its name."""
+        """The SHA-256 of each listed file that we sent, by name."""
         try:
             told = json.loads(self.custom.get("files") or "{}")
         except ValueError:
@@ -103,7 +103,7 @@ class View:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What the portal counted for one write; `repeated` when an earlier try of it may have been carried out too."""
+    """What the portal counted for one write; `repeated` if an earlier try may also have been carried out."""
 
     errors: int
     done: int
@@ -111,19 +111,19 @@ class Receipt:
 
 
 class MissingError(PortalError):
-    """The portal has no such dataset."""
+    """The portal does not have this dataset."""
 
 
 class UnreachableError(PortalError):
-    """No portal answers: what is asked of it next would wait as long, in vain."""
+    """No portal answers: further requests would wait just as long, for nothing."""
 
 
 class _Unsettled(Exception):  # noqa: N818 - it may pass
-    """A reply that is no answer yet: the request is worth another try."""
+    """A reply that is not an answer yet: the request should be tried again."""
 
 
 class SocrataClient:
-    """A session with the portal; use it in a `with` block. Every method raises PortalError."""
+    """A session with the portal, for use in a `with` block. Every method raises PortalError when the portal fails."""
 
     def __init__(self, target: Target, patience: RetryPolicy | None = None, *, chunk: int = CHUNK) -> None:
         self.target = target
@@ -144,14 +144,14 @@ class SocrataClient:
         return f"{self.target.url}/d/{identifier}"
 
     def view(self, identifier: str) -> View | None:
-        """The dataset's metadata; None where the portal has no such dataset."""
+        """The dataset's metadata; None if the portal does not have the dataset."""
         try:
             return self._try("read the dataset", lambda _: _view(self._writer.get_metadata(identifier)))
         except MissingError:
             return None
 
     def find(self, name: str, title: str) -> View | None:
-        """Our dataset of that name among those that this account sees, published or not."""
+        """Our dataset with that name among those that this account can see, published or not."""
         assets = self._try("list the datasets", lambda _: self._writer.datasets(only=["dataset"]))
         for asset in assets:
             resource = asset["resource"]
@@ -162,7 +162,7 @@ class SocrataClient:
         return None
 
     def create(self, name: str, fields: Fields) -> View:
-        """A private working copy. When an answer was lost, what it made is looked for: never two of one name."""
+        """Create a private working copy. If an answer was lost, look for what it made: no name is used twice."""
         title = fields["name"]
         rest = {key: value for key, value in fields.items() if key != "name"}
 
@@ -173,7 +173,7 @@ class SocrataClient:
         return self._try("create the dataset", once)
 
     def rows(self, identifier: str, columns: Sequence[str], *, anonymous: bool = False) -> Iterator[Fields]:
-        """Every row, page by page; null values are absent. `anonymous` reads without account, as the public does."""
+        """Every row, page by page; null values are absent. `anonymous` reads without an account, as the public does."""
         session = self._reader if anonymous else self._writer
         for offset in count(0, PAGE):
             page = self._try("read the rows", partial(_page, session, identifier, ",".join(columns), offset))
@@ -182,18 +182,18 @@ class SocrataClient:
                 return
 
     def add_column(self, identifier: str, column: Fields) -> None:
-        """Adds a column, empty in every row, unless an earlier try has."""
+        """Add a column that is empty in every row, unless an earlier try has added it."""
 
         def once(repeated: bool) -> None:
             there = repeated and column["fieldName"] in _view(self._writer.get_metadata(identifier)).columns
             if not there:
-                # sodapy has no call for this, but signs and checks the request.
+                # sodapy has no call for this, but its session signs and checks the request.
                 self._writer._perform_update("post", f"/api/views/{identifier}/columns.json", column)
 
         self._try("add a column", once)
 
     def upsert(self, identifier: str, rows: list[Fields]) -> Receipt:
-        """Creates, changes and deletes rows by their id, all in one request."""
+        """Create, change and delete rows by id, all in one request."""
 
         def once(repeated: bool) -> Receipt:
             reply = self._writer.upsert(identifier, rows)
@@ -205,7 +205,7 @@ class SocrataClient:
         return self._try("write the rows", once, quiet=True)
 
     def publish(self, identifier: str) -> None:
-        """Makes the working copy the published dataset; returns when it is."""
+        """Make the working copy the published dataset; returns when that is done."""
 
         def published() -> bool:
             return _view(self._writer.get_metadata(identifier)).published
@@ -220,11 +220,11 @@ class SocrataClient:
         self._try("publish the dataset", once)
 
     def update(self, identifier: str, fields: Fields) -> None:
-        """Sets those metadata fields, each as a whole."""
+        """Set those metadata fields, each as a whole."""
         self._try("update the metadata", lambda _: self._writer.update_metadata(identifier, fields))
 
     def attach(self, name: str, content: bytes, media_type: str) -> str:
-        """Sends a file; gives its id. It shows once a dataset's metadata lists it."""
+        """Send a file and return its id. It appears once a dataset's metadata lists it."""
 
         def once(_: bool) -> str:
             # sodapy has no call for files; its session is logged in.
@@ -235,7 +235,7 @@ class SocrataClient:
             )
             told = _told(reply)
             if not isinstance(told, dict) or "id" not in told:
-                raise _Unsettled("the answer names no file")
+                raise _Unsettled("the answer has no file id")
             return str(told["id"])
 
         return self._try("send a file", once)
@@ -253,12 +253,12 @@ class SocrataClient:
         return self._try("read a file", once)
 
     def open(self, identifier: str, *, public: bool) -> None:
-        """Lets everybody read the dataset, or nobody."""
+        """Let everyone read the dataset, or no one."""
         permission = "public" if public else "private"
         self._try("set the permission", lambda _: self._writer.set_permission(identifier, permission))
 
     def _try(self, what: str, call: Callable[[bool], T], *, quiet: bool = False) -> T:
-        """The call's result. It is told whether an earlier try was made, which may have been carried out after all."""
+        """The call's result. The call gets to know whether an earlier try was made, which may have been carried out."""
         attempt = 0
         while True:
             try:
@@ -280,9 +280,9 @@ def _session(target: Target, username: str | None, password: str | None) -> Socr
     scheme, domain = target.url.split("://")
     adapter = {"prefix": "http://", "adapter": HTTPAdapter()} if scheme == "http" else None
     session = Socrata(domain, target.app_token, username, password, session_adapter=adapter, timeout=target.timeout)
-    # sodapy asks for one number; requests takes another for connecting, which must not wait as long as a write.
+    # sodapy asks for one number; requests takes a second one for connecting, which must not wait as long as a write.
     session.timeout = (min(10.0, target.timeout), target.timeout)
-    # A proxy of the environment leads to Socrata, never to the portal on this machine.
+    # A proxy from the environment is for Socrata, never for the portal on this machine.
     session.session.trust_env = target.public
     return session
 
@@ -298,12 +298,12 @@ def _told(reply: Response) -> Any:
     try:
         return reply.json()
     except ValueError:
-        raise _Unsettled("the answer is no JSON") from None
+        raise _Unsettled("the answer is not JSON") from None
 
 
 def _view(fields: Any) -> View:
     if not isinstance(fields, dict) or "id" not in fields:
-        raise _Unsettled("the answer is no dataset")
+        raise _Unsettled("the answer is not a dataset")
     return View(fields["id"], fields)
 
 
@@ -329,7 +329,7 @@ def _status(error: Exception) -> int | None:
 
 
 def _kind(error: Exception) -> type[PortalError]:
-    """A connection that was never made, or a portal that keeps still, concerns every dataset; the rest this one."""
+    """The kind of error: a connection never made, or a timeout, affects every dataset; the rest only this one."""
     from requests import exceptions
     from urllib3.exceptions import MaxRetryError
 
@@ -340,7 +340,7 @@ def _kind(error: Exception) -> type[PortalError]:
 
 
 def _passing(error: Exception) -> bool:
-    """Whether another try may succeed: connections, time-outs, 429 and 5xx."""
+    """Whether another try may succeed: connections, timeouts, 429 and 5xx."""
     from requests import exceptions
 
     status = _status(error)
@@ -358,7 +358,7 @@ def _asked(error: Exception) -> float:
 
 
 def _words(error: Exception, quiet: bool) -> str:
-    """The reason in words of ours and, unless it could quote a row, of the portal; never of the request."""
+    """The reason in our own words and, unless they could quote a row, the portal's; never the request's."""
     from requests import exceptions
 
     if (response := _response(error)) is not None:
@@ -366,11 +366,11 @@ def _words(error: Exception, quiet: bool) -> str:
     kinds: tuple[tuple[type[Exception], str], ...] = (
         (exceptions.SSLError, "its certificate is not trusted"),
         (exceptions.Timeout, "it did not answer in time"),
-        (exceptions.ConnectionError, "it cannot be reached or broke the connection; does it run?"),
-        (exceptions.ChunkedEncodingError, "it broke the connection"),
+        (exceptions.ConnectionError, "it cannot be reached, or it closed the connection: check that it is running"),
+        (exceptions.ChunkedEncodingError, "it closed the connection"),
         (_Unsettled, str(error)),
     )
-    return next((words for kind, words in kinds if isinstance(error, kind)), "its answer is not understood")
+    return next((words for kind, words in kinds if isinstance(error, kind)), "its answer could not be understood")
 
 
 def _refusal(response: Response, quiet: bool) -> str:
@@ -381,5 +381,5 @@ def _refusal(response: Response, quiet: bool) -> str:
     body = body if isinstance(body, dict) else {}
     said = body.get("code") or body.get("errorCode") if quiet else body.get("message")
     refused = response.status_code in (401, 403)
-    hint = "; check SOCRATA_USERNAME, SOCRATA_PASSWORD and SOCRATA_APP_TOKEN" if refused else ""
+    hint = ": check SOCRATA_USERNAME, SOCRATA_PASSWORD and SOCRATA_APP_TOKEN" if refused else ""
     return f"HTTP {response.status_code} {str(said or response.reason)[:300]}{hint}"

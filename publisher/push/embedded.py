@@ -1,4 +1,4 @@
-"""The embedded portal as a process of its own: found running, or started for the length of a push."""
+"""The embedded portal as a separate process: already running, or started for the time of a push."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ START_SECONDS = 60
 
 @contextmanager
 def running(settings: PortalSettings, state: Path) -> Iterator[None]:
-    """Makes sure that the portal of the settings answers; one that is started here ends here.
+    """Make sure that the portal in the settings answers; a portal that is started here also ends here.
 
-    Raises PortalError when it does not start.
+    Raises PortalError if it does not start.
     """
     if settings.kind != "embedded" or answers(settings.url):
         yield
@@ -40,7 +40,7 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
         command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
         command += ["--port", str(settings.port), "--ready-file", str(ready)]
         log = Path(folder) / "log"
-        with log.open("w") as errors:  # a file: nobody reads while the portal answers, and a pipe would fill up
+        with log.open("w") as errors:  # a file: no one reads while the portal answers, and a pipe would fill up
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             _wait(process, ready, log)
@@ -51,7 +51,7 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
 
 
 def answers(url: str) -> bool:
-    """Whether a portal answers there."""
+    """Whether a portal answers at that address."""
     import requests
 
     try:
@@ -65,7 +65,9 @@ def _wait(process: subprocess.Popen[bytes], ready: Path, log: Path) -> None:
     while not ready.exists():
         if process.poll() is not None:
             words = log.read_text(errors="replace").strip()
-            raise PortalError(f"the embedded portal did not start: {words.splitlines()[-1] if words else 'no reason'}")
+            raise PortalError(
+                f"the embedded portal did not start: {words.splitlines()[-1] if words else 'it gave no reason'}"
+            )
         if time.monotonic() > deadline:
             raise PortalError(f"the embedded portal did not start within {START_SECONDS} s")
         time.sleep(0.05)

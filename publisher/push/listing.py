@@ -1,4 +1,4 @@
-"""How the portal lists a dataset: its title, license and columns, and the fields by which it is known as ours."""
+"""How the portal lists a dataset: its title, license and columns, and the fields that mark it as ours."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ LICENSES = {
     "PDDL 1.0": "PDDL",
     "Public Domain": "PUBLIC_DOMAIN",
 }
-"""Socrata's codes; any other license is told by name and link alone."""
+"""Socrata's codes; any other license is given only by name and link."""
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that stands beside the rows."""
+    """A file attached to the rows."""
 
     name: str
     content: bytes = field(repr=False)
@@ -39,13 +39,13 @@ class Attachment:
 
     @property
     def sha256(self) -> str:
-        """By which it is known whether the portal has it already."""
+        """The digest that tells whether the portal already has it."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Everything that the portal shows of a dataset beside its rows."""
+    """Everything that the portal shows about a dataset in addition to its rows."""
 
     name: str
     title: str
@@ -64,20 +64,20 @@ class Listing:
     stand_in: bool
     limitations: tuple[str, ...]
     companions: tuple[tuple[str, str], ...] = ()
-    """Name and title of the other tables that are released with it."""
+    """Name and title of the other tables released with it."""
     facts: Mapping[str, str] = field(default_factory=dict)
     """More of our custom fields: source, releases, odds and so on, each as JSON."""
     files: tuple[Attachment, ...] = ()
-    """What is attached."""
+    """The attached files."""
 
     @property
     def shown_title(self) -> str:
-        """The title, which says so where the data is not real."""
+        """The title, which says so if the data is not real."""
         return f"[Sample] {self.title}" if self.stand_in else self.title
 
     @property
     def custom(self) -> dict[str, str]:
-        """Our custom fields; all are texts, and those that came later stand only where they say something."""
+        """Our custom fields, all texts; fields that were added later are present only if they have a value."""
         fields = {
             "dataset": self.name,
             "shape": self.shape.model_dump_json(exclude_defaults=True),
@@ -102,13 +102,13 @@ class Listing:
         return {**self._plain(), "columns": columns, "metadata": metadata}
 
     def stale(self, view: View) -> list[Attachment]:
-        """The files that the portal lacks, or holds as they were."""
+        """The files that the portal does not have, or has in an older version."""
         return [file for file in self.files if view.held.get(file.name) != file.sha256]
 
     def changes(self, view: View, attached: Mapping[str, str] | None = None) -> Fields:
-        """The metadata fields in which the portal differs, each as a whole and without losing what is not ours.
+        """The metadata fields in which the portal differs, each as a whole and keeping what is not ours.
 
-        `attached` gives the asset ids of the files that were just sent.
+        `attached` has the asset ids of the files that were just sent.
         """
         changes = {key: value for key, value in self._plain().items() if not _same(view.fields.get(key), value)}
         if view.custom != self.custom or self.stale(view):
@@ -121,22 +121,22 @@ class Listing:
         return changes
 
     def begun(self, view: View) -> Fields:
-        """The metadata that says that rows and releases do not fit each other for now; `changes` takes it back."""
+        """The metadata that says that rows and releases do not match for now; `changes` undoes it."""
         metadata = view.fields.get("metadata") or {}
         custom = {**(metadata.get("custom_fields") or {}), MARKER: {**view.custom, "unfinished": "true"}}
         return {"metadata": {**metadata, "custom_fields": custom}}
 
     def missing(self, view: View) -> list[ColumnSpec]:
-        """The columns that the portal lacks."""
+        """The columns that the portal does not have."""
         return [column for column in self.columns if column.name not in view.columns]
 
     def misfits(self, view: View) -> list[str]:
-        """The columns that the portal has beside ours, or holds with another type."""
+        """The columns that the portal has in addition to ours, or has with another type."""
         wanted = {column.name: column.type for column in self.columns}
         return [name for name, held in view.columns.items() if wanted.get(name) != held["dataTypeName"]]
 
     def _attachments(self, view: View, attached: Mapping[str, str]) -> Fields:
-        """The whole list of files, those of others among them; ours that are no more are taken off it."""
+        """The whole list of files, including those of others; ours that no longer exist are removed from it."""
         ours = {file.name for file in self.files} | view.held.keys()
         others = [entry for entry in view.attachments if entry.get("filename") not in ours]
         assets = {**view.assets, **attached}
@@ -159,7 +159,7 @@ class Listing:
 
 
 def described(column: ColumnSpec) -> Fields:
-    """The column as the portal is told of it."""
+    """The column as it is sent to the portal."""
     return {
         "fieldName": column.name,
         "name": column.title,
@@ -169,7 +169,7 @@ def described(column: ColumnSpec) -> Fields:
 
 
 def _same(held: object, wanted: object) -> bool:
-    """Portals order tags as they like, put them in lower case, and leave empty fields out."""
+    """Compare metadata as portals keep it: tags in any order and in lower case, without empty fields."""
     if isinstance(wanted, list):
         return {tag.lower() for tag in held or ()} == {tag.lower() for tag in wanted}  # type: ignore[attr-defined]
     return (held or "") == (wanted or "")

@@ -1,4 +1,4 @@
-"""How each table of a dataset is listed on the portal: its words, facts and files, and nothing of a record."""
+"""How each table of a dataset is listed on the portal: its texts, facts and files, and nothing from a record."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ BOUNDARIES = "boundaries.geojson"
 
 
 def tables_of(standings: Sequence[Standing], level: str) -> list[Release]:
-    """That table of every current release which has it."""
+    """That table in every current release that has it."""
     views = [each.release.tables for each in standings if each.status == "ready"]
     return [view[level] for view in views if level in view]
 
 
 def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings: Sequence[Standing]) -> Listing:
-    """How that table is listed. Raises SourceError where its boundaries are no GeoJSON."""
+    """How that table is listed. Raises SourceError if its boundaries are not GeoJSON."""
     settings, definition = workspace.settings, dataset.definition
     rollup, tables = rollup_of(definition, level), tables_of(standings, level)
     polygons, files = _boundaries(workspace, dataset, level)
@@ -62,7 +62,7 @@ def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings
 
 
 def _boundaries(workspace: Workspace, dataset: DatasetFile, level: str) -> tuple[str, tuple[Attachment, ...]]:
-    """What is said of the polygons, and their file; nothing where there are none."""
+    """The description of the polygons, and their file; nothing if there are none."""
     found = drawn(dataset, level, workspace.data)
     if found is None:
         return "", ()
@@ -71,13 +71,13 @@ def _boundaries(workspace: Workspace, dataset: DatasetFile, level: str) -> tuple
 
 
 def _guarantee(tables: Sequence[Release]) -> tuple[Attachment, ...]:
-    """The guarantee of the newest release, for machines."""
+    """The machine-readable guarantee of the newest release."""
     newest = tables[-1:]
     return tuple(Attachment(GUARANTEE, each.content(GUARANTEE), "application/json") for each in newest)
 
 
 def _provisional(tables: Sequence[Release]) -> tuple[str, ...]:
-    """A line that names the periods of which another edition is to come."""
+    """A line that names the periods for which another edition is still to come."""
     periods = [each.manifest.period for each in tables if not each.manifest.final]
     return (f"Provisional, to be counted again: {', '.join(periods)}.",) if periods else ()
 
@@ -89,7 +89,7 @@ def _companions(dataset: DatasetFile, level: str) -> tuple[tuple[str, str], ...]
 
 
 def relation(definition: Dataset) -> str:
-    """How a companion relates to the dataset's own table. Means and quantiles never add up, and nobody expects it."""
+    """How a companion relates to the dataset's own table. Means and quantiles never add up, and no one expects that."""
     added = [measure.title for measure in additive(definition)]
     counted = [measure.title for measure in definition.measures if measure.shown and measure.measured]
     if not added:

@@ -1,4 +1,4 @@
-"""What the portal is told of a table beside its rows: source, editions, odds and coverage, each as JSON.
+"""What the portal gets about a table in addition to its rows: source, editions, odds and coverage, each as JSON.
 
 All of it comes from definitions, manifests and guarantees, never from records.
 """
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 RELEASED = ("ready", "superseded", "retracted")
-"""What became of the editions that were ever fit to be public."""
+"""What happened to every edition that was ever fit to be public."""
 
 _NAMES = {
     2: ("presence_at_most", "belief_except_with_probability"),
     3: ("guess_at_most", "posterior_except_with_probability"),
 }
-"""What the formats of the guarantee call the two odds that are read from it."""
+"""The names of the two odds in each format of the guarantee."""
 
 _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 
 
 def source_facts(source: SourceFile) -> str:
-    """What is collected: every declared column, whether it is read or not."""
+    """The collected data: every declared column, whether it is read or not."""
     definition = source.definition
     columns = [
         SourceColumn(
@@ -64,7 +64,7 @@ def source_facts(source: SourceFile) -> str:
 
 
 def release_facts(standings: Sequence[Standing], level: str) -> str:
-    """Every edition of every period that was fit to be public and has this table, the latest first."""
+    """Every edition of every period that was fit to be public and has this table, latest first."""
     released = [each for each in standings if each.status in RELEASED and level in each.release.tables]
     facts = []
     for n, each in enumerate(released):
@@ -92,18 +92,18 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
 
 
 def _reason(says: Manifest, before: Manifest) -> Reason:
-    """Why there is another edition: what differs from the one before."""
+    """Why there is another edition: the difference from the one before."""
     if says.statistical_hash != before.statistical_hash:
         return "new definition"
     return "late records" if says.vintage != before.vintage else "new finish"
 
 
 def odds_facts(release: Release) -> str:
-    """The odds of everything that the dataset publishes on one window of one unit, from the release's guarantee."""
+    """The odds for everything that the dataset publishes about one window of one unit, from the release's guarantee."""
     promised = guarantee_of(release)
     own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
     if not own:
-        return ""  # guarantees of the first format did not say it
+        return ""  # guarantees of the first format do not have it
     after, exception = _NAMES.get(promised["format"], _NAMES[3])
     unit, currency = promised["privacy_unit"], release.manifest.charge.currency
     loss = Fraction(own[0]["loss"])
@@ -119,12 +119,12 @@ def odds_facts(release: Release) -> str:
 
 
 def coverage_facts(definition: Dataset) -> str:
-    """The area that the whole dataset covers, where it is said."""
+    """The area that the whole dataset covers, if declared."""
     coverage = definition.portal.coverage
     return CoverageFacts(**coverage.model_dump()).model_dump_json() if coverage is not None else ""
 
 
 def guarantee_of(release: Release) -> dict[str, Any]:
-    """The release's guarantee for machines."""
+    """The release's machine-readable guarantee."""
     promised: dict[str, Any] = json.loads(release.content(GUARANTEE))
     return promised

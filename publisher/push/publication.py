@@ -1,7 +1,7 @@
 """Publishing: the portal's dataset becomes exactly the rows of the given releases, and is read back.
 
-Every step looks first at what the portal holds, so that a push which was interrupted anywhere is completed by the
-next, and a push of what is there already writes nothing.
+Every step first checks what the portal has. So the next push completes one that was interrupted anywhere, and a push of
+what is already there writes nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Publication:
-    """What stands on the portal."""
+    """What is on the portal."""
 
     dataset_id: str
     url: str
     rows: int
     checksum: str
-    """Of the rows, ours and the portal's: they are equal value by value."""
+    """The hash of the rows, ours and the portal's: they are equal value by value."""
     changed: bool
     """Whether anything was written."""
 
@@ -47,9 +47,9 @@ def publish(
     remember: Callable[[str], None],
     progress: Callable[[int, int], None] | None = None,
 ) -> Publication:
-    """Makes the dataset hold exactly these releases, reads it back and opens it to the public.
+    """Make the dataset have exactly these releases, read it back and make it public.
 
-    `remember` is told the dataset's id at once when it was not `known_id`; `progress` is told rows sent and rows to
+    `remember` gets the dataset's id at once if it was not `known_id`; `progress` gets the rows sent and the rows to
     send. Without any release the dataset is retracted. Raises PortalError; the next call completes what is left.
     """
     refuse_stand_ins(client, listing, releases)
@@ -82,24 +82,24 @@ def publish(
 
 
 def retract(client: SocrataClient, listing: Listing, *, known_id: str | None) -> Publication:
-    """Closes the dataset to the public; its rows stay for its owner. Raises PortalError when there is none."""
+    """Make the dataset private; its rows stay for its owner. Raises PortalError if there is no dataset."""
     view = find(client, listing, known_id)
     if view is None:
-        raise PortalError(f"{client.target.url}: holds no dataset {listing.name} to retract")
+        raise PortalError(f"{client.target.url}: has no dataset {listing.name} to retract")
     if view.public:
         client.open(view.id, public=False)
     return Publication(view.id, client.link(view.id), 0, checksum_of({}), changed=view.public)
 
 
 def close(client: SocrataClient, name: str, known_id: str) -> None:
-    """Closes a dataset that is defined no more to the public, if the portal still has it. Raises PortalError."""
+    """Make a dataset that is no longer defined private, if the portal still has it. Raises PortalError."""
     view = client.view(known_id)
     if view is not None and view.ours == name and view.public:
         client.open(view.id, public=False)
 
 
 def find(client: SocrataClient, listing: Listing, known_id: str | None) -> View | None:
-    """Our dataset on the portal. Raises PortalError where the known id belongs to another one."""
+    """Our dataset on the portal. Raises PortalError if the known id belongs to another dataset."""
     view = client.view(known_id) if known_id is not None else None
     if view is None:
         return client.find(listing.name, listing.shown_title)
@@ -109,9 +109,9 @@ def find(client: SocrataClient, listing: Listing, known_id: str | None) -> View 
 
 
 def refuse_stand_ins(client: SocrataClient, listing: Listing, releases: Sequence[Release]) -> None:
-    """Raises PortalError where made-up data would go to a public portal."""
+    """Raise PortalError if generated data would go to a public portal."""
     if client.target.public and (listing.stand_in or any(release.manifest.stand_in for release in releases)):
-        raise PortalError(f"{listing.name} holds stand-in data, which never goes to {client.target.url}")
+        raise PortalError(f"{listing.name} has stand-in data, which never goes to {client.target.url}")
 
 
 def named(ids: Sequence[str]) -> str:
@@ -121,10 +121,10 @@ def named(ids: Sequence[str]) -> str:
 
 
 def _fit(client: SocrataClient, listing: Listing, view: View) -> tuple[View, bool]:
-    """Adds the columns that the portal lacks. Raises PortalError for those that it should not have."""
+    """Add the columns that the portal does not have. Raises PortalError for those that it should not have."""
     if misfits := listing.misfits(view):
         raise PortalError(
-            f"{client.link(view.id)}: the columns {', '.join(misfits)} are not those of {listing.name}; "
+            f"{client.link(view.id)}: the columns {', '.join(misfits)} are not those of {listing.name}: "
             "change them there, or delete that dataset and push again"
         )
     missing = listing.missing(view)
@@ -141,15 +141,15 @@ def _send(
     difference: Difference,
     progress: Callable[[int, int], None] | None,
 ) -> bool:
-    """Sends what differs, batch by batch, and checks the portal's counters; whether anything was sent."""
+    """Send what differs, batch by batch, and check the portal's counters; returns whether anything was sent."""
     total, done = len(difference.changed) + len(difference.gone), 0
     for batch in batches(difference, listing.columns, client.chunk):
         receipt = client.upsert(view.id, batch)
         if not _taken(receipt, batch):
             left = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted).ids)
             raise PortalError(
-                f"{client.link(view.id)}: of {len(batch)} rows sent the portal took {receipt.done} and refused "
-                f"{receipt.errors}; not as sent are: {named(sorted(left)) or 'none'}"
+                f"{client.link(view.id)}: of {len(batch)} rows sent, the portal accepted {receipt.done} and refused "
+                f"{receipt.errors}; rows that differ: {named(sorted(left)) or 'none'}"
             )
         done += len(batch)
         if progress is not None:
@@ -158,18 +158,18 @@ def _send(
 
 
 def _taken(receipt: Receipt, batch: list[Fields]) -> bool:
-    """Whether the portal's counters say that it took every row."""
-    # After a lost answer rows may be deleted already, which the portal counts as errors; reading back decides.
+    """Whether the portal's counters say that it accepted every row."""
+    # After a lost answer, rows may already be deleted, which the portal counts as errors; reading back decides.
     tolerated = sum(":deleted" in row for row in batch) if receipt.repeated else 0
     return receipt.errors <= tolerated and receipt.done + receipt.errors == len(batch)
 
 
 def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference) -> None:
-    """Raises PortalError unless the portal holds exactly the wanted rows."""
+    """Raise PortalError unless the portal has exactly the wanted rows."""
     if held.ids or held.rows != len(wanted):
         raise PortalError(
-            f"{client.link(view.id)}: the rows read back are not those sent: {held.rows} of {len(wanted)} rows, "
-            f"different are: {named(held.ids)}"
+            f"{client.link(view.id)}: the rows read back are not those sent: {held.rows} of {len(wanted)} rows; "
+            f"rows that differ: {named(held.ids)}"
         )
 
 
@@ -179,7 +179,7 @@ def _held(client: SocrataClient, view: View, listing: Listing, wanted: dict[str,
 
 
 def _show(client: SocrataClient, listing: Listing, view: View) -> bool:
-    """Brings files and metadata up to date and opens the dataset; whether anything was written."""
+    """Bring files and metadata up to date and make the dataset public; returns whether anything was written."""
     attached = {file.name: client.attach(file.name, file.content, file.media_type) for file in listing.stale(view)}
     changes = listing.changes(view, attached)
     if changes:

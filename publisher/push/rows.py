@@ -1,6 +1,6 @@
-"""Rows in one canonical form, ours and the portal's alike, so that they can be compared exactly.
+"""Rows in one canonical form, both ours and the portal's, so that they can be compared exactly.
 
-A row is a tuple of texts aligned with the columns, None where empty. Numbers are plain decimals without trailing
+A row is a tuple of texts aligned with the columns, None if empty. Numbers are plain decimals without trailing
 zeros, dates are floating timestamps with milliseconds.
 """
 
@@ -30,12 +30,12 @@ Row = tuple[str | None, ...]
 
 @dataclass(frozen=True)
 class Difference:
-    """What a portal's rows lack: `changed` are new or other rows by id, `gone` the ids that must go."""
+    """How a portal's rows differ: `changed` has new or different rows by id, `gone` the ids to delete."""
 
     changed: dict[str, Row]
     gone: tuple[str, ...]
     rows: int
-    """How many rows the portal holds."""
+    """How many rows the portal has."""
 
     @property
     def ids(self) -> list[str]:
@@ -52,13 +52,13 @@ def wanted_rows(releases: Sequence[Release], columns: Sequence[ColumnSpec]) -> d
     for release in releases:
         fresh = _read(release, columns)
         if twice := rows.keys() & fresh.keys():
-            raise PortalError(f"{release.manifest.name}: the row {min(twice)} stands in another release too")
+            raise PortalError(f"{release.manifest.name}: the row {min(twice)} is also in another release")
         rows |= fresh
     return rows
 
 
 def compare(wanted: dict[str, Row], held: Iterable[Fields], columns: Sequence[ColumnSpec]) -> Difference:
-    """Compares the portal's rows, value by value, with those that it should hold."""
+    """Compare the portal's rows, value by value, with those that it should have."""
     forms = [(column.name, _FORMS[column.type]) for column in columns]
     key = _key(columns)
     changed, gone, rows = dict(wanted), [], 0
@@ -74,7 +74,7 @@ def compare(wanted: dict[str, Row], held: Iterable[Fields], columns: Sequence[Co
 
 
 def checksum_of(rows: dict[str, Row]) -> str:
-    """sha256 over the canonical rows as JSON arrays, a line each, in the order of their ids."""
+    """The sha256 of the canonical rows as JSON arrays, one per line, in the order of their ids."""
     digest = hashlib.sha256()
     for identifier in sorted(rows):
         digest.update(json.dumps(rows[identifier]).encode() + b"\n")
@@ -82,8 +82,8 @@ def checksum_of(rows: dict[str, Row]) -> str:
 
 
 def batches(difference: Difference, columns: Sequence[ColumnSpec], limit: int) -> Iterator[list[Fields]]:
-    """What to send, in lists of at most `limit` bytes of JSON. Empty values are sent as null: an absent one would
-    keep its old value."""
+    """What to send, in lists of at most `limit` bytes of JSON. Empty values are sent as null: an absent value
+    would stay as it was."""
     names = [column.name for column in columns]
     batch: list[Fields] = []
     size = 0
@@ -115,12 +115,12 @@ def _read(release: Release, columns: Sequence[ColumnSpec]) -> dict[str, Row]:
         raise SourceError(f"{release.data}: is damaged: restore it from a backup") from None
     declared = {column.name for column in release.manifest.columns}
     if missing := [name for name in declared if name not in table.column_names]:
-        raise PortalError(f"{release.manifest.name}: its table lacks the columns {', '.join(sorted(missing))}")
+        raise PortalError(f"{release.manifest.name}: the table has no column {', '.join(sorted(missing))}")
     empty: list[str | None] = [None] * table.num_rows
     texts = [_texts(table.column(c.name), c.type) if c.name in declared else empty for c in columns]
     rows = dict(zip(texts[_key(columns)], zip(*texts, strict=True), strict=True))
     if None in rows or len(rows) != table.num_rows:
-        raise PortalError(f"{release.manifest.name}: its rows have no unique ids")
+        raise PortalError(f"{release.manifest.name}: the rows have no unique ids")
     return rows  # type: ignore[return-value]
 
 

@@ -1,6 +1,6 @@
-"""From current releases to the portal: what is listed, under which id, and the embedded portal where none runs.
+"""From current releases to the portal: what is listed, under which id, and the embedded portal if none is running.
 
-Every table of a release is a dataset of its own on the portal: the dataset's own and those of its rollups.
+Every table of a release is a separate dataset on the portal: the dataset's own table and those of its rollups.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def portal_of(workspace: Workspace) -> Iterator[SocrataClient]:
-    """The portal, logged in. The embedded one is started for the time being where it does not run."""
+    """The portal, logged in. The embedded portal is started for the time of the push if it is not running."""
     settings = workspace.settings.portal
     with (
         running(settings, workspace.portal),
@@ -43,16 +43,18 @@ def portal_of(workspace: Workspace) -> Iterator[SocrataClient]:
 
 @contextmanager
 def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
-    """Where the portal is found unreachable, its error names what is not delivered: nobody waits for it once more."""
+    """If the portal is unreachable, name in the error what was not delivered, and do not wait for it again."""
     try:
         yield
     except UnreachableError as error:
         names = ", ".join(dataset.name for dataset in datasets)
-        raise UnreachableError(f"{error}; not delivered: {names}: run `publisher push` when it answers") from None
+        raise UnreachableError(
+            f"{error}; not delivered: {names}: run `publisher push` when the portal answers"
+        ) from None
 
 
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
-    """Makes the portal hold exactly the current releases; the page's address, or None where there is nothing.
+    """Make the portal have exactly the current releases; returns the page's address, or None if there is nothing.
 
     Raises PortalError, and SourceError for damaged files. Delivering again changes nothing.
     """
@@ -67,7 +69,7 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
 
 
 def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
-    """Compares the portal with the current releases, reading only. Raises PortalError naming what differs."""
+    """Compare the portal with the current releases, without writing. Raises PortalError naming what differs."""
     standings = catalog.standings(dataset.name)
     if not tables_of(standings, ""):
         return None
@@ -78,7 +80,7 @@ def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient
 def _deliver(
     workspace: Workspace, client: SocrataClient, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> str | None:
-    """One table; its page's address, or None where there is nothing of it."""
+    """Push one table; returns its page's address, or None if there is nothing to show."""
     tables = tables_of(standings, level)
     key = _key(client, dataset, level)
     known = _known(workspace).get(key)
@@ -105,18 +107,23 @@ def _check(
 
 
 def report_notes(workspace: Workspace, datasets: Sequence[DatasetFile], *, rehearsal: bool, pushed: bool) -> list[str]:
-    """What a person should know after a run, beside its table."""
+    """What people should know after a run, in addition to its table."""
     settings = workspace.settings.portal
     if rehearsal:
-        return [f"A rehearsal on generated records: nothing was charged or pushed. It lies in {workspace.state}."]
+        return [
+            (
+                "This was a rehearsal on generated records: nothing was charged or pushed. Its files are in "
+                f"{workspace.state}."
+            )
+        ]
     notes = map_notes(workspace, datasets) if pushed else []
     if pushed and settings.kind == "embedded" and not answers(settings.url):
-        notes.append("The embedded portal was open for this push alone: `publisher serve` opens it.")
+        notes.append("The embedded portal ran only for this push. To open it, run `publisher serve`.")
     return notes
 
 
 def map_notes(workspace: Workspace, datasets: Sequence[DatasetFile]) -> list[str]:
-    """Which datasets have no map because their polygons are not in the data folder."""
+    """The datasets that have no map because their polygons are not in the data folder."""
     absent = {path: dataset.name for dataset in datasets for path in missing(dataset, workspace.data)}
     return [f"{name} is shown without a map: {path} is not in {workspace.data}." for path, name in absent.items()]
 
@@ -133,7 +140,9 @@ def _known(workspace: Workspace) -> dict[str, str]:
         known = json.loads(path.read_bytes())
         return {_text(key): _text(value) for key, value in known.items()}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(f"{path}: is damaged: delete it, the portal is searched for the datasets then") from None
+        raise SourceError(
+            f"{path}: is damaged: delete it, and the next push finds the datasets on the portal"
+        ) from None
 
 
 def _text(value: object) -> str:
@@ -143,12 +152,12 @@ def _text(value: object) -> str:
 
 
 def _key(client: SocrataClient, dataset: DatasetFile, level: str) -> str:
-    """The table's name in the file of ids; no part of it has a blank."""
+    """The table's name in the file of ids; its parts have no blanks."""
     return f"{client.target.url} {dataset.name} {level}".rstrip()
 
 
 def _dropped(workspace: Workspace, client: SocrataClient, dataset: DatasetFile) -> dict[str, str]:
-    """The ids of tables whose rollups are defined no more, by their level."""
+    """The ids of tables whose rollups are no longer defined, by level."""
     prefix = f"{client.target.url} {dataset.name} "
     known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}
     return {level: value for level, value in known.items() if rollup_of(dataset.definition, level) is None}

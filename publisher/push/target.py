@@ -1,4 +1,4 @@
-"""Where to push, and with whose credentials."""
+"""Where to push, and with which credentials."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ VARIABLES = ("SOCRATA_USERNAME", "SOCRATA_PASSWORD", "SOCRATA_APP_TOKEN")
 
 @dataclass(frozen=True)
 class Target:
-    """A portal and an account on it; the credentials appear in no repr."""
+    """A portal and an account on it; no repr shows the credentials."""
 
     url: str
     """Scheme and domain, such as https://data.example.gov."""
     public: bool
-    """True for a Socrata domain, which takes no stand-in data; False for the embedded portal."""
+    """True for a Socrata domain, which gets no stand-in data; False for the embedded portal."""
     username: str = field(repr=False)
     password: str = field(repr=False)
     app_token: str = field(repr=False)
     timeout: float = 600.0
-    """Seconds that one reply may take: a portal works long on a large write."""
+    """Seconds that one reply may take: a large write takes a portal a long time."""
 
 
 def target_of(settings: PortalSettings, portal_state: Path, environment: Mapping[str, str]) -> Target:
-    """The target of the settings, with credentials from the environment or, where none is set there, from
-    the file that the embedded portal leaves in its state folder. Raises PortalError naming what is missing."""
+    """The target in the settings, with credentials from the environment or, if none are set there, from the file that
+    the embedded portal leaves in its state folder. Raises PortalError naming what is missing."""
     given = {name: environment[name] for name in VARIABLES if environment.get(name)}
     if not given and settings.kind == "embedded":
         username, password, app_token = _embedded(portal_state / "writer.json")
@@ -53,7 +53,9 @@ def _embedded(file: Path) -> tuple[str, str, str]:
         return held["username"], held["password"], held["app_token"]
     except FileNotFoundError:
         raise PortalError(
-            f"no account for the embedded portal: start it once with `publisher serve`, or set {', '.join(VARIABLES)}"
+            f"no account for the embedded portal: run `publisher serve` once, or set {', '.join(VARIABLES)}"
         ) from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise PortalError(f"{file}: cannot be read as the portal's account") from None
+        raise PortalError(
+            f"{file}: cannot be read as the portal's account: restore it from a backup, or set {', '.join(VARIABLES)}"
+        ) from None

@@ -1,4 +1,4 @@
-"""Verifying: what the public reads on the portal is compared with the releases, and nothing is written."""
+"""Verification: compares what the public reads on the portal with the releases, without writing anything."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def verify(client: SocrataClient, listing: Listing, releases: Sequence[Release], known_id: str | None) -> Publication:
-    """The publication as it stands, read without an account. Raises PortalError naming everything that differs."""
+    """The publication as the public sees it, read without an account. Raises PortalError naming all that differs."""
     view = find(client, listing, known_id)
     if view is None:
-        raise PortalError(f"{client.target.url}: holds no dataset {listing.name}; run `publisher push {listing.name}`")
+        raise PortalError(f"{client.target.url}: has no dataset {listing.name}: run `publisher push {listing.name}`")
     wanted = wanted_rows(releases, listing.columns)
     if faults := list(_faults(client, listing, view, wanted)):
         raise PortalError(f"{client.link(view.id)}: {'; '.join(faults)}")
@@ -31,7 +31,7 @@ def verify(client: SocrataClient, listing: Listing, releases: Sequence[Release],
 def _faults(client: SocrataClient, listing: Listing, view: View, wanted: dict[str, Row]) -> Iterator[str]:
     if not wanted:
         if view.public:
-            yield "it should be retracted, but everybody can read it"
+            yield "it should be retracted, but everyone can read it"
         return
     misfits = [*listing.misfits(view), *(column.name for column in listing.missing(view))]
     if misfits:
@@ -40,15 +40,15 @@ def _faults(client: SocrataClient, listing: Listing, view: View, wanted: dict[st
     if changes := listing.changes(view):
         yield f"the metadata differs: {', '.join(changes)}"
     if not (view.published and view.public):
-        yield "it is not open to the public"
+        yield "it is not public"
         return
     for file in listing.files:
         if (
             file.name in view.assets
             and client.attached(view.id, view.assets[file.name], anonymous=True) != file.content
         ):
-            yield f"the file {file.name} is another one"
+            yield f"the file {file.name} is different"
     held = client.rows(view.id, [column.name for column in listing.columns], anonymous=True)
     difference = compare(wanted, held, listing.columns)
     if difference.ids or difference.rows != len(wanted):
-        yield f"{difference.rows} rows stand there, {len(wanted)} should; different are: {named(difference.ids)}"
+        yield f"it has {difference.rows} rows and should have {len(wanted)}; rows that differ: {named(difference.ids)}"
