@@ -18,7 +18,7 @@ from publisher.portal.base.problems import SodaError
 from publisher.portal.discovery import dcat, feeds, search
 from publisher.portal.downloads import downloads, packages
 from publisher.portal.pages import browse, dataset, inventory, methods, releases, rendering, statics
-from publisher.portal.revisions import revisions
+from publisher.portal.revisions import configs, outputs, revisions, sources
 from publisher.portal.serving import health
 from publisher.portal.serving.guard import Guard
 from publisher.portal.serving.throttle import Throttle
@@ -69,6 +69,9 @@ ROUTES = [
     *views.ROUTES,
     *files.ROUTES,
     *revisions.ROUTES,
+    *sources.ROUTES,
+    *outputs.ROUTES,
+    *configs.ROUTES,
     *downloads.ROUTES,
     *packages.ROUTES,
     *exports.ROUTES,

@@ -84,10 +84,10 @@ def test_what_ends_a_query_is_told_in_its_own_words() -> None:
     """DuckDB wraps the error of a function of ours; the reader gets the one that was raised."""
 
     def ask() -> None:
-        room = duckdb.connect(":memory:", config={"threads": "1"})
-        room.create_function("ours", lambda _: give_up(execution("too-large", "too many")), ["BIGINT"], "BIGINT")
-        with Deadline().watched(room.interrupt):
-            room.execute("SELECT ours(range) FROM range(10)").fetchall()
+        connection = duckdb.connect(":memory:", config={"threads": "1"})
+        connection.create_function("ours", lambda _: give_up(execution("too-large", "too many")), ["BIGINT"], "BIGINT")
+        with Deadline().watched(connection.interrupt):
+            connection.execute("SELECT ours(range) FROM range(10)").fetchall()
 
     with pytest.raises(SodaError, match="too many"):
         ask()

@@ -45,30 +45,36 @@ KINDS: list[tuple[Kind, str, list[Any]]] = [
 
 
 @pytest.fixture
-def room() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB with what the engine's rooms know."""
+def connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with what the engine's sessions know."""
     with duckdb.connect() as found:
         found.execute(_NUMBER_TEXT)
         yield found
 
 
-def _both(room: duckdb.DuckDBPyConnection, fields: list[tuple[str, Kind]], where: str) -> tuple[bytes, bytes | None]:
+def _both(
+    connection: duckdb.DuckDBPyConnection, fields: list[tuple[str, Kind]], where: str
+) -> tuple[bytes, bytes | None]:
     """The rows of `t` as DuckDB and as Arrow columns write them."""
     inner = f"SELECT {', '.join(name for name, _ in fields)} FROM t WHERE {where}"
-    lines = room.execute(f"SELECT {JSON.each(fields)} FROM ({inner}) AS q").fetchall()
-    table = room.sql(inner).to_arrow_table()
+    lines = connection.execute(f"SELECT {JSON.each(fields)} FROM ({inner}) AS q").fetchall()
+    table = connection.sql(inner).to_arrow_table()
     return "".join(line for (line,) in lines).encode(), json_rows(fields, table)
 
 
 @pytest.mark.parametrize(("kind", "stored", "values"), KINDS, ids=[f"{kind}-{stored}" for kind, stored, _ in KINDS])
-def test_both_write_the_same_bytes(room: duckdb.DuckDBPyConnection, kind: Kind, stored: str, values: list[Any]) -> None:
+def test_both_write_the_same_bytes(
+    connection: duckdb.DuckDBPyConnection, kind: Kind, stored: str, values: list[Any]
+) -> None:
     """Every kind and odd value, with and without missing values, in the first column, the last, and alone."""
-    room.execute(f"CREATE TABLE t (a {stored}, b BIGINT)")
-    room.executemany(f"INSERT INTO t VALUES (?::{stored}, ?)", [(value, 70) for value in [*values, None, values[0]]])
+    connection.execute(f"CREATE TABLE t (a {stored}, b BIGINT)")
+    connection.executemany(
+        f"INSERT INTO t VALUES (?::{stored}, ?)", [(value, 70) for value in [*values, None, values[0]]]
+    )
     one, other = ("a", kind), ("b", Kind.NUMBER)
     for fields in ([one, other], [other, one], [one]):
         for where in ("true", "a IS NOT NULL", "a IS NULL", "false"):
-            expected, written = _both(room, fields, where)
+            expected, written = _both(connection, fields, where)
             assert written == expected
 
 
@@ -77,8 +83,8 @@ def test_both_write_the_same_bytes(room: duckdb.DuckDBPyConnection, kind: Kind, 
     [(Kind.NUMBER, "DECIMAL(38,9)", "0.000000001"), *((Kind.FIXED, "TIMESTAMP", each) for each in ODD_TIMES)],
 )
 def test_what_arrow_writes_otherwise_is_left_to_duckdb(
-    room: duckdb.DuckDBPyConnection, kind: Kind, stored: str, value: str
+    connection: duckdb.DuckDBPyConnection, kind: Kind, stored: str, value: str
 ) -> None:
     """Numbers that Arrow gives an exponent and years beyond four digits are not written from columns."""
-    room.execute(f"CREATE TABLE t AS SELECT $value::{stored} AS a", {"value": value})
-    assert _both(room, [("a", kind)], "true")[1] is None
+    connection.execute(f"CREATE TABLE t AS SELECT $value::{stored} AS a", {"value": value})
+    assert _both(connection, [("a", kind)], "true")[1] is None

@@ -138,7 +138,7 @@ def test_a_workbook_has_numbers_dates_and_no_formulas(web: requests.Session, lis
     assert about["License"].startswith("Creative Commons Attribution 4.0")
     assert about["Privacy"] == "Each request is protected."
     assert "right 50 times in 100 without the published numbers, is right at most 60 times in 100" in about["Odds"]
-    assert about["Limits"] == "Counts are noisy.\nSmall ones are suppressed."
+    assert about["Limitations"] == "Counts are noisy.\nSmall ones are suppressed."
     assert about["Ward"] == "ward"
 
 

@@ -74,7 +74,7 @@ CRASHES = """
 import hashlib, io, json, os, sys
 from dataclasses import replace
 from pathlib import Path
-from publisher.portal.revisions import applying, revisions, schemas
+from publisher.portal.revisions import applying, revisions, schemas, sources
 from publisher.portal.store.drafts import Sort
 from publisher.portal.engine.engine import QueryEngine, DatasetRows
 from publisher.portal.base.model import PortalColumn
@@ -125,8 +125,8 @@ def prepared(store, number):
     }, parent=draft.id, dataset=name)
     rows = "".join(f"{row},{number}\\n" for row in range(500))
     (store.drafts.folder(source.id) / "upload").write_text("id,edition\\n" + rows)
-    revisions._read_upload(store, source)
-    return draft, revisions._last_output(store, draft)
+    sources.read_upload(store, source)
+    return draft, revisions.last_output(store, draft)
 
 
 def crash_at(number):

@@ -88,8 +88,8 @@ def test_written_rows_are_counted(counted: Running, cells: list[dict[str, Any]])
     assert grown == {"created": 10, "updated": 2, "deleted": 1}
 
 
-def test_processes_and_rooms_are_gauged(counted: Running) -> None:
-    """Two workers, what each process uses, the rooms that are open, and nothing running but the scrape itself."""
+def test_processes_and_sessions_are_gauged(counted: Running) -> None:
+    """Two workers, what each process uses, the open query sessions, and nothing running but the scrape itself."""
     found = samples(counted)
     assert of(found, "portal_workers") == 2
     assert of(found, "portal_open_requests") == 1

@@ -318,8 +318,8 @@ def test_the_room_of_a_query_has_no_door(tmp_path: Any) -> None:
     versions.create(tmp_path / "other", ())
     (file,) = (tmp_path / "x").iterdir()
     (other,) = (tmp_path / "other").iterdir()
-    room = engine._open_room((engine.DatasetRows(dataset, (file,)),))
-    assert room.execute("SELECT count(*) FROM rows").fetchone() == (0,)
+    connection = engine._open_database((engine.DatasetRows(dataset, (file,)),))
+    assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
     for statement in (
         "SELECT * FROM read_csv('/etc/passwd')",
         f"SELECT * FROM read_parquet('{other}')",
@@ -332,8 +332,8 @@ def test_the_room_of_a_query_has_no_door(tmp_path: Any) -> None:
         f"COPY (SELECT 1) TO '{file}'",
     ):
         with pytest.raises(duckdb.Error):
-            room.execute(statement)
-    room.close()
+            connection.execute(statement)
+    connection.close()
 
 
 NAMES = st.sampled_from(

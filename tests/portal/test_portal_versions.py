@@ -16,7 +16,7 @@ from portal_process import blank
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError
-from publisher.portal.engine.engine import DatasetRows, _open_room
+from publisher.portal.engine.engine import DatasetRows, _open_database
 from publisher.portal.serving.logs import place
 from publisher.portal.store import versions
 from publisher.portal.store.store import PortalStore, Reshaped
@@ -178,8 +178,8 @@ def test_fields_named_like_columns_of_the_database_lose_nothing(store: PortalSto
     dataset = store.get("bbbb-bbbb")
     assert len(store.rows(dataset)) > 2
     for hot in (0, 1):
-        with _open_room((DatasetRows(dataset, store.rows(dataset)),), hot=hot) as room:
-            found = room.execute('SELECT a, rowid FROM rows ORDER BY ":place"').fetchall()
+        with _open_database((DatasetRows(dataset, store.rows(dataset)),), hot=hot) as connection:
+            found = connection.execute('SELECT a, rowid FROM rows ORDER BY ":place"').fetchall()
         assert found == [(number, 7 - number % 3) for number in range(100)]
 
 

@@ -1,4 +1,4 @@
-"""Who is asking, and what they may see and change."""
+"""Access: who makes a request, and what they may see and change."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from publisher.portal.store.store import PortalStore
 
 BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes that one request body may have."""
+"""The most bytes in a request body."""
 _RESOURCE = re.compile(r"/resource/([0-9a-z]{4}-[0-9a-z]{4})(?![^./])")
 
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What every request works with."""
+    """The portal's parts that every request uses."""
 
     store: PortalStore
     engine: QueryEngine
@@ -52,20 +52,20 @@ class AppContext:
 
 
 def portal(request: Request) -> AppContext:
-    """The portal that this request was made to."""
+    """The portal of this request."""
     found: AppContext = request.app.state.portal
     return found
 
 
 def base_url(request: Request) -> str:
-    """The portal's public address, without a slash at its end."""
+    """The portal's public address, without a trailing slash."""
     return (portal(request).public_url or str(request.base_url)).rstrip("/")
 
 
 def account(request: Request) -> Account | None:
-    """The account that the request proves, by password, API key or token. Errors: SodaError 401, 429.
+    """The account of the request's password, API key, or token; None without one. Raises SodaError 401 or 429.
 
-    It is looked up once a request, however often it is asked for: each look reads the catalog's file.
+    It is looked up once per request, because each lookup reads the catalog's file.
     """
     state = request.state
     if not hasattr(state, "account"):
@@ -91,15 +91,15 @@ def _proven(request: Request) -> Account | None:
 
 
 def visitor(request: Request) -> str | None:
-    """The name of the account that the request proves, or None. Errors: SodaError 401, 429."""
+    """The name of the request's account, or None. Raises SodaError 401 or 429."""
     found = account(request)
     return found.username if found else None
 
 
 def writer(request: Request) -> str:
-    """The name of the account that may write. Errors: SodaError 403 without one, or where another site asks."""
+    """The name of the account that may write. Raises SodaError 403 without one, or for a page of another site."""
     if _from_another_site(request):
-        raise problem(403, "permission_denied", "A page of another site may not write with a password; use a token")
+        raise problem(403, "permission_denied", "A page of another site cannot write with a password. Use a token.")
     found = account(request)
     if found is None:
         raise login_required()
@@ -109,7 +109,7 @@ def writer(request: Request) -> str:
 
 
 def _from_another_site(request: Request) -> bool:
-    """True where a browser sent a password, which it does by itself once it knows it, for a page that is not ours."""
+    """True if a browser sent a password for a page of another site; browsers do that once they know the password."""
     scheme, _, _ = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return False
@@ -121,13 +121,13 @@ def _from_another_site(request: Request) -> bool:
 
 
 def app_token(request: Request) -> str | None:
-    """The app token that the request names, in a header or as a parameter."""
+    """The request's app token, from a header or a parameter."""
     query = request.query_params
     return request.headers.get("x-app-token") or query.get("$$app_token") or _bare_token(request) or None
 
 
 def _bare_token(request: Request) -> str | None:
-    """`app_token` is how SODA 1 and 3 spell it; on `/resource` the bare name of a column is a filter before that."""
+    """The `app_token` parameter of SODA 1 and 3; on `/resource`, a filter on a column with that name goes first."""
     token = request.query_params.get("app_token")
     asked = _RESOURCE.match(request.scope["path"]) if token else None
     dataset = portal(request).store.catalog.find(asked[1]) if asked else None
@@ -135,7 +135,7 @@ def _bare_token(request: Request) -> str | None:
 
 
 def identified(request: Request) -> None:
-    """Let pass who has an account or names a registered app token. Errors: SodaError 403, 401."""
+    """Check that the request has an account or a registered app token. Raises SodaError 401 or 403."""
     token = app_token(request)
     if token is not None and portal(request).store.accounts.token_known(token):
         return
@@ -145,7 +145,7 @@ def identified(request: Request) -> None:
 
 
 def readable(request: Request, identifier: str) -> PortalDataset:
-    """A dataset that the visitor may read. Errors: SodaError 404, 403."""
+    """A dataset that the visitor may read. Raises SodaError 404 or 403."""
     found = visitor(request)
     dataset = portal(request).store.get(identifier)
     if not dataset.open and found is None:
@@ -154,7 +154,7 @@ def readable(request: Request, identifier: str) -> PortalDataset:
 
 
 def tabular(request: Request, identifier: str) -> PortalDataset:
-    """A dataset that the visitor may read and that has rows. Errors: SodaError 404, 403; 400 where it is a file."""
+    """A dataset that the visitor may read and that has rows. Raises SodaError 404 or 403, or 400 if it is a file."""
     dataset = readable(request, identifier)
     if dataset.blob:
         raise no_rows()
@@ -162,18 +162,18 @@ def tabular(request: Request, identifier: str) -> PortalDataset:
 
 
 def visible(request: Request) -> list[PortalDataset]:
-    """Every dataset that the visitor may read, by name."""
+    """All datasets that the visitor may read, by name."""
     everything = visitor(request) is not None
     return [dataset for dataset in portal(request).store.catalog.all() if everything or dataset.open]
 
 
 def findable(request: Request) -> list[PortalDataset]:
-    """Every dataset that the visitor may find: a working copy is reached by its own address alone."""
+    """All datasets that the visitor may find; working copies can be reached only by their own address."""
     return [dataset for dataset in visible(request) if dataset.copy_of is None]
 
 
 def joinable(request: Request, identifier: str) -> PortalDataset:
-    """A dataset that a question about another may join: a public one. Errors: SodaError 404."""
+    """A dataset that a query on another one may join: a public one. Raises SodaError 404."""
     found = portal(request).store.catalog.find(identifier)
     if found is None or not found.open:
         raise dataset_missing(identifier)
@@ -181,15 +181,15 @@ def joinable(request: Request, identifier: str) -> PortalDataset:
 
 
 def sources(request: Request, dataset: PortalDataset, compiled: Compiled) -> tuple[DatasetRows, ...]:
-    """What the engine needs to answer a compiled question: the dataset's rows, then those of each joined one."""
+    """The sources of a compiled query: the dataset's rows, then those of each joined dataset."""
     rows = portal(request).store.rows
     return tuple(DatasetRows(each, rows(each)) for each in (dataset, *compiled.joined))
 
 
 async def body(request: Request) -> bytes:
-    """The request's body, inflated where it was sent compressed.
+    """The request's body, decompressed if it was sent compressed.
 
-    Errors: SodaError 413, once all of it was taken in, so that the client hears it; 400 where it cannot be inflated.
+    Raises SodaError 413, after reading the whole body so that the client sees the answer, or 400 for invalid gzip.
     """
     parts: list[bytes] = []
     size = 0
@@ -205,7 +205,7 @@ async def body(request: Request) -> bytes:
     if encoding == "identity":
         return b"".join(parts)
     if encoding not in ("gzip", "x-gzip"):
-        raise problem(415, "unsupported_encoding", "A request body may be compressed with gzip alone")
+        raise problem(415, "unsupported_encoding", "The only supported compression of a request body is gzip")
     return await run_in_threadpool(_inflated, b"".join(parts))
 
 
@@ -214,9 +214,9 @@ def _inflated(content: bytes) -> bytes:
     try:
         whole = inflater.decompress(content, BODY_LIMIT + 1)
     except zlib.error:
-        raise invalid("The request body is not gzip") from None
+        raise invalid("The request body is not valid gzip") from None
     if len(whole) > BODY_LIMIT:
         raise too_large(BODY_LIMIT)
     if not inflater.eof:
-        raise invalid("The request body ends before its gzip does")
+        raise invalid("The request body ends in the middle of its gzip data")
     return whole

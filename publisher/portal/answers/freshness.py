@@ -1,4 +1,4 @@
-"""What lets a client ask again only for what has changed: validators, and requests that carry them (RFC 9110, 13)."""
+"""HTTP caching: validators, and requests that carry them (RFC 9110, 13)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 _TAG = re.compile(r'(?:W/)?"[!#-~\x80-\xff]*"')
 _TAGS = re.compile(rf"[ \t,]*(?:{_TAG.pattern}[ \t]*(?:,[ \t,]*|$))*")
-"""A list of entity tags: each may hold commas, and the list may have empty places (RFC 9110, 5.6.1 and 8.8.3)."""
+"""A list of entity tags: a tag may contain commas, and list elements may be empty (RFC 9110, 5.6.1 and 8.8.3)."""
 
 
 def headers_of(
     request: Request, dataset: PortalDataset, form: Format, joined: Sequence[PortalDataset] = (), asked: str = ""
 ) -> dict[str, str]:
-    """Validators of an answer about these datasets; `asked` is what the address does not say.
+    """Validators for an answer from these datasets; `asked` is the part of the request that is not in the address.
 
-    The mark is weak, since compressed and plain answers share it. It is made of what shapes the answer.
+    The entity tag is weak, because compressed and plain answers share it. It depends on all that shapes the answer.
     """
     read = (dataset, *joined)
     shaped = [(each.id, each.version, each.columns) for each in read]
@@ -45,36 +45,36 @@ def headers_of(
 
 
 def told(changed_at: int) -> str:
-    """The date of the last change; while its second lasts, the second before, as more may change within it."""
+    """The date of the last change; during that second, the second before, because more may change within it."""
     return formatdate(min(changed_at, int(time.time()) - 1), usegmt=True)
 
 
 def unkept() -> dict[str, str]:
-    """The headers of an answer that is another at each moment, so that nobody may keep it."""
+    """The headers of an answer that changes all the time, so it must not be stored."""
     return {"Cache-Control": "no-store", "Vary": "Accept, Authorization, Accept-Encoding"}
 
 
 def unchanged(request: Request, headers: dict[str, str]) -> Response | None:
-    """304 where the client's copy is the current one. Errors: SodaError 412 where it wants another."""
+    """304 if the client's copy is current, otherwise None. Raises SodaError 412 if If-Match has another version."""
     strong = {mark for mark in ("*", headers["ETag"]) if not mark.startswith("W/")}  # a weak one never matches here
     if "if-match" in request.headers and strong.isdisjoint(_named(request, "if-match")):
-        raise problem(412, "precondition_failed", "The rows are no longer those that If-Match names")
+        raise problem(412, "precondition_failed", "The rows have changed since the version in If-Match")
     if "if-none-match" not in request.headers and not _settled(headers):
         return None
     return Response(status_code=304, headers=headers) if _is_fresh(request, headers) else None
 
 
 def has(request: Request, tag: str) -> bool:
-    """True where If-None-Match names this entity tag, or any: the client's copy is the current one.
+    """True if If-None-Match has this entity tag or `*`: the client's copy is current.
 
-    The comparison is weak (RFC 9110, 13.1.2): a copy in another coding will do.
+    The comparison is weak (RFC 9110, 13.1.2): a copy in another encoding also counts.
     """
     opaque = {mark.removeprefix("W/") for mark in _named(request, "if-none-match")}
     return not opaque.isdisjoint(("*", tag.removeprefix("W/")))
 
 
 def _named(request: Request, header: str) -> set[str]:
-    """The entity tags that a header lists, or `*`; none where it is no such list."""
+    """The entity tags in a header, or `*`; none if it is not a valid list."""
     text = ",".join(request.headers.getlist(header)).strip(" \t")
     if text == "*":
         return {"*"}
@@ -82,12 +82,12 @@ def _named(request: Request, header: str) -> set[str]:
 
 
 def _settled(headers: dict[str, str]) -> bool:
-    """False while more may have changed than the date tells."""
+    """False while more may have changed than the date shows."""
     return parsedate_to_datetime(headers["Last-Modified"]).timestamp() < int(time.time()) - 1
 
 
 def _is_fresh(request: Request, headers: dict[str, str]) -> bool:
-    """True where the client's copy is the current one; a date counts only where no mark is sent."""
+    """True if the client's copy is current; a date counts only if no entity tag is sent."""
     if "if-none-match" in request.headers:
         return has(request, headers["ETag"])
     since = request.headers.get("if-modified-since")

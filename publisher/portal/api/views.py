@@ -1,4 +1,4 @@
-"""`/api/views`: datasets created, described, published, shared and deleted."""
+"""`/api/views`: create, describe, publish, share, and delete datasets."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def column_view(column: PortalColumn) -> dict[str, Any]:
-    """A column as Socrata shows it."""
+    """A column in Socrata's format."""
     return {
         "id": column.id,
         "name": column.name,
@@ -53,7 +53,7 @@ def column_view(column: PortalColumn) -> dict[str, Any]:
 
 
 def view(dataset: PortalDataset, *, staff: bool = False) -> dict[str, Any]:
-    """A dataset's metadata as Socrata shows it; times are epoch seconds. Accounts' names are for `staff` alone."""
+    """A dataset's metadata in Socrata's format; times are epoch seconds. Account names are shown only to `staff`."""
     identifier = dataset.column(dataset.row_identifier) if dataset.row_identifier else None
     metadata = dict(dataset.metadata)
     file = metadata.pop("blob", {})
@@ -124,7 +124,7 @@ def columns(request: Request) -> Response:
 
 
 async def create(request: Request) -> Response:
-    """POST /api/views.json: a new dataset, unpublished and private."""
+    """POST /api/views.json: create a dataset, unpublished and private."""
     owner = await run_in_threadpool(writer, request)
     payload = parsed(ViewPayload, await body(request))
     return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, payload, owner), staff=True))
@@ -163,12 +163,12 @@ def _columns(payloads: list[ColumnPayload]) -> tuple[PortalColumn, ...]:
 
 
 def metadata_sent(store: PortalStore, payload: ViewPayload, old: PortalDataset | None = None) -> dict[str, Any]:
-    """The metadata sent, in the place of what was there. Errors: SodaError for an attachment that is no file here."""
+    """The new metadata, which replaces the old. Raises SodaError for an attachment that was not uploaded here."""
     sent = {name: value for name, value in (payload.metadata or {}).items() if name not in ("rowIdentifier", "blob")}
     if "attachments" in sent:
         for entry in parsed_as(list[AttachmentPayload], sent["attachments"], "metadata.attachments"):
             if entry.file is None or store.assets.find(entry.file) is None:
-                raise invalid("metadata.attachments: assetId names no file that was uploaded here")
+                raise invalid("metadata.attachments: assetId is not a file that was uploaded here")
     if sent.get("custom_fields") is not None:
         parsed_as(dict[str, Any], sent["custom_fields"], "metadata.custom_fields")
     kept = old.metadata.get("blob") if old else None
@@ -176,20 +176,20 @@ def metadata_sent(store: PortalStore, payload: ViewPayload, old: PortalDataset |
 
 
 def _row_identifier(dataset: PortalDataset, metadata: dict[str, Any] | None) -> str | None:
-    """The field that names rows: sent as a field name or as a column's id; unchanged where not sent."""
+    """The row identifier: sent as a field name or a column's id; unchanged if not sent."""
     wanted = (metadata or {}).get("rowIdentifier")
     if wanted is None:
         return dataset.row_identifier
     found = next((c for c in dataset.columns if str(wanted) in (c.field, str(c.id))), None)
     if found is None:
-        raise invalid("metadata.rowIdentifier names no column of this dataset")
+        raise invalid("metadata.rowIdentifier is not a column of this dataset")
     if found.kind not in (Kind.TEXT, Kind.NUMBER):
         raise invalid("The row identifier must be a text or number column")
     return found.field
 
 
 async def update(request: Request) -> Response:
-    """PUT /api/views/{4x4}.json: metadata, or with `?method=setPermission` who may read."""
+    """PUT /api/views/{4x4}.json: change metadata, or who may read with `?method=setPermission`."""
     identifier, _ = address(request.path_params["name"])
     await run_in_threadpool(writer, request)
     content = await body(request)
@@ -202,7 +202,7 @@ async def update(request: Request) -> Response:
 
 def _share(store: PortalStore, identifier: str, value: str) -> PortalDataset:
     if value not in ("public.read", "public", "private"):
-        raise invalid("A permission is public.read or private", value=value[:50])
+        raise invalid("A permission must be public.read or private", value=value[:50])
     return store.change(identifier, lambda _: {"public": value != "private"})
 
 
@@ -227,13 +227,13 @@ def _updated(request: Request, identifier: str, payload: ViewPayload) -> PortalD
 
 
 def _described(dataset: PortalDataset, payloads: list[ColumnPayload]) -> tuple[PortalColumn, ...]:
-    """The dataset's columns with the names, descriptions and positions sent. Errors: SodaError for another column."""
+    """The columns with the names, descriptions, and positions sent. Raises SodaError for an unknown column."""
     columns = {column.id: column for column in dataset.columns}
     for sent in payloads:
         field = (sent.field or "").lower()
         found = next((each for each in columns.values() if sent.id == each.id or field == each.field), None)
         if found is None:
-            raise invalid("columns names a column that this dataset does not have")
+            raise invalid("columns has a column that this dataset does not have")
         columns[found.id] = replace(
             found,
             name=sent.name or found.name,
@@ -244,17 +244,17 @@ def _described(dataset: PortalDataset, payloads: list[ColumnPayload]) -> tuple[P
 
 
 def _check_unique(request: Request, dataset: PortalDataset, field: str | None) -> None:
-    """A field may become the row identifier only where it tells the rows apart."""
+    """Check that a new row identifier has a different value in every row."""
     if not field or field == dataset.row_identifier or not dataset.rows:
         return
     here = portal(request)
     counts = compile_question(dataset, SoqlQuestion({"$select": f"count(distinct `{field}`) as different"}))
     if here.engine.fetch(sources(request, dataset, counts), counts)[0]["different"] < dataset.rows:
-        raise invalid("metadata.rowIdentifier: two rows have the same value in this column, or none")
+        raise invalid("metadata.rowIdentifier: two rows have the same value in this column, or a row has none")
 
 
 async def add_column(request: Request) -> Response:
-    """POST /api/views/{4x4}/columns: one more column, empty in every row."""
+    """POST /api/views/{4x4}/columns: add a column, empty in every row."""
     await run_in_threadpool(writer, request)
     payload = parsed(ColumnPayload, await body(request))
     return JSONResponse(column_view(await run_in_threadpool(_add_column, request, payload)))
@@ -265,7 +265,7 @@ def _add_column(request: Request, payload: ColumnPayload) -> PortalColumn:
     with store.locked(identifier):
         dataset = store.get(identifier)
         if dataset.column(payload.field_name):
-            raise invalid("The dataset has a column of this field name already")
+            raise invalid("The dataset already has a column with this field name")
         place = max((column.position for column in dataset.columns), default=0) + 1
         made = replace(_columns([payload])[0], position=place)
         store.catalog.add_column(identifier, made)
@@ -291,7 +291,7 @@ def show_column(request: Request) -> Response:
 
 
 async def change_column(request: Request) -> Response:
-    """PUT /api/views/{4x4}/columns/{id}: its name, description and position."""
+    """PUT /api/views/{4x4}/columns/{id}: change its name, description, or position."""
     await run_in_threadpool(writer, request)
     payload = parsed(ColumnPayload, await body(request))
     return JSONResponse(column_view(await run_in_threadpool(_change_column, request, payload)))
@@ -303,14 +303,14 @@ def _change_column(request: Request, payload: ColumnPayload) -> PortalColumn:
     def described(dataset: PortalDataset) -> dict[str, Any]:
         found, sent = _column(dataset, wanted), payload.model_fields_set
         if ("field" in sent and payload.field_name != found.field) or ("kind" in sent and payload.kind != found.kind):
-            raise invalid("A column keeps its field name and type; replace the dataset through a revision instead")
+            raise invalid("The field name and type of a column cannot be changed. Use a replace revision instead.")
         return {"columns": _described(dataset, [payload.model_copy(update={"id": found.id})])}
 
     return _column(portal(request).store.change(request.path_params["id"], described), wanted)
 
 
 def delete_column(request: Request) -> Response:
-    """DELETE /api/views/{4x4}/columns/{id}: the column with all its values."""
+    """DELETE /api/views/{4x4}/columns/{id}: delete the column with all its values."""
     writer(request)
     gone = _place(request)
 
@@ -327,7 +327,7 @@ def delete_column(request: Request) -> Response:
 def publish(request: Request) -> Response:
     """POST /api/views/{4x4}/publication.json: the working copy becomes the published dataset.
 
-    With `?method=copySchema` or `copy` it is the published dataset that gets a working copy, without or with its rows.
+    With `?method=copySchema` or `copy`, a working copy of the published dataset is made, without or with its rows.
     """
     writer(request)
     store, dataset = portal(request).store, portal(request).store.get(request.path_params["id"])
@@ -335,7 +335,7 @@ def publish(request: Request) -> Response:
     if method in ("copy", "copySchema"):
         return JSONResponse(view(_copied(store, dataset, rows=method == "copy"), staff=True))
     if method:
-        raise invalid("The method of a publication is copy or copySchema, or there is none")
+        raise invalid("The method of a publication must be copy or copySchema, or be left out")
     if dataset.copy_of:
         return JSONResponse(view(copies.publish(store, dataset), staff=True))
     published = {"published": True, "published_at": int(time.time())}
@@ -363,7 +363,7 @@ def permissions(request: Request) -> Response:
 
 
 async def change_permissions(request: Request) -> Response:
-    """PUT /api/views/{4x4}/permissions: `scope` public or private."""
+    """PUT /api/views/{4x4}/permissions: set `scope` to public or private."""
     await run_in_threadpool(writer, request)
     payload = parsed(PermissionsPayload, await body(request))
     store, identifier = portal(request).store, request.path_params["id"]
@@ -377,7 +377,7 @@ def _permissions(dataset: PortalDataset, *, staff: bool) -> dict[str, Any]:
 
 
 def describe(request: Request, dataset: PortalDataset) -> dict[str, Any]:
-    """A dataset in the form of the metadata API."""
+    """A dataset in the format of the metadata API."""
     web = base_url(request)
     return {
         "id": dataset.id,
@@ -414,7 +414,7 @@ def metadata_show(request: Request) -> Response:
 
 
 async def metadata_change(request: Request) -> Response:
-    """PATCH /api/views/metadata/v1/{4x4}: the members sent; of `customFields` the sets sent."""
+    """PATCH /api/views/metadata/v1/{4x4}: change the members sent; of `customFields`, the sets sent."""
     await run_in_threadpool(writer, request)
     identifier, _ = address(request.path_params["name"])
     payload = parsed(MetadataPayload, await body(request))
@@ -436,7 +436,7 @@ def _described_anew(store: PortalStore, identifier: str, payload: MetadataPayloa
 
 
 def whole(request: Request, name: str, default: int) -> int:
-    """A query parameter as a whole number, 0 or more. Errors: SodaError."""
+    """A query parameter as a whole number, 0 or more. Raises SodaError."""
     text = request.query_params.get(name, str(default))
     if not text.isdecimal() or len(text) > 15:
         raise problem(400, "invalid_parameter", f"{name} must be a whole number, 0 or more", name=name)
@@ -444,7 +444,7 @@ def whole(request: Request, name: str, default: int) -> int:
 
 
 def iso(seconds: int) -> str:
-    """Epoch seconds as an ISO 8601 instant."""
+    """Epoch seconds as an ISO 8601 time."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 

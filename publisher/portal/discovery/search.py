@@ -1,4 +1,4 @@
-"""Finding datasets: the catalog search that Socrata's clients use, with its facets."""
+"""The catalog search API that Socrata's clients use, with facets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ORDERS: dict[str, Callable[[PortalDataset], Any]] = {
     "owner": lambda dataset: dataset.publisher.lower(),
 }
 _DESCENDING = frozenset({"createdat", "updatedat"})
-"""The orders that begin with the latest unless asked otherwise."""
+"""The sort orders that are descending by default."""
 _KINDS = frozenset(
     "api calendar chart dataset datalens federated_href file filter form gateway_plugin href link map measure story"
     " system_dataset visualization".split()
@@ -49,15 +49,15 @@ _TUNING = re.compile(
     r"search_context|explain|show_visibility|show_unsupported_data_federated_assets|locale|boost\w*|domain_boosts"
     r"|q_internal|approval_status|\$.*"
 )
-"""Parameters of Socrata's that weigh or show, and do not narrow."""
+"""Socrata's parameters that affect ranking or display and do not filter."""
 MOST_WORDS = 20
-"""Different words that are looked for, the first ones."""
+"""How many different words are searched for (the first ones)."""
 LONGEST_WORD = 50
-"""Characters of a word that count."""
+"""How many characters of a word count."""
 
 
 def search(request: Request) -> Response:
-    """GET /api/catalog/v1: datasets that meet every condition, and how many there are in all."""
+    """GET /api/catalog/v1: datasets that match all conditions, and the total number of matches."""
     started = time.perf_counter()
     everything = found(request)
     offset, limit = whole(request, "offset", 0), whole(request, "limit", 100)
@@ -76,7 +76,7 @@ def _answer(results: list[Any], size: int, started: float, **more: Any) -> Respo
 
 
 def found(request: Request) -> list[PortalDataset]:
-    """The datasets that the request's parameters describe, in the order asked. Errors: SodaError."""
+    """The datasets that match the request's parameters, in the requested order. Raises SodaError."""
     conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
     narrowed = [dataset for dataset in findable(request) if all(meets(dataset) for meets in conditions)]
     words = words_of(request.query_params.get("q", ""))
@@ -85,19 +85,19 @@ def found(request: Request) -> list[PortalDataset]:
 
 
 def matching(datasets: Iterable[PortalDataset], words: str) -> list[PortalDataset]:
-    """The datasets in whose texts every word occurs, the most relevant first."""
+    """The datasets whose text has all the words, the most relevant first."""
     wanted = words_of(words)
     scored = [(_score(dataset, wanted, len(wanted)), dataset) for dataset in datasets]
     return [dataset for score, dataset in sorted(scored, key=lambda pair: -pair[0]) if score]
 
 
 def words_of(text: str) -> list[str]:
-    """The words to look for."""
+    """The words to search for."""
     return list(dict.fromkeys(word[:LONGEST_WORD] for word in text.lower().split()))[:MOST_WORDS]
 
 
 def _score(dataset: PortalDataset, words: list[str], enough: int) -> int:
-    """How well the words fit: the name weighs more than tags, these more than description and columns; 0 is no."""
+    """How well the words match: names count more than tags, and tags more than other texts; 0 is no match."""
     if not words:
         return 1
     columns = " ".join(part for column in dataset.columns for part in (column.name, column.field))
@@ -109,7 +109,7 @@ def _score(dataset: PortalDataset, words: list[str], enough: int) -> int:
 
 
 def _enough(request: Request, words: int) -> int:
-    """How many of the words must occur: `min_should_match` as a number or a share, all of them otherwise."""
+    """How many of the words must match: `min_should_match` as a number or a percentage, by default all."""
     text = request.query_params.get("min_should_match")
     if text is None:
         return words
@@ -124,13 +124,13 @@ def _wrong(name: str, expected: str) -> SodaError:
 
 
 def _many(request: Request, name: str) -> set[str]:
-    """A parameter that comes repeated or comma-joined, in lower case."""
+    """The values of a parameter that can be repeated or separated by commas, in lower case."""
     values = (part for value in request.query_params.getlist(name) for part in (value, *value.split(",")))
     return {value.strip().lower() for value in values if value.strip()}
 
 
 def _condition(request: Request, parameter: str) -> Callable[[PortalDataset], bool]:
-    """What a dataset must meet for one parameter; one that Socrata does not have names a custom field."""
+    """The condition of one parameter; a parameter that Socrata does not have is a custom field."""
     name = parameter.removesuffix("[]")
     if name in _PAGES or _TUNING.fullmatch(name):
         return lambda _: True
@@ -153,7 +153,7 @@ def _condition(request: Request, parameter: str) -> Callable[[PortalDataset], bo
 
 def _check(name: str, wanted: set[str]) -> None:
     if name == "only" and not wanted <= _KINDS | set(_PLURALS):
-        raise _wrong("only", "kinds of assets, such as dataset")
+        raise _wrong("only", "one or more types of assets, such as dataset")
     if name == "visibility" and not wanted <= _VISIBILITIES:
         raise _wrong("visibility", "open or internal")
 
@@ -195,19 +195,19 @@ def _custom(dataset: PortalDataset, name: str) -> set[str]:
 
 
 def _domains(request: Request) -> set[str]:
-    """The names under which this portal is known: with and without the port, as configured and as asked."""
+    """The domains of this portal: as configured and as requested, with and without the port."""
     hosts = {urlsplit(base_url(request)).netloc.lower(), request.headers.get("host", "").lower()}
     return hosts | {host.partition(":")[0] for host in hosts}
 
 
 def _ordered(request: Request, datasets: list[PortalDataset], scores: dict[str, int]) -> list[PortalDataset]:
-    """In the order asked; by relevance where words were sought, otherwise by name. Equals stand by name, then id."""
+    """Sort as requested; by default by relevance if there are search words, otherwise by name. Ties: name, then id."""
     if "scroll_id" in request.query_params:
         return sorted(datasets, key=_ORDERS["dataset_id"])
     asked = request.query_params.get("order", "").lower().split()
     words = asked or (["relevance"] if request.query_params.get("q", "").strip() else ["name"])
     if words[0] not in _ORDERS | {"relevance": None} or words[1:] not in ([], ["asc"], ["desc"]):
-        raise _wrong("order", "relevance, name, dataset_id, createdAt, updatedAt, category or owner, with ASC or DESC")
+        raise _wrong("order", "relevance, name, dataset_id, createdAt, updatedAt, category, or owner, with ASC or DESC")
     settled = sorted(datasets, key=lambda dataset: (dataset.name.lower(), dataset.id))
     if words[0] == "relevance":
         return sorted(settled, key=lambda dataset: scores[dataset.id], reverse=words[1:] != ["asc"])
@@ -215,13 +215,13 @@ def _ordered(request: Request, datasets: list[PortalDataset], scores: dict[str, 
 
 
 def _after(request: Request, datasets: list[PortalDataset]) -> list[PortalDataset]:
-    """What follows the last result of a page before (`scroll_id`), by id."""
+    """The results after the last one of the previous page (`scroll_id`), by id."""
     last = request.query_params.get("scroll_id")
     return datasets if last is None else [dataset for dataset in datasets if dataset.id > last]
 
 
 def _result(dataset: PortalDataset, base: str, *, known: bool) -> dict[str, Any]:
-    """What is told of a dataset; to those who have an account, more."""
+    """A dataset as a search result, with more details for visitors with an account."""
     stage = {"published": dataset.published, "public": dataset.public} if known else {}
     return {
         "resource": {
@@ -260,7 +260,7 @@ def _result(dataset: PortalDataset, base: str, *, known: bool) -> dict[str, Any]
 
 
 def _owner(dataset: PortalDataset, *, known: bool) -> dict[str, str]:
-    """The account, for those who have one themselves; who publishes it, for everybody else."""
+    """The owner: the account for visitors who have one themselves, the publisher for everyone else."""
     identifier, name = (dataset.owner, dataset.owner) if known else (STAFF, dataset.publisher)
     return {"id": identifier, "display_name": name, "user_type": "interactive"}
 
@@ -291,7 +291,7 @@ def counts(request: Request) -> Response:
 
 
 def _tally(datasets: list[PortalDataset], values: Callable[[PortalDataset], Iterable[str]]) -> list[tuple[str, int]]:
-    """Each value and how many datasets have it, the most frequent first."""
+    """Each value with its number of datasets, the most frequent first."""
     tally = Counter(value for dataset in datasets for value in values(dataset))
     return sorted(tally.items(), key=lambda pair: (-pair[1], pair[0]))
 
@@ -305,9 +305,9 @@ def domains(request: Request) -> Response:
 
 
 def facets(request: Request) -> Response:
-    """GET /api/catalog/v1/domains/{domain}/facets: types, categories, tags and custom fields with their values."""
+    """GET /api/catalog/v1/domains/{domain}/facets: types, categories, tags, and custom fields with their values."""
     if request.path_params["domain"].lower() not in _domains(request):
-        raise problem(404, "not_found", "This portal does not answer for that domain")
+        raise problem(404, "not_found", "This portal does not have that domain")
     datasets = found(request)
     keys = dict.fromkeys(entry["key"] for dataset in datasets for entry in _domain_metadata(dataset))
     named = {"datatypes": lambda _: ["dataset"], "categories": _COUNTED["category"], "tags": _COUNTED["tag"]}

@@ -1,4 +1,4 @@
-"""From a template to a page: its words in the language of the address, its texts escaped, its answer cacheable."""
+"""Render pages from templates, in the language of the address, with escaped texts and caching headers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATUSES = {"ok": message("ok"), "unreliable": message("unreliable"), "suppresse
 
 @cache
 def environment(language: Language) -> jinja2.Environment:
-    """The templates, speaking one language."""
+    """The template environment for one language."""
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -71,7 +71,7 @@ def environment(language: Language) -> jinja2.Environment:
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> Response:
-    """A page; 304 where the visitor has it already as it is."""
+    """The response with a page; 304 if the visitor already has it."""
     language = language_of(request)
     path = plain_path(request)
     query = f"?{request.url.query}" if request.url.query else ""
@@ -96,12 +96,12 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
 
 
 def missing(request: Request) -> Response:
-    """The page for an address that leads nowhere."""
+    """The page for an unknown address."""
     return render(request, "missing.html", 404)
 
 
 def linker(request: Request) -> Callable[..., str]:
-    """Gives the query of this page with some parameters changed; None takes one away, a list repeats it."""
+    """A function that changes parameters in this page's query string; None removes one, a list repeats it."""
 
     def link(**changed: Any) -> str:
         kept = [(name, value) for name, value in request.query_params.multi_items() if name not in changed]
@@ -118,12 +118,12 @@ def _listed(value: Any) -> list[Any]:
 
 
 def in_every_language(routes: list[Route]) -> list[Route]:
-    """The same pages under the address of each language."""
+    """The routes of the same pages in each language."""
     return [Route(language.address(each.path), each.endpoint) for language in LANGUAGES for each in routes]
 
 
 def _site(request: Request) -> str:
-    """The name of the only organization that publishes here."""
+    """The name of the organization, if only one publishes here."""
     organizations = {dataset.attribution for dataset in findable(request) if dataset.attribution}
     return organizations.pop() if len(organizations) == 1 else ""
 
@@ -135,7 +135,7 @@ def _size(language: Language, size: int) -> str:
 
 
 def _period(language: Language, gettext: Callable[[str], str], text: str) -> str:
-    """A period in words (week of January 22, 2018); as it is written where it is none that we know."""
+    """A period in words (the week of January 22, 2018); unchanged if its format is not known."""
     days = span(text)
     if days is None or days[2] == "year":
         return text
@@ -146,7 +146,7 @@ def _period(language: Language, gettext: Callable[[str], str], text: str) -> str
 
 
 def _brief(language: Language, text: str) -> str:
-    """A period for an axis or a list: a week is named by its first day."""
+    """A period in a short form for an axis or a list; a week is shown as its first day."""
     days = span(text)
     if days is None or days[2] == "year":
         return text
@@ -159,7 +159,7 @@ def _stamp(seconds: int) -> str:
 
 
 def _markdown(text: str) -> Markup:
-    """Markdown as HTML: raw HTML is shown as text, an image as its words, headings follow on the page's own."""
+    """Markdown as HTML: raw HTML is shown as text, an image as its text, headings continue the page's levels."""
     reader = markdown_reader()
     tokens = reader.parse(text)
     headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]

@@ -1,4 +1,4 @@
-"""The files that every page loads: the style sheet and the small script, under addresses that change with them."""
+"""Static files that every page loads: style sheets and a small script, at addresses that change with the content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOREVER = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """One of them."""
+    """A static file."""
 
     name: str
     content: bytes
@@ -33,12 +33,12 @@ class StaticFile:
 
     @property
     def address(self) -> str:
-        """Where it is for ever as it is now."""
+        """The address of this content, which never changes."""
         return f"/static/{self.name}?v={self.digest}"
 
 
 def _read(path: Path) -> bytes:
-    """A file as it is sent: a style sheet without the blanks that only its writers need."""
+    """The content that is sent: a style sheet is sent without unneeded white space."""
     if path.suffix != ".css":
         return path.read_bytes()
     closed = re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL))
@@ -47,7 +47,7 @@ def _read(path: Path) -> bytes:
 
 @cache
 def files() -> dict[str, StaticFile]:
-    """All of them by name, read once."""
+    """All static files by name, read once."""
     read = {path.name: _read(path) for path in HERE.iterdir() if path.suffix in TYPES}
     return {name: StaticFile(name, content, hashlib.sha256(content).hexdigest()[:16]) for name, content in read.items()}
 

@@ -1,1 +1,1 @@
-"""Datasets changed by revisions, as socrata-py speaks of them."""
+"""The revisions API: change datasets in revisions, in the protocol of socrata-py."""

@@ -1,4 +1,4 @@
-"""A revision becomes the dataset: rows, columns, description and permission, all in one step."""
+"""Apply a revision to its dataset: rows, columns, description, and permission, all in one step."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-INTERRUPTED = "The portal was stopped while it worked on this; apply the revision again"
+INTERRUPTED = "The portal was stopped while it applied this revision. Apply it again."
 
 
 def begin(store: PortalStore, revision: Draft, output: Draft | None) -> tuple[Draft, IO[str]]:
-    """Note that the revision is being applied; what is held lets nobody else do so.
+    """Start a job that applies the revision; the lock that is returned keeps other processes from doing the same.
 
-    Errors: SodaError where it is closed, or is being applied already.
+    Raises SodaError if it is closed, or is already being applied.
     """
     held = store.drafts.held(revision.id)
     if held is None:
-        raise invalid("This revision is being applied already")
+        raise invalid("This revision is already being applied")
     try:
         for job in store.drafts.children(Sort.JOB, revision.id):
             _end(store, revision, job)
@@ -46,14 +46,14 @@ def begin(store: PortalStore, revision: Draft, output: Draft | None) -> tuple[Dr
 
 
 def opened(revision: Draft) -> Draft:
-    """The revision. Errors: SodaError where it is closed."""
+    """The revision. Raises SodaError if it is closed."""
     if revision.body["state"] != "open":
-        raise invalid(f"This revision is {revision.body['state']}; open another one")
+        raise invalid(f"This revision is {revision.body['state']}. Open a new one.")
     return revision
 
 
 def carry_out(store: PortalStore, revision: Draft, output: Draft | None, job: Draft, held: IO[str]) -> None:
-    """Apply the revision, and say in the job how it went; `held` is let go at the end."""
+    """Apply the revision, and record the result in the job; the lock `held` is released at the end."""
     with held:
         try:
             _apply(store, revision, output)
@@ -62,11 +62,11 @@ def carry_out(store: PortalStore, revision: Draft, output: Draft | None, job: Dr
             _finish(store, revision, job, "failure", str(error.body.get("message", "")))
         except Exception as error:  # noqa: BLE001 -- whatever happens, the job ends and nothing of it may show
             logger.error("a revision could not be applied (%s)", type(error).__name__)
-            _finish(store, revision, job, "failure", "Something went wrong here")
+            _finish(store, revision, job, "failure", "Something went wrong on the portal")
 
 
 def settled(store: PortalStore, revision: Draft, job: Draft) -> Draft:
-    """The job; one whose process was killed is ended, as what it was when that happened."""
+    """The job; if its process was killed, it is marked as finished with the result it had at that moment."""
     if job.body["status"] != "in_progress":
         return job
     held = store.drafts.held(revision.id)
@@ -78,7 +78,7 @@ def settled(store: PortalStore, revision: Draft, job: Draft) -> Draft:
 
 
 def _end(store: PortalStore, revision: Draft, job: Draft) -> None:
-    """End a job that nobody works on any more."""
+    """Mark a job as finished that no process is working on."""
     if job.body["status"] == "in_progress":
         done = store.get(revision.dataset or "").revision == revision.id
         _finish(store, revision, job, *(("successful", "") if done else ("failure", INTERRUPTED)))
@@ -137,9 +137,9 @@ def _attributes(store: PortalStore, revision: Draft, dataset: PortalDataset) -> 
 
 
 def _blob(store: PortalStore, dataset: PortalDataset, source: Draft, attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes, and the file that was uploaded as what the dataset is."""
+    """The attributes to change, with the uploaded file if the dataset is a file."""
     if dataset.columns:
-        raise invalid("This dataset is a table; a file cannot take its place")
+        raise invalid("This dataset is a table and cannot be replaced with a file")
     with (store.drafts.folder(source.id) / "upload").open("rb") as content:
         asset = store.assets.add(content, source.body["source_type"].get("filename", ""), "", dataset.owner)
     facts = {"filename": asset.name, "mimeType": asset.media_type, "fileSize": asset.size}
@@ -147,7 +147,7 @@ def _blob(store: PortalStore, dataset: PortalDataset, source: Draft, attributes:
 
 
 def _wanted(dataset: PortalDataset, output: Draft, *, whole: bool) -> PortalDataset:
-    """The dataset with the columns and the row identifier that it is to have. Errors: SodaError."""
+    """The dataset with its new columns and row identifier. Raises SodaError."""
     if dataset.blob:
         raise no_rows()
     described = output.body["output_columns"]
@@ -162,19 +162,19 @@ def _wanted(dataset: PortalDataset, output: Draft, *, whole: bool) -> PortalData
         kept = dataset.row_identifier if any(column.field == dataset.row_identifier for column in sent) else None
         return replace(dataset, columns=matched(sent, dataset.columns), row_identifier=_key(sent, named or kept))
     if named and named != dataset.row_identifier and dataset.rows:
-        raise invalid("Another row identifier needs a replace revision")
+        raise invalid("To change the row identifier, use a replace revision")
     columns = _joined(dataset, sent)
     return replace(dataset, columns=columns, row_identifier=_key(columns, named or dataset.row_identifier))
 
 
 def _joined(dataset: PortalDataset, sent: tuple[PortalColumn, ...]) -> tuple[PortalColumn, ...]:
-    """The dataset's columns, and after them those that are new."""
+    """The dataset's columns, followed by the new ones."""
     for column in sent:
         known = dataset.column(column.field)
         if known is not None and known.kind is not column.kind:
             raise invalid(
-                f"Column {column.field} holds {known.kind.value}, not {column.kind.value}; "
-                "change its transform, or the dataset with a replace revision"
+                f"Column {column.field} has the type {known.kind.value}, not {column.kind.value}; "
+                "change its transform, or change the dataset with a replace revision"
             )
     fresh = [column for column in sent if dataset.column(column.field) is None]
     last = max((column.position for column in dataset.columns), default=0)

@@ -1,4 +1,4 @@
-"""What a source holds and what it is to become: columns as they were sent, and columns as transforms make them."""
+"""Schemas: the input columns of a source, and the output columns that transforms make from them."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from publisher.portal.revisions.transforms import Transform
 
 SAMPLE = 2000
-"""Rows that are looked at before all are."""
+"""How many rows are checked first."""
 WRONG = ":wrong:"
-"""Prefix of the boolean columns that say in which rows a value could not be read."""
+"""The prefix of the boolean columns that mark rows with a value that could not be read."""
 
 
 class TransformPayload(BaseModel):
-    """How a column comes about."""
+    """The transform of an output column."""
 
     transform_expr: str = Field(max_length=10_000)
 
 
 class OutputColumnPayload(BaseModel):
-    """A column to come, as clients send it."""
+    """An output column, as clients send it."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -49,20 +49,20 @@ class OutputColumnPayload(BaseModel):
 
     @property
     def plain(self) -> ColumnPayload:
-        """The column as one of a dataset. Errors: SodaError for its field name."""
+        """The column as a dataset column. Raises SodaError for an invalid field name."""
         sent = {"fieldName": self.field_name, "name": self.display_name, "description": self.description}
         return parsed_as(ColumnPayload, sent, "output_columns")
 
 
 class SchemaPayload(BaseModel):
-    """The columns to come."""
+    """The output columns."""
 
     output_columns: list[OutputColumnPayload] = Field(min_length=1, max_length=1000)
     sort_bys: list[dict[str, Any]] = Field(default_factory=list)
 
 
 def add_input(drafts: Drafts, source: Draft, columns: Sequence[tuple[str, str, Kind]], rows: Path) -> Draft:
-    """Note the columns of a source whose rows stand as texts in that file: field, name, and kind of each."""
+    """Add the input schema of a source whose rows are in `file` as texts: field, name, and type of each column."""
     with closing(duckdb.connect()) as connection:
         total = _number(connection, f"SELECT count(*) FROM {_table(rows)}")
     described = [
@@ -75,24 +75,24 @@ def add_input(drafts: Drafts, source: Draft, columns: Sequence[tuple[str, str, K
 
 
 def input_file(drafts: Drafts, schema: Draft) -> Path:
-    """Where the rows of an input schema stand as texts."""
+    """The file with the rows of an input schema as texts."""
     return drafts.folder(schema.parent or 0) / f"input-{schema.id}.parquet"
 
 
 def output_file(drafts: Drafts, source: int, schema: Draft) -> Path:
-    """Where the rows of an output schema stand as texts."""
+    """The file with the rows of an output schema as texts."""
     return drafts.folder(source) / f"output-{schema.id}.parquet"
 
 
 def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
-    """Carry out the transforms. Errors: SodaError where one is not possible or two columns have one name."""
+    """Run the transforms. Raises SodaError if one is not possible or two columns have the same name."""
     kinds = {each["field_name"]: Kind(each["soql_type"]) for each in schema.body["input_columns"]}
     sent = sorted(payload.output_columns, key=lambda column: column.position or 0)
     plain = [column.plain for column in sent]
     if len({column.field_name for column in plain}) < len(plain):
         raise invalid("Two output columns have the same field name")
     if sum(bool(column.is_primary_key) for column in sent) > 1:
-        raise invalid("One column alone may be the row identifier")
+        raise invalid("Only one column can be the row identifier")
     steps = Steps()
     transforms = [compiled(column.transform.transform_expr, kinds, steps) for column in sent]
     file = input_file(drafts, schema)
@@ -123,7 +123,7 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
 
 
 def _carry_out(table: str, columns: dict[str, Transform], target: Path) -> list[int]:
-    """Write the columns to come, of a table in SQL; gives for each how many values could not be read."""
+    """Write the output columns of a table in SQL; returns for each how many values could not be read."""
     selected = [f"{made.sql} AS {quoted(field)}" for field, made in columns.items()]
     selected += [f"coalesce({made.wrong}, false) AS {quoted(WRONG + field)}" for field, made in columns.items()]
     with closing(_opened(target)) as connection:
@@ -138,9 +138,9 @@ def _carry_out(table: str, columns: dict[str, Transform], target: Path) -> list[
 
 
 def proposed(drafts: Drafts, schema: Draft, dataset: PortalDataset | None, *, new_columns: bool) -> SchemaPayload:
-    """The first output: the columns that the dataset has already, as it has them; others as their values look.
+    """The first output schema: the dataset's columns keep their types, other columns get types that fit their values.
 
-    Errors: SodaError where no column of the source is one of the dataset.
+    Raises SodaError if no column of the source is in the dataset.
     """
     file, columns = input_file(drafts, schema), []
     known = {} if dataset is None else {column.field: column for column in dataset.columns}
@@ -163,12 +163,12 @@ def proposed(drafts: Drafts, schema: Draft, dataset: PortalDataset | None, *, ne
                 )
             )
     if not columns:
-        raise invalid("The source has no column that the dataset has")
+        raise invalid("The source has no columns in common with the dataset")
     return SchemaPayload(output_columns=columns)
 
 
 def configured(config: Draft) -> SchemaPayload | None:
-    """The output that a configuration asks for, if it says anything about columns."""
+    """The output columns of a configuration, or None if it has none."""
     columns = config.body.get("columns")
     if not columns:
         return None
@@ -180,7 +180,7 @@ def configured(config: Draft) -> SchemaPayload | None:
 
 
 def _guessed(connection: duckdb.DuckDBPyConnection, file: Path, field: str) -> Kind:
-    """The first kind that all values fit; most are ruled out by the first rows alone."""
+    """The first type that all values fit; the first rows already rule out most types."""
     there = f"count(*) FILTER (WHERE nullif(trim({quoted(field)}), '') IS NOT NULL)"
     guesses = guess(field)
     for rows in (f"(FROM {_table(file)} LIMIT {SAMPLE})", _table(file)):
@@ -193,7 +193,7 @@ def _guessed(connection: duckdb.DuckDBPyConnection, file: Path, field: str) -> K
 
 
 def is_row_identifier(drafts: Drafts, source: int, schema: Draft, field: str) -> bool:
-    """True where each row has a value in the column, and no two have the same."""
+    """True if every row has a value in the column, and all values are different."""
     name = quoted(field)
     with closing(duckdb.connect()) as connection:
         found = connection.execute(
@@ -205,7 +205,7 @@ def is_row_identifier(drafts: Drafts, source: int, schema: Draft, field: str) ->
 def cells(
     drafts: Drafts, source: int, schema: Draft, *, offset: int, limit: int, errors: bool
 ) -> Iterator[dict[str, Any]]:
-    """Rows of an output schema, each cell `{"ok": …}` or `{"error": …}` with what was sent; or those with errors."""
+    """Rows of an output schema with the values sent and the error marks; only rows with errors if `errors`."""
     columns = schema.body["output_columns"]
     inputs = sorted({name for column in columns for name in column["inputs"]})
     file = drafts.folder(source) / f"input-{schema.parent}.parquet"
@@ -225,7 +225,7 @@ def cells(
 
 
 def prepared(drafts: Drafts, source: int, schema: Draft, *, deleted: bool, rejected: bool) -> Path:
-    """The rows to write, as `versions.build` takes them; without those that have errors where `rejected`."""
+    """The rows to write, in the format of `versions.build`; without rows that have errors if `rejected`."""
     columns = [column["field_name"] for column in schema.body["output_columns"]]
     file = _there(drafts, source, schema)
     target = drafts.folder(source) / f"apply-{schema.id}.parquet"
@@ -244,12 +244,12 @@ def prepared(drafts: Drafts, source: int, schema: Draft, *, deleted: bool, rejec
 def _there(drafts: Drafts, source: int, schema: Draft) -> Path:
     file = output_file(drafts, source, schema)
     if not file.exists():
-        raise problem(410, "source.gone", "The files of this source are not kept any more; upload it again")
+        raise problem(410, "source.gone", "The files of this source are no longer kept. Upload it again.")
     return file
 
 
 def _opened(target: Path) -> duckdb.DuckDBPyConnection:
-    """What it cannot keep in memory goes beside the target; DuckDB removes it, or the sweep of the source's folder."""
+    """A DuckDB that spills next to the target; DuckDB removes these files, or the sweep of the source's folder."""
     return duckdb.connect(config={"temp_directory": str(target.parent / "spill")})
 
 

@@ -1,4 +1,4 @@
-"""How the columns of a file become the columns of a dataset: expressions such as to_number(`x`), as DuckDB SQL."""
+"""Transforms of a file's columns to a dataset's columns: compile expressions such as to_number(`x`) to DuckDB SQL."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"\s*(?:`([^`]+)`|([A-Za-z_:@][A-Za-z0-9_]*)|([(),]))")
 _CONVERSIONS = {f"to_{kind.value}": kind for kind in Kind} | {"to_calendar_date": Kind.FLOATING}
 GUESSED = (Kind.CHECKBOX, Kind.NUMBER, Kind.FLOATING, Kind.FIXED, *GEOMETRIES)
-"""What a text column may turn out to be, the first that fits all its values."""
+"""The types to try for a text column; the first one that fits all its values is used."""
 
 
 DEEPEST = 30
-"""How deep the calls of a transform may nest."""
+"""How deeply the calls of a transform may be nested."""
 LONGEST_SQL = 1_000_000
-"""Characters of SQL that the transforms of one schema may come to: room for a number in each of a thousand columns."""
+"""The most characters of SQL for the transforms of one schema: enough for a number in each of a thousand columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """A column to come: `sql` gives its text, or NULL; `wrong` is true where a value was there but cannot be read.
+    """An output column: `sql` is its text, or NULL; `wrong` is true if there was a value that cannot be read.
 
-    Both read the columns of the table and those of the steps below `level`.
+    Both can use the columns of the table and of the steps below `level`.
     """
 
     sql: str
@@ -51,14 +51,14 @@ class Steps:
         self._count = self._length = 0
 
     def add(self, sql: str, level: int) -> str:
-        """Have a value computed at this level, from those of lower levels; gives the name of its column.
+        """Add a value that is computed at this level from lower levels; returns the name of its column.
 
-        Errors: SodaError where all of them are too long.
+        Raises SodaError if all of the SQL together is too long.
         """
         self._count += 1
         self._length += len(sql)
         if self._length > LONGEST_SQL:
-            raise problem(400, "transform.not-possible", "The transforms hold too many conversions; use fewer of them")
+            raise problem(400, "transform.not-possible", "The transforms have too many conversions. Use fewer of them.")
         while len(self._levels) <= level:
             self._levels.append([])
         name = quoted(f":step:{self._count}")
@@ -66,24 +66,24 @@ class Steps:
         return name
 
     def over(self, table: str) -> str:
-        """SQL for the table with the columns of every step."""
+        """SQL for the table with the columns of all steps."""
         for level in self._levels:
             table = f"(SELECT *, {', '.join(level)} FROM {table})" if level else table
         return table
 
 
 def compiled(expression: str, columns: Mapping[str, Kind], steps: Steps) -> Transform:
-    """An expression over columns of these kinds, whose values are texts. Errors: SodaError that says what is meant."""
+    """Compile an expression over columns of these types, stored as texts. Raises a SodaError that says why."""
     return _Compiler(expression, columns, steps).compiled()
 
 
 def conversion(field: str, kind: Kind) -> str:
-    """The expression that reads a text column as that kind."""
+    """The expression that reads a text column as this type."""
     return f"to_{kind.value}(`{field}`)"
 
 
 def guess(field: str) -> list[tuple[Kind, str]]:
-    """For each kind that a column may be, SQL that counts the values that it cannot be."""
+    """For each type that a column may have, SQL that counts the values that do not fit."""
     text = quoted(field)
     there = f"nullif(trim({text}), '') IS NOT NULL"
     guesses = [(kind, f"{there} AND ({reading(kind, _spelled(kind, text))}) IS NULL") for kind in GUESSED]
@@ -94,7 +94,7 @@ def guess(field: str) -> list[tuple[Kind, str]]:
 
 
 class _Compiler:
-    """Reads one expression from left to right."""
+    """Parses one expression from left to right."""
 
     def __init__(self, expression: str, columns: Mapping[str, Kind], steps: Steps) -> None:
         self._whole = expression
@@ -104,10 +104,10 @@ class _Compiler:
         self._place = 0
 
     def compiled(self) -> Transform:
-        """The whole of it. Errors: SodaError."""
+        """Parse the whole expression. Raises SodaError."""
         made = self._expression(0)
         if self._place < len(self._tokens):
-            raise self._refused("there is more after its end")
+            raise self._refused("there is text after the end of the expression")
         return made
 
     def _read(self) -> Iterator[tuple[str, str]]:
@@ -115,7 +115,7 @@ class _Compiler:
         while place < len(text):
             found = _TOKEN.match(text, place)
             if found is None:
-                raise self._refused(f"it cannot be read at character {place + 1}")
+                raise self._refused(f"it cannot be parsed at character {place + 1}")
             place = found.end()
             if found[3]:
                 yield "mark", found[3]
@@ -129,10 +129,10 @@ class _Compiler:
 
     def _expression(self, depth: int) -> Transform:
         if depth > DEEPEST:
-            raise self._refused(f"its calls nest more than {DEEPEST} deep")
+            raise self._refused(f"its calls are nested more than {DEEPEST} levels deep")
         sort, name = self._next()
         if sort in ("mark", "end"):
-            raise self._refused("a column or a function is missing")
+            raise self._refused("expected a column or a function")
         if sort == "column" or self._tokens[self._place : self._place + 1] != [("mark", "(")]:
             return self._column(name)
         self._place += 1
@@ -140,7 +140,7 @@ class _Compiler:
         while (mark := self._next()) == ("mark", ","):
             arguments.append(self._expression(depth + 1))
         if mark != ("mark", ")"):
-            raise self._refused("a bracket is not closed")
+            raise self._refused("a parenthesis is not closed")
         return self._call(name.lower(), arguments)
 
     def _column(self, name: str) -> Transform:
@@ -151,13 +151,13 @@ class _Compiler:
     def _call(self, name: str, arguments: list[Transform]) -> Transform:
         if name == "make_point":
             if len(arguments) != 2:
-                raise self._refused("make_point takes a latitude and a longitude")
+                raise self._refused("make_point needs a latitude and a longitude")
             return self._point(*arguments)
         if name not in _CONVERSIONS:
             known = ", ".join(sorted({*_CONVERSIONS, "make_point"}))
-            raise self._refused(f"{name} is not known; known are {known}, and a column alone")
+            raise self._refused(f"the function {name} does not exist; use {known}, or just a column")
         if len(arguments) != 1:
-            raise self._refused(f"{name} takes one column")
+            raise self._refused(f"{name} needs exactly one column")
         return self._converted(_CONVERSIONS[name], arguments[0])
 
     def _converted(self, kind: Kind, value: Transform) -> Transform:
@@ -186,7 +186,7 @@ class _Compiler:
 
 
 def _spelled(kind: Kind, text: str) -> str:
-    """Numbers with an exponent written out, as `reading` wants them."""
+    """Numbers without an exponent, in the format that `reading` needs."""
     if kind is not Kind.NUMBER:
         return text
     exponent = f"regexp_matches(trim({text}), '^[-+]?[0-9.]+[eE][-+]?[0-9]{{1,2}}$')"

@@ -1,4 +1,4 @@
-"""Uploaded files: put together from their chunks, and read into one Parquet file of texts, never held whole."""
+"""Uploaded files: joined from chunks and read into one Parquet file of texts, never whole in memory."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 8 * 1024 * 1024
-"""Bytes of a chunk that clients are asked to send."""
+"""The chunk size, in bytes, that clients are asked to use."""
 LIMIT = 8 * 1024**3
-"""Bytes that an upload may have."""
+"""The largest upload, in bytes."""
 WORKBOOKS = frozenset({"application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"})
 TABLES = {"text/csv": ",", "text/tab-separated-values": "\t", "text/tsv": "\t", "text/plain": ","}
 _ROWS = 10_000
@@ -33,7 +33,7 @@ _ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How the text of a file is laid out; `header_count` rows come before the data, `column_header` names columns."""
+    """The layout of a text file: `header_count` rows come before the data, row `column_header` has the column names."""
 
     header_count: int = 1
     column_header: int = 1
@@ -43,7 +43,7 @@ class Layout:
 
     @classmethod
     def of(cls, options: dict[str, Any], content_type: str) -> Layout:
-        """What the parse options say. Errors: SodaError."""
+        """Read the parse options. Raises SodaError."""
         separator = options.get("column_separator") or TABLES.get(content_type, ",")
         layout = cls(
             _whole(options, "header_count"),
@@ -55,10 +55,10 @@ class Layout:
         try:
             "".encode(layout.encoding)  # fails too where it is no encoding of text
         except (LookupError, ValueError):
-            raise invalid("parse_options: encoding is none that is known here") from None
+            raise invalid("parse_options: unknown encoding") from None
         marks = {layout.column_separator, layout.quote_char}
         if len(marks) < 2 or not all(re.fullmatch(r"[\t -~]", mark) for mark in marks):
-            raise invalid("parse_options: column_separator and quote_char are two different ASCII characters")
+            raise invalid("parse_options: column_separator and quote_char must be two different ASCII characters")
         return layout
 
 
@@ -67,21 +67,21 @@ def _whole(options: dict[str, Any], name: str) -> int:
     if value is None:
         return 1
     if not isinstance(value, int) or not 0 <= value <= 1000:
-        raise invalid(f"parse_options: {name} is a whole number from 0 to 1000")
+        raise invalid(f"parse_options: {name} must be a whole number from 0 to 1000")
     return value
 
 
 def keep_chunk(folder: Path, offset: int, content: bytes) -> None:
-    """Keep one chunk of an upload; sent again it takes its own place. Errors: SodaError where it is too much."""
+    """Keep one chunk; a chunk that is sent again replaces itself. Raises SodaError if the upload is too large."""
     if offset + len(content) > LIMIT:
-        raise invalid(f"An upload may not be larger than {LIMIT} bytes")
+        raise invalid(f"An upload can be at most {LIMIT} bytes")
     beside = folder / f"{offset:015}.{os.urandom(4).hex()}.tmp"
     beside.write_bytes(content)
     beside.replace(folder / f"{offset:015}.chunk")
 
 
 def assemble(folder: Path, size: int) -> Path:
-    """Put the chunks together. Errors: SodaError where one is missing."""
+    """Join the chunks. Raises SodaError if one is missing."""
     target, end = folder / "upload", 0
     chunks = sorted(folder.glob("*.chunk"))
     for chunk in chunks:
@@ -89,7 +89,7 @@ def assemble(folder: Path, size: int) -> Path:
             break
         end += chunk.stat().st_size
     if end != size:
-        raise invalid(f"The upload is not whole: after byte {end} of {size} something is missing")
+        raise invalid(f"The upload is not complete: bytes are missing after byte {end} of {size}")
     beside = folder / "upload.tmp"
     with beside.open("wb") as file:
         for chunk in chunks:
@@ -102,16 +102,16 @@ def assemble(folder: Path, size: int) -> Path:
 
 
 def read_file(upload: Path, content_type: str, layout: Layout, target: Path) -> list[tuple[str, str]]:
-    """Write the file's rows as texts to `target`; gives field and display name of each column. Errors: SodaError."""
+    """Write the file's rows as texts to `target`; returns field and display name of each column. Raises SodaError."""
     if content_type in WORKBOOKS:
         return _read_workbook(upload, layout, target)
     if content_type in TABLES:
         return _read_table(upload, layout, target)
-    raise invalid("A file of this type cannot be read; known are CSV, TSV and Excel workbooks")
+    raise invalid("Files of this type cannot be read. Use CSV, TSV, or an Excel workbook.")
 
 
 def named(header: list[str]) -> list[tuple[str, str]]:
-    """Field and display name for each cell of a header; no two fields are the same."""
+    """The field and display name for each cell of a header; all fields are different."""
     made: list[tuple[str, str]] = []
     taken: set[str] = set()
     for place, text in enumerate(header, start=1):
@@ -136,7 +136,7 @@ def _header(upload: Path, layout: Layout) -> list[str]:
         lines = csv.reader(file, delimiter=layout.column_separator, quotechar=layout.quote_char)
         header = next((row for number, row in enumerate(lines, start=1) if number >= max(layout.column_header, 1)), [])
     if not header:
-        raise invalid("The file has no header")
+        raise invalid("The file has no header row")
     return header if layout.column_header else [""] * len(header)
 
 
@@ -162,12 +162,14 @@ def _read_table(upload: Path, layout: Layout, target: Path) -> list[tuple[str, s
         )
         _write(reader, fields, target)
     except (pa.ArrowInvalid, UnicodeError, csv.Error):
-        raise invalid("The file is not a table in its encoding with the same number of cells in each row") from None
+        raise invalid(
+            "The file is not a table with the same number of cells in each row, or it has another encoding"
+        ) from None
     return columns
 
 
 def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
-    """The first sheet."""
+    """Read the first sheet of an Excel workbook."""
     import python_calamine as calamine
 
     try:
@@ -178,7 +180,7 @@ def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str
     top: list[list[Any]] = [next(rows, []) for _ in range(layout.header_count)]
     header = top[layout.column_header - 1] if 0 < layout.column_header <= len(top) else []
     if not header:
-        raise invalid("The file has no header")
+        raise invalid("The file has no header row")
     columns = named([_cell(cell) or "" for cell in header])
     _write(_batches(rows, [field for field, _ in columns]), [field for field, _ in columns], target)
     return columns
@@ -202,7 +204,7 @@ def _cell(value: Any) -> str | None:
 
 
 def _write(batches: Any, fields: list[str], target: Path) -> None:
-    """One row group for each batch, with the rows' places."""
+    """Write one row group per batch, with the places of the rows."""
     schema = pa.schema([*((field, pa.string()) for field in fields), (ORDER, pa.int64())])
     begin = 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:

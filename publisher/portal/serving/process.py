@@ -1,4 +1,4 @@
-"""uvicorn in one process, or in several that share a listening socket under one that watches over them."""
+"""Run uvicorn in one process, or in several that share a listening socket under a supervisor."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CONNECTIONS = 500
-"""How many connections one process holds; the one that has been idle longest makes place, else a client must wait."""
+"""How many connections one process has; at the limit, the longest idle one is closed, or else a client waits."""
 IDLE_SECONDS = 15
-"""How long a connection stays open between two requests."""
+"""How many seconds a connection stays open between two requests."""
 GARBAGE = 20_000
-"""New objects after which Python looks for those that refer to each other and to nothing else."""
+"""After this many new objects, Python's garbage collector looks for reference cycles."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 _FORK = multiprocessing.get_context("fork")
 
 
 class _Server(uvicorn.Server):
-    """Stops gracefully on a signal, at once on a second, and when the process that watches over it is gone."""
+    """Stops gracefully on a signal, at once on a second signal, and when its supervisor is gone."""
 
     watched_by: int | None = None
     code = 0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the signature of a handler
-        """Note the signal; uvicorn would raise it again afterwards. An interrupt is the affair of whoever watches."""
+        """Note the signal; uvicorn would raise it again afterward. If there is a supervisor, it handles interrupts."""
         if self.watched_by is not None and sig == signal.SIGINT:
             return
         if self.should_exit:
@@ -59,7 +59,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Whether to stop; asked ten times a second."""
+        """Whether to stop; called ten times a second."""
         orphaned = self.watched_by is not None and os.getppid() != self.watched_by
         return await super().on_tick(counter) or orphaned
 
@@ -67,7 +67,7 @@ class _Server(uvicorn.Server):
 def run(
     app: Proxied, listener: socket.socket, certificate: Certificate | None, grace: int, watched_by: int | None = None
 ) -> int:
-    """Serve the application on a listening socket until SIGTERM or SIGINT; gives the exit code."""
+    """Serve the application on a listening socket until SIGTERM or SIGINT; returns the exit code."""
     config = uvicorn.Config(
         app,
         http=cast("type[asyncio.Protocol]", partial(Connection, trusts=app.trusts)),
@@ -99,7 +99,7 @@ def run(
 
 
 def leave(code: int) -> None:
-    """End with this exit code, without waiting for what still computes: every write is whole or not at all."""
+    """Exit with this code, without waiting for running work: every write is complete or has no effect."""
     others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
     deadline = time.monotonic() + 0.5
     for each in others:
@@ -112,7 +112,7 @@ def leave(code: int) -> None:
 
 
 class Supervisor:
-    """Keeps `count` workers going. `work(number, started)` is what one does; `ended(pid)` is told when one is gone."""
+    """Keeps `count` workers running: `work(number, started)` runs in each, `ended(pid)` is called when one ends."""
 
     def __init__(
         self,
@@ -128,12 +128,12 @@ class Supervisor:
         self._workers: dict[int, tuple[ForkProcess, float]] = {}
         self._reader, self._writer = _FORK.Pipe(duplex=False)
         self._code: int | None = None
-        """Not None once told to stop."""
+        """The exit code; not None once told to stop."""
 
     def run(self, ready: Callable[[], None]) -> int:
-        """Until SIGTERM or SIGINT; `ready` is called when every worker answers; gives the exit code.
+        """Run until SIGTERM or SIGINT; `ready` is called when all workers answer; returns the exit code.
 
-        A worker that ends is replaced. Errors: PortalError where one ends before all have started.
+        A worker that ends is replaced. Raises PortalError if one ends before all have started.
         """
         before = {sig: signal.signal(sig, self._told) for sig in (*_STOPPING, signal.SIGHUP)}
         try:
@@ -157,14 +157,14 @@ class Supervisor:
             self._workers[number] = process, time.monotonic()
 
     def _begin(self, number: int) -> None:
-        """What a worker does first: signals reach it from its supervisor alone."""
+        """Start a worker; it gets signals only from its supervisor."""
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to every process of the command
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_STOPPING, signal.SIGHUP))
         try:
             self._work(number, lambda: self._writer.send_bytes(b"."))
-        except Exception as error:  # noqa: BLE001 -- nothing of it may show but where it happened
+        except Exception as error:  # noqa: BLE001 -- only the place of the error may be logged
             logger.error("worker %d failed with %s at %s", number, type(error).__name__, place(error))
             os._exit(1)
 
@@ -177,7 +177,7 @@ class Supervisor:
                 self._reader.recv_bytes()
                 started += 1
             elif found and self._code is None:
-                raise PortalError("a worker of the portal did not start; its log says why")
+                raise PortalError("a worker process of the portal did not start; the log above says why")
         return self._code is None
 
     def _replace_ended(self) -> None:
@@ -188,14 +188,14 @@ class Supervisor:
             del self._workers[number]
             self._ended(process.pid or 0)
             if self._code is None:
-                logger.error("worker %d ended with code %s and is replaced", number, process.exitcode)
+                logger.error("worker %d ended with code %s and is being replaced", number, process.exitcode)
                 if time.monotonic() - born < 1:
                     time.sleep(1)
             if self._code is None:
                 self._start(number)
 
     def _told(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- the signature of a handler
-        """Pass a signal on; the second that asks to stop ends every worker at once."""
+        """Pass on a signal; the second one to stop ends all workers at once."""
         again = self._code is not None
         if sig != signal.SIGHUP:
             self._code = 128 + sig if again else 0
@@ -209,7 +209,7 @@ class Supervisor:
 
 @contextmanager
 def _without_signals() -> Iterator[None]:
-    """No signal comes between a fork and what the two processes do about it."""
+    """Block signals between a fork and what both processes do next."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (*_STOPPING, signal.SIGHUP))
     try:
         yield

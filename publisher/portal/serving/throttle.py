@@ -1,4 +1,4 @@
-"""How often one may ask: a bucket for each address, a larger one for each app token."""
+"""Rate limits: a token bucket for each address, and a larger one for each app token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.limits import Rate
 
 MOST = 10_000
-"""Buckets that are remembered; one that has filled up again says nothing and is forgotten first."""
+"""The most buckets to remember; full ones carry no information and are forgotten first."""
 
 
 @dataclass(slots=True)
@@ -31,12 +31,12 @@ class _Bucket:
 
 @dataclass(slots=True)
 class _Buckets:
-    """Requests left to each; in this process's memory."""
+    """The requests that each client has left, in this process's memory."""
 
     kept: dict[str, _Bucket] = field(default_factory=dict)
 
     def take(self, name: str, rate: Rate) -> float:
-        """Take one request; gives the seconds to wait where there is none left."""
+        """Take one request; returns the seconds to wait if none is left, otherwise 0."""
         now = time.monotonic()
         bucket = self.kept.get(name)
         if bucket is None:
@@ -59,7 +59,7 @@ class _Buckets:
 
 
 class Throttle:
-    """Wraps the application: 403 for an app token that is not known, 429 for who asks too often."""
+    """ASGI middleware: answers 403 for an unknown app token, and 429 for too many requests."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The catalog: datasets, their columns and accounts in one SQLite file that several processes may share."""
+"""The catalog: datasets, their columns, and accounts in one SQLite file that several processes can share."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ENCODED = ("tags", "metadata")
 class DatasetCatalog:
     """Reads and changes the SQLite file at `path`; each change is one durable transaction.
 
-    Errors: PortalError where a newer program has changed what the file holds; it stays as it is.
+    Raises PortalError if a newer program has changed the schema of the file; the file is not touched.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class DatasetCatalog:
 
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read with; each statement sees the latest whole state."""
+        """A connection for reading; each statement sees the latest complete state."""
         connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
         try:
             connection.row_factory = sqlite3.Row
@@ -59,7 +59,7 @@ class DatasetCatalog:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection whose changes are kept together when the block ends, and dropped when it fails."""
+        """A connection whose changes are committed together at the end of the block, and rolled back if it fails."""
         with self.connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -70,15 +70,15 @@ class DatasetCatalog:
             connection.execute("COMMIT")
 
     def find(self, identifier: str) -> PortalDataset | None:
-        """The dataset with this 4x4, as one consistent state."""
+        """The dataset with this 4x4, in one consistent state, or None."""
         return self._known.find(identifier)
 
     def all(self) -> list[PortalDataset]:
-        """Every dataset, by name."""
+        """All datasets, by name."""
         return self._known.all()
 
     def free_identifier(self) -> str:
-        """A 4x4 that no dataset has."""
+        """A new 4x4 that no dataset has."""
         while True:
             letters = "".join(secrets.choice(ALPHABET) for _ in range(8))
             identifier = f"{letters[:4]}-{letters[4:]}"
@@ -86,7 +86,7 @@ class DatasetCatalog:
                 return identifier
 
     def add(self, dataset: PortalDataset) -> None:
-        """Write a new dataset and its columns."""
+        """Add a dataset and its columns."""
         values = _encoded({name: getattr(dataset, name) for name in _PLAIN})
         marks = ", ".join("?" * len(values))
         with self.transaction() as connection:
@@ -95,7 +95,7 @@ class DatasetCatalog:
                 _insert_column(connection, dataset.id, column)
 
     def change(self, identifier: str, *, columns: Iterable[PortalColumn] | None = None, **values: Any) -> None:
-        """Set these attributes of a dataset, and its columns where given, all at once."""
+        """Set these attributes of a dataset, and its columns if given, in one transaction."""
         with self.transaction() as connection:
             if columns is not None:
                 connection.execute("DELETE FROM columns WHERE dataset = ?", (identifier,))
@@ -112,15 +112,15 @@ class DatasetCatalog:
             connection.execute("UPDATE datasets SET updated_at = ? WHERE id = ?", (int(time.time()), identifier))
 
     def remove(self, identifier: str) -> None:
-        """Forget a dataset and its columns."""
+        """Remove a dataset and its columns."""
         with self.transaction() as connection:
             connection.execute("DELETE FROM datasets WHERE id = ?", (identifier,))
 
 
 class _Known:
-    """What one process has read of the catalog; read again as soon as anyone, anywhere, has changed the file.
+    """A process's cache of the catalog; read again as soon as any process has changed the file.
 
-    SQLite counts the changes that other connections make, and this connection makes none.
+    SQLite counts the changes of other connections, and this connection makes none.
     """
 
     def __init__(self, path: Path) -> None:
@@ -133,7 +133,7 @@ class _Known:
         self._ordered: list[PortalDataset] | None = None
 
     def find(self, identifier: str) -> PortalDataset | None:
-        """The dataset with this 4x4."""
+        """The dataset with this 4x4, or None."""
         with self._lock:
             connection = self._current()
             if identifier not in self._datasets:
@@ -144,7 +144,7 @@ class _Known:
             return self._datasets[identifier]
 
     def all(self) -> list[PortalDataset]:
-        """Every dataset, by name."""
+        """All datasets, by name."""
         with self._lock:
             connection = self._current()
             if self._ordered is None:
@@ -152,7 +152,7 @@ class _Known:
             return list(self._ordered)
 
     def _current(self) -> sqlite3.Connection:
-        """The connection, once what is remembered is no older than the file."""
+        """The connection, after the cache is brought up to date with the file."""
         if self._connection is None or self._process != os.getpid():  # a fork must not share a connection
             self._connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
@@ -165,7 +165,7 @@ class _Known:
 
 
 def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, ...]) -> list[PortalDataset]:
-    """Datasets with their columns, all of one moment."""
+    """Datasets with their columns, all from one moment."""
     connection.execute("BEGIN")
     try:
         rows = connection.execute(
@@ -204,6 +204,6 @@ def _dataset(row: sqlite3.Row, columns: Iterable[PortalColumn]) -> PortalDataset
 
 
 def _encoded(values: dict[str, Any]) -> dict[str, Any]:
-    """The values as SQLite keeps them."""
+    """The values in the format that SQLite stores."""
     encoded = {name: int(value) if isinstance(value, bool) else value for name, value in values.items()}
     return {name: json.dumps(value) if name in _ENCODED else value for name, value in encoded.items()}

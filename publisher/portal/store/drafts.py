@@ -1,6 +1,6 @@
-"""What stands between an upload and a dataset: revisions, sources, schemas, jobs and configurations, as documents.
+"""Drafts, from an upload to a dataset: revisions, sources, schemas, jobs, and configurations, as documents.
 
-Each is one row of the catalog, changed as a whole; the files of a source lie in a folder of their own.
+Each is one row in the catalog, changed as a whole; each source has its own folder for files.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from publisher.portal.store.catalog import DatasetCatalog
 
 WEEK = 7 * 24 * 3600
-"""Seconds for which the files of a source stay that nobody has touched."""
+"""Seconds for which the files of an unused source are kept."""
 
 
 class Sort(StrEnum):
-    """What a document is."""
+    """The types of documents."""
 
     REVISION = "revision"
     SOURCE = "source"
@@ -39,7 +39,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One document; `parent` is the one that it belongs to. Times are epoch seconds."""
+    """One document; `parent` is the document it belongs to. Times are epoch seconds."""
 
     id: int
     sort: Sort
@@ -58,9 +58,9 @@ class Drafts:
         self._root = root
 
     def add(self, sort: Sort, body: dict[str, Any], *, parent: int | None = None, dataset: str | None = None) -> Draft:
-        """Write a document. A revision gets the next number of its dataset as `revision_seq`.
+        """Add a document. A revision gets the next number of its dataset as `revision_seq`.
 
-        Errors: SodaError for a configuration whose name another has.
+        Raises SodaError for a configuration whose name is already used.
         """
         with self._catalog.transaction() as connection:
             if sort is Sort.CONFIG:
@@ -75,25 +75,25 @@ class Drafts:
         return self.get(sort, made or 0)
 
     def get(self, sort: Sort, identifier: int) -> Draft:
-        """The document of this sort with this id. Errors: SodaError 404."""
+        """The document of this type with this id. Raises SodaError 404."""
         found = self._select("id = ? AND sort = ?", (identifier, sort))
         if not found:
             raise missing(sort)
         return found[0]
 
     def revision(self, dataset: str, number: int) -> Draft:
-        """A dataset's revision by its number. Errors: SodaError 404."""
+        """A dataset's revision by its number. Raises SodaError 404."""
         found = next((each for each in self.revisions(dataset) if each.body["revision_seq"] == number), None)
         if found is None:
             raise missing(Sort.REVISION)
         return found
 
     def revisions(self, dataset: str) -> list[Draft]:
-        """A dataset's revisions, the first one first."""
+        """A dataset's revisions, the oldest first."""
         return self._select("dataset = ? AND sort = ?", (dataset, Sort.REVISION))
 
     def children(self, sort: Sort, parent: int) -> list[Draft]:
-        """The documents of this sort that belong to another, in the order in which they were made."""
+        """The documents of this type that belong to another one, the oldest first."""
         return self._select("parent = ? AND sort = ?", (parent, sort))
 
     def sources(self, dataset: str) -> list[Draft]:
@@ -101,11 +101,11 @@ class Drafts:
         return self._select("dataset = ? AND sort = ?", (dataset, Sort.SOURCE))
 
     def configs(self) -> list[Draft]:
-        """Every configuration."""
+        """All configurations."""
         return self._select("sort = ?", (Sort.CONFIG,))
 
     def update(self, draft: Draft, *, parent: Draft | None = None, **members: Any) -> Draft:
-        """Set members of a document, the others stay; with `parent` it belongs to that one from now on."""
+        """Set members of a document and keep the others; with `parent`, it belongs to that document from now on."""
         with self._catalog.transaction() as connection:
             row = connection.execute("SELECT body FROM drafts WHERE id = ?", (draft.id,)).fetchone()
             if row is None:
@@ -118,7 +118,7 @@ class Drafts:
         return self.get(draft.sort, draft.id)
 
     def remove(self, draft: Draft) -> None:
-        """Forget a document."""
+        """Remove a document."""
         with self._catalog.transaction() as connection:
             connection.execute("DELETE FROM drafts WHERE id = ?", (draft.id,))
 
@@ -133,7 +133,7 @@ class Drafts:
         shutil.rmtree(self._root / str(source), ignore_errors=True)
 
     def held(self, revision: int) -> IO[str] | None:
-        """A lock that is held for as long as a process applies the revision; None while another holds it."""
+        """A lock to hold while a process applies the revision; None if another process holds it."""
         lock = (self._root / f"revision-{revision}").open("w")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -143,7 +143,7 @@ class Drafts:
         return lock
 
     def sweep(self) -> None:
-        """Remove files of sources that are no more, or that nobody has touched for a week."""
+        """Remove files of sources that no longer exist or were not used for a week."""
         with self._catalog.connected() as connection:
             known = {str(row["id"]) for row in connection.execute("SELECT id FROM drafts WHERE sort = 'source'")}
         oldest = time.time() - WEEK
@@ -161,15 +161,15 @@ class Drafts:
 
 
 def _check_name(connection: sqlite3.Connection, name: str) -> None:
-    """In the transaction that adds it: of two requests at once the second finds the first."""
+    """Check the name in the transaction that adds it, so that of two requests at once the second sees the first."""
     bodies = connection.execute("SELECT body FROM drafts WHERE sort = 'config'")
     if not name or any(json.loads(body)["name"] == name for (body,) in bodies):
-        raise invalid("A configuration needs a name that no other has")
+        raise invalid("name: another configuration already has this name, or it is empty; choose another")
 
 
 def missing(sort: Sort) -> Exception:
-    """404: there is no such document."""
-    return problem(404, f"{sort.value}.missing", f"There is no such {sort.value.replace('_', ' ')}")
+    """404: the document does not exist."""
+    return problem(404, f"{sort.value}.missing", f"This {sort.value.replace('_', ' ')} does not exist")
 
 
 def _draft(row: sqlite3.Row) -> Draft:

@@ -39,7 +39,7 @@ def datasets(connection: sqlite3.Connection) -> None:
 
 
 def columns(connection: sqlite3.Connection) -> None:
-    """The columns of each dataset; a column's id is never used again."""
+    """The columns of each dataset; a column's id is never reused."""
     connection.execute(
         """
         CREATE TABLE columns (
@@ -57,7 +57,7 @@ def columns(connection: sqlite3.Connection) -> None:
 
 
 def accounts(connection: sqlite3.Connection) -> None:
-    """Who may write; passwords as hashes; the salt is that of a scrypt hash."""
+    """Accounts, with passwords as hashes; the salt is for scrypt hashes."""
     connection.execute(
         """
         CREATE TABLE accounts (
@@ -71,7 +71,7 @@ def accounts(connection: sqlite3.Connection) -> None:
 
 
 def failed_logins(connection: sqlite3.Connection) -> None:
-    """Failed logins by name and client address, so that guessing is slowed down."""
+    """Failed logins by name and client address, to slow down guessing."""
     connection.execute(
         """
         CREATE TABLE failed_logins (
@@ -86,7 +86,7 @@ def failed_logins(connection: sqlite3.Connection) -> None:
 
 
 def assets(connection: sqlite3.Connection) -> None:
-    """Files that are attached to datasets; their bytes lie in a folder beside."""
+    """Files attached to datasets; their content is in a folder next to the catalog."""
     connection.execute(
         """
         CREATE TABLE assets (
@@ -103,12 +103,12 @@ def assets(connection: sqlite3.Connection) -> None:
 
 
 def roles(connection: sqlite3.Connection) -> None:
-    """What each account may do; those from before could do everything."""
+    """Roles: what each account may do; older accounts could do everything."""
     connection.execute("ALTER TABLE accounts ADD COLUMN role TEXT NOT NULL DEFAULT 'administrator'")
 
 
 def credentials(connection: sqlite3.Connection) -> None:
-    """API keys, bearer tokens and app tokens, as digests; one that was revoked has expired."""
+    """API keys, bearer tokens, and app tokens, as digests; a revoked one is stored as expired."""
     connection.execute(
         """
         CREATE TABLE credentials (
@@ -125,7 +125,7 @@ def credentials(connection: sqlite3.Connection) -> None:
 
 
 def trusted_logins(connection: sqlite3.Connection) -> None:
-    """Where each account has logged in from: what strangers do elsewhere does not hold it up there."""
+    """The addresses each account has logged in from, where failed logins from elsewhere do not delay it."""
     connection.execute(
         """
         CREATE TABLE trusted_logins (
@@ -145,7 +145,7 @@ def blobs_and_copies(connection: sqlite3.Connection) -> None:
 
 
 def drafts(connection: sqlite3.Connection) -> None:
-    """Revisions and what belongs to them, and which one each dataset has seen last."""
+    """Revisions and their documents, and the last revision of each dataset."""
     connection.execute("ALTER TABLE datasets ADD COLUMN revision INTEGER NOT NULL DEFAULT 0")
     connection.execute(
         """
@@ -164,7 +164,7 @@ def drafts(connection: sqlite3.Connection) -> None:
 
 
 def writers(connection: sqlite3.Connection) -> None:
-    """Which account wrote the rows of each dataset last."""
+    """The account that last wrote the rows of each dataset."""
     connection.execute("ALTER TABLE datasets ADD COLUMN rows_updated_by TEXT NOT NULL DEFAULT ''")
 
 
@@ -184,7 +184,7 @@ STEPS = (
 
 
 def unknown(connection: sqlite3.Connection) -> list[str]:
-    """The steps that a newer program has applied to this catalog; only reads."""
+    """The steps that a newer program has applied to this catalog; read-only."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone():
         return []
     known = {step.__name__ for step in STEPS}
@@ -192,7 +192,7 @@ def unknown(connection: sqlite3.Connection) -> list[str]:
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Apply the steps that this catalog has not seen, in one transaction together with their record."""
+    """Apply the steps that are new to this catalog, and record them, in one transaction."""
     connection.execute("BEGIN IMMEDIATE")
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT")
     done = {name for (name,) in connection.execute("SELECT name FROM migrations")}

@@ -1,4 +1,4 @@
-"""The portal's store: catalog and version files, changed together; a reader sees old or new, never a mixture."""
+"""The store: catalog and version files, changed together; readers see the old or the new state, never a mix."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from publisher.portal.store.versions import WriteCounts
 
 KEPT = 3
-"""How many versions of a dataset's rows stay on disk, the current one included."""
+"""How many versions of a dataset's rows stay on disk, including the current one."""
 GRACE = 120.0
-"""Seconds for which a version stays in any case once newer rows stand in its place, for those who read it still."""
+"""Seconds for which a version is always kept after newer rows replaced it, for queries that are still reading it."""
 _SUPERSEDED = ".superseded"
 
 
 @dataclass(frozen=True, slots=True)
 class Reshaped:
-    """What a dataset is to become: columns and row identifier of `dataset`, other `attributes`, and rows sent."""
+    """A change to a dataset: the columns and row identifier of `dataset`, other `attributes`, and the rows sent."""
 
     dataset: PortalDataset
     sent: Path | None = None
@@ -46,7 +46,7 @@ class Reshaped:
 
 
 class PortalStore:
-    """Everything in one folder, `root` (mode 0700); several processes may share it."""
+    """The store in one folder, `root` (mode 0700); several processes can share it."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ class PortalStore:
         self.drafts = Drafts(self.catalog, root / "drafts")
 
     def sweep(self) -> None:
-        """Remove what a process that was killed left of datasets that are not in the catalog, and stray files."""
+        """Remove what killed processes left behind: files of datasets that are not in the catalog, and stray files."""
         datasets = self.catalog.all()
         self.assets.sweep(datasets)
         self.drafts.sweep()
@@ -70,14 +70,14 @@ class PortalStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def get(self, identifier: str) -> PortalDataset:
-        """The dataset with this 4x4; SodaError 404 when there is none."""
+        """The dataset with this 4x4. Raises SodaError 404."""
         found = self.catalog.find(identifier)
         if found is None:
             raise dataset_missing(identifier)
         return found
 
     def rows(self, dataset: PortalDataset) -> tuple[Path, ...]:
-        """The Parquet files that hold the dataset's rows, in their order; all have the same columns."""
+        """The Parquet files with the dataset's rows, in order; all have the same columns."""
         return tuple(sorted(self._folder(dataset.id, dataset.version).glob("*.parquet")))
 
     def _folder(self, identifier: str, version: int) -> Path:
@@ -90,7 +90,7 @@ class PortalStore:
         return self.get(dataset.id)
 
     def write(self, identifier: str, body: bytes, content_type: str, *, replace: bool, by: str = "") -> WriteCounts:
-        """Upsert the rows of a body, or put them in the place of all rows; `by`: the account that does."""
+        """Upsert the rows of a body, or replace all rows with them; `by` is the account."""
         with self.locked(identifier):
             dataset = self.get(identifier)
             if dataset.blob:
@@ -99,7 +99,7 @@ class PortalStore:
             return self._write(dataset, dataset, sent, replace=replace, rows_updated_by=by)
 
     def reshape(self, identifier: str, change: Callable[[PortalDataset], Reshaped]) -> WriteCounts:
-        """Change columns, attributes and rows at once, as `change` says of the dataset as it is then."""
+        """Change columns, attributes, and rows in one step, as `change` decides for the dataset at that moment."""
         with self.locked(identifier):
             dataset = self.get(identifier)
             wanted = change(dataset)
@@ -117,7 +117,7 @@ class PortalStore:
         replace: bool,
         **attributes: Any,
     ) -> WriteCounts:
-        """Write the next version, of the columns of `wanted`, and point to it; the lock is held."""
+        """Write the next version, with the columns of `wanted`, and switch to it; the caller holds the lock."""
         number = dataset.version + 1
         if sent is None:
             sent = pa.table({ORDER: pa.array([], pa.int64())})
@@ -132,7 +132,7 @@ class PortalStore:
         return built.counts
 
     def copy(self, dataset: PortalDataset, *, rows: bool) -> PortalDataset:
-        """A working copy of a published dataset: its description and columns, with or without its rows."""
+        """Make a working copy of a published dataset: its description and columns, with or without its rows."""
         now = int(time.time())
         made = replace_of(
             dataset,
@@ -157,14 +157,14 @@ class PortalStore:
         return self.get(made.id)
 
     def change(self, identifier: str, change: Callable[[PortalDataset], dict[str, Any]]) -> PortalDataset:
-        """Set attributes of a dataset, as `change` says of the dataset as it is then."""
+        """Set attributes of a dataset, as `change` decides for the dataset at that moment."""
         with self.locked(identifier):
             values = change(self.get(identifier))
             self.catalog.change(identifier, **({"updated_at": int(time.time())} | values))
         return self.get(identifier)
 
     def delete(self, identifier: str) -> None:
-        """Remove a dataset, its rows and its files."""
+        """Remove a dataset, its rows, and its files."""
         with self.locked(identifier):
             dataset, sources = self.get(identifier), self.drafts.sources(identifier)
             self.catalog.remove(identifier)
@@ -183,7 +183,7 @@ class PortalStore:
             yield
 
     def _prune(self, identifier: str, current: int) -> None:
-        """Remove versions that are no longer kept, and what a killed write left behind; the lock is held."""
+        """Remove versions that are no longer kept, and what a killed write left behind; the caller holds the lock."""
         for path in (self.root / "data" / identifier).iterdir():
             number = int(path.name) if path.name.isdigit() else 0
             old = number < current and _superseded(path) > GRACE and number <= current - KEPT
@@ -192,8 +192,8 @@ class PortalStore:
 
 
 def _superseded(version: Path) -> float:
-    """Seconds since newer rows stand in its place. Noted when the first write after it ends: its own age says nothing,
-    as a version may have been the current one for months."""
+    """Seconds since newer rows replaced it. Noted at the end of the first write after it: its own age says nothing,
+    because a version may have been the current one for months."""
     mark = version / _SUPERSEDED
     if not mark.exists():
         mark.touch(mode=0o600)
