@@ -295,7 +295,7 @@ def run(
       publisher run stlouis-requests --period 2018-W03 --no-push
       publisher run --from 2015-01 --to 2015-06 --json
     """
-    from publisher.commands.choice import selection, span
+    from publisher.commands.choice import redrawn, selection
     from publisher.commands.terminal import print_report, watching
     from publisher.push.sync import report_notes
     from publisher.run import run as run_all
@@ -303,6 +303,7 @@ def run(
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
     asked = selection(chosen, period=period, first=first, last=last, named=bool(datasets))
+    again = redrawn(chosen, redraw, named=bool(datasets))
     if _nothing_defined(workspace, as_json=as_json):
         return
     if rehearse:
@@ -311,9 +312,7 @@ def run(
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
     with watching(yes=yes or rehearse) as observer:
-        report = run_all(
-            workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=span(redraw) if redraw else None
-        )
+        report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
     print_report(report, as_json=as_json)
     if not as_json:
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):

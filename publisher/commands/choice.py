@@ -1,4 +1,4 @@
-"""Which periods a command line means by `--period`, `--from` and `--to`: some that its datasets have, or a refusal."""
+"""Which periods `--period`, `--from`, `--to` and `--redraw` mean: some that the datasets have, or a refusal."""
 
 from __future__ import annotations
 
@@ -26,23 +26,17 @@ def selection(
         raise DefinitionError("--period: already says what --from and --to would: give one or the other")
     whole = _parsed("--period", period)
     start, end = whole or _parsed("--from", first), whole or _parsed("--to", last)
-    found = PeriodSelection(start.start if start else None, end.end if end else None)
-    if found.start is not None and found.end is not None and found.start >= found.end:
-        raise DefinitionError(f"--from {first} lies after --to {last}: nothing is between them")
-    if found != PeriodSelection():
-        words = " ".join(f"{name} {text}" for name, text in _given(period, first, last))
-        _refuse_if_empty(datasets, found, words, named=named)
-    return found
+    words = " ".join(f"{name} {text}" for name, text in _given(period, first, last))
+    return _checked(datasets, start, end, words, named=named)
 
 
-def span(text: str) -> PeriodSelection:
-    """What `--redraw` names: one period, or all from the first to the last of `2023-01..2023-08`."""
-    first, dots, last = text.partition("..")
+def redrawn(datasets: Sequence[DatasetFile], span: str | None, *, named: bool) -> PeriodSelection | None:
+    """What `--redraw` names: one period, or all from the first to the last of `2023-01..2023-08`; refused likewise."""
+    if span is None:
+        return None
+    first, dots, last = span.partition("..")
     start, end = _parsed("--redraw", first), _parsed("--redraw", last if dots else first)
-    found = PeriodSelection(start.start if start else None, end.end if end else None)
-    if found.start is not None and found.end is not None and found.start >= found.end:
-        raise DefinitionError(f"--redraw {text}: the first period lies after the last")
-    return found
+    return _checked(datasets, start, end, f"--redraw {span}", named=named)
 
 
 def _given(period: str | None, first: str | None, last: str | None) -> list[tuple[str, str]]:
@@ -57,11 +51,17 @@ def _parsed(option: str, text: str | None) -> Period | None:
         raise DefinitionError(f"{option}: {error}") from None
 
 
-def _refuse_if_empty(datasets: Sequence[DatasetFile], found: PeriodSelection, words: str, *, named: bool) -> None:
+def _checked(
+    datasets: Sequence[DatasetFile], start: Period | None, end: Period | None, words: str, *, named: bool
+) -> PeriodSelection:
+    found = PeriodSelection(start.start if start else None, end.end if end else None)
+    if found.start is not None and found.end is not None and found.start >= found.end:
+        raise DefinitionError(f"{words}: ends before it begins")
     without = [each for each in datasets if not found.periods(each, each.source.today())]
-    if without and (named or len(without) == len(datasets)):
+    if found != PeriodSelection() and without and (named or len(without) == len(datasets)):
         have = "; ".join(_has(each) for each in without)
         raise DefinitionError(f"{words}: no whole period that can be released lies there: {have}")
+    return found
 
 
 def _has(dataset: DatasetFile) -> str:
