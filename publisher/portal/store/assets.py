@@ -11,6 +11,8 @@ import uuid
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
+from publisher.portal.base.durable import sync
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -55,7 +57,7 @@ class Assets:
             beside.replace(self._root / identifier)
         finally:
             beside.unlink(missing_ok=True)
-        _sync(self._root)
+        sync(self._root)
         asset = Asset(identifier, plain_name(name), _plain_type(media_type), size, digest, owner, int(time.time()))
         with self._catalog.transaction() as connection:
             connection.execute(
@@ -138,11 +140,3 @@ def _written(content: IO[bytes], target: Path) -> tuple[int, str]:
         file.flush()
         os.fsync(file.fileno())
     return size, digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

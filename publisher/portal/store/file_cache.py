@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.portal.base.durable import sync
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
@@ -145,8 +147,7 @@ def _put(path: Path, write: Callable[[Path], None]) -> None:
     try:
         beside.touch(mode=0o600)
         write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(beside)
         with suppress(FileExistsError):
             os.link(beside, path)
     finally:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pyarrow.parquet as pq
 
+from publisher.portal.base.durable import sync
 from publisher.portal.base.kinds import Kind, Reading, reading, storage
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import column_maltyped, invalid, problem
@@ -166,7 +167,7 @@ class _Folder:
             os.link(part, file)
         except OSError:  # a file system without hard links
             shutil.copy2(part, file)
-            _sync(file)
+            sync(file)
         self.rows += pq.read_metadata(file).num_rows
 
     def write(self, text: str, values: dict[str, Any] | None = None) -> None:
@@ -180,14 +181,14 @@ class _Folder:
             self.rows += int((copied.fetchone() or (0,))[0])
         except (duckdb.ConversionException, duckdb.OutOfRangeException):
             raise invalid("A value does not fit its column") from None
-        _sync(file)
+        sync(file)
 
     def finish(self) -> None:
         """Sync the folder and give the version its final name."""
-        _sync(self._beside)
+        sync(self._beside)
         shutil.rmtree(self._target, ignore_errors=True)
         self._beside.rename(self._target)
-        _sync(self._target.parent)
+        sync(self._target.parent)
 
 
 class _Write:
@@ -463,11 +464,3 @@ class _Write:
     def _number(self, text: str) -> Any:
         found = self.connection.execute(text).fetchone()
         return found[0] if found else None
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
