@@ -254,7 +254,7 @@ def test_an_unreachable_portal_is_waited_for_once(released: Town, command: list[
     assert answer.code == 6
     assert len(answer.err.splitlines()) == 1, answer.err
     assert "cannot be reached" in answer.err
-    assert "; not delivered: requests, water: run `publisher push` when it answers" in answer.err
+    assert "; not delivered: requests, water: run `publisher push` when the portal answers" in answer.err
 
 
 def test_a_socrata_portal_needs_credentials(released: Town) -> None:

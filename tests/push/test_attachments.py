@@ -139,7 +139,7 @@ def test_another_file_under_our_name_is_found_out(desk: Desk) -> None:
     swapped = desk.listed()["guarantee.json"]
     entry = {"filename": "boundaries.geojson", "name": "boundaries.geojson", "assetId": swapped}
     desk.list_more(attachments=[entry, *(e for e in desk.metadata()["attachments"] if e["assetId"] == swapped)])
-    with pytest.raises(PortalError, match=r"the file boundaries\.geojson is another one"):
+    with pytest.raises(PortalError, match=r"the file boundaries\.geojson is different"):
         desk.verify(zones(), PROMISE)
 
 

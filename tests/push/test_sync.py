@@ -198,7 +198,7 @@ def test_a_companion_that_differs_is_named(desk: Desk) -> None:
     address = f"{desk.portal.url}/resource/{desk.id('districts')}.json"
     changed = {"id": "2018-W01.w", "requests": "99"}
     requests.post(address, json=[changed], auth=(target.username, target.password), timeout=20)
-    with pytest.raises(PortalError, match=rf"/d/{desk.id('districts')}: 3 rows stand there, .*2018-W01\.w$"):
+    with pytest.raises(PortalError, match=rf"/d/{desk.id('districts')}: it has 3 rows .*2018-W01\.w$"):
         desk.check()
     desk.push()
     desk.check()

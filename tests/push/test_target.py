@@ -43,7 +43,7 @@ def test_a_socrata_domain_needs_all_three_variables(tmp_path: Path) -> None:
 
 def test_an_unusable_account_file_is_said(tmp_path: Path) -> None:
     """A missing or broken account file is one message; it never quotes the file."""
-    with pytest.raises(PortalError, match="start it once with `publisher serve`"):
+    with pytest.raises(PortalError, match="run `publisher serve` once"):
         target_of(PortalSettings(), tmp_path, {})
     for text in ("{", "[]", '{"username": "secret-1"}'):
         (tmp_path / "writer.json").write_text(text)
