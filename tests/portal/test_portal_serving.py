@@ -131,7 +131,7 @@ def test_a_worker_that_dies_is_replaced(several: Running) -> None:
     for _ in range(20):
         assert requests.get(f"{several.address}/health", timeout=30).ok
     until(lambda: len(supervisor.children()) == 2 and killed.pid not in {each.pid for each in supervisor.children()})
-    assert any("is replaced" in line.get("message", "") for line in lines(several))
+    assert any("is being replaced" in line.get("message", "") for line in lines(several))
 
 
 @pytest.mark.usefixtures("processes")

@@ -164,7 +164,7 @@ def _check_name(connection: sqlite3.Connection, name: str) -> None:
     """Check the name in the transaction that adds it, so that of two requests at once the second sees the first."""
     bodies = connection.execute("SELECT body FROM drafts WHERE sort = 'config'")
     if not name or any(json.loads(body)["name"] == name for (body,) in bodies):
-        raise invalid("name: another configuration already has this name, or it is empty; choose another")
+        raise invalid("name: another configuration has this name, or it is empty; choose another")
 
 
 def missing(sort: Sort) -> Exception:
