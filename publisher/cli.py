@@ -26,47 +26,73 @@ Exit codes:
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
   6   the portal cannot be reached or does not hold what was sent
-  70  a fault of publisher itself
+  70  a bug in publisher itself
   75  another run holds the lock
   130 stopped with Ctrl-C, or by a "no" to a question
-  141 whatever read the output stopped reading, such as head
+  141 the program reading the output (such as head) stopped
 """
 
+SECTIONS = {
+    "Start": ("init", "sample", "check", "schema"),
+    "Plan": ("plan", "tune"),
+    "Run": ("run", "land"),
+    "Review": ("releases", "show", "revalidate", "rollback"),
+    "Prove": ("audit", "verify", "ledger"),
+    "Publish": ("push", "serve", "accounts"),
+    "Look": ("sql",),
+    "Keep": ("doctor",),
+}
+"""Commands by what people do with them, in the order of `publisher --help`."""
+
+ONE_LINE = 80
+"""The width of a terminal; the first sentence of every command's help is shorter than that."""
+
+EPILOG = f"{EXIT_CODES}\nWords: docs/glossary.md"
 
 NOTHING_DEFINED = (
-    "No dataset is defined yet: describe a source in pipelines/<source>.toml and .sql, and a dataset of it in "
+    "No dataset is defined yet. Describe a source in pipelines/<source>.toml and .sql and a dataset in "
     "datasets/<dataset>.toml, then run `publisher check`."
 )
 
 
 class _Commands(click.Group):
-    """Turns whatever ends a command early into one message and its exit code."""
+    """Lists commands by what people do with them; turns whatever ends one early into a message and its exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command."""
+        """Run the command."""
         from publisher.commands.terminal import ending
 
         with ending():
             return super().invoke(ctx)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write every command under its section."""
+        widest = max(map(len, self.commands))
+        for section, names in SECTIONS.items():
+            with formatter.section(section):
+                rows = [(name.ljust(widest), self.commands[name].get_short_help_str(limit=ONE_LINE)) for name in names]
+                formatter.write_dl(rows)
+
 
 @click.group(
     cls=_Commands,
-    epilog=EXIT_CODES,
+    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="publisher")
-@click.option("-C", "folder", type=click.Path(path_type=Path), default=Path(), help="Work in this folder.")
+@click.option(
+    "-C", "folder", type=click.Path(path_type=Path), default=Path(), help="Work in this folder (default: here)."
+)
 @click.pass_context
 def main(ctx: click.Context, folder: Path) -> None:
-    """Turn record-level city data into open data in which no one can be found.
+    """Turn a city's records into differentially private open data.
 
     \b
     Examples:
-      publisher check              look at every definition
-      publisher plan               what releases will cost, before they do
-      publisher run                land, release, validate and push what is due
-      publisher serve              the embedded portal
+      publisher check     check every definition
+      publisher plan      see what releases will cost
+      publisher run       land, release, validate and push what is due
+      publisher serve     start the embedded portal
     """
     ctx.obj = folder
 
@@ -75,13 +101,15 @@ def _command(name: str | None = None, **options: Any) -> Callable[..., Any]:
     return main.command(name, context_settings={"max_content_width": 100}, **options)
 
 
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @_command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 def init(folder: Path) -> None:
-    """Make a new workspace in FOLDER: settings, empty rooms for definitions, and the key of this installation.
+    """Create a workspace in FOLDER.
+
+    It gets a settings file, empty folders for definitions, and the key of this installation.
 
     \b
     Example:
@@ -96,9 +124,10 @@ def init(folder: Path) -> None:
 @_command()
 @click.pass_obj
 def check(folder: Path) -> None:
-    """Check every definition, SELECT, keyset and suite; nothing is read from the records.
+    """Check every definition without reading a record.
 
-    A suite that is missing is written from the dataset's definition; edit it as you like.
+    Checks definitions, SELECTs, keysets and expectation suites. If a suite is missing, writes a first one from the
+    dataset's definition; edit it as you like.
     """
     from publisher.commands.check import inspect_workspace
 
@@ -108,10 +137,12 @@ def check(folder: Path) -> None:
 
 @_command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--rows", default=200_000, show_default=True, help="How many service requests.")
+@click.option("--rows", default=200_000, show_default=True, help="Number of service requests.")
 @click.option("--seed", default=20_180_101, show_default=True, help="The same seed gives the same files.")
 def sample(folder: Path, rows: int, seed: int) -> None:
-    """Write stand-in raw feeds of an invented city into FOLDER, in the layouts that cities publish.
+    """Write the raw files of a made-up city into FOLDER.
+
+    They are stand-ins, in the layouts in which cities publish their data.
 
     \b
     Example:
@@ -127,9 +158,9 @@ def sample(folder: Path, rows: int, seed: int) -> None:
 @click.argument("sources", nargs=-1)
 @click.pass_obj
 def land(folder: Path, sources: Sequence[str]) -> None:
-    """Read raw files into the private store. Landing the same file again changes nothing.
+    """Read raw files into the private store.
 
-    How many rows there were is private: the report that is named here says it.
+    Landing the same file again changes nothing. The number of rows is private: it is in the report named here.
     """
     from publisher.commands.land import land_sources
 
@@ -140,11 +171,15 @@ def land(folder: Path, sources: Sequence[str]) -> None:
 
 @_command()
 @click.argument("datasets", nargs=-1)
-@click.option("--typical", "guesses", multiple=True, metavar="[MEASURE=]NUMBER", help="Guess what a cell holds.")
-@click.option("--compare", "settings", multiple=True, metavar="SETTING=VALUES", help="Try values side by side.")
-@click.option("--split", "splitting", is_flag=True, help="Suggest how to split the loss among the rollups.")
-@click.option("--weights", metavar="TABLE=NUMBER,...", help="What each table counts in the split; 1 unless said.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write the margins as an SVG file.")
+@click.option(
+    "--typical", "guesses", multiple=True, metavar="[MEASURE=]NUMBER", help="Guess the value of a typical cell."
+)
+@click.option(
+    "--compare", "settings", multiple=True, metavar="SETTING=VALUES", help="Compare other values side by side."
+)
+@click.option("--split", "splitting", is_flag=True, help="Suggest how to split the loss among the tables.")
+@click.option("--weights", metavar="TABLE=NUMBER,...", help="Weight of each table in the split (default: 1).")
+@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the margins in an SVG file.")
 @_json_option
 @click.pass_obj
 def plan(
@@ -157,9 +192,9 @@ def plan(
     picture: Path | None,
     as_json: bool,
 ) -> None:
-    """Show what each release will cost and how sure its numbers will be, before anything is spent.
+    """Show what releases will cost and how accurate they will be.
 
-    Reads definitions, keysets, the ledger and what was released before; never a record.
+    Spends nothing. Reads definitions, keysets, the ledger and earlier releases, never a record.
 
     \b
     Examples:
@@ -193,7 +228,7 @@ def plan(
         print_json(asdict(best)) if as_json else print_split(best, facts.plan(dataset))
     elif picture is not None:
         write_picture(facts.plan(the_one(chosen, "--picture")), picture)
-        click.echo(f"{picture}: margin of error by the value of a cell")
+        click.echo(f"Wrote {picture}: margin of error by the value of a cell")
     elif as_json:
         print_json([asdict(table) for each in chosen for table in facts.plan(each).tables])
     else:
@@ -202,20 +237,20 @@ def plan(
 
 @_command()
 @click.argument("source")
-@click.option("--dataset", help="Whose cells and sums; needed where several datasets have the source.")
-@click.option("--period", required=True, help="One period of the dataset, or a longer one that holds several.")
-@click.option("--rho", help="What to spend on each block, where the budget is in rho.")
-@click.option("--epsilon", help="What to spend on each block, where the budget is in epsilon.")
-@click.option("--column", help="Look at the totals of this column alone, also of one that no measure sums yet.")
-@click.option("--bins", help="Where that column's bins end, such as 0,10,100,1000; steps of 1-2-5 unless said.")
+@click.option("--dataset", help="The dataset to measure for. Required if several use the source.")
+@click.option("--period", required=True, help="One period of the dataset, or a longer one that covers several.")
+@click.option("--rho", help="Privacy cost per block, if the budget is in rho.")
+@click.option("--epsilon", help="Privacy cost per block, if the budget is in epsilon.")
+@click.option("--column", help="Measure only the totals of this column. No measure has to sum it yet.")
+@click.option("--bins", help="Where that column's bins end, such as 0,10,100,1000 (default: 1-2-5 steps).")
 @click.option(
     "--keep",
     type=click.FloatRange(0.5, 1),
     default=0.95,
     show_default=True,
-    help="The share of units that should lose nothing to a bound.",
+    help="The share of units that a bound should leave uncut.",
 )
-@click.option("--yes", is_flag=True, help="Charge without asking.")
+@click.option("--yes", is_flag=True, help="Charge the budget without asking.")
 @_json_option
 @click.pass_obj
 def tune(
@@ -231,9 +266,10 @@ def tune(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Measure what units have, with noise and at a price, and propose bounds and clamps.
+    """Measure how much units contribute, and propose bounds.
 
-    The same question is drawn and charged once; with another --keep it is free.
+    The answer is noisy and charged to the budget. The same question is drawn and charged once; asking it again is
+    free, also with another --keep.
 
     \b
     Examples:
@@ -253,7 +289,9 @@ def tune(
     click.echo(asked.words(), err=True)
     if not (yes or asked.known):
         if not sys.stdin.isatty():
-            raise click.UsageError("this is charged: nobody can be asked here, so add --yes. Nothing was charged.")
+            raise click.UsageError(
+                "this charges the budget, and there is no terminal to ask on: add --yes to agree. Nothing was charged."
+            )
         click.confirm("Continue?", abort=True, err=True)
     advised = advice(asked, measured(asked), keep)
     if as_json:
@@ -264,15 +302,15 @@ def tune(
 
 @_command()
 @click.argument("datasets", nargs=-1)
-@click.option("--period", help="One period, such as 2018-W03, or a longer one that holds several.")
+@click.option("--period", help="One period, such as 2018-W03, or a longer one that covers several.")
 @click.option("--from", "first", help="The first period.")
 @click.option("--to", "last", help="The last period.")
 @click.option(
-    "--redraw", metavar="PERIOD[..PERIOD]", help="Draw these again, and charge them, with the edited definition."
+    "--redraw", metavar="PERIOD[..PERIOD]", help="Draw these again with the edited definition, and charge them again."
 )
-@click.option("--yes", is_flag=True, help="Agree to what would be asked: many periods at once, a redraw.")
-@click.option("--no-push", is_flag=True, help="Release and validate, leave the portal alone.")
-@click.option("--rehearse", is_flag=True, help="Try everything on generated records: nothing is charged or pushed.")
+@click.option("--yes", is_flag=True, help="Answer yes to every question, such as many periods at once or a redraw.")
+@click.option("--no-push", is_flag=True, help="Release and validate without updating the portal.")
+@click.option("--rehearse", is_flag=True, help="Try everything on generated records. Nothing is charged or pushed.")
 @_json_option
 @click.pass_obj
 def run(
@@ -287,7 +325,9 @@ def run(
     rehearse: bool,
     as_json: bool,
 ) -> None:
-    """Land, release, validate and push what is due. Safe to repeat: a release is drawn and charged once.
+    """Land, release, validate and push what is due.
+
+    Safe to repeat: each release is drawn and charged once.
 
     \b
     Examples:
@@ -353,19 +393,19 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     elif rows:
         print_table("", list(rows[0]), [list(row.values()) for row in rows])
     else:
-        click.echo("Nothing is released yet: `publisher run` releases what is due.")
+        click.echo("Nothing is released yet. `publisher run` releases what is due.")
 
 
 @_command()
 @click.argument("dataset")
 @click.argument("period", required=False)
-@click.option("--table", metavar="ROLLUP", help="Show this rollup's table instead of the dataset's own.")
+@click.option("--table", metavar="ROLLUP", help="Show the table of this rollup (default: the dataset's own table).")
 @_json_option
 @click.pass_obj
 def show(folder: Path, dataset: str, period: str | None, table: str | None, as_json: bool) -> None:
-    """Show a release: its guarantee, its first rows, and which expectation failed where it is held.
+    """Show a release: its status, first rows and guarantee.
 
-    PERIOD is the last released one unless said.
+    If the release is held, also shows which expectations failed. PERIOD defaults to the last one released.
     """
     from publisher.commands.show import present, presented
     from publisher.commands.terminal import print_json
@@ -384,7 +424,10 @@ def show(folder: Path, dataset: str, period: str | None, table: str | None, as_j
 @click.argument("datasets", nargs=-1)
 @click.pass_obj
 def revalidate(folder: Path, datasets: Sequence[str]) -> None:
-    """Check held releases again after their suite was mended. Same bytes: nothing is drawn again."""
+    """Check held releases again after you fix the expectations.
+
+    The bytes stay the same: nothing is drawn again.
+    """
     from publisher.commands.review import revalidate as again
 
     workspace = _workspace(folder)
@@ -393,14 +436,17 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
         click.echo(line)
         held += [] if passed else [line]
     if held:
-        raise HeldError(f"{len(held)} still held; mend the suite and revalidate")
+        raise HeldError(f"{len(held)} still held. Fix the expectations, then run `publisher revalidate` again.")
 
 
 @_command()
 @click.argument("datasets", nargs=-1)
 @click.pass_obj
 def push(folder: Path, datasets: Sequence[str]) -> None:
-    """Bring the portal to the current releases. Pushing again changes nothing."""
+    """Bring the portal up to date with the current releases.
+
+    Pushing again changes nothing.
+    """
     from publisher.pipeline.session import locked
     from publisher.push.sync import deliver, map_notes, portal_of, telling
 
@@ -419,10 +465,13 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
 @_command()
 @click.argument("datasets", nargs=-1)
-@click.option("--no-portal", is_flag=True, help="Compare the releases with their manifests only.")
+@click.option("--no-portal", is_flag=True, help="Compare only the releases with their manifests.")
 @click.pass_obj
 def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
-    """Compare every release with its manifest, and the portal with the releases, through its public API."""
+    """Compare releases with their manifests and with the portal.
+
+    Reads the portal through its public API.
+    """
     from publisher.commands.review import verify_portal, verify_releases
     from publisher.pipeline.session import opened
 
@@ -438,12 +487,14 @@ def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
 
 @_command()
 @click.argument("dataset")
-@click.option("--period", help="The period to take back; the one released last unless said.")
-@click.option("--undo", is_flag=True, help="Give the release that was taken back to the public again.")
-@click.option("--no-push", is_flag=True, help="Leave the portal for the next push.")
+@click.option("--period", help="The period to retract (default: the one released last).")
+@click.option("--undo", is_flag=True, help="Restore the release that was retracted.")
+@click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
 @click.pass_obj
 def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push: bool) -> None:
-    """Put the release before the current one back: the last edition is retracted, its budget stays spent.
+    """Retract the current edition and restore the one before it.
+
+    The budget that the retracted edition spent stays spent.
 
     \b
     Example:
@@ -459,7 +510,10 @@ def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push
 @_json_option
 @click.pass_context
 def ledger(ctx: click.Context, as_json: bool) -> None:
-    """Show what was spent per source, block and dataset; `ledger verify` looks for tampering."""
+    """Show what each source has spent and what is left.
+
+    `publisher ledger verify` checks the ledger for tampering.
+    """
     if ctx.invoked_subcommand is not None:
         return
     from publisher.commands.ledger import HEADINGS, statement
@@ -476,13 +530,13 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     elif accounts:
         print_table("", HEADINGS, [each.row for each in accounts])
     else:
-        click.echo("Nothing is spent yet: `publisher plan` shows what releases will cost.")
+        click.echo("Nothing is spent yet. `publisher plan` shows what releases will cost.")
 
 
 @ledger.command("verify")
 @click.pass_obj
 def ledger_verify(folder: Path) -> None:
-    """Find a changed byte, a cut tail or a restored backup."""
+    """Check the ledger for changed, missing or outdated entries."""
     from publisher.commands.review import verify_ledger
     from publisher.pipeline.session import opened
 
@@ -495,7 +549,9 @@ def ledger_verify(folder: Path) -> None:
 @click.argument("query", required=False)
 @click.pass_obj
 def sql(folder: Path, query: str | None) -> None:
-    """Run one QUERY over everything released, or read queries from a prompt.
+    """Query everything that is released.
+
+    Runs one QUERY, or reads queries from a prompt.
 
     \b
     Examples:
@@ -515,7 +571,9 @@ def sql(folder: Path, query: str | None) -> None:
 @serving_options
 @click.pass_obj
 def serve(folder: Path, /, **given: Any) -> None:
-    """Serve the embedded portal until it is interrupted; its port is that of publisher.toml unless said.
+    """Serve the embedded portal until you stop it.
+
+    Its port comes from publisher.toml, unless you give --port.
 
     \b
     Examples:
@@ -529,7 +587,7 @@ def serve(folder: Path, /, **given: Any) -> None:
     workspace = _workspace(folder)
     if workspace.settings.portal.kind != "embedded":
         raise PortalError(
-            "this workspace publishes to a Socrata domain: [portal] kind in publisher.toml is not embedded"
+            "publisher.toml: portal.kind is socrata, so there is no embedded portal to serve; set it to embedded"
         )
     if given["port"] is None:
         given["port"] = workspace.settings.portal.port
@@ -538,7 +596,9 @@ def serve(folder: Path, /, **given: Any) -> None:
 
 @main.group(context_settings={"max_content_width": 100})
 def accounts() -> None:
-    """Manage who may read and write on the embedded portal, also while it runs.
+    """Manage who can read and write on the embedded portal.
+
+    Changes apply at once, even while the portal runs.
 
     \b
     Examples:
@@ -552,7 +612,7 @@ def accounts() -> None:
 @_json_option
 @click.pass_obj
 def accounts_list(folder: Path, as_json: bool) -> None:
-    """Show the accounts, keys and tokens; a secret is never shown again."""
+    """List accounts, keys and tokens, without their secrets."""
     from publisher.commands.accounts import ACCOUNTS, CREDENTIALS, accounts_listed, credentials_listed
     from publisher.commands.terminal import print_json, print_table
 
@@ -572,12 +632,12 @@ def accounts_list(folder: Path, as_json: bool) -> None:
     type=click.Choice(["viewer", "publisher", "administrator"]),
     default="publisher",
     metavar="ROLE",
-    help="viewer (reads what is private), publisher (writes; the default) or administrator.",
+    help="viewer (reads private data), publisher (also writes; the default) or administrator.",
 )
-@click.option("--ask", is_flag=True, help="Ask for the password; a random one is made and shown once unless said.")
+@click.option("--ask", is_flag=True, help="Ask for a password (default: create a random one and show it once).")
 @click.pass_obj
 def accounts_add(folder: Path, name: str, role: str, ask: bool) -> None:
-    """Create account NAME, or give it a new role and password."""
+    """Create an account, or give it a new role and password."""
     from publisher.commands.accounts import add
 
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else None
@@ -598,12 +658,12 @@ def accounts_remove(folder: Path, name: str) -> None:
 
 @accounts.command("token")
 @click.argument("use", type=click.Choice(["app-token", "api-key", "bearer"]))
-@click.option("--account", help="Whose it is; an app token needs no one.")
+@click.option("--account", help="The account it belongs to. An app token needs none.")
 @click.option("--label", default="", help="What it is for.")
-@click.option("--days", type=click.IntRange(1, 3650), help="How long it is valid; until it is revoked unless said.")
+@click.option("--days", type=click.IntRange(1, 3650), help="Days until it expires (default: valid until revoked).")
 @click.pass_obj
 def accounts_token(folder: Path, use: str, account: str | None, label: str, days: int | None) -> None:
-    """Make a key or token and show it, once."""
+    """Create a key or token and show its secret once."""
     from publisher.commands.accounts import issue
 
     given = issue(_workspace(folder).portal, use, account, label, days)
@@ -614,17 +674,23 @@ def accounts_token(folder: Path, use: str, account: str | None, label: str, days
 @click.argument("identifier")
 @click.pass_obj
 def accounts_revoke(folder: Path, identifier: str) -> None:
-    """End the key or token with this id, as `publisher accounts list` shows it."""
+    """Revoke a key or token by its id.
+
+    `publisher accounts list` shows the ids.
+    """
     from publisher.commands.accounts import revoke
 
     revoke(_workspace(folder).portal, identifier)
-    click.echo(f"{identifier} is revoked; a process may know an app token for five seconds more")
+    click.echo(f"{identifier} is revoked; the portal may accept an app token for five more seconds")
 
 
 @_command()
 @click.pass_obj
 def doctor(folder: Path) -> None:
-    """Look at this machine and this workspace: versions, folders, key, ledger, portal, noise."""
+    """Check this machine and this workspace.
+
+    Checks versions, definitions, folders, key, ledger, portal and noise.
+    """
     from publisher.commands.doctor import checkup
     from publisher.commands.terminal import print_table
 
@@ -636,16 +702,19 @@ def doctor(folder: Path) -> None:
 
 @_command()
 @click.argument("dataset")
-@click.option("--period", help="The period whose records are looked at; the last one that is due unless said.")
-@click.option("--units", default=200, show_default=True, help="How many neighbors are tried.")
-@click.option("--releases", default=200_000, show_default=True, help="For the bound on the loss, so many at least.")
+@click.option("--period", help="The period whose records to use (default: the last one that is due).")
+@click.option("--units", default=200, show_default=True, help="Number of neighbors to try.")
+@click.option(
+    "--releases", default=200_000, show_default=True, help="Least number of releases for the bound on the loss."
+)
 @_json_option
 @click.pass_obj
 def audit(folder: Path, dataset: str, period: str | None, units: int, releases: int, as_json: bool) -> None:
-    """Try to break the promise of DATASET, on a private copy of its records and on generated worst cases.
+    """Try to break the privacy guarantee of DATASET.
 
-    Nothing is charged, nothing is written but in a private folder that is gone afterwards, and no exact value is shown.
-    Ends with exit code 4 when anything failed. docs/audit.md says what each look proves, and what it cannot.
+    Uses a private copy of its records and generated worst cases. Charges nothing, shows no exact value, and writes only
+    to a private folder that it deletes afterwards. Exits with code 4 if any check fails. docs/audit.md says what each
+    check proves and what it cannot.
 
     \b
     Examples:
@@ -673,7 +742,9 @@ def audit(folder: Path, dataset: str, period: str | None, units: int, releases: 
 @_command()
 @click.argument("kind", type=click.Choice(["workspace", "source", "dataset"]))
 def schema(kind: str) -> None:
-    """Print the JSON Schema of a kind of file, so that editors complete it.
+    """Print the JSON Schema of a kind of definition file.
+
+    Editors use it to complete and check keys.
 
     \b
     Example:
@@ -696,7 +767,7 @@ def _datasets(workspace: Workspace, names: Sequence[str]) -> list[DatasetFile]:
 
 
 def _nothing_defined(workspace: Workspace, *, as_json: bool = False) -> bool:
-    """Whether there is no dataset yet; then it says what to do."""
+    """Whether there is no dataset yet; if so, print what to do."""
     if workspace.datasets:
         return False
     if as_json:
@@ -706,7 +777,7 @@ def _nothing_defined(workspace: Workspace, *, as_json: bool = False) -> bool:
 
 
 def _refuse_together(options: Mapping[str, object]) -> None:
-    """Refuses options of which only one would be heeded."""
+    """Refuse options that exclude each other."""
     given = [name for name, value in options.items() if value]
     if len(given) > 1:
-        raise click.UsageError(f"{' and '.join(given)} cannot be given together: ask for one at a time")
+        raise click.UsageError(f"{' and '.join(given)} cannot be used together: use one at a time")

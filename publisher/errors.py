@@ -1,10 +1,10 @@
-"""The few ways in which publisher stops. Each has its exit code; no message ever shows a record's value."""
+"""The errors that stop publisher. Each has its exit code; no message ever shows a record's value."""
 
 from __future__ import annotations
 
 
 class PublisherError(Exception):
-    """Something a person can mend; the message says what and where."""
+    """Something a person can fix; the message says what and where."""
 
     exit_code = 1
 
@@ -46,10 +46,10 @@ class LockedError(PublisherError):
 
 
 FAULT = 70
-"""The exit code of a fault of publisher's own (EX_SOFTWARE)."""
+"""The exit code for a bug in publisher itself (EX_SOFTWARE)."""
 
 STOPPED = 130
 """The exit code after Ctrl-C, or a "no" to a question."""
 
 UNREAD = 141
-"""The exit code when whoever reads the output, such as `head`, has stopped reading."""
+"""The exit code when the program reading the output, such as `head`, has stopped."""

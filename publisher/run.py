@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Who watches a run: `total` steps are ahead, each `step` says what is done now, `warn` what went wrong.
+    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong.
 
-    `agree` asks a person; where no one can be asked and nothing was agreed to beforehand, it is False.
+    `agree` asks a person; it is False if no one can be asked and nothing was agreed to beforehand.
     """
 
     def total(self, steps: int) -> None: ...
@@ -48,13 +48,13 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class PeriodSelection:
-    """Which periods to run: those that lie within [start, end), or everything due."""
+    """Which periods to run: those within [start, end), or everything due."""
 
     start: date | None = None
     end: date | None = None
 
     def periods(self, dataset: DatasetFile, today: date) -> tuple[Period, ...]:
-        """The dataset's periods of which an edition is due, or those asked for. None of it is looked up in the
+        """The dataset's periods of which an edition is due, or those asked for. Never looked up in the
         records."""
         return tuple(
             period
@@ -63,7 +63,7 @@ class PeriodSelection:
         )
 
     def holds(self, period: Period) -> bool:
-        """Whether the period lies within."""
+        """Whether the period is within."""
         early = self.start is not None and period.start < self.start
         return not early and (self.end is None or period.end <= self.end)
 
@@ -77,9 +77,9 @@ def run(
     push: bool,
     redraw: PeriodSelection | None = None,
 ) -> RunReport:
-    """Lands, releases, validates and pushes what is due. Raises what stops everything; reports the rest.
+    """Land, release, validate and push what is due. Raises what stops everything; reports the rest.
 
-    Released periods of an edited definition are drawn and charged again only where `redraw` holds them.
+    Released periods of an edited definition are drawn and charged again only if `redraw` holds them.
     """
     due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
@@ -94,7 +94,7 @@ def run(
 
 
 def refresh_analyst_file(workspace: Workspace, catalog: Catalog) -> None:
-    """Writes the analyst file when what is current has changed."""
+    """Write the analyst file if the current releases have changed."""
     current = {name: catalog.current(name) for name in workspace.datasets}
     titles = {name: dataset.definition.title for name, dataset in workspace.datasets.items()}
     write_analyst_file(workspace.public, current, titles)
@@ -134,8 +134,8 @@ class _Run:
                     return  # the next period would meet the same
 
     def _ask(self, dataset: DatasetFile, jobs: Sequence[Job]) -> None:
-        """Raises DefinitionError where a person must agree first and does not; BudgetError where the ledger was begun
-        under other terms. Nothing was read or charged then."""
+        """Raises DefinitionError when a person must agree first and does not; BudgetError when the ledger was begun
+        under other terms. In both cases nothing was read or charged."""
         for job in jobs[-1:]:
             self.catalog.ledger.check_terms(job.request)
         asked = []
@@ -175,9 +175,9 @@ class _Run:
             self._failed(error)
 
     def _release_period(self, job: Job) -> None:
-        """Every edition that is due and was not drawn, in order; what became of the period is what became of the last.
+        """Every edition that is due and was not drawn, in order; the outcome of the period is that of the last.
 
-        An edition that people have retracted has none after it: it would hold the same numbers.
+        A retracted edition has none after it: it would hold the same numbers.
         """
         late = job.dataset.source.definition.late
         due = due_vintages(late, job.period, job.dataset.source.today())
@@ -189,7 +189,7 @@ class _Run:
                 break
 
     def _release(self, job: Job) -> Release:
-        """The release that stands, the same draw finished anew, or a new, charged draw."""
+        """The release as it is, the same draw finished again, or a new, charged draw."""
         release = job.released
         before = job.drawn if release is None else None
         if before is not None:
@@ -221,7 +221,8 @@ class _Run:
         self.outcomes.append(outcome_of(job.dataset, release, standing.status))
         if standing.status == "held" and standing.validation is not None:
             reasons = "; ".join(standing.validation.failures)
-            self._failed(HeldError(f"{job.name} is held: {reasons}. Mend the suite, then `publisher revalidate`."))
+            words = f"{job.name} is held: {reasons}. Fix the expectations, then run `publisher revalidate`."
+            self._failed(HeldError(words))
 
     def _delivered(self, dataset: str, url: str | None) -> None:
         self.outcomes = [

@@ -1,4 +1,4 @@
-"""Finds `publisher.toml`, loads the definitions around it and checks them against each other."""
+"""Find `publisher.toml`, load the definitions around it and check them against each other."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SourceFile:
 class DatasetFile:
     """A dataset with its source, its keysets (aligned with its keys) and its origin.
 
-    A key column whose keys are to be discovered has an empty keyset until a release has found them.
+    A key column with discovered keys has an empty keyset until a release has found them.
     """
 
     name: str
@@ -58,7 +58,7 @@ class DatasetFile:
     origin: Origin
     coarser: tuple[CoarserFile, ...] = ()
     mappings: Mapping[str, Lookup] = field(default_factory=dict)
-    """By key column: which of its keys a polygon belongs to, where its boundaries have a mapping."""
+    """By key column: which of its keys each polygon belongs to, if its boundaries have a mapping."""
 
     def grid(self, period: civil.Period) -> CellGrid:
         """The cells of one release: every cell period with every combination of keys."""
@@ -101,7 +101,7 @@ class CoarserFile:
         return self.definition.of
 
     def axis(self, finer: Axis) -> CoarserAxis:
-        """The coarser axis over the finer one; keys without any finer key get no cells."""
+        """The coarser axis over the finer one; keys without a finer key get no cells."""
         belongs = {row[0]: row[1] for row in self.mapping.rows}
         of_each = [belongs.get(key, self.definition.other) for key in finer.keys]
         names = {key: n for n, key in enumerate(self.keyset.keys)}
@@ -124,9 +124,9 @@ class Workspace:
     data: Path
     """The folder of the raw files."""
     state: Path
-    """The folder of everything that is written."""
+    """The folder for everything that publisher writes."""
     feeds: Mapping[str, Feed] = field(default_factory=dict)
-    """Feeds that stand in for those of the definitions, by source: those of a rehearsal."""
+    """The feeds of a rehearsal, by source, which replace those of the definitions."""
 
     @property
     def private(self) -> Path:
@@ -159,7 +159,9 @@ class Workspace:
         for dataset in found.values():
             for n, rollup in enumerate(dataset.definition.rollups):
                 if dataset.named(rollup.name) in found:
-                    message = f"its table would be called {dataset.named(rollup.name)}, like a dataset"
+                    message = (
+                        f"its table would have the name of the dataset {dataset.named(rollup.name)}: rename the rollup"
+                    )
                     raise dataset.origin.error(("rollups", n, "name"), message)
         return found
 
@@ -167,17 +169,17 @@ class Workspace:
         """One dataset. Raises DefinitionError naming those that exist."""
         if name not in self.datasets:
             known = ", ".join(self.datasets) or "none"
-            raise DefinitionError(f"no dataset is called {name!r}; there are: {known}")
+            raise DefinitionError(f"there is no dataset {name!r}; the datasets are: {known}")
         return self.datasets[name]
 
     def source(self, name: str) -> SourceFile:
         """One source. Raises DefinitionError naming those that exist."""
         if name not in self.sources:
-            raise DefinitionError(f"no source is called {name!r}; there are: {', '.join(self.sources) or 'none'}")
+            raise DefinitionError(f"there is no source {name!r}; the sources are: {', '.join(self.sources) or 'none'}")
         return self.sources[name]
 
     def shown(self, path: Path) -> str:
-        """The path as people know it: relative to the workspace where it lies inside."""
+        """The path as people know it: relative to the workspace if it is inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
     def _source(self, path: Path) -> SourceFile:
@@ -203,7 +205,7 @@ class Workspace:
         definition = build(Dataset, values, origin)
         if definition.source not in self.sources:
             known = ", ".join(self.sources) or "none"
-            raise origin.error(("source",), f"unknown source {definition.source!r}; there are: {known}")
+            raise origin.error(("source",), f"there is no source {definition.source!r}; the sources are: {known}")
         source = self.sources[definition.source]
         check_pair(definition, source.definition, origin)
         keysets = tuple(
@@ -232,7 +234,8 @@ class Workspace:
         strange = sorted({row[1] for row in mapping.rows} - {*keyset.keys, key.other})
         if strange:
             raise origin.error(
-                setting, f"maps to {', '.join(strange[:5])}, which the keyset {key.keyset} does not list"
+                setting,
+                f"maps to {', '.join(strange[:5])}, which the keyset {key.keyset} does not list: add it there, or correct the mapping",
             )
         return CoarserFile(key, keyset, mapping)
 
@@ -242,7 +245,7 @@ class Workspace:
             raise origin.error(setting, f"is missing: write {self.shown(path)}")
         mapping = read_lookup(path, self.shown(path))
         if len(mapping.columns) != 2:
-            raise origin.error(setting, f"{self.shown(path)} needs two columns: the finer key and the coarser one")
+            raise origin.error(setting, f"{self.shown(path)} must have two columns: the finer key and the coarser one")
         return mapping
 
 
@@ -252,7 +255,7 @@ def find_workspace(start: Path) -> Workspace:
     PUBLISHER_DATA and PUBLISHER_STATE override the folders that publisher.toml names, PUBLISHER_PORTAL the url.
     """
     for folder in (start.resolve(), *start.resolve().parents):
-        if os.path.lexists(folder / FILE):  # whatever it is: a folder of that name is told, not passed over
+        if os.path.lexists(folder / FILE):  # whatever it is: a folder of that name is reported, not passed over
             values, origin = read_toml(folder / FILE, FILE)
             settings = build(Settings, _addressed(values), origin)
             data = folder / (os.environ.get("PUBLISHER_DATA") or settings.data)
@@ -260,18 +263,18 @@ def find_workspace(start: Path) -> Workspace:
             for path in (folder, data.resolve(), state.resolve()):
                 _check_path(path)
             return Workspace(folder, settings, data.resolve(), state.resolve())
-    raise DefinitionError(f"no {FILE} here or in a folder above: run `publisher init` to make a workspace")
+    raise DefinitionError(f"no {FILE} in this folder or one above: run `publisher init` to create a workspace")
 
 
 def _check_path(path: Path) -> None:
-    """Raises DefinitionError for a folder whose path is no text: neither SQL nor a message could name it."""
+    """Raises DefinitionError for a folder whose path is not text: neither SQL nor a message could name it."""
     shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
     if shown != str(path):
         raise DefinitionError(f"{shown}: the path of this folder is not UTF-8: rename it")
 
 
 def _addressed(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings of publisher.toml with the portal's address of the environment, where it names one."""
+    """The settings of publisher.toml, with the portal's address from the environment if it has one."""
     url, portal = os.environ.get("PUBLISHER_PORTAL"), values.get("portal", {})
     if not url or not isinstance(portal, dict):
         return values

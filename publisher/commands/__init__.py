@@ -1,1 +1,1 @@
-"""What single commands do; each gives lines or rows, the command line prints them."""
+"""What each command does. It returns lines or rows; the command line prints them."""

@@ -1,7 +1,7 @@
-"""`publisher audit`: one dataset's promise, tried on a private copy of its records and on generated worst cases.
+"""`publisher audit`: one dataset's guarantee, tried on a private copy of its records and on generated worst cases.
 
-Nothing is charged or written but in a folder of its own that is empty before and gone afterwards; no exact value is
-shown. Each look is a finding; what it proves, and what it cannot, stands in docs/audit.md.
+Nothing is charged, and nothing is written except in a folder of its own that is empty before and deleted afterwards; no
+exact value is shown. Each check is a finding; docs/audit.md says what it proves and what it cannot.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 UNITS = 200
 RELEASES = 200_000
 STEPS = 11
-"""Looks, at most."""
+"""The most checks there can be."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Audit:
     observer: Observer
 
     def findings(self, folder: Path) -> Iterator[Finding]:
-        """Every look in turn; a fault does not stop the rest."""
+        """Every check in turn; a fault does not stop the rest."""
         self.observer.total(STEPS)
         with bench_of(self.workspace, self.dataset, self.period, folder / "tmp") as bench:
             yield from self._of_records(bench)
@@ -93,7 +93,7 @@ class Audit:
         )
 
     def _bounded(self, bench: Bench, scratch: Scratch) -> list[str] | str:
-        """One unit alone, and nobody: of the units that attain, the one that can be told best."""
+        """One unit alone against none: of the units that attain the sensitivity, the one that is easiest to tell apart."""
         nobody = bench.aggregate("false")
         alone = [bench.aggregate(f"left({RECORD}, 5) = '{number:05d}'") for number in scratch.worst.attaining]
         pair = farthest_of([pair_of(each, nobody) for each in alone], bench.dataset)
@@ -103,7 +103,7 @@ class Audit:
         return bound.words if bound.passed else [bound.words]
 
     def _look(self, what: str, look: Callable[[], list[str] | str]) -> Finding:
-        """One look: its faults, or what it saw. A look that cannot be finished has found something, too."""
+        """One check: its faults, or what it saw. A check that cannot finish counts as a fault."""
         self.observer.step(what)
         try:
             found = look()
@@ -117,23 +117,23 @@ class Audit:
 
 
 SAID = {
-    "order of the records": "the same bits in other orders, threads and parts; units count the same beside others",
+    "order of the records": "the same bits in other orders, threads and parts; units count the same next to others",
     "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
     "noise on paper": "every scale pays for the farthest neighbor; the losses add up",
     "discovered keys": "a key of one unit is shown with a chance of at most δ",
     "charge before noise": "a refused draw draws nothing; the charge is in the ledger at the first draw",
-    "same release, same bytes": "interrupted, run again, held and finished anew: one charge, one draw, the same bytes",
+    "same release, same bytes": "interrupted, run again, held and finished again: one charge, one draw, the same bytes",
     "post-processing": "what is published follows from the noisy numbers alone, byte for byte",
 }
-"""What a look has seen where it found no fault."""
+"""What a check has seen when it found no fault."""
 
 
 def audit(
     workspace: Workspace, dataset: DatasetFile, *, period: str | None, units: int, releases: int, observer: Observer
 ) -> list[Finding]:
-    """Looks at everything. Raises DefinitionError for a period that is not the dataset's, SourceError, LockedError."""
+    """Run every check. Raises DefinitionError for a period that is not the dataset's, SourceError, LockedError."""
     if not workspace.private.is_dir():
-        raise SourceError(f"{dataset.source.name}: nothing has been landed: run `publisher land`")
+        raise SourceError(f"{dataset.source.name}: no file has been landed yet: run `publisher land`")
     looked = Audit(workspace, dataset, _period(dataset, period), units, releases, observer)
     with scratch_folder(workspace) as folder:
         (folder / "tmp").mkdir()
@@ -144,7 +144,7 @@ def _period(dataset: DatasetFile, text: str | None) -> Period:
     """The period asked for, or the last one that is due."""
     due = PeriodSelection().periods(dataset, dataset.source.today())
     if not due:
-        raise DefinitionError(f"{dataset.origin.name}: no period of it is due yet")
+        raise DefinitionError(f"{dataset.origin.name}: no period is due yet")
     if text is None:
         return due[-1]
     try:
@@ -153,13 +153,13 @@ def _period(dataset: DatasetFile, text: str | None) -> Period:
         raise DefinitionError(str(error)) from None
     if asked not in due:
         raise DefinitionError(
-            f"{text} is no period of {dataset.name} that is due: {due[0].label} to {due[-1].label} are"
+            f"{text} is not a period of {dataset.name} that is due: use one from {due[0].label} to {due[-1].label}"
         )
     return asked
 
 
 def _attained(seen: Replay, scratch: Scratch) -> list[str] | str:
-    """Whether the worst neighbors move every table as far as its cells allow: else it is not what we think it is."""
+    """Whether the worst neighbors move every table as far as its cells allow; if not, the worst case is not the worst."""
     wanted = scratch.worst.attainable()
     found = {name: seen.farthest.get(name, (0, 0)) for name in wanted}
     short = [words(name) for name, (l1, l2) in wanted.items() if found[name][0] < l1 or found[name][1] < l2]

@@ -1,4 +1,4 @@
-"""The plan as a picture: how wide a margin is for the value it belongs to, on two logarithmic axes."""
+"""The plan as a picture: margins of error by the value of a cell, on two logarithmic axes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class MarginLine:
-    """One table: its margin as a path, and its published cells as bars where there are any."""
+    """One table: its margin as a path, and its published cells as bars if there are any."""
 
     name: str
     words: str
@@ -69,7 +69,7 @@ class Scale:
     length: int
 
     def at(self, value: float) -> float:
-        """Where a value lies, from the low end; values beyond an end lie on it."""
+        """The distance of a value from the low end, in pixels; values beyond an end are put on it."""
         if value <= 0:
             return 0.0
         part = (math.log10(value) - self.low) / (self.high - self.low)
@@ -92,7 +92,7 @@ def picture(plan: Plan) -> str:
             panels.append(_panel(plan, measure, top))
             top += PLOT_HEIGHT + panels[-1].strips + FOOT
     if not panels:
-        raise DefinitionError(f"{plan.dataset.name} shows no count or sum of its own: there is nothing to draw")
+        raise DefinitionError(f"{plan.dataset.name} shows no count or sum: there is nothing to draw")
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("margins.svg").render(
         title=f"{plan.dataset.name}: margin of error by the value of a cell",
@@ -108,7 +108,7 @@ def picture(plan: Plan) -> str:
 
 
 def write_picture(plan: Plan, path: Path) -> None:
-    """Writes the picture. Raises SourceError where the file cannot be written."""
+    """Write the picture. Raises SourceError when the file cannot be written."""
     svg = picture(plan)
     try:
         path.write_text(svg + "\n", encoding="utf-8")
@@ -132,7 +132,7 @@ def _panel(plan: Plan, measure: Measure, top: int) -> Panel:
         limit=round(PLOT_HEIGHT - up.at(limit), 1),
         limit_label=f"above {100 * limit:,.4g} %: marked unreliable",
         threshold=across.at(threshold) if threshold else None,
-        threshold_label=f"below {threshold:,}: withheld",
+        threshold_label=f"below {threshold:,}: suppressed",
         strips=STRIP * len(tables) + 4 if cells else 0,
         axis=f"value of a cell, {measure.unit}",
     )
@@ -161,7 +161,7 @@ def _line(table: Forecast, number: int, cells: dict[str, Cells], across: Scale, 
 
 
 def _path(width: float, across: Scale, up: Scale) -> str:
-    """Margin over value: a straight line on these axes, cut where it leaves them."""
+    """Margin by value: a straight line on these axes, cut where it leaves them."""
     first = max(10.0**across.low, width / 10.0**up.high)
     last = min(10.0**across.high, width / 10.0**up.low)
     ends = [(across.at(value), round(PLOT_HEIGHT - up.at(width / value), 1)) for value in (first, last)]
@@ -169,7 +169,7 @@ def _path(width: float, across: Scale, up: Scale) -> str:
 
 
 def _bars(cells: Cells, across: Scale) -> str:
-    """Published cells by their value, as bars upwards from zero; what was withheld has no place and no bar."""
+    """Published cells by their value, as bars up from zero; withheld values have no bar."""
     import numpy as np
 
     values = np.maximum(cells.values[~cells.withheld], 10.0**across.low)
@@ -186,7 +186,7 @@ def _counted(cells: Cells) -> str:
     withheld = int(cells.withheld.sum())
     shown = cells.values.size - withheld
     words = f"{shown:,} cell{'' if shown == 1 else 's'}"
-    return f"{words}, {withheld:,} withheld" if withheld else words
+    return f"{words}, {withheld:,} suppressed" if withheld else words
 
 
 def _number(power: int) -> str:

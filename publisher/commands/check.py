@@ -1,4 +1,4 @@
-"""`publisher check`: every definition, without reading a record."""
+"""`publisher check`: checks every definition without reading a record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def inspect_workspace(workspace: Workspace) -> Iterator[str]:
-    """A line for everything that is in order. Raises DefinitionError for what is not."""
+    """A line for each valid definition. Raises DefinitionError for one that is not."""
     for source in workspace.sources.values():
         guarded(source)
         definition = source.definition
@@ -48,7 +48,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
 
 
 def _terms(workspace: Workspace, dataset: DatasetFile) -> None:
-    """Raises BudgetError where the ledger was begun under other terms than the definition has now."""
+    """Raises BudgetError when the ledger was begun under other terms than the definition has now."""
     if not workspace.private.is_dir():
         return
     with opened(workspace) as catalog:
@@ -57,7 +57,7 @@ def _terms(workspace: Workspace, dataset: DatasetFile) -> None:
 
 
 def _suite(workspace: Workspace, dataset: DatasetFile, level: str) -> Iterator[str]:
-    """Writes the starting suite of a table that has none. Raises DefinitionError where it cannot be read."""
+    """Write the first suite of a table that has none. Raises DefinitionError when a suite cannot be read."""
     path = workspace.suite(dataset.named(level))
     if not path.is_file():
         write_suite(dataset, path, level)

@@ -1,4 +1,4 @@
-"""Which periods `--period`, `--from`, `--to` and `--redraw` mean: some that the datasets have, or a refusal."""
+"""The periods that `--period`, `--from`, `--to` and `--redraw` select; a selection without any is refused."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 def selection(
     datasets: Sequence[DatasetFile], *, period: str | None, first: str | None, last: str | None, named: bool
 ) -> PeriodSelection:
-    """What is asked for; everything due where nothing is. Raises DefinitionError where no period is meant.
+    """The periods asked for (default: everything due). Raises DefinitionError when there is none.
 
-    Each dataset that was `named` must have one there; of all datasets, one of them must.
+    With `named`, every dataset must have one there; otherwise at least one dataset must.
     """
     if period is not None and (first is not None or last is not None):
-        raise DefinitionError("--period: already says what --from and --to would: give one or the other")
+        raise DefinitionError("--period cannot be used with --from and --to: use one or the other")
     whole = _parsed("--period", period)
     start, end = whole or _parsed("--from", first), whole or _parsed("--to", last)
     words = " ".join(f"{name} {text}" for name, text in _given(period, first, last))
@@ -31,7 +31,7 @@ def selection(
 
 
 def redrawn(datasets: Sequence[DatasetFile], span: str | None, *, named: bool) -> PeriodSelection | None:
-    """What `--redraw` names: one period, or all from the first to the last of `2023-01..2023-08`; refused likewise."""
+    """The periods that `--redraw` names: one, or all from the first to the last of `2023-01..2023-08`."""
     if span is None:
         return None
     first, dots, last = span.partition("..")
@@ -56,11 +56,11 @@ def _checked(
 ) -> PeriodSelection:
     found = PeriodSelection(start.start if start else None, end.end if end else None)
     if found.start is not None and found.end is not None and found.start >= found.end:
-        raise DefinitionError(f"{words}: ends before it begins")
+        raise DefinitionError(f"{words}: the end is before the start")
     without = [each for each in datasets if not found.periods(each, each.source.today())]
     if found != PeriodSelection() and without and (named or len(without) == len(datasets)):
         have = "; ".join(_has(each) for each in without)
-        raise DefinitionError(f"{words}: no whole period that can be released lies there: {have}")
+        raise DefinitionError(f"{words}: this does not cover any whole period that can be released: {have}")
     return found
 
 
@@ -68,6 +68,6 @@ def _has(dataset: DatasetFile) -> str:
     """The periods that a dataset has, for people."""
     grain, periods = dataset.definition.period, PeriodSelection().periods(dataset, dataset.source.today())
     if not periods:
-        return f"no {grain} of {dataset.name} is due yet, its first is {dataset.definition.first}"
+        return f"no {grain} of {dataset.name} is due yet; its first is {dataset.definition.first}"
     more = " so far" if dataset.definition.last != periods[-1].label else ""
     return f"{dataset.name} has the {grain}s {periods[0].label} to {periods[-1].label}{more}"

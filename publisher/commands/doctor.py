@@ -25,7 +25,7 @@ PACKAGES = ("duckdb", "opendp", "great-expectations", "sodapy", "pandas", "pyarr
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """One thing looked at; `exit_code` is 0 where it is well."""
+    """The result of one check; `exit_code` is 0 if it passed."""
 
     what: str
     words: str
@@ -38,7 +38,7 @@ class Diagnosis:
 
 
 def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
-    """Looks at everything; a fault does not stop the rest."""
+    """Run every check; a fault does not stop the rest."""
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Diagnosis("versions", f"Python {platform.python_version()}, {packages}")
     yield _definitions(workspace)
@@ -59,7 +59,7 @@ def _definitions(workspace: Workspace) -> Diagnosis:
 def _private(workspace: Workspace) -> Diagnosis:
     private = workspace.private
     if not private.is_dir():
-        return Diagnosis("private folder", f"{private} is not there yet")
+        return Diagnosis("private folder", f"{private} does not exist yet: run `publisher init`")
     mode = stat.S_IMODE(private.stat().st_mode)
     if mode != 0o700:
         return Diagnosis("private folder", f"{private} is open to others (mode {mode:o}): chmod 700", 5)
@@ -70,7 +70,7 @@ def _private(workspace: Workspace) -> Diagnosis:
 
 def _ledger(workspace: Workspace) -> Diagnosis:
     if not workspace.private.is_dir():
-        return Diagnosis("ledger", "nothing was spent yet")
+        return Diagnosis("ledger", "nothing is spent yet")
     try:
         with opened(workspace) as catalog:
             return Diagnosis("ledger", verify_ledger(workspace, catalog))
@@ -83,7 +83,7 @@ def _noise() -> Diagnosis:
     fits = installed_fits()
     bad = [f"{fit.kind} by {fit.sampler} ({fit.worst[0]}: p = {fit.worst[1]:.1g})" for fit in fits if not fit.passed]
     if bad:
-        words = f"not what a release pays for: {', '.join(bad)}. Publish nothing; install numpy and opendp anew"
+        words = f"not what a release pays for: {', '.join(bad)}. Publish nothing; install numpy and opendp again"
         return Diagnosis("noise", words, BudgetError.exit_code)
     draws = " and ".join(f"{count:,} draws by {sampler}" for sampler, count in DRAWS.items())
     least = min(fit.worst[1] for fit in fits)
@@ -93,6 +93,6 @@ def _noise() -> Diagnosis:
 def _portal(workspace: Workspace) -> Diagnosis:
     target = workspace.settings.portal
     if target.kind == "socrata":
-        return Diagnosis("portal", f"{target.domain}: looked at when something is pushed")
-    running = "answers" if answers(target.url) else "does not run now; `publisher run` starts it for a push"
+        return Diagnosis("portal", f"{target.domain}: checked when you push")
+    running = "answers" if answers(target.url) else "is not running; `publisher run` starts it for a push"
     return Diagnosis("portal", f"{target.url} {running}")

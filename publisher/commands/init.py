@@ -1,4 +1,4 @@
-"""`publisher init`: a new workspace with its rooms and its key."""
+"""`publisher init`: a new workspace with its folders and its key."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ url = "http://127.0.0.1:8311"
 
 
 def scaffold(folder: Path) -> Iterator[str]:
-    """Makes what is missing and leaves the rest alone; says what it made. Raises SourceError."""
+    """Create what is missing, leave the rest alone, and say what was created. Raises SourceError."""
     if not (folder / FILE).is_file():
         write_file(folder / FILE, SETTINGS.encode())
-        yield f"wrote {folder / FILE}: say who you are there"
+        yield f"wrote {folder / FILE}: fill in your organization and contact"
     with writing(str(folder)):
         for room in ROOMS:
             (folder / room).mkdir(parents=True, exist_ok=True)
     if not (folder / ".gitignore").is_file():
         write_file(folder / ".gitignore", b"state/\ndata/\n")
-        yield f"wrote {folder / '.gitignore'}: state and raw data never go into a repository"
+        yield f"wrote {folder / '.gitignore'}: it keeps state and raw data out of the repository"
     workspace = find_workspace(folder)
     create_key(workspace.private)
-    yield f"the key lies in {workspace.private}: keep a copy in a safe, pseudonyms depend on it"
+    yield f"the key is in {workspace.private}: keep a copy in a safe place, since pseudonyms depend on it"
     yield "next: write pipelines/<source>.toml and .sql, datasets/<dataset>.toml, then run `publisher check`"

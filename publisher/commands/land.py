@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def land_sources(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterator[str]:
-    """Lands each source; a line each. Raises SourceError."""
+    """Land each source; one line per source. Raises SourceError."""
     with locked(workspace):
         for source in sources:
             landing = land(

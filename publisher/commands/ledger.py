@@ -29,13 +29,13 @@ HEADINGS = ("source", "block", "blocks", "datasets", "spent", "budget", "left", 
 
 @dataclass(frozen=True)
 class SpendingRow:
-    """Blocks of one source that follow each other and were charged alike; the fields of `publisher ledger --json`."""
+    """Consecutive blocks of one source with the same charges; the fields of `publisher ledger --json`."""
 
     source: str
     block: str
     """The block, or the first and the last of them: `2024-01-01 … 2024-01-31`."""
     blocks: int
-    """How many they are."""
+    """The number of blocks."""
     datasets: str
     """What each dataset has spent on each of them."""
     spent: str
@@ -44,19 +44,19 @@ class SpendingRow:
     currency: str
     """ρ or ε."""
     delta: str | None
-    """δ spent on each; None where the source allows none and none was spent."""
+    """δ spent on each; None if the source allows none and none was spent."""
     delta_left: str | None
     releases_left: dict[str, int]
-    """How many more releases of each dataset each block can carry, were that dataset alone."""
+    """How many more releases of each dataset each block can pay for, if only that dataset is released."""
     runs_out: dict[str, str]
-    """The first period of each dataset that will be refused when all go on as defined; those that never are do not
-    stand here."""
+    """The first period of each dataset that will be refused if all go on as defined; datasets that never are refused
+    are left out."""
     runway: str
     """The same for people."""
 
     @property
     def row(self) -> tuple[object, ...]:
-        """What stands in the table, by HEADINGS."""
+        """The row of the table, by HEADINGS."""
         delta = "" if self.delta is None else f"{self.delta}, {self.delta_left} left"
         more = ", ".join(f"{dataset} {number:,}" for dataset, number in self.releases_left.items())
         amounts = (f"{self.currency} {self.spent}", f"{self.currency} {self.budget}", f"{self.currency} {self.left}")
@@ -65,7 +65,7 @@ class SpendingRow:
 
 @dataclass(frozen=True)
 class Runway:
-    """The datasets of a source, and the first period of each that its budget will not bear."""
+    """The datasets of a source, and the first period of each that its budget will refuse."""
 
     datasets: tuple[DatasetFile, ...]
     refused: dict[str, str]
@@ -74,17 +74,17 @@ class Runway:
         """When the budget ends, in words."""
         if self.refused:
             ends = ", ".join(f"{dataset} {period}" for dataset, period in self.refused.items())
-            other = "; a lifetime brings no other budget" if privacy.window == "lifetime" else ""
+            other = "; a lifetime budget is not renewed" if privacy.window == "lifetime" else ""
             return f"refused from {ends} on{other}"
         if not self.datasets:
-            return "no dataset spends it any more"
+            return "no dataset uses it anymore"
         if privacy.window == "lifetime":
             return "lasts as long as its datasets are scheduled, or more than 100 years"
-        return f"lasts: each {privacy.window} brings a budget of its own"
+        return f"lasts: each {privacy.window} has its own budget"
 
 
 def statement(workspace: Workspace, ledger: Ledger) -> list[SpendingRow]:
-    """Every block that was ever charged, by source and time; what follows and is alike is one account."""
+    """Every block that was ever charged, by source and time; consecutive blocks with the same charges are one account."""
     shares, spent = _shares(ledger), spent_of(ledger)
     sources = sorted({source for source, _ in shares})
     return [account for source in sources for account in _accounts(workspace, source, shares, spent)]

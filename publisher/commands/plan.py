@@ -1,4 +1,4 @@
-"""The plan as a person reads it: what it costs, how long it lasts, how sure each table will be."""
+"""The plan for people: what releases cost, how long the budget lasts, and how accurate each table will be."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from publisher.planning.forecast import Forecast, Plan
 
 BAR = 20
-"""Characters of a bar."""
+"""The length of a bar in characters."""
 
 UNKNOWN = "unknown"
 
@@ -37,28 +37,30 @@ def print_plans(plans: Sequence[Plan]) -> None:
         print_table("", headings, [_row(plan, table) for table in plan.tables])
         click.echo()
     if any(table.suppressed is None for plan in plans for table in plan.tables):
-        click.echo("unknown: until a release is there; guess a cell's value with --typical 25 or --typical MEASURE=25.")
-    click.echo("margin: of one cell, after the tables were made to add up. reliable from: smaller values are marked.")
-    click.echo("cells: █ shown / ▒ marked unreliable / ░ withheld. No record was read, and nothing was spent.")
+        click.echo("unknown: nothing is released yet. Guess a cell's value with --typical 25 or --typical MEASURE=25.")
+    click.echo(
+        "margin: of one cell, after the tables are made to add up. reliable from: smaller values are marked unreliable."
+    )
+    click.echo("cells: █ shown / ▒ marked unreliable / ░ suppressed. No record was read and nothing was spent.")
 
 
 def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
-    """One table for each measure: a row for each combination, the tables side by side."""
+    """One table for each measure: a row for each combination, with the tables side by side."""
     for measure in plan.dataset.definition.measured:
         if not measure.shown and measure.name != plan.dataset.definition.suppression.measure:
             continue
         rows = [_compared(each, measure) for each in found]
         levels = [table.level or table.dataset for table in found[0].tables if table.measure == measure.name]
         headings = (*found[0].settings, *levels, "releases left", "on a new block")
-        title = f"{plan.dataset.name}: {measure.title}: margin (95 %) · unreliable / withheld ({plan.known.origin})"
+        title = f"{plan.dataset.name}: {measure.title}: margin (95 %) · unreliable / suppressed ({plan.known.origin})"
         print_table(title, headings, rows)
 
 
 def print_split(found: Split, plan: Plan) -> None:
-    """The suggested shares beside those in use, then the lines to paste."""
+    """The suggested shares next to those in use, then the lines to paste."""
     measures = {each.name: each for each in plan.dataset.definition.measured}
     headings = ["table", "weight", "share now", "suggested"]
-    headings += [f"{each.title}: {when}" for each in measures.values() for when in ("now", "then")]
+    headings += [f"{each.title}: {when}" for each in measures.values() for when in ("now", "suggested")]
     rows = []
     for part in found.parts:
         row = [part.level, part.weight, _percent(part.share), _percent(part.suggested)]
@@ -77,42 +79,43 @@ def _paragraph(plan: Plan) -> Iterator[str]:
     dataset, pace = plan.dataset, plan.pace
     definition, privacy = dataset.definition, dataset.source.definition.privacy
     grain, window = definition.period, privacy.window
-    ended = f"of {len(pace.ended)} that ended {pace.released} are drawn" if pace.ended else "none has ended yet"
-    yield f"One release a {grain} from {definition.first} to {definition.last or 'no end'}; {ended}."
+    last = f" to {definition.last}" if definition.last else " on"
+    ended = f"{pace.released} of {len(pace.ended)} past periods are drawn" if pace.ended else "no period has ended yet"
+    yield f"One release per {grain}, from {definition.first}{last}; {ended}."
     blocks = f"each of {pace.blocks} {window} blocks" if pace.blocks > 1 else f"one {window} block"
     extra = f" and δ {decimal(definition.delta)} to find keys" if definition.delta else ""
-    yield f"A release spends {loss_words(dataset)}{extra} on {blocks} of the {privacy.unit}s of {dataset.source.name}."
+    yield f"A release spends {loss_words(dataset)}{extra} on {blocks} of {dataset.source.name} (unit: {privacy.unit})."
     delta = f" and δ {decimal(pace.delta_left)} of {privacy.delta}" if definition.delta else ""
     left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: {_room(pace.releases_left)}"
-    which = "The fullest block of the periods that have ended" if pace.ended else "Each block"
+    which = "The fullest block of past periods" if pace.ended else "Each block"
     yield f"{which} has {left}. {_lasting(plan)}"
 
 
 def _edited(plan: Plan) -> Iterator[str]:
-    """What an edit of the definition would charge again, and what it changes for free."""
+    """What the edited definition would charge again, and what it changes for free."""
     if plan.edited is None:
         return
     if plan.edited.periods:
         yield plan.edited.words()
     if plan.edited.refinished:
-        yield f"Free of charge: {spanned(plan.edited.refinished)} would be finished again from the same draw."
+        yield f"At no cost: {spanned(plan.edited.refinished)} would get a new edition from the same draw."
 
 
 def _room(releases: int) -> str:
     if releases == 0:
-        return "not enough for another release on it"
-    return f"enough for {releases:,} more release{'' if releases == 1 else 's'} on it"
+        return "not enough for another release"
+    return f"enough for {releases:,} more release{'' if releases == 1 else 's'}"
 
 
 def _lasting(plan: Plan) -> str:
     pace, definition = plan.pace, plan.dataset.definition
     if pace.refused is None:
         if pace.last is None and pace.released:
-            return f"Every release to the end, {definition.last}, is drawn."
-        end = f"to the end, {definition.last}" if definition.last else "at this pace without end"
-        return f"The releases still to come have room on their own blocks, {end}."
-    paid = f"{pace.last} is paid" if pace.last else "none is paid"
-    return f"At this pace the budget runs out: {paid}, {pace.refused} is refused."
+            return f"Every release up to the last, {definition.last}, is drawn."
+        end = f"up to the last, {definition.last}" if definition.last else "with no end in sight at this pace"
+        return f"Releases to come have enough budget on their own blocks, {end}."
+    paid = f"{pace.last} is the last release it covers" if pace.last else "it covers no release"
+    return f"At this pace the budget runs out: {paid}, and {pace.refused} will be refused."
 
 
 def _row(plan: Plan, table: Forecast) -> list[object]:
@@ -127,12 +130,12 @@ def _row(plan: Plan, table: Forecast) -> list[object]:
         f"{loss}{share}",
         table.margin,
         f"{math.ceil(table.reliable_from):,}" if measure.shown else "",
-        _bar(table) if measure.shown else "not shown itself",
+        _bar(table) if measure.shown else "not published",
     ]
 
 
 def _bar(table: Forecast) -> str:
-    """Shown, marked and withheld cells as one bar with its numbers."""
+    """Shown, unreliable and suppressed cells as one bar with its numbers."""
     if table.suppressed is None or table.unreliable is None:
         return UNKNOWN
     withheld, marked = round(BAR * table.suppressed), round(BAR * table.unreliable)

@@ -1,4 +1,4 @@
-"""`publisher run --rehearse`: the whole path on generated records, with a ledger of its own that is thrown away."""
+"""`publisher run --rehearse`: a whole run on generated records, with its own ledger, which is thrown away."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Workspace:
-    """The same definitions over stand-in feeds, in a state of their own that starts empty. Raises SourceError.
+    """The same definitions with stand-in feeds, in a state folder of their own that starts empty. Raises SourceError.
 
-    Boundaries and address lists are copied from the real data folder; nothing else of it is looked at.
+    Boundaries and address lists are copied from the real data folder; nothing else in it is read.
     """
     state = workspace.private / "rehearsal"  # address lists are as private as records
     data = state / "data"
@@ -52,6 +52,6 @@ def _public_files(source: SourceFile) -> Iterator[str]:
 
 def _copy(data: Path, target: Path, path: str) -> None:
     if not (data / path).is_file():
-        raise SourceError(f"{path}: not in {data}; a rehearsal needs the boundaries and address lists")
+        raise SourceError(f"{path}: is not in {data}: put it there; a rehearsal needs the boundaries and address lists")
     (target / path).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(data / path, target / path)

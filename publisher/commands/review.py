@@ -1,4 +1,4 @@
-"""What people do with releases after a run: check again, take back, compare."""
+"""What people do with releases after a run: check them again, retract, restore, compare."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterator[tuple[str, bool]]:
-    """Checks every held or unchecked release again: (a line, whether it passed)."""
+    """Check every held or unchecked release again; yields (a line, whether it passed)."""
     with locked(workspace) as catalog:
         for dataset in datasets:
             for standing in catalog.standings(dataset.name):
@@ -40,8 +40,8 @@ def _again(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, standin
 
 
 def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, undo: bool, push: bool) -> str:
-    """Retracts the current edition (of the period) released last, or gives the one retracted last back; says what
-    stands."""
+    """Retract the current edition (of the period) released last, or restore the one retracted last; says which edition
+    is current now."""
     with locked(workspace) as catalog:
         wanted = "retracted" if undo else "ready"
         found = [
@@ -51,13 +51,15 @@ def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, 
         ]
         if not found:
             of_period = f" of {period}" if period else ""
-            raise DefinitionError(f"{dataset.name}: no release{of_period} is {'retracted' if undo else 'current'}")
+            raise DefinitionError(
+                f"{dataset.name}: no release{of_period} is {'retracted' if undo else 'current'}; `publisher releases` lists them"
+            )
         chosen = catalog.newest(dataset.name, found, retracted=undo)
         catalog.retract(chosen, undo=undo)
         refresh_analyst_file(workspace, catalog)
         says = chosen.manifest
         current = [each for each in catalog.current(dataset.name) if each.manifest.period == says.period]
-        now = f"edition {current[-1].manifest.edition} is current" if current else "no release of it is current"
+        now = f"edition {current[-1].manifest.edition} is current" if current else "no edition is current"
         if push:
             with portal_of(workspace) as client:
                 deliver(workspace, catalog, client, dataset)
@@ -65,21 +67,21 @@ def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, 
 
 
 def verify_releases(catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
-    """A line per dataset whose files are as their manifests say. Raises SourceError naming the first that is not."""
+    """One line per dataset whose files match their manifests. Raises SourceError naming the first that does not."""
     for dataset in datasets:
         catalog.reconcile(dataset.name)
         releases = catalog.store.releases(dataset.name)
         for release in releases:
             refuse_if_changed(release)
-        yield f"{dataset.name}: {len(releases)} releases are as they were written"
+        yield f"{dataset.name}: {len(releases)} releases match their manifests"
 
 
 def verify_portal(workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
-    """A line per dataset that the portal holds whole. Raises PortalError."""
+    """One line per dataset that is complete on the portal. Raises PortalError."""
     with portal_of(workspace) as client:
         for dataset in datasets:
             url = check_delivery(workspace, catalog, client, dataset)
-            yield f"{dataset.name}: {'the portal holds it whole: ' + url if url else 'not published'}"
+            yield f"{dataset.name}: {'complete on the portal: ' + url if url else 'not published'}"
 
 
 def verify_ledger(workspace: Workspace, catalog: Catalog) -> str:
@@ -91,7 +93,7 @@ def verify_ledger(workspace: Workspace, catalog: Catalog) -> str:
         faults = [*_manifest_faults(catalog)]
     if faults:
         raise BudgetError("the ledger does not verify:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return f"the ledger holds: {len(catalog.ledger.entries())} entries, {len(releases)} releases agree"
+    return f"the ledger verifies: {len(catalog.ledger.entries())} entries, {len(releases)} releases agree"
 
 
 def _manifest_faults(catalog: Catalog) -> Iterator[str]:

@@ -22,7 +22,7 @@ ROWS = 10
 
 @dataclass(frozen=True)
 class Presented:
-    """A release as it is shown."""
+    """A release as `publisher show` prints it."""
 
     name: str
     status: str
@@ -36,7 +36,7 @@ class Presented:
 
 
 def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
-    """The newest release of the period, or of the last released one; `table` is a rollup's name.
+    """The newest release of the period (default: the last one released); `table` is a rollup's name.
 
     Raises DefinitionError when there is none, and SourceError when its table is damaged.
     """
@@ -47,7 +47,7 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
     tables = standing.release.tables
     if (table or "") not in tables:
         known = ", ".join(name for name in tables if name) or "none"
-        raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its companions: {known}")
+        raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its other tables: {known}")
     shown = tables[table or ""]
     rows = read_published(shown).slice(0, ROWS)
     return Presented(
@@ -63,15 +63,17 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
 
 
 def present(found: Presented) -> None:
-    """Prints it: status first, then a glimpse of the data, then the guarantee."""
+    """Print a release: its status, then its first rows, then its guarantee."""
     click.secho(f"{found.name}: {found.status}", bold=True)
     for failure in found.failures:
         click.secho(f"  failed: {failure}", fg="yellow")
     if found.status == "held":
-        click.echo("  It is not public and will not be drawn again. Mend the suite, then `publisher revalidate`.")
+        click.echo(
+            "  It is not public and will not be drawn again. Fix the expectations, then run `publisher revalidate`."
+        )
     shown = [[("" if value is None else value) for value in row] for row in found.rows]
-    print_table(f"the first {len(shown)} rows", found.columns, shown)
+    print_table(f"First {len(shown)} rows", found.columns, shown)
     if found.companions:
-        click.echo(f"Its companions: {', '.join(found.companions)}; --table shows one.\n")
+        click.echo(f"Other tables: {', '.join(found.companions)}. Show one with --table.\n")
     click.echo(found.statement)
-    click.echo(f"The files lie in {found.folder}.")
+    click.echo(f"The files are in {found.folder}.")

@@ -20,16 +20,16 @@ MOST_ROWS = 1_000
 
 
 def run_query(public: Path, query: str) -> None:
-    """Prints the answer of one query. Raises DefinitionError when it cannot be answered."""
+    """Print the answer to one query. Raises DefinitionError when it cannot be answered."""
     with open_file(_file(public), FILE, read_only=True) as connection:
         _answer(connection, query)
 
 
 def prompt(public: Path) -> None:
-    """Reads queries until the input ends."""
+    """Read queries until the input ends."""
     with open_file(_file(public), FILE, read_only=True) as connection:
         tables = ", ".join(row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
-        click.echo(f"Tables: {tables}. One query a line; end with Ctrl-D.")
+        click.echo(f"Tables: {tables}. One query per line; end with Ctrl-D.")
         while True:
             try:
                 query = input("sql> ").strip()
@@ -65,5 +65,5 @@ def _answer(connection: DuckDBPyConnection, query: str) -> None:
 def _file(public: Path) -> Path:
     path = public / FILE
     if not path.is_file():
-        raise DefinitionError(f"{path} is not there yet: `publisher run` writes it")
+        raise DefinitionError(f"{path} does not exist yet: `publisher run` writes it")
     return path

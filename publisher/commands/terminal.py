@@ -1,4 +1,4 @@
-"""The terminal as a person sees it: tables, progress, colors only where somebody looks."""
+"""Output to the terminal: tables, progress, and colors if a person is looking."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ COLORS = {
 
 
 def print_json(value: object) -> None:
-    """JSON for machines, on standard output alone."""
+    """Print JSON for machines, on standard output only."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; columns of numbers are right-aligned, words of status colored."""
+    """Print a table; columns of numbers are right-aligned, statuses colored."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -59,7 +59,7 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
 
 @contextmanager
 def ending() -> Iterator[None]:
-    """Turns whatever ends a command before it is done into one message, or none, and its documented exit code."""
+    """Turn whatever ends a command early into one message, or none, and its documented exit code."""
     try:
         try:
             yield
@@ -83,17 +83,17 @@ def ending() -> Iterator[None]:
 
 
 def print_error(words: str) -> None:
-    """One message on standard error."""
+    """Print one message on standard error."""
     click.secho(f"error: {words}", err=True, fg="red")
 
 
 def _print_fault(error: Exception) -> None:
-    """What kind of error it was and where; with PUBLISHER_TRACE also the calls that led there. Never a message."""
+    """Print the kind of error and its place; with PUBLISHER_TRACE also the calls that led there. Never its message."""
     traced = bool(os.environ.get("PUBLISHER_TRACE"))
     more = "the calls that led there are below" if traced else "PUBLISHER_TRACE=1 lists the calls that led there"
     print_error(
-        f"a fault of publisher itself: {type(error).__name__} at {_place(error)}. Its own message is not shown, "
-        f"since it may quote a record; {more}, without any value: please report it with them."
+        f"a bug in publisher itself: {type(error).__name__} at {_place(error)}. Its own message is not shown because "
+        f"it may quote a record; {more}, without any value. Please report it with them."
     )
     if traced:
         for line in _calls(error):
@@ -123,7 +123,7 @@ def _frames(error: BaseException) -> Iterator[tuple[str, int, str]]:
 
 
 def print_report(report: RunReport, *, as_json: bool) -> None:
-    """The closing table of a run, or one JSON array."""
+    """Print the table of a run's outcomes, or one JSON array."""
     if as_json:
         print_json([asdict(each) for each in report.outcomes])
         return
@@ -131,7 +131,7 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
         if not report.errors:
             click.echo("Nothing is due yet: no period of these datasets has ended.")
         return
-    headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95 %)", "loss a block", "status")
+    headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95 %)", "cost per block", "status")
     rows = [
         (
             each.dataset,
@@ -159,20 +159,20 @@ class Watch:
         self._task: Any = None
 
     def total(self, steps: int) -> None:
-        """How many steps are ahead."""
+        """Set the number of steps."""
         self._task = self._progress.add_task("starting", total=steps)
 
     def step(self, words: str) -> None:
-        """The next step begins."""
+        """Begin the next step."""
         started = self._progress.tasks[0].fields.get("started", False)
         self._progress.update(self._task, description=words, advance=1 if started else 0, started=True)
 
     def warn(self, error: PublisherError) -> None:
-        """Something went wrong; the run goes on where it can."""
+        """Show an error; the run goes on where it can."""
         self._progress.console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
     def agree(self, question: str) -> bool:
-        """Whether a person agrees; off a terminal only `yes`, said beforehand, is agreement."""
+        """Whether a person agrees. Without a terminal, only `yes` given beforehand counts as agreement."""
         if self._yes or not sys.stdin.isatty():
             return self._yes
         self._progress.stop()
@@ -183,7 +183,7 @@ class Watch:
 
 @contextmanager
 def watching(*, yes: bool = False) -> Iterator[Watch]:
-    """A progress display for the length of a run; `yes` agrees to whatever is asked."""
+    """A progress display for the length of a run; `yes` agrees to every question."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

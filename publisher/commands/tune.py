@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def print_advice(advice: Advice) -> None:
-    """The noisy histograms, the trade-off of each measured table, and the lines to paste."""
+    """Print the noisy histograms, the trade-off for each measured table, and the lines to paste."""
     found = advice.found
     words = loss_words(found.currency, Fraction(found.loss))
     click.echo(f"{found.dataset} {found.period}: {words} on each of {len(found.blocks)} block(s)")
@@ -34,7 +34,7 @@ def print_advice(advice: Advice) -> None:
 
 
 def _sketch(histogram: NoisyHistogram, resolution: Fraction) -> list[tuple[str, int, str]]:
-    """The bins up to the last that is more than noise, with a bar each; those below zero where there are any."""
+    """The bins up to the last that is more than noise, with a bar each; bins below zero if there are any."""
     spread, size = spread_of(histogram), len(histogram.tops) + 1
     used = len(spread.counts) if spread else 0
     bins = bins_of(histogram, resolution)

@@ -1,4 +1,4 @@
-"""Whether a dataset and its source fit each other; each is checked on its own before."""
+"""Check that a dataset and its source fit each other. Each has been checked on its own before."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ def check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
     if dataset.suppression.customers is not None and source.privacy.unit != "record":
         _check_customers(dataset, source, origin)
     if source.register_ is not None and source.privacy.window not in NESTS[dataset.period]:
-        words = (
-            f"differences of a register are taken inside one {source.privacy.window}: a release must hold whole ones"
-        )
+        words = f"a register's differences are within one {source.privacy.window}: use a period made of whole {source.privacy.window}s"
         raise origin.error(("period",), words)
     if source.late is not None and source.late.policy == "increment":
         _check_increment(dataset, source, origin)
@@ -33,35 +31,39 @@ def _check_losses(dataset: Dataset, source: Source, origin: Origin) -> None:
     privacy = source.privacy
     if dataset.loss.currency != privacy.currency:
         wanted = "rho" if privacy.currency == "zcdp" else "epsilon"
-        raise origin.error(("loss",), f"the source {dataset.source} keeps its budget in {wanted}: give {wanted}")
+        raise origin.error(("loss",), f"the budget of source {dataset.source} is in {wanted}: give {wanted}")
     if dataset.loss.amount > privacy.budget:
-        raise origin.error(("loss",), f"one release would spend more than the block's whole budget {privacy.budget}")
+        raise origin.error(("loss",), f"one release would spend more than a block's whole budget, {privacy.budget}")
     if dataset.delta > privacy.delta:
-        raise origin.error(("keys",), f"one release would spend more δ than the source's privacy.delta {privacy.delta}")
+        raise origin.error(
+            ("keys",), f"one release would spend more δ than the source's privacy.delta, {privacy.delta}"
+        )
 
 
 def _check_bounds(dataset: Dataset, source: Source, origin: Origin) -> None:
     if source.privacy.unit == "record" and (dataset.bounds.max_groups, dataset.bounds.max_per_group) != (1, 1):
-        raise origin.error(("bounds",), "a record lies in one cell once: delete bounds for the unit record")
+        raise origin.error(("bounds",), "a record counts once in one cell: delete [bounds] if the unit is record")
     if source.privacy.unit != "record" and "bounds" not in dataset.model_fields_set:
-        raise origin.error((), "is missing [bounds]: say max_groups and max_per_group for the source's unit")
+        raise origin.error((), "[bounds] is missing: set max_groups and max_per_group for the source's unit")
 
 
 def _check_customers(dataset: Dataset, source: Source, origin: Origin) -> None:
     setting, window = ("suppression", "customers"), source.privacy.window
     counted = next(each for each in dataset.measures if each.name == dataset.suppression.measure)
     if counted.kind != "count_units":
-        raise origin.error(setting, "customers are units: compare a count_units measure")
+        raise origin.error(setting, "customers are units: set suppression.measure to a count_units measure")
     for grain in (dataset.cell_grain, *(rollup.grain for rollup in dataset.rollups if rollup.grain is not None)):
         if grain != window and window in NESTS[grain]:
-            words = f"a cell of one {grain} holds several windows of one {window}, and a customer counts in each"
+            words = f"a cell of one {grain} covers several windows of one {window}, and a customer counts in each"
             raise origin.error(setting, words)
 
 
 def _check_increment(dataset: Dataset, source: Source, origin: Origin) -> None:
     if dataset.discovered is not None:
-        raise origin.error(("keys",), "keys cannot be discovered where later editions add to earlier ones")
+        raise origin.error(
+            ("keys",), "keys cannot be discovered if later editions add to earlier ones (late.policy is increment)"
+        )
     for n, measure in enumerate(dataset.measures):
         if source.privacy.unit != "record" and measure.kind == "sum" and measure.clamps[0] < 0:
-            words = "must be 0 or more where later editions add to earlier ones: what was added is never taken back"
+            words = "must be 0 or more if later editions add to earlier ones: what was added is never taken back"
             raise origin.error(("measures", n, "lower"), words)

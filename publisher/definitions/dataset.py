@@ -1,4 +1,4 @@
-"""A published dataset: what is counted by which public keys, at which privacy loss, and how it is shown."""
+"""A published dataset: what is counted, by which public keys, at which privacy loss, and how it is shown."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST_STEPS = 10**11
 """The widest clamp: ninety million units of that size still add up in 64 bits."""
 
 LEAST_LOSS = Decimal("0.000000001")
-"""For any one table: with less, the noise of a count of single records is above ten thousand everywhere."""
+"""The least loss of any one table: with less, even a count of single records has noise above ten thousand."""
 
 RESERVED = ("id", "period", "period_start", "edition")
 """Columns that every dataset has."""
 
 
 class Loss(Model):
-    """What one release spends on each block it touches: ρ (zCDP) or ε (pure), never both."""
+    """The privacy cost per block of one release: ρ (zCDP) or ε (pure), never both."""
 
     rho: Exact | None = Field(None, gt=0, le=1000)
     epsilon: Exact | None = Field(None, gt=0, le=1000)
@@ -50,63 +50,65 @@ class Loss(Model):
 
     @property
     def currency(self) -> Literal["zcdp", "pure"]:
-        """`zcdp` where rho is given, `pure` where epsilon is."""
+        """`zcdp` if rho is given, `pure` if epsilon is."""
         return "zcdp" if self.rho is not None else "pure"
 
 
 class Bounds(Model):
-    """What one unit in one window can contribute to one release."""
+    """How much one unit in one window can contribute to one release."""
 
     max_groups: int = Field(1, ge=1, le=100_000)
-    """k: cells of the finest table."""
+    """k: the most cells of the finest table."""
     max_per_group: int = Field(1, ge=1, le=1_000_000)
-    """c: records in one cell."""
+    """c: the most records in one cell."""
 
 
 class Discover(Model):
-    """Keys that no public list can name: partition selection finds those that enough units share, with noise."""
+    """Keys that no public list can name. Partition selection finds those that enough units share, with noise."""
 
     share: Exact = Field(gt=0, lt=1)
-    """The part of the release's loss that finding them spends; the measures share what is left."""
+    """The share of the release's loss spent on finding them; the measures share the rest."""
     delta: Exact = Field(gt=0, le=Decimal("0.0001"))
-    """The chance that a key is shown which one unit alone could have brought in; charged beside ρ."""
+    """The chance of showing a key that one unit alone could have brought in; charged in addition to ρ."""
 
 
 class KeyBoundaries(Boundaries):
-    """Polygons for the portal's map, in a GeoJSON file of the data folder; nothing is placed by them."""
+    """Polygons for the portal's map, in a GeoJSON file in the data folder. They do not place any record."""
 
     mapping: Slug | None = None
-    """`datasets/keysets/<mapping>.csv`: the polygons' own key and the key column's, where several polygons are one."""
+    """`datasets/keysets/<mapping>.csv`: each polygon's key and its key here, if several polygons share one key."""
 
 
 class Key(Model):
-    """One key column and the public keys that get a row each."""
+    """One key column and its public keys; each key gets a row."""
 
     name: Name
-    """A place level of the source or a column of its SELECT."""
+    """A place level of the source, or a column of its SELECT."""
     title: Text
     keyset: Slug | None = None
     """The public keys, `datasets/keysets/<keyset>.csv`."""
     discover: Discover | None = None
-    """Only where no public keyset can exist: find the keys by a charged, noisy selection."""
+    """Only if no public keyset can exist: find the keys by a charged, noisy selection."""
     other: Text
-    """The key that takes in everything the keyset does not list: Other, or Unknown for places."""
+    """The key for everything that the keyset does not list: Other, or Unknown for places."""
     description: Text | None = None
     standard: Text | None = None
-    """The public standard that its keys follow, such as GEOID of census tracts: told in the dictionary."""
+    """The public standard that its keys follow, such as GEOID of census tracts. The data dictionary shows it."""
     boundaries: KeyBoundaries | None = None
-    """Polygons of its keys for the portal's map; those of the source's place of the same name unless said."""
+    """Polygons of its keys for the portal's map. Default: those of the source's place of the same name."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.keyset is None) == (self.discover is None):
-            words = "name the public keys: keys taken from the records would tell who is in them. Where no public list"
-            raise RuleError(("keyset",), f"{words} can exist, [keys.discover] finds them for a charge, with noise")
+            words = (
+                "name a public keyset: keys taken from the records would reveal who is in them. If no public list can"
+            )
+            raise RuleError(("keyset",), f"{words} exist, [keys.discover] finds the keys with noise and charges for it")
         return self
 
 
 class CoarserKey(Model):
-    """A key column of rollups alone: each key of a finer column belongs to exactly one of its keys."""
+    """A key column that only rollups use. Each key of a finer column belongs to exactly one of its keys."""
 
     name: Name
     title: Text
@@ -117,7 +119,7 @@ class CoarserKey(Model):
     keyset: Slug
     """The coarser keys, in order, with their labels."""
     other: Text
-    """Where finer keys belong that the mapping does not list."""
+    """The coarser key for finer keys that the mapping does not list."""
     description: Text | None = None
     standard: Text | None = None
     """The public standard that its keys follow."""
@@ -127,48 +129,48 @@ class Rollup(Model):
     """A coarser table of the same bounded records, measured with its own share and reconciled with the finer ones."""
 
     name: Slug
-    """The companion table is called <dataset>-<name>."""
+    """Its table is published as <dataset>-<name>."""
     title: Text
     keys: tuple[Name, ...] = ()
-    """Its key columns, of [[keys]] and [[coarser]]; none for the whole city."""
+    """Its key columns, from [[keys]] and [[coarser]]; none for the whole city."""
     grain: civil.Grain | None = None
-    """Its time step; that of the dataset's cells unless said."""
+    """Its time step. Default: that of the dataset's cells."""
     share: Exact | None = Field(None, gt=0, lt=1)
-    """The part of each measure's loss that is spent on this table; equal parts for all tables unless said."""
+    """The share of each measure's loss that is spent on this table. Default: equal shares for all tables."""
 
 
 class Measure(Model):
-    """One published number per cell. Counts, sums and histograms are measured with noise; means and quantiles are read
-    off them."""
+    """One published number per cell. Counts, sums and histograms are measured with noise; means and quantiles are
+    computed from them."""
 
     name: Name
     title: Text
     kind: Kind
     unit: Text
-    """What one of it is: requests, liters, US dollars, days."""
+    """What it counts: requests, liters, US dollars, days."""
     description: Text | None = None
     column: Name | None = None
     """sum, histogram: the column of the SELECT that is added up or sorted into bins."""
     lower: Exact | None = None
-    """sum: a unit's total in one cell is raised to this."""
+    """sum: a smaller total of a unit in one cell counts as this."""
     upper: Exact | None = None
-    """sum: a unit's total in one cell is cut to this."""
+    """sum: a larger total of a unit in one cell counts as this."""
     resolution: Exact | None = Field(None, gt=0)
     """sum: the smallest step, in `unit`; sums are whole multiples of it."""
     share: Exact | None = Field(None, gt=0, le=1)
-    """The part of the release's loss spent on this table; equal parts unless said."""
+    """The share of the release's loss spent on this measure. Default: equal shares."""
     sum_: Name | None = Field(None, alias="sum")
     """mean: the sum it divides."""
     count: Name | None = None
     """mean: the count it divides by."""
     bins: tuple[Exact, ...] | None = Field(None, min_length=2, max_length=200)
-    """histogram: where its bins begin, rising; smaller values count in the first, the last is open."""
+    """histogram: where its bins begin, in rising order. Smaller values count in the first bin; the last is open."""
     histogram: Name | None = None
-    """quantile: the histogram it is read off."""
+    """quantile: the histogram that it is computed from."""
     probability: Exact | None = Field(None, gt=0, lt=1)
-    """quantile: 0.5 for the median, 0.9 for the value that nine of ten stay below."""
+    """quantile: 0.5 for the median, 0.9 for the value that nine in ten are below."""
     publish: bool = True
-    """False keeps a table that only a mean needs out of the published columns; a histogram is never published."""
+    """False leaves a measure that only a mean needs out of the published columns. A histogram is never published."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -176,25 +178,27 @@ class Measure(Model):
         for field in sorted({field for fields in _NEEDED.values() for field in fields}):
             given = getattr(self, field) is not None
             if given != (field in needed):
-                say = "is needed for" if field in needed else "has no meaning for"
+                say = "is required for" if field in needed else "does not apply to"
                 raise RuleError((field.rstrip("_"),), f"{say} a {self.kind}")
         if not self.measured and self.share is not None:
-            raise RuleError(("share",), f"a {self.kind} is read off other measures and spends nothing: delete share")
+            raise RuleError(
+                ("share",), f"a {self.kind} is computed from other measures and spends nothing: delete share"
+            )
         if self.bins is not None and any(b <= a for a, b in pairwise(self.bins)):
-            raise RuleError(("bins",), "must rise")
+            raise RuleError(("bins",), "must be in rising order")
         if self.lower is not None and self.upper is not None and self.resolution is not None:
             self._check_clamps(self.lower, self.upper, self.resolution)
         return self
 
     def _check_clamps(self, lower: Decimal, upper: Decimal, resolution: Decimal) -> None:
         if lower >= upper:
-            raise RuleError(("lower",), "must lie below upper")
+            raise RuleError(("lower",), "must be less than upper")
         for name, clamp in (("lower", lower), ("upper", upper)):
             steps = Fraction(clamp) / Fraction(resolution)
             if steps.denominator != 1:
                 raise RuleError((name,), "must be a whole multiple of the resolution")
             if abs(steps) > MOST_STEPS:
-                raise RuleError((name,), f"lies more than {MOST_STEPS:,} steps of the resolution from zero")
+                raise RuleError((name,), f"is more than {MOST_STEPS:,} steps of the resolution away from zero")
 
     @property
     def measured(self) -> bool:
@@ -208,7 +212,7 @@ class Measure(Model):
 
     @property
     def width(self) -> int:
-        """How many numbers one cell holds: a histogram's bins, else one."""
+        """How many numbers one cell holds: the bins of a histogram, otherwise one."""
         return len(self.bins) if self.bins is not None else 1
 
     @property
@@ -226,41 +230,41 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "histogram": ("column", "bins"),
     "quantile": ("histogram", "probability"),
 }
-"""The settings that each kind of measure has and no other."""
+"""The settings that only some kinds of measure have."""
 
 
 class Suppression(Model):
-    """Which noisy cells are withheld or marked. Decided on noisy values alone; the guarantee does not rest on it."""
+    """Which noisy cells are suppressed or marked. Decided only on noisy values; the guarantee does not depend on it."""
 
     measure: Name
     """The count that is compared with the threshold."""
     threshold: int = Field(ge=0, le=MOST_STEPS)
-    """Cells whose noisy count lies below are suppressed."""
+    """Cells whose noisy count is below this are suppressed."""
     unreliable: Exact = Field(Decimal("0.5"), gt=0)
-    """A value is unreliable when half its margin is wider than this part of it."""
+    """A value is unreliable when half its margin is more than this share of it."""
     customers: int | None = Field(None, ge=1, le=MOST_STEPS)
     """15/15 rule: the count less its margin must reach this ..."""
     largest_share: Exact | None = Field(None, gt=0, le=1)
-    """... and every sum's upper clamp be at most this part of the sum less its margin."""
+    """... and every sum's upper clamp must be at most this share of the sum less its margin."""
     complementary: bool = False
-    """Where one cell of a family is suppressed and their rollup is shown, suppress the smallest other one too."""
+    """If one cell of a family is suppressed and the family's rollup is shown, suppress the smallest other one too."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.customers is None) != (self.largest_share is None):
-            raise ValueError("customers and largest_share belong together, such as 15 and 0.15")
+            raise ValueError("give customers and largest_share together, such as 15 and 0.15")
         return self
 
 
 class Coverage(Model):
-    """The area that the whole dataset covers, by a public standard: what an analyst joins the city's totals by."""
+    """The area that the whole dataset covers, by a public standard, so that analysts can join the city's totals."""
 
     name: Text
-    """What people call it, such as St. Louis, Missouri."""
+    """Its name for people, such as St. Louis, Missouri."""
     id: Text
     """Its identifier, such as 2965000."""
     standard: Text = "GEOID"
-    """Whose identifier it is; the US census' unless said."""
+    """The standard of the identifier. Default: that of the US census."""
 
 
 class PortalListing(Model):
@@ -280,23 +284,23 @@ class Dataset(Model):
     period: civil.Grain
     """One release covers one such period."""
     grain: civil.Grain | None = None
-    """The time step of the cells; the period itself unless said."""
+    """The time step of the cells. Default: the period itself."""
     first: PeriodName
-    """The first period to release: written down, never looked up in the records."""
+    """The first period to release. People choose it; it is never looked up in the records."""
     last: PeriodName | None = None
-    """The last one; without it, every period that has ended."""
+    """The last period to release. Default: every period that has ended."""
     loss: Loss
     bounds: Bounds = Bounds.model_construct(max_groups=1, max_per_group=1)
     keys: tuple[Key, ...] = Field(min_length=1)
     coarser: tuple[CoarserKey, ...] = ()
     """Key columns that only rollups have."""
     rollups: tuple[Rollup, ...] = ()
-    """Coarser tables, from the coarsest to the finest; each one's cells fall into those of the one before."""
+    """Coarser tables, from the coarsest to the finest. The cells of each fall into those of the one before."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
     portal: PortalListing
     limitations: tuple[Text, ...] = ()
-    """What a reader should know about the data, a sentence each."""
+    """What a reader should know about the data, one sentence each."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -314,13 +318,13 @@ class Dataset(Model):
         if self.period == "lifetime":
             raise RuleError(("period",), "a release covers a day, week, month, quarter or year")
         if self.cell_grain not in civil.NESTS[self.period]:
-            raise RuleError(("grain",), f"a {self.period} is not cut into {self.cell_grain}s without remainder")
+            raise RuleError(("grain",), f"a {self.period} cannot be divided into whole {self.cell_grain}s")
         for name in ("first", "last"):
             text = getattr(self, name)
             if text is not None and civil.parse(text).grain != self.period:
                 raise RuleError((name,), f"{text!r} is not a {self.period}")
         if self.last is not None and civil.parse(self.last) < civil.parse(self.first):
-            raise RuleError(("last",), "lies before first")
+            raise RuleError(("last",), "is before first")
 
     def _check_names(self) -> None:
         keys = [*(key.name for key in self.keys), *(key.name for key in self.coarser)]
@@ -330,20 +334,20 @@ class Dataset(Model):
         names += [f"{m.name}_{n}" for m in self.measures if m.kind == "histogram" for n in range(m.width)]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"two columns would be called {', '.join(sorted(twice))}")
+            raise ValueError(f"two columns would have the name {', '.join(sorted(twice))}: rename a key or a measure")
         rollups = [rollup.name for rollup in self.rollups]
         if len(set(rollups)) != len(rollups):
-            raise RuleError(("rollups",), "each needs a name of its own")
+            raise RuleError(("rollups",), "two have the same name: rename one")
 
     def _check_measures(self) -> None:
         kinds = {measure.name: measure.kind for measure in self.measures}
         for n, measure in enumerate(self.measures):
             if measure.sum_ is not None and kinds.get(measure.sum_) != "sum":
-                raise RuleError(("measures", n, "sum"), f"there is no sum called {measure.sum_!r}")
+                raise RuleError(("measures", n, "sum"), f"this dataset has no sum {measure.sum_!r}")
             if measure.count is not None and kinds.get(measure.count) not in ("count", "count_units"):
-                raise RuleError(("measures", n, "count"), f"there is no count called {measure.count!r}")
+                raise RuleError(("measures", n, "count"), f"this dataset has no count {measure.count!r}")
             if measure.histogram is not None and kinds.get(measure.histogram) != "histogram":
-                raise RuleError(("measures", n, "histogram"), f"there is no histogram called {measure.histogram!r}")
+                raise RuleError(("measures", n, "histogram"), f"this dataset has no histogram {measure.histogram!r}")
         if kinds.get(self.suppression.measure) not in ("count", "count_units"):
             raise RuleError(("suppression", "measure"), f"{self.suppression.measure!r} is not a count of this dataset")
 
@@ -354,13 +358,13 @@ class Dataset(Model):
         if not given:
             raise RuleError(("measures",), "measure at least one count or sum")
         if any(share is not None for share in given) and sum(share or 0 for share in given) != 1:
-            raise RuleError(("measures",), "give every count and sum its share, and let the shares add up to exactly 1")
+            raise RuleError(("measures",), "give every count and sum a share; the shares must add up to exactly 1")
 
     def _check_losses(self) -> None:
         levels = ("", *(rollup.name for rollup in self.rollups))
         losses = [self.loss_of(measure, level) for measure in self.measured for level in levels]
         if min([*losses, *([self.selection_loss] if self.discovered else [])]) < Fraction(LEAST_LOSS):
-            raise RuleError(("loss",), f"leaves a table less than {LEAST_LOSS:f}: raise it, or the smallest share")
+            raise RuleError(("loss",), f"gives a table less than {LEAST_LOSS:f}: increase it, or the smallest share")
 
     def _check_discovery(self) -> None:
         found = [n for n, key in enumerate(self.keys) if key.discover is not None]
@@ -369,13 +373,13 @@ class Dataset(Model):
         if found and self.loss.currency == "pure":
             raise RuleError(("keys", found[0], "discover"), "charges δ, which a pure-ε budget does not have")
         if found and self.rollups:
-            raise RuleError(("rollups",), "need public keys; this dataset discovers some")
+            raise RuleError(("rollups",), "need public keys, but this dataset discovers some")
 
     def _check_coarser(self) -> None:
         known = {key.name for key in self.keys}
         for n, key in enumerate(self.coarser):
             if key.of not in known:
-                raise RuleError(("coarser", n, "of"), f"names {key.of!r}, which is no key column above it")
+                raise RuleError(("coarser", n, "of"), f"names {key.of!r}, which is not a key column defined above")
             known.add(key.name)
 
     def _check_rollups(self) -> None:
@@ -385,18 +389,22 @@ class Dataset(Model):
             for m, key in enumerate(rollup.keys):
                 if not finer[0].intersection(self.path(key)):
                     raise RuleError(
-                        ("rollups", n, "keys", m), f"{key!r} is no key of the next finer table, or above one"
+                        ("rollups", n, "keys", m), f"{key!r} is not a key of the next finer table, nor coarser than one"
                     )
             if finer[1] not in civil.NESTS[grain] or grain not in civil.NESTS[self.period]:
-                raise RuleError(("rollups", n, "grain"), f"a {grain} does not lie between the cells and the period")
+                raise RuleError(
+                    ("rollups", n, "grain"), f"a {grain} is not between the cells' time step and the period"
+                )
             if (keys, grain) == finer:
                 raise RuleError(("rollups", n), "has the same cells as the next finer table")
             finer = (keys, grain)
         given = [rollup.share for rollup in self.rollups]
         if None in given and any(share is not None for share in given):
-            raise RuleError(("rollups",), "give every rollup its share, or none of them")
+            raise RuleError(("rollups",), "give every rollup a share, or none of them")
         if sum(share or 0 for share in given) >= 1:
-            raise RuleError(("rollups",), "their shares must leave something for the dataset's own table")
+            raise RuleError(
+                ("rollups",), "their shares must add up to less than 1: the rest is for the dataset's own table"
+            )
 
     def periods_until(self, day: date) -> tuple[civil.Period, ...]:
         """Its periods that have ended by that day, from the first to the last; never looked up in the records."""
@@ -406,7 +414,7 @@ class Dataset(Model):
         return tuple(period for period in periods if period.end <= end)
 
     def path(self, key: str) -> tuple[str, ...]:
-        """The key column and the finer ones that it is made of, from itself downwards."""
+        """The key column and the finer ones that it is made of, starting with itself."""
         above = {coarser.name: coarser.of for coarser in self.coarser}
         path = [key]
         while path[-1] in above:
@@ -429,13 +437,13 @@ class Dataset(Model):
         return next((key for key in self.keys if key.discover is not None), None)
 
     def adds_up(self, measure: Measure) -> bool:
-        """Whether the cells of a coarser table are exact sums of the finer ones; distinct units only where k = 1."""
+        """Whether the cells of a coarser table are exact sums of the finer ones; distinct units only if k = 1."""
         return measure.kind in ("count", "sum", "histogram") or (
             measure.kind == "count_units" and self.bounds.max_groups == 1
         )
 
     def share_of(self, level: str) -> Fraction:
-        """The part of each measure's loss that one table gets; `level` is a rollup's name, or "" for the finest."""
+        """The share of each measure's loss that one table gets; `level` is a rollup's name, or "" for the finest."""
         if not self.rollups:
             return Fraction(1)
         equal = Fraction(1, len(self.rollups) + 1)
@@ -449,12 +457,12 @@ class Dataset(Model):
 
     @property
     def selection_loss(self) -> Fraction:
-        """The loss that finding keys spends; zero where all keys are public."""
+        """The loss that finding keys spends; zero if all keys are public."""
         key = self.discovered
         return self.loss.amount * Fraction(key.discover.share) if key and key.discover else Fraction(0)
 
     @property
     def delta(self) -> Fraction:
-        """The δ that finding keys spends beside ρ."""
+        """The δ that finding keys spends in addition to ρ."""
         key = self.discovered
         return Fraction(key.discover.delta) if key and key.discover else Fraction(0)

@@ -1,4 +1,4 @@
-"""What to do about a refused setting: one that was renamed, or one that would be learned from the records."""
+"""What to do about a refused setting: it was renamed, or it would be taken from the records."""
 
 from __future__ import annotations
 
@@ -12,28 +12,30 @@ _CLAMPS = ("lower", "upper", "resolution", "bins")
 _RULES = ("threshold", "unreliable", "customers", "largest_share")
 _EXACT = ("on", "basis", "true", "true_count", "exact", "exact_count", "raw_threshold", "min_true_count")
 
-TUNE = "`publisher tune` measures what would fit, with noise and for a charged share of the budget"
+TUNE = "`publisher tune` measures what fits, with noise, and charges the budget"
 
 
 _RENAMED = {"organisation": "organization", "licence": "license", "licence_url": "license_url"}
-"""Settings of workspaces that are older, and what they are called now."""
+"""Settings of older workspaces, and their names now."""
 
 
 def refusal(fault: ErrorDetails) -> str | None:
-    """What to do, where a plain message would not say it; None for other faults."""
+    """What to do, if a plain message would not say it; None for other faults."""
     names = [part for part in fault["loc"] if isinstance(part, str) and part != "function-after"]
     last = names[-1] if names else ""
     if fault["type"] == "extra_forbidden" and last in _RENAMED:
         return f"is now called {_RENAMED[last]}: rename the key"
     if "suppression" in names and fault["type"] == "extra_forbidden" and last in _EXACT:
         return (
-            "a threshold on true counts is refused: one record would decide what is shown, and the guarantee would not "
-            "hold. `threshold` looks at the noisy value, which costs nothing"
+            "a threshold on true counts is not allowed: one record would decide what is shown, and the guarantee would not "
+            "hold. Use `threshold`, which compares the noisy value and costs nothing"
         )
     if not isinstance(fault["input"], str) or fault["type"] == "extra_forbidden":
         return None
     if last in (*_BOUNDS, *_CLAMPS):
-        return f"must be a number that people write down: taken from the records it would tell of them. {TUNE}"
+        return (
+            f"must be a number that people choose: one taken from the records would reveal something about them. {TUNE}"
+        )
     if last in _RULES:
-        return "must be a number that people write down: taken from the records it would tell of them"
+        return "must be a number that people choose: one taken from the records would reveal something about them"
     return None

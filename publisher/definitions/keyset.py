@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Keyset:
-    """Ordered public keys; `labels` is aligned with `keys`, or None where keys speak for themselves."""
+    """Ordered public keys; `labels` is aligned with `keys`, or None if keys need no label."""
 
     name: str
     keys: tuple[str, ...]
@@ -40,7 +40,7 @@ class Lookup:
 
 
 def read_keyset(path: Path, name: str) -> Keyset:
-    """Reads a keyset. Raises DefinitionError with file and line for a missing column, an empty or repeated key."""
+    """Read a keyset. Raises DefinitionError with file and line for a missing column, an empty or repeated key."""
     columns, rows, digest = _read(path, name)
     if columns[0] != "key" or columns[1:] not in ((), ("label",)):
         raise DefinitionError(f"{name}:1: a keyset's columns are `key` or `key,label`, not {','.join(columns)}")
@@ -49,7 +49,7 @@ def read_keyset(path: Path, name: str) -> Keyset:
 
 
 def read_lookup(path: Path, name: str) -> Lookup:
-    """Reads a lookup; its first column must be unique. Raises DefinitionError with file and line."""
+    """Read a lookup; its first column must be unique. Raises DefinitionError with file and line."""
     columns, rows, digest = _read(path, name)
     return Lookup(path.stem, columns, rows, digest)
 
@@ -61,21 +61,21 @@ def _read(path: Path, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...]
     except OSError as error:
         raise DefinitionError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise DefinitionError(f"{name}: is not UTF-8 text") from None
+        raise DefinitionError(f"{name}: is not UTF-8 text: save it as UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns, rows = _rows(reader, name)
     except csv.Error as error:
         raise DefinitionError(f"{name}:{reader.line_num}: is not CSV: {error}") from None
     if not rows:
-        raise DefinitionError(f"{name}:1: holds no keys: write a header, and one key on each line below it")
+        raise DefinitionError(f"{name}:1: has no keys: write a header, then one key per line")
     return columns, rows, hashlib.sha256(content).hexdigest()
 
 
 def _rows(reader: Reader, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     columns = tuple(next(reader, ()))
     if len({column.lower() for column in columns} - {""}) != len(columns):
-        raise DefinitionError(f"{name}:1: every column needs a name of its own")
+        raise DefinitionError(f"{name}:1: two columns have the same name, or one has none: give each its own")
     rows: dict[str, tuple[str, ...]] = {}
     first: dict[str, int] = {}
     for row in reader:
@@ -93,5 +93,5 @@ def _fault(row: list[str], columns: tuple[str, ...], first: dict[str, int]) -> s
     if not row[0].strip():
         return "the key is empty"
     if row[0] in first:
-        return f"the key {row[0]!r} stands in line {first[row[0]]} already"
+        return f"the key {row[0]!r} is already on line {first[row[0]]}"
     return None

@@ -15,7 +15,7 @@ class Model(BaseModel):
 
 
 class RuleError(ValueError):
-    """A broken rule that one key of a model can mend; `key` is seen from the model."""
+    """A broken rule that changing one key of a model can fix; `key` is relative to the model."""
 
     def __init__(self, key: tuple[str | int, ...], message: str) -> None:
         super().__init__(message)
@@ -26,10 +26,10 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A column that publisher writes or reads in SQL: lower case, digits, underscores."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
-"""The name of a source, dataset or keyset: its file's name without the ending."""
+"""The name of a source, dataset or keyset: its file name without the extension."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-"""A text that is not empty."""
+"""Text that is not empty."""
 
 MOST_PLACES = 40
 """Digits before the point of a number, or zeros after it: far more than anything counted or measured has."""
@@ -45,7 +45,7 @@ def ordinary(number: Decimal) -> bool:
 def _exact(value: object) -> object:
     number = Decimal(value) if type(value) is int else value
     if isinstance(number, Decimal) and number.is_finite() and not ordinary(number):
-        raise ValueError(f"is too large or too small to be meant: write a number between 1e-{MOST_PLACES} and 1e40")
+        raise ValueError(f"is too large or too small: write a number between 1e-{MOST_PLACES} and 1e40")
     return number
 
 

@@ -92,7 +92,7 @@ def containing(day: date, grain: Grain) -> Period:
 
 
 def parse(text: str) -> Period:
-    """The period a person wrote: 2018-01-05, 2018-W03, 2018-01, 2018-Q1 or 2018. Raises ValueError."""
+    """The period that a person wrote: 2018-01-05, 2018-W03, 2018-01, 2018-Q1 or 2018. Raises ValueError."""
     for grain, form in _FORMS.items():
         if match := form.fullmatch(text):
             numbers = [int(part) for part in match.groups()]

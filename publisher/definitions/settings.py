@@ -14,11 +14,11 @@ SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
     r"(?P<host>[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?/(?P<database>[^/?#@\s]+)(?:\?(?P<query>[^#\s]*))?"
 )
-"""The address of a PostgreSQL database. Stricter than its drivers, so that no part of a password passes for a host."""
+"""The address of a PostgreSQL database. Stricter than its drivers, so that no part of a password is taken for a host."""
 
 
 def address(url: str) -> str:
-    """The address of a portal, as it is. Raises ValueError for what no portal can have."""
+    """The address of a portal, unchanged. Raises ValueError if a portal cannot have it."""
     try:
         parts = urlsplit(url)
         known = re.fullmatch(r"https?://[^/?#@\s]+", url) and parts.hostname and parts.port != 0
@@ -34,7 +34,7 @@ def _server(address: str) -> str:
     if match is None:
         raise ValueError("is not of the form postgresql+psycopg://user@host:5432/database")
     if match["password"] is not None or "password" in (match["query"] or ""):
-        raise ValueError("must hold no password: give it in PGPASSWORD, ~/.pgpass or PUBLISHER_LEDGER")
+        raise ValueError("must not contain a password: put it in PGPASSWORD, ~/.pgpass or PUBLISHER_LEDGER")
     return address
 
 
@@ -46,7 +46,7 @@ class EngineSettings(Model):
 
     memory: Text = Field("1500MB", pattern=r"^\d+(MB|GB)$")
     threads: int | None = Field(None, ge=1, le=256)
-    """All processors unless said."""
+    """Default: all processors."""
 
 
 class PortalSettings(Model):
@@ -62,12 +62,12 @@ class PortalSettings(Model):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.kind == "socrata") != (self.domain is not None):
-            raise ValueError("a socrata portal needs its domain, the embedded one has none")
+            raise ValueError("a socrata portal needs `domain`; an embedded one must not have it")
         return self
 
     @property
     def port(self) -> int:
-        """The port of `url`; where it names none, that of its scheme."""
+        """The port of `url`; the default of its scheme if it names none."""
         address = urlsplit(self.url)
         return address.port or (443 if address.scheme == "https" else 80)
 
@@ -81,17 +81,17 @@ class Settings(Model):
     """The license of the published data, such as CC0 1.0."""
     license_url: Text | None = None
     jurisdiction: Text
-    """The open records law that applies."""
+    """The open records law that applies to you."""
     data: Text = "data"
     """The folder of the raw files; PUBLISHER_DATA overrides it."""
     state: Text = "state"
-    """The folder of everything that publisher writes; PUBLISHER_STATE overrides it."""
+    """The folder for everything that publisher writes; PUBLISHER_STATE overrides it."""
     ledger: Server | None = None
-    """A PostgreSQL database of the ledger's own, such as postgresql+psycopg://user@host/publisher; PUBLISHER_LEDGER
-    overrides it. A file in the private folder unless said."""
+    """A PostgreSQL database for the ledger alone, such as postgresql+psycopg://user@host/publisher; PUBLISHER_LEDGER
+    overrides it. Default: a file in the private folder."""
     noise: Literal["numpy", "opendp"] = "numpy"
-    """Who draws: publisher's own exact integer sampler, or OpenDP's. OpenDP does the accounting for both."""
+    """What draws the noise: publisher's own exact integer sampler (numpy) or OpenDP's. OpenDP accounts for both."""
     most_periods: int = Field(24, ge=1)
-    """How many periods of one dataset a run may release for the first time without asking."""
+    """How many new periods of one dataset a run may release without asking."""
     engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None)
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)

@@ -1,4 +1,4 @@
-"""A source: where records come from, what their columns are in law, and whom the guarantee protects."""
+"""A source: where records come from, the legal class of their columns, and who is protected."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _zone(name: str) -> str:
 
 def _relative(path: str) -> str:
     if path.startswith(("/", "~")) or ".." in path.split("/"):
-        raise ValueError(f"{path!r} must lie below the data folder: write it relative to that folder")
+        raise ValueError(f"{path!r} must be inside the data folder: write it relative to that folder")
     return path
 
 
 def _form(form: str) -> str:
     unknown = re.findall(r"%(?!-?[aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%]).?", form)
     if unknown or "%" not in form:
-        raise ValueError(f"{form!r} is not a strptime form such as %Y-%m-%d %H:%M:%S")
+        raise ValueError(f"{form!r} is not a strptime format such as %Y-%m-%d %H:%M:%S")
     return form
 
 
@@ -42,7 +42,7 @@ Form = Annotated[Text, AfterValidator(_form)]
 
 
 class Privacy(Model):
-    """Whom the guarantee protects, and how much may ever be spent on them."""
+    """Who the guarantee protects, and how much may ever be spent on them."""
 
     unit: Text
     """`record`, or the column that identifies the person, account or parcel."""
@@ -54,18 +54,20 @@ class Privacy(Model):
     """zcdp: what all releases together may spend of δ on one block, for discovered keys."""
     currency: Currency = "zcdp"
     missing: Literal["own-unit", "drop"] | None = None
-    """A row without identifier: a unit of its own by record id, or not counted. Needed unless unit is record."""
+    """A row without an identifier is a unit of its own by record id, or not counted. Required unless unit is record."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.currency == "pure" and self.delta:
             raise RuleError(("delta",), "a pure-ε budget has no δ: delete it")
         if self.unit == "record" and self.missing is not None:
-            raise RuleError(("missing",), "has no meaning for the unit record: delete it")
+            raise RuleError(("missing",), "does not apply if the unit is record: delete it")
         if self.unit != "record" and self.missing is None:
-            raise ValueError('say what a row without identifier is: missing = "own-unit" or "drop"')
+            raise ValueError('set what a row without an identifier is: missing = "own-unit" or "drop"')
         if self.unit != "record" and self.window == "day":
-            raise RuleError(("window",), "days are for the unit record; a person's window is a month or longer")
+            raise RuleError(
+                ("window",), "a day works only if the unit is record; use a month or longer for other units"
+            )
         return self
 
 
@@ -73,36 +75,36 @@ class Feed(Model):
     """The raw files, as the city publishes them."""
 
     path: DataPath
-    """Relative to the data folder; may be a folder or hold wildcards."""
+    """Relative to the data folder; may be a folder or contain wildcards."""
     format: Literal["csv", "parquet", "json", "excel"] = "csv"
     delimiter: str = Field(",", min_length=1, max_length=1)
     encoding: Text = "utf-8"
     nulls: tuple[str, ...] = ()
-    """Texts that mean missing, beside the empty one."""
+    """Texts that mean missing, in addition to the empty text."""
     sheet: Text | None = None
-    """The sheet of an Excel workbook; the first unless said."""
+    """The sheet of an Excel workbook. Default: the first."""
 
 
 class Event(Model):
-    """The event time of a record, by which windows, blocks and periods are cut."""
+    """The event time of a record. It decides the window, block and period of the record."""
 
     column: Text
     formats: tuple[Form, ...] = Field(min_length=1)
-    """strptime forms, tried in order."""
+    """strptime formats, tried in order."""
     zone: Zone | None = None
-    """The zone of the feed's clock where it differs from the source's zone."""
+    """The time zone of the feed's times, if it differs from the source's."""
 
 
 class Column(Model):
-    """A raw column: its class in law and whether it is read at all."""
+    """A raw column: its legal class, and whether it is read at all."""
 
     class_: Class = Field(alias="class")
     statute: Text
     """The legal authority for the class."""
     read: bool = True
-    """Columns that are not read never reach the landed records."""
+    """False: the column never reaches the landed records."""
     identifier: bool = False
-    """Identifiers are pseudonymized with a keyed hash when landed."""
+    """True: replaced by a pseudonym (a keyed hash) when landed."""
     description: Text | None = None
 
 
@@ -112,7 +114,7 @@ class Point(Model):
     x: Text
     y: Text
     crs: Text = "EPSG:4326"
-    """Any name pyproj knows; x is easting or longitude, y northing or latitude."""
+    """Any name that pyproj knows; x is easting or longitude, y is northing or latitude."""
     unknown: tuple[tuple[Exact, Exact], ...] = ()
     """Exact coordinates that mean no location: the geocoder's default point, null islands."""
 
@@ -122,7 +124,7 @@ class AddressList(Model):
 
     path: DataPath
     address: Text
-    """Its address column; addresses are compared without case, punctuation and repeated blanks."""
+    """Its address column; case, punctuation and repeated spaces are ignored."""
     x: Text
     y: Text
     crs: Text = "EPSG:4326"
@@ -137,18 +139,18 @@ class Address(Model):
 
 
 class Boundaries(Model):
-    """Polygons in a GeoJSON file of the data folder."""
+    """Polygons in a GeoJSON file in the data folder."""
 
     path: DataPath
     key: Text
     """The property that names the place; whole numbers are compared without decimals."""
     crs: Text = "OGC:CRS84"
     source: Text | None = None
-    """Who drew them, and under which license: shown beside the portal's map."""
+    """Who made them, and under which license. Shown next to the portal's map."""
 
 
 class Place(Model):
-    """One level of place; every record gets exactly one place or none (then it counts as Unknown)."""
+    """One level of place. Every record gets exactly one place, or none (then it counts as Unknown)."""
 
     code: Text | None = None
     """A raw column that holds the place's key."""
@@ -166,36 +168,36 @@ class Place(Model):
 
 
 class Register(Model):
-    """Cumulative register readings (water, electricity) become differences inside one unit and window."""
+    """Turns cumulative readings (water, electricity) into differences within one unit and window."""
 
     reading: Name
     """The column of the pipeline's SELECT that holds the reading."""
     consumption: Name
-    """The column that holds the difference to the unit's reading before it."""
+    """The column for the difference from the unit's previous reading."""
 
 
 class Late(Model):
-    """What becomes of records that arrive, or are corrected, after their period was released."""
+    """How late records are handled: those that arrive or are corrected after their period was released."""
 
     policy: Literal["freeze", "increment", "charge"]
     """freeze: a record counts on the day it was received; increment: later editions add only what is new; charge:
-    later editions count everything again and spend again."""
+    later editions count everything again and are charged again."""
     received: Form | None = None
-    """The strptime form of a file's name that gives the day it was received; the day of landing unless said."""
+    """The strptime format of the file name that gives the day it was received. Default: the day of landing."""
     after_days: tuple[Annotated[int, Field(ge=0, le=3660)], ...] = Field((0,), min_length=1, max_length=12)
     """When editions are due, in days after the period's end; all but the last are provisional."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if any(b <= a for a, b in pairwise(self.after_days)):
-            raise RuleError(("after_days",), "must rise")
+            raise RuleError(("after_days",), "must be in rising order")
         if self.policy == "freeze" and self.after_days != (0,):
             raise RuleError(("after_days",), "a frozen period has one edition: delete after_days")
         return self
 
 
 class Source(Model):
-    """`pipelines/<source>.toml`; its row-level SELECT stands beside it in `<source>.sql`."""
+    """`pipelines/<source>.toml`; its row-level SELECT is next to it in `<source>.sql`."""
 
     title: Text
     description: Text
@@ -209,16 +211,16 @@ class Source(Model):
     privacy: Privacy
     feed: Feed
     record_id: tuple[Text, ...] = ()
-    """The raw columns that make a record; rows of one unit that share them are one record. Empty: the whole row."""
+    """The raw columns that identify a record; rows of one unit that share them are one record. Empty: the whole row."""
     event: Event
     columns: dict[str, Column] = Field(min_length=1)
-    """Every raw column in the order of the file."""
+    """Every raw column, in the order of the file."""
     places: dict[Name, Place] = Field(default_factory=dict)
     lookups: tuple[Slug, ...] = ()
     """Keyset files that the SQL may join to, each by its unique first column."""
     register_: Register | None = Field(None, alias="register")
     late: Late | None = None
-    """Unless said, a period is released once, and late records count only in what is drawn after they arrived."""
+    """Default: a period is released once, and late records count only in what is drawn after they arrived."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -235,16 +237,18 @@ class Source(Model):
         if unit != "record" and not self.columns[unit].identifier:
             raise RuleError(("columns", unit), "the privacy unit's column must be declared identifier = true")
         if self.register_ is not None and unit == "record":
-            raise RuleError(("register",), "needs an identifying unit, such as the account")
+            raise RuleError(("register",), "needs an identifier as privacy unit, such as the account")
         return self
 
     def _check_increment(self) -> None:
         if not self.record_id:
-            raise RuleError(("late", "policy"), "increment needs record_id: a corrected record must keep its identity")
+            raise RuleError(
+                ("late", "policy"), "increment needs record_id, so that a corrected record keeps its identity"
+            )
         if self.privacy.unit != "record" and self.delivery != "append":
             raise RuleError(("late", "policy"), 'increment for identifier units needs delivery = "append"')
         if self.register_ is not None:
-            raise RuleError(("late", "policy"), "increment has no meaning for differences of a register")
+            raise RuleError(("late", "policy"), "increment does not work for differences of a register")
 
     def references(self) -> list[tuple[str, str]]:
         """Every (setting, raw column) by which this definition names a column."""

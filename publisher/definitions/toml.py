@@ -1,4 +1,4 @@
-"""TOML files into models; whatever is wrong is said with file, key and line."""
+"""Read TOML files into models; errors name file, line and key."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Origin:
 
 
 def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Origin]:
-    """The file's values (floats as exact `Decimal`, arrays as tuples) and where each key stands.
+    """The file's values (floats as exact `Decimal`, arrays as tuples) and the line of each key.
 
     Raises DefinitionError when the file cannot be read or is not TOML.
     """
@@ -58,14 +58,14 @@ def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Origin]:
     except tomllib.TOMLDecodeError as error:
         raise DefinitionError(f"{name}: is not valid TOML: {error}") from None
     except ValueError:
-        raise DefinitionError(f"{name}: holds a whole number of more digits than can be read: shorten it") from None
+        raise DefinitionError(f"{name}: has a whole number with too many digits: shorten it") from None
     except RecursionError:
-        raise DefinitionError(f"{name}: holds arrays or tables nested too deep to be read: flatten them") from None
+        raise DefinitionError(f"{name}: has arrays or tables nested too deep: flatten them") from None
     return frozen, Origin(name, _lines(text))
 
 
 def read_text(path: Path, name: str) -> str:
-    """A file that people wrote. Raises DefinitionError when it cannot be read as text."""
+    """The text of a file that people wrote. Raises DefinitionError when it cannot be read as text."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -75,7 +75,7 @@ def read_text(path: Path, name: str) -> str:
 
 
 def build(model: type[M], values: dict[str, Any], origin: Origin) -> M:
-    """The model made of the values, or one DefinitionError that lists every fault, a line each."""
+    """The model made from the values, or one DefinitionError that lists every fault, one per line."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

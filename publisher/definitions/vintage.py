@@ -1,4 +1,4 @@
-"""Vintages: the scheduled editions of a period, each with the day before which a record must have been received."""
+"""Vintages: the scheduled editions of a period. Each counts records received before its cutoff."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vintage:
-    """One of the editions for which a period is scheduled, by its number from 1 on."""
+    """One scheduled edition of a period, numbered from 1."""
 
     number: int
     cutoffs: tuple[date, ...]
-    """Of every edition, rising: a record counts from the first whose cutoff lies after the day of its first receipt."""
+    """One per edition, rising: a record counts from the first whose cutoff is after the day of its first receipt."""
 
     @property
     def cutoff(self) -> date:
-        """It is due from this day on, and reads what was received before it."""
+        """The day from which it is due; it reads what was received before."""
         return self.cutoffs[self.number - 1]
 
     @property
@@ -37,15 +37,15 @@ class Vintage:
 
 
 def vintages_of(late: Late, period: Period) -> tuple[Vintage, ...]:
-    """All editions that the policy schedules for the period, in order. None of it hangs on a record or a clock."""
+    """All editions that the policy schedules for the period, in order. Independent of records and clock."""
     cutoffs = tuple(period.end + timedelta(days=days) for days in late.after_days)
     return tuple(Vintage(number, cutoffs) for number in range(1, len(cutoffs) + 1))
 
 
 def due_vintages(late: Late | None, period: Period, today: date) -> tuple[Vintage | None, ...]:
-    """The editions that are to be drawn by that day, in order; the one None where there is no policy.
+    """The editions to draw by that day, in order; a single None if there is no policy.
 
-    Where each counts everything again, only the latest: those before it would spend and be superseded at once.
+    If each edition counts everything again, only the latest: earlier ones would spend and be superseded at once.
     """
     if late is None:
         return (None,)
@@ -54,7 +54,7 @@ def due_vintages(late: Late | None, period: Period, today: date) -> tuple[Vintag
 
 
 def check_editions(dataset: Dataset, source: Source, origin: Origin) -> None:
-    """Raises DefinitionError where the dataset does not go with its source's policy for late records."""
+    """Raises DefinitionError when the dataset does not fit its source's policy for late records."""
     if source.late is None:
         return
     first = civil.parse(dataset.first)
@@ -63,13 +63,13 @@ def check_editions(dataset: Dataset, source: Source, origin: Origin) -> None:
     if months > source.retention_months:
         raise origin.error(
             ("source",),
-            f"the last edition of a {dataset.period} reads records of {months} months, and its source keeps them for "
-            f"{source.retention_months}: lengthen retention_months or shorten late.after_days",
+            f"the last edition of a {dataset.period} reads records of {months} months, but its source keeps them for only "
+            f"{source.retention_months}: increase retention_months or shorten late.after_days",
         )
     addresses = any(place.address is not None for place in source.places.values())
     if source.late.policy == "increment" and source.privacy.unit != "record" and addresses:
         raise origin.error(
             ("source",),
-            "locates people by a list of addresses, which may grow between editions that add up (late.policy is "
-            "increment): their records would move to other cells; choose another policy",
+            "the source locates people by a list of addresses, which may grow between editions that add up (late.policy "
+            "is increment), so their records would move to other cells: choose another policy",
         )

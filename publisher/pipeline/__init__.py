@@ -1,1 +1,1 @@
-"""The path of one release, and the open state of a workspace."""
+"""How one release is made, and the open state of a workspace."""

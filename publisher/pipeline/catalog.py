@@ -1,4 +1,4 @@
-"""What stands of each dataset: releases, whether they passed, and which of them are current."""
+"""The releases of each dataset, whether they passed, and which of them are current."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from publisher.release.store import ReleaseStore
 
 _RETRACTED, _RESTORED = ("retraction", "withdrawal"), ("restoration", "reinstatement")
-"""What the ledger calls it; the second of each pair stands in ledgers that are older."""
+"""What the ledger calls it; the second of each pair is in older ledgers."""
 
 Status = Literal["ready", "held", "unchecked", "retracted", "superseded"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A release and what became of it; `validation` is None until it was checked."""
+    """A release and its status; `validation` is None until it is checked."""
 
     release: Release
     validation: Validation | None
@@ -36,7 +36,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Catalog:
-    """Reads the store and the ledger together."""
+    """Read the store and the ledger together."""
 
     store: ReleaseStore
     ledger: Ledger
@@ -53,11 +53,11 @@ class Catalog:
         return next(each for each in editions if each.release.manifest.edition == says.edition)
 
     def current(self, dataset: str) -> list[Release]:
-        """The releases that are or should be public: of each period the newest that passed and was not retracted."""
+        """The releases that are or should be public: for each period, the newest that passed and was not retracted."""
         return [each.release for each in self.standings(dataset) if each.status == "ready"]
 
     def before(self, dataset: str, period: str) -> Release | None:
-        """The current release of the last period before this one that has any."""
+        """The current release of the last earlier period that has one."""
         retracted = self._retracted(dataset)
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
             for standing in self._of_period(dataset, earlier, retracted):
@@ -74,18 +74,18 @@ class Catalog:
             return Validation.model_validate_json(path.read_bytes())
         except (OSError, ValueError):
             raise SourceError(
-                f"{path} is damaged: delete it, then `publisher revalidate` checks the release again"
+                f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
             ) from None
 
     def keep(self, release: Release, validation: Validation) -> None:
-        """Writes the result of a check; the release itself stays as it is."""
+        """Write the result of a check; the release itself does not change."""
         content = validation.model_dump_json(indent=2).encode() + b"\n"
         write_file(self._validation_path(release), content)
 
     def reconcile(self, dataset: str) -> None:
-        """Makes ledger and store agree after a crash: a release that became visible is entered if it was not.
+        """Make ledger and store agree after a crash: record visible releases that the ledger does not have.
 
-        Raises SourceError when a release that the ledger knows is gone: it must never be drawn again.
+        Raises SourceError when a release that the ledger has is missing: it must never be drawn again.
         """
         known = {
             (entry.payload["period"], entry.payload["edition"])
@@ -96,7 +96,7 @@ class Catalog:
         gone = sorted(f"{dataset}/{period}/{edition}" for period, edition in known - there)
         if gone:
             raise SourceError(
-                f"released before, but no longer in {self.store.root}: {', '.join(gone[:5])}. "
+                f"releases are missing from {self.store.root}: {', '.join(gone[:5])}. "
                 f"Restore the folder from a backup: a release is never drawn twice."
             )
         for period, edition in sorted(there - known):
@@ -104,13 +104,13 @@ class Catalog:
             head = release.manifest.ledger
             if not self.ledger.holds(head.sequence, head.hash):
                 raise BudgetError(
-                    f"{release.manifest.name} was paid for by a ledger that is no longer here: put the newest copy of "
-                    f"the ledger back. Nothing was spent."
+                    f"{release.manifest.name} was paid for by a ledger that is no longer here: restore the newest copy of "
+                    f"the ledger. Nothing was spent."
                 )
             self.enter(release)
 
     def enter(self, release: Release) -> None:
-        """Enters a visible release into the ledger. Raises BudgetError when it holds the edition with other content."""
+        """Record a visible release in the ledger. Raises BudgetError when it has the edition with other content."""
         says = release.manifest
         self.ledger.record(
             "release",
@@ -124,17 +124,17 @@ class Catalog:
         )
 
     def retract(self, release: Release, *, undo: bool = False) -> None:
-        """Takes a release back from the public, or (`undo`) gives it back; the folder stays."""
+        """Retract a release, or (`undo`) restore it; the folder stays."""
         says = release.manifest
         kind = "restoration" if undo else "retraction"
         self.ledger.record(kind, {"dataset": says.dataset, "period": says.period, "edition": says.edition})
 
     def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
-        """Of some releases of a dataset the one that the ledger says was released, or `retracted`, last."""
+        """The one of these releases of a dataset that, by the ledger, was released (or `retracted`) last."""
         kinds = _RETRACTED if retracted else ("release",)
         entries = [each for each in self.ledger.entries(*kinds) if each.payload["dataset"] == dataset]
         last = {(each.payload["period"], each.payload["edition"]): each.sequence for each in entries}
-        # A killed run may have left one that it did not enter: nothing is newer.
+        # A killed run may have left one that it did not record: nothing is newer.
         return max(releases, key=lambda each: last.get((each.manifest.period, each.manifest.edition), math.inf))
 
     def _of_period(self, dataset: str, period: str, retracted: set[tuple[str, int]]) -> list[Standing]:

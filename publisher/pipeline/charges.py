@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, ...]:
-    """The noise of every measured table, rollups first; from the definition alone."""
+    """The noise of every measured table, rollups first; depends only on the definition."""
     definition = dataset.definition
     return tuple(
         mechanism_for(
@@ -39,7 +39,7 @@ def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, 
 
 
 def selection_of(dataset: DatasetFile) -> KeySelection | None:
-    """How the dataset's keys are found, where they are not public."""
+    """How the dataset's keys are found, if they are not public."""
     definition = dataset.definition
     if definition.discovered is None:
         return None
@@ -49,7 +49,7 @@ def selection_of(dataset: DatasetFile) -> KeySelection | None:
 def request_of(
     dataset: DatasetFile, period: Period, statistical_hash: str, settings: Settings, vintage: int = 1
 ) -> ChargeRequest:
-    """The charge of a draw: which blocks follows from definition and period alone."""
+    """The charge of a draw: its blocks depend only on the definition and the period."""
     source, mechanisms, selection = dataset.source.definition, mechanisms_of(dataset, settings), selection_of(dataset)
     privacy, policy = source.privacy, source.late.policy if source.late is not None else None
     found = (selection.serialized,) if selection is not None else ()
@@ -77,7 +77,7 @@ def request_of(
 
 
 def charge_of(dataset: DatasetFile, mechanisms: Iterable[Mechanism], entry: Entry) -> Charge:
-    """What the manifest says of the charge."""
+    """What the manifest says about the charge."""
     return Charge(
         currency=entry.payload["currency"],
         loss=entry.payload["loss"],

@@ -1,6 +1,6 @@
-"""What a run must not do unasked: draw published periods again, release the future, or release very much at once.
+"""What a run must ask first: to draw published periods again, to release the future, or to release very much at once.
 
-A privacy budget does not come back, so these need a person's word. None of it looks at a record.
+A privacy budget does not come back, so a person must agree to these. None of it looks at a record.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Redraw:
-    """What an edited definition does to periods that were released before."""
+    """What an edited definition does to periods that are already released."""
 
     dataset: DatasetFile
     periods: tuple[Period, ...]
     """They would be drawn and charged again."""
     changed: tuple[str, ...]
-    """The parts of the definition that were edited since; empty where older manifests do not say."""
+    """The parts of the definition that were edited since; empty if older manifests do not say."""
     refinished: tuple[Period, ...]
     """They would get another edition of the same draw, which costs nothing."""
 
     def among(self, allowed: Callable[[Period], bool]) -> Redraw:
-        """The same for those of the periods that are not allowed."""
+        """The same for only those periods that are not allowed."""
         periods = tuple(period for period in self.periods if not allowed(period))
         return Redraw(self.dataset, periods, self.changed, self.refinished)
 
@@ -58,18 +58,18 @@ class Redraw:
         return f"{symbol} {decimal(definition.loss.amount)} more on each of {len(blocks)} {window} block(s)"
 
     def words(self) -> str:
-        """What would happen, and how to go on."""
+        """What would happen, and what to do."""
         why = f"{' and '.join(self.changed)} changed" if self.changed else "the definition changed"
         span = spanned(self.periods)
         return (
             f"{self.dataset.name}: {why} after {len(self.periods)} period(s) were released. {span} would be drawn and "
-            f"charged again: {self.cost}. To keep the released numbers, undo the change, or start a new dataset or "
-            f"set `first` after them. To draw them again: publisher run {self.dataset.name} --redraw {span}"
+            f"charged again: {self.cost}. To keep the released numbers, undo the change, define a new dataset, or set "
+            f"`first` to a later period. To draw them again, run: publisher run {self.dataset.name} --redraw {span}"
         )
 
 
 def redraw_of(jobs: Sequence[Job]) -> Redraw | None:
-    """What the definition as it is now would do to the released periods among these; None where nothing."""
+    """What the current definition would do to the released periods among these; None if nothing."""
     again = tuple(job for job in jobs if job.redraws)
     finished = tuple(job.period for job in jobs if job.refinishes)
     if not again and not finished:
@@ -80,7 +80,7 @@ def redraw_of(jobs: Sequence[Job]) -> Redraw | None:
 
 
 def spanned(periods: Sequence[Period]) -> str:
-    """The first and the last of some periods, as `--redraw` takes them."""
+    """The first and last of these periods, in the form that `--redraw` takes."""
     return periods[0].label if len(periods) == 1 else f"{periods[0].label}..{periods[-1].label}"
 
 
@@ -99,7 +99,7 @@ def questions(workspace: Workspace, dataset: DatasetFile, drawn: Sequence[Period
     if ahead:
         yield (
             f"{dataset.name}: {spanned(ahead)} ended after the newest raw file arrived ({arrived}): is the clock of "
-            f"this machine right, and has the file for it come? What is charged for it would not come back."
+            f"this machine right, and has the file for this period arrived? What is charged does not come back."
         )
 
 

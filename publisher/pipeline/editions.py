@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def write_edition(
     job: Job, noisy: NoisyTable, tables: tuple[FinishedTable, ...], entry: Entry, *, stand_in: bool
 ) -> Release:
-    """Writes the folder whole; it becomes visible by one rename."""
+    """Write the complete folder; one rename makes it visible."""
     edition = max(job.catalog.store.numbers(job.dataset.name, job.period.label), default=0) + 1
     published = {each.level: published_table(each, job.dataset, edition) for each in tables}
     charge = charge_of(job.dataset, noisy.mechanisms, entry)
@@ -76,7 +76,7 @@ def write_edition(
 
 
 def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:
-    """What the guarantee is made of: the definition and the ledger alone."""
+    """What the guarantee is made from: only the definition and the ledger."""
     loss = Fraction(charge.loss)
     source = job.dataset.source.definition
     blocks = set(charge.blocks)

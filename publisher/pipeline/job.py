@@ -1,4 +1,4 @@
-"""One dataset and period to be released: its identity, its charge, and what was drawn of it before."""
+"""One dataset and period to release: its identity, its charge, and what was already drawn for it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """One dataset and period to be released; `fingerprint` is that of the files that decide places.
+    """One dataset and period to release; `fingerprint` identifies the files that decide places.
 
-    What follows from definition and store is computed once: a job is made under the lock and writes one edition.
+    What depends on definition and store is computed once: a job is made under the lock and writes one edition.
     """
 
     workspace: Workspace
@@ -34,7 +34,7 @@ class Job:
     period: Period
     fingerprint: str
     vintage: Vintage | None = None
-    """Which of the period's scheduled editions; None where the source has no policy for late records."""
+    """Which of the period's scheduled editions; None if the source has no policy for late records."""
 
     @property
     def name(self) -> str:
@@ -43,12 +43,12 @@ class Job:
 
     @property
     def number(self) -> int:
-        """The number of its vintage, one where there is but one."""
+        """The number of its vintage; one if there is only one."""
         return self.vintage.number if self.vintage is not None else 1
 
     @property
     def adds(self) -> bool:
-        """Whether its draw counts only what is new, to be added to the vintage before."""
+        """Whether its draw counts only what is new and is added to the vintage before."""
         late = self.dataset.source.definition.late
         return late is not None and late.policy == "increment" and self.number > 1
 
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def drawn(self) -> Release | None:
-        """The latest release whose draw serves this definition too: only what is done after the noise has changed."""
+        """The latest release whose draw serves this definition too: only what is done after the noise differs."""
         return self.draws.get(self.number)
 
     @property
@@ -107,7 +107,7 @@ class Job:
 
     @property
     def changed_parts(self) -> list[str]:
-        """The parts of the definition that were edited since the newest edition; none where it does not say."""
+        """The parts of the definition that were edited since the newest edition; none if the edition does not say."""
         before = self.editions[-1].manifest.parts if self.editions else {}
         names = dict.fromkeys((*before, *self.parts)) if before else {}
         return [name for name in names if before.get(name) != self.parts.get(name)]

@@ -1,4 +1,4 @@
-"""The path of one release, from records to an immutable folder. Every line's order here is part of the promise."""
+"""How one release is made, from records to an immutable folder. The order of every line is part of the guarantee."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def afford(job: Job) -> None:
-    """Raises BudgetError when the draw could not be paid, before any record is read."""
+    """Raises BudgetError when the budget cannot pay for the draw, before any record is read."""
     job.catalog.ledger.afford(job.request)
 
 
@@ -67,7 +67,7 @@ def draw(job: Job) -> Release:
 def refinish(job: Job, before: Release) -> Release:
     """The same draw with another threshold or other columns: post-processing, which costs nothing.
 
-    A draw that people have retracted stays retracted. Raises SourceError when the files are not as they were written.
+    A retracted draw stays retracted. Raises SourceError when the files were changed after they were written.
     """
     if job.catalog.standing(before).status == "retracted":
         return before
@@ -77,12 +77,12 @@ def refinish(job: Job, before: Release) -> Release:
     draw = says.statistical_hash, says.vintage
     charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
     if not charge:
-        raise BudgetError(f"{says.name}: the ledger does not hold its charge; see `publisher ledger verify`")
+        raise BudgetError(f"{says.name}: the ledger does not have its charge: run `publisher ledger verify`")
     return _released(job, noisy, charge[0], stand_in=says.stand_in)
 
 
 def check(job: Job, release: Release) -> Validation:
-    """Validates a release against its suites and keeps the result; it is never drawn again to pass."""
+    """Validate a release against its suites and store the result; it is never drawn again to pass."""
     before = job.catalog.before(job.dataset.name, job.period.label)
     validation = accept(release, job.dataset, job.workspace.suite, before)
     job.catalog.keep(release, validation)
@@ -90,7 +90,7 @@ def check(job: Job, release: Release) -> Validation:
 
 
 def _measurements(job: Job, release: Release) -> NoisyTable:
-    """The unbiased noisy numbers of a release, with every draw that is in them. Raises SourceError where changed."""
+    """The unbiased noisy numbers of a release, with every draw that is in them. Raises SourceError when they were changed."""
     refuse_if_changed(release)
     mechanisms = tuple(
         Mechanism(
@@ -140,14 +140,14 @@ def _read(job: Job) -> tuple[RecordSource, bool]:
 
 
 def _report(job: Job, casts: dict[str, int]) -> None:
-    """Exact counts of values that did not cast: for the private report alone."""
+    """Exact counts of values that did not cast, for the private report only."""
     folder = job.workspace.private / "reports" / job.dataset.source.name
     content = json.dumps({"dataset": job.dataset.name, "period": job.period.label, "did_not_cast": casts}, indent=2)
     write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n", mode=0o600)
 
 
 def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool) -> Release:
-    """Finishes the draw, writes it as the period's next edition and enters it into the ledger."""
+    """Finish the draw, write it as the period's next edition and record it in the ledger."""
     tables = finish(noisy, job.dataset.definition)
     release = write_edition(job, noisy, tables, entry, stand_in=stand_in)
     job.catalog.enter(release)

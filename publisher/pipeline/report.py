@@ -1,4 +1,4 @@
-"""What became of a run, for people and for machines."""
+"""The outcomes of a run, for people and for machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one dataset's period; the fields of `publisher run --json`."""
+    """What happened to one dataset's period; the fields of `publisher run --json`."""
 
     dataset: str
     period: str
@@ -44,7 +44,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class RunReport:
-    """All outcomes, and the exit code: that of the gravest thing that happened."""
+    """All outcomes, and the exit code of the most serious one."""
 
     outcomes: tuple[Outcome, ...]
     errors: tuple[PublisherError, ...]
@@ -58,7 +58,7 @@ class RunReport:
 
 
 def outcome_of(dataset: DatasetFile, release: Release, status: str) -> Outcome:
-    """The outcome of a release that stands."""
+    """The outcome for a release that exists."""
     says = release.manifest
     return Outcome(
         dataset=says.dataset,
@@ -76,7 +76,7 @@ def outcome_of(dataset: DatasetFile, release: Release, status: str) -> Outcome:
 
 
 def failure_of(dataset: DatasetFile, period: Period, error: PublisherError) -> Outcome:
-    """The outcome where no release came about."""
+    """The outcome when no release was made."""
     return Outcome(
         dataset=dataset.name,
         period=period.label,
@@ -93,15 +93,15 @@ def failure_of(dataset: DatasetFile, period: Period, error: PublisherError) -> O
 
 
 def loss_words(dataset: DatasetFile) -> str:
-    """What one release spends on a block, such as ρ 0.1."""
+    """The privacy cost per block of one release, such as ρ 0.1."""
     loss = dataset.definition.loss
     return f"{'ρ' if loss.currency == 'zcdp' else 'ε'} {decimal(loss.amount)}"
 
 
 def margin_words(dataset: DatasetFile, release: Release) -> str:
-    """The margin of the first published count or sum, such as ±5 requests, of all draws together.
+    """The margin of the first published count or sum, such as ±5 requests, with the noise of all draws together.
 
-    It is the same for every cell; where rollups are reconciled with the table it is smaller.
+    It is the same for every cell; if rollups are reconciled with the table, it is smaller.
     """
     definition = dataset.definition
     measure = next((each for each in definition.measured if each.shown), definition.measured[0])

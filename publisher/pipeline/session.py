@@ -1,4 +1,4 @@
-"""The open state of a workspace: for one writer under its lock, or for readers beside it."""
+"""The open state of a workspace: for one writer under its lock, or for readers at the same time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
-        raise LockedError(f"another run holds {workspace.private / 'lock'}; wait for it to end") from None
+        raise LockedError(f"another run holds {workspace.private / 'lock'}: wait until it ends") from None
     try:
         with opened(workspace) as catalog:
             _tidy(workspace)
@@ -43,9 +43,9 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
 
 @contextmanager
 def opened(workspace: Workspace) -> Iterator[Catalog]:
-    """The catalog for reading, beside a run that may be at work."""
+    """The catalog for reading, even while a run is at work."""
     if not workspace.private.is_dir():
-        raise SourceError(f"{workspace.private} is not there yet: run `publisher init` or `publisher run` first")
+        raise SourceError(f"{workspace.private} does not exist yet: run `publisher init` or `publisher run` first")
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
     try:
         yield Catalog(ReleaseStore(workspace.public), ledger)
@@ -54,14 +54,14 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
 
 
 def _server(workspace: Workspace) -> str | None:
-    """Where the ledger is kept, if not in the private folder; a rehearsal never reaches the real one."""
+    """Where the ledger is, if not in the private folder; a rehearsal never reaches the real one."""
     if workspace.feeds:
         return None
     return os.environ.get("PUBLISHER_LEDGER") or workspace.settings.ledger
 
 
 def _tidy(workspace: Workspace) -> None:
-    """Removes what a killed run left: spilled data, and files and folders that it was still writing."""
+    """Remove what a killed run left: spilled data, and files and folders that it was still writing."""
     shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
     with writing("the state folder"):
         (workspace.private / "tmp").mkdir(mode=0o700)

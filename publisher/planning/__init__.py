@@ -1,1 +1,1 @@
-"""What a release will cost and how sure its numbers will be, before anything is spent."""
+"""What a release will cost and how accurate its numbers will be, before anything is spent."""

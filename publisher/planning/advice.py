@@ -1,4 +1,4 @@
-"""What `publisher tune` says: the noisy histograms, the bounds that they propose, and what others would do."""
+"""What `publisher tune` reports: noisy histograms, the bounds they suggest, and what other bounds would do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from publisher.privacy.tuning import Candidate, NoisyHistogram, Proposal
 
 QUANTITIES = {
-    "cells": "cells in which a unit lies",
+    "cells": "number of cells that a unit is in",
     "records": "records of a unit in its fullest cell",
     "total": "largest total of a unit in one cell",
 }
@@ -26,7 +26,7 @@ QUANTITIES = {
 
 @dataclass(frozen=True)
 class Advice:
-    """A result with what it proposes; all of it is noisy, and free to be looked at again."""
+    """A result and what it proposes. All of it is noisy, and looking at it again costs nothing."""
 
     asked: Measurement
     found: TuneResult
@@ -51,15 +51,15 @@ class Advice:
             clamps = self.proposal.clamps(measure.name)
             if clamps is not None:
                 low, high = (plain(clamp, measure) for clamp in clamps)
-                lines += [f"# of the measure {measure.name}", f"lower = {low}", f"upper = {high}"]
+                lines += [f"# for the measure {measure.name}", f"lower = {low}", f"upper = {high}"]
                 lines += [f"resolution = {measure.resolution:f}"] if self.asked.new else []
         return lines
 
     def notes(self) -> list[str]:
-        """What a person should know beside the numbers."""
-        notes = ["Measured on generated records: real ones will differ."] if self.found.stand_in else []
+        """What a person should know in addition to the numbers."""
+        notes = ["Measured on generated records; real ones will differ."] if self.found.stand_in else []
         notes += [_note(each, self.resolution(each)) for each in self.found.histograms]
-        return [*notes, "All of this is noisy and was charged: it may be shown to anyone."]
+        return [*notes, "All of this is noisy and was charged, so you may show it to anyone."]
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
@@ -87,7 +87,7 @@ class Advice:
         }
 
     def resolution(self, histogram: NoisyHistogram) -> Fraction:
-        """The step in which its bins count."""
+        """The step in which its bins are measured."""
         found = next((each for each in self.asked.sums if each.name == histogram.measure), None)
         return Fraction(found.resolution or 1) if found else Fraction(1)
 
@@ -113,19 +113,21 @@ def _span(low: int, top: int | None, resolution: Fraction) -> str:
 
 
 def _note(histogram: NoisyHistogram, resolution: Fraction) -> str:
-    """What the noise does not show of a histogram."""
+    """What the noise hides in a histogram."""
     spread = spread_of(histogram)
     what = QUANTITIES[histogram.quantity] + (f" ({histogram.measure})" if histogram.measure else "")
     if spread is None:
-        return f"{what}: the noise hides every unit: spend more, or take a period with more of them."
+        return f"{what}: the noise hides every unit. Spend more, or use a period with more units."
     if spread.most is None:
-        return f"{what}: some lie above the last bin: the bound proposed may keep less than was asked for."
+        return (
+            f"{what}: some units are above the last bin, so the proposed bound may keep fewer units than you asked for."
+        )
     hidden = spread.hidden / spread.units
     return f"{what}: above {_shown(spread.most * resolution)} the noise may hide {percent(hidden)} of the units."
 
 
 def percent(share: float | None) -> str:
-    """A share for people; nothing where there is none."""
+    """A share for people; empty if there is none."""
     return f"{share:.1%}" if share is not None else ""
 
 

@@ -1,4 +1,4 @@
-"""`publisher plan --compare` and `--split`: other losses, thresholds and shares side by side, before any is chosen."""
+"""`publisher plan --compare` and `--split`: compares losses, thresholds and shares side by side."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 MOST = 60
-"""Combinations in one comparison: more would be read by nobody."""
+"""The most combinations in one comparison: no one would read more."""
 
 FINEST = "finest"
-"""What the dataset's own table is called beside its rollups."""
+"""The name of the dataset's own table among its rollups."""
 
 Choice = tuple[tuple[str, Decimal], ...]
 """One value for each setting that varies."""
@@ -47,7 +47,7 @@ class Alternative:
 
     settings: dict[str, str]
     releases_a_block: int
-    """How many releases a block can carry that nothing was spent on."""
+    """How many releases a block can pay for if nothing was spent on it yet."""
     tables: tuple[Forecast, ...]
 
 
@@ -65,7 +65,7 @@ class SplitPart:
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of the loss by table, coarsest first; `gain` is by which part the weighted error falls."""
+    """Shares of the loss by table, coarsest first; `gain` is the share by which the weighted error falls."""
 
     dataset: str
     parts: tuple[SplitPart, ...]
@@ -73,9 +73,9 @@ class Split:
 
 
 def the_one(datasets: Sequence[DatasetFile], option: str) -> DatasetFile:
-    """The only dataset. Raises DefinitionError where there are several."""
+    """The only dataset. Raises DefinitionError when there are several."""
     if len(datasets) != 1:
-        raise DefinitionError(f"{option} is for one dataset: name it, as in `publisher plan NAME {option} …`")
+        raise DefinitionError(f"{option} works on one dataset: name it, as in `publisher plan NAME {option} …`")
     return datasets[0]
 
 
@@ -84,7 +84,7 @@ def candidates(dataset: DatasetFile, options: Sequence[str], facts: Public) -> l
     settings = _settings(dataset, options)
     choices: list[Choice] = [tuple(zip(settings, values, strict=True)) for values in product(*settings.values())]
     if len(choices) > MOST:
-        raise DefinitionError(f"--compare: {len(choices)} combinations are too many to read; {MOST} are the most")
+        raise DefinitionError(f"--compare: {len(choices)} combinations are too many; the most is {MOST}")
     return [_candidate(dataset, choice, facts) for choice in choices]
 
 
@@ -154,7 +154,7 @@ def _settings(dataset: DatasetFile, options: Sequence[str]) -> dict[str, list[De
         if name not in known:
             raise DefinitionError(f"--compare {option}: {dataset.name} can compare {', '.join(known)}, not {name!r}")
         if name in found:
-            raise DefinitionError(f"--compare: {name} is given twice: write all its values in one, such as {name}=1,2")
+            raise DefinitionError(f"--compare: {name} is given twice: put all its values in one, such as {name}=1,2")
         found[name] = [_number(f"--compare {option}", text) for text in values.split(",")]
     return found
 
@@ -171,10 +171,10 @@ def _weights(dataset: DatasetFile, text: str | None) -> dict[str, Decimal]:
     for each in text.split(",") if text else ():
         name, _, number = (part.strip() for part in each.partition("="))
         if name not in weights:
-            raise DefinitionError(f"--weights {text}: no table is called {name!r}; there are {', '.join(weights)}")
+            raise DefinitionError(f"--weights {text}: there is no table {name!r}; the tables are {', '.join(weights)}")
         weights[name] = _number(f"--weights {text}", number)
     if not any(weights.values()):
-        raise DefinitionError(f"--weights {text}: at least one table must count")
+        raise DefinitionError(f"--weights {text}: at least one weight must be above 0")
     return weights
 
 
@@ -197,7 +197,7 @@ def _varied(dataset: DatasetFile, choice: Choice) -> DatasetFile:
         return replace(dataset, definition=build(Dataset, values, dataset.origin))
     except DefinitionError as error:
         words = " ".join(f"{name}={value:f}" for name, value in choice)
-        # The file is well: the fault lies in what is compared.
+        # The file is fine: the fault is in what is compared.
         fault = str(error).splitlines()[0].removeprefix(f"{dataset.origin.name}:").partition(": ")[2]
         raise DefinitionError(f"--compare {words}: {fault}") from None
 

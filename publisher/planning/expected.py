@@ -1,4 +1,4 @@
-"""What share of a table's cells will be shown, marked or withheld, from what was published before alone."""
+"""What share of a table's cells will be shown, marked or suppressed, estimated only from earlier releases."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class Known:
-    """The cells of every published table, and where they are known from."""
+    """The cells of every published table, and where the knowledge comes from."""
 
     cells: Mapping[Table, Cells]
     origin: str
@@ -43,7 +43,7 @@ class Known:
 
 @dataclass(frozen=True)
 class ExpectedShares:
-    """Shares of a table's cells; together with those shown without a mark they make one."""
+    """Shares of a table's cells; with the share shown without a mark they add up to one."""
 
     suppressed: float
     unreliable: float
@@ -53,7 +53,7 @@ NOTHING = Known({}, "no release yet")
 
 
 def known_from(release: Release, dataset: Dataset) -> Known:
-    """Reads the published tables of a release; those that it does not have are unknown."""
+    """Read the published tables of a release; tables that it does not have are unknown."""
     views = [release, *release.companions]
     shown = [measure for measure in dataset.measured if measure.shown]
     cells: dict[Table, Cells] = {}
@@ -64,7 +64,7 @@ def known_from(release: Release, dataset: Dataset) -> Known:
 
 
 def typical(values: Mapping[str, float], sizes: Mapping[str, int]) -> Known:
-    """A guess by a person: what one cell of the finest table holds, by measure. Coarser cells hold their sums.
+    """A person's guess of the value of one cell of the finest table, by measure. Coarser cells hold their sums.
 
     `sizes` is how many cells each level has.
     """
@@ -86,7 +86,7 @@ def reliable_from(margin: float, part: float) -> float:
 def expected(
     level: Level, measure: Measure, dataset: Dataset, known: Known, margins: Mapping[Table, float]
 ) -> ExpectedShares | None:
-    """The shares for one measure on one level; None where too little is known. `margins` are half widths (95 %)."""
+    """The shares for one measure on one level; None if too little is known. `margins` are half widths (95 %)."""
     kept = _kept(level, dataset, known, margins)
     cells = known.cells.get((level.name, measure.name))
     if kept is None or cells is None:
@@ -101,7 +101,7 @@ def expected(
 
 
 def _kept(level: Level, dataset: Dataset, known: Known, margins: Mapping[Table, float]) -> Floats | None:
-    """The chance of every cell not to be suppressed; None where too little is known."""
+    """The chance that each cell is not suppressed; None if too little is known."""
     chance: Floats | None = None
     for name, floor in _floors(level, dataset, margins).items():
         cells = known.cells.get((level.name, name))

@@ -1,4 +1,4 @@
-"""`publisher plan`: what releases will cost and how sure their numbers will be, from public information alone."""
+"""`publisher plan`: what releases will cost and how accurate their numbers will be, from public information only."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Forecast:
     released: int
     """How many periods were drawn already."""
     cells_a_release: int | None
-    """None where the keys are yet to be discovered."""
+    """None if the keys are not discovered yet."""
     loss_a_block: str
     """What one release spends on each block, all its tables together."""
     loss_of_table: str
@@ -73,11 +73,11 @@ class Forecast:
     left_on_fullest_block: str
     delta_left: str
     releases_left: int
-    """How many more releases that block can carry."""
+    """How many more releases that block can pay for."""
     last_paid: str | None
-    """The last period that is paid before one is refused at this pace."""
+    """The last period that is paid for before one is refused at this pace."""
     first_refused: str | None
-    """The first period that is refused; None where none is."""
+    """The first period that is refused; None if none is."""
     mechanism: str
     noise_scale: str
     noise_alone: float
@@ -89,7 +89,7 @@ class Forecast:
     margin: str
     reliable_from: float
     suppressed: float | None
-    """Expected shares of the cells; None where nothing is known."""
+    """Expected shares of the cells; None if nothing is known."""
     unreliable: float | None
     known_from: str
 
@@ -103,7 +103,7 @@ class Plan:
     tables: tuple[Forecast, ...]
     known: Known
     edited: Redraw | None = None
-    """What the definition as it is now would do to released periods."""
+    """What the current definition would do to released periods."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Public:
 
 
 def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Sequence[str] = ()) -> Public:
-    """Reads the ledger and the newest current release of each dataset; nothing else, and no record."""
+    """Read the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
     spent, edited = Spent(), {}
     if workspace.private.is_dir():
@@ -146,7 +146,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
 
 
 def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:
-    """What the definition would do to what was released; None where the files that decide places are not here."""
+    """What the definition would do to released periods; None if the files that decide places are missing."""
     if not catalog.store.periods(dataset.name):
         return None
     try:
@@ -156,7 +156,7 @@ def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Red
 
 
 def plan_of(dataset: DatasetFile, pace: Pace, known: Known) -> Plan:
-    """The plan of one dataset; one whose periods have not begun to end is planned for its first."""
+    """The plan of one dataset; if no period has ended yet, it is planned for its first."""
     levels = dataset.levels(first_period(dataset, pace))
     definition = dataset.definition
     widths = widths_of(definition, levels)
@@ -167,7 +167,7 @@ def plan_of(dataset: DatasetFile, pace: Pace, known: Known) -> Plan:
 
 
 def first_period(dataset: DatasetFile, pace: Pace) -> civil.Period:
-    """The period whose cells stand for all."""
+    """The period whose cells represent all."""
     return pace.ended[0] if pace.ended else civil.parse(dataset.definition.first)
 
 
@@ -257,7 +257,7 @@ def _forecast(
 
 def margin_words(widths: Widths, measure: Measure) -> str:
     """The margin for people, such as ±4 requests."""
-    return f"±{widths} {'records a bin' if measure.kind == 'histogram' else measure.unit}"
+    return f"±{widths} {'records per bin' if measure.kind == 'histogram' else measure.unit}"
 
 
 def _variance(noise: Mechanism) -> float:
@@ -275,7 +275,7 @@ def _guessed(datasets: Sequence[DatasetFile], guesses: Sequence[str]) -> dict[st
     strange = sorted({name for name, _ in values if name} - measured)
     if strange:
         raise DefinitionError(
-            f"--typical: nothing measures {', '.join(strange)}; there are {', '.join(sorted(measured))}"
+            f"--typical: no measure is called {', '.join(strange)}; the measures are {', '.join(sorted(measured))}"
         )
     return {each.name: _known_by_guess(each, values) for each in datasets}
 
@@ -290,7 +290,7 @@ def _known_by_guess(dataset: DatasetFile, values: Sequence[tuple[str, float]]) -
 
 
 def _guess(text: str) -> tuple[str, float]:
-    """The measure, empty where none is named, and the number."""
+    """The measure, empty if none is named, and the number."""
     name, _, number = text.rpartition("=")
     try:
         value = float(number)

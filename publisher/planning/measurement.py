@@ -1,4 +1,4 @@
-"""What `publisher tune` is asked to measure: of which dataset and period, at which loss, into which public bins."""
+"""What `publisher tune` is asked to measure: the dataset, the period, the loss and the public bins."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile, Workspace
 
 MOST_CELLS, MOST_RECORDS = 100_000, 10_000
-"""The last tops of the bins: public, and far above any bound that is of use."""
+"""The tops of the last bins: public, and far above any useful bound."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is to be measured, at which loss. `tuned` is the dataset without what the measurement does not depend on."""
+    """What to measure, and at which loss. `tuned` is the dataset without what the measurement does not depend on."""
 
     workspace: Workspace
     dataset: DatasetFile
@@ -94,19 +94,21 @@ class Measurement:
 
     @property
     def known(self) -> bool:
-        """Whether it was measured before: then nothing is charged."""
+        """Whether it was measured before; if so, nothing is charged."""
         return self.path.is_file()
 
     def words(self) -> str:
         """What a person agrees to."""
         if self.known:
-            return f"{self.dataset.name} {self.period.label} was measured before with {self._loss}: nothing is charged."
+            return (
+                f"{self.dataset.name} {self.period.label} was measured before with {self._loss}, so nothing is charged."
+            )
         source = self.dataset.source
         blocks = self.period.cut(source.definition.privacy.window)
         span = blocks[0].label if len(blocks) == 1 else f"{blocks[0].label} … {blocks[-1].label}"
         return (
-            f"This charges {self._loss} on each of {len(blocks)} block(s) of source {source.name} ({span}), which have "
-            f"{source.definition.privacy.budget} each in all. It never comes back."
+            f"This charges {self._loss} on each of {len(blocks)} block(s) of source {source.name} ({span}). Each block has a "
+            f"budget of {source.definition.privacy.budget} in all. What is charged never comes back."
         )
 
     @property
@@ -125,7 +127,7 @@ def measurement(
     column: str | None = None,
     bins: str | None = None,
 ) -> Measurement:
-    """What a command line asks for; nothing is charged or read yet. Raises DefinitionError, SourceError."""
+    """The measurement that a command line asks for. Nothing is charged or read yet. Raises DefinitionError, SourceError."""
     chosen = _dataset(workspace, source, dataset)
     asked = _period(chosen, period)
     loss = _loss(chosen, rho, epsilon)
@@ -134,8 +136,8 @@ def measurement(
     questions += tuple(ContributionQuestion("total", tops, each.name) for each in sums)
     if not questions:
         raise DefinitionError(
-            f"{chosen.origin.name}: a record lies in one cell once and there is no sum: nothing to tune; "
-            f"name a column with --column"
+            f"{chosen.origin.name}: there is nothing to tune: a record counts once in one cell, and there "
+            f"is no sum; name a column with --column"
         )
     fingerprint = boundaries_fingerprint(chosen.source, workspace.data)
     return Measurement(workspace, chosen, _tuned(chosen, sums, tops, loss), asked, questions, loss.amount, fingerprint)
@@ -153,7 +155,7 @@ def _dataset(workspace: Workspace, source: str, name: str | None) -> DatasetFile
         return of_source[0]
     found = [each for each in of_source if each.name == name]
     if not found:
-        raise DefinitionError(f"source {source}: say for which dataset with --dataset; there are: {names}")
+        raise DefinitionError(f"source {source}: choose a dataset with --dataset; its datasets: {names}")
     return found[0]
 
 
@@ -164,9 +166,11 @@ def _period(dataset: DatasetFile, text: str) -> Period:
         raise DefinitionError(f"--period: {error}") from None
     grain = dataset.definition.period
     if grain not in civil.NESTS[asked.grain]:
-        raise DefinitionError(f"--period: {text} is not made of whole periods of {dataset.name}: give a {grain}")
+        raise DefinitionError(f"--period: {text} does not cover whole periods of {dataset.name}: give a {grain}")
     if asked.end > dataset.source.today():
-        raise DefinitionError(f"--period: {text} has not ended: a result stays as it is, later records never join it")
+        raise DefinitionError(
+            f"--period: {text} has not ended yet: choose one that has, since later records are never added to a result"
+        )
     return asked
 
 
@@ -174,7 +178,7 @@ def _loss(dataset: DatasetFile, rho: str | None, epsilon: str | None) -> Loss:
     privacy = dataset.source.definition.privacy
     wanted, given, other = ("--rho", rho, epsilon) if privacy.currency == "zcdp" else ("--epsilon", epsilon, rho)
     if given is None or other is not None:
-        raise DefinitionError(f"source {dataset.source.name} keeps its budget in {wanted[2:]}: give {wanted} alone")
+        raise DefinitionError(f"the budget of source {dataset.source.name} is in {wanted[2:]}: give only {wanted}")
     amount = _number(wanted, given)
     if not LEAST_LOSS <= amount <= Decimal(privacy.budget):
         least = f"{LEAST_LOSS:f}"
@@ -193,7 +197,7 @@ def _number(option: str, text: str) -> Decimal:
 
 
 def _bounds_asked(dataset: DatasetFile, period: Period) -> tuple[ContributionQuestion, ...]:
-    """Cells of every unit, and records where a measure counts them; nothing where a record is the unit."""
+    """Cells of every unit, and records if a measure counts them; nothing if the unit is a record."""
     definition = dataset.definition
     if dataset.source.definition.privacy.unit == "record":
         return ()
@@ -210,7 +214,7 @@ def _sums(dataset: DatasetFile, column: str | None, bins: str | None) -> tuple[t
     sums = tuple(each for each in dataset.definition.measured if each.kind == "sum")
     if column is None:
         if bins is not None:
-            raise DefinitionError("--bins: say of which column with --column")
+            raise DefinitionError("--bins: name the column with --column")
         return sums, total_tops(MOST_STEPS)
     known = _columns(dataset)
     if column not in known:
@@ -251,14 +255,14 @@ def _tops(edges: tuple[Decimal, ...], measure: Measure) -> tuple[int, ...]:
         or not 0 < whole[-1] <= MOST_STEPS
     ):
         raise DefinitionError(
-            f"--bins: must rise from 0 or above, in whole multiples of the resolution {measure.resolution}, such as "
-            f"0,10,100; bins below zero are made alike"
+            f"--bins: must increase from 0 or above, in whole multiples of the resolution {measure.resolution}, such as "
+            f"0,10,100; bins below zero mirror them"
         )
     return tuple(whole)
 
 
 def _tuned(dataset: DatasetFile, sums: tuple[Measure, ...], tops: tuple[int, ...], loss: Loss) -> DatasetFile:
-    """The dataset with those sums alone: another bound, clamp, share or rollup makes the same measurement."""
+    """The dataset with only those sums: other bounds, clamps, shares or rollups make the same measurement."""
     largest = {"lower": Decimal(0), "share": None}
     measures = tuple(each.model_copy(update=largest | {"upper": tops[-1] * (each.resolution or 1)}) for each in sums)
     changes = {"measures": measures, "loss": loss, "bounds": Bounds(), "rollups": (), "coarser": ()}

@@ -1,4 +1,4 @@
-"""How long a source's budget lasts: its datasets' schedules played forward against the ledger, block by block."""
+"""How long a source's budget lasts: plays its datasets' schedules forward against the ledger, block by block."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 AHEAD = {"lifetime": 100}
-"""Years to play forward. Blocks that are windows fill anew in the same way each year; a lifetime only ever fills up."""
+"""Years to play forward. Blocks that are windows fill up the same way every year; a lifetime only fills up."""
 AHEAD_ELSE = 3
 
 
@@ -33,7 +33,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Pace:
-    """What a dataset's releases do to its source's blocks."""
+    """What a dataset's releases spend on its source's blocks."""
 
     ended: tuple[Period, ...]
     """The periods that have ended, released or not."""
@@ -44,17 +44,17 @@ class Pace:
     left: Fraction
     """What remains on the fullest block of the periods that have ended."""
     delta_left: Fraction
-    """The same of δ."""
+    """The same for δ."""
     releases_left: int
-    """How many more releases that block can carry."""
+    """How many more releases that block can pay for."""
     last: str | None
-    """The last release that is paid before one is refused; None: none is."""
+    """The last release that is paid for before one is refused; None if none is."""
     refused: str | None
-    """The first that is refused when every dataset of the source goes on as defined; None where none is."""
+    """The first that is refused if every dataset of the source goes on as defined; None if none is."""
 
 
 def spent_of(ledger: Ledger) -> Spent:
-    """Reads the ledger."""
+    """Read the ledger."""
     rows = ledger.spending()
     charged = Counter((each.payload["dataset"], each.payload["period"]) for each in ledger.entries("charge"))
     return Spent({(each.source, each.block): LossAmount(each.spent, each.delta) for each in rows}, charged)
@@ -83,7 +83,7 @@ def pace_of(dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent,
 
 
 def releases_of_a_new_block(dataset: DatasetFile) -> int:
-    """How many releases a block can carry on which nothing was spent."""
+    """How many releases a block can pay for if nothing was spent on it yet."""
     return _carried(_budget(dataset), dataset)
 
 
@@ -99,7 +99,7 @@ def _budget(dataset: DatasetFile) -> LossAmount:
 
 @dataclass(frozen=True, order=True)
 class _Draw:
-    """A charge that lies ahead."""
+    """A charge to come."""
 
     due: date
     dataset: str
@@ -110,7 +110,7 @@ class _Draw:
 def _played(
     dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent, today: date
 ) -> tuple[str | None, str | None]:
-    """The last release of the dataset that is paid, and the first that is refused, within the years ahead."""
+    """The last release of the dataset that is paid for, and the first that is refused, in the years ahead."""
     window, budget = dataset.source.definition.privacy.window, _budget(dataset)
     until = today + timedelta(days=366 * AHEAD.get(window, AHEAD_ELSE))
     blocks = {block: amount for (source, block), amount in spent.blocks.items() if source == dataset.source.name}
@@ -130,7 +130,7 @@ def _sum(one: LossAmount, other: LossAmount) -> LossAmount:
 
 
 def _draws(dataset: DatasetFile, spent: Spent, until: date) -> list[_Draw]:
-    """The dataset's charges that are still to come, each edition of a policy that spends again among them."""
+    """The dataset's charges to come, including each edition if the policy charges every edition."""
     late = dataset.source.definition.late
     days = late.after_days if late is not None and late.policy == "charge" else (0,)
     amount = LossAmount(dataset.definition.loss.amount, dataset.definition.delta)

@@ -1,6 +1,6 @@
-"""`publisher tune`: a charged, noisy measurement of what units have.
+"""`publisher tune`: a charged, noisy measurement of how much units contribute.
 
-It is drawn and written once; asking again, also with another `--keep`, reads the same bytes.
+It is drawn and written once; asking again, even with another `--keep`, reads the same bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TuneResult(Model):
 
 
 def measured(asked: Measurement) -> TuneResult:
-    """The noisy result: the one kept, or a new, charged one. Raises BudgetError and SourceError."""
+    """The noisy result: the stored one, or a new, charged one. Raises BudgetError and SourceError."""
     with locked(asked.workspace) as catalog:
         ledger = catalog.ledger
         kept = _kept(asked, ledger)
@@ -82,20 +82,24 @@ def _kept(asked: Measurement, ledger: Ledger) -> TuneResult | None:
     if not asked.path.is_file():
         if known is None:
             return None
-        raise SourceError(f"{asked.path} was drawn before, but is gone: restore it from a backup; it is drawn once")
+        raise SourceError(
+            f"{asked.path} was drawn before, but is missing: restore it from a backup; it is never drawn again"
+        )
     content = asked.path.read_bytes()
     if known is not None and known["sha256"] != hashlib.sha256(content).hexdigest():
-        raise SourceError(f"{asked.path} is not as it was written: restore it from a backup")
+        raise SourceError(f"{asked.path} was changed after it was written: restore it from a backup")
     found = TuneResult.model_validate_json(content)
     if not ledger.holds(found.ledger.sequence, found.ledger.hash):
-        raise BudgetError(f"{asked.path} was paid for by a ledger that is no longer here: put its newest copy back")
+        raise BudgetError(
+            f"{asked.path} was paid for by a ledger that is no longer here: restore the newest copy of that ledger"
+        )
     if known is None:  # a crash came between the file and its entry
         _enter(asked, ledger)
     return found
 
 
 def _enter(asked: Measurement, ledger: Ledger) -> None:
-    """Enters a result that can be seen into the ledger."""
+    """Record a result in the ledger once its file exists."""
     ledger.record(
         "tuning",
         {
