@@ -25,7 +25,7 @@ Exit codes:
   3   a release is held by validation
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
-  6   the portal cannot be reached or does not hold what was sent
+  6   the portal cannot be reached or does not have what was sent
   70  a bug in publisher itself
   75  another run holds the lock
   130 stopped with Ctrl-C, or by a "no" to a question
@@ -67,7 +67,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write every command under its section."""
-        widest = max(map(len, self.commands))
+        widest = max(map(len, self.list_commands(ctx)))
         for section, names in SECTIONS.items():
             with formatter.section(section):
                 rows = [(name.ljust(widest), self.commands[name].get_short_help_str(limit=ONE_LINE)) for name in names]
@@ -598,7 +598,7 @@ def serve(folder: Path, /, **given: Any) -> None:
 def accounts() -> None:
     """Manage who can read and write on the embedded portal.
 
-    Changes apply at once, even while the portal runs.
+    You can use it while the portal runs.
 
     \b
     Examples:

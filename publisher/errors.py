@@ -34,7 +34,7 @@ class SourceError(PublisherError):
 
 
 class PortalError(PublisherError):
-    """The portal cannot be reached, refused a write, or does not hold what was sent."""
+    """The portal cannot be reached, refused a write, or does not have what was sent."""
 
     exit_code = 6
 

@@ -169,13 +169,15 @@ class Workspace:
         """One dataset. Raises DefinitionError naming those that exist."""
         if name not in self.datasets:
             known = ", ".join(self.datasets) or "none"
-            raise DefinitionError(f"there is no dataset {name!r}; the datasets are: {known}")
+            raise DefinitionError(f"there is no dataset {name!r}; this workspace has: {known}")
         return self.datasets[name]
 
     def source(self, name: str) -> SourceFile:
         """One source. Raises DefinitionError naming those that exist."""
         if name not in self.sources:
-            raise DefinitionError(f"there is no source {name!r}; the sources are: {', '.join(self.sources) or 'none'}")
+            raise DefinitionError(
+                f"there is no source {name!r}; this workspace has: {', '.join(self.sources) or 'none'}"
+            )
         return self.sources[name]
 
     def shown(self, path: Path) -> str:
@@ -205,7 +207,7 @@ class Workspace:
         definition = build(Dataset, values, origin)
         if definition.source not in self.sources:
             known = ", ".join(self.sources) or "none"
-            raise origin.error(("source",), f"there is no source {definition.source!r}; the sources are: {known}")
+            raise origin.error(("source",), f"there is no source {definition.source!r}; this workspace has: {known}")
         source = self.sources[definition.source]
         check_pair(definition, source.definition, origin)
         keysets = tuple(
@@ -235,7 +237,7 @@ class Workspace:
         if strange:
             raise origin.error(
                 setting,
-                f"maps to {', '.join(strange[:5])}, which the keyset {key.keyset} does not list: add it there, or correct the mapping",
+                f"maps to {', '.join(strange[:5])}, which is not in the keyset {key.keyset}: fix one of them",
             )
         return CoarserFile(key, keyset, mapping)
 

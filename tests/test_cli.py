@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from publisher.cli import SECTIONS, main
+
 pytestmark = pytest.mark.usefixtures("processes")
 
 COMMAND = Path(sys.executable).with_name("publisher")
@@ -34,13 +36,23 @@ def publisher(*arguments: str, cwd: Path, **settings: str) -> subprocess.Complet
     return subprocess.run([COMMAND, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_every_command_is_listed(tmp_path: Path) -> None:
-    """Those and no others, each with a line."""
-    answer = publisher("--help", cwd=tmp_path)
+def test_every_command_is_in_one_section(tmp_path: Path) -> None:
+    """Those and no others, each in exactly one section and on one line."""
+    answer = publisher("--help", cwd=tmp_path, COLUMNS="80")
     assert answer.returncode == 0
-    listed = answer.stdout.split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    assert sorted(line.split()[0] for line in listed if line[2] != " ") == sorted(COMMANDS)
-    assert all(len(line.split()) > 2 for line in listed)
+    listed = answer.stdout.split("\nStart:\n")[1].split("\n  Exit codes:")[0].splitlines()
+    rows = [line for line in listed if line.startswith("  ")]
+    assert sorted(line.split()[0] for line in rows) == sorted(COMMANDS) == sorted(main.commands)
+    assert all(line.endswith(".") and len(line.split()) > 2 for line in rows)
+    assert [line for line in listed if line and line not in rows] == [f"{name}:" for name in [*SECTIONS][1:]]
+
+
+def test_help_fits_a_terminal(tmp_path: Path) -> None:
+    """No line of `publisher --help` is longer than 80 columns, and no sentence is cut."""
+    lines = publisher("--help", cwd=tmp_path, COLUMNS="80").stdout.splitlines()
+    assert [line for line in lines if len(line) > 80 or line.endswith("...")] == [
+        "Usage: publisher [OPTIONS] COMMAND [ARGS]..."
+    ]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "ledger verify", *ACCOUNTS])
@@ -132,8 +144,8 @@ def test_init_makes_a_workspace_once(tmp_path: Path) -> None:
 def test_names_and_periods_that_do_not_exist(tmp_path: Path) -> None:
     """Exit code 2; a name that is wrong is answered with those that exist."""
     publisher("init", cwd=tmp_path)
-    assert "there are: none" in publisher("run", "parking", cwd=tmp_path).stderr
-    assert "there are: none" in publisher("land", "parking", cwd=tmp_path).stderr
+    assert "this workspace has: none" in publisher("run", "parking", cwd=tmp_path).stderr
+    assert "this workspace has: none" in publisher("land", "parking", cwd=tmp_path).stderr
     for period in ("soon", "2024-13", "2024-W54", "2024-Q5", "2024-02-30", "0000"):
         answer = publisher("run", "--no-push", "--period", period, cwd=tmp_path)
         assert answer.returncode == 2, period
@@ -149,7 +161,7 @@ def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path, command: list[s
     publisher("init", cwd=tmp_path)
     answer = publisher(*command, cwd=tmp_path)
     assert (answer.returncode, answer.stderr, len(answer.stdout.splitlines())) == (0, "", 1)
-    assert answer.stdout.startswith("No dataset is defined yet: describe a source in pipelines/<source>.toml")
+    assert answer.stdout.startswith("No dataset is defined yet. Describe a source in pipelines/<source>.toml")
     if command != ["push"]:
         machine = publisher(*command, "--json", cwd=tmp_path)
         assert (machine.returncode, json.loads(machine.stdout), machine.stderr) == (0, [], answer.stdout)
@@ -170,7 +182,7 @@ def test_plan_shows_one_thing_at_a_time(tmp_path: Path, options: list[str], word
     """Options of which one would be dropped are refused together."""
     answer = publisher("plan", *options, cwd=tmp_path)
     assert (answer.returncode, answer.stdout) == (2, "")
-    assert f"{words} cannot be given together" in answer.stderr
+    assert f"{words} cannot be used together" in answer.stderr
 
 
 FAULTY = """
@@ -197,7 +209,7 @@ def test_a_fault_says_its_kind_and_place_alone(tmp_path: Path) -> None:
     )
     for answer in (short, long):
         assert (answer.returncode, json.loads(answer.stdout)) == (70, {"whole": True})
-        assert "a fault of publisher itself: LookupError at publisher.cli:" in answer.stderr
+        assert "a bug in publisher itself: LookupError at publisher.cli:" in answer.stderr
         assert "Zzyzx" not in answer.stderr
         assert "Traceback" not in answer.stderr
     assert (len(short.stderr.splitlines()), "PUBLISHER_TRACE=1" in short.stderr) == (1, True)

@@ -43,7 +43,7 @@ def test_a_taken_port_is_told_and_another_is_found(tmp_path: Path) -> None:
     found = re.search(r"The portal is at (http://127\.0\.0\.1:(\d+))\.", answer.stdout)
     assert found is not None
     assert int(found[2]) != port
-    assert f"the portal holds it whole: {found[1]}/d/" in answer.stdout
+    assert f"complete on the portal: {found[1]}/d/" in answer.stdout
 
 
 @pytest.mark.xdist_group("demo")

@@ -93,7 +93,7 @@ class Audit:
         )
 
     def _bounded(self, bench: Bench, scratch: Scratch) -> list[str] | str:
-        """One unit alone against none: of the units that attain the sensitivity, the one that is easiest to tell apart."""
+        """One unit alone against none: of the units that attain the sensitivity, the easiest to tell apart."""
         nobody = bench.aggregate("false")
         alone = [bench.aggregate(f"left({RECORD}, 5) = '{number:05d}'") for number in scratch.worst.attaining]
         pair = farthest_of([pair_of(each, nobody) for each in alone], bench.dataset)
@@ -159,7 +159,7 @@ def _period(dataset: DatasetFile, text: str | None) -> Period:
 
 
 def _attained(seen: Replay, scratch: Scratch) -> list[str] | str:
-    """Whether the worst neighbors move every table as far as its cells allow; if not, the worst case is not the worst."""
+    """Whether the worst neighbors move every table as far as its cells allow; if not, they are not the worst."""
     wanted = scratch.worst.attainable()
     found = {name: seen.farthest.get(name, (0, 0)) for name in wanted}
     short = [words(name) for name, (l1, l2) in wanted.items() if found[name][0] < l1 or found[name][1] < l2]

@@ -84,7 +84,7 @@ class Runway:
 
 
 def statement(workspace: Workspace, ledger: Ledger) -> list[SpendingRow]:
-    """Every block that was ever charged, by source and time; consecutive blocks with the same charges are one account."""
+    """Every block that was ever charged, by source and time; consecutive blocks with the same charges are one row."""
     shares, spent = _shares(ledger), spent_of(ledger)
     sources = sorted({source for source, _ in shares})
     return [account for source in sources for account in _accounts(workspace, source, shares, spent)]

@@ -51,9 +51,8 @@ def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, 
         ]
         if not found:
             of_period = f" of {period}" if period else ""
-            raise DefinitionError(
-                f"{dataset.name}: no release{of_period} is {'retracted' if undo else 'current'}; `publisher releases` lists them"
-            )
+            words = f"no release{of_period} is {'retracted' if undo else 'current'}"
+            raise DefinitionError(f"{dataset.name}: {words}; `publisher releases` shows each status")
         chosen = catalog.newest(dataset.name, found, retracted=undo)
         catalog.retract(chosen, undo=undo)
         refresh_analyst_file(workspace, catalog)

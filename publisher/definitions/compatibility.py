@@ -20,7 +20,8 @@ def check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
     if dataset.suppression.customers is not None and source.privacy.unit != "record":
         _check_customers(dataset, source, origin)
     if source.register_ is not None and source.privacy.window not in NESTS[dataset.period]:
-        words = f"a register's differences are within one {source.privacy.window}: use a period made of whole {source.privacy.window}s"
+        window = source.privacy.window
+        words = f"a register's differences are within one {window}: use a period made of whole {window}s"
         raise origin.error(("period",), words)
     if source.late is not None and source.late.policy == "increment":
         _check_increment(dataset, source, origin)

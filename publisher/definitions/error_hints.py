@@ -27,8 +27,8 @@ def refusal(fault: ErrorDetails) -> str | None:
         return f"is now called {_RENAMED[last]}: rename the key"
     if "suppression" in names and fault["type"] == "extra_forbidden" and last in _EXACT:
         return (
-            "a threshold on true counts is not allowed: one record would decide what is shown, and the guarantee would not "
-            "hold. Use `threshold`, which compares the noisy value and costs nothing"
+            "a threshold on true counts is not allowed: one record would decide what is shown, and the guarantee would "
+            "not hold. Use `threshold`, which compares the noisy value and costs nothing"
         )
     if not isinstance(fault["input"], str) or fault["type"] == "extra_forbidden":
         return None

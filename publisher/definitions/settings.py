@@ -14,7 +14,7 @@ SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
     r"(?P<host>[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?/(?P<database>[^/?#@\s]+)(?:\?(?P<query>[^#\s]*))?"
 )
-"""The address of a PostgreSQL database. Stricter than its drivers, so that no part of a password is taken for a host."""
+"""The address of a PostgreSQL database. Stricter than its drivers, so that no password is taken for a host."""
 
 
 def address(url: str) -> str:

@@ -63,13 +63,13 @@ def check_editions(dataset: Dataset, source: Source, origin: Origin) -> None:
     if months > source.retention_months:
         raise origin.error(
             ("source",),
-            f"the last edition of a {dataset.period} reads records of {months} months, but its source keeps them for only "
-            f"{source.retention_months}: increase retention_months or shorten late.after_days",
+            f"the last edition of a {dataset.period} reads records of {months} months, but its source keeps them for "
+            f"only {source.retention_months}: increase retention_months or shorten late.after_days",
         )
     addresses = any(place.address is not None for place in source.places.values())
     if source.late.policy == "increment" and source.privacy.unit != "record" and addresses:
         raise origin.error(
             ("source",),
-            "the source locates people by a list of addresses, which may grow between editions that add up (late.policy "
-            "is increment), so their records would move to other cells: choose another policy",
+            "the source locates people by a list of addresses, which may grow between editions that add up "
+            "(late.policy is increment), so their records would move to other cells: choose another policy",
         )

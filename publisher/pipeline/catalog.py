@@ -104,8 +104,8 @@ class Catalog:
             head = release.manifest.ledger
             if not self.ledger.holds(head.sequence, head.hash):
                 raise BudgetError(
-                    f"{release.manifest.name} was paid for by a ledger that is no longer here: restore the newest copy of "
-                    f"the ledger. Nothing was spent."
+                    f"{release.manifest.name} was paid for by a ledger that is no longer here: restore the newest copy "
+                    f"of the ledger. Nothing was spent."
                 )
             self.enter(release)
 

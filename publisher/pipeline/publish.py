@@ -90,7 +90,7 @@ def check(job: Job, release: Release) -> Validation:
 
 
 def _measurements(job: Job, release: Release) -> NoisyTable:
-    """The unbiased noisy numbers of a release, with every draw that is in them. Raises SourceError when they were changed."""
+    """The unbiased noisy numbers of a release, with every draw in them. Raises SourceError when they were changed."""
     refuse_if_changed(release)
     mechanisms = tuple(
         Mechanism(

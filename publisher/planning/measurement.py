@@ -107,8 +107,8 @@ class Measurement:
         blocks = self.period.cut(source.definition.privacy.window)
         span = blocks[0].label if len(blocks) == 1 else f"{blocks[0].label} … {blocks[-1].label}"
         return (
-            f"This charges {self._loss} on each of {len(blocks)} block(s) of source {source.name} ({span}). Each block has a "
-            f"budget of {source.definition.privacy.budget} in all. What is charged never comes back."
+            f"This charges {self._loss} on each of {len(blocks)} block(s) of source {source.name} ({span}). Each block "
+            f"has a budget of {source.definition.privacy.budget} in all. What is charged never comes back."
         )
 
     @property
@@ -127,7 +127,7 @@ def measurement(
     column: str | None = None,
     bins: str | None = None,
 ) -> Measurement:
-    """The measurement that a command line asks for. Nothing is charged or read yet. Raises DefinitionError, SourceError."""
+    """The measurement that a command line asks for; charges and reads nothing. Raises DefinitionError, SourceError."""
     chosen = _dataset(workspace, source, dataset)
     asked = _period(chosen, period)
     loss = _loss(chosen, rho, epsilon)
@@ -255,8 +255,8 @@ def _tops(edges: tuple[Decimal, ...], measure: Measure) -> tuple[int, ...]:
         or not 0 < whole[-1] <= MOST_STEPS
     ):
         raise DefinitionError(
-            f"--bins: must increase from 0 or above, in whole multiples of the resolution {measure.resolution}, such as "
-            f"0,10,100; bins below zero mirror them"
+            f"--bins: must increase from 0 or above, in whole multiples of the resolution {measure.resolution}, such "
+            f"as 0,10,100; bins below zero mirror them"
         )
     return tuple(whole)
 

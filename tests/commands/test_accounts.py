@@ -61,7 +61,7 @@ def test_the_ledger_as_a_table_and_as_json(released: Town) -> None:
     }
     assert [row["releases_left"] for row in rows] == [{"water": 1}, {"requests": 1}]
     assert [(row["runs_out"], row["delta"]) for row in rows] == [({}, None), ({}, None)]
-    assert "each day brings a budget of its own" in rows[1]["runway"]
+    assert "each day has its own budget" in rows[1]["runway"]
     table = released.publisher("ledger")
     assert table.code == 0
     assert all(words in table.out for words in ("water 0.1", "2024-01-01 … 2024-03-31", "each month brings"))
@@ -107,7 +107,7 @@ def test_a_budget_that_ends_is_foretold(town: Town) -> None:
     (row,) = town.publisher("ledger", "--json").rows
     assert (row["block"], row["left"], row["releases_left"]) == ("lifetime", "0.15", {"water": 1})
     assert row["runs_out"] == {"water": "2024-03"}
-    assert row["runway"] == "refused from water 2024-03 on; a lifetime brings no other budget"
+    assert row["runway"] == "refused from water 2024-03 on; a lifetime budget is not renewed"
     answer = town.run("water")
     assert [each["status"] for each in answer.rows] == ["ready", "ready", "refused"]
     assert answer.code == 4

@@ -73,7 +73,7 @@ def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pyte
 def test_verify_covers_every_file(place: Workspace, catalog: Catalog, name: str) -> None:
     """A changed byte in any file of any level is found and named."""
     datasets = [place.dataset("weekly")]
-    assert list(verify_releases(catalog, datasets)) == ["weekly: 1 releases are as they were written"]
+    assert list(verify_releases(catalog, datasets)) == ["weekly: 1 releases match their manifests"]
     path = catalog.current("weekly")[0].folder / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(SourceError, match=rf"changed since it was written: {name}"):

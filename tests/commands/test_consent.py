@@ -62,7 +62,7 @@ def test_the_plan_says_what_an_edit_does(released: Town) -> None:
     released.edit("datasets/requests.toml", "threshold = 5", "threshold = 6")
     answer = released.publisher("plan")
     assert "2024-01..2024-03 would be drawn and charged again" in answer.out.replace("\n", "")
-    assert "Free of charge: 2024-01..2024-03 would be finished again from the same draw" in answer.out
+    assert "At no cost: 2024-01..2024-03 would get a new edition from the same draw" in answer.out
 
 
 def test_an_edit_that_was_undone_is_free(released: Town) -> None:

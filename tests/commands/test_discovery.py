@@ -109,12 +109,17 @@ def test_a_pure_budget_refuses_discovery(finding: Town) -> None:
             "datasets/water.toml",
             "max_groups = 1",
             'max_groups = "auto"',
-            "taken from the records it would tell of them",
+            "one taken from the records would reveal something about them",
         ),
-        ("datasets/water.toml", "upper = 1000", 'upper = "p99"', "`publisher tune` measures what would fit"),
-        ("datasets/water.toml", "threshold = 5", 'threshold = "auto"', "must be a number that people write down"),
-        ("datasets/water.toml", "threshold = 5", 'threshold = 5\non = "true"', "a threshold on true counts is refused"),
-        ("datasets/water.toml", 'keyset = "zones"\n', "", "keys taken from the records would tell who is in them"),
+        ("datasets/water.toml", "upper = 1000", 'upper = "p99"', "`publisher tune` measures what fits"),
+        ("datasets/water.toml", "threshold = 5", 'threshold = "auto"', "must be a number that people choose"),
+        (
+            "datasets/water.toml",
+            "threshold = 5",
+            'threshold = 5\non = "true"',
+            "a threshold on true counts is not allowed",
+        ),
+        ("datasets/water.toml", 'keyset = "zones"\n', "", "keys taken from the records would reveal who is in them"),
     ],
 )
 def test_what_would_be_learned_from_records_is_refused(town: Town, file: str, old: str, new: str, words: str) -> None:

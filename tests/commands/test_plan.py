@@ -227,7 +227,7 @@ def test_candidates_stand_side_by_side(city: Workspace, capsys: pytest.CaptureFi
         ("rho=0", "greater than 0"),
         ("threshold=-1", "is not a number"),
         ("threshold=2.5", "valid integer"),
-        ("share.city=0.9", "must leave something"),
+        ("share.city=0.9", "must add up to less than 1"),
         ("rho=" + ",".join(f"0.{n}1" for n in range(MOST + 1)), "too many"),
     ],
 )
@@ -246,7 +246,7 @@ def test_an_option_is_given_once_and_for_one_dataset(city: Workspace) -> None:
     dataset = city.dataset("requests")
     with pytest.raises(DefinitionError, match="given twice"):
         candidates(dataset, ["rho=0.1", "rho=0.2"], public(city, [dataset]))
-    with pytest.raises(DefinitionError, match="for one dataset"):
+    with pytest.raises(DefinitionError, match="works on one dataset"):
         the_one(list(city.datasets.values()), "--compare")
     assert the_one([dataset], "--compare") is dataset
 
@@ -330,7 +330,7 @@ def test_the_plan_is_a_page(city: Workspace, capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     assert "A release spends ρ 0.1 on each of 31 day blocks" in out
     assert "The fullest block of the periods that have ended has 0.25 of 0.25 left: enough for 2 more releases" in out
-    assert "The releases still to come have room on their own blocks, to the end, 2024-03." in out
+    assert "Releases to come have enough budget on their own blocks, up to the last, 2024-03." in out
     assert len([line for line in out.splitlines() if line.startswith("│")]) == 5
     assert "▒" in out
 

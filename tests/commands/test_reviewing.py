@@ -60,7 +60,7 @@ def test_rollback_puts_the_edition_before_back(released: Town) -> None:
 def test_rollback_of_the_only_edition_leaves_none(released: Town) -> None:
     """The last period released is meant unless one is named; what is not there cannot be taken back."""
     answer = released.publisher("rollback", "requests", "--no-push")
-    assert "requests/2024-03/1: retracted; 2024-03: no release of it is current" in answer.out
+    assert "requests/2024-03/1: retracted; 2024-03: no edition is current" in answer.out
     assert _current(released) == [("2024-01", 1), ("2024-02", 1)]
     for arguments in (["--period", "2024-03"], ["--undo", "--period", "2024-01"], ["--period", "1999-01"]):
         assert released.publisher("rollback", "requests", "--no-push", *arguments).code == 2
@@ -88,7 +88,7 @@ def test_verify_finds_a_changed_byte(released: Town, name: str) -> None:
     """Release and file are named; as long as nothing was changed, all is well."""
     whole = released.publisher("verify", "--no-portal")
     assert (whole.code, whole.err) == (0, "")
-    assert "water: 3 releases are as they were written" in whole.out
+    assert "water: 3 releases match their manifests" in whole.out
     path = released.releases / "water" / "2024-02" / "1" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -255,7 +255,7 @@ def test_a_damaged_validation_is_one_message(released: Town, content: str) -> No
         answer = released.publisher(*command)
         assert answer.code == 5
         assert len(answer.err.splitlines()) == 1
-        assert "water/2024-02/1.json is damaged: delete it, then `publisher revalidate`" in answer.err
+        assert "water/2024-02/1.json is damaged: delete it, then run `publisher revalidate`" in answer.err
     path.unlink()
     assert released.publisher("revalidate", "water").code == 0
     assert released.publisher("releases").code == 0
@@ -305,7 +305,7 @@ def test_plan_says_when_everything_is_drawn(released: Town) -> None:
     released.edit("pipelines/meters.toml", "budget = 0.25", "budget = 0.1")
     said = " ".join(released.publisher("plan", "water").out.split())
     assert "The fullest block of the periods that have ended has 0 of 0.1 left: not enough for another release" in said
-    assert "Every release to the end, 2024-03, is drawn." in said
+    assert "Every release up to the last, 2024-03, is drawn." in said
     assert "lasts" not in said
 
 

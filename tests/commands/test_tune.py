@@ -155,7 +155,7 @@ def test_a_result_that_is_lost_or_changed_is_never_drawn_again(town: Town) -> No
     with pytest.raises(SourceError, match="changed since it was written"):
         tune(town)
     path.unlink()
-    with pytest.raises(SourceError, match="drawn once"):
+    with pytest.raises(SourceError, match="never drawn again"):
         tune(town)
     path.write_bytes(content)
     tune(town)
@@ -186,7 +186,7 @@ def test_known_bounds_are_proposed(town: Town) -> None:
     write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
     asked = ask(town, rho="0.02")
     advised = advice(asked, measured(asked), 0.95)
-    assert advised.toml() == ["[bounds]", "max_groups = 2", "# of the measure used", "lower = 0", "upper = 500"]
+    assert advised.toml() == ["[bounds]", "max_groups = 2", "# for the measure used", "lower = 0", "upper = 500"]
     rows = {(row["measure"], row["max_groups"], row["amount"]): row for row in advised.as_json()["candidates"]}
     best, now = rows["used", 2, 500], rows["used", 1, 1000]
     assert (best["proposed"], best["current"], now["proposed"], now["current"]) == (True, False, False, True)
@@ -207,7 +207,7 @@ def test_a_column_of_records_is_tuned_alone(town: Town, late: str) -> None:
     advised = advice(asked, measured(asked), 0.95)
     (histogram,) = advised.found.histograms
     assert (histogram.tops, histogram.loss) == ((0, 200, 850, 1000, 10000), "1/5")
-    assert advised.toml() == ["# of the measure lon", "lower = -100.0", "upper = 100.0", "resolution = 0.1"]
+    assert advised.toml() == ["# for the measure lon", "lower = -100.0", "upper = 100.0", "resolution = 0.1"]
     assert len(spent(town)[0]["blocks"]) == 31
     assert sum(histogram.counts) == pytest.approx(REQUESTS_IN_JANUARY, abs=60)
 
@@ -231,7 +231,7 @@ def test_a_release_and_a_measurement_share_the_budget(town: Town) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "source": ({"source": "rain"}, "no source is called 'rain'"),
+    "source": ({"source": "rain"}, "there is no source 'rain'"),
     "dataset": ({"dataset": "requests"}, "there are: water"),
     "currency": ({"rho": None, "epsilon": "1"}, "give --rho alone"),
     "both": ({"epsilon": "1"}, "give --rho alone"),
@@ -241,9 +241,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "words": ({"period": "January"}, "--period: 'January' is not a period"),
     "week": ({"period": "2024-W03"}, "give a month"),
     "future": ({"period": "9990"}, "has not ended"),
-    "bins": ({"bins": "0,1"}, "say of which column"),
+    "bins": ({"bins": "0,1"}, "name the column"),
     "column": ({"column": "blood"}, "has no column 'blood'"),
-    "order": ({"column": "liters", "bins": "10,1"}, "must rise"),
+    "order": ({"column": "liters", "bins": "10,1"}, "must increase"),
     "step": ({"column": "liters", "bins": "0,0.5"}, "whole multiples"),
     "nothing": ({"source": "requests"}, "nothing to tune"),
 }
@@ -272,6 +272,6 @@ def test_a_person_is_told_what_it_costs(town: Town) -> None:
     asked = ask(town, period="2024")
     assert not asked.known
     assert asked.words() == (
-        "This charges ρ 0.01 on each of 12 block(s) of source meters (2024-01 … 2024-12), which have 0.25 each in all. "
-        "It never comes back."
+        "This charges ρ 0.01 on each of 12 block(s) of source meters (2024-01 … 2024-12). Each block has a "
+        "budget of 0.25 in all. What is charged never comes back."
     )

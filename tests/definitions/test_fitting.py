@@ -43,31 +43,31 @@ def before(what: str, text: str) -> tuple[str, str, str]:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ([before("[suppression]", CITY * 2)], "rollups: each needs a name of its own|has the same cells"),
+        ([before("[suppression]", CITY * 2)], "rollups: two have the same name|has the same cells"),
         ([before("[suppression]", CITY.replace("[]", '["zone"]'))], "rollups.0: has the same cells"),
-        ([before("[suppression]", CITY.replace("[]", '["nowhere"]'))], "rollups.0.keys.0: 'nowhere' is no key"),
-        ([before("[suppression]", CITY + 'grain = "day"\n')], "rollups.0.grain: a day does not lie between"),
+        ([before("[suppression]", CITY.replace("[]", '["nowhere"]'))], "rollups.0.keys.0: 'nowhere' is not a key"),
+        ([before("[suppression]", CITY + 'grain = "day"\n')], "rollups.0.grain: a day is not between"),
         ([before("[suppression]", CITY + "share = 1\n")], "rollups.0.share: "),
-        ([before("[suppression]", AREA + "share = 0.5\n" + CITY)], "rollups: give every rollup its share|is no key"),
-        ([before("[suppression]", AREA + CITY)], "rollups.0.keys.0: 'area' is no key"),
+        ([before("[suppression]", AREA + "share = 0.5\n" + CITY)], "rollups: give every rollup a share|is not a key"),
+        ([before("[suppression]", AREA + CITY)], "rollups.0.keys.0: 'area' is not a key"),
         ([before("[suppression]", AREA.replace('of = "zone"', 'of = "zoo"'))], "coarser.0.of: names 'zoo'"),
-        ([before("[suppression]", AREA.replace('"zone-areas"', '"areas"'))], "coarser.0.mapping: .* needs two columns"),
+        ([before("[suppression]", AREA.replace('"zone-areas"', '"areas"'))], "coarser.0.mapping: .*two columns"),
         ([before("[suppression]", AREA.replace('"areas"\nother', '"zones"\nother'))], "maps to North"),
         ([before("[suppression]", AREA.replace('"zone-areas"', '"missing"'))], "coarser.0.mapping: is missing: write"),
         ([before("[suppression]", BINS.format("[3]"))], "measures.3.bins: "),
-        ([before("[suppression]", BINS.format("[3, 2]"))], "measures.3.bins: must rise"),
+        ([before("[suppression]", BINS.format("[3, 2]"))], "measures.3.bins: must be in rising order"),
         ([before("[suppression]", BINS.format("[1, 2]").replace("histogram", "quantile"))], "measures.3.(bins|column)"),
-        ([(D, 'keyset = "zones"\n', "")], "keys.0.keyset: name the public keys"),
-        ([(D, 'other = "Unknown"', 'other = "Unknown"\n' + FOUND)], "keys.0.keyset: name the public keys"),
+        ([(D, 'keyset = "zones"\n', "")], "keys.0.keyset: name a public keyset"),
+        ([(D, 'other = "Unknown"', 'other = "Unknown"\n' + FOUND)], "keys.0.keyset: name a public keyset"),
         ([(D, 'keyset = "zones"\nother = "Unknown"', 'other = "Unknown"\n' + FOUND)], "more δ than the source's"),
         ([(D, 'keyset = "zones"\nother = "Unknown"', 'other = "Unknown"\n' + FOUND), before("[suppression]", CITY)],
          "rollups: need public keys"),
         ([(S, "budget = 0.5", "budget = 0.5\ncurrency = \"pure\"\ndelta = 0.0001")], "privacy.delta: a pure-ε budget"),
-        ([(S, 'window = "month"', 'window = "quarter"')], "period: differences of a register"),
+        ([(S, 'window = "month"', 'window = "quarter"')], "period: a register's differences"),
         ([(S, "[privacy]", '[late]\npolicy = "thaw"\n[privacy]')], "late.policy: "),
-        ([(S, "[privacy]", '[late]\npolicy = "charge"\nafter_days = [5, 5]\n[privacy]')], "late.after_days: must rise"),
+        ([(S, "[privacy]", '[late]\npolicy = "charge"\nafter_days = [5, 5]\n[privacy]')], "late.after_days: must be in"),
         ([(S, "[privacy]", '[late]\npolicy = "freeze"\nafter_days = [5]\n[privacy]')], "late.after_days: a frozen"),
-        ([(S, "[privacy]", '[late]\npolicy = "increment"\n[privacy]')], "late.policy: increment has no meaning for"),
+        ([(S, "[privacy]", '[late]\npolicy = "increment"\n[privacy]')], "late.policy: increment does not work for"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(tmp_path: Path, changes: list[tuple[str, str, str]], words: str) -> None:
@@ -82,7 +82,9 @@ def test_a_companion_is_not_called_like_a_dataset(tmp_path: Path) -> None:
     """visits with the rollup city, and a dataset visits-city, would be one name for two tables."""
     changed(tmp_path, before("[suppression]", CITY))
     (tmp_path / "datasets" / "visits-city.toml").write_text(FILES[D].lstrip("\n"))
-    with pytest.raises(DefinitionError, match=r"rollups\.0\.name: its table would be called visits-city"):
+    with pytest.raises(
+        DefinitionError, match=r"rollups\.0\.name: its table would have the name of the dataset visits-city"
+    ):
         dict(find_workspace(tmp_path).datasets)
 
 

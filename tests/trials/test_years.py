@@ -62,7 +62,7 @@ def test_fifty_months(years: ModuleType, tmp_path: Path) -> None:
     calls = next(account for account in after.accounts if account.source == "calls")
     assert (calls.block, calls.blocks) == (f"{months[0].label} … {months[-1].label}", MONTHS)
     assert (calls.spent, calls.left, calls.runs_out) == ("0.1", "0", {})
-    assert "each month brings a budget of its own" in calls.runway
+    assert "each month has its own budget" in calls.runway
     assert visits(after)[:2] == ("4.5", "0")
 
     spent = years.spending(workspace)
