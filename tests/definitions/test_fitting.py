@@ -65,7 +65,7 @@ def before(what: str, text: str) -> tuple[str, str, str]:
         ([(S, "budget = 0.5", "budget = 0.5\ncurrency = \"pure\"\ndelta = 0.0001")], "privacy.delta: a pure-ε budget"),
         ([(S, 'window = "month"', 'window = "quarter"')], "period: a register's differences"),
         ([(S, "[privacy]", '[late]\npolicy = "thaw"\n[privacy]')], "late.policy: "),
-        ([(S, "[privacy]", '[late]\npolicy = "charge"\nafter_days = [5, 5]\n[privacy]')], "late.after_days: must be in"),
+        ([(S, "[privacy]", '[late]\npolicy = "charge"\nafter_days = [5, 5]\n[privacy]')], "late.after_days: must"),
         ([(S, "[privacy]", '[late]\npolicy = "freeze"\nafter_days = [5]\n[privacy]')], "late.after_days: a frozen"),
         ([(S, "[privacy]", '[late]\npolicy = "increment"\n[privacy]')], "late.policy: increment does not work for"),
     ],
