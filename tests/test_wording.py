@@ -68,9 +68,13 @@ def texts() -> Iterator[tuple[Path, int, str]]:
         yield from ((path, number, line) for number, line in enumerate(lines, 1))
 
 
+OLD_KEYS = {"organisation", "licence", "licence_url"}
+"""Of publisher.toml: whoever still writes them is told the new ones."""
+
+
 def faults(text: str) -> list[str]:
     """The words of a text that must not come back."""
-    return [match[0] for match in PATTERN.finditer(KEPT.sub("", text))]
+    return [] if text in OLD_KEYS else [match[0] for match in PATTERN.finditer(KEPT.sub("", text))]
 
 
 def test_no_word_came_back() -> None:
