@@ -44,10 +44,12 @@ def _functions() -> str:
     windows = {name for name, function in known.items() if function.window} | {"lead", "lag", "ntile"}
     dates = {name for name in NAMES if "date" in name or name.endswith("timestamp") or name.startswith("epoch")}
     places = set(SPATIAL) - many
-    rooms = {"many rows": many, "windows": windows, "dates": dates, "places": places}
-    rooms["texts, numbers, conditions"] = set(NAMES).difference(*rooms.values())
-    rows = "".join(f"| {of} | {', '.join(f'`{name}`' for name in sorted(names))} |\n" for of, names in rooms.items())
-    return f"| of | functions |\n|---|---|\n{rows}"
+    kinds = {"many rows": many, "windows": windows, "dates": dates, "places": places}
+    kinds["text, numbers, conditions"] = set(NAMES).difference(*kinds.values())
+    rows = "".join(
+        f"| {kind} | {', '.join(f'`{name}`' for name in sorted(names))} |\n" for kind, names in kinds.items()
+    )
+    return f"| for | functions |\n|---|---|\n{rows}"
 
 
 def _help(command: click.Command, name: str) -> str:

@@ -100,7 +100,7 @@ async def _kept(request: Request, owner: str) -> Asset:
 
 
 async def upload(request: Request) -> Response:
-    """POST /api/assets: a form with `file`, or the bytes alone with `?fileName=`."""
+    """POST /api/assets: a form with `file`, or just the bytes with `?fileName=`."""
     owner = await run_in_threadpool(writer, request)
     asset = await _kept(request, owner)
     await run_in_threadpool(_sweep, portal(request).store)

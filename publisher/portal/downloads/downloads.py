@@ -357,7 +357,7 @@ async def _begin(request: Request, dataset: PortalDataset) -> None:
 def _ended(task: asyncio.Task[None]) -> None:
     _BEGUN.discard(task)
     if not task.cancelled():
-        task.exception()  # heard: whoever asks for the file is told
+        task.exception()  # read, so that asyncio does not report it: a request for the file gets the error
 
 
 def _shown(offer: Offer) -> dict[str, Any]:

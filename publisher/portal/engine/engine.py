@@ -330,10 +330,7 @@ def plain_errors() -> Iterator[None]:
         ) from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise execution("numeric-overflow", "A number in the result would need more than 38 digits") from None
-    except (
-        duckdb.IOException,
-        duckdb.PermissionException,
-    ):  # a session may read its files: if refused, they were removed
+    except (duckdb.IOException, duckdb.PermissionException):  # refused files of a session were removed
         raise _changed() from None
     except duckdb.Error as error:
         logger.warning("a query could not be run (%s)", type(error).__name__)

@@ -40,10 +40,10 @@ class Transform:
 
 
 class Steps:
-    """What transforms compute before the columns to come: SELECTs one above the other.
+    """The intermediate values of transforms, as nested SELECTs.
 
-    What stands in one is named there, once, and read by its name above: written out wherever it is read, a text of
-    twenty calls would be hundreds of megabytes of SQL.
+    A value is computed and named once in one SELECT, and the outer ones use its name: if it were written out at each
+    use, a text with twenty calls would be hundreds of megabytes of SQL.
     """
 
     def __init__(self) -> None:

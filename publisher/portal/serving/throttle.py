@@ -36,7 +36,7 @@ class _Buckets:
     kept: dict[str, _Bucket] = field(default_factory=dict)
 
     def take(self, name: str, rate: Rate) -> float:
-        """Take one request; returns the seconds to wait if there are none to take, otherwise 0."""
+        """Take one request; returns the seconds to wait if no request is left, otherwise 0."""
         now = time.monotonic()
         bucket = self.kept.get(name)
         if bucket is None:

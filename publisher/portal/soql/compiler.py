@@ -1,4 +1,4 @@
-"""A whole SoQL question as one SQL SELECT over the relation `rows` and those of joined datasets."""
+"""Compile a whole SoQL query to one SQL SELECT over the relation `rows` and the relations of joined datasets."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Compiler:
 
 
 def within(relation: Relation) -> Relation:
-    """A statement's rows as something that can stand after FROM."""
+    """A statement's rows as a relation that can follow FROM."""
     return Relation(f"({relation.sql})", relation.fields, relation.placed)
 
 

@@ -123,7 +123,7 @@ class Parser(Cursor):
         return select
 
     def selection(self) -> tuple[bool, list[Star | Item]]:
-        """What stands after SELECT."""
+        """The list after SELECT."""
         distinct = self.take(TokenType.DISTINCT)
         items: list[Star | Item] = [self._item()]
         while self.take(TokenType.COMMA):
@@ -458,7 +458,7 @@ def parse_query(text: str) -> Query:
 
 
 def parse_clause(select: Select, name: str, text: str) -> None:
-    """Read one clause alone, e.g. `$where`, into a SELECT. Errors: SodaError `query.compiler.malformed`."""
+    """Parse a single clause, such as `$where`, into a SELECT. Raises SodaError `query.compiler.malformed`."""
     found = Parser(text)
     match name:
         case "$select":

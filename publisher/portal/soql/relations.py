@@ -1,4 +1,4 @@
-"""What a SELECT reads: relations with typed columns, and which name means which column."""
+"""Relations with typed columns, and scopes, which decide what column a name refers to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that can stand after FROM."""
+    """Rows that can follow FROM."""
 
     sql: str
     """a relation's name, or a SELECT in parentheses"""

@@ -1,4 +1,4 @@
-"""One SELECT of SoQL as SQL: what it reads, chooses, groups and orders."""
+"""Compile one SELECT of SoQL to SQL: its sources, selection, grouping, and order."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SelectTranslation:
         self.limit = select.limit if select.limit is not None or not last else shared.limit
 
     def relation(self) -> Relation:
-        """The SELECT's SQL; its columns, and whether it numbers its rows in `:place`."""
+        """Compile the SELECT: its SQL, its columns, and whether `:place` has the order of its rows."""
         joins = "".join(self._join(join) for join in self.select.joins)
         chosen = self._selected()
         known = self.scope.sources[0].column
@@ -100,7 +100,7 @@ class SelectTranslation:
         name = table.alias if table is not None else None
         if table is not None and table.name != "this":
             if piped or (last and rows is not None):
-                raise semantic("from-forbidden", "Here FROM takes @this alone", table=table.name)
+                raise semantic("from-forbidden", "FROM takes @this here, and nothing else", table=table.name)
             return FromItem(self.shared.dataset_of(table.name), self.shared.alias(), name or table.name)
         if rows is None:
             raise semantic("from-required", "A subquery needs FROM and the @4x4 of a dataset")
@@ -114,7 +114,9 @@ class SelectTranslation:
             name = join.source.alias
         else:
             if join.source.name == "this":
-                raise semantic("illegal-this-reference", "@this can only stand after FROM; join the dataset by its 4x4")
+                raise semantic(
+                    "illegal-this-reference", "@this can be used only after FROM. Join the dataset by its 4x4."
+                )
             relation = self.shared.dataset_of(join.source.name)
             name = join.source.alias or join.source.name
         if name == "this":
@@ -268,7 +270,7 @@ class SelectTranslation:
             ties = self._ties(terms, groups, grouped=grouped)
             stored = plain and not windows and first.relation.sql == "rows"
             if stored and [text for _, text in order] == [f'{first.alias}.":id" ASC NULLS LAST']:
-                order = []  # the rows of a version stand in the order of their `:id`
+                order = []  # the rows of a version are in the order of their `:id`
             if order or grouped or self.select.distinct or (paged and (windows or not plain)):
                 by = [*(text for _, text in order), *ties]
                 sql += f" ORDER BY {', '.join(by)}" if by else ""

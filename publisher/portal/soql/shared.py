@@ -1,4 +1,4 @@
-"""What the SELECTs of one question share: the values it binds, the datasets it reads, the aliases it has given out."""
+"""What the SELECTs of one query share: the values it binds, the datasets it reads, and the aliases in use."""
 
 from __future__ import annotations
 

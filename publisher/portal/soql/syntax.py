@@ -55,7 +55,7 @@ class Join:
 
 @dataclass(slots=True)
 class Select:
-    """One SELECT; the clauses that are missing stay empty."""
+    """One SELECT; missing clauses are empty."""
 
     items: list[Star | Item] = field(default_factory=lambda: [Star()])
     distinct: bool = False

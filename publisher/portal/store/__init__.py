@@ -1,1 +1,1 @@
-"""What the portal keeps: catalog, accounts, versions of rows, and files beside them."""
+"""The portal's storage: catalog, accounts, versions of rows, and files."""
