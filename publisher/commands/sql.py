@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from publisher.commands.terminal import print_table
 from publisher.duck import open_file, reason
-from publisher.errors import DefinitionError
+from publisher.errors import DefinitionError, SourceError
 from publisher.release.analyst import FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -21,13 +23,13 @@ MOST_ROWS = 1_000
 
 def run_query(public: Path, query: str) -> None:
     """Print the answer to one query. Raises DefinitionError when it cannot be answered."""
-    with open_file(_file(public), FILE, read_only=True) as connection:
+    with _opened(public) as connection:
         _answer(connection, query)
 
 
 def prompt(public: Path) -> None:
     """Read queries until the input ends."""
-    with open_file(_file(public), FILE, read_only=True) as connection:
+    with _opened(public) as connection:
         tables = ", ".join(row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
         click.echo(f"Tables: {tables}. One query per line; end with Ctrl-D.")
         while True:
@@ -62,8 +64,13 @@ def _answer(connection: DuckDBPyConnection, query: str) -> None:
         click.echo(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or open {FILE} in DuckDB.", err=True)
 
 
-def _file(public: Path) -> Path:
+@contextmanager
+def _opened(public: Path) -> Iterator[DuckDBPyConnection]:
     path = public / FILE
     if not path.is_file():
         raise DefinitionError(f"{path} does not exist yet: `publisher run` writes it")
-    return path
+    try:
+        with open_file(path, FILE, read_only=True) as connection:
+            yield connection
+    except SourceError as error:
+        raise SourceError(f"{error}: `publisher run` writes the file again") from None
