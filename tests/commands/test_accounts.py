@@ -64,7 +64,7 @@ def test_the_ledger_as_a_table_and_as_json(released: Town) -> None:
     assert "each day has its own budget" in rows[1]["runway"]
     table = released.publisher("ledger")
     assert table.code == 0
-    assert all(words in table.out for words in ("water 0.1", "2024-01-01 … 2024-03-31", "each month brings"))
+    assert all(words in table.out for words in ("water 0.1", "2024-01-01 … 2024-03-31", "each month has"))
 
 
 def test_what_differs_is_an_account_of_its_own(new_town: Town, tmp_path: Path) -> None:

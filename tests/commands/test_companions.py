@@ -64,7 +64,7 @@ def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pyte
     present(city)
     shown = capsys.readouterr().out
     assert shown.startswith("weekly-city/2018-W01/1: ready\n")
-    assert "Its companions: city, districts" in shown
+    assert "Other tables: city, districts" in shown
     with pytest.raises(DefinitionError, match=r"weekly/2018-W01/1: has no table 'wards'; .*: city, districts$"):
         presented(catalog, dataset, None, "wards")
 

@@ -232,11 +232,11 @@ def test_a_release_and_a_measurement_share_the_budget(town: Town) -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "source": ({"source": "rain"}, "there is no source 'rain'"),
-    "dataset": ({"dataset": "requests"}, "there are: water"),
-    "currency": ({"rho": None, "epsilon": "1"}, "give --rho alone"),
-    "both": ({"epsilon": "1"}, "give --rho alone"),
+    "dataset": ({"dataset": "requests"}, "its datasets: water"),
+    "currency": ({"rho": None, "epsilon": "1"}, "give only --rho"),
+    "both": ({"epsilon": "1"}, "give only --rho"),
     "number": ({"rho": "much"}, "'much' is not a number"),
-    "zero": ({"rho": "0"}, "must lie above 0"),
+    "zero": ({"rho": "0"}, "must be at least 0.000000001"),
     "budget": ({"rho": "0.3"}, "budget of a block, 0.25"),
     "words": ({"period": "January"}, "--period: 'January' is not a period"),
     "week": ({"period": "2024-W03"}, "give a month"),
