@@ -90,7 +90,7 @@ BROKEN: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
         ("datasets/water.toml", "too many digits"),
     ),
     "loss above the budget": ("datasets/water.toml", "rho = 0.1", "rho = 0.3", ("water.toml:8: loss", "0.25")),
-    "there is no source": ("datasets/water.toml", '"meters"', '"meter"', ("water.toml:3: source", "this workspace has: meters")),
+    "unknown source": ("datasets/water.toml", '"meters"', '"meter"', ("water.toml:3: source", "has: meters")),
     "unknown column": ("datasets/water.toml", 'column = "liters"', 'column = "gallons"', ("water.toml:33", "gallons")),
     "bounds for records": (
         "datasets/requests.toml",

@@ -305,7 +305,7 @@ def test_plan_says_when_everything_is_drawn(released: Town) -> None:
     """A block that is spent and a schedule that is done are no contradiction."""
     released.edit("pipelines/meters.toml", "budget = 0.25", "budget = 0.1")
     said = " ".join(released.publisher("plan", "water").out.split())
-    assert "The fullest block of the periods that have ended has 0 of 0.1 left: not enough for another release" in said
+    assert "The fullest block of past periods has 0 of 0.1 left: not enough for another release" in said
     assert "Every release up to the last, 2024-03, is drawn." in said
     assert "lasts" not in said
 
