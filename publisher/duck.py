@@ -107,12 +107,29 @@ def reason(error: Exception) -> str:
     return next((words for kind, words in kinds if isinstance(error, kind)), "the data cannot be read as declared")
 
 
+_LOCKED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "lock_configuration": True,
+}
+"""Queries of people read the one file they were given: nothing else on this machine, and no setting can be changed."""
+
+
 @contextmanager
 def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
-    """A connection to a DuckDB file; only for the analyst file, which has nothing but releases."""
+    """A connection to a DuckDB file; only for the analyst file, which has nothing but releases.
+
+    With `read_only` it is locked: its queries reach no other file, load no extension and change no setting.
+    """
     import duckdb
 
-    with safely(what), duckdb.connect(str(path), read_only=read_only) as connection, _stoppable():
+    locks = _LOCKED if read_only else {}
+    with (
+        safely(what),
+        duckdb.connect(str(path), read_only=read_only, config=locks) as connection,
+        _stoppable(),
+    ):
         yield connection
 
 

@@ -66,3 +66,33 @@ def test_errors_of_the_file_system_stay_what_they_are(tmp_path: Path) -> None:
     """They hold no value, and others give them their words."""
     with pytest.raises(FileNotFoundError), connect(EngineSettings(), tmp_path):
         (tmp_path / "gone").read_bytes()
+
+
+REACHES = (
+    "SELECT * FROM read_csv('{other}')",
+    "SELECT * FROM '{other}'",
+    "SELECT * FROM read_text('{other}')",
+    "SELECT * FROM glob('{folder}/*')",
+    "COPY t TO '{folder}/stolen.csv'",
+    "ATTACH '{folder}/b.duckdb'",
+    "EXPORT DATABASE '{folder}/all'",
+    "LOAD httpfs",
+    "SET enable_external_access = true",
+    "SET memory_limit = '1GB'",
+    "CREATE TABLE mine AS SELECT 1",
+)
+
+
+@pytest.mark.parametrize("query", REACHES)
+def test_queries_of_people_reach_the_one_file_alone(query: str, tmp_path: Path) -> None:
+    """A query over what was released reads no other file, writes none, loads no extension and changes no setting."""
+    path, other = tmp_path / "a.duckdb", tmp_path / "other.csv"
+    other.write_text("secret\n1\n")
+    with open_file(path, "the file") as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS a")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SourceError), open_file(path, "the file", read_only=True) as connection:
+        connection.execute(query.format(other=other, folder=tmp_path))
+    with open_file(path, "the file", read_only=True) as connection:
+        assert connection.execute("SELECT a FROM t").fetchall() == [(1,)]
+    assert sorted(tmp_path.iterdir()) == before

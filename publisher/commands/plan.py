@@ -33,7 +33,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
         click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
         for line in (*_paragraph(plan), *_edited(plan)):
             click.echo(f"  {line}")
-        headings = ("table", "measure", "cells", "loss", "margin (95 %)", "reliable from", f"cells {plan.known.origin}")
+        headings = ("table", "measure", "cells", "loss", "margin (95%)", "reliable from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
         click.echo()
     if any(table.suppressed is None for plan in plans for table in plan.tables):
@@ -52,7 +52,7 @@ def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
         rows = [_compared(each, measure) for each in found]
         levels = [table.level or table.dataset for table in found[0].tables if table.measure == measure.name]
         headings = (*found[0].settings, *levels, "releases left", "on a new block")
-        title = f"{plan.dataset.name}: {measure.title}: margin (95 %) · unreliable / suppressed ({plan.known.origin})"
+        title = f"{plan.dataset.name}: {measure.title}: margin (95%) · unreliable / suppressed ({plan.known.origin})"
         print_table(title, headings, rows)
 
 
@@ -162,4 +162,4 @@ def _pair(table: Forecast) -> str:
 
 
 def _percent(part: float) -> str:
-    return "<1 %" if 0 < part < 0.005 else f"{100 * part:.0f} %"
+    return "<1%" if 0 < part < 0.005 else f"{100 * part:.0f}%"

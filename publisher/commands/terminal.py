@@ -131,7 +131,7 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
         if not report.errors:
             click.echo("Nothing is due yet: no period of these datasets has ended.")
         return
-    headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95 %)", "cost per block", "status")
+    headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95%)", "cost per block", "status")
     rows = [
         (
             each.dataset,

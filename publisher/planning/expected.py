@@ -86,7 +86,7 @@ def reliable_from(margin: float, part: float) -> float:
 def expected(
     level: Level, measure: Measure, dataset: Dataset, known: Known, margins: Mapping[Table, float]
 ) -> ExpectedShares | None:
-    """The shares for one measure on one level; None if too little is known. `margins` are half widths (95 %)."""
+    """The shares for one measure on one level; None if too little is known. `margins` are half widths (95%)."""
     kept = _kept(level, dataset, known, margins)
     cells = known.cells.get((level.name, measure.name))
     if kept is None or cells is None:

@@ -39,7 +39,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Widths:
-    """The half widths (95 %) of a table's cells, in the measure's unit; they differ where families differ in size."""
+    """The half widths (95%) of a table's cells, in the measure's unit; they differ where families differ in size."""
 
     least: float
     middle: float
@@ -81,7 +81,7 @@ class Forecast:
     mechanism: str
     noise_scale: str
     noise_alone: float
-    """The half width (95 %) of the table's own noise, in the measure's unit."""
+    """The half width (95%) of the table's own noise, in the measure's unit."""
     half_width: float
     """The same after reconciliation with the other levels, of the middle one of its cells."""
     half_width_most: float

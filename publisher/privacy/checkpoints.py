@@ -1,4 +1,4 @@
-"""Anchors: files outside the ledger's database that name its last entry, so that a cut tail is found."""
+"""Checkpoints: files outside the ledger's database that name its last entry, so that a cut tail is found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Anchors:
+class Checkpoints:
     """Files in different places, each with the same head."""
 
     paths: tuple[Path, ...]
@@ -28,11 +28,11 @@ class Anchors:
             write_file(path, text.encode(), mode=0o600)
 
     def heads(self) -> list[Head]:
-        """What the existing anchors remember; a damaged one remembers an entry that no ledger has."""
+        """What the existing checkpoints remember; a damaged one remembers an entry that no ledger has."""
         return [_head(path) for path in self.paths if path.is_file()]
 
     def missing(self) -> list[Head]:
-        """The anchors that are missing: acceptable only after a crash at the very first entry."""
+        """The checkpoints that are missing: acceptable only after a crash at the very first entry."""
         return [Head(f"{_name(path)}, which is missing,", -1, "") for path in self.paths if not path.is_file()]
 
 

@@ -33,7 +33,7 @@ from publisher.privacy.chain import (
     spending_faults,
 )
 from publisher.privacy.charge import ChargeRequest, decimal, lines_of
-from publisher.privacy.checkpoints import Anchors
+from publisher.privacy.checkpoints import Checkpoints
 from publisher.privacy.database import postgres, sqlite
 from publisher.privacy.history import History
 from publisher.privacy.installation import owner_of
@@ -49,14 +49,14 @@ __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledg
 
 
 class Ledger:
-    """A ledger in a database; `anchors` are files in different places that name its last entry.
+    """A ledger in a database; `checkpoints` are files in different places that name its last entry.
 
     `owner` is the id of the state folder that charges.
     """
 
-    def __init__(self, database: Database, anchors: Anchors, owner: str) -> None:
+    def __init__(self, database: Database, checkpoints: Checkpoints, owner: str) -> None:
         self._database = database
-        self._anchors = anchors
+        self._checkpoints = checkpoints
         self._owner = owner
         self._history = History()
 
@@ -89,7 +89,7 @@ class Ledger:
             entry = _append(connection, "charge", request.payload() | {"owner": self._owner})
             lines = [line | {"sequence": entry.sequence} for line in lines_of(entry.payload)]
             connection.execute(sa.insert(SPENDING), lines)
-        self._anchors.write(entry)
+        self._checkpoints.write(entry)
         return entry
 
     def record(self, kind: str, payload: dict[str, Any]) -> Entry:
@@ -102,7 +102,7 @@ class Ledger:
             if kind == "release":
                 _refuse_if_released(connection, payload)
             entry = _append(connection, kind, payload)
-        self._anchors.write(entry)
+        self._checkpoints.write(entry)
         return entry
 
     def entries(self, *kinds: str) -> list[Entry]:
@@ -128,8 +128,8 @@ class Ledger:
         A changed byte breaks the chain; a cut tail or a restored backup is missing a head that someone remembers.
         Raises SourceError when a server does not answer.
         """
-        # The anchors first: they lag behind, so what they remember is there when the entries are read.
-        anchored, missing = self._anchors.heads(), self._anchors.missing()
+        # The checkpoints first: they lag behind, so what they remember is there when the entries are read.
+        remembered, missing = self._checkpoints.heads(), self._checkpoints.missing()
         try:
             with self._database.reading() as connection:
                 faults = self._database.damage(connection)
@@ -145,7 +145,7 @@ class Ledger:
             *chain_faults(rows),
             *spending_faults(rows, spending),
             *release_faults(rows),
-            *head_faults(rows, [*heads, *anchored, *absent]),
+            *head_faults(rows, [*heads, *remembered, *absent]),
         ]
 
     def holds(self, sequence: int, digest: str) -> bool:
@@ -160,7 +160,7 @@ class Ledger:
 
     def _refuse_if_cut(self, connection: sa.Connection) -> None:
         """Refuse to spend from or add to a ledger that has lost entries: its blocks would look unspent."""
-        for who, sequence, digest in [*self._anchors.heads(), *self._history.heads]:
+        for who, sequence, digest in [*self._checkpoints.heads(), *self._history.heads]:
             if not _holds(connection, sequence, digest):
                 raise BudgetError(
                     f"the ledger is missing entry {sequence}, which {who} remembers: the ledger was deleted, cut or "
@@ -201,10 +201,10 @@ class Ledger:
         return None
 
 
-def open_ledger(private: Path, *anchors: Path, server: str | None = None) -> Ledger:
+def open_ledger(private: Path, *checkpoints: Path, server: str | None = None) -> Ledger:
     """The workspace's ledger in SQLite, or in the database on a `server`; created if needed.
 
-    `anchors` are further heads kept outside the private folder, so that a restored backup of it is found. Raises
+    `checkpoints` are further heads kept outside the private folder, so that a restored backup of it is found. Raises
     SourceError when it cannot be opened, DefinitionError when the server's address or its driver is missing.
     """
     database = sqlite(private / "ledger.sqlite") if server is None else postgres(server)
@@ -213,7 +213,7 @@ def open_ledger(private: Path, *anchors: Path, server: str | None = None) -> Led
     except SourceError:
         database.engine.dispose()
         raise
-    return Ledger(database, Anchors((private / "ledger.head", *anchors)), owner)
+    return Ledger(database, Checkpoints((private / "ledger.head", *checkpoints)), owner)
 
 
 def _append(connection: sa.Connection, kind: str, payload: dict[str, Any]) -> Entry:

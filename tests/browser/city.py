@@ -13,7 +13,7 @@ from portal_process import publish
 if TYPE_CHECKING:
     from portal_process import Running
 
-WARDS = ("Harbour", "Old Town", "Mill Hill", "North Park", "Station", "Riverside")
+WARDS = ("Harbor", "Old Town", "Mill Hill", "North Park", "Station", "Riverside")
 KINDS = ("Street light", "Pothole", "Refuse", "Noise")
 COLUMNS = [
     ("id", "text", "Row"),

@@ -87,7 +87,7 @@ def test_tables_that_meet_are_surer(city: Workspace) -> None:
 
 @pytest.mark.parametrize(("rho", "threshold"), [("0.1", 5), ("0.1", 12), ("0.02", 5), ("0.02", 20)])
 def test_expected_shares_come_true(tmp_path: Path, rho: str, threshold: int) -> None:
-    """From one release at ρ 0.1 the shares of another, with other noise, loss and threshold, are told within 6 %."""
+    """From one release at ρ 0.1 the shares of another, with other noise, loss and threshold, are told within 6%."""
     city = planned.build(tmp_path)
     dataset = city.dataset("requests")
     facts = Public(

@@ -42,7 +42,7 @@ def catalog(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 licenseId="CC_40_BY",
                 metadata={
                     "rowIdentifier": "id",
-                    "custom_fields": {"Facts": {"Office": "Harbour" if number == 3 else f"Office {number}"}},
+                    "custom_fields": {"Facts": {"Office": "Harbor" if number == 3 else f"Office {number}"}},
                 },
             )
         client.create("Draft")
@@ -112,7 +112,7 @@ def test_results_have_the_shape_of_socrata(web: requests.Session, catalog: Runni
         ("for_user=nobody", ""),
         ("categories[]=Housing", "13"),
         ("column_names=zone,elsewhere", "01234"),
-        ("Facts_Office=Harbour", "3"),
+        ("Facts_Office=Harbor", "3"),
         ("Facts_Office=Elsewhere", ""),
         ("order=createdAt ASC&limit=1", "0"),
         ("order=name asc&q=all", "01234"),
@@ -202,7 +202,7 @@ def test_facets_count_the_values(web: requests.Session, catalog: Running) -> Non
     facets = {facet["facet"]: facet for facet in web.get(f"{address}/domains/data.example.org/facets").json()}
     assert facets["datatypes"]["values"] == [{"value": "dataset", "count": 5}]
     assert facets["tags"]["values"][0] == {"value": "all", "count": 5}
-    assert {"value": "Harbour", "count": 1} in facets["Facts_Office"]["values"]
+    assert {"value": "Harbor", "count": 1} in facets["Facts_Office"]["values"]
     assert web.get(f"{address}/domains/elsewhere.org/facets").status_code == 404
 
 

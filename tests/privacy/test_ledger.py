@@ -727,7 +727,7 @@ class LedgerContract:
 
     @pytest.mark.usefixtures("processes")
     def test_verifying_beside_a_writer_finds_no_fault(self, filled: Path) -> None:
-        """Entries, spending and anchors are read in an order that charges made meanwhile do not disturb."""
+        """Entries, spending and checkpoints are read in an order that charges made meanwhile do not disturb."""
         command = [sys.executable, "-c", CHARGING, str(filled), self.server(filled) or "", "others"]
         ledger, looks = self.open(filled), 0
         with subprocess.Popen(command, stdout=subprocess.PIPE) as writers:

@@ -81,7 +81,7 @@ def test_an_ended_connection_is_made_anew(postgres: Server, tmp_path: Path) -> N
 
 
 def test_another_ledger_in_its_place_is_found(postgres: Server, tmp_path: Path) -> None:
-    """A folder that has charged elsewhere, in a file or on a server, does not begin anew: its anchors remember."""
+    """A folder that has charged elsewhere, in a file or on a server, does not begin anew: its checkpoints remember."""
     for first, then in ((None, postgres.address("other")), (postgres.address("one"), None)):
         folder = tmp_path / ("file" if first is None else "server")
         folder.mkdir()
