@@ -99,7 +99,7 @@ def test_the_ledger_and_the_definition_are_compared_early(released: Town) -> Non
     released.edit("pipelines/meters.toml", 'timezone = "', 'timezone = "Pacific/Auckland" # "')
     answer = released.publisher("check")
     assert answer.code == 4
-    assert "its ledger was begun with" in answer.err
+    assert "its first charge has" in answer.err
 
 
 @pytest.mark.parametrize(("yes", "agreed"), [(True, True), (False, False)])

@@ -20,13 +20,13 @@ import pytest
 from apart import DATA, ROOT
 from town import Town, borrow, settle, suite
 
-from publisher import run as running
 from publisher.definitions import period as civil
 from publisher.definitions.vintage import vintages_of
 from publisher.duck import connect
 from publisher.errors import BudgetError, DefinitionError, SourceError
 from publisher.pipeline.job import Job
 from publisher.pipeline.session import opened
+from publisher.records.places import boundaries_fingerprint
 from publisher.records.reader import raw
 from publisher.release.table import measured_of
 from publisher.run import PeriodSelection, run
@@ -342,8 +342,8 @@ def test_editions_are_provisional_until_the_last(history: History) -> None:
         if len(releases) > 1:
             assert all("provisional" in each.statement for each in releases[:-1])
             assert "it is final" in releases[-1].statement
-            assert "count 2 of 3" in releases[1].statement
-        moved = "A record whose date is corrected later, to another day, may count in both"
+            assert "scheduled edition 2 of 3" in releases[1].statement
+        moved = "If the date of a record is later corrected to another day, the record may count in both."
         assert all((moved in each.statement) == (history.policy == "charge") for each in releases)
     report = _run(history.workspace, history.feed.dataset, history.feed.draws[-1])
     assert [(each.edition, each.final) for each in report.outcomes] == [(len(releases), True)] * len(history.periods)
@@ -437,7 +437,7 @@ def test_a_charge_without_its_draw_is_completed(added: Workspace) -> None:
     late = dataset.source.definition.late
     assert late is not None
     period = civil.parse(TOWN.periods[0])
-    places = running.boundaries_fingerprint(dataset.source, added.data)
+    places = boundaries_fingerprint(dataset.source, added.data)
     with opened(added) as catalog:
         job = Job(added, catalog, dataset, period, places, vintages_of(late, period)[1])
         entry = catalog.ledger.charge(job.request)

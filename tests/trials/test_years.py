@@ -55,7 +55,7 @@ def test_fifty_months(years: ModuleType, tmp_path: Path) -> None:
     assert len(refused.refused) == 1
     assert f"visits {end}: needs 0.1" in refused.refused[0]
     assert "has 0 left of 4.5" in refused.refused[0]
-    assert "this source has one block for all time" in refused.refused[0]
+    assert "This source has one block for all time" in refused.refused[0]
 
     after = years.live(workspace, *months[PAID + 1 :])
     assert after.statuses == {"calls": "ready", "visits": "refused"}
