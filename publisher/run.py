@@ -181,7 +181,7 @@ class _Run:
         """
         late = job.dataset.source.definition.late
         due = due_vintages(late, job.period, job.dataset.source.today())
-        jobs = [replace(job, vintage=vintage) for vintage in due]
+        jobs = [job if vintage == job.vintage else replace(job, vintage=vintage) for vintage in due]
         for each in [each for each in jobs if each.number >= job.last_vintage]:
             release = self._release(each)
             if each is jobs[-1] or job.catalog.standing(release).status == "retracted":

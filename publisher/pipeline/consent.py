@@ -62,7 +62,7 @@ class Redraw:
         why = f"{' and '.join(self.changed)} changed" if self.changed else "the definition changed"
         span = spanned(self.periods)
         return (
-            f"{self.dataset.name}: {why} after {len(self.periods)} period(s) were released. {span} would be drawn and "
+            f"{self.dataset.name}: {why} after {len(self.periods)} period(s) were charged. {span} would be drawn and "
             f"charged again: {self.cost}. To keep the released numbers, undo the change, define a new dataset, or set "
             f"`first` to a later period. To draw them again, run: publisher run {self.dataset.name} --redraw {span}"
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from publisher.definitions.vintage import Vintage
     from publisher.pipeline.catalog import Catalog
     from publisher.privacy.charge import ChargeRequest
+    from publisher.privacy.ledger import Entry
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -97,8 +98,19 @@ class Job:
 
     @property
     def redraws(self) -> bool:
-        """Whether the period was drawn before, but never for this definition: it would be charged again."""
-        return bool(self.editions) and not self.draws
+        """Whether the period was charged before, but never for this definition: it would be charged again.
+
+        A draw that a crash kept from being released counts: only its own definition resumes it for free.
+        """
+        if self.draws or self.editions:
+            return not self.draws
+        hashes = [each.payload["statistical_hash"] for each in self._charges]
+        return bool(hashes) and self.statistical_hash not in hashes
+
+    @cached_property
+    def _charges(self) -> list[Entry]:
+        """What the ledger has of this period."""
+        return self.catalog.ledger.charges(self.dataset.name, self.period.label)
 
     @property
     def refinishes(self) -> bool:

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.commands.terminal import Watch
+from publisher.definitions.period import parse
+from publisher.pipeline.job import jobs_of
+from publisher.pipeline.session import locked
+from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from township import Town
@@ -20,7 +24,7 @@ def test_an_edit_never_redraws_unasked(released: Town) -> None:
     released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
     answer = released.run("water")
     assert (answer.code, answer.rows) == (2, [])
-    assert "water: loss (rho or epsilon) changed after 3 period(s) were released" in answer.err
+    assert "water: loss (rho or epsilon) changed after 3 period(s) were charged" in answer.err
     assert "2024-01..2024-03 would be drawn and charged again: ρ 0.05 more on each of 3 month block(s)" in answer.err
     assert "publisher run water --redraw 2024-01..2024-03" in answer.err
     assert len(released.charges()) == 6
@@ -54,6 +58,21 @@ def test_a_redraw_needs_a_word_off_the_terminal(released: Town) -> None:
     answer = released.run("water", "--redraw", "2024-01..2024-03")
     assert (answer.code, len(released.charges())) == (2, 6)
     assert "run again with --yes" in answer.err
+
+
+def test_a_draw_that_crashed_counts(town: Town) -> None:
+    """A charge whose release never appeared may have been drawn: only its own definition resumes it, an edit asks."""
+    workspace = find_workspace(town.root)
+    with locked(workspace) as catalog:
+        (job,) = jobs_of(workspace, catalog, workspace.dataset("water"), [parse("2024-01")])
+        catalog.ledger.charge(job.request)
+    town.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    answer = town.run("water", "--period", "2024-01")
+    assert (answer.code, len(town.charges())) == (2, 1)
+    assert "2024-01 would be drawn and charged again" in answer.err
+    town.edit("datasets/water.toml", "rho = 0.05", "rho = 0.1")
+    assert town.run("water", "--period", "2024-01").code == 0
+    assert len(town.charges()) == 1
 
 
 def test_the_plan_says_what_an_edit_does(released: Town) -> None:
