@@ -266,7 +266,7 @@ def test_a_keyset_with_a_duplicate(town: Town, name: str) -> None:
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines, lines[1]]) + "\n")
     for command in ("check", "plan", "run"):
-        _says(town.publisher(command), 2, f"datasets/keysets/{name}.csv:{len(lines) + 1}", "line 2 already")
+        _says(town.publisher(command), 2, f"datasets/keysets/{name}.csv:{len(lines) + 1}", "already on line 2")
     assert not town.state.exists()
 
 

@@ -329,7 +329,7 @@ def test_the_plan_is_a_page(city: Workspace, capsys: pytest.CaptureFixture[str])
     print_plans([plan(city, "requests", "12"), plan(city, "water", "12")])
     out = capsys.readouterr().out
     assert "A release spends ρ 0.1 on each of 31 day blocks" in out
-    assert "The fullest block of the periods that have ended has 0.25 of 0.25 left: enough for 2 more releases" in out
+    assert "The fullest block of past periods has 0.25 of 0.25 left: enough for 2 more releases" in out
     assert "Releases to come have enough budget on their own blocks, up to the last, 2024-03." in out
     assert len([line for line in out.splitlines() if line.startswith("│")]) == 5
     assert "▒" in out

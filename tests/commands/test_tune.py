@@ -152,7 +152,7 @@ def test_a_result_that_is_lost_or_changed_is_never_drawn_again(town: Town) -> No
     (path,) = (town.state / "private" / "tuning").glob("*")
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"stand_in": false', b'"stand_in": true'))
-    with pytest.raises(SourceError, match="changed since it was written"):
+    with pytest.raises(SourceError, match="changed after it was written"):
         tune(town)
     path.unlink()
     with pytest.raises(SourceError, match="never drawn again"):

@@ -109,7 +109,7 @@ def test_the_commands_refuse_what_would_harm(portal: Running, tmp_path: Path) ->
         portal_accounts.add(portal.state, "x", "viewer", "short")
     with pytest.raises(DefinitionError, match="colon"):
         portal_accounts.add(portal.state, "a:b", "viewer", None)
-    with pytest.raises(PortalError, match="whose"):
+    with pytest.raises(PortalError, match="name the account it belongs to"):
         portal_accounts.issue(portal.state, "api-key", None, "", None)
     with pytest.raises(PortalError, match="no account nobody"):
         portal_accounts.remove(portal.state, "nobody")

@@ -446,7 +446,7 @@ def test_credentials_stay_out_of_messages(portal: Running, broken: Broken, caplo
             client.find("x", "y")
         texts.append(str(caught.value))
     assert "HTTP 403 Invalid app_token specified: check SOCRATA_USERNAME" in texts[1]
-    assert "HTTP 401 Invalid username or password; check SOCRATA_USERNAME" in texts[2]
+    assert "HTTP 401 Invalid username or password: check SOCRATA_USERNAME" in texts[2]
     assert "cannot be reached" in texts[3]
     with SocrataClient(portal.target(), QUICK) as client, pytest.raises(PortalError) as caught:
         client.upsert("zzzz-zzzz", [{"id": "secret-value"}])

@@ -240,7 +240,7 @@ def test_damaged_measurements_are_said(town: Town, tmp_path: Path, content: Any)
     else:
         path.write_bytes(content)
     with pytest.raises(
-        SourceError, match=r"town/2020-01/1(/measurements-halves\.parquet: |: its measurements lack requests)"
+        SourceError, match=r"town/2020-01/1(/measurements-halves\.parquet: |: the measurements have no requests)"
     ):
         measured_of(release)
 

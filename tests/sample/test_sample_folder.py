@@ -102,7 +102,7 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     precious = tmp_path / "stlouis-311" / "real.csv"
     precious.parent.mkdir()
     precious.write_text("real")
-    with pytest.raises(DefinitionError, match="no sample"):
+    with pytest.raises(DefinitionError, match="not a sample"):
         write_sample(tmp_path, rows=1000)
     assert _digests(tmp_path).keys() == {"stlouis-311/real.csv"}
 

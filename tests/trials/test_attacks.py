@@ -85,7 +85,7 @@ def test_all_copies_of_a_cell_are_one_draw(town: Town, publisher: Publisher, tmp
     assert copies.most_values == 1
     assert copies.total >= 10 * len(copies.seen)
     changed.edit("datasets/keysets/kinds.csv", "Lamp\nPothole", "Pothole\nLamp")
-    publisher(changed, "run", "calls", "--no-push")
+    publisher(changed, "run", "calls", "--no-push", "--redraw", "2024-01", "--yes")
     copies.look(changed, "calls")
     assert copies.most_values > 1
     says = changed.guarantee("calls", 4)
