@@ -317,8 +317,8 @@ def _decades(root: ET.Element) -> dict[str, tuple[list[float], list[float]]]:
         words = (text.text or "").replace(",", "")
         if text.get("text-anchor") == "middle" and words.replace(".", "").isdigit():
             found["x"].append((float(text.attrib["x"]), float(np.log10(float(words)))))
-        elif text.get("text-anchor") == "end" and words.endswith(" %") and ":" not in words:
-            found["y"].append((float(text.attrib["y"]) - 4, float(np.log10(float(words[:-2]) / 100))))
+        elif text.get("text-anchor") == "end" and words.endswith("%") and ":" not in words:
+            found["y"].append((float(text.attrib["y"]) - 4, float(np.log10(float(words[:-1]) / 100))))
     assert max(x for x, _ in found["x"]) <= PLOT_WIDTH
     assert max(y for y, _ in found["y"]) <= PLOT_HEIGHT
     return {axis: tuple(zip(*sorted(ends), strict=True)) for axis, ends in found.items()}  # type: ignore[misc]
