@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from publisher.definitions.settings import EngineSettings
 
 
+_SEALED: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""A connection that reaches no file but the one it was given, and loads nothing."""
+
+
 @contextmanager
 def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]:
     """A connection in memory that spills to `spill` (inside the private folder) and fetches nothing."""
@@ -41,12 +49,7 @@ def scratch() -> Iterator[DuckDBPyConnection]:
     """A connection in memory that reaches no file, for questions about SQL, never about records."""
     import duckdb
 
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "enable_external_access": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-        "threads": 1,
-    }
+    config = _SEALED | {"threads": 1}
     with safely("asking DuckDB about SQL"), duckdb.connect(":memory:", config=config) as connection:
         yield connection
 
@@ -107,15 +110,6 @@ def reason(error: Exception) -> str:
     return next((words for kind, words in kinds if isinstance(error, kind)), "the data cannot be read as declared")
 
 
-_LOCKED: dict[str, str | bool | int | float | list[str]] = {
-    "enable_external_access": False,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "lock_configuration": True,
-}
-"""Queries of people read the one file they were given: nothing else on this machine, and no setting can be changed."""
-
-
 @contextmanager
 def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
     """A connection to a DuckDB file; only for the analyst file, which has nothing but releases.
@@ -124,7 +118,7 @@ def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[Duc
     """
     import duckdb
 
-    locks = _LOCKED if read_only else {}
+    locks = _SEALED | {"lock_configuration": True} if read_only else {}
     with (
         safely(what),
         duckdb.connect(str(path), read_only=read_only, config=locks) as connection,

@@ -26,7 +26,7 @@ _NAMES = {
     "register_": "register",
     "loss": "loss (rho or epsilon)",
     "sql": "SELECT",
-    "places": "boundaries or address lists",
+    "places": "places or their boundaries",
     "columns": "columns read",
 }
 """What people call the parts of a definition."""
