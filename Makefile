@@ -54,7 +54,7 @@ test: .venv/installed-dev  ## every gate: all of check, and each mechanism once:
 
 evidence: .venv/installed-dev  ## before a release: every case, and at length; writes docs/evidence.md in up to 3 hours
 	@./tests/system-packages.sh
-	$(PYTEST) -m evidence --evidence docs/evidence.md
+	$(PYTEST) -m evidence --evidence=docs/evidence.md
 
 format: .venv/installed-dev  ## lay the code out as the gates want it
 	$(BIN)/ruff format .

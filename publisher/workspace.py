@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -38,6 +39,17 @@ class SourceFile:
     sql: str
     lookups: dict[str, Lookup]
     origin: Origin
+
+    def shares_files(self, other: SourceFile) -> bool:
+        """Whether the feeds of both may have a file in common: one path is, or is inside, the other, up to the first
+        wildcard."""
+        mine, theirs = _fixed(self.definition.feed.path), _fixed(other.definition.feed.path)
+        shorter = min(len(mine), len(theirs))
+        return mine[:shorter] == theirs[:shorter]
+
+    def apart_from(self, other: SourceFile) -> str | None:
+        """The reason why the other source is about other people, if this one's definition says so."""
+        return next((each.reason for each in self.definition.apart if each.source == other.name), None)
 
     def today(self) -> date:
         """Today, on the source's own clock."""
@@ -150,7 +162,18 @@ class Workspace:
     @cached_property
     def sources(self) -> dict[str, SourceFile]:
         """Every source of the workspace by name, in order. Raises DefinitionError."""
-        return {path.stem: self._source(path) for path in sorted((self.root / "pipelines").glob("*.toml"))}
+        found = {path.stem: self._source(path) for path in sorted((self.root / "pipelines").glob("*.toml"))}
+        for source in found.values():
+            for n, each in enumerate(source.definition.apart):
+                if each.source not in found or not source.shares_files(found[each.source]):
+                    words = f"{each.source} is not a source that reads the same files: delete it"
+                    raise source.origin.error(("apart", n, "source"), words)
+        return found
+
+    def same_people(self, source: SourceFile) -> tuple[SourceFile, ...]:
+        """The sources that count as about the same people, this one included: of the same population, or over the
+        same files if neither is declared apart from the other."""
+        return tuple(each for each in self.sources.values() if each is source or _same_people(source, each))
 
     @cached_property
     def datasets(self) -> dict[str, DatasetFile]:
@@ -249,6 +272,19 @@ class Workspace:
         if len(mapping.columns) != 2:
             raise origin.error(setting, f"{self.shown(path)} must have two columns: the finer key and the coarser one")
         return mapping
+
+
+def _same_people(one: SourceFile, other: SourceFile) -> bool:
+    if one.definition.population == other.definition.population:
+        return True
+    decided = one.apart_from(other) is not None or other.apart_from(one) is not None
+    return one.shares_files(other) and not decided
+
+
+def _fixed(path: str) -> tuple[str, ...]:
+    """The parts of a feed's path before its first wildcard."""
+    parts = (part for part in path.split("/") if part not in {"", "."})
+    return tuple(takewhile(lambda part: not set(part) & set("*?["), parts))
 
 
 def find_workspace(start: Path) -> Workspace:

@@ -1,4 +1,6 @@
-"""The table of evidence (a pytest plugin): `pytest -m evidence --evidence docs/evidence.md`.
+"""The table of evidence (a pytest plugin): `pytest -m evidence --evidence=docs/evidence.md`.
+
+The `=` is needed: the option is known only once the tests are found, and a word of its own would name the tests to run.
 
 Each `evidence("what it shows")` is a row. A run writes the rows that it has run, with its date and commit; the other
 rows stay as they are, and a row that has never been run says so. A run of chosen tests marks its rows as a part.

@@ -16,9 +16,14 @@ def phase(test: str, when: str, outcome: str, seconds: float = 1.0) -> pytest.Te
 
 
 def test_the_page_has_a_row_for_each_mark() -> None:
-    """docs/evidence.md names what the marks in the tests name; `pytest -m evidence --evidence docs/evidence.md
+    """docs/evidence.md names what the marks in the tests name; `pytest -m evidence --evidence=docs/evidence.md
     --collect-only` writes rows that are new."""
     assert sorted(written(PAGE.read_text(encoding="utf-8"))) == sorted(declared())
+
+
+def test_make_evidence_names_its_page_in_one_word() -> None:
+    """Without the `=`, pytest would take the page for the tests to run, and know no such option."""
+    assert "--evidence=docs/evidence.md" in PAGE.parents[1].joinpath("Makefile").read_text(encoding="utf-8")
 
 
 def test_a_row_counts_tests_by_their_worst_phase() -> None:

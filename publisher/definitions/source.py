@@ -196,6 +196,14 @@ class Late(Model):
         return self
 
 
+class OtherPeople(Model):
+    """A decision that another source, which reads the same files, is about other people."""
+
+    source: Slug
+    reason: Text
+    """Shown in the guarantee of every release."""
+
+
 class Source(Model):
     """`pipelines/<source>.toml`; its row-level SELECT is next to it in `<source>.sql`."""
 
@@ -203,7 +211,9 @@ class Source(Model):
     description: Text
     purpose: Text
     population: Slug
-    """Sources of the same population add up for a household."""
+    """Sources of the same population add up for a household, and so do sources that read the same files."""
+    apart: tuple[OtherPeople, ...] = ()
+    """Sources that read the same files but are about other people, by a decision with a reason."""
     timezone: Zone
     retention_months: int = Field(gt=0, le=12_000)
     delivery: Literal["append", "snapshot", "changes"] = "append"

@@ -9,9 +9,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from publisher import __version__
+from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.charges import charge_of
 from publisher.privacy.mechanism import epsilon_of
-from publisher.release.composition import account_of
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.guarantee_page import page
@@ -77,25 +77,26 @@ def write_edition(
 
 def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:
     """What the guarantee is made from: only the definition and the ledger."""
-    loss = Fraction(charge.loss)
-    source = job.dataset.source.definition
-    blocks = set(charge.blocks)
-    spending = [
-        each.spent
-        for each in job.catalog.ledger.spending()
-        if each.source == job.dataset.source.name and each.block in blocks
-    ]
+    loss, source = Fraction(charge.loss), job.dataset.source
+    accounts = SourceAccounts(job.workspace, job.catalog.ledger)
+    spent = accounts.spent(source)
+    draws = accounts.draws(job.dataset, job.statistical_hash, charge.blocks)
     return GuaranteeInputs(
         dataset=job.dataset,
         period=job.period.label,
         charge=charge,
         epsilon=epsilon_of(loss, float(TINY)) if charge.currency == "zcdp" else float(loss),
-        others=tuple(
-            account_of(each, [other for other in job.workspace.datasets.values() if other.source.name == each.name])
+        others=tuple(accounts.account(each) for each in job.workspace.same_people(source)),
+        apart={
+            each.name: reason
             for each in job.workspace.sources.values()
-            if each.definition.population == source.population
-        ),
-        spent=max(spending, default=loss),
+            for reason in [source.apart_from(each) or each.apart_from(source)]
+            if reason is not None and each not in job.workspace.same_people(source)
+        },
+        spent=max((spent[block].loss for block in charge.blocks if block in spent), default=loss),
+        earlier=draws.earlier,
+        edited=draws.edited,
+        dataset_spent=draws.most,
         vintage=job.number,
         vintages=len(job.vintage.cutoffs) if job.vintage is not None else 1,
         stand_in=stand_in,

@@ -116,6 +116,11 @@ class Ledger:
         with self._database.reading() as connection:
             return _charges(connection, of_period)
 
+    def lines(self, source: str) -> list[ChargeLine]:
+        """What was charged on every block of a source, oldest first."""
+        with self._database.reading() as connection:
+            return sorted(_lines(connection, SPENDING.c.source == source))
+
     def spending(self) -> list[Spending]:
         """What every block has spent, by source and block."""
         with self._database.reading() as connection:

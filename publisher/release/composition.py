@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, get_args
+from typing import TYPE_CHECKING, get_args
 
 from publisher.definitions.period import Grain
-from publisher.release.guarantee_inputs import SourceAccount
+from publisher.release.guarantee_inputs import NOTHING, SourceAccount, WindowSpending
 from publisher.release.odds import as_rho, group, guess_bound
 
 if TYPE_CHECKING:
@@ -38,13 +38,6 @@ IN_YEARS: dict[Grain, dict[int, int]] = {
 """The most windows that so many calendar years touch."""
 
 
-class WindowSpending(NamedTuple):
-    """What is spent on one window."""
-
-    loss: Fraction
-    delta: Fraction
-
-
 @dataclass(frozen=True)
 class Bearing:
     """The most that a group of units or windows can lose, and how often a guess about it can be right."""
@@ -64,18 +57,22 @@ def widest(window: Grain) -> int:
     return max(span(cells, window) for cells in get_args(Grain) if cells != "lifetime")
 
 
-def account_of(source: SourceFile, datasets: Iterable[DatasetFile]) -> SourceAccount:
-    """The account of a source, given the datasets that the workspace has for it."""
+def account_of(source: SourceFile, datasets: Iterable[DatasetFile], spent: WindowSpending = NOTHING) -> SourceAccount:
+    """The account of a source, given all datasets that it was ever charged for (none: unknown), and the most that any
+    window has spent."""
     privacy = source.definition.privacy
+    declared = WindowSpending(Fraction(privacy.budget), Fraction(privacy.delta))
+    over = spent.loss > declared.loss or spent.delta > declared.delta
     grains = {grain for each in datasets for grain in _grains(each.definition)}
     return SourceAccount(
         source.name,
         privacy.unit,
         privacy.window,
         privacy.currency,
-        Fraction(privacy.budget),
-        Fraction(privacy.delta),
+        max(declared.loss, spent.loss),
+        max(declared.delta, spent.delta),
         max((span(grain, privacy.window) for grain in grains), default=None),
+        declared if over else None,
     )
 
 
@@ -109,17 +106,25 @@ def releases_of_one_window(facts: GuaranteeInputs) -> int | None:
 
 
 def in_this_release(facts: GuaranteeInputs) -> Bearing:
-    """One unit with records in every window that this release covers."""
-    return _over(facts, len(facts.charge.blocks), WindowSpending(facts.loss, facts.delta))
+    """One unit with records in every window that this release covers, by all draws of these windows."""
+    return _over(facts, len(facts.charge.blocks), WindowSpending(facts.loss, facts.delta), facts.earlier)
 
 
 def in_this_dataset(facts: GuaranteeInputs, windows: int) -> Bearing:
     """One unit with records in that many windows, all releases of this dataset; never more than the budget allows."""
     times, account = releases_of_one_window(facts), facts.account
-    loss, delta = account.budget, account.delta
+    planned = WindowSpending(account.budget, account.delta)
     if times is not None:
-        loss, delta = min(times * facts.loss, loss), min(times * facts.delta, delta)
-    return _over(facts, windows, WindowSpending(loss, delta))
+        planned = WindowSpending(*map(min, (times * facts.loss, times * facts.delta), planned))
+    return _over(facts, windows, planned, _edited(facts, planned))
+
+
+def _edited(facts: GuaranteeInputs, planned: WindowSpending) -> WindowSpending:
+    """What earlier definitions spent on a window besides what is planned, within what the source may spend at all."""
+    account, most = facts.account, facts.dataset_spent
+    loss = max(facts.edited.loss, most.loss - planned.loss)
+    delta = max(facts.edited.delta, most.delta - planned.delta)
+    return WindowSpending(min(loss, account.budget - planned.loss), min(delta, account.delta - planned.delta))
 
 
 def in_this_source(facts: GuaranteeInputs, windows: int) -> Bearing:
@@ -151,8 +156,8 @@ def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
     return "zcdp", Bearing(len(accounts), loss, guess_bound(loss, "zcdp", delta))
 
 
-def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending) -> Bearing:
-    """W windows of one unit, `each` spent on every one of them.
+def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending, earlier: WindowSpending = NOTHING) -> Bearing:
+    """W windows of one unit, `each` spent on every one of them, and `earlier` by tables of which only that is known.
 
     Pure: what the windows change adds up in Δ₁, so W·ε. zCDP: in a table whose cells touch at most s windows, at most
     min(W, s) of the unit's windows meet in one cell period, and other cell periods are other cells. With v the change
@@ -162,8 +167,12 @@ def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending) -> Bearing
     """
     account, parts = facts.account, spans(facts)
     met = sum((part * min(windows, s) for part, s in parts), Fraction(0)) if account.currency == "zcdp" else 1
-    total = each.loss * windows * met
-    return Bearing(windows, total, _guess(account, total, each, windows, max(s for _, s in parts)))
+    total, largest = each.loss * windows * met, max(s for _, s in parts)
+    if any(earlier):
+        most = widest(account.window)
+        total += earlier.loss * windows * (min(windows, most) if account.currency == "zcdp" else 1)
+        each, largest = WindowSpending(each.loss + earlier.loss, each.delta + earlier.delta), max(largest, most)
+    return Bearing(windows, total, _guess(account, total, each, windows, largest))
 
 
 def _guess(account: SourceAccount, total: Fraction, each: WindowSpending, windows: int, largest: int) -> Decimal:

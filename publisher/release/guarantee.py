@@ -43,8 +43,9 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
         },
         "loss": _loss(account.currency, facts.loss, facts.delta) | {"selection": facts.charge.selection},
         "approximate": _approximate(facts),
+        **({"earlier": _loss(account.currency, *facts.earlier)} if any(facts.earlier) else {}),
         "blocks": list(facts.charge.blocks),
-        "budget": _loss(account.currency, account.budget, account.delta) | {"spent": str(facts.spent)},
+        "budget": _budget(facts),
         "bounds": {"max_groups": definition.bounds.max_groups, "max_per_group": definition.bounds.max_per_group},
         "clamps": {
             each.name: {"lower": str(each.lower), "upper": str(each.upper), "unit": each.unit}
@@ -66,6 +67,13 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
 
 def _loss(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, str]:
     return {"currency": _letter(currency), "amount": str(loss), "delta": str(delta)}
+
+
+def _budget(facts: GuaranteeInputs) -> dict[str, Any]:
+    account = facts.account
+    most = _loss(account.currency, account.budget, account.delta) | {"spent": str(facts.spent)}
+    declared = {"declared": _loss(account.currency, *account.declared)} if account.declared is not None else {}
+    return most | declared
 
 
 def _letter(currency: Currency) -> str:
@@ -103,7 +111,7 @@ def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
 def _odds(facts: GuaranteeInputs) -> dict[str, Any]:
     account = facts.account
     return {
-        "release": _chances(account.currency, facts.loss, facts.delta),
+        "release": _chances(account.currency, *facts.drawn),
         "budget": _chances(account.currency, account.budget, account.delta),
     }
 
@@ -132,7 +140,7 @@ def _windows(facts: GuaranteeInputs) -> list[dict[str, Any]]:
 
 def _household(facts: GuaranteeInputs) -> list[dict[str, Any]]:
     account = facts.account
-    losses = {"release": (facts.loss, facts.delta), "budget": (account.budget, account.delta)}
+    losses = {"release": facts.drawn, "budget": (account.budget, account.delta)}
     return [
         {"of": of, **_bearing(composition.household(account.currency, *loss, units))}
         for of, loss in losses.items()
@@ -165,6 +173,7 @@ def _sources(facts: GuaranteeInputs) -> dict[str, Any]:
             "loss": _loss(currency, total.loss, sum((each.delta for each in facts.others), Fraction(0))),
             "guess_at_most": _chance(total.guess_bound),
         },
+        **({"apart": dict(facts.apart)} if facts.apart else {}),
     }
 
 
@@ -226,7 +235,7 @@ def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
         "privacy_parameters": parameters,
         "privacy_parameters_details": (
             f"Exactly {letter} = {facts.loss}, δ = {facts.delta} on {say.each_window(account.window)}; the budget is "
-            f"{letter} = {account.budget}, δ = {account.delta}."
+            f"{letter} = {account.budget}, δ = {account.delta}.{say.lowered(facts)}{say.drawn_before(facts)}"
         ),
     }
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from publisher.definitions.period import Grain
     from publisher.definitions.source import Currency
     from publisher.release.manifest import Charge
     from publisher.workspace import DatasetFile
+
+
+class WindowSpending(NamedTuple):
+    """What is spent on one window."""
+
+    loss: Fraction
+    delta: Fraction
+
+
+NOTHING = WindowSpending(Fraction(0), Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -23,9 +35,12 @@ class SourceAccount:
     window: Grain
     currency: Currency
     budget: Fraction
+    """The declared budget, or what a window has spent if that is more, because the budget was lowered afterwards."""
     delta: Fraction = Fraction(0)
     span: int | None = None
     """The most windows that one cell of any of its tables spans (default: the most that any table could)."""
+    declared: WindowSpending | None = None
+    """The declared budget, if a window has spent more than it."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +53,17 @@ class GuaranteeInputs:
     epsilon: float
     """ε of (ε, 10⁻⁶ + δ)-differential privacy for the loss; ε itself where the currency is pure."""
     others: tuple[SourceAccount, ...]
-    """Every source of the same population, including this one."""
+    """Every source that counts as about the same people, including this one."""
     spent: Fraction
     """The most that any block of this release has spent after this charge, by all releases."""
+    apart: Mapping[str, str] = field(default_factory=dict)
+    """The sources over the same files that are declared to be about other people, and why."""
+    earlier: WindowSpending = NOTHING
+    """The most that earlier definitions of this dataset have spent on any block of this release."""
+    edited: WindowSpending = NOTHING
+    """The same for any block that this definition has spent on."""
+    dataset_spent: WindowSpending = NOTHING
+    """The most that this dataset has spent on any block, under all of its definitions."""
     vintage: int = 1
     """Which scheduled edition this is."""
     vintages: int = 1
@@ -67,6 +90,11 @@ class GuaranteeInputs:
     def delta(self) -> Fraction:
         """δ of finding keys, in addition to the loss."""
         return Fraction(self.charge.delta)
+
+    @property
+    def drawn(self) -> WindowSpending:
+        """What this dataset has spent on each block of this release: all draws together."""
+        return WindowSpending(self.loss + self.earlier.loss, self.delta + self.earlier.delta)
 
     @property
     def account(self) -> SourceAccount:

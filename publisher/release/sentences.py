@@ -195,15 +195,66 @@ def late(facts: GuaranteeInputs) -> str:
     """How late records are handled, and what that means for the guarantee."""
     rule = facts.dataset.source.definition.late
     if rule is None:
-        once = "Each period is counted once. Records that arrive later do not change an existing release."
-        return once + _moved(facts)
+        once = "Records that arrive later do not change an existing release."
+        return f"{_counted(facts)} {once}{_moved(facts)}"
     if rule.policy == "freeze":
         return (
             "A record counts on the day it was received, not on the day of the event that it reports. Windows, budget "
-            "and periods go by the day of receipt, and so does this guarantee. Nothing is added later."
+            f"and periods go by the day of receipt, and so does this guarantee. Nothing is added later.{_again(facts)}"
         )
     edition = _edition(facts)
-    return f"{edition} {_increment(facts) if rule.policy == 'increment' else _charged_again(facts) + _moved(facts)}"
+    text = _increment(facts) if rule.policy == "increment" else _charged_again(facts) + _moved(facts)
+    return f"{edition} {text}{_again(facts)}"
+
+
+def _counted(facts: GuaranteeInputs) -> str:
+    return _again(facts).strip() if any(facts.earlier) else "Each period is counted once."
+
+
+def _again(facts: GuaranteeInputs) -> str:
+    """That the records of this period were counted before; empty if they were not."""
+    if not any(facts.earlier):
+        return ""
+    return (
+        " Records of this period were counted before, under an earlier definition of this table, and those numbers may "
+        "have been published. This release counts the records again, with new noise; both losses apply to them."
+    )
+
+
+def drawn_before(facts: GuaranteeInputs) -> str:
+    """What earlier definitions spent on the same windows; empty if nothing."""
+    if not any(facts.earlier):
+        return ""
+    letter = symbol(facts.charge.currency)
+    earlier, both = facts.earlier, facts.drawn
+    deltas = (f" and δ = {tiny(each.delta)}" if each.delta else "" for each in (earlier, both))
+    return (
+        f" Earlier definitions of this table had already spent up to {letter} = {amount(earlier.loss)}{next(deltas)} "
+        f"on the same time. Together that is up to {letter} = {amount(both.loss)}{next(deltas)} on "
+        f"{each_window(facts.account.window)}; the odds and tables here count all of it."
+    )
+
+
+def lowered(facts: GuaranteeInputs) -> str:
+    """That more was spent than the budget is now; empty if not."""
+    account = facts.account
+    if account.declared is None:
+        return ""
+    letter = symbol(account.currency)
+    delta = f" and δ = {tiny(account.delta)}" if account.delta else ""
+    return (
+        f" More was spent before the budget was lowered: up to {letter} = {amount(account.budget)}{delta} on "
+        f"{each_window(account.window)}. “Whole budget” means that amount here."
+    )
+
+
+def apart(facts: GuaranteeInputs) -> str:
+    """The sources over the same files that are declared to be about other people; empty if there are none."""
+    return "".join(
+        f" The source {plain(name)} reads the same files, but by a decision of the publisher it is about other people: "
+        f"{plain(reason)}."
+        for name, reason in facts.apart.items()
+    )
 
 
 def _edition(facts: GuaranteeInputs) -> str:
@@ -231,7 +282,8 @@ def _increment(facts: GuaranteeInputs) -> str:
     )
     return (
         "Each scheduled edition counts only records that no earlier one has counted, with noise of its own, and adds "
-        "the result to the earlier ones; the margins include the noise of all of them. No record counts twice, so the "
+        "the result to the earlier ones; the margins include the noise of all of them. No record counts in two of "
+        "these editions, so the "
         f"loss on {each_window(facts.account.window)} is the largest loss of any of these editions, not their sum."
         f"{limits} This holds as long as a record keeps its id, its date and the edition in which it was first "
         "counted. Those ids are remembered in private, records received after an edition was made wait for the next "
@@ -302,7 +354,7 @@ def anonymous(facts: GuaranteeInputs) -> str:
     currency = facts.charge.currency
     terms = "(1 + a)² ρ" if currency == "zcdp" else "(1 + a) ε"
     examples = " and ".join(
-        f"{amount(facts.loss * ((1 + a) ** 2 if currency == 'zcdp' else 1 + a))} for a = {a}" for a in (1, 5)
+        f"{amount(facts.drawn.loss * ((1 + a) ** 2 if currency == 'zcdp' else 1 + a))} for a = {a}" for a in (1, 5)
     )
     time = "" if facts.account.window == "lifetime" else f" in the same {facts.account.window}"
     return (

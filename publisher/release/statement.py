@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from publisher.release import composition, odds
 from publisher.release import sentences as say
+from publisher.release.guarantee_inputs import WindowSpending
 from publisher.release.sentences import amount, percent, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from publisher.definitions.source import Currency
     from publisher.release.guarantee_inputs import GuaranteeInputs, SourceAccount
 
 
@@ -53,17 +55,26 @@ def _introduction(facts: GuaranteeInputs) -> str:
 def _odds(facts: GuaranteeInputs) -> str:
     account, present = facts.account, say.present(facts)
     currency = account.currency
-    this = percent(odds.guess_bound(facts.loss, currency, facts.delta))
+    this = percent(odds.guess_bound(*_both(facts)))
     whole = percent(odds.guess_bound(account.budget, currency, account.delta))
     return (
         f"Imagine someone who knows everyone else's records and thinks it is 50% likely that {present}. After reading "
-        f"this release, they guess right at most {this} of the time; a coin toss is right 50% of the time. "
+        f"{_read(facts)}, they guess right at most {this} of the time; a coin toss is right 50% of the time. "
         f"{_belief(facts)}\n\n"
         f"If they know that {_either(facts)}, and have to tell which, they guess right at most "
-        f"{percent(odds.which_of_two(facts.loss, currency, facts.delta))} of the time.\n\n"
+        f"{percent(odds.which_of_two(*_both(facts)))} of the time.\n\n"
         f"Once all releases of this source together have spent the whole budget of {_a_window(account)}, a guess about "
         f"whether {present} is right at most {whole} of the time. 100% means that nothing is promised."
     )
+
+
+def _both(facts: GuaranteeInputs) -> tuple[Fraction, Currency, Fraction]:
+    """Loss, currency and δ of this draw and the earlier ones of the same windows."""
+    return facts.drawn.loss, facts.account.currency, facts.drawn.delta
+
+
+def _read(facts: GuaranteeInputs) -> str:
+    return "this release and the earlier numbers for the same time" if any(facts.earlier) else "this release"
 
 
 def _either(facts: GuaranteeInputs) -> str:
@@ -73,7 +84,7 @@ def _either(facts: GuaranteeInputs) -> str:
 
 
 def _belief(facts: GuaranteeInputs) -> str:
-    belief = percent(odds.posterior_bound(facts.loss, facts.account.currency))
+    belief = percent(odds.posterior_bound(facts.drawn.loss, facts.account.currency))
     if facts.account.currency == "pure":
         return f"Whatever the release shows, their belief never rises above {belief}."
     return (
@@ -87,13 +98,14 @@ def _numbers(facts: GuaranteeInputs) -> str:
     window, blocks = account.window, len(facts.charge.blocks)
     covered = "" if window == "lifetime" else f" that it covers ({say.windows(blocks, window)} in all)"
     delta = f" and δ = {say.tiny(facts.delta)}" if facts.delta else ""
-    budget = f"{letter} = {amount(account.budget)}"
-    budget += f" and δ = {say.tiny(account.delta)}" if account.delta else ""
+    declared = account.declared or WindowSpending(account.budget, account.delta)
+    budget = f"{letter} = {amount(declared.loss)}"
+    budget += f" and δ = {say.tiny(declared.delta)}" if declared.delta else ""
     spends = (
         f"This release spends {letter} = {amount(facts.loss)}{delta} on {say.each_window(window)}{covered}"
         f"{_approximately(facts)}. By the source's definition on the day of this release, all of its releases together "
         f"may spend at most {budget} on {_a_window(account)}. With this release included, the most that has been spent "
-        f"on {_any(account)} is {letter} = {amount(facts.spent)}."
+        f"on {_any(account)} is {letter} = {amount(facts.spent)}.{say.lowered(facts)}{say.drawn_before(facts)}"
     )
     return f"{spends}\n\n{_tables(facts)}\n\n{say.sampling(facts)}"
 
@@ -174,8 +186,11 @@ def _alone(facts: GuaranteeInputs) -> str:
         return ""
     bearing = composition.in_this_release(facts)
     unit = "someone with one record" if facts.account.unit == "record" else "a unit with records"
+    alone = (
+        "By this release and the earlier numbers for the same time" if any(facts.earlier) else "In this release alone"
+    )
     return (
-        f"In this release alone, the loss for {unit} in each of its {say.windows(blocks, facts.account.window)} is at "
+        f"{alone}, the loss for {unit} in each of its {say.windows(blocks, facts.account.window)} is at "
         f"most {say.symbol(facts.account.currency)} = {amount(bearing.loss)}. "
     )
 
@@ -191,11 +206,12 @@ def _household(facts: GuaranteeInputs) -> str:
     rule = "m² times the loss" if currency == "zcdp" else "m times the loss"
     units = "records" if account.unit == "record" else f"units (“{plain(account.unit)}”)"
     time = "" if account.window == "lifetime" or account.unit == "record" else f" in one {account.window}"
-    head = (f"{units[0].upper()}{units[1:]}", *_columns(facts, "This release"), *_columns(facts, "Whole budget"))
+    name = "This time, all draws" if any(facts.earlier) else "This release"
+    head = (f"{units[0].upper()}{units[1:]}", *_columns(facts, name), *_columns(facts, "Whole budget"))
     rows = [
         (
             str(m),
-            *_bearing(composition.household(currency, facts.loss, facts.delta, m)),
+            *_bearing(composition.household(currency, *facts.drawn, m)),
             *_bearing(composition.household(currency, account.budget, account.delta, m)),
         )
         for m in household_sizes(facts)
@@ -214,7 +230,8 @@ def _sources(facts: GuaranteeInputs) -> str:
     accounts = facts.others
     if len(accounts) == 1:
         return (
-            f"No other source here is about the same people (“{population}”). If one is added, its losses add to these."
+            f"No other source is declared here to be about the same people (“{population}”). If one is, its losses "
+            f"add to these. What others publish about them is not counted.{say.apart(facts)}"
         )
     currency, all_of_them = composition.together(accounts)
     rows = [
@@ -229,12 +246,13 @@ def _sources(facts: GuaranteeInputs) -> str:
     total = f"{say.symbol(currency)} = {amount(all_of_them.loss)}"
     converted = " (ε counts as ε²/2)" if currency == "zcdp" and any(a.currency == "pure" for a in accounts) else ""
     return (
-        f"Other sources are about the same people (“{population}”), and what they spend adds up. The sum below assumes "
+        f"Other sources count as about the same people (“{population}”), because they say so or read the same files, "
+        "and what they spend adds up. The sum below assumes "
         "one household with one unit of each source, in one window of each, with all budgets spent.\n\n"
         f"{_table(('Source', 'Unit', 'Window', 'Budget'), rows)}\n\n"
         f"Together that is at most {total}{converted}: a guess about whether this household is in any of them is right "
         f"at most {percent(all_of_them.guess_bound)} of the time. With more units or windows, the loss is larger: see "
-        "the tables above."
+        f"the tables above. What others publish about them is not counted.{say.apart(facts)}"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,6 +51,20 @@ def test_a_redraw_is_consented_to_by_its_periods(released: Town) -> None:
     assert released.redraw("water").code == 0
     assert released.run("water").code == 0
     assert len(released.charges()) == 9
+
+
+def test_the_guarantee_of_a_redraw_counts_both_draws(released: Town) -> None:
+    """Both losses and the tables of definitions that are gone; a dataset that was not edited says nothing of it."""
+    once = released.guarantee("water", "2024-01", 1)
+    released.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert released.redraw("water").code == 0
+    again = released.guarantee("water", "2024-01", 2)
+    assert "earlier" not in once
+    assert (again["loss"]["amount"], again["earlier"]["amount"]) == ("1/20", "1/10")
+    own = {each["of"]: each for each in again["windows"] if each["count"] == 1}
+    assert own["release"]["loss"] == own["dataset"]["loss"] == "3/20"
+    assert Fraction(again["budget"]["spent"]) >= Fraction(3, 20)
+    assert "earlier" not in released.guarantee("requests", "2024-01", 1)
 
 
 def test_a_redraw_needs_a_word_off_the_terminal(released: Town) -> None:

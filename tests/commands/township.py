@@ -296,6 +296,13 @@ class Town:
                 return []
             return [connection.execute(statement).fetchall() for statement in statements][-1]
 
+    def guarantee(self, dataset: str, period: str, edition: int = 1) -> dict[str, Any]:
+        """What the guarantee of a release says to machines."""
+        found: dict[str, Any] = json.loads(
+            (self.releases / dataset / period / str(edition) / "guarantee.json").read_text()
+        )
+        return found
+
     def measurements(self, dataset: str, period: str, edition: int = 1) -> dict[str, dict[str, int]]:
         """The noisy values of every measure by the row's id, before anything was suppressed."""
         import pyarrow.parquet

@@ -17,6 +17,8 @@ from publisher.workspace import find_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from publisher.workspace import Workspace
+
 CITY = '[[rollups]]\nname = "city"\ntitle = "City"\nkeys = []\n'
 AREA = (
     '[[coarser]]\nname = "area"\ntitle = "Area"\nof = "zone"\nmapping = "zone-areas"\nkeyset = "areas"\n'
@@ -76,6 +78,42 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changes: list[tuple[str, s
         dict(find_workspace(changed(tmp_path, *changes)).datasets)
     assert re.search(words, str(caught.value)), str(caught.value)
     assert str(caught.value).startswith((D, S))
+
+
+def second(root: Path, feed: str, more: str = "") -> Workspace:
+    """The workspace with a second source of another population, over other files or the same ones."""
+    first = changed(root) / S
+    text = first.read_text().replace('population = "town"', 'population = "elsewhere"')
+    (first.with_name("second.toml")).write_text(text.replace('path = "raw"', f'path = "{feed}"', 1) + more)
+    (first.with_name("second.sql")).write_text(first.with_suffix(".sql").read_text())
+    return find_workspace(root)
+
+
+def same_people(workspace: Workspace) -> list[str]:
+    """The sources that count as about the same people as the first one's."""
+    return [each.name for each in workspace.same_people(workspace.source("visits"))]
+
+
+APART = '\n[[apart]]\nsource = "visits"\nreason = "Animals"\n'
+
+
+def test_sources_over_the_same_files_are_about_the_same_people(tmp_path: Path) -> None:
+    """Whatever populations they name, unless a recorded decision tells them apart."""
+    assert same_people(second(tmp_path / "others", "other/files.csv")) == ["visits"]
+    assert same_people(second(tmp_path / "same", "raw")) == ["second", "visits"]
+    assert same_people(second(tmp_path / "inside", "raw/2024/*.csv")) == ["second", "visits"]
+    assert same_people(second(tmp_path / "around", "*.csv")) == ["second", "visits"]
+    decided = second(tmp_path / "decided", "raw", APART)
+    assert same_people(decided) == ["visits"]
+    assert decided.source("second").apart_from(decided.source("visits")) == "Animals"
+
+
+def test_a_decision_names_a_source_over_the_same_files(tmp_path: Path) -> None:
+    """One about a source that reads other files, or does not exist, is refused with its line."""
+    words = r"second\.toml:\d+: apart\.0\.source: {} is not a source that reads the same files"
+    for name, feed, more in (("visits", "other", APART), ("nobody", "raw", APART.replace("visits", "nobody"))):
+        with pytest.raises(DefinitionError, match=words.format(name)):
+            dict(second(tmp_path / name, feed, more).datasets)
 
 
 def test_a_companion_is_not_called_like_a_dataset(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from regenerate_goldens import texts
 from publisher.release import composition, odds
 from publisher.release import sentences as say
 from publisher.release.guarantee import guarantee
+from publisher.release.guarantee_inputs import WindowSpending
 from publisher.release.guarantee_page import page
 from publisher.release.statement import statement
 
@@ -221,6 +222,72 @@ def test_it_says_who_is_protected() -> None:
     assert "(1 + a)² ρ: 0.4 for a = 1 and 3.6 for a = 5" in text
 
 
+TENTH = WindowSpending(Fraction(1, 10), Fraction(0))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_a_redraw_adds_what_was_drawn_before(name: str) -> None:
+    """Numbers, odds and households count both draws, and nothing says that records were counted once."""
+    once = EXAMPLES[name]()
+    again = replace(once, earlier=TENTH, edited=TENTH, dataset_spent=TENTH)
+    file, text, before = guarantee(again), statement(again), guarantee(once)
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(file)))
+    assert "counted once" not in text
+    assert "Records of this period were counted before, under an earlier definition" in text
+    assert "Earlier definitions of this table had already spent up to" in text
+    assert "After reading this release and the earlier numbers for the same time" in text
+    assert file["earlier"]["amount"] == "1/10"
+    assert file["odds"]["release"]["guess_at_most"] >= before["odds"]["release"]["guess_at_most"]
+    assert Fraction(file["household"][0]["loss"]) == once.loss + Fraction(1, 10)
+    of_window = {each["of"]: each for each in file["windows"] if each["count"] == len(once.charge.blocks)}
+    least = (once.loss + Fraction(1, 10)) * len(once.charge.blocks)
+    assert Fraction(of_window["release"]["loss"]) >= least
+    assert json.dumps(before).count("earlier definition") == statement(once).count("earlier definition") == 0
+
+
+def test_a_dataset_bears_what_its_earlier_definitions_spent() -> None:
+    """A window that was redrawn has both losses, within what the source may spend; one that was not has the larger."""
+    once = replace(facts(privacy("record", "day", "0.5"), {}, "2024-01"))
+    assert composition.in_this_dataset(once, 1).loss == Fraction(1, 10)
+    larger = WindowSpending(Fraction(3, 10), Fraction(0))
+    assert composition.in_this_dataset(replace(once, dataset_spent=larger), 1).loss == Fraction(3, 10)
+    redrawn = replace(once, edited=larger, dataset_spent=larger)
+    assert composition.in_this_dataset(redrawn, 1).loss == Fraction(4, 10)
+    most = WindowSpending(Fraction(9, 10), Fraction(0))
+    assert composition.in_this_dataset(replace(once, edited=most, dataset_spent=most), 1).loss == Fraction(1, 2)
+
+
+def test_a_lowered_budget_does_not_undo_what_was_spent() -> None:
+    """Where a window has spent more than the budget is now, the worst case is what was spent."""
+    made = facts(privacy("record", "day", "0.5"), {}, "2024-01")
+    account = composition.account_of(made.dataset.source, [made.dataset], WindowSpending(Fraction(2), Fraction(0)))
+    lowered = replace(made, others=(account,))
+    assert "may spend at most ρ = 0.5 on one day" in statement(lowered)
+    assert "More was spent before the budget was lowered: up to ρ = 2 on each day" in statement(lowered)
+    assert "lowered" not in statement(made)
+    file = guarantee(lowered)
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(file)))
+    assert (file["budget"]["amount"], file["budget"]["declared"]["amount"]) == ("2", "1/2")
+    assert file["sources"]["together"]["loss"]["amount"] == "2"
+
+
+def test_a_decision_that_people_are_others_is_said() -> None:
+    """The reason stands in the text and in the file; without a decision neither mentions one."""
+    made = facts(privacy("record", "day", "0.5"), {}, "2024-01")
+    apart = replace(made, apart={"trees": "Trees have no household"})
+    assert "The source trees reads the same files, but by a decision of the publisher" in statement(apart)
+    assert guarantee(apart)["sources"]["apart"] == {"trees": "Trees have no household"}
+    assert "reads the same files" not in statement(made)
+
+
+def test_nothing_says_that_there_is_no_other_source() -> None:
+    """What others publish is unknown, so no text says that nothing else is about the same people."""
+    for name in EXAMPLES:
+        text = statement(EXAMPLES[name]())
+        assert "What others publish about them is not counted" in text
+        assert "No other source here" not in text
+
+
 def test_a_pure_epsilon_is_the_loss_itself() -> None:
     """ε of 0.1 stays 0.1 in the file: its float, a little more than a tenth, is not rounded up."""
     made = utility()
@@ -316,7 +383,7 @@ def test_sources_about_the_same_people_are_named() -> None:
     assert guarantee(rollups())["sources"]["together"]["loss"]["amount"] == "3/2"
     with pytest.raises(ValueError, match="account of requests itself"):
         replace(rollups(), others=rollups().others[1:])
-    assert "No other source here" in statement(replace(rollups(), others=rollups().others[:1]))
+    assert "No other source is declared here" in statement(replace(rollups(), others=rollups().others[:1]))
 
 
 @pytest.mark.parametrize("stand_in", [True, False])
