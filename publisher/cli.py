@@ -533,6 +533,70 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
         click.echo("Nothing is spent yet. `publisher plan` shows what releases will cost.")
 
 
+@ledger.command("amend")
+@click.argument("source")
+@click.option("--reason", required=True, help="Why dates were read wrongly. The guarantee shows it.")
+@click.option("--yes", is_flag=True, help="Record it without asking.")
+@click.pass_obj
+def ledger_amend(folder: Path, source: str, reason: str, yes: bool) -> None:
+    """Record that a source's dates were read wrongly.
+
+    Correct the definition first. What was spent stays spent.
+
+    \b
+    Example:
+      publisher ledger amend permits --reason "Day and month were swapped until May"
+    """
+    from publisher.commands.amend import amendment
+    from publisher.pipeline.session import locked
+
+    workspace = _workspace(folder)
+    with locked(workspace) as catalog:
+        asked = amendment(workspace.source(source), catalog.ledger, reason)
+        _agree(asked.words(), yes=yes)
+        catalog.ledger.record("amendment", asked.payload)
+    click.echo(f"{source}: recorded. `publisher plan` shows what is left.")
+
+
+@ledger.command("allow")
+@click.argument("source")
+@click.argument("blocks")
+@click.option("--more", required=True, help="How much more than the budget, in rho or epsilon.")
+@click.option("--delta", default="0", help="How much more δ.  [default: 0]")
+@click.option("--reason", required=True, help="Why. The guarantee shows it.")
+@click.option("--yes", is_flag=True, help="Record it without asking.")
+@click.pass_obj
+def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, reason: str, yes: bool) -> None:
+    """Allow more than the budget on some blocks of a source.
+
+    BLOCKS is a period, or the first and the last one: 2024-01..2024-05. People in them get less protection.
+
+    \b
+    Example:
+      publisher ledger allow permits 2024-01..2024-05 --more 0.1 --reason "Council decision 2024-17"
+    """
+    from publisher.commands.amend import allowance
+    from publisher.pipeline.session import locked
+
+    start, _, end = blocks.partition("..")
+    workspace = _workspace(folder)
+    with locked(workspace) as catalog:
+        asked = allowance(workspace.source(source), start, end or start, more, delta, reason)
+        _agree(asked.words(), yes=yes)
+        catalog.ledger.record("allowance", asked.payload)
+    click.echo(f"{source}: recorded.")
+
+
+def _agree(words: str, *, yes: bool) -> None:
+    """Say what will happen and ask; where no one can be asked, --yes is needed."""
+    click.echo(words, err=True)
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: add --yes to agree. Nothing was recorded.")
+    click.confirm("Continue?", abort=True, err=True)
+
+
 @ledger.command("verify")
 @click.pass_obj
 def ledger_verify(folder: Path) -> None:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.planning.pace import pace_of, spent_of
-from publisher.privacy.account import Block, LossAmount
-from publisher.privacy.charge import series_of
+from publisher.privacy.account import NOTHING, Block, LossAmount
 from publisher.privacy.ledger import decimal
 
 if TYPE_CHECKING:
@@ -87,34 +86,38 @@ def statement(workspace: Workspace, ledger: Ledger) -> list[SpendingRow]:
     """Every block that was ever charged, by source and time; consecutive blocks with the same charges are one row."""
     shares, spent = _shares(ledger), spent_of(ledger)
     sources = sorted({source for source, _ in shares})
-    return [account for source in sources for account in _accounts(workspace, source, shares, spent)]
+    return [
+        account for source in sources for account in _accounts(workspace, source, shares, ledger.allowed(source), spent)
+    ]
 
 
 def _shares(ledger: Ledger) -> dict[tuple[str, str], Shares]:
     blocks: dict[tuple[str, str], dict[str, Block]] = {}
-    for entry in ledger.entries("charge"):
-        charge = entry.payload
-        amount = LossAmount(Fraction(charge["loss"]), Fraction(charge.get("delta", "0")))
-        alone = 0 if charge.get("parallel", False) else entry.sequence
-        for label in charge["blocks"]:
-            block = blocks.setdefault((charge["source"], label), {}).setdefault(charge["dataset"], Block())
-            block.add(series_of(charge), alone, amount)
+    for line in (line for source in ledger.sources() for line in ledger.lines(source)):
+        block = blocks.setdefault((line.source, line.block), {}).setdefault(line.series.split(" ")[0], Block())
+        alone = 0 if line.parallel else line.sequence
+        block.add(line.series, alone, LossAmount(Fraction(line.loss), Fraction(line.delta)))
     return {key: {name: block.spent for name, block in sorted(each.items())} for key, each in blocks.items()}
 
 
 def _accounts(
-    workspace: Workspace, source: str, shares: Mapping[tuple[str, str], Shares], spent: Spent
+    workspace: Workspace,
+    source: str,
+    shares: Mapping[tuple[str, str], Shares],
+    allowed: Mapping[str, LossAmount],
+    spent: Spent,
 ) -> Iterator[SpendingRow]:
     labels = sorted(label for name, label in shares if name == source)
     # A source whose definition was deleted still has its account, but no budget any more.
     privacy = workspace.sources[source].definition.privacy if source in workspace.sources else None
     runway = _runway(workspace, source, spent)
-    for alike in _alike(labels, {label: shares[source, label] for label in labels}):
-        yield _account(source, alike, shares[source, alike[0]], privacy, runway)
+    of_block = {label: (shares[source, label], allowed.get(label, NOTHING)) for label in labels}
+    for alike in _alike(labels, of_block):
+        yield _account(source, alike, *of_block[alike[0]], privacy, runway)
 
 
-def _alike(labels: Sequence[str], shares: Mapping[str, Shares]) -> Iterator[list[str]]:
-    """Labels in runs: each one's block begins where the one before ends, and what was spent on them is the same."""
+def _alike(labels: Sequence[str], shares: Mapping[str, tuple[Shares, LossAmount]]) -> Iterator[list[str]]:
+    """Labels in runs: each one's block begins where the one before ends, and they have spent and may spend the same."""
     runs: dict[str, int] = {}
     for number, label in enumerate(labels):
         before = labels[number - 1] if number else None
@@ -128,9 +131,13 @@ def _follows(before: str, label: str) -> bool:
     return civil.parse(before).end == civil.parse(label).start
 
 
-def _account(source: str, blocks: list[str], shares: Shares, privacy: Privacy | None, runway: Runway) -> SpendingRow:
+def _account(
+    source: str, blocks: list[str], shares: Shares, more: LossAmount, privacy: Privacy | None, runway: Runway
+) -> SpendingRow:
     spent = LossAmount(*(sum(parts, Fraction(0)) for parts in zip(*shares.values(), strict=True)))
-    budget = LossAmount(Fraction(privacy.budget), Fraction(privacy.delta)) if privacy is not None else spent
+    budget = spent
+    if privacy is not None:
+        budget = LossAmount(Fraction(privacy.budget) + more.loss, Fraction(privacy.delta) + more.delta)
     left = LossAmount(budget.loss - spent.loss, budget.delta - spent.delta)
     has_delta = bool(spent.delta or budget.delta)
     return SpendingRow(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
 from publisher.privacy.account import blocks_of
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.composition import account_of
-from publisher.release.guarantee_inputs import NOTHING, WindowSpending
+from publisher.release.guarantee_inputs import NOTHING, Decision, WindowSpending
 from publisher.release.identity import statistical_hash
 
 if TYPE_CHECKING:
@@ -45,7 +46,20 @@ class SourceAccounts:
         lines = self.ledger.lines(source.name)
         datasets = [each for each in self.workspace.datasets.values() if each.source.name == source.name]
         known = datasets if {_definition(line) for line in lines} <= self._definitions(source, datasets) else []
-        return account_of(source, known, _most(_spent(lines).values()))
+        declared = source.definition.privacy
+        allowed = [
+            WindowSpending(Fraction(declared.budget) + more.loss, Fraction(declared.delta) + more.delta)
+            for more in self.ledger.allowed(source.name).values()
+        ]
+        return account_of(source, known, _most([*_spent(lines).values(), *allowed]))
+
+    def decisions(self, source: SourceFile) -> tuple[Decision, ...]:
+        """What people recorded about the source, oldest first."""
+        return tuple(
+            Decision("amendment" if each.kind == "amendment" else "allowance", each.at[:10], each.payload["reason"])
+            for each in self.ledger.entries("amendment", "allowance")
+            if each.payload["source"] == source.name
+        )
 
     def spent(self, source: SourceFile) -> dict[str, WindowSpending]:
         """What every block of the source has spent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.privacy.amendment import DateReading
 from publisher.privacy.ledger import ChargeRequest
 from publisher.privacy.mechanism import mechanism_for, sampler_version
 from publisher.privacy.selection import KeySelection, selection_for
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from publisher.definitions.settings import Settings
     from publisher.privacy.ledger import Entry
     from publisher.stages import Mechanism
-    from publisher.workspace import DatasetFile
+    from publisher.workspace import DatasetFile, SourceFile
 
 
 def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, ...]:
@@ -51,7 +52,7 @@ def request_of(
 ) -> ChargeRequest:
     """The charge of a draw: its blocks depend only on the definition and the period."""
     source, mechanisms, selection = dataset.source.definition, mechanisms_of(dataset, settings), selection_of(dataset)
-    privacy, policy = source.privacy, source.late.policy if source.late is not None else None
+    privacy, reading = source.privacy, reading_of(dataset.source)
     found = (selection.serialized,) if selection is not None else ()
     return ChargeRequest(
         source=dataset.source.name,
@@ -65,14 +66,24 @@ def request_of(
         budget=Fraction(privacy.budget),
         blocks=tuple(block.label for block in period.cut(privacy.window)),
         measurements=(*found, *(each.serialized for each in mechanisms)),
-        event=f"{'day of receipt' if policy == 'freeze' else source.event.column} in {source.timezone}",
-        clock=f"{', '.join(source.event.formats)}; {source.event.zone or source.timezone}",
+        event=reading.event,
+        clock=reading.clock,
         records=f"{', '.join(source.record_id) or 'whole rows'}; missing {privacy.missing}",
         vintage=vintage,
-        parallel=policy == "increment",
+        parallel=source.late is not None and source.late.policy == "increment",
         delta=dataset.definition.delta,
         delta_budget=Fraction(privacy.delta),
         sampler=", ".join(sorted({sampler_version(each.sampler) for each in mechanisms})),
+    )
+
+
+def reading_of(source: SourceFile) -> DateReading:
+    """How the source's dates become blocks."""
+    definition = source.definition
+    frozen = definition.late is not None and definition.late.policy == "freeze"
+    return DateReading(
+        event=f"{'day of receipt' if frozen else definition.event.column} in {definition.timezone}",
+        clock=f"{', '.join(definition.event.formats)}; {definition.event.zone or definition.timezone}",
     )
 
 

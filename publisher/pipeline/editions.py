@@ -94,6 +94,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
             if reason is not None and each not in job.workspace.same_people(source)
         },
         spent=max((spent[block].loss for block in charge.blocks if block in spent), default=loss),
+        decisions=accounts.decisions(source),
         earlier=draws.earlier,
         edited=draws.edited,
         dataset_spent=draws.most,

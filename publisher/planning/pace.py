@@ -28,6 +28,7 @@ class Spent:
     """What the ledger knows: what each (source, block) has spent, and how often a (dataset, period) was charged."""
 
     blocks: dict[tuple[str, str], LossAmount] = field(default_factory=dict)
+    """Less what decisions allow in addition to the budget."""
     charges: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
@@ -57,7 +58,12 @@ def spent_of(ledger: Ledger) -> Spent:
     """Read the ledger."""
     rows = ledger.spending()
     charged = Counter((each.payload["dataset"], each.payload["period"]) for each in ledger.entries("charge"))
-    return Spent({(each.source, each.block): LossAmount(each.spent, each.delta) for each in rows}, charged)
+    blocks = {(each.source, each.block): LossAmount(each.spent, each.delta) for each in rows}
+    for source in ledger.sources():
+        for block, more in ledger.allowed(source).items():
+            spent = blocks.get((source, block), NOTHING)
+            blocks[source, block] = LossAmount(spent.loss - more.loss, spent.delta - more.delta)
+    return Spent(blocks, charged)
 
 
 def pace_of(dataset: DatasetFile, siblings: Sequence[DatasetFile], spent: Spent, today: date) -> Pace:

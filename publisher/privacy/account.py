@@ -31,6 +31,9 @@ class LossAmount(NamedTuple):
 TERMS = ("unit", "window", "currency", "event", "clock", "records")
 """What must not change after a source's first charge: its blocks would have other records or other amounts."""
 
+AMENDABLE = ("event", "clock")
+"""What an amendment may change: how dates are read into blocks."""
+
 NOTHING = LossAmount(Fraction(0), Fraction(0))
 
 
@@ -96,11 +99,15 @@ def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
 
 
 def refuse_if_over(
-    request: ChargeRequest, lines: Iterable[ChargeLine], later: Callable[[], Iterable[ChargeLine]]
+    request: ChargeRequest,
+    lines: Iterable[ChargeLine],
+    later: Callable[[], Iterable[ChargeLine]],
+    allowed: Mapping[str, LossAmount],
 ) -> None:
     """Raises BudgetError when a block of the request cannot pay, naming the first later one that could.
 
-    `lines` are those of the request's blocks, `later` gives those of the source's blocks after them.
+    `lines` are those of the request's blocks, `later` gives those of the source's blocks after them, and `allowed` is
+    what decisions allow on a block in addition to the budget.
     """
     if request.delta and request.currency == "pure":
         raise BudgetError(
@@ -109,8 +116,13 @@ def refuse_if_over(
         )
     there = blocks_of(lines)
     blocks = {block: there.get((request.source, block), Block()) for block in request.blocks}
-    _refuse("", request, request.budget, blocks, later, lambda amount: amount.loss)
-    _refuse("δ ", request, request.delta_budget, blocks, later, lambda amount: amount.delta)
+    budgets = {
+        block: LossAmount(request.budget + more.loss, request.delta_budget + more.delta)
+        for block in blocks
+        for more in [allowed.get(block, NOTHING)]
+    }
+    _refuse("", request, budgets, blocks, later, lambda amount: amount.loss)
+    _refuse("δ ", request, budgets, blocks, later, lambda amount: amount.delta)
 
 
 def refuse_if_redefined(request: ChargeRequest, before: Mapping[str, Any]) -> None:
@@ -123,8 +135,17 @@ def refuse_if_redefined(request: ChargeRequest, before: Mapping[str, Any]) -> No
         if before and before.get(name, now if name == "clock" else None) != now:
             raise BudgetError(
                 f"source {request.source}: its first charge has {name} = {before.get(name)}, but its definition now "
-                f"says {now}. What was spent cannot be carried over: restore the {name}."
+                f"says {now}. {_way_on(request.source, name)}"
             )
+
+
+def _way_on(source: str, name: str) -> str:
+    if name not in AMENDABLE:
+        return f"What was spent cannot be carried over: restore the {name}."
+    return (
+        f"Restore the {name}; or, if dates were read wrongly until now, record it: "
+        f"publisher ledger amend {source} --reason '…'"
+    )
 
 
 def refuse_if_elsewhere(request: ChargeRequest, made: Mapping[str, Any], owner: str) -> None:
@@ -149,13 +170,13 @@ def refuse_if_recomposed(request: ChargeRequest, series: Iterable[Mapping[str, A
 def _refuse(
     symbol: str,
     request: ChargeRequest,
-    budget: Fraction,
+    budgets: Mapping[str, LossAmount],
     blocks: Mapping[str, Block],
     later: Callable[[], Iterable[ChargeLine]],
     of: Callable[[LossAmount], Fraction],
 ) -> None:
     costs = {name: of(block.cost(request)) for name, block in blocks.items()}
-    left = {name: budget - of(block.spent) for name, block in blocks.items()}
+    left = {name: of(budgets[name]) - of(block.spent) for name, block in blocks.items()}
     short = [name for name, cost in costs.items() if cost and cost > left[name]]
     if not short:
         return
@@ -163,7 +184,7 @@ def _refuse(
     raise BudgetError(
         f"{request.dataset} {request.period}: needs {symbol}{decimal(costs[worst])} on each of its {len(blocks)} "
         f"blocks, but block {worst} of source {request.source} has {symbol}{decimal(left[worst])} left of "
-        f"{symbol}{decimal(budget)}; {len(blocks) - len(short)} of its blocks could still pay. "
+        f"{symbol}{decimal(of(budgets[worst]))}; {len(blocks) - len(short)} of its blocks could still pay. "
         f"Nothing was read or spent. A block's budget never comes back. {_opening(request, later())}."
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from publisher.privacy.account import TERMS, ChargeLine
+from publisher.definitions.period import LIFETIME, containing, parse
+from publisher.privacy.account import NOTHING, TERMS, ChargeLine, LossAmount
+from publisher.privacy.amendment import ChargeMade, DateReading, carried
 from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
 from publisher.privacy.charge import line_of
 
@@ -17,11 +20,8 @@ if TYPE_CHECKING:
     from publisher.privacy.chain import Row
 
 
-class _Charge(NamedTuple):
-    """One charge: its amount for each block, and the blocks."""
-
-    line: ChargeLine
-    blocks: tuple[str, ...]
+_AHEAD = 400
+"""How many later blocks are looked at when someone wants to know the first that can pay."""
 
 
 @dataclass
@@ -30,20 +30,24 @@ class History:
 
     sequence: int = 0
     hash: str = GENESIS
-    _charges: dict[str, list[_Charge]] = field(default_factory=lambda: defaultdict(list))
+    _charges: dict[str, list[ChargeMade]] = field(default_factory=lambda: defaultdict(list))
     """By source."""
     _series: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The sequences of the charges of each series."""
     _terms: dict[str, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
-    """By source, each term as the first charge that names it has it."""
+    """By source, each term as the first charge that names it has it, or the last amendment."""
+    _amended: dict[str, DateReading] = field(default_factory=dict)
+    """By source, how dates are read since its last amendment."""
+    _allowed: dict[str, dict[str, LossAmount]] = field(default_factory=lambda: defaultdict(dict))
+    """By source and block, what decisions allow in addition to the budget."""
 
     def follow(self, rows: Iterable[Row]) -> None:
         """Add the entries after the last one. Raises BudgetError where the chain breaks."""
         for row in rows:
             if not follows(row, self.sequence, self.hash):
                 raise changed()
-            if row.kind == "charge":
-                self._add(row)
+            if row.kind in self._KINDS:
+                self._KINDS[row.kind](self, row)
             self.sequence, self.hash = row.sequence, row.hash
 
     @property
@@ -63,9 +67,43 @@ class History:
         """What was charged on the blocks of a source, oldest first."""
         return self._where(source, frozenset(blocks).__contains__)
 
+    def counting(self, source: str, blocks: Collection[str], reading: DateReading | None = None) -> list[ChargeLine]:
+        """What counts on the blocks of a source as its dates are read now (or by `reading`), oldest first: charges made
+        under an earlier reading count on every block of which they may have counted a date elsewhere."""
+        reading = reading or self._amended.get(source)
+        if reading is None:
+            return self.lines(source, blocks)
+        made = self._charges.get(source, [])
+        now = frozenset(charge.line.sequence for charge in made if charge.reading == reading)
+        lines = [line for line in self.lines(source, blocks) if line.sequence in now]
+        earlier = [charge for charge in made if charge.line.sequence not in now]
+        return sorted([*lines, *carried(reading, earlier, frozenset(blocks))])
+
+    def charged(self, source: str) -> set[str]:
+        """The blocks of a source that were ever charged."""
+        return {block for charge in self._charges.get(source, []) for block in charge.blocks}
+
+    def allowed(self, source: str) -> Mapping[str, LossAmount]:
+        """By block, what recorded decisions allow in addition to the source's budget."""
+        return self._allowed.get(source, {})
+
     def after(self, source: str, block: str) -> list[ChargeLine]:
-        """What was charged on the blocks of a source that follow this one, oldest first; labels sort as time does."""
-        return self._where(source, lambda other: other > block)
+        """What counts on the blocks of a source that follow this one, oldest first; labels sort as time does."""
+        if not self.amended(source) or block == LIFETIME.label:
+            return self._where(source, lambda other: other > block)
+        window, following = parse(block), []
+        for _ in range(_AHEAD):
+            window = containing(window.end, window.grain)
+            following.append(window.label)
+        return self.counting(source, following)
+
+    def amended(self, source: str) -> bool:
+        """Whether charges were made under an earlier reading of its dates."""
+        return source in self._amended
+
+    def sources(self) -> list[str]:
+        """Every source that was ever charged."""
+        return sorted(self._charges)
 
     def size(self, source: str) -> int:
         """How many lines the source has in total."""
@@ -79,16 +117,44 @@ class History:
             if wanted(block)
         ]
 
+    def _amend(self, row: Row) -> None:
+        payload = entry_of(row).payload
+        try:
+            source, reading = payload["source"], DateReading(payload["event"], payload["clock"])
+        except KeyError:
+            raise changed() from None
+        self._amended[source] = reading
+        self._terms[source] |= {"event": reading.event, "clock": reading.clock}
+
+    def _allow(self, row: Row) -> None:
+        payload = entry_of(row).payload
+        try:
+            more, allowed = LossAmount(Fraction(payload["loss"]), Fraction(payload["delta"])), payload["blocks"]
+            of_source = self._allowed[payload["source"]]
+        except (KeyError, ValueError):
+            raise changed() from None
+        for block in allowed:
+            before = of_source.get(block, NOTHING)
+            of_source[block] = LossAmount(before.loss + more.loss, before.delta + more.delta)
+
     def _add(self, row: Row) -> None:
         payload = entry_of(row).payload
         try:
             line = ChargeLine(row.sequence, block="", **line_of(payload))
             blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days again and again
+            reading = DateReading(payload.get("event", ""), payload.get("clock", ""))
+            charge = ChargeMade(line, blocks, reading, payload["unit"] == "record", payload["currency"] == "zcdp")
         except (KeyError, TypeError):
             raise changed() from None
-        self._charges[line.source].append(_Charge(line, blocks))
+        self._charges[line.source].append(charge)
         self._series[line.series].append(row.sequence)
         terms = self._terms[line.source]
         for name in TERMS:
             if name in payload:
                 terms.setdefault(name, payload[name])
+
+    _KINDS: ClassVar[dict[str, Callable[[History, Row], None]]] = {
+        "charge": _add,
+        "amendment": _amend,
+        "allowance": _allow,
+    }

@@ -40,9 +40,11 @@ from publisher.privacy.installation import owner_of
 from publisher.privacy.tables import ENTRIES, SPENDING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from publisher.privacy.account import LossAmount
+    from publisher.privacy.amendment import DateReading
     from publisher.privacy.database import Database
 
 __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledger"]
@@ -72,9 +74,7 @@ class Ledger:
 
     def check_terms(self, request: ChargeRequest) -> None:
         """Raise BudgetError if the source was charged under another unit, window, currency, clock or record id."""
-        with self._database.reading() as connection:
-            self._read_on(connection)
-        refuse_if_redefined(request, self._history.terms(request.source))
+        refuse_if_redefined(request, self._read().terms(request.source))
 
     def charge(self, request: ChargeRequest) -> Entry:
         """The durable charge for a draw: the one this state folder already made, or a new one.
@@ -116,15 +116,34 @@ class Ledger:
         with self._database.reading() as connection:
             return _charges(connection, of_period)
 
-    def lines(self, source: str) -> list[ChargeLine]:
-        """What was charged on every block of a source, oldest first."""
-        with self._database.reading() as connection:
-            return sorted(_lines(connection, SPENDING.c.source == source))
+    def lines(self, source: str, reading: DateReading | None = None) -> list[ChargeLine]:
+        """What counts on every block of a source that was ever charged, as its dates are read now (or would be by
+        another `reading`), oldest first. Raises BudgetError when the chain breaks."""
+        history = self._read()
+        return history.counting(source, history.charged(source), reading)
+
+    def sources(self) -> list[str]:
+        """Every source that was ever charged. Raises BudgetError when the chain breaks."""
+        return self._read().sources()
+
+    def charged(self, source: str) -> set[str]:
+        """The blocks of a source that were ever charged. Raises BudgetError when the chain breaks."""
+        return self._read().charged(source)
+
+    def terms(self, source: str) -> Mapping[str, Any]:
+        """What must not change about a source; empty before its first charge. Raises BudgetError."""
+        return self._read().terms(source)
+
+    def allowed(self, source: str) -> Mapping[str, LossAmount]:
+        """By block, what recorded decisions allow in addition to the source's budget. Raises BudgetError."""
+        return self._read().allowed(source)
 
     def spending(self) -> list[Spending]:
-        """What every block has spent, by source and block."""
-        with self._database.reading() as connection:
-            blocks = blocks_of(_lines(connection))
+        """What every block that was ever charged has spent, by source and block, as dates are read now.
+
+        Raises BudgetError when the chain breaks.
+        """
+        blocks = blocks_of(line for source in self.sources() for line in self.lines(source))
         return [Spending(source, name, *blocks[source, name].spent) for source, name in sorted(blocks)]
 
     def verify(self, heads: Iterable[tuple[str, int, str]]) -> list[str]:
@@ -173,6 +192,12 @@ class Ledger:
                     "was spent."
                 )
 
+    def _read(self) -> History:
+        """What was charged, read up to the last entry. Raises BudgetError when the chain breaks."""
+        with self._database.reading() as connection:
+            self._read_on(connection)
+        return self._history
+
     def _read_on(self, connection: sa.Connection) -> None:
         """Read and verify the entries added since. Raises BudgetError when the chain breaks."""
         new = sa.select(ENTRIES).where(ENTRIES.c.sequence > self._history.sequence).order_by(ENTRIES.c.sequence)
@@ -202,7 +227,9 @@ class Ledger:
             refuse_if_elsewhere(request, made[0].payload, self._owner)
             return made[0]
         refuse_if_redefined(request, self._history.terms(request.source))
-        refuse_if_over(request, lines, lambda: self._history.after(request.source, request.blocks[-1]))
+        history, source = self._history, request.source
+        counting = history.counting(source, request.blocks) if history.amended(source) else lines
+        refuse_if_over(request, counting, lambda: history.after(source, request.blocks[-1]), history.allowed(source))
         return None
 
 

@@ -6,6 +6,7 @@ template had them in autumn 2026; everything else is publisher's own, with exact
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
         **({"earlier": _loss(account.currency, *facts.earlier)} if any(facts.earlier) else {}),
         "blocks": list(facts.charge.blocks),
         "budget": _budget(facts),
+        **({"decisions": [asdict(each) for each in facts.decisions]} if facts.decisions else {}),
         "bounds": {"max_groups": definition.bounds.max_groups, "max_per_group": definition.bounds.max_per_group},
         "clamps": {
             each.name: {"lower": str(each.lower), "upper": str(each.upper), "unit": each.unit}
@@ -236,6 +238,7 @@ def _privacy_loss(facts: GuaranteeInputs) -> dict[str, Any]:
         "privacy_parameters_details": (
             f"Exactly {letter} = {facts.loss}, δ = {facts.delta} on {say.each_window(account.window)}; the budget is "
             f"{letter} = {account.budget}, δ = {account.delta}.{say.lowered(facts)}{say.drawn_before(facts)}"
+            f"{say.amended(facts)}"
         ),
     }
 

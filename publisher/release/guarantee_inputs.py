@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,16 @@ class SourceAccount:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """A decision that the ledger keeps."""
+
+    kind: Literal["amendment", "allowance"]
+    at: str
+    """The day, such as 2026-01-31."""
+    reason: str
+
+
+@dataclass(frozen=True)
 class GuaranteeInputs:
     """One release. Losses are exact and in the source's currency."""
 
@@ -64,6 +74,8 @@ class GuaranteeInputs:
     """The same for any block that this definition has spent on."""
     dataset_spent: WindowSpending = NOTHING
     """The most that this dataset has spent on any block, under all of its definitions."""
+    decisions: tuple[Decision, ...] = ()
+    """What people recorded about the source's budget and dates, oldest first."""
     vintage: int = 1
     """Which scheduled edition this is."""
     vintages: int = 1

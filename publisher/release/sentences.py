@@ -242,9 +242,24 @@ def lowered(facts: GuaranteeInputs) -> str:
         return ""
     letter = symbol(account.currency)
     delta = f" and δ = {tiny(account.delta)}" if account.delta else ""
+    why = "".join(
+        f" On {each.at} the publisher allowed more on some of them: {plain(each.reason)}."
+        for each in facts.decisions
+        if each.kind == "allowance"
+    )
     return (
-        f" More was spent before the budget was lowered: up to {letter} = {amount(account.budget)}{delta} on "
-        f"{each_window(account.window)}. “Whole budget” means that amount here."
+        f" More than that was spent or allowed on some of them: up to {letter} = {amount(account.budget)}{delta}. "
+        f"“Whole budget” means that amount here.{why}"
+    )
+
+
+def amended(facts: GuaranteeInputs) -> str:
+    """That dates were read differently before; empty if they were not."""
+    return "".join(
+        f" Until {each.at} the dates of this source were read differently: {plain(each.reason)}. What was spent until "
+        "then counts here on every window into which a date could have been read."
+        for each in facts.decisions
+        if each.kind == "amendment"
     )
 
 

@@ -106,6 +106,7 @@ def _numbers(facts: GuaranteeInputs) -> str:
         f"{_approximately(facts)}. By the source's definition on the day of this release, all of its releases together "
         f"may spend at most {budget} on {_a_window(account)}. With this release included, the most that has been spent "
         f"on {_any(account)} is {letter} = {amount(facts.spent)}.{say.lowered(facts)}{say.drawn_before(facts)}"
+        f"{say.amended(facts)}"
     )
     return f"{spends}\n\n{_tables(facts)}\n\n{say.sampling(facts)}"
 
