@@ -6,8 +6,10 @@ All of it is watched in scratch states, on generated records, with the product's
 from __future__ import annotations
 
 import io
+import json
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,7 @@ from publisher.release.validation import Validation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from publisher.audit.scratch import Scratch
     from publisher.release.manifest import Release
@@ -118,6 +121,45 @@ def faults_of_repeating(scratch: Scratch) -> list[str]:
     return faults
 
 
+def faults_of_blocks(scratch: Scratch, folder: Path) -> list[str]:
+    """Every charge names every window of the period, by the calendar; one block that cannot pay refuses the draw."""
+    wanted, faults = calendar(scratch), []
+    ledger = open_ledger(scratch.workspace.private, scratch.workspace.public / "ledger.head")
+    try:
+        charges = [set(entry.payload["blocks"]) for entry in ledger.entries("charge")]
+        spent = {each.block for each in ledger.spending() if each.spent}
+    finally:
+        ledger.close()
+    if not charges or any(blocks != set(wanted) for blocks in charges) or spent != set(wanted):
+        faults.append("a release does not charge exactly the windows that its period touches")
+    for number, block in enumerate(dict.fromkeys((wanted[0], wanted[len(wanted) // 2], wanted[-1]))):
+        short = scratch.copy(folder / f"short-{number}")
+        with locked(short.workspace) as catalog:
+            request = _job(short, catalog).request
+            most = request.budget - request.loss / 2
+            catalog.ledger.charge(replace(request, dataset="audit", loss=most, blocks=(block,)))
+        with _watched(short) as draws:
+            errors = short.run().errors
+        if draws.any or not errors or not all(isinstance(error, BudgetError) for error in errors):
+            faults.append("a draw is not refused although one of its blocks cannot pay")
+    return faults
+
+
+def calendar(scratch: Scratch) -> list[str]:
+    """The names of the windows that the period touches, from its days alone."""
+    window = scratch.dataset.source.definition.privacy.window
+    days = [scratch.period.start + timedelta(days=n) for n in range((scratch.period.end - scratch.period.start).days)]
+    names = {
+        "day": lambda day: day.isoformat(),
+        "week": lambda day: day.strftime("%G-W%V"),
+        "month": lambda day: day.isoformat()[:7],
+        "quarter": lambda day: f"{day.year:04d}-Q{(day.month + 2) // 3}",
+        "year": lambda day: day.isoformat()[:4],
+        "lifetime": lambda _: "lifetime",
+    }
+    return list(dict.fromkeys(map(names[window], days)))
+
+
 def faults_of_finishing(scratch: Scratch) -> list[str]:
     """Every published table is `finish` of the noisy numbers on disk, byte for byte, and has every cell."""
     faults, alike = [], 0
@@ -138,10 +180,16 @@ def faults_of_dependence(full: Scratch, empty: Scratch) -> list[str]:
     for scratch in (full, empty):
         with _watched(scratch, fixed=True):
             scratch.run()
-        found.append([_published(each) for each in _releases(scratch)])
-    if not found[0] or not all(found[0]):
+        found.append([(_published(each), _said(each)) for each in _releases(scratch)])
+    if not found[0] or not all(files for files, _ in found[0]):
         return ["no release was made"]
-    return [] if found[0] == found[1] else ["with the same noisy numbers, the records still decide what is published"]
+    files, says = ([[each[n] for each in side] for side in found] for n in (0, 1))
+    faults = []
+    if files[0] != files[1]:
+        faults.append("with the same noisy numbers, the records still decide what is published")
+    if says[0] != says[1]:
+        faults.append("with the same noisy numbers, the manifest says something of the records")
+    return faults
 
 
 @contextmanager
@@ -231,6 +279,12 @@ def _published(release: Release) -> dict[str, str]:
     """Every file except the manifest, which has the time and the charge."""
     files = [path for path in sorted(release.folder.iterdir()) if path.name != MANIFEST]
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def _said(release: Release) -> dict[str, Any]:
+    """The manifest but for when it was written and for the entry of the ledger, which has a time, too."""
+    says: dict[str, Any] = json.loads((release.folder / MANIFEST).read_bytes())
+    return {name: value for name, value in says.items() if name not in {"created", "ledger"}}
 
 
 def _measurements(release: Release) -> dict[Table, list[int]]:

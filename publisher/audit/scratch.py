@@ -56,6 +56,12 @@ class Scratch:
         chosen = [dataset or self.dataset]
         return run(self.workspace, chosen, PeriodSelection(self.period.start, self.period.end), _Silent(), push=False)
 
+    def copy(self, folder: Path) -> Scratch:
+        """The same records in a state of its own, in which nothing was charged."""
+        shutil.copytree(self.workspace.root, folder, ignore=shutil.ignore_patterns("private", "public"))
+        own = replace(self.workspace, root=folder, data=folder / "data", state=folder)
+        return replace(self, workspace=own)
+
     def poor(self) -> DatasetFile:
         """The dataset of a source whose budget is half of what one release costs."""
         source = self.dataset.source

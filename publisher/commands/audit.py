@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.audit import arithmetic, conduct, invariance
+from publisher.audit import arithmetic, conduct, independence, invariance
 from publisher.audit.bench import bench_of
 from publisher.audit.bound import bound_of, farthest_of, pair_of
 from publisher.audit.finding import Finding
@@ -18,6 +18,7 @@ from publisher.audit.scratch import Scratch, scratch_folder, scratch_of
 from publisher.audit.worst import RECORD
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, PublisherError, SourceError
+from publisher.pipeline.charges import mechanisms_of
 from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 UNITS = 200
 RELEASES = 200_000
-STEPS = 11
+STEPS = 13
 """The most checks there can be."""
 
 
@@ -77,6 +78,9 @@ class Audit:
             lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=True),
         )
         settings = self.workspace.settings
+        yield self._look(
+            "noise of its own", lambda: independence.faults_of_noise(mechanisms_of(self.dataset, settings))
+        )
         yield self._look("noise on paper", lambda: arithmetic.faults_of_scales(self.dataset, settings, seen.farthest))
         if self.dataset.definition.discovered is not None:
             yield self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbors))
@@ -87,6 +91,7 @@ class Audit:
         empty = scratch_of(self.workspace, self.dataset, self.period, folder / "empty", only=0)
         yield self._look("charge before noise", lambda: conduct.faults_of_charging(scratch))
         yield self._look("same release, same bytes", lambda: conduct.faults_of_repeating(scratch))
+        yield self._look("every block pays", lambda: conduct.faults_of_blocks(scratch, folder))
         yield self._look(
             "post-processing",
             lambda: conduct.faults_of_finishing(scratch) + conduct.faults_of_dependence(full, empty),
@@ -119,6 +124,8 @@ class Audit:
 SAID = {
     "order of the records": "the same bits in other orders, threads and parts; units count the same next to others",
     "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
+    "noise of its own": "tables, releases and processes share no noise; numbers of every size get as much of it",
+    "every block pays": "each window of the period is charged; one that cannot pay refuses the draw",
     "noise on paper": "every scale pays for the farthest neighbor; the losses add up",
     "discovered keys": "a key of one unit is shown with a chance of at most δ",
     "charge before noise": "a refused draw draws nothing; the charge is in the ledger at the first draw",
