@@ -4,7 +4,8 @@
 fixture that starts one. There is no other way to the mark, and a test that starts a process without it fails.
 `make check` leaves these tests out.
 
-`trial`: the test is one of `tests/trials`, which take minutes together; `make check` leaves these out, too.
+`trial`: the test is one of `tests/trials`, which take minutes together, or of a module in LENGTHY; `make check` leaves
+these out, too.
 
 `evidence("what it shows")`: the test repeats, over more cases or for longer, what another test shows once; its
 docstring says why. It is left out unless it is asked for: `make evidence` runs these tests and no others.
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
 TESTS = Path(__file__).parent
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.exec", "os.system"})
 """Audit events of starting a process."""
+LENGTHY = frozenset(
+    {
+        "privacy/test_noise_check.py",
+        "privacy/test_rollups_benchmark.py",
+        "privacy/test_sampler.py",
+        "release/test_acceptance.py",
+        "release/test_validation.py",
+    }
+)
+"""Modules that start no process and take a fifth of the time: statistics of many draws, and Great Expectations."""
 LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks")
 """Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
 
@@ -44,7 +55,7 @@ def processes() -> Iterator[None]:
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["TESTS_SESSION"] = secrets.token_hex(8)  # what this process starts has it, too
     config.addinivalue_line("markers", "process: starts a process; set by the fixture `processes`, never by hand")
-    config.addinivalue_line("markers", "trial: the whole product is tried, at length; set for tests/trials")
+    config.addinivalue_line("markers", "trial: tried at length; set for tests/trials and the modules in LENGTHY")
     config.addinivalue_line("markers", "evidence(what): repeats what another test shows once; `make evidence` runs it")
 
 
@@ -52,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks, groups and sorts: before pytest selects by marks and xdist names the groups."""
     for item in items:
-        if TESTS / "trials" in item.path.parents:
+        if TESTS / "trials" in item.path.parents or str(item.path.relative_to(TESTS)) in LENGTHY:
             item.add_marker("trial")
         if "processes" in getattr(item, "fixturenames", ()):
             item.add_marker("process")
