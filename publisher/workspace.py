@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,6 @@ from publisher.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
-    from pathlib import Path
 
     from publisher.definitions import period as civil
 
@@ -137,6 +137,8 @@ class Workspace:
     """The folder of the raw files."""
     state: Path
     """The folder for everything that publisher writes."""
+    heads: Path
+    """The folder for the ledger's newest head, outside the state folder."""
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     """The feeds of a rehearsal, by source, which replace those of the definitions."""
 
@@ -298,10 +300,27 @@ def find_workspace(start: Path) -> Workspace:
             settings = build(Settings, _addressed(values), origin)
             data = folder / (os.environ.get("PUBLISHER_DATA") or settings.data)
             state = folder / (os.environ.get("PUBLISHER_STATE") or settings.state)
-            for path in (folder, data.resolve(), state.resolve()):
+            heads = (folder / (settings.heads or _default_heads())).resolve()
+            for path in (folder, data.resolve(), state.resolve(), heads):
                 _check_path(path)
-            return Workspace(folder, settings, data.resolve(), state.resolve())
+            if heads.is_relative_to(state.resolve()):
+                raise DefinitionError(
+                    f"{FILE}: heads is inside the state folder, whose copies it must find: move it out"
+                )
+            return Workspace(folder, settings, data.resolve(), state.resolve(), heads)
     raise DefinitionError(f"no {FILE} in this folder or one above: run `publisher init` to create a workspace")
+
+
+def _default_heads() -> Path:
+    """Where heads are by the XDG base directories; relative paths do not count there."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state")
+    try:
+        base = base if base.is_absolute() else Path("~/.local/state").expanduser()
+    except RuntimeError:
+        raise DefinitionError(
+            f"{FILE}: this account has no home folder for the ledger's newest head: set `heads` to a folder for it"
+        ) from None
+    return base / "publisher" / "heads"
 
 
 def _check_path(path: Path) -> None:

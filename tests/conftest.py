@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+import zlib
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import duckdb
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
     from publisher.stages import BoundedAggregate, Integers
 
 pytest_plugins = ("marks", "evidence")
+
+OUTSIDE = tempfile.TemporaryDirectory(prefix="outside-")
+os.environ["XDG_STATE_HOME"] = OUTSIDE.name
+"""No test leaves a ledger's head in the home of who runs it: not here, and not in a command that it starts."""
 
 SOURCE: dict[str, Any] = {
     "title": "Town",
@@ -166,6 +174,13 @@ class Town:
         """The finest exact tables by measure."""
         made = self.aggregate(rows, period, key).tables
         return {measure: table for (level, measure), table in made.items() if not level}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test has heads of its own: a town that is copied for many tests would meet those of its other copies."""
+    place = f"{zlib.crc32(request.node.nodeid.encode()):08x}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(Path(OUTSIDE.name, place)))
 
 
 @pytest.fixture(scope="session")

@@ -134,7 +134,9 @@ def workspace(root: Path) -> Workspace:
 
 def ready(catalog: Catalog, dataset: DatasetFile, period: str, **says: Any) -> Release:
     """A release of that period which has passed, as a run leaves it."""
-    release = catalog.store.write(*contents(dataset, drawn(dataset, period), period=period, **says))
+    last = catalog.ledger.entries()[-1]
+    paid = {"ledger": LedgerHead(sequence=last.sequence, hash=last.hash)}
+    release = catalog.store.write(*contents(dataset, drawn(dataset, period), period=period, **paid | says))
     catalog.enter(release)
     passed = Validation(passed=True, failures=(), suite_sha256="0", checked_at="2026-01-01T00:00:00+00:00")
     catalog.keep(release, passed)
@@ -184,7 +186,8 @@ def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Mani
     """What the store is given for one release."""
     tables = finished(noisy, dataset)
     hashes = {"statistical_hash": "a", "finishing_hash": "b"}
-    values: dict[str, Any] = {"edition": 1, "period": "2020-01"} | hashes | says
+    paid = {"ledger": LedgerHead(sequence=1, hash="c")}
+    values: dict[str, Any] = {"edition": 1, "period": "2020-01"} | hashes | paid | says
     published = {each.level: published_table(each, dataset, values["edition"]) for each in tables}
     charges = tuple(
         TableCharge(measure=each.measure, mechanism=each.kind, scale=each.scale, sensitivity=each.sensitivity,
@@ -198,7 +201,7 @@ def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Mani
         shape=published[""].shape,
         rollups=tuple(rollup_table(each, published[each.level], dataset) for each in tables[:-1]),
         charge=Charge(currency="zcdp", loss="1/10", blocks=(values["period"],), tables=charges),
-        ledger=LedgerHead(sequence=1, hash="c"), versions={}, files={}, **values,
+        versions={}, files={}, **values,
     )  # fmt: skip
     measured = {level.name: measurements_table(noisy, level) for level in noisy.levels}
     return manifest, Contents(published, measured, {"format": 1}, "# Words — ρ\n", "<h1>Words — ρ</h1>\n")

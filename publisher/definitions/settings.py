@@ -89,6 +89,9 @@ class Settings(Model):
     ledger: Server | None = None
     """A PostgreSQL database for the ledger alone, such as postgresql+psycopg://user@host/publisher; PUBLISHER_LEDGER
     overrides it. Default: a file in the private folder."""
+    heads: Text | None = None
+    """The folder for the ledger's newest head, outside `state`, best on another disk. Default: publisher/heads in
+    $XDG_STATE_HOME, or in ~/.local/state."""
     noise: Literal["numpy", "opendp"] = "numpy"
     """What draws the noise: publisher's own exact integer sampler (numpy) or OpenDP's. OpenDP accounts for both."""
     most_periods: int = Field(24, ge=1)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from publisher.durable import write_file
-from publisher.errors import BudgetError, SourceError
+from publisher.errors import SourceError
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.validation import Validation
 
@@ -67,7 +68,7 @@ class Catalog:
 
     def validation(self, release: Release) -> Validation | None:
         """The last check of a release against its suite."""
-        path = self._validation_path(release)
+        path = self.validation_path(release)
         if not path.is_file():
             return None
         try:
@@ -77,10 +78,29 @@ class Catalog:
                 f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
             ) from None
 
+    def validation_path(self, release: Release) -> Path:
+        """Where the result of a release's last check is."""
+        says = release.manifest
+        return self.store.public / "validations" / says.dataset / says.period / f"{says.edition}.json"
+
     def keep(self, release: Release, validation: Validation) -> None:
-        """Write the result of a check; the release itself does not change."""
+        """Write the result of a check, once the ledger has its hash; the release itself does not change."""
         content = validation.model_dump_json(indent=2).encode() + b"\n"
-        write_file(self._validation_path(release), content)
+        self._enter_validation(release, content)
+        write_file(self.validation_path(release), content)
+
+    def adopt(self) -> None:
+        """Enter the results of checks from before the ledger recorded them."""
+        known = self.ledger.validations()
+        for path in sorted((self.store.public / "validations").glob("*/[0-9]*/[0-9]*.json")):
+            folder = self.store.root / path.relative_to(self.store.public / "validations").with_suffix("")
+            if folder.is_dir() and str(folder.relative_to(self.store.root)) not in known:
+                self._enter_validation(self.store.read(folder), path.read_bytes())
+
+    def _enter_validation(self, release: Release, content: bytes) -> None:
+        says = release.manifest
+        facts = {"dataset": says.dataset, "period": says.period, "edition": says.edition}
+        self.ledger.record("validation", facts | {"sha256": hashlib.sha256(content).hexdigest()})
 
     def reconcile(self, dataset: str) -> None:
         """Make ledger and store agree after a crash: record visible releases that the ledger does not have.
@@ -101,12 +121,6 @@ class Catalog:
             )
         for period, edition in sorted(there - known):
             release = self.store.read(self.store.root / dataset / period / str(edition))
-            head = release.manifest.ledger
-            if not self.ledger.holds(head.sequence, head.hash):
-                raise BudgetError(
-                    f"{release.manifest.name} was paid for by a ledger that is no longer here: restore the newest copy "
-                    f"of the ledger. Nothing was spent."
-                )
             self.enter(release)
 
     def enter(self, release: Release) -> None:
@@ -121,6 +135,7 @@ class Catalog:
                 "statistical_hash": says.statistical_hash,
                 "manifest": hash_of(release.folder / MANIFEST).sha256,
             },
+            drawn=says.ledger.hash,
         )
 
     def retract(self, release: Release, *, undo: bool = False) -> None:
@@ -155,10 +170,6 @@ class Catalog:
                 key = (entry.payload["period"], entry.payload["edition"])
                 retracted = retracted | {key} if entry.kind in _RETRACTED else retracted - {key}
         return retracted
-
-    def _validation_path(self, release: Release) -> Path:
-        says = release.manifest
-        return self.store.public / "validations" / says.dataset / says.period / f"{says.edition}.json"
 
 
 def _status(release: Release, validation: Validation | None, retracted: set[tuple[str, int]]) -> Status:

@@ -77,7 +77,7 @@ def refinish(job: Job, before: Release) -> Release:
     draw = says.statistical_hash, says.vintage
     charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
     if not charge:
-        raise BudgetError(f"{says.name}: the ledger does not have its charge: run `publisher ledger verify`")
+        raise BudgetError(f"{says.name}: the ledger does not have its charge: run `publisher verify`")
     return _released(job, noisy, charge[0], stand_in=says.stand_in)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
+from publisher.pipeline.continuity import resume
 from publisher.privacy.ledger import open_ledger
 from publisher.records.secrets import create_key
 from publisher.release.store import ReleaseStore
@@ -35,7 +36,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
     try:
         with opened(workspace) as catalog:
             _tidy(workspace)
-            catalog.ledger.refuse_if_cut()
+            resume(catalog, workspace.private)
             yield catalog
     finally:
         os.close(descriptor)
@@ -46,7 +47,8 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
     """The catalog for reading, even while a run is at work."""
     if not workspace.private.is_dir():
         raise SourceError(f"{workspace.private} does not exist yet: run `publisher init` or `publisher run` first")
-    ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace))
+    heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
+    ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace), heads=heads)
     try:
         yield Catalog(ReleaseStore(workspace.public), ledger)
     finally:

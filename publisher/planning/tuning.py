@@ -71,7 +71,7 @@ def measured(asked: Measurement) -> TuneResult:
             histograms=tuple(map(_noisy, asked.questions, exact, mechanisms)),
         )
         write_file(asked.path, found.model_dump_json(indent=2).encode() + b"\n", mode=0o600)
-        _enter(asked, ledger)
+        _enter(asked, ledger, entry.hash)
         return found
 
 
@@ -94,12 +94,12 @@ def _kept(asked: Measurement, ledger: Ledger) -> TuneResult | None:
             f"{asked.path} was paid for by a ledger that is no longer here: restore the newest copy of that ledger"
         )
     if known is None:  # a crash came between the file and its entry
-        _enter(asked, ledger)
+        _enter(asked, ledger, found.ledger.hash)
     return found
 
 
-def _enter(asked: Measurement, ledger: Ledger) -> None:
-    """Record a result in the ledger once its file exists."""
+def _enter(asked: Measurement, ledger: Ledger, drawn: str) -> None:
+    """Record a result in the ledger once its file exists; `drawn` is the hash of its charge."""
     ledger.record(
         "tuning",
         {
@@ -108,6 +108,7 @@ def _enter(asked: Measurement, ledger: Ledger) -> None:
             "statistical_hash": asked.statistical_hash,
             "sha256": hashlib.sha256(asked.path.read_bytes()).hexdigest(),
         },
+        drawn=drawn,
     )
 
 

@@ -148,6 +148,10 @@ class ReleaseFacts(FrozenModel):
     """Why this edition was made, if it follows an earlier one."""
     sha256: str = ""
     """SHA-256 of the edition's CSV file, as the publisher keeps it."""
+    entry: int = 0
+    """The number of the publisher's ledger entry that paid for it; zero if it was published before this was told."""
+    entry_hash: str = ""
+    """The hash of that entry: a publisher whose ledger has lost it may not publish here."""
 
 
 class Odds(FrozenModel):

@@ -74,9 +74,7 @@ def entry_of(row: Row) -> Entry:
 
 def changed() -> BudgetError:
     """The error for a ledger that is no longer as it was written."""
-    return BudgetError(
-        "the ledger was changed and cannot be trusted: run `publisher ledger verify`. Nothing was spent."
-    )
+    return BudgetError("the ledger was changed and cannot be trusted: run `publisher verify`. Nothing was spent.")
 
 
 def follows(row: Row, sequence: int, previous: str) -> bool:

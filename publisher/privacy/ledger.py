@@ -37,6 +37,7 @@ from publisher.privacy.checkpoints import Checkpoints
 from publisher.privacy.database import postgres, sqlite
 from publisher.privacy.history import History
 from publisher.privacy.installation import owner_of
+from publisher.privacy.outside import OutsideHead
 from publisher.privacy.tables import ENTRIES, SPENDING
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from publisher.privacy.account import LossAmount
     from publisher.privacy.amendment import DateReading
+    from publisher.privacy.chain import Head
     from publisher.privacy.database import Database
 
 __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledger"]
@@ -53,12 +55,13 @@ __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledg
 class Ledger:
     """A ledger in a database; `checkpoints` are files in different places that name its last entry.
 
-    `owner` is the id of the state folder that charges.
+    `owner` is the id of the state folder that charges; `outside` is the head that is not in it.
     """
 
-    def __init__(self, database: Database, checkpoints: Checkpoints, owner: str) -> None:
+    def __init__(self, database: Database, checkpoints: Checkpoints, outside: OutsideHead, owner: str) -> None:
         self._database = database
         self._checkpoints = checkpoints
+        self._outside = outside
         self._owner = owner
         self._history = History()
 
@@ -79,31 +82,75 @@ class Ledger:
     def charge(self, request: ChargeRequest) -> Entry:
         """The durable charge for a draw: the one this state folder already made, or a new one.
 
-        When this returns, the entry is on disk; only then may noise be drawn. Raises BudgetError when it is refused.
+        When this returns, the entry is on disk and the right to draw is this folder's; only then may noise be drawn.
+        Raises BudgetError when it is refused.
         """
-        with self._database.writing() as connection:
-            self._refuse_if_cut(connection)
-            made = self._made_or_affordable(connection, request)
-            if made is not None:
-                return made
-            entry = _append(connection, "charge", request.payload() | {"owner": self._owner})
-            lines = [line | {"sequence": entry.sequence} for line in lines_of(entry.payload)]
-            connection.execute(sa.insert(SPENDING), lines)
-        self._checkpoints.write(entry)
+        with self._outside.turn() as turn:
+            with self._database.writing() as connection:
+                self._refuse_if_cut(connection, turn.heads)
+                made = self._made_or_affordable(connection, request)
+                entry = made or self._append_charge(connection, request)
+                turn.begin(entry)
+                turn.prepare(entry if made is None else None)
+            turn.commit()
+        if made is None:
+            self._checkpoints.write(entry)
         return entry
 
-    def record(self, kind: str, payload: dict[str, Any]) -> Entry:
+    def _append_charge(self, connection: sa.Connection, request: ChargeRequest) -> Entry:
+        entry = _append(connection, "charge", request.payload() | {"owner": self._owner})
+        lines = [line | {"sequence": entry.sequence} for line in lines_of(entry.payload)]
+        connection.execute(sa.insert(SPENDING), lines)
+        return entry
+
+    def record(self, kind: str, payload: dict[str, Any], *, drawn: str = "") -> Entry:
         """Append a fact that spends nothing, such as a release that became visible or a retraction.
 
-        Raises BudgetError when the same release was recorded before with other content.
+        `drawn` is the hash of a charge whose draw is thereby on record. Raises BudgetError when the same release was
+        recorded before with other content.
         """
-        with self._database.writing() as connection:
-            self._refuse_if_cut(connection)
-            if kind == "release":
-                _refuse_if_released(connection, payload)
-            entry = _append(connection, kind, payload)
+        with self._outside.turn() as turn:
+            with self._database.writing() as connection:
+                self._refuse_if_cut(connection, turn.heads)
+                if kind == "release":
+                    _refuse_if_released(connection, payload)
+                entry = _append(connection, kind, payload)
+                turn.prepare(entry, drawn=drawn)
+            turn.commit()
         self._checkpoints.write(entry)
         return entry
+
+    def resume(self, heads: Iterable[Head]) -> None:
+        """Raise BudgetError if the ledger has lost an entry that a head, also one of these, remembers; then let the
+        outside head name the last entry, if it does not yet."""
+        with self._outside.turn() as turn:
+            with self._database.reading() as connection:
+                self._refuse_if_cut(connection, [*turn.heads, *heads])
+                last = _entries(
+                    connection, ENTRIES.c.sequence == sa.select(sa.func.max(ENTRIES.c.sequence)).scalar_subquery()
+                )
+            if last and last[0].sequence > turn.sequence:
+                turn.prepare(last[0])
+                turn.commit()
+
+    def key(self) -> str | None:
+        """The fingerprint of the key under which this state folder lands and orders; None if it is not recorded yet."""
+        own = [entry.payload for entry in self.entries("key") if entry.payload["owner"] == self._owner]
+        return str(own[0]["fingerprint"]) if own else None
+
+    def record_key(self, fingerprint: str) -> None:
+        """Record the key of this state folder, once."""
+        self.record("key", {"owner": self._owner, "fingerprint": fingerprint})
+
+    def manifests(self) -> dict[str, str]:
+        """The SHA-256 of every manifest that was entered, by the release's name; the last one if there are several."""
+        released = [(edition_of(entry.payload), entry.payload.get("manifest")) for entry in self.entries("release")]
+        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in released if edition is not None}
+
+    def validations(self) -> dict[str, str]:
+        """The SHA-256 of the last result of each release's checks, by the release's name."""
+        checked = [(edition_of(entry.payload), entry.payload.get("sha256")) for entry in self.entries("validation")]
+        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in checked if edition is not None}
 
     def entries(self, *kinds: str) -> list[Entry]:
         """Every entry, or those of the given kinds, oldest first."""
@@ -177,18 +224,19 @@ class Ledger:
         with self._database.reading() as connection:
             return _holds(connection, sequence, digest)
 
-    def refuse_if_cut(self) -> None:
-        """Raise BudgetError if the ledger has lost an entry that a head remembers."""
+    def refuse_if_cut(self, heads: Iterable[Head] = ()) -> None:
+        """Raise BudgetError if the ledger has lost an entry that a head, also one of these, remembers."""
+        outside = self._outside.read().heads
         with self._database.reading() as connection:
-            self._refuse_if_cut(connection)
+            self._refuse_if_cut(connection, [*outside, *heads])
 
-    def _refuse_if_cut(self, connection: sa.Connection) -> None:
+    def _refuse_if_cut(self, connection: sa.Connection, heads: Iterable[Head]) -> None:
         """Refuse to spend from or add to a ledger that has lost entries: its blocks would look unspent."""
-        for who, sequence, digest in [*self._checkpoints.heads(), *self._history.heads]:
+        for who, sequence, digest in [*self._checkpoints.heads(), *self._history.heads, *heads]:
             if not _holds(connection, sequence, digest):
                 raise BudgetError(
                     f"the ledger is missing entry {sequence}, which {who} remembers: the ledger was deleted, cut or "
-                    "replaced by an older copy. Restore the newest copy, then run `publisher ledger verify`. Nothing "
+                    "replaced by an older copy. Restore the newest copy, then run `publisher verify`. Nothing "
                     "was spent."
                 )
 
@@ -233,10 +281,11 @@ class Ledger:
         return None
 
 
-def open_ledger(private: Path, *checkpoints: Path, server: str | None = None) -> Ledger:
+def open_ledger(private: Path, *checkpoints: Path, server: str | None = None, heads: Path | None = None) -> Ledger:
     """The workspace's ledger in SQLite, or in the database on a `server`; created if needed.
 
-    `checkpoints` are further heads kept outside the private folder, so that a restored backup of it is found. Raises
+    `checkpoints` are further heads kept outside the private folder, so that a restored backup of it is found. `heads`,
+    outside the state folder, has a folder for each state folder; None for a state that is thrown away. Raises
     SourceError when it cannot be opened, DefinitionError when the server's address or its driver is missing.
     """
     database = sqlite(private / "ledger.sqlite") if server is None else postgres(server)
@@ -245,7 +294,8 @@ def open_ledger(private: Path, *checkpoints: Path, server: str | None = None) ->
     except SourceError:
         database.engine.dispose()
         raise
-    return Ledger(database, Checkpoints((private / "ledger.head", *checkpoints)), owner)
+    outside = OutsideHead(heads / owner if heads is not None else None, private)
+    return Ledger(database, Checkpoints((private / "ledger.head", *checkpoints)), outside, owner)
 
 
 def _append(connection: sa.Connection, kind: str, payload: dict[str, Any]) -> Entry:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from publisher.portal.contract import CoverageFacts, Odds, ReleaseFacts, SourceColumn, SourceFacts
+from publisher.privacy.chain import Head
 from publisher.release import odds
 from publisher.release.manifest import GUARANTEE, csv_file
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset
     from publisher.pipeline.catalog import Standing
     from publisher.portal.contract import Reason
+    from publisher.push.client import View
     from publisher.release.manifest import Manifest, Release
     from publisher.workspace import SourceFile
 
@@ -88,7 +90,19 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
         retracted=standing.status == "retracted",
         reason=_reason(says, before) if before is not None and before.period == says.period else "",
         sha256=file.sha256 if file is not None else "",
+        entry=says.ledger.sequence,
+        entry_hash=says.ledger.hash,
     )
+
+
+def heads_on(view: View, url: str) -> list[Head]:
+    """The ledger entries that a portal's dataset says its releases were paid with; none if it does not say."""
+    try:
+        told = _RELEASES.validate_json(view.custom.get("releases") or "[]")
+    except ValueError:
+        return []
+    named = {(each.entry, each.entry_hash): f"{url}, release {each.period}/{each.edition}," for each in told}
+    return [Head(who, sequence, digest) for (sequence, digest), who in named.items() if sequence]
 
 
 def _reason(says: Manifest, before: Manifest) -> Reason:

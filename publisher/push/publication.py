@@ -45,18 +45,22 @@ def publish(
     *,
     known_id: str | None,
     remember: Callable[[str], None],
+    met: Callable[[View], None] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Publication:
     """Make the dataset have exactly these releases, read it back and make it public.
 
-    `remember` gets the dataset's id at once if it was not `known_id`; `progress` gets the rows sent and the rows to
-    send. Without any release the dataset is retracted. Raises PortalError; the next call completes what is left.
+    `remember` gets the dataset's id at once if it was not `known_id`; `met` gets what the portal has before anything is
+    written, and may raise; `progress` gets the rows sent and the rows to send. Without any release the dataset is
+    retracted. Raises PortalError; the next call completes what is left.
     """
     refuse_stand_ins(client, listing, releases)
     if not releases:
         return retract(client, listing, known_id=known_id)
     wanted = wanted_rows(releases, listing.columns)
     view = find(client, listing, known_id)
+    if view is not None and met is not None:
+        met(view)
     changed = view is None
     if view is None:
         view = client.create(listing.name, listing.creation())

@@ -16,6 +16,7 @@ from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
 from publisher.push.metadata import listing_of, tables_of
+from publisher.push.provenance import heads_on
 from publisher.push.publication import close, publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
@@ -56,13 +57,15 @@ def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Make the portal have exactly the current releases; returns the page's address, or None if there is nothing.
 
-    Raises PortalError, and SourceError for damaged files. Delivering again changes nothing.
+    Raises PortalError, SourceError for damaged files, and BudgetError when the portal has a release that the ledger has
+    not paid for: another copy of this state made it. Delivering again changes nothing.
     """
     catalog.reconcile(dataset.name)
     standings = catalog.standings(dataset.name)
     for release in tables_of(standings, ""):
         refuse_if_changed(release)
-    urls = [_deliver(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
+    levels = level_names(dataset.definition)
+    urls = [_deliver(workspace, catalog, client, dataset, level, standings) for level in levels]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
     return urls[0]
@@ -78,7 +81,12 @@ def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient
 
 
 def _deliver(
-    workspace: Workspace, client: SocrataClient, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+    workspace: Workspace,
+    catalog: Catalog,
+    client: SocrataClient,
+    dataset: DatasetFile,
+    level: str,
+    standings: Sequence[Standing],
 ) -> str | None:
     """Push one table; returns its page's address, or None if there is nothing to show."""
     tables = tables_of(standings, level)
@@ -92,6 +100,7 @@ def _deliver(
         tables,
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
+        met=lambda view: catalog.ledger.refuse_if_cut(heads_on(view, client.link(view.id))),
     )
     return publication.url if tables else None
 

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,8 @@ class Batch:
     """Columns in the file's header that are not declared; they were not read."""
     fingerprint: str
     generated: bool
+    key: str = ""
+    """The fingerprint of the key of its pseudonyms; batches from before it was recorded get it at the next landing."""
 
 
 class BatchStore:
@@ -78,6 +80,19 @@ class BatchStore:
             shutil.rmtree(staging)
         for batch in self.batches():
             self.drop_other(batch)
+
+    def adopt(self, key: str) -> None:
+        """Raise SourceError for a batch of another key; give old batches, which name none, this one."""
+        batches = self.batches()
+        others = [batch.file for batch in batches if batch.key not in ("", key)]
+        if others:
+            raise SourceError(
+                f"{', '.join(others[:5])}: landed with another key than the one in the private folder: everyone would "
+                "have two pseudonyms and be counted twice. Restore the key from a backup. Nothing was landed or spent."
+            )
+        for batch in batches:
+            if not batch.key:
+                self.rewrite(replace(batch, key=key))
 
     @contextmanager
     def staging(self) -> Iterator[Path]:

@@ -77,6 +77,7 @@ class _Job:
     def __post_init__(self) -> None:
         self.shelf = BatchStore(self.private, self.source.name)
         self.temporary = self.private / "tmp"
+        self.key = secrets.fingerprint(self.private)
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
         self.late = self.source.definition.late
@@ -86,6 +87,7 @@ class _Job:
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir()
         self.shelf.tidy()
+        self.shelf.adopt(self.key)
         try:
             return self._run(files)
         finally:
@@ -245,6 +247,7 @@ class _Job:
             unlisted=unlisted,
             fingerprint=self.fingerprint,
             generated=(self.data / SAMPLE).is_file(),
+            key=self.key,
         )
 
     def _earlier(self, new: Batch) -> list[str]:

@@ -51,6 +51,11 @@ def derive(private: Path, purpose: str) -> bytes:
     return hmac.digest(master, f"publisher/1/{purpose}".encode(), hashlib.sha256)
 
 
+def fingerprint(private: Path) -> str:
+    """What tells one master key from another and reveals nothing about it: 32 hex digits. Raises SourceError."""
+    return derive(private, "fingerprint")[:16].hex()
+
+
 def _path(private: Path) -> Path:
     return private / "key"
 

@@ -12,7 +12,7 @@ import requests
 from push_examples import QUICK
 from release_examples import ready, workspace
 
-from publisher.errors import PortalError, SourceError
+from publisher.errors import BudgetError, PortalError, SourceError
 from publisher.pipeline.session import locked
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
@@ -271,3 +271,19 @@ def test_what_adds_up_is_said_exactly(town: Town) -> None:
     }
     for sentence, built in sentences.items():
         assert relation(built.dataset_file().definition) == sentence
+
+
+def test_a_portal_that_knows_more_than_the_ledger_is_not_written(desk: Desk, tmp_path: Path) -> None:
+    """What the portal publishes was paid for by another copy's ledger: the push is refused, and nothing changes."""
+    ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    before = desk.view("")
+    place = workspace(tmp_path / "other")
+    with locked(place) as catalog, SocrataClient(desk.portal.target(desk.broken.url), QUICK) as client:
+        ready(catalog, place.dataset("weekly"), "2018-W02")
+        desk.broken.requests.clear()
+        words = r"is missing entry \d+, which http.*, release 2018-W01/1, remembers"
+        with pytest.raises(BudgetError, match=words):
+            deliver(place, catalog, client, place.dataset("weekly"))
+    assert desk.broken.writes == []
+    assert desk.view("") == before
