@@ -21,7 +21,7 @@ install: .venv/installed  ## the `publisher` command in .venv
 	@touch $@
 
 demo: .venv/installed  ## a sample city, released and published on the embedded portal; ONCE=1 ends after verifying
-	@set -eu; export PATH="$(CURDIR)/$(BIN):$$PATH" PUBLISHER_STATE="$(DEMO)/state"; \
+	@set -eu; export PATH="$(CURDIR)/$(BIN):$$PATH" PUBLISHER_STATE="$(DEMO)/state" XDG_STATE_HOME="$(DEMO)/outside"; \
 	mkdir -p "$(DEMO)"; datasets=""; portal=""; \
 	if [ -z "$${PUBLISHER_DATA:-}" ]; then \
 	  export PUBLISHER_DATA="$(DEMO)/city"; datasets="$(SAMPLED)"; \
@@ -36,7 +36,7 @@ demo: .venv/installed  ## a sample city, released and published on the embedded 
 	}; \
 	opened || { echo "The portal cannot open at its usual address; trying a free port."; opened --port 0; }; \
 	export PUBLISHER_PORTAL="$$(cat "$(DEMO)/address")"; echo "The portal is at $$PUBLISHER_PORTAL."; \
-	publisher run --yes $$datasets; publisher verify $$datasets; publisher ledger verify; \
+	publisher run --yes $$datasets; publisher verify $$datasets; \
 	[ -n "$(ONCE)" ] || { echo "The portal is open at $$PUBLISHER_PORTAL; Ctrl-C ends it."; wait $$portal; }
 
 check: .venv/installed-dev  ## format, lint, types, import rules, docs, and tests that start no process: about 2 minutes

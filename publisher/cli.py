@@ -233,6 +233,8 @@ def plan(
         print_json([asdict(table) for each in chosen for table in facts.plan(each).tables])
     else:
         print_plans([facts.plan(each) for each in chosen])
+        for words in facts.raised:
+            click.echo(f"warning: {words}", err=True)
 
 
 @_command()
@@ -465,24 +467,36 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
 @_command()
 @click.argument("datasets", nargs=-1)
-@click.option("--no-portal", is_flag=True, help="Compare only the releases with their manifests.")
+@click.option("--offline", is_flag=True, help="Leave the portal out.")
+@click.option("--no-portal", is_flag=True, hidden=True)
+@_json_option
 @click.pass_obj
-def verify(folder: Path, datasets: Sequence[str], no_portal: bool) -> None:
-    """Compare releases with their manifests and with the portal.
+def verify(folder: Path, datasets: Sequence[str], offline: bool, no_portal: bool, as_json: bool) -> None:
+    """Check that everything is as it was written.
 
-    Reads the portal through its public API.
+    Checks the ledger and everything that remembers its entries, the key, the files and validation results of releases,
+    and what the portal shows. Changes nothing. Exits with the code of the first row that is wrong.
     """
-    from publisher.commands.review import verify_portal, verify_releases
+    _verify(folder, datasets, offline=offline or no_portal, as_json=as_json)
+
+
+def _verify(folder: Path, datasets: Sequence[str], *, offline: bool, as_json: bool) -> None:
+    from publisher.commands.terminal import print_error, print_json, print_table
+    from publisher.commands.verify import HEADINGS, verified
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
     chosen = _datasets(workspace, datasets)
     with opened(workspace) as catalog:
-        for line in verify_releases(catalog, chosen):
-            click.echo(line)
-        if not no_portal:
-            for line in verify_portal(workspace, catalog, chosen):
-                click.echo(line)
+        findings = list(verified(workspace, catalog, chosen, offline=offline))
+    if as_json:
+        print_json([each.fields for each in findings])
+    else:
+        print_table("", HEADINGS, [(each.what, each.checked, each.result) for each in findings])
+    for each in findings:
+        for fault in each.faults:
+            print_error(fault) if each.exit_code else click.echo(f"warning: {fault}", err=True)
+    sys.exit(next((each.exit_code for each in findings if each.result == "wrong"), 0))
 
 
 @_command()
@@ -512,7 +526,7 @@ def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push
 def ledger(ctx: click.Context, as_json: bool) -> None:
     """Show what each source has spent and what is left.
 
-    `publisher ledger verify` checks the ledger for tampering.
+    `publisher verify` checks the ledger for tampering.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -597,16 +611,12 @@ def _agree(words: str, *, yes: bool) -> None:
     click.confirm("Continue?", abort=True, err=True)
 
 
-@ledger.command("verify")
+@ledger.command("verify", hidden=True)
 @click.pass_obj
 def ledger_verify(folder: Path) -> None:
-    """Check the ledger for changed, missing or outdated entries."""
-    from publisher.commands.review import verify_ledger
-    from publisher.pipeline.session import opened
-
-    workspace = _workspace(folder)
-    with opened(workspace) as catalog:
-        click.echo(verify_ledger(workspace, catalog))
+    """The same as `publisher verify --offline`."""
+    click.echo("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
+    _verify(folder, (), offline=True, as_json=False)
 
 
 @main.command(context_settings={"max_content_width": 100, "ignore_unknown_options": True})  # SQL has -- comments

@@ -10,6 +10,7 @@ from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import opened
+from publisher.planning.raised import raised_budgets
 from publisher.release.suite import write_suite
 from publisher.release.table import level_names
 from publisher.release.validation import check_suite
@@ -44,6 +45,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
             f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet: write <dataset>.toml there, "
             f"and its source in pipelines/<source>.toml and .sql"
         )
+    yield from _raised(workspace)
     yield "everything is in order"
 
 
@@ -54,6 +56,14 @@ def _terms(workspace: Workspace, dataset: DatasetFile) -> None:
     with opened(workspace) as catalog:
         for job in jobs_of(workspace, catalog, dataset, [parse(dataset.definition.first)]):
             catalog.ledger.check_terms(job.request)
+
+
+def _raised(workspace: Workspace) -> Iterator[str]:
+    """A line for each budget that was raised after its source was first charged."""
+    if workspace.private.is_dir():
+        with opened(workspace) as catalog:
+            for words in raised_budgets(workspace.sources.values(), catalog.ledger):
+                yield f"warning: {words}"
 
 
 def _suite(workspace: Workspace, dataset: DatasetFile, level: str) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from publisher.commands.review import verify_ledger
+from publisher.commands.verify import ledger_findings
 from publisher.errors import BudgetError, PublisherError
 from publisher.pipeline.session import opened
 from publisher.privacy.noise_check import DRAWS, installed_fits
@@ -17,6 +17,7 @@ from publisher.push.embedded import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from publisher.workspace import Workspace
 
@@ -30,11 +31,15 @@ class Diagnosis:
     what: str
     words: str
     exit_code: int = 0
+    risky: bool = False
+    """Whether it passed, but people should change something."""
 
     @property
     def status(self) -> str:
-        """ok or failed."""
-        return "failed" if self.exit_code else "ok"
+        """ok, warning or failed."""
+        if self.exit_code:
+            return "failed"
+        return "warning" if self.risky else "ok"
 
 
 def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
@@ -44,6 +49,7 @@ def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
     yield _definitions(workspace)
     yield _private(workspace)
     yield _ledger(workspace)
+    yield _heads(workspace)
     yield _noise()
     yield _portal(workspace)
 
@@ -73,9 +79,25 @@ def _ledger(workspace: Workspace) -> Diagnosis:
         return Diagnosis("ledger", "nothing is spent yet")
     try:
         with opened(workspace) as catalog:
-            return Diagnosis("ledger", verify_ledger(workspace, catalog))
+            findings = list(ledger_findings(catalog))
+        faults = [fault for each in findings for fault in each.faults]
+        words = f"verifies: {', '.join(each.checked for each in findings)}"
+        return Diagnosis("ledger", "; ".join(faults) or words, BudgetError.exit_code if faults else 0)
     except PublisherError as error:
         return Diagnosis("ledger", str(error), error.exit_code)
+
+
+def _heads(workspace: Workspace) -> Diagnosis:
+    """Whether what remembers the ledger outside the state folder would be lost together with it."""
+    if _disk_of(workspace.heads) == _disk_of(workspace.state):
+        words = f"{workspace.heads} is on the same disk as {workspace.state}: set `heads` to a folder on another disk"
+        return Diagnosis("ledger's head outside", words, risky=True)
+    return Diagnosis("ledger's head outside", f"in {workspace.heads}, on another disk than the state folder")
+
+
+def _disk_of(path: Path) -> int:
+    """The disk of a folder, or of the one that it would be made in."""
+    return next(each for each in (path, *path.parents) if each.exists()).stat().st_dev
 
 
 def _noise() -> Diagnosis:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.errors import BudgetError, DefinitionError
+from publisher.errors import DefinitionError
 from publisher.pipeline.job import Job
 from publisher.pipeline.publish import check
 from publisher.pipeline.session import locked
-from publisher.push.sync import check_delivery, deliver, portal_of
-from publisher.release.manifest import MANIFEST, hash_of
-from publisher.release.store import refuse_if_changed
+from publisher.push.sync import deliver, portal_of
 from publisher.run import refresh_analyst_file
 
 if TYPE_CHECKING:
@@ -63,43 +61,3 @@ def rollback(workspace: Workspace, dataset: DatasetFile, period: str | None, *, 
             with portal_of(workspace) as client:
                 deliver(workspace, catalog, client, dataset)
         return f"{says.name}: {'restored' if undo else 'retracted'}; {says.period}: {now}"
-
-
-def verify_releases(catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
-    """One line per dataset whose files match their manifests. Raises SourceError naming the first that does not."""
-    for dataset in datasets:
-        catalog.reconcile(dataset.name)
-        releases = catalog.store.releases(dataset.name)
-        for release in releases:
-            refuse_if_changed(release)
-        yield f"{dataset.name}: {len(releases)} releases match their manifests"
-
-
-def verify_portal(workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[str]:
-    """One line per dataset that is complete on the portal. Raises PortalError."""
-    with portal_of(workspace) as client:
-        for dataset in datasets:
-            url = check_delivery(workspace, catalog, client, dataset)
-            yield f"{dataset.name}: {'complete on the portal: ' + url if url else 'not published'}"
-
-
-def verify_ledger(workspace: Workspace, catalog: Catalog) -> str:
-    """What was compared. Raises BudgetError listing every fault."""
-    releases = [release for name in workspace.datasets for release in catalog.store.releases(name)]
-    heads = [(each.manifest.name, each.manifest.ledger.sequence, each.manifest.ledger.hash) for each in releases]
-    faults = catalog.ledger.verify(heads)
-    if not faults:
-        faults = [*_manifest_faults(catalog)]
-    if faults:
-        raise BudgetError("the ledger does not verify:\n" + "\n".join(f"  {fault}" for fault in faults))
-    return f"the ledger verifies: {len(catalog.ledger.entries())} entries, {len(releases)} releases agree"
-
-
-def _manifest_faults(catalog: Catalog) -> Iterator[str]:
-    for entry in catalog.ledger.entries("release"):
-        says = entry.payload
-        path = catalog.store.root / says["dataset"] / says["period"] / str(says["edition"]) / MANIFEST
-        if not path.is_file():
-            yield f"{says['dataset']}/{says['period']}/{says['edition']}: the release is gone"
-        elif hash_of(path).sha256 != says["manifest"]:
-            yield f"{says['dataset']}/{says['period']}/{says['edition']}: the manifest was changed"

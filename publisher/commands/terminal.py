@@ -26,9 +26,11 @@ COLORS = {
     "superseded": "bright_black",
     "retracted": "yellow",
     "held": "yellow",
+    "warning": "yellow",
     "unchecked": "yellow",
     "refused": "red",
     "failed": "red",
+    "wrong": "red",
 }
 
 

@@ -15,6 +15,7 @@ from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
 from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
+from publisher.planning.raised import raised_budgets
 from publisher.privacy.allocation import MeasuredLevels, Problem, tree_of
 from publisher.privacy.charge import decimal
 from publisher.privacy.distribution import Noise
@@ -114,6 +115,8 @@ class Public:
     spent: Spent
     known: Mapping[str, Known]
     edited: Mapping[str, Redraw] = field(default_factory=dict)
+    raised: tuple[str, ...] = ()
+    """A line for each budget that was raised after its source was first charged."""
 
     def plan(self, dataset: DatasetFile) -> Plan:
         """The plan of one dataset."""
@@ -131,9 +134,12 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
     """Read the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
     spent, edited = Spent(), {}
+    raised: tuple[str, ...] = ()
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
             spent = spent_of(catalog.ledger)
+            sources = {each.source.name: each.source for each in datasets}
+            raised = tuple(raised_budgets(sources.values(), catalog.ledger))
             for each in datasets:
                 if (redraw := _edited(workspace, catalog, each)) is not None:
                     edited[each.name] = redraw
@@ -142,7 +148,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
         known = _guessed(datasets, guesses)
-    return Public(workspace, spent, known, edited)
+    return Public(workspace, spent, known, edited, raised)
 
 
 def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:

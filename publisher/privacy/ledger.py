@@ -6,6 +6,7 @@ A charge is never refunded. Losses are rationals kept as text; sums are exact.
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -23,14 +24,10 @@ from publisher.privacy.account import (
 from publisher.privacy.chain import (
     Entry,
     Row,
-    chain_faults,
     changed,
     edition_of,
     entry_of,
     following,
-    head_faults,
-    release_faults,
-    spending_faults,
 )
 from publisher.privacy.charge import ChargeRequest, decimal, lines_of
 from publisher.privacy.checkpoints import Checkpoints
@@ -39,6 +36,7 @@ from publisher.privacy.history import History
 from publisher.privacy.installation import owner_of
 from publisher.privacy.outside import OutsideHead
 from publisher.privacy.tables import ENTRIES, SPENDING
+from publisher.privacy.verification import ledger_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
     from publisher.privacy.amendment import DateReading
     from publisher.privacy.chain import Head
     from publisher.privacy.database import Database
+    from publisher.privacy.verification import LedgerCheck
 
 __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledger"]
 
@@ -193,31 +192,24 @@ class Ledger:
         blocks = blocks_of(line for source in self.sources() for line in self.lines(source))
         return [Spending(source, name, *blocks[source, name].spent) for source, name in sorted(blocks)]
 
-    def verify(self, heads: Iterable[tuple[str, int, str]]) -> list[str]:
-        """Every fault found, in words; `heads` are (who says so, sequence, hash) from the releases' manifests.
+    def checks(self, heads: Iterable[tuple[str, int, str]]) -> list[LedgerCheck]:
+        """Every check with its faults; `heads` are (who says so, sequence, hash) from the releases' manifests.
 
-        A changed byte breaks the chain; a cut tail or a restored backup is missing a head that someone remembers.
         Raises SourceError when a server does not answer.
         """
-        # The checkpoints first: they lag behind, so what they remember is there when the entries are read.
-        remembered, missing = self._checkpoints.heads(), self._checkpoints.missing()
-        try:
-            with self._database.reading() as connection:
-                faults = self._database.damage(connection)
-                rows = [Row(*row) for row in connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence))]
-                spending = {tuple(row) for row in connection.execute(sa.select(SPENDING))}
-        except SourceError:
-            if self._database.remote:
-                raise
-            return ["the ledger's database is damaged and cannot be read"]
-        absent = missing if len(rows) > 1 else []
-        return [
-            *faults,
-            *chain_faults(rows),
-            *spending_faults(rows, spending),
-            *release_faults(rows),
-            *head_faults(rows, [*heads, *remembered, *absent]),
-        ]
+        return ledger_checks(self._database, self._checkpoints, self._outside, heads)
+
+    def verify(self, heads: Iterable[tuple[str, int, str]]) -> list[str]:
+        """Every fault that the checks find, in words."""
+        return [fault for check in self.checks(heads) for fault in check.faults]
+
+    def first_budgets(self) -> dict[str, tuple[Fraction, Fraction]]:
+        """By source, the budget and the δ that it was first charged under."""
+        first: dict[str, tuple[Fraction, Fraction]] = {}
+        for entry in self.entries("charge"):
+            budget, delta = entry.payload["budget"], entry.payload.get("delta_budget", "0")
+            first.setdefault(entry.payload["source"], (Fraction(budget), Fraction(delta)))
+        return first
 
     def holds(self, sequence: int, digest: str) -> bool:
         """Whether the ledger has this entry."""

@@ -45,7 +45,7 @@ def publish(
     *,
     known_id: str | None,
     remember: Callable[[str], None],
-    met: Callable[[View], None] | None = None,
+    met: Callable[[View], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Publication:
     """Make the dataset have exactly these releases, read it back and make it public.
@@ -59,7 +59,7 @@ def publish(
         return retract(client, listing, known_id=known_id)
     wanted = wanted_rows(releases, listing.columns)
     view = find(client, listing, known_id)
-    if view is not None and met is not None:
+    if view is not None:
         met(view)
     changed = view is None
     if view is None:

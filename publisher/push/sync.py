@@ -24,10 +24,11 @@ from publisher.release.store import refuse_if_changed
 from publisher.release.table import level_names, rollup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from publisher.pipeline.catalog import Catalog, Standing
+    from publisher.push.client import View
     from publisher.workspace import DatasetFile, Workspace
 
 
@@ -72,11 +73,13 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
 
 
 def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
-    """Compare the portal with the current releases, without writing. Raises PortalError naming what differs."""
+    """Compare the portal with the current releases, without writing. Raises PortalError naming what differs, and
+    BudgetError when the portal has a release that the ledger has not paid for."""
     standings = catalog.standings(dataset.name)
     if not tables_of(standings, ""):
         return None
-    urls = [_check(workspace, client, dataset, level, standings) for level in level_names(dataset.definition)]
+    levels = level_names(dataset.definition)
+    urls = [_check(workspace, catalog, client, dataset, level, standings) for level in levels]
     return urls[0]
 
 
@@ -100,19 +103,30 @@ def _deliver(
         tables,
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
-        met=lambda view: catalog.ledger.refuse_if_cut(heads_on(view, client.link(view.id))),
+        met=_comparing(catalog, client),
     )
     return publication.url if tables else None
 
 
 def _check(
-    workspace: Workspace, client: SocrataClient, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+    workspace: Workspace,
+    catalog: Catalog,
+    client: SocrataClient,
+    dataset: DatasetFile,
+    level: str,
+    standings: Sequence[Standing],
 ) -> str | None:
     tables = tables_of(standings, level)
     known = _known(workspace).get(_key(client, dataset, level))
     if not tables and known is None:
         return None
-    return verify(client, listing_of(workspace, dataset, level, standings), tables, known).url
+    met = _comparing(catalog, client)
+    return verify(client, listing_of(workspace, dataset, level, standings), tables, known, met).url
+
+
+def _comparing(catalog: Catalog, client: SocrataClient) -> Callable[[View], None]:
+    """Raises BudgetError when a dataset on the portal has a release that the ledger has not paid for."""
+    return lambda view: catalog.ledger.refuse_if_cut(heads_on(view, client.link(view.id)))
 
 
 def report_notes(workspace: Workspace, datasets: Sequence[DatasetFile], *, rehearsal: bool, pushed: bool) -> list[str]:

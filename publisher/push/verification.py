@@ -9,7 +9,7 @@ from publisher.push.publication import Publication, find, named
 from publisher.push.rows import checksum_of, compare, wanted_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from publisher.push.client import SocrataClient, View
     from publisher.push.listing import Listing
@@ -17,11 +17,21 @@ if TYPE_CHECKING:
     from publisher.release.manifest import Release
 
 
-def verify(client: SocrataClient, listing: Listing, releases: Sequence[Release], known_id: str | None) -> Publication:
-    """The publication as the public sees it, read without an account. Raises PortalError naming all that differs."""
+def verify(
+    client: SocrataClient,
+    listing: Listing,
+    releases: Sequence[Release],
+    known_id: str | None,
+    met: Callable[[View], None] = lambda _: None,
+) -> Publication:
+    """The publication as the public sees it, read without an account. Raises PortalError naming all that differs.
+
+    `met` gets what the portal has before it is compared, and may raise.
+    """
     view = find(client, listing, known_id)
     if view is None:
         raise PortalError(f"{client.target.url}: has no dataset {listing.name}: run `publisher push {listing.name}`")
+    met(view)
     wanted = wanted_rows(releases, listing.columns)
     if faults := list(_faults(client, listing, view, wanted)):
         raise PortalError(f"{client.link(view.id)}: {'; '.join(faults)}")

@@ -54,6 +54,10 @@ class ReleaseStore:
         """The folder of the releases."""
         return self.public / "releases"
 
+    def datasets(self) -> list[str]:
+        """The datasets that were ever released, defined or not, in order."""
+        return sorted(each.name for each in self.root.glob("[!.]*") if each.is_dir())
+
     def periods(self, dataset: str) -> list[str]:
         """The periods of a dataset that were ever released, in order."""
         return sorted(each.name for each in (self.root / dataset).glob("[0-9]*") if each.is_dir())

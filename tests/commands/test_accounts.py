@@ -129,7 +129,8 @@ def test_a_server_keeps_the_ledger(town: Town, server: Server) -> None:
     assert town.publisher("ledger", "--json").rows == []
     assert town.run("water").code == 0
     assert [row["block"] for row in town.publisher("ledger", "--json").rows] == [f"{MONTHS[0]} … {MONTHS[-1]}"]
-    assert "6 entries, 3 releases agree" in town.publisher("ledger", "verify").out
+    verified = town.publisher("verify", "--offline", "--json")
+    assert (verified.code, verified.rows[0]["checked"]) == (0, "10 entries")
     assert not (town.state / "private" / "ledger.sqlite").exists()
 
 
@@ -148,7 +149,7 @@ def test_the_environment_names_another_server(town: Town, server: Server) -> Non
     assert not town.releases.exists()
     right = wrong.replace("not-the-word", "s3cret-word")
     assert town.publisher("run", "--no-push", "water", PUBLISHER_LEDGER=right).code == 0
-    assert town.publisher("ledger", "verify", PUBLISHER_LEDGER=right).code == 0
+    assert town.publisher("verify", "--offline", PUBLISHER_LEDGER=right).code == 0
 
 
 def test_a_lost_folder_does_not_make_blocks_fresh(town: Town, server: Server) -> None:

@@ -10,9 +10,9 @@ import pytest
 from release_examples import ready, workspace
 
 from publisher.commands.check import inspect_workspace
-from publisher.commands.review import verify_releases
 from publisher.commands.show import present, presented
-from publisher.errors import DefinitionError, SourceError
+from publisher.commands.verify import verified
+from publisher.errors import DefinitionError
 from publisher.pipeline.session import locked
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pyte
 def test_verify_covers_every_file(place: Workspace, catalog: Catalog, name: str) -> None:
     """A changed byte in any file of any level is found and named."""
     datasets = [place.dataset("weekly")]
-    assert list(verify_releases(catalog, datasets)) == ["weekly: 1 releases match their manifests"]
+    assert [each.faults for each in verified(place, catalog, datasets, offline=True) if each.faults] == []
     path = catalog.current("weekly")[0].folder / name
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(SourceError, match=rf"changed since it was written: {name}"):
-        list(verify_releases(catalog, datasets))
+    faults = [each.faults for each in verified(place, catalog, datasets, offline=True) if each.faults]
+    assert faults == [(f"weekly/2018-W01/1: changed since it was written: {name}",)]

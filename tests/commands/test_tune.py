@@ -71,7 +71,7 @@ def test_the_charge_is_for_all_blocks_of_the_period(town: Town) -> None:
     assert tuple(charge["blocks"]) == found.blocks == ("2024-01", "2024-02", "2024-03")
     assert {each.loss for each in found.histograms} == {"3/200"}
     assert len(charge["measurements"]) == len(found.histograms) == 2
-    assert town.publisher("ledger", "verify").code == 0
+    assert town.publisher("verify", "--offline").code == 0
 
 
 def test_noise_comes_after_the_charge(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -285,5 +285,7 @@ def test_a_portal_that_knows_more_than_the_ledger_is_not_written(desk: Desk, tmp
         words = r"is missing entry \d+, which http.*, release 2018-W01/1, remembers"
         with pytest.raises(BudgetError, match=words):
             deliver(place, catalog, client, place.dataset("weekly"))
+        with pytest.raises(BudgetError, match=words):
+            check_delivery(place, catalog, client, place.dataset("weekly"))
     assert desk.broken.writes == []
     assert desk.view("") == before

@@ -55,7 +55,7 @@ COMMANDS = (
     ["sql", "SELECT nothing FROM stlouis_requests"],
     ["ledger"],
     ["ledger", "--json"],
-    ["ledger", "verify"],
+    ["verify", "--offline"],
     ["verify"],
     ["revalidate"],
     ["doctor"],

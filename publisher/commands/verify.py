@@ -1,0 +1,203 @@
+"""`publisher verify`: everything that was written and must still be as it was, and what the portal shows of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.errors import BudgetError, PublisherError, SourceError
+from publisher.planning.raised import raised_budgets
+from publisher.push.client import UnreachableError
+from publisher.push.sync import check_delivery, portal_of
+from publisher.records.batch import BatchStore
+from publisher.records.secrets import fingerprint
+from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.store import changed_files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from publisher.pipeline.catalog import Catalog
+    from publisher.release.manifest import Release
+    from publisher.workspace import DatasetFile, Workspace
+
+HEADINGS = ("what", "checked", "result")
+
+
+@dataclass(frozen=True)
+class VerificationRow:
+    """One thing that was checked; `what`, `checked`, `result` and `faults` are the fields of `--json`."""
+
+    what: str
+    checked: str
+    faults: tuple[str, ...] = ()
+    exit_code: int = 0
+    """That of a fault; 0 if what was found only has to be known."""
+
+    @property
+    def result(self) -> str:
+        """ok, warning or wrong."""
+        if not self.faults:
+            return "ok"
+        return "wrong" if self.exit_code else "warning"
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """For `--json`."""
+        return {"what": self.what, "checked": self.checked, "result": self.result, "faults": list(self.faults)}
+
+
+def verified(
+    workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile], *, offline: bool
+) -> Iterator[VerificationRow]:
+    """Every check, one after another, whatever the others find. Writes nothing."""
+    found = list(ledger_findings(catalog))
+    yield from found
+    try:
+        yield from _by_the_ledger(workspace, catalog, datasets)
+    except PublisherError:
+        if not any(each.faults for each in found):
+            raise
+        yield VerificationRow(
+            "all else", "", ("cannot be checked before the ledger is restored",), BudgetError.exit_code
+        )
+        return
+    if not offline:
+        yield from _portal(workspace, catalog, datasets)
+
+
+def _by_the_ledger(
+    workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile]
+) -> Iterator[VerificationRow]:
+    """What the ledger says of the state folder. Raises BudgetError and SourceError when the ledger cannot be read."""
+    yield _key(workspace, catalog)
+    yield from (_landed(workspace, source) for source in _landed_sources(workspace))
+    yield _measured(workspace, catalog)
+    for dataset in datasets:
+        yield _releases(catalog, dataset.name)
+        yield _validations(catalog, dataset.name)
+    yield from _gone(catalog)
+    raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
+    yield VerificationRow("budgets", f"{len(workspace.sources)} sources", raised)
+
+
+def ledger_findings(catalog: Catalog) -> Iterator[VerificationRow]:
+    """The ledger itself, with the heads in all places and in the manifests of every dataset."""
+    heads = [
+        (release.manifest.name, release.manifest.ledger.sequence, release.manifest.ledger.hash)
+        for name in catalog.store.datasets()
+        for release in _readable(catalog, name)[0]
+    ]
+    for check in catalog.ledger.checks(heads):
+        yield VerificationRow(check.what, check.checked, tuple(check.faults), BudgetError.exit_code)
+
+
+def _key(workspace: Workspace, catalog: Catalog) -> VerificationRow:
+    """The key of pseudonyms and ordering, and the one that the ledger names."""
+    faults = []
+    try:
+        known = catalog.ledger.key()
+        if known not in (None, fingerprint(workspace.private)):
+            faults = ["private/key is not the one that the ledger was begun with: restore it from a backup"]
+    except PublisherError as error:
+        faults = [str(error)]
+    return VerificationRow("key", "its fingerprint in the ledger", tuple(faults), SourceError.exit_code)
+
+
+def _landed_sources(workspace: Workspace) -> list[str]:
+    return sorted(path.name for path in (workspace.private / "landed").glob("[!.]*") if path.is_dir())
+
+
+def _landed(workspace: Workspace, source: str) -> VerificationRow:
+    """The key with which each file was landed; files from before it was recorded name none."""
+    what = f"{source}: landed files"
+    try:
+        batches, own = BatchStore(workspace.private, source).batches(), fingerprint(workspace.private)
+    except SourceError as error:
+        return VerificationRow(what, "", (str(error),), SourceError.exit_code)
+    faults = [f"{each.file} was landed with another key" for each in batches if each.key not in ("", own)]
+    return VerificationRow(what, f"{len(batches)} files", tuple(faults), SourceError.exit_code)
+
+
+def _measured(workspace: Workspace, catalog: Catalog) -> VerificationRow:
+    """The results of `publisher tune`."""
+    facts = [entry.payload for entry in catalog.ledger.entries("tuning")]
+    known = {str(fact["statistical_hash"]): fact["sha256"] for fact in facts}
+    folder = workspace.private / "tuning"
+    faults = [words for name, sha256 in known.items() for words in _unlike(folder / f"{name}.json", sha256)]
+    return VerificationRow("tune results", f"{len(known)} files", tuple(faults), SourceError.exit_code)
+
+
+def _releases(catalog: Catalog, dataset: str) -> VerificationRow:
+    """Every release's files against its manifest, and the manifest against the ledger."""
+    releases, faults = _readable(catalog, dataset)
+    entered = catalog.ledger.manifests()
+    for release in releases:
+        name = release.manifest.name
+        if name in entered and hash_of(release.folder / MANIFEST).sha256 != entered[name]:
+            faults.append(f"{name}: changed since it was written: {MANIFEST}")
+        if changed := changed_files(release):
+            faults.append(f"{name}: changed since it was written: {', '.join(changed)}")
+    return VerificationRow(f"{dataset}: releases", f"{len(releases)} releases", tuple(faults), SourceError.exit_code)
+
+
+def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
+    """The result of each release's last check against its hash in the ledger."""
+    recorded, begun = catalog.ledger.validations(), catalog.ledger.key() is not None
+    paths = {each.manifest.name: catalog.validation_path(each) for each in _readable(catalog, dataset)[0]}
+    faults = [words for name, path in paths.items() if name in recorded for words in _unlike(path, recorded[name])]
+    # The first lock enters the results from before there were any in the ledger.
+    strange = [path for name, path in paths.items() if begun and name not in recorded and path.is_file()]
+    faults += [f"{path} was not written by publisher" for path in strange]
+    advice = "; if there is no backup, delete it and run `publisher revalidate`"
+    known = sum(name in recorded for name in paths)
+    words = tuple(each + advice for each in faults)
+    return VerificationRow(f"{dataset}: validation results", f"{known} results", words, SourceError.exit_code)
+
+
+def _gone(catalog: Catalog) -> Iterator[VerificationRow]:
+    """Releases that the ledger has, of datasets that are defined or not, but whose folder is not there."""
+    gone = [name for name in catalog.ledger.manifests() if not (catalog.store.root / name).is_dir()]
+    faults = tuple(f"{name}: the release is gone: restore its folder from a backup" for name in sorted(gone))
+    yield VerificationRow(
+        "released editions", f"{len(catalog.ledger.manifests())} in the ledger", faults, SourceError.exit_code
+    )
+
+
+def _portal(workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile]) -> Iterator[VerificationRow]:
+    """What the public reads, row by row, and the ledger entries that the portal names."""
+    try:
+        with portal_of(workspace) as client:
+            for dataset in datasets:
+                what = f"{dataset.name}: portal"
+                try:
+                    url = check_delivery(workspace, catalog, client, dataset)
+                    yield VerificationRow(what, f"complete on the portal: {url}" if url else "not published")
+                except UnreachableError:
+                    raise
+                except PublisherError as error:
+                    yield VerificationRow(what, "", (str(error),), error.exit_code)
+    except PublisherError as error:
+        yield VerificationRow("portal", "", (f"{error} (--offline leaves the portal out)",), error.exit_code)
+
+
+def _readable(catalog: Catalog, dataset: str) -> tuple[list[Release], list[str]]:
+    """The releases of a dataset whose manifests can be read, and the faults of the others."""
+    releases, faults = [], []
+    for period in catalog.store.periods(dataset):
+        for number in catalog.store.numbers(dataset, period):
+            try:
+                releases.append(catalog.store.read(catalog.store.root / dataset / period / str(number)))
+            except SourceError as error:
+                faults.append(str(error))
+    return releases, faults
+
+
+def _unlike(path: Path, sha256: object) -> Iterable[str]:
+    """Whether a file is not the one with this hash."""
+    if not path.is_file():
+        return [f"{path} is gone: restore it from a backup"]
+    same = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    return [] if same else [f"{path} was changed after it was written: restore it from a backup"]
