@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from publisher.durable import prepare, sync, write_file
+from publisher.durable import prepare, remove_unfinished, sync, write_file
 from publisher.errors import BudgetError
 from publisher.privacy.chain import Head
 
@@ -125,6 +125,7 @@ class OutsideHead:
         try:
             with _errors(self.path, "Nothing was charged"):
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                remove_unfinished(self.path.parent.glob(".*"))
             yield self.read()
         finally:
             os.close(lock)

@@ -105,7 +105,11 @@ def test_a_crash_before_the_rename_resumes_the_charge(town: Town, monkeypatch: p
     assert len(spent(town)) == len(seen) == 1
     tune(town)
     assert kept(town) == seen
-    assert [kind for (kind,) in town.ledger("SELECT kind FROM entries ORDER BY sequence")] == ["charge", "tuning"]
+    assert [kind for (kind,) in town.ledger("SELECT kind FROM entries ORDER BY sequence")] == [
+        "key",
+        "charge",
+        "tuning",
+    ]
 
 
 def test_asking_again_reads_the_same_bytes(town: Town) -> None:

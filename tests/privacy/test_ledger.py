@@ -546,7 +546,7 @@ class LedgerContract:
         ledger, before = self.open(filled), (filled / "ledger.head").read_bytes()
         for wanted in (request(50), request(0)):
             for ask in (ledger.afford, ledger.charge):
-                with pytest.raises(BudgetError, match="`publisher ledger verify`"):
+                with pytest.raises(BudgetError, match="`publisher verify`"):
                     ask(wanted)
         assert (filled / "ledger.head").read_bytes() == before
         ledger.close()
