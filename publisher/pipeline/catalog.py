@@ -86,20 +86,20 @@ class Catalog:
     def keep(self, release: Release, validation: Validation) -> None:
         """Write the result of a check, once the ledger has its hash; the release itself does not change."""
         content = validation.model_dump_json(indent=2).encode() + b"\n"
-        self._enter_validation(release, content)
+        says = release.manifest
+        self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
 
     def adopt(self) -> None:
         """Enter the results of checks from before the ledger recorded them."""
-        known = self.ledger.validations()
-        for path in sorted((self.store.public / "validations").glob("*/[0-9]*/[0-9]*.json")):
-            folder = self.store.root / path.relative_to(self.store.public / "validations").with_suffix("")
-            if folder.is_dir() and str(folder.relative_to(self.store.root)) not in known:
-                self._enter_validation(self.store.read(folder), path.read_bytes())
+        known, results = self.ledger.validations(), self.store.public / "validations"
+        for path in sorted(results.glob("*/[0-9]*/[0-9]*.json")):
+            dataset, period, edition = path.relative_to(results).with_suffix("").parts
+            if f"{dataset}/{period}/{edition}" not in known:
+                self._enter_validation(dataset, period, int(edition), path.read_bytes())
 
-    def _enter_validation(self, release: Release, content: bytes) -> None:
-        says = release.manifest
-        facts = {"dataset": says.dataset, "period": says.period, "edition": says.edition}
+    def _enter_validation(self, dataset: str, period: str, edition: int, content: bytes) -> None:
+        facts = {"dataset": dataset, "period": period, "edition": edition}
         self.ledger.record("validation", facts | {"sha256": hashlib.sha256(content).hexdigest()})
 
     def reconcile(self, dataset: str) -> None:
