@@ -12,7 +12,9 @@ from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.continuity import resume
+from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import open_ledger
+from publisher.privacy.outside import refuse_if_replaced
 from publisher.records.secrets import create_key
 from publisher.release.store import ReleaseStore
 
@@ -36,6 +38,8 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
     try:
         with opened(workspace) as catalog:
             _tidy(workspace)
+            if not workspace.feeds:  # a rehearsal is thrown away
+                refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
             resume(catalog, workspace.private)
             yield catalog
     finally:

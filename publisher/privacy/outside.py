@@ -3,11 +3,15 @@
 `<heads>/<id of the state folder>/head` has the newest entry, and a token for each charge whose draw was begun and is
 not recorded yet. It changes by one rename under a lock, and only if the ledger holds the entry that it names and this
 folder holds the token (compare-and-swap). The state folder's copies of its tokens are in `private/draws.json`.
+
+`<heads>/places/<hash of the state folder's path>` has the id of the state folder that was there last, so that one which
+is deleted, and another that takes its place, are found.
 """
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -129,6 +133,22 @@ class OutsideHead:
             yield self.read()
         finally:
             os.close(lock)
+
+
+def refuse_if_replaced(heads: Path, state: Path, owner: str) -> None:
+    """Raise BudgetError if another state folder has spent budget at this path and is gone; else remember this one."""
+    place = heads / "places" / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
+    with _errors(place, "Nothing was charged"):
+        before = place.read_text().strip() if place.exists() else owner
+        if before != owner and (heads / before / "head").exists():
+            raise BudgetError(
+                f"{state}: another ledger has spent budget in this folder, and is gone: restore the folder from a "
+                f"backup, since an empty ledger would spend the same budget again. If you start over on purpose, as in "
+                f"a trial, delete {place} and run again. Nothing was charged."
+            )
+        if before != owner or not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_file(place, f"{owner}\n".encode(), mode=0o600)
 
 
 def _held(path: Path) -> dict[str, tuple[str, ...]]:

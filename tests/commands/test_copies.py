@@ -47,6 +47,22 @@ def test_a_restored_state_folder_spends_nothing(released: Town) -> None:
     assert spent(released) == before
 
 
+def test_a_deleted_state_folder_is_missed(released: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun again at the same path, it would spend everything again: refused until a person says that it is meant."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(released.root / "outside"))
+    assert released.publisher("land").code == 0  # takes the lock: the folder is remembered by its path
+    shutil.rmtree(released.state)
+    answer = released.run("water")
+    assert answer.code == 4
+    assert "another ledger has spent budget in this folder, and is gone" in answer.err
+    assert released.charges() == []
+    (place,) = (released.root / "outside").glob("publisher/heads/places/*")
+    assert str(place) in answer.err
+    place.unlink()
+    assert released.run("water").code == 0
+    assert len(released.charges()) == 3
+
+
 def test_a_lost_ledger_is_missed_by_every_release(released: Town) -> None:
     """The private folder is gone and begins anew: releases of another dataset already say so, and nothing lands."""
     kept = released.state / "private" / "key"
