@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.errors import PublisherError
     from publisher.privacy.ledger import Spending
-    from publisher.workspace import Workspace
+    from publisher.records.landing import Landing
+    from publisher.workspace import SourceFile, Workspace
 
 FIRST = civil.parse("2020-01")
 RHO = Fraction(1, 10)
@@ -120,6 +121,9 @@ class Silence:
         """Of no interest."""
 
     def step(self, words: str) -> None:
+        """Of no interest."""
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
         """Of no interest."""
 
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- there is no one to ask

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class PublisherError(Exception):
     """Something a person can fix; the message says what and where."""
@@ -31,6 +36,18 @@ class SourceError(PublisherError):
     """Raw data is missing, unreadable or not as declared; or the state folder cannot be written."""
 
     exit_code = 5
+
+
+REFUSED = "refused at landing"
+"""All that anyone but the person who lands may learn of a refusal: whether there is one depends on the records."""
+
+
+class RefusedAtLandingError(SourceError):
+    """A file is beyond what its source accepts. Only `private` says which, how much and why."""
+
+    def __init__(self, source: str, reports: Path, private: str) -> None:
+        super().__init__(f"{source}: {REFUSED}. Nothing was charged. The reasons are private, in {reports}")
+        self.private = private
 
 
 class PortalError(PublisherError):

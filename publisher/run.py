@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
-from publisher.errors import DefinitionError, HeldError, PublisherError, SourceError
+from publisher.errors import DefinitionError, HeldError, PublisherError, RefusedAtLandingError, SourceError
 from publisher.pipeline.consent import questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
+from publisher.pipeline.landed import land_source
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, outcome_of
 from publisher.pipeline.session import locked
 from publisher.push.client import UnreachableError
 from publisher.push.sync import deliver, portal_of, telling
-from publisher.records.landing import land
 from publisher.release.analyst import write_analyst_file
 from publisher.release.validation import check_suite
 
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.pipeline.catalog import Catalog
     from publisher.pipeline.job import Job
+    from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 
 class Observer(Protocol):
-    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong.
+    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong, `landed`
+    what was landed, which is private.
 
     `agree` asks a person; it is False if no one can be asked and nothing was agreed to beforehand.
     """
@@ -42,6 +44,8 @@ class Observer(Protocol):
     def step(self, words: str) -> None: ...
 
     def warn(self, error: PublisherError) -> None: ...
+
+    def landed(self, source: SourceFile, landing: Landing) -> None: ...
 
     def agree(self, question: str) -> bool: ...
 
@@ -110,7 +114,8 @@ class _Run:
     redraw: PeriodSelection | None
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
-    landed: set[str] = field(default_factory=set)
+    landed: dict[str, RefusedAtLandingError | None] = field(default_factory=dict)
+    """The sources that were landed, and those that were refused."""
 
     def release_dataset(self, dataset: DatasetFile, periods: Sequence[Period]) -> None:
         try:
@@ -120,6 +125,10 @@ class _Run:
             self._ask(dataset, jobs)
             if dataset.source.definition.late is not None:
                 self._land(dataset.source)  # the day of receipt may be the day of landing: none is missed
+        except RefusedAtLandingError as error:
+            self.outcomes += [failure_of(dataset, job.period, error) for job in jobs[:1]]
+            self._failed(error)
+            return
         except PublisherError as error:
             self._failed(error)
             return
@@ -205,16 +214,18 @@ class _Run:
         return release
 
     def _land(self, source: SourceFile) -> None:
-        if source.name in self.landed:
-            return
-        land(
-            source,
-            data=self.workspace.data,
-            private=self.workspace.private,
-            engine=self.workspace.settings.engine,
-            received=source.today(),
-        )
-        self.landed.add(source.name)
+        """Land and judge a source once; what is refused stays refused for this run."""
+        if source.name not in self.landed:
+            try:
+                landing = land_source(self.workspace, source)
+            except RefusedAtLandingError as error:
+                self.landed[source.name] = error
+                raise
+            self.landed[source.name] = None
+            if landing.report is not None:
+                self.observer.landed(source, landing)
+        if (refusal := self.landed[source.name]) is not None:
+            raise refusal
 
     def _finished(self, job: Job, release: Release) -> None:
         standing = job.catalog.standing(release)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from publisher.audit.worst import RECORD, TIME, TIME_FORM, UNIT, worst_of
-from publisher.definitions.source import Column, Event, Feed
+from publisher.definitions.source import Column, Event, Feed, accept_all
 from publisher.definitions.vintage import vintages_of
 from publisher.durable import private_files, writing
 from publisher.errors import LockedError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from publisher.definitions.source import Source
     from publisher.errors import PublisherError
     from publisher.pipeline.report import RunReport
+    from publisher.records.landing import Landing
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 FOLDER = "audit"
@@ -77,6 +78,9 @@ class _Silent:
         """Show nothing."""
 
     def step(self, words: str) -> None:
+        """Show nothing."""
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show nothing."""
 
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- a scratch folder spends nobody's budget
@@ -157,7 +161,7 @@ def _declared(definition: Source, worst: Worst) -> Source:
             "delivery": "append",
             "record_id": (RECORD,),
             "event": Event(column=TIME, formats=(TIME_FORM,)),
-            "feed": Feed(path=FEED),
+            "feed": Feed(path=FEED, accept=accept_all(columns)),
             "privacy": definition.privacy.model_copy(update={"unit": unit}),
         }
     )

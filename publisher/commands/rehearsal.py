@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from publisher.definitions.source import Feed
+from publisher.definitions.source import Feed, accept_all
 from publisher.durable import writing
 from publisher.errors import SourceError
 from publisher.records.secrets import create_key
@@ -38,8 +38,13 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
         wanted = [dataset for dataset in workspace.datasets.values() if dataset.source.name == source.name]
         write_stand_in(source, wanted, data)
     (data / "SAMPLE.json").write_text('{"generated_by": "publisher"}\n', encoding="utf-8")
-    feeds = {name: Feed(path=f"{name}.csv", nulls=source.definition.feed.nulls) for name, source in sources.items()}
+    feeds = {name: _feed(source) for name, source in sources.items()}
     return replace(workspace, data=data, state=state, feeds=feeds)
+
+
+def _feed(source: SourceFile) -> Feed:
+    definition = source.definition
+    return Feed(path=f"{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
 
 
 def _public_files(source: SourceFile) -> Iterator[str]:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError
+from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError, RefusedAtLandingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from publisher.pipeline.report import RunReport
+    from publisher.records.landing import Landing
+    from publisher.workspace import SourceFile
 
 COLORS = {
     "published": "green",
@@ -29,6 +31,7 @@ COLORS = {
     "warning": "yellow",
     "unchecked": "yellow",
     "refused": "red",
+    "refused at landing": "red",
     "failed": "red",
     "wrong": "red",
 }
@@ -69,6 +72,7 @@ def ending() -> Iterator[None]:
             if sys.stdout is not None:
                 sys.stdout.flush()  # here and not when Python ends, where nobody could catch what goes wrong
     except PublisherError as error:
+        print_private(error)
         print_error(str(error))
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -82,6 +86,23 @@ def ending() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - what nobody foresaw: its message, or a traceback, may quote a record
         _print_fault(error)
         sys.exit(FAULT)
+
+
+def print_landed(source: SourceFile, landing: Landing) -> None:
+    """Print what was landed on standard error: with its exact counts on a terminal, otherwise only where they are."""
+    if landing.report is None:
+        return
+    from publisher.records.judgement import tables
+
+    if sys.stderr.isatty():
+        click.echo("\n".join(tables(source, landing.batches)), err=True)
+    click.echo(f"{source.name}: the private report is in {landing.report.parent}", err=True)
+
+
+def print_private(error: PublisherError) -> None:
+    """Print what only the person who lands may see, if standard error is a terminal: a log is for others too."""
+    if isinstance(error, RefusedAtLandingError) and sys.stderr.isatty():
+        click.echo(error.private, err=True)
 
 
 def print_error(words: str) -> None:
@@ -171,7 +192,17 @@ class Watch:
 
     def warn(self, error: PublisherError) -> None:
         """Show an error; the run goes on where it can."""
+        if isinstance(error, RefusedAtLandingError):
+            self._progress.stop()
+            print_private(error)
+            self._progress.start()
         self._progress.console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
+        """Show what was landed."""
+        self._progress.stop()
+        print_landed(source, landing)
+        self._progress.start()
 
     def agree(self, question: str) -> bool:
         """Whether a person agrees. Without a terminal, only `yes` given beforehand counts as agreement."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 from publisher.definitions.period import Grain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Class = Literal["public", "private", "confidential", "nonpublic", "protected-nonpublic"]
 Currency = Literal["zcdp", "pure"]
@@ -71,6 +74,39 @@ class Privacy(Model):
         return self
 
 
+Share = Annotated[Exact, Field(ge=0, le=1)]
+
+
+class Accept(Model):
+    """What may be odd about a file of this feed without stopping the run, and why."""
+
+    undated: Share = Decimal("0.2")
+    """The largest share of a file's records without a date that can be read."""
+    unplaced: Share = Decimal("0.5")
+    """The largest share of a file's records without a place, for each level of place."""
+    rejected: Share = Decimal("0.2")
+    """The largest share of a file's rows that cannot be read."""
+    repeated: Share = Decimal("0.5")
+    """The largest share of a file's rows whose record came before, in this file or an earlier one."""
+    empty: tuple[Text, ...] = ()
+    """Columns that may be empty in a whole file."""
+    reason: Text
+    """Why these limits differ from the defaults."""
+
+
+def accept_all(columns: Iterable[str]) -> Accept:
+    """Limits that nothing is beyond, for generated records."""
+    every = Decimal(1)
+    return Accept(
+        undated=every,
+        unplaced=every,
+        rejected=every,
+        repeated=every,
+        empty=tuple(columns),
+        reason="the records are generated",
+    )
+
+
 class Feed(Model):
     """The raw files, as the city publishes them."""
 
@@ -83,6 +119,8 @@ class Feed(Model):
     """Texts that mean missing, in addition to the empty text."""
     sheet: Text | None = None
     """The sheet of an Excel workbook. Default: the first."""
+    accept: Accept | None = None
+    """What may be odd about a file. Default: the limits of Accept, with no reason needed."""
 
 
 class Event(Model):
@@ -263,6 +301,7 @@ class Source(Model):
     def references(self) -> list[tuple[str, str]]:
         """Every (setting, raw column) by which this definition names a column."""
         named = [("record_id", column) for column in self.record_id]
+        named += [("feed.accept", column) for column in (self.feed.accept.empty if self.feed.accept else ())]
         named.append(("event.column", self.event.column))
         if self.privacy.unit != "record":
             named.append(("privacy.unit", self.privacy.unit))

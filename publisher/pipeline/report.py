@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.errors import (
+    REFUSED,
     BudgetError,
     DefinitionError,
     HeldError,
     PortalError,
     PublisherError,
+    RefusedAtLandingError,
     SourceError,
 )
 from publisher.privacy.distribution import Noise
@@ -34,7 +36,7 @@ class Outcome:
     """Whether no other edition is scheduled; a provisional one is false."""
     release: str | None
     status: str
-    """published, ready (not pushed), held, retracted, superseded, refused (budget) or failed."""
+    """published, ready (not pushed), held, retracted, superseded, refused (budget), refused at landing, or failed."""
     cells: int
     suppressed: int
     loss: str
@@ -83,13 +85,20 @@ def failure_of(dataset: DatasetFile, period: Period, error: PublisherError) -> O
         edition=None,
         final=None,
         release=None,
-        status="refused" if isinstance(error, BudgetError) else "failed",
+        status=_status(error),
         cells=dataset.grid(period).size,
         suppressed=0,
         loss=loss_words(dataset),
         margin="",
         portal_url=None,
     )
+
+
+def _status(error: PublisherError) -> str:
+    """Why there is no release. A refusal at landing depends on records, so no more than its one wording is said."""
+    if isinstance(error, RefusedAtLandingError):
+        return REFUSED
+    return "refused" if isinstance(error, BudgetError) else "failed"
 
 
 def loss_words(dataset: DatasetFile) -> str:

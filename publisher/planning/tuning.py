@@ -15,10 +15,10 @@ from publisher.engine.contributions import contributions
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.errors import BudgetError, SourceError
+from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
 from publisher.privacy.mechanism import with_noise
 from publisher.privacy.tuning import NoisyHistogram
-from publisher.records.landing import land
 from publisher.records.reader import raw
 from publisher.release.manifest import LedgerHead
 
@@ -115,13 +115,7 @@ def _enter(asked: Measurement, ledger: Ledger, drawn: str) -> None:
 def _exact(asked: Measurement) -> tuple[tuple[Integers, ...], bool]:
     """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
     workspace, source = asked.workspace, asked.dataset.source
-    land(
-        source,
-        data=workspace.data,
-        private=workspace.private,
-        engine=workspace.settings.engine,
-        received=source.today(),
-    )
+    land_source(workspace, source)
     query, releases, generated = guarded(source), [], False
     for release in asked.period.cut(asked.dataset.definition.period):
         landed = raw(source, workspace.private, release.start, release.end)  # all that has arrived, as one vintage

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 from publisher import durable
 from publisher.duck import connect, safely
-from publisher.errors import SourceError
-from publisher.records import columns, feed, places, report, rows, secrets, sql
+from publisher.errors import RefusedAtLandingError, SourceError
+from publisher.records import columns, diagnosis, feed, judgement, places, report, rows, secrets, sql
 from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
 from publisher.records.receipts import Receipts, day_in_name
+from publisher.records.report import BatchReport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import date
     from pathlib import Path
 
@@ -42,6 +43,8 @@ class Landing:
     """The private report, if something was landed."""
     unlisted: tuple[str, ...]
     """Columns that are not declared, in the headers of the files that are there."""
+    batches: tuple[BatchReport, ...]
+    """The exact counts of what was landed now: private."""
 
 
 def land(
@@ -55,7 +58,9 @@ def land(
 ) -> Landing:
     """Land the files of the source that have not been landed, and place landed records again if places changed.
 
-    Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written.
+    Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written. Raises
+    RefusedAtLandingError for the first file that is beyond what the source accepts: neither it nor any file after it
+    is landed, so that both fixing the definition and replacing the file help.
     """
     columns.check_names(source)
     files = feed.find(source, data)
@@ -72,7 +77,7 @@ class _Job:
     engine: EngineSettings
     received: date
     progress: Callable[[str], None]
-    reports: list[report.BatchReport] = field(default_factory=list)
+    reports: list[BatchReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.shelf = BatchStore(self.private, self.source.name)
@@ -103,11 +108,12 @@ class _Job:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
                 self._place_again(batch)
         self._bring_forward(digests)
+        remembered = self.receipts.days().keys()
         received = self._receive({digests[path]: day for path, day in days.items()})
-        for path in self._in_order(days, digests, outdated):
-            self._land(path, digests[path], received[digests[path]])
+        self._land_all(self._in_order(days, digests, outdated), digests, received, remembered)
         for batch in outdated.values():
             self.shelf.drop(batch)
+        self._judge_landed()
         return self._landing(len(new), files, set(digests.values()))
 
     def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
@@ -185,11 +191,31 @@ class _Job:
         before = {digest: batch.sequence for digest, batch in outdated.items()}
         return sorted(days, key=lambda path: (before.get(digests[path], sys.maxsize), days[path], path))
 
+    def _land_all(
+        self, paths: list[Path], digests: dict[Path, str], received: dict[str, date], remembered: Iterable[str]
+    ) -> None:
+        """Land the files in order. A refused one was not received: its day is that on which it lands."""
+        try:
+            for path in paths:
+                judged = not self._only_latest or path is paths[-1]
+                self._land(path, digests[path], received[digests[path]], judged=judged)
+        except RefusedAtLandingError:
+            if self.late is not None:
+                landed = {batch.sha256 for batch in self.shelf.batches()}
+                days = self.receipts.days().items()
+                self.receipts.keep_days({digest: day for digest, day in days if digest in {*remembered, *landed}})
+            raise
+
+    @property
+    def _only_latest(self) -> bool:
+        """Whether only the latest batch is ever counted."""
+        return self.source.definition.delivery == "snapshot" and self.late is None
+
     def _landing(self, new: int, files: tuple[Path, ...], contents: set[str]) -> Landing:
         written = report.path(self.private, self.source.name, self.reports) if self.reports else None
         present = (batch for batch in self.shelf.batches() if batch.sha256 in contents)
         unlisted = dict.fromkeys(column for batch in present for column in batch.unlisted)
-        return Landing(new, len(files) - new, written, tuple(unlisted))
+        return Landing(new, len(files) - new, written, tuple(unlisted), tuple(self.reports))
 
     def _outdated(self, batches: tuple[Batch, ...], digests: set[str]) -> dict[str, Batch]:
         """The batches of an earlier definition, by content; their files must be there to be landed again."""
@@ -203,7 +229,7 @@ class _Job:
             )
         return outdated
 
-    def _land(self, path: Path, digest: str, received: date) -> None:
+    def _land(self, path: Path, digest: str, received: date, *, judged: bool) -> None:
         self.progress(f"{self.source.name}: landing {path.name}")
         status = path.stat()
         with self.shelf.staging() as staging, self._connection() as connection:
@@ -214,9 +240,12 @@ class _Job:
             batch = self._batch(path, status, digest, unlisted, received)
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
             rows.write(self.source, raw.relation, located, target, connection, earlier=self._earlier(batch))
-            counts = rows.count(self.source, staging, connection)
+            counts = rows.count(self.source, sorted(staging.glob("month=*/*.parquet")), connection)
             _check_unchanged(path, status)
-            self._report(batch, unlisted + table.keys, raw, counts)
+            counted = _counted(batch, unlisted + table.keys, raw, counts)
+            if judged:
+                self._judge(counted, raw.relation, connection, whole=True)
+            self._report(counted)
             self.shelf.commit(staging, batch)
         self._remember(batch)
 
@@ -230,7 +259,46 @@ class _Job:
                 rows.place(
                     self.source, landed, located, rows.PartitionTarget(staging, prefix(self.fingerprint)), connection
                 )
+            known = report.reported(self.private, self.source.name).get(batch.batch)
+            if known is not None:
+                placed = rows.count(self.source, sorted(staging.glob("month=*/*.parquet")), connection)
+                known = replace(known, unlocated=placed.unlocated, other={})
+                report.write(self.private, self.source.name, [known], "counted")
             self.shelf.replace(staging, replace(batch, fingerprint=self.fingerprint))
+
+    def _judge(self, counted: BatchReport, relation: str, connection: DuckDBPyConnection, *, whole: bool) -> None:
+        """Raises RefusedAtLandingError for a batch that is beyond what the source accepts; the reasons are reported."""
+        found = judgement.beyond(self.source.definition, counted)
+        if not found:
+            return
+        batch = diagnosis.Batch(self.source, self.data, relation, connection, self.temporary, whole)
+        counted = replace(counted, refused=tuple(diagnosis.causes(batch, found)))
+        self._report(counted)
+        words = "\n".join(judgement.refusal(self.source, self.reports))
+        raise RefusedAtLandingError(self.source.name, report.folder(self.private, self.source.name), words)
+
+    def _judge_landed(self) -> None:
+        """Judge what is landed and will be counted, file by file and together: many small files may all be wrong."""
+        batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
+        batches = batches[-1:] if self._only_latest else batches
+        known = report.reported(self.private, self.source.name)
+        counts = [known.get(batch.batch) or self._count_again(batch) for batch in batches]
+        files = [self.shelf.files(batch) for batch in batches]
+        if len(batches) > 1:
+            counts.append(judgement.together(counts))
+            files.append([path for paths in files for path in paths])
+        for counted, paths in zip(counts, files, strict=True):
+            if judgement.beyond(self.source.definition, counted):
+                with self._connection() as connection:
+                    self._judge(counted, sql.parquet(paths), connection, whole=False)
+
+    def _count_again(self, batch: Batch) -> BatchReport:
+        """What landed records still say of a batch whose report is gone: nothing of rejected and repeated rows."""
+        with self._connection() as connection:
+            counts = rows.count(self.source, self.shelf.files(batch), connection)
+        counted = _counted(batch, batch.unlisted, rows.StagedFile("", counts.landed, 0), counts)
+        report.write(self.private, self.source.name, [counted], "counted")
+        return counted
 
     def _batch(
         self, path: Path, status: os.stat_result, digest: str, unlisted: tuple[str, ...], received: date
@@ -260,23 +328,8 @@ class _Job:
         remembered = [self.receipts.known(new)] if self.late is not None else []
         return [sql.parquet(landed), *remembered] if landed else remembered
 
-    def _report(
-        self, batch: Batch, unlisted: tuple[str, ...], raw: rows.StagedFile, counts: rows.LandingCounts
-    ) -> None:
-        self.reports.append(
-            report.BatchReport(
-                batch=batch.batch,
-                file=batch.file,
-                unlisted=unlisted,
-                rows_read=raw.read,
-                rejected=raw.rejected,
-                landed=counts.landed,
-                duplicates=raw.read - counts.landed,
-                without_event_time=counts.without_event_time,
-                without_unit=counts.without_unit,
-                unlocated=counts.unlocated,
-            )
-        )
+    def _report(self, counted: BatchReport) -> None:
+        self.reports.append(counted)
         report.write(self.private, self.source.name, self.reports)  # before the batch: counts are never lost
 
     @contextmanager
@@ -284,6 +337,22 @@ class _Job:
         with connect(self.engine, self.temporary) as connection:
             columns.set_keys(connection, self.source, self.private)
             yield connection
+
+
+def _counted(batch: Batch, unlisted: tuple[str, ...], raw: rows.StagedFile, counts: rows.LandingCounts) -> BatchReport:
+    return BatchReport(
+        batch=batch.batch,
+        file=batch.file,
+        unlisted=unlisted,
+        rows_read=raw.read,
+        rejected=raw.rejected,
+        landed=counts.landed,
+        duplicates=raw.read - counts.landed,
+        without_event_time=counts.without_event_time,
+        without_unit=counts.without_unit,
+        unlocated=counts.unlocated,
+        empty=counts.empty,
+    )
 
 
 def _check_unchanged(path: Path, before: os.stat_result) -> None:

@@ -80,6 +80,43 @@ def locate(source: SourceFile, data: Path, connection: DuckDBPyConnection, rows:
     return Located(places, " ".join(joins))
 
 
+def polygons_of(place: Place, data: Path) -> Polygons | None:
+    """The polygons of a level; None if its places are a code column."""
+    if place.boundaries is None:
+        return None
+    return read_polygons(data / place.boundaries.path, place.boundaries, _crs(place))
+
+
+def coordinates(
+    level: str, place: Place, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path
+) -> str:
+    """SQL that gives the distinct x and y by which records are placed: their own, or those of the address list."""
+    if place.point is not None:
+        x, y = (f"TRY_CAST({quoted(column)} AS DOUBLE)" for column in (place.point.x, place.point.y))
+        unknown = "".join(f" AND NOT (x = {a:f} AND y = {b:f})" for a, b in place.point.unknown)
+        return f"SELECT DISTINCT x, y FROM (SELECT {x} AS x, {y} AS y FROM {rows}) WHERE x + y IS NOT NULL{unknown}"
+    assert place.address is not None  # noqa: S101 - a code has no coordinates
+    listed = _list(_Step(level, data, connection, rows, temporary), place.address.list_)
+    return f"SELECT DISTINCT x, y FROM ({listed}) WHERE x + y IS NOT NULL"
+
+
+def unlisted(
+    level: str, address: Address, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path
+) -> int:
+    """How many rows have no address that is in the list."""
+    listed = _list(_Step(level, data, connection, rows, temporary), address.list_)
+    compared = sql.address(f"_row.{quoted(address.column)}")
+    count = f"SELECT count(*) FROM {rows} AS _row ANTI JOIN ({listed}) AS _listed ON {compared} = _listed.address"
+    return int(connection.execute(count).fetchall()[0][0])
+
+
+def _crs(place: Place) -> str:
+    """The coordinate system of a level's points."""
+    if place.point is not None:
+        return place.point.crs
+    return place.address.list_.crs if place.address is not None else ""
+
+
 @dataclass(frozen=True)
 class _Step:
     level: str

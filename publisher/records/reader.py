@@ -61,6 +61,14 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
     return LandedSelect(select, [start, end], landed[0].fingerprint, generated)
 
 
+def of_batch(source: SourceFile, private: Path, name: str) -> str:
+    """A SELECT of the records of one batch that have an event time, as `raw` gives them. Raises SourceError."""
+    shelf = BatchStore(private, source.name)
+    files = [path for batch in shelf.batches() if batch.batch == name for path in shelf.files(batch)]
+    vintage = ", CAST(1 AS SMALLINT) AS _vintage" if source.definition.late is not None else ""
+    return f"SELECT *{vintage} FROM {sql.parquet(files) if files else _nothing(source)} WHERE _event IS NOT NULL"
+
+
 @dataclass(frozen=True)
 class _Versions:
     """The batches of a source that are read, and the row of each record that counts."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Literal
 
 from publisher import durable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+Kind = Literal["landing", "counted"]
+"""What was landed, or counted again in one batch that was landed before."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,42 @@ class BatchReport:
     without_event_time: int
     without_unit: int
     unlocated: dict[str, int]
+    empty: tuple[str, ...] = ()
+    """Raw columns that no landed row has a value in."""
+    other: dict[str, dict[str, int]] = field(default_factory=dict)
+    """By dataset and key column: rows with a date whose key is not in the keyset."""
+    refused: tuple[str, ...] = ()
+    """Why the batch was refused, with the likely causes."""
 
 
-def path(private: Path, source: str, batches: Sequence[BatchReport]) -> Path:
+def folder(private: Path, source: str) -> Path:
+    """Where the reports of a source are."""
+    return private / "reports" / source
+
+
+def path(private: Path, source: str, batches: Sequence[BatchReport], kind: Kind = "landing") -> Path:
     """The report of one landing, named by its first batch."""
-    return private / "reports" / source / f"landing-{batches[0].batch}.json"
+    return folder(private, source) / f"{kind}-{batches[0].batch}.json"
 
 
-def write(private: Path, source: str, batches: Sequence[BatchReport]) -> None:
+def write(private: Path, source: str, batches: Sequence[BatchReport], kind: Kind = "landing") -> None:
     """Write or complete the report of one landing."""
-    target = path(private, source, batches)
+    target = path(private, source, batches, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = {"source": source, "batches": [asdict(batch) for batch in batches]}
-    durable.write_file(target, json.dumps(content, indent=2).encode() + b"\n")
+    durable.write_file(target, json.dumps(content, indent=2).encode() + b"\n", mode=0o600)
+
+
+def reported(private: Path, source: str) -> dict[str, BatchReport]:
+    """What earlier reports say of each batch; the newest counts. A damaged report says nothing."""
+    from pydantic import TypeAdapter
+
+    paths = [path for kind in ("landing", "counted") for path in folder(private, source).glob(f"{kind}-*.json")]
+    found: dict[str, BatchReport] = {}
+    for each in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
+        try:
+            batches = TypeAdapter(tuple[BatchReport, ...]).validate_python(json.loads(each.read_bytes())["batches"])
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        found |= {batch.batch: batch for batch in batches}
+    return found

@@ -9,6 +9,7 @@ from publisher.duck import literal, quoted, safely
 from publisher.records import columns, sql
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -36,6 +37,8 @@ class LandingCounts:
     without_event_time: int
     without_unit: int
     unlocated: dict[str, int]
+    empty: tuple[str, ...]
+    """The raw columns that no row has a value in."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +107,21 @@ def place(
         _partition(connection, select, target)
 
 
-def count(source: SourceFile, folder: Path, connection: DuckDBPyConnection) -> LandingCounts:
-    """Count what was written into the folder."""
-    files = sorted(folder.glob("month=*/*.parquet"))
-    levels = source.definition.places
+def count(source: SourceFile, files: Sequence[Path], connection: DuckDBPyConnection) -> LandingCounts:
+    """Count what was written into these files."""
+    levels, definition = source.definition.places, source.definition
     if not files:
-        return LandingCounts(0, 0, 0, dict.fromkeys(levels, 0))
-    unit = source.definition.privacy.unit
-    absent = ["_event", *([unit] if unit != "record" else []), *(f"_place_{level}" for level in levels)]
-    missing = "".join(f", count(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in absent)
+        return LandingCounts(0, 0, 0, dict.fromkeys(levels, 0), ())
+    absent = ["_event", *definition.landed, *(f"_place_{level}" for level in levels)]
+    missing = ", ".join(f"count(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in absent)
     with safely(f"{source.name}: counting the landed records"):
-        found = connection.execute(f"SELECT count(*){missing} FROM {sql.parquet(files)}").fetchall()[0]
-    counted = dict(zip(absent, map(int, found[1:]), strict=True))
+        found = connection.execute(f"SELECT count(*), {missing} FROM {sql.parquet(files)}").fetchall()[0]
+    landed, counted = int(found[0]), dict(zip(absent, map(int, found[1:]), strict=True))
     places = {level: counted[f"_place_{level}"] for level in levels}
-    return LandingCounts(int(found[0]), counted["_event"], counted.get(unit, 0), places)
+    empty = tuple(column for column in definition.landed if landed and counted[column] == landed)
+    unit = definition.privacy.unit
+    without_unit = counted[unit] if unit != "record" else 0
+    return LandingCounts(landed, counted["_event"], without_unit, places, empty)
 
 
 def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) -> str:

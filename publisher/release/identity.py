@@ -91,6 +91,7 @@ def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
     values["privacy"].pop("budget")
     values["privacy"].pop("delta", None)
     values["feed"].pop("path")
+    values["feed"].pop("accept", None)  # whether there is a release, not what is in it
     return values | {
         "columns": {name: definition.columns[name].identifier for name in definition.landed},
         "lookups": {name: [lookup.columns, sorted(lookup.rows)] for name, lookup in source.lookups.items()},

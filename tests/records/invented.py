@@ -52,6 +52,8 @@ when = { class = "public", statute = "none" }
 what = { class = "public", statute = "none" }
 secret = { class = "private", statute = "none", read = false }
 """
+REPEATS: dict[str, Any] = {"accept": {"repeated": 1, "reason": "files of few people repeat their records"}}
+"""A feed in which files may repeat earlier records."""
 HEADER = "id,who,when,what,secret"
 
 

@@ -20,7 +20,7 @@ from uuid import UUID
 
 import duckdb
 import pytest
-from invented import DEFINITION, ENGINE, HEADER, TODAY, City, definition
+from invented import DEFINITION, ENGINE, HEADER, REPEATS, TODAY, City, definition
 
 from publisher.definitions.settings import EngineSettings
 from publisher.duck import connect
@@ -181,7 +181,9 @@ def test_what_is_landed_of_a_unit_hangs_on_its_own_rows_alone(
 ) -> None:
     """Without one person's rows, those of all others are read as before, whoever shares their record ids. All
     combinations are evidence, since each part is shown once."""
-    source = definition(delivery=delivery, record_id=record_id, privacy={**PERSON["privacy"], "missing": missing})
+    source = definition(
+        delivery=delivery, record_id=record_id, privacy={**PERSON["privacy"], "missing": missing}, feed=REPEATS
+    )
     files = {"a": _drawn_rows(1), "b": _drawn_rows(2)}
 
     def landed(name: str, gone: str | None) -> set[tuple[object, ...]]:
@@ -364,10 +366,11 @@ def test_a_changed_definition_lands_the_files_anew(city: City) -> None:
 
 def test_landing_anew_keeps_the_order_and_the_days_of_receipt(city: City) -> None:
     """Under a changed definition the first version of a record is still the first, received when it was."""
+    city.source = definition(feed=REPEATS)
     for name, received in (("b", date(2025, 1, 1)), ("a", date(2025, 2, 1))):
         city.put(_csv(f"1,a,2018-01-01,{name},y"), f"raw/{name}.csv")
         city.land(received)
-    city.source = definition(feed={"nulls": ("NA",)})
+    city.source = definition(feed={"nulls": ("NA",)} | REPEATS)
     assert city.land().new == 2
     assert city.rows("id, what") == [("1", "b")]
     received = {json.loads(path.read_bytes())["received"] for path in city.private.glob("landed/*/*/batch.json")}
@@ -411,7 +414,7 @@ LANDING = """
 import sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from invented import City
+from invented import REPEATS,  City
 City(Path({root!r})).land()
 """
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.errors import PublisherError
     from publisher.pipeline.report import RunReport
+    from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -229,6 +230,9 @@ class _Watcher:
         pass
 
     def step(self, words: str) -> None:
+        pass
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
         pass
 
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- there is no one to ask
