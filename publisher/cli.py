@@ -160,7 +160,8 @@ def sample(folder: Path, rows: int, seed: int) -> None:
 def land(folder: Path, sources: Sequence[str]) -> None:
     """Read raw files into the private store.
 
-    Landing the same file again changes nothing. The number of rows is private: it is in the report named here.
+    Landing the same file again changes nothing. A file that is not as its source says is refused, with the likely
+    cause. Counts and causes are private: they are shown on a terminal only, and kept in the private report.
     """
     from publisher.commands.land import land_sources
 

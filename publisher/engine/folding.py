@@ -21,7 +21,7 @@ def folded(connection: DuckDBPyConnection, records: RecordSource, dataset: Datas
     axes = [(n, axis) for n, axis in enumerate(grid.axes) if dataset.definition.keys[n].discover is None]
     if not axes:
         return {}
-    counts = ", ".join(f"count(*) FILTER (coalesce(axis_{n}.code, {axis.other}) = {axis.other})" for n, axis in axes)
+    counts = ", ".join(f"count(*) FILTER (axis_{n}.key IS NULL)" for n, _ in axes)
     joins = "".join(f' LEFT JOIN axis_{n} ON axis_{n}.key = CAST(records."{axis.name}" AS VARCHAR)' for n, axis in axes)
     with safely(f"{dataset.name}: counting keys"):
         load(connection, dataset, grid)

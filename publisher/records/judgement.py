@@ -70,7 +70,8 @@ def findings(source: Source, batch: BatchReport) -> tuple[Finding, ...]:
         found.append(Finding("without unit", f"no {source.privacy.unit}", batch.without_unit, landed))
     dated = landed - batch.without_event_time
     for dataset, keys in batch.other.items():
-        found += [Finding("other", f"other {key} ({dataset})", count, dated) for key, count in keys.items()]
+        of = f" ({dataset})" if len(batch.other) > 1 else ""
+        found += [Finding("other", f"{key} not in the keyset{of}", count, dated) for key, count in keys.items()]
     if landed >= FEWEST:
         odd = [column for column in batch.empty if column not in accept.empty]
         found += [Finding("empty", f"no value at all: {column}", landed, landed, level=column) for column in odd]

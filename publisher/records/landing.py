@@ -218,9 +218,10 @@ class _Job:
         return Landing(new, len(files) - new, written, tuple(unlisted), tuple(self.reports))
 
     def _outdated(self, batches: tuple[Batch, ...], digests: set[str]) -> dict[str, Batch]:
-        """The batches of an earlier definition, by content; their files must be there to be landed again."""
+        """The batches of an earlier definition, by content; their files must be there to be landed again, unless only
+        the latest file is ever counted."""
         outdated = {batch.sha256: batch for batch in batches if batch.basis != self.basis}
-        gone = [batch.file for digest, batch in outdated.items() if digest not in digests]
+        gone = [] if self._only_latest else [batch.file for digest, batch in outdated.items() if digest not in digests]
         if gone:
             raise SourceError(
                 f"{self.source.origin.name}: has changed since these files were landed: {', '.join(gone)}: put them "
