@@ -23,7 +23,8 @@ NOT_PROTECTED = (
     "Groups: a household, a building or a business with many records has less protection, as the tables above show.",
     "Suppressed cells: totals and neighboring cells can narrow down their values. Only the noise protects them.",
     "Limits cut off what goes beyond them, so numbers can be too low, and no margin shows it.",
-    "When a release appears, how long it took to make, and whether there is one at all: none of this is hidden.",
+    "Whether and when a release appears: a refusal at landing or a hold for review depends on the records.",
+    "How long a release took to make.",
     "What changes between two editions: late records and corrections are visible, as far as the noise allows.",
     "Data outside this source, and other disclosures that the law allows or requires.",
 )

@@ -401,7 +401,14 @@ def test_what_is_not_protected_is_said(name: str) -> None:
     made: GuaranteeInputs = EXAMPLES[name]()
     file, text = guarantee(made), section(statement(made), "What is not protected")
     assert [f"- {sentence}" for sentence in file["not_protected"]] == text.strip().splitlines()
-    for topic in ("Suppressed cells", "When a release appears", "Limits cut off", "household", "outside", "editions"):
+    for topic in (
+        "Suppressed cells",
+        "Whether and when a release appears: a refusal at landing",
+        "Limits cut off",
+        "household",
+        "outside",
+        "editions",
+    ):
         assert topic in text
 
 
