@@ -33,7 +33,7 @@ Exit codes:
 """
 
 SECTIONS = {
-    "Start": ("init", "sample", "check", "schema"),
+    "Start": ("init", "sample", "preview", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land"),
     "Review": ("releases", "show", "revalidate", "rollback"),
@@ -167,6 +167,32 @@ def land(folder: Path, sources: Sequence[str]) -> None:
 
     workspace = _workspace(folder)
     for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
+        click.echo(line)
+
+
+@_command()
+@click.argument("source")
+@click.argument("file", required=False)
+@click.option(
+    "--map", "picture", metavar="FILE.svg", type=click.Path(path_type=Path, dir_okay=False), help="Draw the map as SVG."
+)
+@click.pass_obj
+def preview(folder: Path, source: str, file: str | None, picture: Path | None) -> None:
+    """Show a raw file as it would be counted. The output is private.
+
+    Shows how dates were read, the first rows that the SELECT gives, the places on a map, and how many rows have no
+    date, no place or a key that is not in the keyset. FILE defaults to the last file of the feed. Nothing is charged,
+    landed or kept.
+
+    \b
+    Examples:
+      publisher preview stlouis-311
+      publisher preview stlouis-311 ~/downloads/requests.csv --map places.svg
+    """
+    from publisher.commands.preview import preview as look
+
+    workspace = _workspace(folder)
+    for line in look(workspace, workspace.source(source), file, picture):
         click.echo(line)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Measure
     from publisher.definitions.period import Grain, Period
     from publisher.engine.guard import RecordQuery
-    from publisher.workspace import DatasetFile
+    from publisher.workspace import DatasetFile, SourceFile
 
 _STEPS: dict[Grain, str] = {
     "day": "date_diff('day', DATE '{start}', _event)",
@@ -140,14 +140,19 @@ def check_columns(dataset: DatasetFile, query: RecordQuery) -> None:
             raise dataset.origin.error(key, f"source {dataset.source.name} has no column {name!r}; it has: {columns}")
 
 
-def load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -> None:
-    """Load the lookups as tables of text, and one table per key column that numbers its keys."""
+def load_lookups(connection: DuckDBPyConnection, source: SourceFile) -> None:
+    """Load the lookups as tables of text."""
     # DuckDB computes an expression that appears twice only once, outside of the TRY that shields it.
     connection.execute("SET disabled_optimizers = 'common_subexpressions'")
-    for name, lookup in dataset.source.lookups.items():
+    for name, lookup in source.lookups.items():
         _make_table(
             connection, name, {column: [row[n] for row in lookup.rows] for n, column in enumerate(lookup.columns)}
         )
+
+
+def load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -> None:
+    """Load the lookups as tables of text, and one table per key column that numbers its keys."""
+    load_lookups(connection, dataset.source)
     for n, axis in enumerate(grid.axes):
         _make_table(connection, f"axis_{n}", {"key": axis.keys, "code": range(len(axis.keys))})
 

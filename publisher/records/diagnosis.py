@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.source import Place, Source
-    from publisher.records.judgement import Finding
+    from publisher.records.judgement import Oddity
     from publisher.workspace import SourceFile
 
 FORMATS = (
@@ -40,7 +40,7 @@ CLEAR = 0.5
 
 
 @dataclass(frozen=True)
-class Batch:
+class Suspect:
     """A batch as it was read: `relation` has the raw columns under their names, of every row if `whole`."""
 
     source: SourceFile
@@ -65,7 +65,7 @@ class Batch:
         return str(self.source.origin.error(key, words))
 
 
-def causes(batch: Batch, found: Sequence[Finding]) -> list[str]:
+def causes(batch: Suspect, found: Sequence[Oddity]) -> list[str]:
     """A likely cause of each finding, and what to do about it."""
     words: list[str] = []
     for each in found:
@@ -89,7 +89,7 @@ def causes(batch: Batch, found: Sequence[Finding]) -> list[str]:
     return list(dict.fromkeys(words))
 
 
-def undated(batch: Batch) -> Iterator[str]:
+def undated(batch: Suspect) -> Iterator[str]:
     """Why dates are not read: the column is empty, or has another format."""
     definition = batch.definition
     column, formats = definition.event.column, " or ".join(definition.event.formats)
@@ -114,7 +114,7 @@ def undated(batch: Batch) -> Iterator[str]:
         )
 
 
-def _readings(batch: Batch) -> list[str]:
+def _readings(batch: Suspect) -> list[str]:
     """The formats, at most two, that read the most of the dates that the declared ones do not."""
     definition = batch.definition
     column = quoted(definition.event.column)
@@ -132,7 +132,7 @@ def _event(definition: Source, form: str) -> str:
     return columns.event(definition.model_copy(update={"event": event}))
 
 
-def _shape(batch: Batch) -> str:
+def _shape(batch: Suspect) -> str:
     """The most frequent shape of the dates that are not read: every digit a 9, every letter an a."""
     definition = batch.definition
     column = quoted(definition.event.column)
@@ -142,7 +142,7 @@ def _shape(batch: Batch) -> str:
     return str(found)[:40]
 
 
-def unplaced(batch: Batch, level: str) -> Iterator[str]:
+def unplaced(batch: Suspect, level: str) -> Iterator[str]:
     """Why records are in no place: nothing is written, x and y are swapped, or the coordinate system is another."""
     place = batch.definition.places[level]
     if place.code is not None:
@@ -156,7 +156,7 @@ def unplaced(batch: Batch, level: str) -> Iterator[str]:
     yield from _elsewhere(batch, level, place)
 
 
-def _without_coordinates(batch: Batch, level: str, place: Place) -> Iterator[str]:
+def _without_coordinates(batch: Suspect, level: str, place: Place) -> Iterator[str]:
     assert place.point is not None  # noqa: S101 - as the caller has seen, for the type checker
     x, y = (f"TRY_CAST({quoted(column)} AS DOUBLE)" for column in (place.point.x, place.point.y))
     defaults = " OR ".join(f"({x} = {a:f} AND {y} = {b:f})" for a, b in place.point.unknown)
@@ -166,7 +166,7 @@ def _without_coordinates(batch: Batch, level: str, place: Place) -> Iterator[str
         yield batch.advice(("places", level, "point"), f"{empty:,} of {rows:,} rows have no usable coordinates")
 
 
-def _unlisted(batch: Batch, level: str, place: Place) -> Iterator[str]:
+def _unlisted(batch: Suspect, level: str, place: Place) -> Iterator[str]:
     assert place.address is not None  # noqa: S101 - as above
     with safely(f"{batch.source.name}: looking for the cause"):
         missing = places.unlisted(level, place.address, batch.data, batch.connection, batch.relation, batch.temporary)
@@ -178,7 +178,7 @@ def _unlisted(batch: Batch, level: str, place: Place) -> Iterator[str]:
         )
 
 
-def _elsewhere(batch: Batch, level: str, place: Place) -> Iterator[str]:
+def _elsewhere(batch: Suspect, level: str, place: Place) -> Iterator[str]:
     """What would bring most points inside the boundaries."""
     import numpy as np
 
@@ -211,7 +211,7 @@ def _elsewhere(batch: Batch, level: str, place: Place) -> Iterator[str]:
     )
 
 
-def _repeated(batch: Batch, found: Finding) -> Iterator[str]:
+def _repeated(batch: Suspect, found: Oddity) -> Iterator[str]:
     definition = batch.definition
     if batch.whole:
         (distinct,) = batch.numbers(f"count(DISTINCT {columns.identity(definition)})")
@@ -232,7 +232,7 @@ def _repeated(batch: Batch, found: Finding) -> Iterator[str]:
         )
 
 
-def _rejected(batch: Batch) -> str:
+def _rejected(batch: Suspect) -> str:
     feed = batch.definition.feed
     said = f"delimiter = {_text(feed.delimiter)}, encoding = {_text(feed.encoding)}" if feed.format == "csv" else ""
     return batch.advice(
@@ -242,7 +242,7 @@ def _rejected(batch: Batch) -> str:
     )
 
 
-def _empty(batch: Batch, column: str) -> str:
+def _empty(batch: Suspect, column: str) -> str:
     return batch.advice(
         ("columns", column),
         "has no value in any row of this file: the feed may have moved or renamed it. If it is no longer filled, set "
@@ -250,7 +250,7 @@ def _empty(batch: Batch, column: str) -> str:
     )
 
 
-def _setting(found: Finding) -> str:
+def _setting(found: Oddity) -> str:
     """The key that accepts a finding."""
     return f"empty = [{_text(found.level)}]" if found.kind == "empty" else f"{found.kind} = …"
 

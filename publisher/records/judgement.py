@@ -14,7 +14,7 @@ from publisher.definitions.source import Accept
 from publisher.records.report import BatchReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
     from publisher.definitions.source import Source
@@ -30,8 +30,8 @@ _LABEL = 34
 
 
 @dataclass(frozen=True)
-class Finding:
-    """How many of a batch's rows are odd in one way."""
+class Oddity:
+    """How many rows of a batch are odd in one way."""
 
     kind: str
     """undated, unplaced, rejected, repeated, empty; or what has no limit: without unit, other."""
@@ -55,30 +55,30 @@ class Finding:
         return f"{self.count / self.of:.1%}" if self.of else ""
 
 
-def findings(source: Source, batch: BatchReport) -> tuple[Finding, ...]:
+def findings(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     """What there is to say about a batch, in the order in which its rows are read."""
     accept = source.feed.accept or USUAL
     rows, landed = batch.rows_read + batch.rejected, batch.landed
     found = [
-        Finding("rejected", "rejected: not readable as a row", batch.rejected, rows, accept.rejected),
-        Finding("repeated", "repeated: the record came before", batch.duplicates, batch.rows_read, accept.repeated),
-        Finding("undated", "no date", batch.without_event_time, landed, accept.undated),
+        Oddity("rejected", "rejected: not readable as a row", batch.rejected, rows, accept.rejected),
+        Oddity("repeated", "repeated: the record came before", batch.duplicates, batch.rows_read, accept.repeated),
+        Oddity("undated", "no date", batch.without_event_time, landed, accept.undated),
     ]
     for level, count in batch.unlocated.items():
-        found.append(Finding("unplaced", f"no place ({level})", count, landed, accept.unplaced, level))
+        found.append(Oddity("unplaced", f"no place ({level})", count, landed, accept.unplaced, level))
     if source.privacy.unit != "record":
-        found.append(Finding("without unit", f"no {source.privacy.unit}", batch.without_unit, landed))
+        found.append(Oddity("without unit", f"no {source.privacy.unit}", batch.without_unit, landed))
     dated = landed - batch.without_event_time
     for dataset, keys in batch.other.items():
         of = f" ({dataset})" if len(batch.other) > 1 else ""
-        found += [Finding("other", f"{key} not in the keyset{of}", count, dated) for key, count in keys.items()]
+        found += [Oddity("other", f"{key} not in the keyset{of}", count, dated) for key, count in keys.items()]
     if landed >= FEWEST:
         odd = [column for column in batch.empty if column not in accept.empty]
-        found += [Finding("empty", f"no value at all: {column}", landed, landed, level=column) for column in odd]
+        found += [Oddity("empty", f"no value at all: {column}", landed, landed, level=column) for column in odd]
     return tuple(found)
 
 
-def beyond(source: Source, batch: BatchReport) -> tuple[Finding, ...]:
+def beyond(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     """What is beyond what the source accepts; none if the batch is fine."""
     found = findings(source, batch)
     if nothing_new(source, batch):
@@ -120,8 +120,7 @@ def refusal(source: SourceFile, batches: Sequence[BatchReport]) -> Iterator[str]
     yield from tables(source, batches[:-1])
     yield from table(source, batches[-1])
     yield "Stopped before anything was charged."
-    for cause in batches[-1].refused:
-        yield from textwrap.wrap(cause, WIDTH, break_long_words=False, break_on_hyphens=False)
+    yield from wrapped(batches[-1].refused)
 
 
 def tables(source: SourceFile, batches: Sequence[BatchReport]) -> Iterator[str]:
@@ -142,6 +141,12 @@ def table(source: SourceFile, batch: BatchReport) -> Iterator[str]:
         stops = "  <- stops here" if each in refused else ""
         line = f"  {_cut(each.words, _LABEL):<{_LABEL}} {each.count:>9,} {each.share:>6} {limit:>10}"
         yield f"{line}{stops}".rstrip()
+
+
+def wrapped(sentences: Iterable[str]) -> Iterator[str]:
+    """Sentences as lines of at most 80 columns, as far as words allow."""
+    for each in sentences:
+        yield from textwrap.wrap(each, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _cut(text: str, width: int) -> str:

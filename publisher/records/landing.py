@@ -14,7 +14,6 @@ from publisher.errors import RefusedAtLandingError, SourceError
 from publisher.records import columns, diagnosis, feed, judgement, places, report, rows, secrets, sql
 from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
 from publisher.records.receipts import Receipts, day_in_name
-from publisher.records.report import BatchReport
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.settings import EngineSettings
+    from publisher.records.report import BatchReport
     from publisher.workspace import SourceFile
 
 SAMPLE = "SAMPLE.json"
@@ -243,7 +243,7 @@ class _Job:
             rows.write(self.source, raw.relation, located, target, connection, earlier=self._earlier(batch))
             counts = rows.count(self.source, sorted(staging.glob("month=*/*.parquet")), connection)
             _check_unchanged(path, status)
-            counted = _counted(batch, unlisted + table.keys, raw, counts)
+            counted = report.counted(batch.batch, batch.file, unlisted + table.keys, raw, counts)
             if judged:
                 self._judge(counted, raw.relation, connection, whole=True)
             self._report(counted)
@@ -272,7 +272,7 @@ class _Job:
         found = judgement.beyond(self.source.definition, counted)
         if not found:
             return
-        batch = diagnosis.Batch(self.source, self.data, relation, connection, self.temporary, whole)
+        batch = diagnosis.Suspect(self.source, self.data, relation, connection, self.temporary, whole)
         counted = replace(counted, refused=tuple(diagnosis.causes(batch, found)))
         self._report(counted)
         words = "\n".join(judgement.refusal(self.source, self.reports))
@@ -297,7 +297,7 @@ class _Job:
         """What landed records still say of a batch whose report is gone: nothing of rejected and repeated rows."""
         with self._connection() as connection:
             counts = rows.count(self.source, self.shelf.files(batch), connection)
-        counted = _counted(batch, batch.unlisted, rows.StagedFile("", counts.landed, 0), counts)
+        counted = report.counted(batch.batch, batch.file, batch.unlisted, rows.StagedFile("", counts.landed, 0), counts)
         report.write(self.private, self.source.name, [counted], "counted")
         return counted
 
@@ -338,22 +338,6 @@ class _Job:
         with connect(self.engine, self.temporary) as connection:
             columns.set_keys(connection, self.source, self.private)
             yield connection
-
-
-def _counted(batch: Batch, unlisted: tuple[str, ...], raw: rows.StagedFile, counts: rows.LandingCounts) -> BatchReport:
-    return BatchReport(
-        batch=batch.batch,
-        file=batch.file,
-        unlisted=unlisted,
-        rows_read=raw.read,
-        rejected=raw.rejected,
-        landed=counts.landed,
-        duplicates=raw.read - counts.landed,
-        without_event_time=counts.without_event_time,
-        without_unit=counts.without_unit,
-        unlocated=counts.unlocated,
-        empty=counts.empty,
-    )
 
 
 def _check_unchanged(path: Path, before: os.stat_result) -> None:

@@ -84,20 +84,24 @@ def polygons_of(place: Place, data: Path) -> Polygons | None:
     """The polygons of a level; None if its places are a code column."""
     if place.boundaries is None:
         return None
-    return read_polygons(data / place.boundaries.path, place.boundaries, _crs(place))
+    return read_polygons(data / place.boundaries.path, place.boundaries, crs_of(place))
 
 
 def coordinates(
     level: str, place: Place, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path
 ) -> str:
-    """SQL that gives the distinct x and y by which records are placed: their own, or those of the address list."""
+    """SQL that gives the distinct x and y by which records are placed: their own, or those of their addresses."""
     if place.point is not None:
         x, y = (f"TRY_CAST({quoted(column)} AS DOUBLE)" for column in (place.point.x, place.point.y))
         unknown = "".join(f" AND NOT (x = {a:f} AND y = {b:f})" for a, b in place.point.unknown)
         return f"SELECT DISTINCT x, y FROM (SELECT {x} AS x, {y} AS y FROM {rows}) WHERE x + y IS NOT NULL{unknown}"
     assert place.address is not None  # noqa: S101 - a code has no coordinates
     listed = _list(_Step(level, data, connection, rows, temporary), place.address.list_)
-    return f"SELECT DISTINCT x, y FROM ({listed}) WHERE x + y IS NOT NULL"
+    compared = sql.address(f"_row.{quoted(place.address.column)}")
+    return (
+        f"SELECT DISTINCT x, y FROM ({listed}) AS _listed SEMI JOIN (SELECT {compared} AS address FROM {rows} AS _row) "
+        "AS _rows USING (address) WHERE x + y IS NOT NULL"
+    )
 
 
 def unlisted(
@@ -110,7 +114,7 @@ def unlisted(
     return int(connection.execute(count).fetchall()[0][0])
 
 
-def _crs(place: Place) -> str:
+def crs_of(place: Place) -> str:
     """The coordinate system of a level's points."""
     if place.point is not None:
         return place.point.crs

@@ -45,7 +45,7 @@ class Polygons:
         import numpy as np
         import shapely
 
-        x, y, usable = _transformed(x, y, crs, self.crs)
+        x, y, usable = transformed(x, y, crs, self.crs)
         places = np.full(x.shape, None, dtype=object)
         rows = np.flatnonzero(usable)
         # The tree has the points, so each polygon is prepared once, no matter how many points there are.
@@ -116,7 +116,7 @@ def _array(shapes: list[Any]) -> Objects:
     return array
 
 
-def _transformed(x: Floats, y: Floats, source: str, target: str) -> tuple[Floats, Floats, Flags]:
+def transformed(x: Floats, y: Floats, source: str, target: str) -> tuple[Floats, Floats, Flags]:
     """The coordinates in `target`, and which of them are finite there."""
     import numpy as np
     from pyproj import Transformer

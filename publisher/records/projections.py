@@ -18,7 +18,7 @@ EVERYWHERE = ("EPSG:4326", "EPSG:3857")
 
 
 @dataclass(frozen=True)
-class Reading:
+class PointReading:
     """One way to read coordinates, and the shares of points inside the polygons with it and as declared."""
 
     crs: str
@@ -27,7 +27,7 @@ class Reading:
     before: float
 
 
-def better(x: Floats, y: Floats, crs: str, polygons: Polygons) -> Reading | None:
+def better(x: Floats, y: Floats, crs: str, polygons: Polygons) -> PointReading | None:
     """The reading that brings most points inside the polygons; None if no other one brings most of them there."""
     if not len(x):
         return None
@@ -44,7 +44,7 @@ def better(x: Floats, y: Floats, crs: str, polygons: Polygons) -> Reading | None
         return None
     before = _share(x, y, crs, polygons, swapped=False)
     inside = _share(x, y, name, polygons, swapped=swapped)
-    return Reading(name, swapped, inside, before) if inside > before else None
+    return PointReading(name, swapped, inside, before) if inside > before else None
 
 
 def _share(x: Floats, y: Floats, crs: str, polygons: Polygons, *, swapped: bool) -> float:

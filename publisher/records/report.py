@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from publisher.records.rows import LandingCounts, StagedFile
+
 Kind = Literal["landing", "counted"]
 """What was landed, or counted again in one batch that was landed before."""
 
@@ -39,6 +41,23 @@ class BatchReport:
     """By dataset and key column: rows with a date whose key is not in the keyset."""
     refused: tuple[str, ...] = ()
     """Why the batch was refused, with the likely causes."""
+
+
+def counted(batch: str, file: str, unlisted: tuple[str, ...], raw: StagedFile, counts: LandingCounts) -> BatchReport:
+    """What was counted of a batch while it was read and landed."""
+    return BatchReport(
+        batch=batch,
+        file=file,
+        unlisted=unlisted,
+        rows_read=raw.read,
+        rejected=raw.rejected,
+        landed=counts.landed,
+        duplicates=raw.read - counts.landed,
+        without_event_time=counts.without_event_time,
+        without_unit=counts.without_unit,
+        unlocated=counts.unlocated,
+        empty=counts.empty,
+    )
 
 
 def folder(private: Path, source: str) -> Path:
