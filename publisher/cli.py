@@ -380,7 +380,7 @@ def run(
 
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
-    with watching(yes=yes or rehearse) as observer:
+    with watching(yes=yes or rehearse, quiet=as_json) as observer:
         report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
     print_report(report, as_json=as_json)
     if not as_json:

@@ -88,14 +88,19 @@ def ending() -> Iterator[None]:
         sys.exit(FAULT)
 
 
-def print_landed(source: SourceFile, landing: Landing) -> None:
-    """Print what was landed on standard error: with its exact counts on a terminal, otherwise only where they are."""
+def print_landed(source: SourceFile, landing: Landing, *, quiet: bool = False) -> None:
+    """Print what was landed on standard error: with its exact counts on a terminal, otherwise only where they are.
+
+    With `quiet`, nothing off a terminal.
+    """
     if landing.report is None:
         return
     from publisher.records.judgement import tables
 
     if sys.stderr.isatty():
         click.echo("\n".join(tables(source, landing.batches)), err=True)
+    elif quiet:
+        return
     click.echo(f"{source.name}: the private report is in {landing.report.parent}", err=True)
 
 
@@ -176,8 +181,9 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
 class Watch:
     """Shows a run's progress on standard error: a bar on a terminal, nothing elsewhere but errors."""
 
-    def __init__(self, progress: Any, *, yes: bool = False) -> None:
+    def __init__(self, progress: Any, *, yes: bool = False, quiet: bool = False) -> None:
         self._progress = progress
+        self._quiet = quiet
         self._yes = yes
         self._task: Any = None
 
@@ -201,7 +207,7 @@ class Watch:
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show what was landed."""
         self._progress.stop()
-        print_landed(source, landing)
+        print_landed(source, landing, quiet=self._quiet)
         self._progress.start()
 
     def agree(self, question: str) -> bool:
@@ -215,8 +221,8 @@ class Watch:
 
 
 @contextmanager
-def watching(*, yes: bool = False) -> Iterator[Watch]:
-    """A progress display for the length of a run; `yes` agrees to every question."""
+def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
+    """A progress display for the length of a run; `yes` agrees to every question, `quiet` is for a run with --json."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -229,7 +235,7 @@ def watching(*, yes: bool = False) -> Iterator[Watch]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield Watch(progress, yes=yes)
+        yield Watch(progress, yes=yes, quiet=quiet)
 
 
 def _shown(value: object) -> str:

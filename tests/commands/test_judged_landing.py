@@ -198,6 +198,9 @@ def test_exact_counts_are_for_a_terminal_alone(city: Town) -> None:
     assert (quiet.code, quiet.out) == (0, "stlouis-311: 2 new files, 0 known\n")
     assert quiet.err == f"stlouis-311: the private report is in {folder}\n"
     shutil.rmtree(city.state)
+    log = city.publisher(*RUN)
+    assert (log.code, log.err) == (0, quiet.err)
+    shutil.rmtree(city.state)
     loud = on_terminal(city, *RUN)
     assert loud.code == 0
     assert "stlouis-311: stlouis-311/requests_2018-01-01.csv 753 rows read" in loud.err

@@ -327,7 +327,8 @@ def test_landing_twice_changes_nothing(town: Town) -> None:
     before = town.tree("state/private/landed")
     second = town.publisher("land", "requests")
     assert (first.code, second.code) == (0, 0)
-    assert "requests: 1 new files, 0 known; private report: " in first.out
+    assert "requests: 1 new files, 0 known\n" in first.out
+    assert f"requests: the private report is in {town.state / 'private/reports/requests'}\n" in first.err
     assert second.out == "requests: 0 new files, 1 known\n"
     assert town.tree("state/private/landed") == before
     assert "900" not in first.out

@@ -187,7 +187,7 @@ def test_a_held_release_is_not_drawn_again(town: Town) -> None:
     for _ in range(2):
         answer = town.run("requests", "--period", "2024-01")
         assert (answer.code, [row["status"] for row in answer.rows]) == (3, ["held"])
-        assert "error: requests 2024-01 is held: " in answer.err
+        assert answer.err.startswith("error: requests 2024-01 is held: ")
         assert "must be at least 99" in answer.err
     bytes_held = town.tree("state/public/releases")
     shown = town.publisher("show", "requests")
