@@ -25,7 +25,7 @@ POINTS = 5_000
 
 
 @dataclass(frozen=True)
-class DateReading:
+class DateExample:
     """One way in which dates are written: an example, how it was read, and how many are written so."""
 
     text: str | None
@@ -62,7 +62,7 @@ class Trial:
         vintage = ", CAST(1 AS SMALLINT) AS _vintage" if self.source.definition.late is not None else ""
         return f"SELECT *{vintage} FROM {sql.parquet(self.files)} WHERE _event IS NOT NULL"
 
-    def dates(self) -> tuple[DateReading, ...]:
+    def dates(self) -> tuple[DateExample, ...]:
         """How dates are written, the most frequent way first: every digit counts as the same, and every letter."""
         column, event = quoted(self.source.definition.event.column), columns.event(self.source.definition)
         shape = rf"regexp_replace(regexp_replace({column}, '\p{{L}}', 'a', 'g'), '\p{{N}}', '9', 'g')"
@@ -71,7 +71,7 @@ class Trial:
             "SELECT min(_text), strftime(arg_min(_read, _text), '%a %Y-%m-%d %H:%M:%S'), count(*) AS _count "
             f"FROM ({read}) GROUP BY _shape, _read IS NULL ORDER BY _count DESC, _shape LIMIT {SHAPES}"
         )
-        return tuple(DateReading(*row) for row in self._rows(query))
+        return tuple(DateExample(*row) for row in self._rows(query))
 
     def points(self, level: str) -> Points | None:
         """Distinct places at one level, at most 5,000; None if its places are a code column."""
