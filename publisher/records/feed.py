@@ -1,7 +1,8 @@
 """The raw files of a source: which ones there are, and each as a table of texts for DuckDB.
 
-A file is read in place if DuckDB can read it exactly. Otherwise (gzip, another encoding, a byte order mark, mixed line
-endings, a workbook) a plain UTF-8 copy is made in the private temporary folder, in pieces.
+A file is read in place if DuckDB can read it exactly. Otherwise (gzip, another encoding, a byte order mark, carriage
+returns, misplaced quotes, JSON, a workbook) a plain UTF-8 copy is made in the private temporary folder, in pieces. What
+happens to one record depends on that record alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from publisher.duck import literal, quoted, safely
 from publisher.errors import SourceError
-from publisher.records import plain, sql, workbook
+from publisher.records import delimited, objects, plain, sql, workbook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +36,7 @@ class FeedTable:
     """One raw file as DuckDB reads it."""
 
     columns: tuple[str, ...]
-    """The names in the file's header, in order; for JSON, which has no header, the declared ones."""
+    """The names in the file's header, in order; for JSON, the declared keys that an object has."""
     relation: str
     """SQL for FROM that gives the columns as texts c0, c1, …"""
     rejected: str | None
@@ -72,13 +73,13 @@ def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, t
     """The raw file as a table. Raises SourceError for a file that is empty or not of the declared format."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
-    feed, copy = source.definition.feed, temporary / "plain"
+    feed, copy, records = source.definition.feed, temporary / "plain", temporary / "records"
     if feed.format == "csv":
-        return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name)
+        return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name, records)
     if feed.format == "excel":
-        return _csv(workbook.text(path, feed.sheet, copy), ",", path.name)
+        return _csv(workbook.text(path, feed.sheet, copy), ",", path.name, records)
     if feed.format == "json":
-        return _json(plain.text(path, feed.encoding, copy), source, connection, path.name)
+        return _json(plain.text(path, feed.encoding, copy), source, path.name, records)
     return _parquet(path, connection)
 
 
@@ -99,36 +100,46 @@ def _check_name(path: Path) -> None:
         raise SourceError(f"{shown}: the name of this raw file is not UTF-8: rename it")
 
 
-def _csv(path: Path, delimiter: str, shown: str) -> FeedTable:
-    plain.check_quotes(path, delimiter, shown)
-    columns = plain.header(path, delimiter, shown)
-    relation = plain.relation(path, delimiter, len(columns))
-    return FeedTable(columns, relation, "SELECT count(DISTINCT line) FROM reject_errors")
+def _csv(path: Path, delimiter: str, shown: str, copy: Path) -> FeedTable:
+    found = delimited.read(path, delimiter, shown, copy)
+    rejected = f"SELECT {found.rejected} + count(DISTINCT line) FROM reject_errors"
+    return FeedTable(found.columns, found.relation, rejected)
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
     with safely(f"{path.name}: cannot be read as Parquet"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
-    cells = ", ".join(f"CAST({quoted(column)} AS VARCHAR) AS c{n}" for n, column in enumerate(columns))
+    cells = ", ".join(f"{sql.lines(f'CAST({quoted(column)} AS VARCHAR)')} AS c{n}" for n, column in enumerate(columns))
     return FeedTable(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
 
 
-def _json(path: Path, source: SourceFile, connection: DuckDBPyConnection, shown: str) -> FeedTable:
-    """Each declared key of each object, absent ones as NULL: no record's keys decide whether a file can be read."""
-    columns, form = tuple(source.definition.columns), plain.json_form(path)
-    values = f"read_json_objects({sql.file(path)}, format = '{form}', ignore_errors = true)"
-    objects = f"{values} WHERE json_type(json) = 'OBJECT'"
-    with safely(f"{shown}: cannot be read as JSON"):
-        lines, readable = connection.execute(f"SELECT count(*), count(json) FROM {values}").fetchall()[0]
-        found = connection.execute(f"SELECT DISTINCT unnest(json_keys(json)) FROM {objects}").fetchall()
-    if not readable and (lines or form != "array"):
-        raise SourceError(f"{shown}: {'cannot be read as JSON' if lines else 'is empty'}: fetch the file again")
-    cells = ", ".join(f"json ->> {literal(_pointer(column))} AS c{n}" for n, column in enumerate(columns))
-    rejected = f"SELECT count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
-    keys = tuple(sorted({str(row[0]) for row in found}.difference(columns)))
-    return FeedTable(columns, f"(SELECT {cells} FROM {objects})", rejected, keys)
+def _json(path: Path, source: SourceFile, shown: str, copy: Path) -> FeedTable:
+    """Each declared key of each object; absent ones are NULL."""
+    declared = tuple(source.definition.columns)
+    found = objects.read(path, declared, copy)
+    if found.empty:
+        raise SourceError(f"{shown}: is empty: fetch the file again")
+    if found.torn:
+        raise SourceError(f"{shown}: the array does not end. The download may be incomplete: fetch the file again")
+    if found.foreign:
+        raise SourceError(f"{shown}: cannot be read as JSON: fetch the file again, or correct feed.format")
+    columns = tuple(key for key in declared if key not in found.missing or not found.objects)
+    values = f"(SELECT json FROM read_json_objects({sql.file(found.path)}, format = 'newline_delimited', "
+    values += f"maximum_object_size = {objects.LONGEST + 1}, ignore_errors = true))"
+    cells = ", ".join(f"{sql.lines(_value(key))} AS c{n}" for n, key in enumerate(columns))
+    rejected = f"SELECT {found.rejected} + count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
+    known = {*declared, *(objects.steps(key)[0] for key in declared)}
+    relation = f"(SELECT {cells} FROM {values} WHERE json_type(json) = 'OBJECT')"
+    return FeedTable(columns, relation, rejected, tuple(sorted(found.keys - known)))
 
 
-def _pointer(key: str) -> str:
-    return "/" + key.replace("~", "~0").replace("/", "~1")
+def _value(key: str) -> str:
+    """SQL for the value of a key of `json`; a key with dots that no object has itself leads into inner objects."""
+    paths = dict.fromkeys([(key,), objects.steps(key)])
+    found = [f"json ->> {literal(_pointer(path))}" for path in paths]
+    return found[0] if len(found) == 1 else f"coalesce({', '.join(found)})"
+
+
+def _pointer(path: tuple[str, ...]) -> str:
+    return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.duck import quoted, safely
 from publisher.errors import SourceError
-from publisher.records import plain, sql
+from publisher.records import delimited, plain, sql
 from publisher.records.polygons import read_polygons
 
 if TYPE_CHECKING:
@@ -173,8 +173,13 @@ def _by_address(step: _Step, address: Address, boundaries: Boundaries) -> tuple[
 def _list(step: _Step, listed: AddressList) -> str:
     """SQL that gives (address, x, y) of the address list."""
     path = plain.text(step.data / listed.path, "utf-8", step.temporary / f"list-{step.level}.csv")
-    plain.check_quotes(path, ",", listed.path)
-    header = plain.header(path, ",", listed.path)
+    table = delimited.read(path, ",", listed.path, step.temporary / f"listed-{step.level}.csv")
+    if table.rejected:
+        raise SourceError(
+            f"{listed.path}: the address list has a quote that is out of place or never closed, so some addresses "
+            "would be lost. The download may be incomplete: fetch the file again, or correct the quote"
+        )
+    header = table.columns
     missing = [column for column in (listed.address, listed.x, listed.y) if column not in header]
     if missing:
         raise SourceError(
@@ -186,7 +191,7 @@ def _list(step: _Step, listed: AddressList) -> str:
     )
     rows = (
         f"SELECT {sql.address(address)} AS address, TRY_CAST({x} AS DOUBLE) AS x, TRY_CAST({y} AS DOUBLE) AS y "
-        f"FROM {plain.relation(path, ',', len(header))}"
+        f"FROM {table.relation}"
     )
     usable = f"SELECT 1 FROM ({rows}) WHERE address <> '' AND isfinite(x) AND isfinite(y) LIMIT 1"
     if not step.connection.execute(usable).fetchall():

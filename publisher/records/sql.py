@@ -44,6 +44,11 @@ def _check_parquet(path: Path) -> None:
         raise SourceError(f"{path}: is missing or damaged: restore it from a backup") from None
 
 
+def lines(value: str) -> str:
+    """The expression with line feeds alone as line ends."""
+    return f"replace(replace({value}, chr(13) || chr(10), chr(10)), chr(13), chr(10))"
+
+
 def trimmed(value: str) -> str:
     """The expression without blanks around it. Most texts have none, and checking first is five times as fast."""
     ends = " OR ".join(f"suffix({value}, {blank})" for blank in _BLANK)

@@ -48,4 +48,4 @@ def _text(cell: Cell) -> str:
         return str(int(cell))
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ")
-    return str(cell)
+    return str(cell).replace("\r\n", "\n").replace("\r", "\n")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import zipfile
+from itertools import product
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import pytest
 from invented import HEADER, definition
 
 from publisher.errors import SourceError
-from publisher.records import plain
+from publisher.records import delimited, objects, plain
 
 if TYPE_CHECKING:
     from invented import City
@@ -142,7 +143,7 @@ def test_json(city: City, layout: str) -> None:
     city.source = definition(feed={"format": "json"})
     report = city.report(city.land())[0]
     assert city.rows("id, what") == LANDED
-    assert report["rejected"] == (2 if layout == "lines" else 0)
+    assert report["rejected"] == (3 if layout == "lines" else 0)
 
 
 def test_excel(city: City) -> None:
@@ -261,32 +262,35 @@ LINES = [f"{n},a,2018-01-01,x,y" for n in range(1, 9)]
 @pytest.mark.parametrize(
     "torn",
     [
-        f'9,a,2018-01-01,"{CANARY},y',
-        f'9,a,2018-01-01, "{CANARY},y',
-        f'"9,{CANARY},2018-01-01,x,y',
-        f'9,a,2018-01-01,5" {CANARY},"y',
-        f'9,a,2018-01-01,"5"" {CANARY}"" ,y',
-        f'9,a,2018-01-01,"x","{CANARY}',
+        '9,a,2018-01-01,"torn,y',
+        '9,a,2018-01-01, "torn,y',
+        '"9,a,2018-01-01,x,y',
+        '9,a,2018-01-01,5" torn,"y',
+        '9,a,2018-01-01,"5"" torn"" ,y',
+        '9,a,2018-01-01,"x","torn',
+        '9,a,2018-01-01,"x"torn,y',
+        '9,"two\nlines",2018-01-01,x',
     ],
 )
 @pytest.mark.parametrize("form", ["plain", "windows", "zipped", "last"])
-def test_a_quote_that_is_never_closed_is_one_error(city: City, torn: str, form: str) -> None:
-    """All records after it would be lost in silence; wherever the quote stands, with stray quotes before it or not."""
-    lines = [HEADER, *LINES[:4], torn, *([] if form == "last" else LINES[4:])]
+def test_a_quote_out_of_place_loses_no_other_record(city: City, torn: str, form: str) -> None:
+    """It is rejected with its line, wherever it is, whether or not the records after it have quotes."""
+    quoted = [line.replace("x", '"x, ""z"""') for line in LINES[4:]]
+    lines = [HEADER, *LINES[:4], *([*quoted, torn] if form == "last" else [torn, *quoted])]
     content = (("\r\n" if form == "windows" else "\n").join(lines) + ("" if form == "last" else "\n")).encode()
     zipped = form == "zipped"
     city.put(gzip.compress(content) if zipped else content, "raw/a.csv.gz" if zipped else "raw/a.csv")
-    with pytest.raises(SourceError, match=r"a\.csv.*: a quote is opened and never closed.*may be incomplete") as caught:
-        city.land()
-    assert CANARY not in str(caught.value)
-    assert not list((city.private / "landed").glob("*/*"))
+    report = city.report(city.land())[0]
+    assert city.rows("id, what") == [(str(n), "x" if n < 5 else 'x, "z"') for n in range(1, 9)]
+    assert (report["rows_read"], report["rejected"]) == (8, 1 + ("lines" in torn))
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "^", "¦"])
 def test_stray_quotes_harm_no_file(city: City, delimiter: str) -> None:
     """Inches, quotes doubled, at the end of a value, around line breaks, after blanks: the records are as they were."""
     values = ['5" pipe', 'pipe 5"', '"5"" pipe"', '""', '""""', '"two\nlines"', 'a "b" c', ' "x, y" ', '"z"']
-    rows = (delimiter.join([str(n), "a", "2018-01-01", value, 'y"']) for n, value in enumerate(values))
+    ends = ("y" if "\n" in value else 'y"' for value in values)
+    rows = (delimiter.join([str(n), "a", "2018-01-01", *pair]) for n, pair in enumerate(zip(values, ends, strict=True)))
     city.put(HEADER.replace(",", delimiter) + "\n" + "\n".join(rows))
     city.source = definition(feed={"delimiter": delimiter})
     report = city.report(city.land())[0]
@@ -295,37 +299,39 @@ def test_stray_quotes_harm_no_file(city: City, delimiter: str) -> None:
     assert (report["rows_read"], report["rejected"]) == (len(values), 0)
 
 
-def test_quotes_are_open_where_duckdb_finds_them_open(tmp_path: Path) -> None:
-    """Of texts drawn from quotes, blanks and separators, those are refused whose next record DuckDB loses, no other."""
-    draw, connection, path = Random(7), duckdb.connect(), tmp_path / "a.csv"
-    parts, refused = ('",', "x,y\n", "1", '"', "\n", ",", " ", '""'), 0
-    for _ in range(400):
-        path.write_text("a,b\n" + "".join(draw.choices(parts, k=draw.randint(1, 10))) + "\nnext,1\nnext,2\n")
+def test_a_line_of_any_kind_takes_no_other_record_along(tmp_path: Path) -> None:
+    """Lines drawn from quotes, blanks, and separators, put among records: DuckDB reads all records as without them."""
+    draw, path, copy, connection = Random(7), tmp_path / "a.csv", tmp_path / "copy", duckdb.connect()
+    parts, rejected = ('",', "x,y", "1", '"', ",", " ", '""', "\xff", "\0"), 0
+    records = ['next,1,"a, b"', "next,2,c", 'next,3,"two\nlines"', 'next,4,""', 'next,5,"a ""b"" c"']
+    for _ in range(250):
+        junk = "".join(draw.choices(parts, k=draw.randint(1, 10)))
+        at = draw.randrange(len(records) + 1)
+        text = "\n".join(["a,b,c", *records[:at], junk, *records[at:]]) + draw.choice(["", "\n"])
+        path.write_bytes(text.encode("latin-1"))
+        table = delimited.read(path, ",", "a.csv", copy)
+        rejected += table.rejected
         connection.execute("DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans")
-        seen = connection.execute(f"SELECT 1 FROM {plain.relation(path, ',', 2)} WHERE c0 = 'next'").fetchall()
-        if seen:
-            plain.check_quotes(path, ",", "a.csv")
-        else:
-            refused += 1
-            with pytest.raises(SourceError, match="never closed"):
-                plain.check_quotes(path, ",", "a.csv")
-    assert 50 < refused < 350
+        seen = connection.execute(f"SELECT c1, c2 FROM {table.relation} WHERE c0 = 'next' ORDER BY c1")
+        assert seen.fetchall() == [("1", "a, b"), ("2", "c"), ("3", "two\nlines"), ("4", None), ("5", 'a "b" c')], junk
+    assert rejected > 60
 
 
-def test_no_real_file_has_an_open_quote(real: City, tmp_path: Path) -> None:
-    """Every CSV file of the real records passes, in the delimiter that its header shows."""
+def test_no_real_file_loses_a_record_by_its_quotes(real: City, tmp_path: Path) -> None:
+    """Every CSV file of the real records is well formed, with the delimiter that its header shows."""
     files = [path for path in sorted(real.data.glob("*/*.csv*")) if path.name.endswith((".csv", ".csv.gz"))]
     for path in files:
         text = plain.text(path, "utf-8", tmp_path / "plain")
         with text.open("rb") as file:
             header = file.readline()
-        plain.check_quotes(text, ";" if header.count(b";") > header.count(b",") else ",", path.name)
+        delimiter = ";" if header.count(b";") > header.count(b",") else ","
+        assert delimited.read(text, delimiter, path.name, tmp_path / "copy").rejected == 0, path.name
     assert len(files) > 5
 
 
 def test_keys_of_json_objects_stand_in_the_private_report_alone(city: City) -> None:
     """They are content of records: no message, no batch.json and no landing tells them."""
-    city.put(f'[{{"id": 1, "when": "2018-01-01", "{CANARY}": 1}}, {{"id": 2, "when": "2018-01-01"}}]', "raw/a.json")
+    city.put(json.dumps([{**WHOLE, CANARY: 1}, {**WHOLE, "id": 2}]), "raw/a.json")
     city.source = definition(feed={"format": "json"})
     landing = city.land()
     assert landing.unlisted == city.land().unlisted == ()
@@ -334,21 +340,134 @@ def test_keys_of_json_objects_stand_in_the_private_report_alone(city: City) -> N
     assert told == {landing.report}
 
 
+WHOLE = {"id": 1, "who": "a", "when": "2018-01-01", "what": "x", "secret": "y"}
+
+
 @pytest.mark.parametrize("layout", ["lines", "array"])
-def test_a_key_that_objects_lack_is_null(city: City, layout: str) -> None:
-    """In one object or in all of them: no record's keys decide whether a file is landed."""
-    objects = ['{"id": 1, "when": "2018-01-01", "what": "x"}', '{"id": 2, "when": "2018-01-01"}', "{}"]
-    city.source = definition(feed={"format": "json"}, delivery="snapshot")
-    for number, some in enumerate((objects, objects[1:], objects[2:])):
-        content = "\n".join(some) if layout == "lines" else f"[{', '.join(some)}]"
-        city.put(content, f"raw/{number}.json")
-        report = city.report(city.land())[0]
-        assert (report["landed"], report["without_event_time"]) == (len(some), 1)
-        assert city.rows("id, what, who") == [("1", "x", None), ("2", None, None)][number:]
+def test_a_key_that_an_object_lacks_is_null(city: City, layout: str) -> None:
+    """It is no reason to reject the object, as long as another object of the file has the key."""
+    objects = [json.dumps(WHOLE), '{"id": 2, "when": "2018-01-01"}', "{}"]
+    city.source = definition(feed={"format": "json"})
+    city.put("\n".join(objects) if layout == "lines" else f"[{', '.join(objects)}]", "raw/a.json")
+    report = city.report(city.land())[0]
+    assert (report["landed"], report["without_event_time"]) == (3, 1)
+    assert city.rows("id, what, who IS NULL") == [("1", "x", False), ("2", None, True)]
+
+
+@pytest.mark.parametrize("key", HEADER.split(","))
+def test_a_key_that_no_object_has_is_one_error(city: City, key: str) -> None:
+    """As a column that is missing in a CSV header, whether it is read or not: the feed or the definition is wrong."""
+    objects = [{name: value for name, value in WHOLE.items() if name != key} | {CANARY: 1}] * 2
+    city.source = definition(feed={"format": "json"})
+    city.put(json.dumps(objects), "raw/a.json")
+    with pytest.raises(SourceError, match=rf"^a\.json: the columns are not .*: missing: {key}$") as caught:
+        city.land()
+    assert CANARY not in str(caught.value)
+    assert not list((city.private / "landed").glob("*/*"))
+
+
+def test_keys_of_inner_objects_are_columns(city: City) -> None:
+    """A declared key with dots leads into inner objects and lists, unless an object has that very key."""
+    columns = ("id", "when", "location.latitude", "location.point.1", "a.b")
+    declared = {name: {"class": "public", "statute": "none"} for name in columns}
+    city.source = definition(feed={"format": "json"}, columns=declared, event={"column": "when"})
+    inner = {"latitude": "43.05", "point": [-76.1, 43.1], "note": CANARY}
+    objects = [
+        {"id": 1, "when": "2018-01-01", "location": inner, "a.b": "flat", "a": {"b": "deep"}},
+        {"id": 2, "when": "2018-01-01", "location": {"latitude": 7}, "a": {"b": "deep"}},
+        {"id": 3, "when": "2018-01-01", "location": None, "a": [1]},
+    ]
+    city.put(json.dumps(objects), "raw/a.json")
+    landing = city.land()
+    assert city.rows('id, "location.latitude", "location.point.1", "a.b"') == [
+        ("1", "43.05", "43.1", "flat"),
+        ("2", "7", None, "deep"),
+        ("3", None, None, None),
+    ]
+    assert city.report(landing)[0]["unlisted"] == []
+    city.put(json.dumps([{"id": 4, "when": "2018-01-01", "location": {"latitude": 1, "point": [1]}, "a.b": 1}]))
+    city.source = definition(feed={"format": "json", "path": "raw/*.csv"}, columns=declared, name="other")
+    with pytest.raises(SourceError, match=r"missing: location\.point\.1$"):
+        city.land()
+
+
+def test_the_documented_feed_of_inner_objects_is_landed(city: City) -> None:
+    """The example of docs/definitions.md, as it is, with the object shown there."""
+    page = (Path(__file__).parents[2] / "docs" / "definitions.md").read_text(encoding="utf-8")
+    text = next(part for part in page.split("```toml\n") if "location.latitude" in part.split("```")[0]).split("```")[0]
+    line = next(part for part in page.split("`") if part.startswith('{"id": 7'))
+    ring = [[-77, 43], [-76, 43], [-76, 44], [-77, 44], [-77, 43]]
+    area = {"properties": {"name": "Eastwood"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    city.put(json.dumps({"features": [{"type": "Feature", **area}]}), "boundaries/neighborhoods.geojson")
+    city.put(line, "requests/a.json")
+    city.source = definition(text)
+    city.land()
+    assert city.rows('"location.latitude", _place_neighborhood') == [("43.05", "Eastwood")]
+
+
+BROKEN = [
+    '{"id": 9, broken}',
+    '{"id": 9, "who": "torn}',
+    '{"id": 9, "who": "a", "when": {"x": 1}',
+    '{"id": 9, "who": "a"}}',
+    '{"id": 9, "who": NaN}',
+    '{"id": 9, "who": "tab\tin a text"}',
+    '{"id": 9, "who": "half \\ud800"}',
+    '{"id": 9, "who": "\udcff"}',
+    '{"id": 9, "who": ' + "[" * 100_000,
+    '{"id": 9, "who": "' + "x" * objects.LONGEST + '"}',
+    '"id": 9}',
+    "[9]",
+    "9",
+    "broken",
+    "}",
+]
+
+
+LAYOUTS = ["{}\n{}\n{}\n", "[{},{},{}]", "[\n  {},\n  {},\n  {}\n]", "[{}\n,{}\n,{}\n]\n"]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
+def test_a_broken_object_is_rejected_alone(tmp_path: Path, broken: str) -> None:
+    """First, in the middle, or last, in every layout: the objects next to it are as they would be without it."""
+    good = [json.dumps(WHOLE), json.dumps({**WHOLE, "id": 2, "what": 'a, {"b": 1}'}, indent=1)]
+    path, copy = tmp_path / "a.json", tmp_path / "copy"
+    for layout, at in product(LAYOUTS, range(3)):
+        content = layout.format(*good[:at], broken, *good[at:])
+        path.write_bytes(content.encode("utf-8", errors="surrogateescape"))
+        found = objects.read(path, HEADER.split(","), copy)
+        read = duckdb.connect().execute(
+            f"SELECT json FROM read_json_objects('{copy}', format = 'newline_delimited', ignore_errors = true) "
+            "WHERE json_type(json) = 'OBJECT'"
+        )
+        assert [json.loads(text) for (text,) in read.fetchall()] == [json.loads(text) for text in good]
+        assert (found.missing, found.torn, found.foreign) == (set(), False, False)
+        assert found.rejected + found.objects > 2
+
+
+def test_broken_objects_are_counted(city: City) -> None:
+    """Those that Python can read and DuckDB cannot are too."""
+    city.source = definition(feed={"format": "json"})
+    texts = [json.dumps(WHOLE), *BROKEN[:5], BROKEN[6], json.dumps({**WHOLE, "id": 2})]
+    city.put("[" + ",\n".join(texts) + "]", "raw/a.json")
+    report = city.report(city.land())[0]
+    assert city.rows("id, what") == [("1", "x"), ("2", "x")]
+    assert (report["rows_read"], report["rejected"]) == (2, 6)
+
+
+def test_where_a_piece_of_a_json_file_ends_decides_nothing(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read in pieces as small as an object may be, every object is found, and the broken ones are not."""
+    monkeypatch.setattr(objects, "LONGEST", 120)
+    texts = [json.dumps({**WHOLE, "id": n}) if n % 5 else '{"id": "torn, {"' for n in range(200)]
+    city.source = definition(feed={"format": "json"})
+    city.put("[" + " , ".join(texts) + "]", "raw/a.json")
+    city.land()
+    assert [row[0] for row in city.rows("CAST(id AS INTEGER)")] == [n for n in range(200) if n % 5]
 
 
 @pytest.mark.parametrize(
-    ("content", "rejected"), [("[]", 0), (" [ ]\n", 0), ("[1, null]", 2), ("null\n", 1), ('"x"\n7\n', 2)]
+    ("content", "rejected"),
+    [("[]", 0), (" [ ]\n", 0), ("[1, null]", 2), ("null\n", 1), ('"x"\n7\n', 2), ('{"id": ', 1)],
 )
 def test_json_without_objects_is_no_record(city: City, content: str, rejected: int) -> None:
     """It is landed: the period is empty, not unknown."""
@@ -360,15 +479,40 @@ def test_json_without_objects_is_no_record(city: City, content: str, rejected: i
 
 
 @pytest.mark.parametrize(
-    "content", ["", "\n\n", "   ", " \n \n", CANARY, f"{CANARY}\n{{}}", f'{{"id": "{CANARY}', "[{}"]
+    "content", ["", "\n\n", "   ", " \n \n", CANARY, f"<html>\n{CANARY}", "[{}", f'[{{"{CANARY}": 1}},']
 )
 def test_a_file_that_is_no_json_is_one_error(city: City, content: str) -> None:
-    """Empty, blank, junk or torn."""
+    """Empty, blank, junk, or an array cut short."""
     city.put(content, "raw/a.json")
     city.source = definition(feed={"format": "json"})
-    with pytest.raises(SourceError, match=r"a\.json: (is empty|cannot be read as JSON)") as caught:
+    with pytest.raises(SourceError, match=r"a\.json: (is empty|cannot be read|the array does not end)") as caught:
         city.land()
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["windows", "mixed", "macintosh", "parquet", "json", "excel"])
+def test_line_ends_inside_values_are_line_feeds(city: City, form: str) -> None:
+    """In every file of every format: no other record's line ends decide what a value is."""
+    value = "a\r\nb\rc"
+    rows = [HEADER, f'1,a,2018-01-01,"{value}",y', "2,b,2018-01-01,z,y"]
+    ending = {"parquet": "parquet", "json": "json", "excel": "xlsx"}.get(form, "csv")
+    if form == "parquet":
+        (city.data / "raw").mkdir()
+        duckdb.connect().execute(
+            f"COPY (SELECT 1 AS id, 'a' AS who, '2018-01-01' AS when, ? AS what, 'y' AS secret) "
+            f"TO '{city.data}/raw/a.parquet' (FORMAT parquet)",
+            [value],
+        )
+    elif form == "json":
+        city.put(json.dumps([{**WHOLE, "what": value}]), "raw/a.json")
+    elif form == "excel":
+        city.put(_workbook({"Data": [HEADER.split(","), [1, "a", "2018-01-01", value, "y"]]}), "raw/a.xlsx")
+    else:
+        city.put({"windows": "\r\n", "mixed": "\n", "macintosh": "\r"}[form].join(rows))
+    if ending != "csv":
+        city.source = definition(feed={"format": {"xlsx": "excel"}.get(ending, ending)})
+    city.land()
+    assert city.rows("what")[0] == ("a\nb\nc",)
 
 
 def test_a_header_alone_is_no_record(city: City) -> None:

@@ -203,7 +203,9 @@ def test_an_open_quote_in_an_address_list_is_one_error(city: City) -> None:
     city.put('Street,lon,lat\n"9 Elm,5,5\n12 Main,5,5\n', "list.csv")
     address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
-    with pytest.raises(SourceError, match=r"list\.csv: a quote is opened and never closed"):
+    with pytest.raises(
+        SourceError, match=r"list\.csv: the address list has a quote that is out of place or never closed"
+    ):
         city.land()
 
 
