@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from publisher.definitions.cells import Axis, CellGrid, grid_of
-from publisher.definitions.compatibility import check_pair
+from publisher.definitions.compatibility import check_pair, check_reference_files
 from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
 from publisher.definitions.levels import CoarserAxis, Level, levels_of
@@ -165,7 +165,9 @@ class Workspace:
     def sources(self) -> dict[str, SourceFile]:
         """Every source of the workspace by name, in order. Raises DefinitionError."""
         found = {path.stem: self._source(path) for path in sorted((self.root / "pipelines").glob("*.toml"))}
+        definitions = {name: source.definition for name, source in found.items()}
         for source in found.values():
+            check_reference_files(source.definition, definitions, source.origin)
             for n, each in enumerate(source.definition.apart):
                 if each.source not in found or not source.shares_files(found[each.source]):
                     words = f"{each.source} is not a source that reads the same files: delete it"

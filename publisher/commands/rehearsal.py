@@ -13,7 +13,7 @@ from publisher.records.secrets import create_key
 from publisher.sample.stand_in import write_stand_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.workspace import DatasetFile, SourceFile, Workspace
@@ -32,7 +32,7 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
         create_key(workspace.private)
         data.mkdir(parents=True)
         for source in sources.values():
-            for path in _public_files(source):
+            for _, path in source.definition.reference_files():
                 _copy(workspace.data, data, path)
     for source in sources.values():
         wanted = [dataset for dataset in workspace.datasets.values() if dataset.source.name == source.name]
@@ -45,14 +45,6 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
 def _feed(source: SourceFile) -> Feed:
     definition = source.definition
     return Feed(path=f"{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
-
-
-def _public_files(source: SourceFile) -> Iterator[str]:
-    for place in source.definition.places.values():
-        if place.boundaries is not None:
-            yield place.boundaries.path
-        if place.address is not None:
-            yield place.address.list_.path
 
 
 def _copy(data: Path, target: Path, path: str) -> None:

@@ -1,13 +1,18 @@
-"""Check that a dataset and its source fit each other. Each has been checked on its own before."""
+"""Check that a dataset and its source, and the sources of a workspace, fit each other. Each has been checked on its own
+before."""
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from publisher.definitions.period import NESTS
 from publisher.definitions.vintage import check_editions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.source import Source
     from publisher.definitions.toml import Origin
@@ -26,6 +31,32 @@ def check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
     if source.late is not None and source.late.policy == "increment":
         _check_increment(dataset, source, origin)
     check_editions(dataset, source, origin)
+
+
+def check_reference_files(source: Source, sources: Mapping[str, Source], origin: Origin) -> None:
+    """Raises DefinitionError for a file that locates records and is itself a feed of one of the sources.
+
+    Otherwise the records of one unit would decide where those of another are counted.
+    """
+    for setting, path in source.reference_files():
+        for name, other in sources.items():
+            if _is_feed(path, other.feed.path):
+                raise origin.error(
+                    setting,
+                    f"{path} is a file of records, the feed of the source {name}: one record may not decide where "
+                    "others are. Use a file from a public source, or the record's own coordinates (point)",
+                )
+
+
+def _is_feed(path: str, feed: str) -> bool:
+    """Whether the feed's path (a file, with or without .gz, a folder or a pattern) takes this file."""
+    path, feed = (str(PurePosixPath(each)) for each in (path, feed))
+    if "**" in feed:
+        return fnmatchcase(path, feed.replace("**/", "*"))
+    if any(c in feed for c in "*?["):
+        pairs = zip(path.split("/"), feed.split("/"), strict=False)
+        return path.count("/") == feed.count("/") and all(fnmatchcase(*pair) for pair in pairs)
+    return path in (feed, f"{feed}.gz") or path.startswith(f"{feed}/") or feed == "."
 
 
 def _check_losses(dataset: Dataset, source: Source, origin: Origin) -> None:

@@ -158,9 +158,11 @@ class Point(Model):
 
 
 class AddressList(Model):
-    """A file in the data folder that gives coordinates to addresses."""
+    """A file in the data folder that gives coordinates to addresses, from a public source and never from records."""
 
     path: DataPath
+    source: Text
+    """The public source of the list, and its license. A list made of records would let one record locate others."""
     address: Text
     """Its address column; case, punctuation and repeated spaces are ignored."""
     x: Text
@@ -184,7 +186,7 @@ class Boundaries(Model):
     """The property that names the place; whole numbers are compared without decimals."""
     crs: Text = "OGC:CRS84"
     source: Text | None = None
-    """Who made them, and under which license. Shown next to the portal's map."""
+    """Who made them, and under which license; required in a source. Shown next to the portal's map."""
 
 
 class Place(Model):
@@ -202,6 +204,8 @@ class Place(Model):
             raise ValueError("give exactly one of code, point, address")
         if (self.code is None) != (self.boundaries is not None):
             raise ValueError("a point or an address needs boundaries, a code has none")
+        if self.boundaries is not None and self.boundaries.source is None:
+            raise RuleError(("boundaries", "source"), "is missing: say who made the boundaries, under which license")
         return self
 
 
@@ -297,6 +301,16 @@ class Source(Model):
             raise RuleError(("late", "policy"), 'increment for identifier units needs delivery = "append"')
         if self.register_ is not None:
             raise RuleError(("late", "policy"), "increment does not work for differences of a register")
+
+    def reference_files(self) -> list[tuple[tuple[str, ...], str]]:
+        """Every (setting, path) of a file in the data folder that decides where records are."""
+        found: list[tuple[tuple[str, ...], str]] = []
+        for level, place in self.places.items():
+            if place.boundaries is not None:
+                found.append((("places", level, "boundaries", "path"), place.boundaries.path))
+            if place.address is not None:
+                found.append((("places", level, "address", "list", "path"), place.address.list_.path))
+        return found
 
     def references(self) -> list[tuple[str, str]]:
         """Every (setting, raw column) by which this definition names a column."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 _BATCH = 1 << 17
-_WORDS: dict[str, Any] = {"boundaries": {"source"}}
+_WORDS: dict[str, Any] = {"boundaries": {"source"}, "address": {"list_": {"source"}}}
 """Fields that describe a place and decide nothing, so they are not in a fingerprint."""
 
 
@@ -72,10 +72,11 @@ def locate(source: SourceFile, data: Path, connection: DuckDBPyConnection, rows:
     Only distinct coordinates are looked up; the tables to join to stay in the connection. Raises SourceError when a
     file is missing or damaged.
     """
+    identifiers = frozenset(name for name, column in source.definition.columns.items() if column.identifier)
     places, joins = {}, []
     for level, place in source.definition.places.items():
         with safely(f"{source.name}: placing the records ({level})"):
-            places[level], join = _level(_Step(level, data, connection, rows, temporary), place)
+            places[level], join = _level(_Step(level, data, connection, rows, temporary, identifiers), place)
         joins.append(join)
     return Located(places, " ".join(joins))
 
@@ -128,6 +129,7 @@ class _Step:
     connection: DuckDBPyConnection
     rows: str
     temporary: Path
+    identifiers: frozenset[str]
 
     @property
     def points(self) -> str:
@@ -180,6 +182,12 @@ def _list(step: _Step, listed: AddressList) -> str:
             "would be lost. The download may be incomplete: fetch the file again, or correct the quote"
         )
     header = table.columns
+    if shared := sorted(step.identifiers.difference([listed.address]).intersection(header)):
+        raise SourceError(
+            f"{listed.path}: the address list has the column {', '.join(shared)}, which identifies records, so it is "
+            "made of records: one record may not decide where others are. Use a list from a public source, or the "
+            "record's own coordinates (point)"
+        )
     missing = [column for column in (listed.address, listed.x, listed.y) if column not in header]
     if missing:
         raise SourceError(

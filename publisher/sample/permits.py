@@ -1,4 +1,4 @@
-"""Stand-in permits in the two layouts of the Syracuse files, including their quirks."""
+"""Stand-in permits in the layout of the Syracuse file, including its quirks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from publisher.sample import words
 from publisher.sample.city import addresses, degrees, lattice, street_names, write_boundaries
 from publisher.sample.csvfile import lines, write_lines
-from publisher.sample.texts import Texts, either, formatted, numbers, pick, quoted, wrapped
+from publisher.sample.texts import Texts, either, formatted, numbers, pick, wrapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     Ints = NDArray[np.int64]
     Floats = NDArray[np.float64]
 
-RAW = "Antenna / Dish,Type,Applicant,Location,SBL#,Issued,Valuation,Fee Amount"
-"""The first name is wrong, as in the city's file: the column has the permit's number."""
-PROCESSED = '"Type","Applicant","Location","Issued","Year","Valuation","Fee.Amount","Location2","lon","lat","Tract"'
+HEADER = '"Type","Applicant","Location","Issued","Year","Valuation","Fee.Amount","Location2","lon","lat","Tract"'
 FIRST, LAST = date(2012, 1, 9), date(2016, 12, 30)
 
 
@@ -59,8 +57,7 @@ def write_permits(folder: Path, rows: int, seed: int) -> None:
     permits = _permits(size, len(pool), rng)
     people = _applicants(size)
     (folder / "syracuse-permits").mkdir()
-    _write_raw(folder / "syracuse-permits" / "Permits_raw.csv", permits, people, locations, rng)
-    _write_processed(folder / "syracuse-permits" / "Permits_processed.csv", permits, people, locations, pool, rng)
+    _write(folder / "syracuse-permits" / "Permits_processed.csv", permits, people, locations, pool, rng)
 
 
 def _locations(city: Lattice, pool: Addresses) -> list[str]:
@@ -109,33 +106,10 @@ def _issued(permits: Permits, form: str) -> list[str]:
     return [(FIRST + timedelta(days=n)).strftime(form) for n in range(int(permits.day.max()) + 1)]
 
 
-def _write_raw(path: Path, permits: Permits, people: list[str], locations: list[str], rng: Generator) -> None:
-    size = len(permits)
-    number = np.arange(size)
-    number[rng.choice(np.arange(1, size), 2, replace=False)] = 0  # two numbers appear twice
-    parcel = np.char.add(np.char.zfill((permits.place % 119 + 1).astype(str), 3), ".-")
-    parcel = np.char.add(parcel, np.char.zfill((permits.place % 31 + 1).astype(str), 2))
-    columns: list[Texts] = [
-        either(number % 7 == 3, formatted(number, "PC-{:05d}-16"), formatted(number, "{:06d}")),
-        pick(words.PERMITS, permits.kind),
-        either(
-            rng.random(size) < 0.05,
-            pick([name.upper() for name in people], permits.applicant),
-            pick(people, permits.applicant),
-        ),
-        pick(locations, permits.place),
-        either(rng.random(size) < 0.07, "", quoted(np.char.add(parcel, "-01.0").tolist())),
-        either(permits.undated, "", pick(_issued(permits, "%m/%d/%Y"), permits.day)),
-        formatted(permits.cost, "${:,.2f}"),
-        formatted(permits.fee, "${:,.2f}"),
-    ]
-    write_lines(path, RAW, lines(columns))
-
-
-def _write_processed(
+def _write(
     path: Path, permits: Permits, people: list[str], locations: list[str], pool: Addresses, rng: Generator
 ) -> None:
-    """The same permits, sorted by type, with the coordinates that a geocoder found, or did not."""
+    """The permits by type, with the coordinates that a geocoder found, or did not."""
     order = np.argsort(np.array(words.PERMITS)[permits.kind], kind="stable")
     place = permits.place[order]
     lon, lat = degrees(pool.x, pool.y)
@@ -156,7 +130,7 @@ def _write_processed(
         either(found, pick(formatted(lat, "{:.6f}"), place), "NA"),
         either(found, numbers(place % 55 + 1), "NA"),
     ]
-    write_lines(path, PROCESSED, lines(columns))
+    write_lines(path, HEADER, lines(columns))
 
 
 def _centroids(values: Floats, pool: Addresses, heaped: NDArray[np.bool_]) -> Floats:

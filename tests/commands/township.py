@@ -61,7 +61,7 @@ formats = ["%Y-%m-%d"]
 
 [places.district]
 point = { x = "lon", y = "lat" }
-boundaries = { path = "districts.geojson", key = "name" }
+boundaries = { path = "districts.geojson", key = "name", source = "Example City, CC0" }
 
 [columns]
 number = { class = "public", statute = "Town Code 1" }

@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from contextlib import nullcontext
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
+from publisher.definitions.compatibility import check_reference_files
 from publisher.definitions.dataset import Dataset
 from publisher.definitions.keyset import read_keyset, read_lookup
 from publisher.definitions.schema import KINDS, schema_of
-from publisher.definitions.toml import build, read_toml
+from publisher.definitions.source import Feed, Place, Source
+from publisher.definitions.toml import Origin, build, read_toml
 from publisher.errors import DefinitionError
 from publisher.workspace import find_workspace
 
@@ -31,6 +35,7 @@ threads = 2
 [portal]
 kind = "embedded"
 """
+POLYGONS = 'boundaries = { path = "zones.geojson", key = "name", source = "Example City, CC0" }'
 SOURCE = """
 title = "Visits"
 description = "Visits."
@@ -55,7 +60,7 @@ reading = "reading"
 consumption = "used"
 [places.zone]
 point = { x = "x", y = "y", unknown = [[1, 1]] }
-boundaries = { path = "zones.geojson", key = "name" }
+boundaries = { path = "zones.geojson", key = "name", source = "Example City, CC0" }
 [columns]
 id = { class = "public", statute = "s. 1", identifier = true }
 who = { class = "private", statute = "s. 2", identifier = true }
@@ -172,7 +177,9 @@ FAULTS = [
     (S, 'statute = "s. 2", read', "read", None, "columns.secret.statute: is missing"),
     (S, 'day = { class = "public"', 'day = { class = "open"', None, "columns.day.class: "),
     (S, 'x = "x"', 'x = "secret"', None, "places.zone: .*read = false"),
-    (S, 'boundaries = { path = "zones.geojson", key = "name" }', "", None, "places.zone: .*needs boundaries"),
+    (S, POLYGONS, "", None, "places.zone: .*needs boundaries"),
+    (S, ', source = "Example City, CC0"', "", None, "places.zone.boundaries.source: is missing: say who made"),
+    (S, 'path = "zones.geojson"', 'path = "raw/zones.geojson"', None, "boundaries.path: .* is a file of records"),
     (S, "[[1, 1]]", "[[1]]", None, "places.zone.point.unknown.0.1: is missing"),
     (S, "[places.zone]", "[places.Zone]", None, "places.Zone: .*pattern"),
     (S, 'lookups = ["spellings"]', 'lookups = ["nothing"]', 8, "lookups: the lookup 'nothing' is missing"),
@@ -441,3 +448,33 @@ def test_what_is_shipped_loads() -> None:
     for dataset in workspace.datasets.values():
         assert dataset.definition.loss.amount <= Fraction(1, 10)
         assert dataset.source.definition.privacy.budget <= Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    ("feed", "path", "refused"),
+    [
+        ("feed/a.csv", "feed/a.csv", True),
+        ("feed/a.csv", "./feed//a.csv", True),
+        ("feed/a.csv", "feed/a.csv.gz", True),
+        ("feed/a.csv", "feed/b.csv", False),
+        ("feed", "feed/deep/list.csv", True),
+        ("feed", "feeds/list.csv", False),
+        ("feed/*.csv", "feed/list.csv", True),
+        ("feed/*.csv", "feed/deep/list.csv", False),
+        ("feed/**/*.csv", "feed/deep/list.csv", True),
+        (".", "list.csv", True),
+    ],
+)
+@pytest.mark.parametrize("which", ["list", "boundaries"])
+def test_a_feed_locates_no_records(feed: str, path: str, refused: bool, which: str) -> None:
+    """A file that any source of the workspace reads records from is neither an address list nor boundaries."""
+    place: dict[str, Any] = {"boundaries": {"path": "zones.geojson", "key": "name", "source": "City, CC0"}}
+    if which == "boundaries":
+        place = {"point": {"x": "x", "y": "y"}, "boundaries": {**place["boundaries"], "path": path}}
+    else:
+        listed = {"path": path, "address": "a", "x": "x", "y": "y", "source": "County, CC0"}
+        place["address"] = {"column": "x", "list": listed}
+    source = Source.model_construct(places={"zone": Place.model_validate(place)}, feed=Feed(path="own.csv"))
+    other = Source.model_construct(places={}, feed=Feed(path=feed))
+    with pytest.raises(DefinitionError, match="the feed of the source other") if refused else nullcontext():
+        check_reference_files(source, {"own": source, "other": other}, Origin("own.toml", {}))

@@ -65,8 +65,11 @@ def test_records_are_kept_until_the_last_edition(town: Town, policy: str) -> Non
 
 def test_no_growing_list_of_addresses_moves_people(town: Town) -> None:
     """Between editions that add up it would take a person's records to other cells; single records count but once."""
-    address = {"x": "x", "y": "y", "path": "addresses.csv", "address": "address"}
-    where = {"address": {"column": "place", "list": address}, "boundaries": {"path": "b.geojson", "key": "name"}}
+    address = {"x": "x", "y": "y", "path": "addresses.csv", "address": "address", "source": "Example County, CC0"}
+    where = {
+        "address": {"column": "place", "list": address},
+        "boundaries": {"path": "b.geojson", "key": "name", "source": "Example City, CC0"},
+    }
     _check(_late(town, places={"area": where}))
     _check(_late(town.people(), "charge", places={"area": where}))
     with pytest.raises(DefinitionError, match="list of addresses"):

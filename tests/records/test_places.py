@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BOUNDARIES = {"path": "zones.geojson", "key": "zone"}
+COUNTY = {"source": "Example County, CC0"}
+BOUNDARIES = {"path": "zones.geojson", "key": "zone", "source": "Example City, CC0"}
 POINT = {"point": {"x": "who", "y": "what", "unknown": ((0, 0), (3, 3))}, "boundaries": BOUNDARIES}
 OPEN = {"who": {"class": "public", "statute": "none"}}
 
@@ -111,7 +112,7 @@ def test_addresses_through_a_list(city: City) -> None:
     )
     address = {
         "column": "who",
-        "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", "nulls": ("NA",)},
+        "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", "nulls": ("NA",), **COUNTY},
     }
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
     city.land()
@@ -120,6 +121,34 @@ def test_addresses_through_a_list(city: City) -> None:
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
     with pytest.raises(SourceError, match="the address list has no column east"):
         city.land()
+
+
+def test_who_published_the_address_list_decides_nothing(city: City) -> None:
+    """Naming its source changes no fingerprint: landed files and releases stay as they are."""
+    _zones(city, _square("a", 0, 0))
+    city.put("Street,lon,lat\n1 Elm,5,5\n", "list.csv")
+    found = set()
+    for source in ("Example County, CC0", "Elsewhere, CC BY 4.0"):
+        listed = {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", "source": source}
+        found.add(
+            fingerprint(_source({"address": {"column": "who", "list": listed}, "boundaries": BOUNDARIES}), city.data)
+        )
+    assert len(found) == 1
+
+
+def test_an_address_list_made_of_records_is_refused(city: City) -> None:
+    """A list with a column that identifies records: each would decide where those at the same address are."""
+    _zones(city, _square("a", 0, 0))
+    _points(city, ("1 Elm", 5))
+    city.put("who,Street,lon,lat\nAnn,1 Elm,5,5\n", "list.csv")
+    address = {"column": "what", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", **COUNTY}}
+    source = _source({"address": address, "boundaries": BOUNDARIES}).definition
+    who = source.columns["who"].model_copy(update={"identifier": True})
+    changed = source.model_copy(update={"columns": {**source.columns, "who": who}})
+    city.source = replace(city.source, definition=changed)
+    with pytest.raises(SourceError, match=r"^list\.csv: the address list has the column who, .*made of records"):
+        city.land()
+    assert not list((city.private / "landed").glob("*/*"))
 
 
 def test_codes(city: City) -> None:
@@ -175,7 +204,7 @@ def test_the_fingerprint_of_the_boundaries_knows_nothing_of_the_lists(city: City
     """It follows the boundaries and the definition of every place, but not an address list, which may even be gone."""
     _zones(city, _square("a", 0, 0))
     listed = city.put("Street,lon,lat\n12 Main,5,5\n", "list.csv")
-    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", **COUNTY}}
     place = {"address": address, "boundaries": BOUNDARIES}
     source = _source(place)
     first, full = boundaries_fingerprint(source, city.data), fingerprint(source, city.data)
@@ -201,7 +230,7 @@ def test_an_open_quote_in_an_address_list_is_one_error(city: City) -> None:
     _zones(city, _square("a", 0, 0))
     _points(city, ("12 Main", 5))
     city.put('Street,lon,lat\n"9 Elm,5,5\n12 Main,5,5\n', "list.csv")
-    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", **COUNTY}}
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
     with pytest.raises(
         SourceError, match=r"list\.csv: the address list has a quote that is out of place or never closed"
@@ -256,7 +285,7 @@ def test_an_address_list_without_addresses_is_one_error(city: City, listed: str,
     _zones(city, _square("a", 0, 0))
     _points(city, ("12 Main", 5))
     city.put(listed, "list.csv")
-    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat"}}
+    address = {"column": "who", "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", **COUNTY}}
     city.source = _source({"address": address, "boundaries": BOUNDARIES})
     with pytest.raises(SourceError, match=rf"^list\.csv: {message}.*: fetch the file again$"):
         city.land()
@@ -344,7 +373,7 @@ def test_the_place_of_every_real_request_of_st_louis(real: City) -> None:
     with (DATA / "stlouis-311" / "january_2018.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     read = ("REQUESTID", "DATETIMEINIT", "SRX", "SRY")
-    boundaries = {"path": "stlouis-boundaries/stlouis_neighborhoods.geojson", "key": "NHD_NUM"}
+    boundaries = {"path": "stlouis-boundaries/stlouis_neighborhoods.geojson", "key": "NHD_NUM", **COUNTY}
     real.source = definition(
         columns=_columns(list(rows[0]), read),
         feed={"path": "stlouis-311/*.csv", "nulls": ("NULL", "NA")},
@@ -368,7 +397,7 @@ def test_the_place_of_every_real_request_of_boston(real: City) -> None:
     """Degrees, one default point for every seventh: equal, one by one, to places computed apart."""
     with gzip.open(DATA / "boston-311" / "boston_311_2015.csv.gz") as file:
         rows = list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
-    boundaries = {"path": "boston-boundaries/boston_neighborhoods.geojson", "key": "name"}
+    boundaries = {"path": "boston-boundaries/boston_neighborhoods.geojson", "key": "name", **COUNTY}
     read = ("CASE_ENQUIRY_ID", "OPEN_DT", "LATITUDE", "LONGITUDE")
     default = (-71.0587, 42.3594)
     real.source = definition(
@@ -409,7 +438,7 @@ def test_who_drew_the_boundaries_decides_nothing(city: City) -> None:
     """Naming their source changes no fingerprint: neither landed files nor releases become others by it."""
     _zones(city, _square("a", 0, 0))
     plain, credited = (
-        _source({**POINT, "boundaries": BOUNDARIES | more}) for more in ({}, {"source": "Example County, CC0"})
+        _source({**POINT, "boundaries": BOUNDARIES | more}) for more in ({}, {"source": "Elsewhere, CC BY 4.0"})
     )
     assert fingerprint(plain, city.data) == fingerprint(credited, city.data)
     assert boundaries_fingerprint(plain, city.data) == boundaries_fingerprint(credited, city.data)

@@ -60,15 +60,12 @@ def test_headers_are_those_of_the_real_feeds(sample: Path, shipped: Workspace, n
 
 
 def test_every_file_that_places_need_is_there(sample: Path, shipped: Workspace) -> None:
-    """Boundaries and address lists of the sample's sources are written, with the property that names a place."""
+    """Boundaries of the sample's sources are written, with the property that names a place."""
     for name in SOURCES:
         for place in shipped.source(name).definition.places.values():
             assert place.boundaries is not None
             boundaries = json.loads((sample / place.boundaries.path).read_text())
             assert all(place.boundaries.key in feature["properties"] for feature in boundaries["features"])
-            if place.address is not None:
-                listed = place.address.list_
-                assert {listed.address, listed.x, listed.y} <= set(_header(sample / listed.path, ","))
 
 
 def test_the_mark_says_that_it_is_generated(sample: Path) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,18 +112,19 @@ def alicante_water(private: Path) -> Exact:
 def syracuse_permits(_: Path) -> Exact:
     """Permits and their declared cost by part of the city, quarter and group: two cells for each applicant,
     two permits and 10,000 dollars in each. Which two of more is not known here, hence least and most."""
-    columns = ["Antenna / Dish", "Type", "Applicant", "Location", "Issued", "Valuation"]
-    raw = _csv("syracuse-permits/Permits_raw.csv", columns)
+    columns = ["Type", "Applicant", "Location", "Issued", "Valuation", "lon", "lat"]
+    raw = _csv("syracuse-permits/Permits_processed.csv", columns, id_columns=5)
     issued = pd.to_datetime(raw.Issued, format="%m/%d/%Y", errors="coerce")
     raw["period"] = issued.dt.year.astype("Int64").astype(str) + "-Q" + issued.dt.quarter.astype("Int64").astype(str)
-    places = raw.Location.map(_compared).map(_syracuse_addresses())
+    x, y = (pd.to_numeric(raw[name], errors="coerce").to_numpy() for name in ("lon", "lat"))
+    places = pd.Series(_places(x, y, "syracuse-boundaries/syr_neighborhoods.geojson", "NAME"), raw.index)
     raw["area"] = _keyed(places.map(_lookup("syracuse-areas")), "syracuse-area-names", "Unknown")
     group = raw.Type.map(_lookup("syracuse-permit-types"))
     raw["permit_group"] = _keyed(group, "syracuse-permit-groups", "Building, site and street works")
-    raw["cost"] = pd.to_numeric(raw.Valuation.str.replace("[$,]", "", regex=True), errors="coerce").fillna(0)
+    raw["cost"] = pd.to_numeric(raw.Valuation, errors="coerce").fillna(0)
     raw["cost"] = np.floor(raw.cost.abs() + 0.5) * np.sign(raw.cost)
     named = raw.Applicant.str.split().str.join(" ").str.upper()
-    raw["unit"] = named.where(named.notna(), "\0" + raw["Antenna / Dish"])
+    raw["unit"] = named.where(named.notna(), "\0" + raw.index.astype(str))
     keys = ["area", "permit_group"]
     cells = raw[issued.notna()].groupby(["unit", "period", *keys], sort=False)
     bounded = cells.agg(permits=("cost", "size"), valuation=("cost", "sum")).reset_index()
@@ -134,7 +134,7 @@ def syracuse_permits(_: Path) -> Exact:
 
 def _csv(name: str, columns: list[str], *, id_columns: int = 1, sep: str = ",") -> pd.DataFrame:
     """Those columns as texts, one row for each record: of rows that share the id, the first in the order of texts."""
-    missing = ["", "NULL", "NA"] if name.startswith("stlouis") else [""]
+    missing = ["", "NULL", "NA"] if name.startswith(("stlouis", "syracuse")) else [""]
     raw = pd.read_csv(
         DATA / name,
         usecols=columns,
@@ -210,21 +210,6 @@ def _zone(private: Path, account: str) -> str:
     key = hmac.digest((private / "key").read_bytes(), b"publisher/1/unit/alicante-water", hashlib.sha256)
     first = hmac.digest(key, account.strip().upper().encode(), hashlib.sha256).hex()[0]
     return "Zone " + "ABCD"[int(first, 16) // 4]
-
-
-def _compared(address: Any) -> Any:
-    return re.sub(r"[\W_]+", " ", address).strip().upper() if isinstance(address, str) else None
-
-
-def _syracuse_addresses() -> dict[str, str]:
-    """Addresses with their neighborhood; of several, the first by name."""
-    path = DATA / "syracuse-permits" / "Permits_processed.csv"
-    listed = pd.read_csv(path, usecols=["Location", "lon", "lat"], dtype="str", keep_default_na=False)
-    x, y = (pd.to_numeric(listed[name], errors="coerce").to_numpy() for name in ("lon", "lat"))
-    listed["place"] = _places(x, y, "syracuse-boundaries/syr_neighborhoods.geojson", "NAME")
-    listed["address"] = listed.Location.map(_compared)
-    listed = listed.dropna(subset=["place"]).sort_values("place").drop_duplicates("address")
-    return dict(zip(listed.address, listed.place, strict=True))
 
 
 def _stlouis_places(raw: pd.DataFrame) -> pd.Series[Any]:

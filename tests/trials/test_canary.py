@@ -64,7 +64,6 @@ COMMANDS = (
 )
 FEEDS = (
     ("stlouis-311/requests_2018-01-01.csv", ",", "REQUESTID", r"2018-01-1[0-3]T.*"),
-    ("syracuse-permits/Permits_raw.csv", ",", "Antenna / Dish", r"0[456]/../2015"),
     ("syracuse-permits/Permits_processed.csv", ",", None, r"0[456]/../2015"),
     ("alicante-water/swm_trialA.csv.gz", ";", None, r"../03/2016 .*"),
 )
