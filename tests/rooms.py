@@ -25,6 +25,7 @@ FLOORS = (
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),
+    ("confined",),
     ("errors",),
 )
 """The outer house from the top down: a module uses its own room and floors below. Rooms of one floor do not meet, but

@@ -48,6 +48,11 @@ class EngineSettings(Model):
     threads: int | None = Field(None, ge=1, le=256)
     """Default: all processors."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes; M and G are powers of ten, as for DuckDB."""
+        return int(self.memory[:-2]) * (10**6 if self.memory.endswith("MB") else 10**9)
+
 
 class PortalSettings(Model):
     """Where releases are published. Credentials come from the environment, never from this file."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from typing import IO
 
 _LONGEST_HEADER = 1 << 20
+_LONGEST = 2 << 20
+"""DuckDB reads no longer record, in bytes."""
 _SHORT = rb'"[^"\n]*+(?:""[^"\n]*+)*+"'
 _LONG = rb'"[^"]*+(?:""[^"]*+)*+"'
 
@@ -80,12 +82,13 @@ def _repair(content: mmap.mmap, start: int, strict: re.Pattern[bytes], grammar: 
     rejected = 0
     while start < len(content):
         end = _end(strict, content, start)
-        target.write(content[start:end])
+        with memoryview(content) as view:
+            target.write(view[start:end])
         if end == len(content):
             break
         start = content.find(b"\n", end) + 1 or len(content)
-        line = content[end:start].removesuffix(b"\n")
-        values = grammar.values(line)
+        short = start - end <= _LONGEST
+        values = grammar.values(content[end:start].removesuffix(b"\n")) if short else None
         if values is None:
             rejected += 1
         else:

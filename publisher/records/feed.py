@@ -69,15 +69,20 @@ def digest(path: Path) -> str:
         raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from None
 
 
-def open_table(source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path) -> FeedTable:
-    """The raw file as a table. Raises SourceError for a file that is empty or not of the declared format."""
+def open_table(
+    source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path, memory: int
+) -> FeedTable:
+    """The raw file as a table; a workbook must fit into `memory` bytes.
+
+    Raises SourceError for a file that is empty or not of the declared format.
+    """
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
     feed, copy, records = source.definition.feed, temporary / "plain", temporary / "records"
     if feed.format == "csv":
         return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name, records)
     if feed.format == "excel":
-        return _csv(workbook.text(path, feed.sheet, copy), ",", path.name, records)
+        return _csv(workbook.text(path, feed.sheet, copy, memory), ",", path.name, records)
     if feed.format == "json":
         return _json(plain.text(path, feed.encoding, copy), source, path.name, records)
     return _parquet(path, connection)

@@ -234,7 +234,7 @@ class _Job:
         self.progress(f"{self.source.name}: landing {path.name}")
         status = path.stat()
         with self.shelf.staging() as staging, self._connection() as connection:
-            table = feed.open_table(self.source, path, connection, self.temporary)
+            table = feed.open_table(self.source, path, connection, self.temporary, self.engine.memory_bytes)
             unlisted = columns.unlisted(self.source, table.columns, path.name)
             raw = rows.stage(self.source, table, path.name, connection, self.temporary / "raw.parquet")
             located = places.locate(self.source, self.data, connection, raw.relation, self.temporary)

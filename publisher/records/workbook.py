@@ -1,45 +1,73 @@
-"""Excel workbooks as plain CSV; the only way to python-calamine."""
+"""Excel workbooks as plain CSV. They are read in a child with limits: a small file may unpack to any size."""
 
 from __future__ import annotations
 
 import csv
+import math
 from datetime import date, datetime, time, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Literal
 
+from publisher import confined
 from publisher.errors import SourceError
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+Cell = int | float | str | bool | time | date | datetime | timedelta
+Fault = Literal["", "sheet", "workbook", "large"]
 
-    Cell = int | float | str | bool | time | date | datetime | timedelta
+CELLS = 50_000_000
+"""The most cells of a sheet, empty ones between others included."""
+SECONDS = 900
 
 
-def text(path: Path, sheet: str | None, copy: Path) -> Path:
-    """Make `copy` the plain CSV of one sheet (default: the first) and return it. Raises SourceError if unreadable."""
-    rows = _rows(path, sheet)
-    with copy.open("w", encoding="utf-8", errors="replace", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerows([_text(cell) for cell in row] for row in rows)
+def text(path: Path, sheet: str | None, copy: Path, memory: int) -> Path:
+    """Make `copy` the plain CSV of one sheet (default: the first) and return it. Raises SourceError if unreadable.
+
+    The sheet must fit into `memory` bytes.
+    """
+    try:
+        fault = confined.run(write, str(path), sheet, str(copy), memory=memory, seconds=SECONDS)
+    except confined.StoppedError as error:
+        fault = "workbook" if error.reason == "fault" else "large"
+    if fault == "sheet":
+        raise SourceError(f"{path.name}: has no sheet {sheet!r}: correct feed.sheet")
+    if fault == "large":
+        raise SourceError(
+            f"{path.name}: is too large to be read as a workbook: delete what is outside its table, save the sheet as "
+            "CSV, or increase [engine] memory in publisher.toml"
+        )
+    if fault:
+        raise SourceError(f"{path.name}: cannot be read as a workbook: fetch the file again, or correct feed.format")
     if copy.stat().st_size == 0:
         raise SourceError(f"{path.name}: the sheet is empty: choose another with feed.sheet, or fetch the file again")
     return copy
 
 
-def _rows(path: Path, sheet: str | None) -> Iterator[list[Cell]]:
+def write(path: str, name: str | None, copy: str) -> Fault:
+    """Write one sheet as CSV; the only use of python-calamine for records."""
     import python_calamine as calamine
 
     try:
         book = calamine.CalamineWorkbook.from_path(path)
-        name = sheet or book.sheet_names[0]
-        rows: Iterator[list[Cell]] = book.get_sheet_by_name(name).iter_rows()
+        sheet = book.get_sheet_by_name(name or book.sheet_names[0])
     except calamine.WorksheetNotFound:
-        raise SourceError(f"{path.name}: has no sheet {sheet!r}: correct feed.sheet") from None
+        return "sheet"
     except (calamine.CalamineError, OSError, IndexError):
-        raise SourceError(
-            f"{path.name}: cannot be read as a workbook: fetch the file again, or correct feed.format"
-        ) from None
-    return rows
+        return "workbook"
+    if sheet.end and math.prod(last + 1 for last in sheet.end) > CELLS:
+        return "large"
+    with Path(copy).open("w", encoding="utf-8", errors="replace", newline="") as file:
+        writer, width = csv.writer(file, lineterminator="\n"), 0
+        for row in sheet.iter_rows():
+            cells = [_text(cell) for cell in row]
+            width = width or _used(cells)
+            # As wide as the header, so that no row decides how wide the others are.
+            writer.writerow(cells[: max(width, _used(cells))])
+    return ""
+
+
+def _used(cells: list[str]) -> int:
+    """The number of cells up to the last that is not empty."""
+    return max((n for n, cell in enumerate(cells, 1) if cell), default=0)
 
 
 def _text(cell: Cell) -> str:

@@ -232,6 +232,21 @@ def test_a_configuration_does_it_again(portal: Running, socrata: Socrata, made: 
     made_alone.delete()
 
 
+def test_a_small_workbook_that_unpacks_to_any_size_is_refused(socrata: Socrata, tmp_path: Path) -> None:
+    """Two cells that are far apart make a sheet of 17 billion cells; it is read in a child, and the portal goes on."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active["A1"] = "Name"
+    book.active["XFD1048576"] = "x"
+    book.save(tmp_path / "book.xlsx")
+    assert (tmp_path / "book.xlsx").stat().st_size < 6000
+    upload = socrata.new({"name": "Far apart"}).create_upload("book.xlsx")
+    source = upload.xlsx((tmp_path / "book.xlsx").read_bytes())
+    assert "too large to be read" in str(source.attributes["failure_details"])
+
+
 def test_files_of_other_kinds(portal: Running, socrata: Socrata, tmp_path: Path) -> None:
     """TSV, a workbook, a data frame, and a CSV with another separator, encoding and head, read anew when told so."""
     import openpyxl

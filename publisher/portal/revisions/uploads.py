@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from publisher import confined
 from publisher.portal.api.payloads import ColumnPayload
 from publisher.portal.base.problems import invalid
+from publisher.portal.revisions import workbooks
 from publisher.portal.store.incoming import ORDER
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ LIMIT = 8 * 1024**3
 WORKBOOKS = frozenset({"application/vnd.ms-excel", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"})
 TABLES = {"text/csv": ",", "text/tab-separated-values": "\t", "text/tsv": "\t", "text/plain": ","}
 _ROWS = 10_000
+_MEMORY = 2 * 1024**3
+_SECONDS = 300
+"""What reading a workbook may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,38 +174,35 @@ def _read_table(upload: Path, layout: Layout, target: Path) -> list[tuple[str, s
 
 
 def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
-    """Read the first sheet of an Excel workbook."""
-    import python_calamine as calamine
-
+    """Read the first sheet of an Excel workbook, in a child with limits: a small file may unpack to any size."""
+    plain = target.with_name(f"{target.name}.csv")
     try:
-        sheet = calamine.CalamineWorkbook.from_path(upload).get_sheet_by_index(0)
-    except (calamine.CalamineError, OSError, IndexError):
-        raise invalid("The file is not an Excel workbook") from None
-    rows = iter(sheet.iter_rows())
-    top: list[list[Any]] = [next(rows, []) for _ in range(layout.header_count)]
+        known = confined.run(workbooks.write_sheet, str(upload), str(plain), memory=_MEMORY, seconds=_SECONDS)
+        if not known:
+            raise invalid("The file is not an Excel workbook")
+        with plain.open(encoding="utf-8", newline="") as file:
+            return _read_rows(csv.reader(file), layout, target)
+    except confined.StoppedError:
+        raise invalid("The workbook is too large to be read. Save its first sheet as CSV.") from None
+    finally:
+        plain.unlink(missing_ok=True)
+
+
+def _read_rows(rows: Iterator[list[str]], layout: Layout, target: Path) -> list[tuple[str, str]]:
+    top: list[list[str]] = [next(rows, []) for _ in range(layout.header_count)]
     header = top[layout.column_header - 1] if 0 < layout.column_header <= len(top) else []
     if not header:
         raise invalid("The file has no header row")
-    columns = named([_cell(cell) or "" for cell in header])
+    columns = named(header)
     _write(_batches(rows, [field for field, _ in columns]), [field for field, _ in columns], target)
     return columns
 
 
-def _batches(rows: Iterator[list[Any]], fields: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(rows: Iterator[list[str]], fields: list[str]) -> Iterator[pa.RecordBatch]:
     schema = pa.schema([(field, pa.string()) for field in fields])
     while batch := [row for _, row in zip(range(_ROWS), rows, strict=False)]:
-        arrays = [pa.array([_cell(row[place]) for row in batch], pa.string()) for place in range(len(fields))]
+        arrays = [pa.array([row[place] or None for row in batch], pa.string()) for place in range(len(fields))]
         yield pa.record_batch(arrays, schema=schema)
-
-
-def _cell(value: Any) -> str | None:
-    if value is None or value == "":
-        return None
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _write(batches: Any, fields: list[str], target: Path) -> None:
