@@ -97,7 +97,7 @@ def coordinates(
         unknown = "".join(f" AND NOT (x = {a:f} AND y = {b:f})" for a, b in place.point.unknown)
         return f"SELECT DISTINCT x, y FROM (SELECT {x} AS x, {y} AS y FROM {rows}) WHERE x + y IS NOT NULL{unknown}"
     assert place.address is not None  # noqa: S101 - a code has no coordinates
-    listed = _list(_Step(level, data, connection, rows, temporary), place.address.list_)
+    listed = _list(_Step(level, data, connection, rows, temporary, frozenset()), place.address.list_)
     compared = sql.address(f"_row.{quoted(place.address.column)}")
     return (
         f"SELECT DISTINCT x, y FROM ({listed}) AS _listed SEMI JOIN (SELECT {compared} AS address FROM {rows} AS _row) "
@@ -109,7 +109,7 @@ def unlisted(
     level: str, address: Address, data: Path, connection: DuckDBPyConnection, rows: str, temporary: Path
 ) -> int:
     """How many rows have no address that is in the list."""
-    listed = _list(_Step(level, data, connection, rows, temporary), address.list_)
+    listed = _list(_Step(level, data, connection, rows, temporary, frozenset()), address.list_)
     compared = sql.address(f"_row.{quoted(address.column)}")
     count = f"SELECT count(*) FROM {rows} AS _row ANTI JOIN ({listed}) AS _listed ON {compared} = _listed.address"
     return int(connection.execute(count).fetchall()[0][0])
@@ -130,6 +130,7 @@ class _Step:
     rows: str
     temporary: Path
     identifiers: frozenset[str]
+    """Columns that no address list may have: it would be made of records. None where the list was checked before."""
 
     @property
     def points(self) -> str:

@@ -113,7 +113,7 @@ def trial(source: SourceFile, path: Path, *, data: Path, engine: EngineSettings,
     landed.mkdir()
     with connect(engine, folder) as connection:
         columns.set_keys(connection, source, folder)
-        table = feed.open_table(source, path, connection, folder)
+        table = feed.open_table(source, path, connection, folder, engine.memory_bytes)
         unlisted = columns.unlisted(source, table.columns, path.name)
         raw = rows.stage(source, table, path.name, connection, folder / "raw.parquet")
         located = places.locate(source, data, connection, raw.relation, folder)

@@ -132,7 +132,10 @@ def test_records_that_are_placed_again_are_judged_again(city: City) -> None:
     """New boundaries that hold no record stop the source; the old ones put it right, without landing again."""
     names = ("id", "who", "when", "what", "secret")
     columns = {name: {"class": "public", "statute": "none"} for name in names}
-    place = {"point": {"x": "what", "y": "secret"}, "boundaries": {"path": "places.geojson", "key": "name"}}
+    place = {
+        "point": {"x": "what", "y": "secret"},
+        "boundaries": {"path": "places.geojson", "key": "name", "source": "The town"},
+    }
     city.source = definition(columns=columns, places={"area": place})
     city.put("\n".join([HEADER, *(f"{n},a,2018-01-01,0.{n},0.5" for n in range(10, 40))]) + "\n")
 
