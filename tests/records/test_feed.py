@@ -535,7 +535,7 @@ def test_where_a_piece_of_a_json_file_ends_decides_nothing(city: City, monkeypat
     """Read in pieces as small as an object may be, every object is found, and the broken ones are not."""
     monkeypatch.setattr(objects, "LONGEST", 120)
     texts = [json.dumps({**WHOLE, "id": n}) if n % 6 else '{"id": "torn, {"' for n in range(200)]
-    city.source = definition(feed={"format": "json"})
+    city.source = definition(feed={"format": "json", "accept": {"rejected": 1, "reason": "torn on purpose"}})
     city.put("[" + " , ".join(texts) + "]", "raw/a.json")
     city.land()
     assert [row[0] for row in city.rows("CAST(id AS INTEGER)")] == [n for n in range(200) if n % 6]
