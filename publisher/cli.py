@@ -126,8 +126,7 @@ def init(folder: Path) -> None:
 def check(folder: Path) -> None:
     """Check every definition without reading a record.
 
-    Checks definitions, SELECTs, keysets and expectation suites. If a suite is missing, writes a first one from the
-    dataset's definition; edit it as you like.
+    Checks definitions, SELECTs, keysets and expectation suites.
     """
     from publisher.commands.check import inspect_workspace
 
@@ -429,18 +428,33 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
 @click.argument("dataset")
 @click.argument("period", required=False)
 @click.option("--table", metavar="ROLLUP", help="Show the table of this rollup (default: the dataset's own table).")
+@click.option("--suite", is_flag=True, help="Show what is expected of every release, instead of a release.")
 @_json_option
 @click.pass_obj
-def show(folder: Path, dataset: str, period: str | None, table: str | None, as_json: bool) -> None:
+def show(folder: Path, dataset: str, period: str | None, table: str | None, suite: bool, as_json: bool) -> None:
     """Show a release: its status, first rows and guarantee.
 
     If the release is held, also shows which expectations failed. PERIOD defaults to the last one released.
+
+    \b
+    Examples:
+      publisher show stlouis-requests 2018-W03
+      publisher show stlouis-requests --table city
+      publisher show stlouis-requests --suite
     """
-    from publisher.commands.show import present, presented
+    from publisher.commands.show import expected, present, present_expected, presented
     from publisher.commands.terminal import print_json
     from publisher.pipeline.session import opened
 
     workspace = _workspace(folder)
+    if suite:
+        _refuse_together({"PERIOD": period, "--suite": suite})
+        rules = expected(workspace, workspace.dataset(dataset), table)
+        if as_json:
+            print_json([asdict(each) for each in rules])
+        else:
+            present_expected(rules)
+        return
     with opened(workspace) as catalog:
         found = presented(catalog, workspace.dataset(dataset), period, table)
     if as_json:

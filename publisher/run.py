@@ -18,7 +18,7 @@ from publisher.pipeline.session import locked
 from publisher.push.client import UnreachableError
 from publisher.push.sync import deliver, portal_of, telling
 from publisher.release.analyst import write_analyst_file
-from publisher.release.validation import check_suite
+from publisher.release.suite import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,7 @@ class _Run:
             release = refinish(job, before)
         if release is None:
             for level in (*(rollup.name for rollup in job.dataset.definition.rollups), ""):
-                check_suite(job.workspace.suite(job.dataset.named(level)))  # a broken suite spends no budget
+                rules_of(job.dataset, level, job.workspace.suite(job.dataset.named(level)))  # a broken one is free
             afford(job)
             self._land(job.dataset.source)
             release = draw(job)
@@ -231,7 +231,7 @@ class _Run:
         standing = job.catalog.standing(release)
         self.outcomes.append(outcome_of(job.dataset, release, standing.status))
         if standing.status == "held" and standing.validation is not None:
-            reasons = "; ".join(standing.validation.failures)
+            reasons = "; ".join(standing.validation.words)
             words = f"{job.name} is held: {reasons}. Fix the expectations, then run `publisher revalidate`."
             self._failed(HeldError(words))
 

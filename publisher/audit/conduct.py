@@ -23,6 +23,7 @@ from publisher.privacy import mechanism
 from publisher.privacy.finish import finish
 from publisher.privacy.ledger import open_ledger
 from publisher.records.places import boundaries_fingerprint
+from publisher.release.failure import Failure
 from publisher.release.manifest import MANIFEST, csv_file
 from publisher.release.store import ReleaseStore
 from publisher.release.table import as_released, measured_of, published_table
@@ -222,7 +223,9 @@ def _watched(scratch: Scratch, *, interrupt: bool = False, fixed: bool = False) 
 
 def _held(job: Job, release: Release) -> Validation:
     """A suite that every release fails."""
-    failed = Validation(passed=False, failures=("held by the audit",), suite_sha256="0" * 64, checked_at="")
+    failed = Validation(
+        passed=False, failures=(Failure(words="held by the audit"),), suite_sha256="0" * 64, checked_at=""
+    )
     job.catalog.keep(release, failed)
     return failed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -126,7 +125,6 @@ def scratch_of(
     days = [cutoff - timedelta(days=1) for cutoff in cutoffs] or [period.start]
     with writing(folder):
         _write(worst, [folder / "data" / FEED / f"{day.isoformat()}.csv" for day in days], only)
-        _write_suites(dataset, folder / "expectations")
         for part in ("pipelines", "datasets/keysets"):  # what a guarantee says about the population's other sources
             shutil.copytree(workspace.root / part, folder / part)
     feeds = {source.name: source.definition.feed}
@@ -184,15 +182,6 @@ def _write(worst: Worst, paths: Sequence[Path], only: int | None) -> None:
     paths[0].parent.mkdir(parents=True)
     for number, path in enumerate(paths, 1):
         pyarrow.csv.write_csv(rows.filter(pc.field("vintage") == number).select(columns), path)
-
-
-def _write_suites(dataset: DatasetFile, folder: Path) -> None:
-    """Write a suite for each table, or a run would refuse to start; the audit itself decides what a release meets."""
-    folder.mkdir(parents=True)
-    expectations = [{"type": "expect_column_to_exist", "kwargs": {"column": "id"}}]
-    for level in (*(rollup.name for rollup in dataset.definition.rollups), ""):
-        text = json.dumps({"name": dataset.named(level), "expectations": expectations})
-        (folder / f"{dataset.named(level)}.json").write_text(text, encoding="utf-8")
 
 
 def _empty(folder: Path) -> None:

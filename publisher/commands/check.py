@@ -11,9 +11,8 @@ from publisher.errors import DefinitionError
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import opened
 from publisher.planning.raised import raised_budgets
-from publisher.release.suite import write_suite
+from publisher.release.suite import read_suite, repeated, rules_of
 from publisher.release.table import level_names
-from publisher.release.validation import check_suite
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +45,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
             f"and its source in pipelines/<source>.toml and .sql"
         )
     yield from _raised(workspace)
+    yield from _strays(workspace)
     yield "everything is in order"
 
 
@@ -67,9 +67,20 @@ def _raised(workspace: Workspace) -> Iterator[str]:
 
 
 def _suite(workspace: Workspace, dataset: DatasetFile, level: str) -> Iterator[str]:
-    """Write the first suite of a table that has none. Raises DefinitionError when a suite cannot be read."""
+    """Say what a suite repeats of the definition. Raises DefinitionError when it cannot be read as expectations."""
     path = workspace.suite(dataset.named(level))
-    if not path.is_file():
-        write_suite(dataset, path, level)
-        yield f"wrote {workspace.shown(path)}: the expectations of a release; edit them as you like"
-    check_suite(path)
+    rules_of(dataset, level, path)
+    again, every = repeated(dataset, level, path), len(read_suite(path))
+    if again:
+        rest = "delete the file" if again == every else f"delete them and keep the other {every - again}"
+        yield f"{workspace.shown(path)}: {again} of {every} expectations follow from the definition anyway: {rest}"
+
+
+def _strays(workspace: Workspace) -> Iterator[str]:
+    """Suites that no table has."""
+    tables = {
+        dataset.named(level) for dataset in workspace.datasets.values() for level in level_names(dataset.definition)
+    }
+    for path in sorted((workspace.root / "expectations").glob("*.json")):
+        if path.stem not in tables:
+            yield f"{workspace.shown(path)}: there is no table {path.stem}, so nothing reads it: rename or delete it"

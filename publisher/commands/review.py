@@ -33,7 +33,7 @@ def _again(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, standin
     release = standing.release
     job = Job(workspace, catalog, dataset, civil.parse(release.manifest.period), "")
     validation = check(job, release)
-    words = "passed" if validation.passed else f"held: {'; '.join(validation.failures)}"
+    words = "passed" if validation.passed else f"held: {'; '.join(validation.words)}"
     return f"{release.manifest.name}: {words}", validation.passed
 
 

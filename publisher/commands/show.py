@@ -1,4 +1,4 @@
-"""`publisher show`: one release for people."""
+"""`publisher show`: one release for people, or what is expected of every release."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import click
 
 from publisher.commands.terminal import print_table
 from publisher.errors import DefinitionError
-from publisher.release.table import read_published
+from publisher.release.suite import rules_of
+from publisher.release.table import level_names, read_published
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from publisher.pipeline.catalog import Catalog
-    from publisher.workspace import DatasetFile
+    from publisher.release.failure import Origin
+    from publisher.workspace import DatasetFile, Workspace
 
 ROWS = 10
 
@@ -53,13 +56,77 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
     return Presented(
         name=shown.manifest.name,
         status=standing.status,
-        failures=standing.validation.failures if standing.validation is not None else (),
+        failures=standing.validation.words if standing.validation is not None else (),
         folder=shown.folder,
         statement=shown.statement,
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
         companions=tuple(name for name in tables if name),
     )
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One expectation of a table, as `publisher show --suite` prints it."""
+
+    table: str
+    origin: Origin
+    words: str
+    expectation: str
+    """The type of Great Expectations."""
+    file: str
+    """The suite in which people wrote it."""
+
+
+HEADINGS: dict[Origin, str] = {
+    "definition": "Follows from the definition; always checked",
+    "last release": "Compared with the last release",
+    "people": "Decided by people",
+}
+
+
+def expected(workspace: Workspace, dataset: DatasetFile, table: str | None = None) -> list[Expected]:
+    """What is expected of every table of a dataset, or of one rollup's. Raises DefinitionError for an unknown table."""
+    levels = level_names(dataset.definition)
+    if table is not None and table not in levels:
+        known = ", ".join(name for name in levels if name) or "none"
+        raise DefinitionError(f"{dataset.name}: has no rollup {table!r}; its rollups: {known}")
+    return [
+        Expected(dataset.named(level), rule.origin, rule.words, rule.kind, rule.file)
+        for level in (levels if table is None else (table,))
+        for rule in rules_of(dataset, level, workspace.suite(dataset.named(level)))
+    ]
+
+
+def present_expected(found: Sequence[Expected]) -> None:
+    """Print the expectations of each table by where they come from, and what is said of one column on one line."""
+    for table in dict.fromkeys(each.table for each in found):
+        click.secho(table, bold=True)
+        for origin, heading in HEADINGS.items():
+            lines = [each for each in found if (each.table, each.origin) == (table, origin)]
+            if not lines and origin == "people":
+                click.echo(f"  Decided by people: nothing. Write expectations/{table}.json to expect more.")
+            elif lines:
+                click.echo(f"  {heading}{f' ({lines[0].file})' if lines[0].file else ''}")
+                for words in _joined([each.words for each in lines]):
+                    click.echo(f"    {words}")
+        click.echo()
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """What is said of the same subject, such as `place: never empty`, on one line."""
+    subjects: dict[str, list[str]] = {}
+    for each in dict.fromkeys(words):
+        subject, _, said = each.rpartition(": ")
+        subjects.setdefault(subject, []).append(said)
+    lines = [f"{subject}: {'; '.join(said)}" if subject else "; ".join(said) for subject, said in subjects.items()]
+    return [_once(line, "; nothing may look like") for line in lines]
+
+
+def _once(line: str, phrase: str) -> str:
+    """The line with a phrase that it repeats said once."""
+    first, *rest = line.split(phrase)
+    return first + phrase + " or".join(rest) if rest else first
 
 
 def present(found: Presented) -> None:

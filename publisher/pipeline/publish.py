@@ -23,7 +23,7 @@ from publisher.records.batch import basis
 from publisher.records.reader import raw
 from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
-from publisher.release.acceptance import accept
+from publisher.release.acceptance import judge
 from publisher.release.store import refuse_if_changed
 from publisher.release.table import as_released, measured_of
 from publisher.stages import Mechanism, NoisyTable
@@ -82,9 +82,9 @@ def refinish(job: Job, before: Release) -> Release:
 
 
 def check(job: Job, release: Release) -> Validation:
-    """Validate a release against its suites and store the result; it is never drawn again to pass."""
+    """Validate a release against what is expected of it and store the result; it is never drawn again to pass."""
     before = job.catalog.before(job.dataset.name, job.period.label)
-    validation = accept(release, job.dataset, job.workspace.suite, before)
+    validation = judge(release, job.dataset, job.workspace.suite, before)
     job.catalog.keep(release, validation)
     return validation
 

@@ -1,4 +1,4 @@
-"""When a release is accepted: every table meets its suite, and the tables add up."""
+"""When a release passes: every table meets what is expected of it, and the tables add up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.release.aggregates import differences
-from publisher.release.suite import expected_of
+from publisher.release.failure import Failure
+from publisher.release.suite import expected_of, rules_of
 from publisher.release.table import as_released
 from publisher.release.validation import TableCheck, Validation, validate
 
@@ -18,10 +19,8 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 
-def accept(
-    release: Release, dataset: DatasetFile, suite: Callable[[str], Path], previous: Release | None
-) -> Validation:
-    """Check every table that the definition asks for; `suite` gives a table's suite by its published name.
+def judge(release: Release, dataset: DatasetFile, suite: Callable[[str], Path], previous: Release | None) -> Validation:
+    """Check every table that the definition asks for; `suite` gives the path of a table's suite by its published name.
 
     Raises DefinitionError when a suite is wrong and SourceError when a table cannot be read.
     """
@@ -30,10 +29,13 @@ def accept(
     tables, before = release.tables, previous.tables if previous is not None else {}
     checks = [
         TableCheck(
-            tables[level.name], suite(found.named(level.name)), expected_of(found, level, before.get(level.name))
+            tables[level.name],
+            rules_of(found, level.name, suite(found.named(level.name))),
+            expected_of(found, level, before.get(level.name)),
         )
         for level in reversed(levels)
         if level.name in tables
     ]
     missing = [f"{found.named(each.name)}: the release has no such table" for each in levels if each.name not in tables]
-    return validate(checks, missing or differences(release, found, levels))
+    faults = missing or differences(release, found, levels)
+    return validate(checks, [Failure(words=words, table=release.manifest.dataset) for words in faults])

@@ -1,18 +1,21 @@
-"""The starting suite of a published table, from its definition, and what the table should hold, from public facts.
+"""What is expected of a published table: what follows from its definition, and what people wrote in expectations/.
 
-The suite is a file that people read and edit; whatever changes with each release is a parameter.
+Whatever changes with each release is a parameter, and comes from public facts.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
-from publisher.release.table import cell_ids, column_specs, key_columns, read_published
-from publisher.release.validation import Expectations
+from publisher.errors import DefinitionError
+from publisher.release.structure import IDENTIFIERS, nonnegative, published, structure, with_article
+from publisher.release.table import cell_ids, column_specs, read_published
+from publisher.release.validation import Expectations, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     import numpy as np
@@ -20,45 +23,117 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.definitions.levels import Level
     from publisher.release.manifest import Release
+    from publisher.release.validation import Entry
     from publisher.workspace import DatasetFile
-
-STATUSES = ("ok", "suppressed", "unreliable")
-
-IDENTIFIERS = {
-    "e-mail address": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
-    "phone number": r"(?<![\d-])(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])[2-9]\d{2}[ .-]\d{4}(?![\d-])"
-    r"|(?<!\d)[2-9]\d{2}[2-9]\d{6}(?!\d)",
-    "social security number": r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])",
-    "payment card number": r"(?<![\d-])(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))(?:[ -]?\d{4}){3}(?![\d-])"
-    r"|(?<![\d-])3[47]\d{2}[ -]\d{6}[ -]\d{5}(?![\d-])",
-    "street address": r"(?i)(?<![\w-])(?<!ward )(?<!zone )(?<!area )(?<!tract )(?<!group )(?<!region )(?<!district )"
-    r"(?<!precinct )\d{1,6}[a-z]?\s+(?:[a-z0-9'.-]+\s+){1,4}(?:street|st|avenue|ave|boulevard|blvd|road|rd|drive|dr"
-    r"|lane|ln|court|ct|place|pl|terrace|parkway|pkwy|circle|cir|highway|hwy|way)(?![\w'-])",
-}
-"""What no published text may look like. Numbered wards and tracts, periods and place codes do not match."""
 
 CHANGE = 3.0
 """How many times larger or smaller a total may be than in the last release before a person looks at it."""
 
-Expectation = dict[str, Any]
+_COLUMNS = ("column", "column_A", "column_B", "column_list", "column_set")
+"""The arguments that name columns."""
 
 
-def suite_for(dataset: DatasetFile, level: str = "") -> dict[str, Any]:
-    """The starting suite of one level's table, in Great Expectations' own layout."""
-    name = dataset.named(level)
-    expectations = [*_table(dataset, level), *_keys(dataset, level), *_texts(dataset, level)]
-    for measure in _published(dataset.definition):
-        expectations += _values(measure, _nonnegative(dataset.definition, measure))
-        if measure.measured:
-            expectations.append(_total(measure))
-    notes = f"What a release of {name} must meet before it is pushed. Edit it freely; notes are shown on failure."
-    return {"name": name, "expectations": expectations, "meta": {"notes": notes}}
+def rules_of(dataset: DatasetFile, level: str, suite: Path) -> tuple[Rule, ...]:
+    """What is expected of one level's table: from the definition first, then from its suite, if there is one.
+
+    What the suite repeats of the definition counts once, and a range for a total takes the place of the comparison
+    with the last release. Raises DefinitionError when the suite is wrong.
+    """
+    _check_texts(dataset)
+    built = structure(dataset, level)
+    own = {_same(rule.entry) for rule in built}
+    decided = [rule for rule in read_suite(suite) if _same(rule.entry) not in own]
+    _check_columns(decided, {spec.name for spec in column_specs(dataset, level)})
+    totals = {name for rule in decided if (name := _whole_total(rule.entry)) is not None}
+    kept = [rule for rule in built if rule.origin != "last release" or _whole_total(rule.entry) not in totals]
+    return (*kept, *decided)
 
 
-def write_suite(dataset: DatasetFile, path: Path, level: str = "") -> None:
-    """Writes the starting suite of one level's table; the same definition gives the same bytes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(suite_for(dataset, level), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def repeated(dataset: DatasetFile, level: str, suite: Path) -> int:
+    """How many expectations of the suite follow from the definition anyway."""
+    own = {_same(rule.entry) for rule in structure(dataset, level)}
+    return sum(_same(rule.entry) in own or _is_own_scan(rule.entry) for rule in read_suite(suite))
+
+
+def read_suite(suite: Path) -> list[Rule]:
+    """What people wrote; nothing if they wrote no suite. Raises DefinitionError when it is not a suite."""
+    try:
+        content = suite.read_bytes()
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise DefinitionError(f"{suite} cannot be read: {error.strerror}") from None
+    file = f"{suite.parent.name}/{suite.name}"
+    return [
+        Rule(entry, "people", f"{suite}: expectation {number} ({entry['type']})", file)
+        for number, entry in enumerate(_layout(content, suite), 1)
+    ]
+
+
+def _layout(content: bytes, suite: Path) -> list[Entry]:
+    try:
+        layout = json.loads(content)
+    except UnicodeDecodeError:
+        raise DefinitionError(f"{suite} is not UTF-8 text: save it as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise DefinitionError(f"{suite}:{error.lineno}: is not valid JSON: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise DefinitionError(
+            f"{suite}: is not a suite: it nests too deep, or has a number of too many digits"
+        ) from None
+    expectations = layout.get("expectations") if isinstance(layout, dict) else None
+    if not isinstance(expectations, list):
+        raise DefinitionError(f"{suite} needs a list `expectations`; if you expect nothing, delete the file")
+    for number, entry in enumerate(expectations, 1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+            raise DefinitionError(
+                f"{suite}: expectation {number} needs a `type`, such as expect_column_sum_to_be_between"
+            )
+        if not all(isinstance(entry.get(key, {}), dict) for key in ("kwargs", "meta")):
+            raise DefinitionError(
+                f"{suite}: expectation {number}: `kwargs` and `meta` must be objects with named values"
+            )
+    return expectations
+
+
+def _check_columns(rules: Iterable[Rule], there: set[str]) -> None:
+    """Raise DefinitionError for a column that the table does not have: such an expectation would hold every release."""
+    for rule in rules:
+        kwargs = rule.entry.get("kwargs", {})
+        values = [kwargs[name] for name in _COLUMNS if name in kwargs]
+        names = [name for value in values for name in (value if isinstance(value, list) else [value])]
+        unknown = [name for name in names if isinstance(name, str) and name not in there]
+        if unknown:
+            known = ", ".join(sorted(there))
+            raise DefinitionError(f"{rule.where}: the table has no column {', '.join(unknown)}; it has: {known}")
+
+
+def _check_texts(dataset: DatasetFile) -> None:
+    """Raise DefinitionError for a key that looks like an identifier: every release would be held for it."""
+    lists = [(key.keyset, keyset) for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True)]
+    for name, keyset in (*lists, *((each.definition.keyset, each.keyset) for each in dataset.coarser)):
+        for number, text in enumerate((*keyset.keys, *(keyset.labels or ()))):
+            for thing, regex in IDENTIFIERS.items():
+                if re.search(regex, text):
+                    looks = f"key {number % len(keyset.keys) + 1} looks like {with_article(thing)}"
+                    words = "so every release would be held: write it in another way"
+                    raise DefinitionError(f"datasets/keysets/{name}.csv: {looks}, {words}")
+
+
+def _whole_total(entry: Entry) -> str | None:
+    """The column whose total over the whole table it limits."""
+    kwargs = entry.get("kwargs", {})
+    whole = entry["type"] == "expect_column_sum_to_be_between" and "row_condition" not in kwargs
+    return kwargs.get("column") if whole else None
+
+
+def _same(entry: Entry) -> str:
+    """What makes two expectations the same, whatever their notes say."""
+    return json.dumps([entry["type"], entry.get("kwargs", {})], sort_keys=True)
+
+
+def _is_own_scan(entry: Entry) -> bool:
+    return entry.get("kwargs", {}).get("regex") in IDENTIFIERS.values()
 
 
 def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) -> Expectations:
@@ -68,121 +143,11 @@ def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) ->
         allowed[axis.name] = axis.keys
         if axis.labels is not None:
             allowed[f"{axis.name}_name"] = axis.labels
-    measured = [measure for measure in _published(dataset.definition) if measure.measured]
+    measured = [measure for measure in published(dataset.definition) if measure.measured]
     totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
     columns = tuple(spec.name for spec in column_specs(dataset, level.name))
-    return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals)
-
-
-def _published(definition: Dataset) -> tuple[Measure, ...]:
-    return tuple(measure for measure in definition.measures if measure.shown)
-
-
-def _key_columns(dataset: DatasetFile, level: str) -> list[str]:
-    """Each key, followed by its labels where it has them."""
-    columns = []
-    for key in key_columns(dataset, level):
-        columns += [key.name, f"{key.name}_name"] if key.labeled else [key.name]
-    return columns
-
-
-def _nonnegative(definition: Dataset, measure: Measure) -> bool:
-    """Whether no value can be below zero, judging by what the measure is read from."""
-    if not measure.measured:
-        measure = next(other for other in definition.measures if other.name in (measure.sum_, measure.histogram))
-    if measure.bins is not None:
-        return measure.bins[0] >= 0
-    return measure.kind != "sum" or measure.clamps[0] >= 0
-
-
-def _expect(kind: str, notes: str, **kwargs: Any) -> Expectation:
-    return {"type": f"expect_{kind}", "kwargs": kwargs, "meta": {"notes": notes}}
-
-
-def _parameter(name: str) -> dict[str, str]:
-    return {"$PARAMETER": name}
-
-
-def _table(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
-    keys = ["period", *(key.name for key in key_columns(dataset, level))]
-    yield _expect(
-        "table_columns_to_match_ordered_list",
-        "columns: must be exactly those of the definition, in order",
-        column_list=_parameter("columns"),
-    )
-    yield _expect("table_row_count_to_equal", "rows: there must be one per cell", value=_parameter("rows"))
-    yield _expect(
-        "table_row_count_to_equal", "id: every expected row must be there, and no other", value=_parameter("known_ids")
-    )
-    yield _expect("column_values_to_be_unique", "id: every value must be unique", column="id")
-    if len(keys) == 1:
-        yield _expect("column_values_to_be_unique", "period: every value must be unique", column="period")
-        return
-    yield _expect("compound_columns_to_be_unique", f"{', '.join(keys)}: together they must be unique", column_list=keys)
-
-
-def _keys(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
-    for column in ("id", "period_start"):
-        yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
-    for column in ("period", *_key_columns(dataset, level)):
-        yield _expect("column_values_to_not_be_null", f"{column}: must never be empty", column=column)
-        allowed = _parameter(f"keys_{column}")
-        notes = f"{column}: every value must be one of the public keys"
-        yield _expect("column_values_to_be_in_set", notes, column=column, value_set=allowed)
-    notes = "edition: every value must be at least 1"
-    yield _expect("column_values_to_be_between", notes, column="edition", min_value=1)
-
-
-def _texts(dataset: DatasetFile, level: str) -> Iterator[Expectation]:
-    # Ids and periods are made of keys and the calendar, and compared with the expected ones.
-    for column in _key_columns(dataset, level):
-        for thing, regex in IDENTIFIERS.items():
-            notes = f"{column}: nothing may look like {'an' if thing[0] == 'e' else 'a'} {thing}"
-            yield _expect("column_values_to_not_match_regex", notes, column=column, regex=regex)
-
-
-def _values(measure: Measure, nonnegative: bool) -> Iterator[Expectation]:
-    name, low, high, status = (f"{measure.name}{end}" for end in ("", "_low", "_high", "_status"))
-    yield _expect(
-        "column_values_to_be_in_set",
-        f"{status}: every value must be one of {', '.join(STATUSES)}",
-        column=status,
-        value_set=list(STATUSES),
-    )
-    yield _expect("column_values_to_not_be_null", f"{status}: must never be empty", column=status)
-    suppressed = {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": "suppressed"}
-    for column in (name, low, high):
-        notes = f"{column}: must be empty where {status} is suppressed"
-        yield _expect("column_values_to_be_null", notes, column=column, row_condition=suppressed)
-        if nonnegative:
-            notes = f"{column}: every value must be at least 0"
-            yield _expect("column_values_to_be_between", notes, column=column, min_value=0)
-    if measure.kind == "quantile":
-        notes = f"{name}_range: must be empty where {status} is suppressed"
-        yield _expect("column_values_to_be_null", notes, column=f"{name}_range", row_condition=suppressed)
-    for greater, smaller in ((name, low), (high, name)):
-        yield _expect(
-            "column_pair_values_a_to_be_greater_than_b",
-            f"{smaller}: must never exceed {greater}",
-            column_A=greater,
-            column_B=smaller,
-            or_equal=True,
-            ignore_row_if="either_value_is_missing",
-        )
-    if measure.measured:
-        shown = {**suppressed, "operator": "!="}
-        notes = f"{name}: must have a value unless {status} is suppressed"
-        yield _expect("column_values_to_not_be_null", notes, column=name, row_condition=shown)
-
-
-def _total(measure: Measure) -> Expectation:
-    return _expect(
-        "column_sum_to_be_between",
-        f"{measure.name}: the total must be plausible compared with the last release",
-        column=measure.name,
-        min_value=_parameter(f"total_{measure.name}_min"),
-        max_value=_parameter(f"total_{measure.name}_max"),
-    )
+    before = previous.manifest.period if previous is not None else ""
+    return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals, before)
 
 
 def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tuple[float, float] | None:
@@ -199,12 +164,13 @@ def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tupl
     except KeyError:
         return None
     seen = ~np.isnan(value)
-    if not seen.any() or not _nonnegative(definition, measure):
+    if not seen.any() or not nonnegative(definition, measure):
         return None
     margin = float(np.sqrt(np.nansum(((high - low) / 2) ** 2)))
     kept = seen & (count >= CHANGE * definition.suppression.threshold)
     largest = CHANGE * value[seen].mean() * len(value)
-    return float(max(0.0, value[kept].sum() / CHANGE - 2 * margin)), float(largest + 2 * margin)
+    least = max(0.0, value[kept].sum() / CHANGE - 2 * margin)
+    return float(np.floor(least)), float(np.ceil(largest + 2 * margin))
 
 
 def _floats(release: Release, columns: list[str]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:

@@ -1,6 +1,7 @@
-"""The only way to Great Expectations: a release meets its suite or is held.
+"""The only way to Great Expectations: a release meets its expectations or is held.
 
-It sees only released data, and its results are yes or no: no data value can reach a message.
+It sees only released data, and its results are yes or no: no text of a table can reach a message, and the numbers in
+one are released numbers.
 """
 
 from __future__ import annotations
@@ -16,33 +17,45 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.definitions.model import Model
 from publisher.errors import DefinitionError
+from publisher.release.failure import Failed, Failure, demand, described, numbers_of
 from publisher.release.table import read_published
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
+    from publisher.release.failure import Numbers, Origin
     from publisher.release.manifest import Release
 
 Entry = dict[str, Any]
-"""An expectation as it is written in the suite: `type`, `kwargs`, `meta`."""
+"""An expectation as a suite writes it: `type`, `kwargs`, `meta`."""
 
 _NAMES = re.compile(r"(?<![\w.])[A-Za-z]\w*")
 _FUNCTIONS = {"abs", "round", "trunc"}
 _NUMBER = "number"
-"""The position in the suite, kept in an expectation's meta, because results come in another order."""
+"""The position among the rules, kept in an expectation's meta, because results come in another order."""
+_SCANS = {"expect_column_values_to_not_match_regex", "expect_column_values_to_not_match_regex_list"}
 
 
 class Validation(Model):
-    """Whether the release met its suites; `failures` are in words, without any data value."""
+    """Whether the release met its expectations."""
 
     passed: bool
-    failures: tuple[str, ...]
+    failures: tuple[Failed, ...]
     suite_sha256: str
-    """The hash of all suites one after another, starting with that of the dataset's own table."""
+    """The hash of everything that was expected, starting with the dataset's own table."""
     checked_at: str
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether a person may accept the release although it failed: only judgments of people are in the way."""
+        return all(failure.acceptable for failure in self.failures)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What failed, in words."""
+        return tuple(failure.words for failure in self.failures)
 
 
 @dataclass(frozen=True)
@@ -57,72 +70,75 @@ class Expectations:
     """The allowed values of each key column."""
     totals: Mapping[str, tuple[float, float] | None]
     """The plausible range of each measure's total; None if there is no previous release."""
+    before: str = ""
+    """The previous release's period."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation of a table, and where it comes from."""
+
+    entry: Entry
+    origin: Origin
+    where: str = "an expectation of the definition"
+    """How messages about the expectation itself call it, such as its file and number."""
+    file: str = ""
+    """The suite in which people wrote it."""
+
+    @property
+    def kind(self) -> str:
+        """The type of Great Expectations."""
+        return str(self.entry["type"])
+
+    @property
+    def notes(self) -> str:
+        """What is written about it for people."""
+        return str(self.entry.get("meta", {}).get("notes") or "")
+
+    @property
+    def words(self) -> str:
+        """What it expects, for people: its notes, or else what its arguments say."""
+        return self.notes or demand(self.kind, self.entry.get("kwargs", {}))
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it judges numbers: what follows from the definition does not, and neither does a scan."""
+        return self.origin != "definition" and self.kind not in _SCANS
 
 
 @dataclass(frozen=True)
 class TableCheck:
-    """One table of a release (the release itself or a companion), its suite and what it must hold."""
+    """One table of a release (the release itself or a companion), its rules and what it must hold."""
 
     table: Release
-    suite: Path
+    rules: Sequence[Rule]
     expected: Expectations
 
 
-def validate(checks: Sequence[TableCheck], faults: Sequence[str] = ()) -> Validation:
-    """Check the tables of one release, each against its suite; `faults` are other findings, in words.
+def validate(checks: Sequence[TableCheck], faults: Sequence[Failure] = ()) -> Validation:
+    """Check the tables of one release, each against its rules; `faults` are other findings.
 
-    Raises DefinitionError when a suite itself is wrong. A companion's failures begin with its name.
+    Raises DefinitionError when a rule itself is wrong. A companion's failures begin with its name.
     """
-    contents = [_read(check.suite) for check in checks]
-    layouts = [_layout(content, check.suite) for content, check in zip(contents, checks, strict=True)]
-    failures: list[str] = []
+    failures: list[Failure] = []
     with warnings.catch_warnings():
         # What Great Expectations and its libraries deprecate in each other is not ours to fix.
         warnings.simplefilter("ignore")
         source = _source()
-        for check, layout in zip(checks, layouts, strict=True):
-            prefix = f"{check.table.manifest.dataset}: " if check.table.level else ""
-            failures += [prefix + words for words in _failures(source, check, layout)]
+        for check in checks:
+            failures += _failures(source, check)
     failures += faults
     return Validation(
         passed=not failures,
         failures=tuple(failures),
-        suite_sha256=hashlib.sha256(b"".join(contents)).hexdigest(),
+        suite_sha256=_digest(checks),
         checked_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
-def _read(suite: Path) -> bytes:
-    try:
-        return suite.read_bytes()
-    except FileNotFoundError:
-        raise DefinitionError(f"{suite} is missing: run `publisher check` to write a starting suite") from None
-    except OSError as error:
-        raise DefinitionError(f"{suite} cannot be read: {error.strerror}") from None
-
-
-def _layout(content: bytes, suite: Path) -> list[Entry]:
-    try:
-        layout = json.loads(content)
-    except UnicodeDecodeError:
-        raise DefinitionError(f"{suite} is not UTF-8 text: save it as UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise DefinitionError(f"{suite}:{error.lineno}: is not valid JSON: {error.msg}") from None
-    except (ValueError, RecursionError):
-        raise DefinitionError(
-            f"{suite}: is not a suite: it nests too deep, or has a number of too many digits"
-        ) from None
-    expectations = layout.get("expectations") if isinstance(layout, dict) else None
-    if not isinstance(expectations, list) or not expectations:
-        raise DefinitionError(f"{suite} needs a list `expectations` with at least one expectation")
-    for number, entry in enumerate(expectations, 1):
-        if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
-            raise DefinitionError(f"{suite}: expectation {number} needs a `type`, such as expect_column_to_exist")
-        if not all(isinstance(entry.get(key, {}), dict) for key in ("kwargs", "meta")):
-            raise DefinitionError(
-                f"{suite}: expectation {number}: `kwargs` and `meta` must be objects with named values"
-            )
-    return expectations
+def _digest(checks: Sequence[TableCheck]) -> str:
+    entries = [[rule.entry for rule in check.rules] for check in checks]
+    return hashlib.sha256(json.dumps(entries, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _frame(release: Release) -> pd.DataFrame:
@@ -131,7 +147,7 @@ def _frame(release: Release) -> pd.DataFrame:
 
 
 def _parameters(frame: pd.DataFrame, expected: Expectations) -> dict[str, Any]:
-    """The suite's parameters. `known_ids` counts the release's distinct expected ids: passing the set of ids itself
+    """What `$PARAMETER` can name. `known_ids` counts the release's distinct expected ids: passing the set of ids itself
     is slow (six seconds at 54,000 rows)."""
     found = set(frame["id"]) if "id" in frame else set()
     parameters: dict[str, Any] = {
@@ -158,62 +174,101 @@ def _source() -> Any:
     return context.data_sources.add_pandas("release")
 
 
-def _failures(source: Any, check: TableCheck, layout: list[Entry]) -> tuple[str, ...]:
+def _failures(source: Any, check: TableCheck) -> list[Failure]:
     import great_expectations as gx
     from great_expectations.exceptions import GreatExpectationsError
 
-    frame, suite = _frame(check.table), check.suite
-    name = check.table.manifest.dataset
+    frame, name = _frame(check.table), check.table.manifest.dataset
     if name in source.get_asset_names():
         source.delete_asset(name)
     asset = source.add_dataframe_asset(name)
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
     parameters = _parameters(frame, check.expected)
-    checks = gx.ExpectationSuite(name=suite.stem, expectations=_expectations(layout, suite, parameters))
+    checks = gx.ExpectationSuite(name=name, expectations=_expectations(check.rules, parameters))
     try:
         outcome = batch.validate(checks, result_format="BOOLEAN_ONLY", expectation_parameters=parameters)
     except (GreatExpectationsError, ValueError, TypeError) as error:
         # The parameters are public and no data was read yet: the reason may be shown.
-        raise DefinitionError(f"{suite}: a $PARAMETER cannot be filled in: {_line(error)}") from None
-    failed = [result for result in outcome.results if not result.success]
-    failed.sort(key=lambda result: result.expectation_config.meta[_NUMBER])
-    return tuple(dict.fromkeys(_words(result) for result in failed))
+        raise DefinitionError(f"{_files(check)}: a $PARAMETER cannot be filled in: {_line(error)}") from None
+    failed = sorted((result for result in outcome.results if not result.success), key=_position)
+    found = [_failure(check, result, batch) for result in failed]
+    return list({failure.words: failure for failure in found}.values())
 
 
-def _expectations(layout: list[Entry], suite: Path, parameters: dict[str, Any]) -> list[Any]:
+def _position(result: Any) -> int:
+    return int(result.expectation_config.meta[_NUMBER])
+
+
+def _files(check: TableCheck) -> str:
+    return next((rule.file for rule in check.rules if rule.file), check.table.manifest.dataset)
+
+
+def _expectations(rules: Sequence[Rule], parameters: dict[str, Any]) -> list[Any]:
     """The expectations that apply: those whose parameters all have a value."""
+    return [expectation_of(rule, number) for number, rule in enumerate(rules) if _applies(rule, parameters)]
+
+
+def expectation_of(rule: Rule, number: int = 0) -> Any:
+    """The rule as Great Expectations reads it. Raises DefinitionError when it cannot."""
     from great_expectations.exceptions import GreatExpectationsError
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    expectations = []
-    for number, entry in enumerate(layout, 1):
-        where = f"{suite}: expectation {number} ({entry['type']})"
-        if not _applies(entry, parameters, where):
-            continue
-        try:
-            meta = {**entry.get("meta", {}), _NUMBER: number}
-            made = ExpectationConfiguration(entry["type"], entry.get("kwargs", {}), meta=meta)
-            expectations.append(made.to_domain_obj())
-        except (GreatExpectationsError, ValueError, TypeError) as error:
-            raise DefinitionError(f"{where}: {_line(error)}") from None
-    return expectations
+    entry = rule.entry
+    try:
+        meta = {**entry.get("meta", {}), _NUMBER: number}
+        return ExpectationConfiguration(entry["type"], entry.get("kwargs", {}), meta=meta).to_domain_obj()
+    except (GreatExpectationsError, ValueError, TypeError) as error:
+        raise DefinitionError(f"{rule.where}: {_line(error)}") from None
 
 
-def _applies(entry: Entry, parameters: dict[str, Any], where: str) -> bool:
+def _applies(rule: Rule, parameters: dict[str, Any]) -> bool:
     """False if a parameter has no value, as on a first release. Raises DefinitionError for an unknown parameter."""
-    formulas = [v["$PARAMETER"] for v in entry.get("kwargs", {}).values() if isinstance(v, dict) and "$PARAMETER" in v]
+    kwargs = rule.entry.get("kwargs", {})
+    formulas = [v["$PARAMETER"] for v in kwargs.values() if isinstance(v, dict) and "$PARAMETER" in v]
     names = {name for formula in formulas for name in _NAMES.findall(str(formula))} - _FUNCTIONS
     if unknown := names - parameters.keys():
         known = ", ".join(parameters)
-        raise DefinitionError(f"{where}: unknown $PARAMETER {', '.join(sorted(unknown))}; there are: {known}")
+        raise DefinitionError(f"{rule.where}: unknown $PARAMETER {', '.join(sorted(unknown))}; there are: {known}")
     return all(parameters[name] is not None for name in names)
 
 
-def _words(result: Any) -> str:
-    configuration = result.expectation_config
-    column = configuration.kwargs.get("column")
-    words = configuration.meta.get("notes") or f"{f'{column}: ' if column else ''}{configuration.type} is not met"
-    return f"{words} (could not be checked)" if _raised(result.exception_info) else str(words)
+def _failure(check: TableCheck, result: Any, batch: Any) -> Failure:
+    """What failed, with the number that was released where the expectation has limits."""
+    rule, kwargs = check.rules[_position(result)], result.expectation_config.kwargs
+    numbers, raised = None, _raised(result.exception_info)
+    if not raised and rule.entry.get("kwargs") != {"value": {"$PARAMETER": "known_ids"}}:
+        numbers = numbers_of(rule.kind, kwargs, _rows(batch, kwargs), check.expected.ids)
+    prefix = f"{check.table.manifest.dataset}: " if check.table.level else ""
+    return Failure(
+        words=prefix + "".join(_words(check, rule, numbers)) + (" (could not be checked)" if raised else ""),
+        origin=rule.origin,
+        table=check.table.manifest.dataset,
+        expectation=rule.kind,
+        file=rule.file,
+        numbers=numbers,
+        acceptable=rule.acceptable and not raised,
+    )
+
+
+def _rows(batch: Any, kwargs: dict[str, Any]) -> pd.DataFrame:
+    """The rows that an expectation with these arguments applies to."""
+    domain = {name: kwargs[name] for name in ("row_condition", "condition_parser") if name in kwargs}
+    rows: pd.DataFrame = batch.data.execution_engine.get_domain_records(domain)
+    return rows
+
+
+def _words(check: TableCheck, rule: Rule, numbers: Numbers | None) -> Iterator[str]:
+    """The expectation by its notes, or else by its column; the number; and who expects that."""
+    if numbers is None:
+        yield rule.notes or f"{rule.words}: not met"
+        yield f" ({rule.file})" if rule.file else ""
+    elif rule.origin == "definition":
+        yield f"{rule.words}: {described(numbers, rule.kind)}"
+    elif rule.origin == "last release":
+        yield f"{described(numbers, rule.kind)}, judging by {check.expected.before}"
+    else:
+        yield described(numbers, rule.kind)
+        yield f" ({rule.file}: {rule.notes})" if rule.notes else f" ({rule.file})"
 
 
 def _raised(info: dict[str, Any] | None) -> bool:
@@ -224,8 +279,3 @@ def _raised(info: dict[str, Any] | None) -> bool:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def check_suite(suite: Path) -> None:
-    """Raise DefinitionError if the suite is missing or cannot be read as expectations."""
-    _layout(_read(suite), suite)

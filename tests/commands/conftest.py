@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def new_town(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Town:
-    """A town with its suites, in which nothing has happened yet; nobody changes it."""
+    """A town whose definitions were checked, in which nothing has happened yet; nobody changes it."""
     town = build(tmp_path_factory.mktemp("new") / "town")
     answer = town.publisher("check")
     assert answer.code == 0, answer.err

@@ -10,10 +10,11 @@ import pytest
 from release_examples import ready, workspace
 
 from publisher.commands.check import inspect_workspace
-from publisher.commands.show import present, presented
+from publisher.commands.show import expected, present, present_expected, presented
 from publisher.commands.verify import verified
 from publisher.errors import DefinitionError
 from publisher.pipeline.session import locked
+from publisher.release.structure import structure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +37,55 @@ def catalog(place: Workspace) -> Iterator[Catalog]:
         yield catalog
 
 
-def test_check_writes_a_suite_for_every_table(place: Workspace) -> None:
-    """Each table has a suite of its own, written once; one that is broken is named by its file."""
+def test_check_reads_the_suite_of_every_table(place: Workspace) -> None:
+    """No table needs a suite, and none is written; each may have one. What a suite repeats of the definition, a suite
+    that no table has, and one that is broken are named by their file."""
+    folder, dataset = place.root / "expectations", place.dataset("weekly")
     said = list(inspect_workspace(place))
-    folder = place.root / "expectations"
-    names = ["weekly-city.json", "weekly-districts.json", "weekly.json"]
-    assert sorted(path.name for path in folder.iterdir()) == names
-    assert len([line for line in said if line.startswith("wrote expectations/weekly")]) == 3
     assert "dataset weekly: requests, times, median_days by ward; rolled up to city, districts" in said
-    assert json.loads((folder / "weekly-city.json").read_text())["name"] == "weekly-city"
-    assert not [line for line in inspect_workspace(place) if line.startswith("wrote")]
+    assert not folder.exists()
+    folder.mkdir()
+    repeated = [rule.entry for rule in structure(dataset, "city")]
+    limit = {"type": "expect_column_sum_to_be_between", "kwargs": {"column": "requests", "max_value": 9}}
+    (folder / "weekly-city.json").write_text(json.dumps({"name": "weekly-city", "expectations": [*repeated, limit]}))
+    (folder / "weekly.json").write_text(json.dumps({"name": "weekly", "expectations": [limit]}))
+    (folder / "weekli.json").write_text(json.dumps({"name": "weekli", "expectations": [limit]}))
+    many = len(repeated)
+    words = f"{many} of {many + 1} expectations follow from the definition anyway: delete them and keep the other 1"
+    assert list(inspect_workspace(place)) == [
+        said[0],
+        f"expectations/weekly-city.json: {words}",
+        said[1],
+        "expectations/weekli.json: there is no table weekli, so nothing reads it: rename or delete it",
+        said[2],
+    ]
     (folder / "weekly-city.json").write_text("{")
     with pytest.raises(DefinitionError, match=r"weekly-city\.json:1: is not valid JSON"):
         list(inspect_workspace(place))
+
+
+def test_show_lists_what_is_expected(place: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every table's expectations in words, by where they come from; one table's when it is named."""
+    folder, dataset = place.root / "expectations", place.dataset("weekly")
+    limit = {"type": "expect_column_sum_to_be_between", "kwargs": {"column": "requests", "max_value": 9000}}
+    folder.mkdir()
+    (folder / "weekly-city.json").write_text(json.dumps({"name": "weekly-city", "expectations": [limit]}))
+    found = expected(place, dataset)
+    assert list(dict.fromkeys(each.table for each in found)) == ["weekly", "weekly-city", "weekly-districts"]
+    decided = [each for each in found if each.origin == "people"]
+    assert [(each.words, each.file) for each in decided] == [
+        ("requests: the total must be at most 9,000", "expectations/weekly-city.json")
+    ]
+    assert expected(place, dataset, "city") == [each for each in found if each.table == "weekly-city"]
+    present_expected(found)
+    shown = capsys.readouterr().out.splitlines()
+    assert "  Decided by people (expectations/weekly-city.json)" in shown
+    assert "    requests: the total must be at most 9,000" in shown
+    assert "  Decided by people: nothing. Write expectations/weekly.json to expect more." in shown
+    (ward,) = [line for line in shown if line.startswith("    ward: ")]
+    assert "every value must be one of the public keys; nothing may look like an e-mail address or a phone" in ward
+    with pytest.raises(DefinitionError, match=r"^weekly: has no rollup 'wards'; its rollups: city, districts$"):
+        expected(place, dataset, "wards")
 
 
 def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,8 +34,6 @@ def finding(town: Town) -> Town:
         number, opened, _, *rest = lines[n].split(",")
         lines[n] = ",".join([number, opened, f"secret {n}", *rest])
     feed.write_text("\n".join(lines) + "\n")
-    for suite in (town.root / "expectations").glob("requests*.json"):
-        suite.unlink()
     assert town.publisher("check").code == 0
     return town
 
@@ -54,8 +52,7 @@ def test_common_kinds_are_found_and_rare_ones_stay_hidden(finding: Town) -> None
     charges = [json.loads(text) for (text,) in finding.ledger("SELECT payload FROM entries WHERE kind = 'charge'")]
     assert [(charge["loss"], charge["delta"]) for charge in charges] == [("1/10", "1/1000000")] * 3
     assert all(charge["measurements"][0]["measurement"] == "make_gaussian_threshold" for charge in charges)
-    everything = "".join(answer.out + (finding.root / "expectations" / "requests.json").read_text())
-    assert "secret" not in everything
+    assert "secret" not in answer.out
 
 
 def test_odd_texts_change_no_key(finding: Town) -> None:

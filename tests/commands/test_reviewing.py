@@ -358,17 +358,16 @@ def test_doctor(released: Town) -> None:
     assert "failed" in ill.out
 
 
-def test_a_missing_suite_is_written_by_check(town: Town) -> None:
-    """The starting suite is the same every time, and is left alone once it is there."""
-    path = town.root / "expectations" / "water.json"
-    content = path.read_bytes()
-    path.unlink()
-    answer = town.publisher("check")
-    assert (answer.code, path.read_bytes()) == (0, content)
-    assert "wrote expectations/water.json" in answer.out
-    path.write_bytes(content + b"\n")
-    assert "wrote" not in town.publisher("check").out
-    assert path.read_bytes() == content + b"\n"
+def test_no_suite_is_needed(town: Town) -> None:
+    """A dataset without a file in expectations/ is valid, and `check` writes none."""
+    assert not (town.root / "expectations").exists()
+    assert town.publisher("check").code == 0
+    assert not (town.root / "expectations").exists()
+    shown = town.publisher("show", "water", "--suite", "--json").rows
+    assert {row["origin"] for row in shown} == {"definition", "last release"}
+    assert {"table", "origin", "words", "expectation", "file"} == set(shown[0])
+    refused = town.publisher("show", "water", "2024-01", "--suite")
+    assert (refused.code, "cannot be used together" in refused.err) == (2, True)
 
 
 ROLLUPS = """\
@@ -388,8 +387,7 @@ def test_rollups_are_released_with_their_dataset(town: Town) -> None:
     """From records to the analysts' file: every level is a table, they add up, and another threshold costs nothing."""
     town.edit("datasets/requests.toml", "[[measures]]", ROLLUPS)
     town.edit("datasets/requests.toml", "threshold = 5", "threshold = 0")
-    checked = town.publisher("check")
-    assert "wrote expectations/requests-districts.json" in checked.out, checked.err
+    assert town.publisher("check").code == 0
     assert town.run("requests", "--period", "2024-01").code == 0
     with duckdb.connect(str(town.root / ANALYSTS), read_only=True) as connection:
         levels = [f"SELECT district, sum(requests) FROM {name} GROUP BY ALL ORDER BY ALL"

@@ -205,7 +205,7 @@ FILES = {
     "datasets/keysets/kinds.csv": "kind,sort\npothole,Streets\nlamp,Streets\nbin,Refuse\n",
     "datasets/keysets/zones.csv": "key,label\nA,Upper zone\nB,Lower zone\n",
 }
-"""The whole workspace but its suites, which the first run writes, and its raw files."""
+"""The whole workspace without its raw files."""
 
 DISTRICTS = {"North": (-90.0, 40.0), "South": (-90.0, 39.0)}
 """The south-western corners of two squares, one degree wide."""
@@ -231,6 +231,14 @@ class Town:
     """A workspace, its raw files in `data` and its state in `state`."""
 
     root: Path
+
+    def expect(self, dataset: str, most: int) -> None:
+        """Writes a suite: the total of the dataset's first measure is at most that."""
+        measure = {"requests": "requests", "water": "accounts"}[dataset]
+        limit = {"type": "expect_column_sum_to_be_between", "kwargs": {"column": measure, "max_value": most}}
+        path = self.root / "expectations" / f"{dataset}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"name": dataset, "expectations": [limit]}))
 
     @property
     def data(self) -> Path:

@@ -1,9 +1,11 @@
-"""A release meets its suite or is held, and says why in words."""
+"""A release meets what is expected of it or is held, and says why in words and numbers."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -12,8 +14,10 @@ import pytest
 
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, SourceError
+from publisher.release.failure import Failure
 from publisher.release.manifest import Charge, KeyShape, LedgerHead, Manifest, MeasureShape, Release, Shape
-from publisher.release.suite import IDENTIFIERS, expected_of, suite_for, write_suite
+from publisher.release.structure import IDENTIFIERS, structure
+from publisher.release.suite import expected_of, repeated, rules_of
 from publisher.release.table import cell_ids
 from publisher.release.validation import Expectations, TableCheck, Validation, validate
 from publisher.workspace import DatasetFile, find_workspace
@@ -114,10 +118,15 @@ def dataset(tmp_path: Path) -> DatasetFile:
 
 
 @pytest.fixture
-def suite(dataset: DatasetFile, tmp_path: Path) -> Path:
+def suite(tmp_path: Path) -> Path:
+    """Where people write what they expect; nothing yet."""
     path = tmp_path / "expectations" / "weekly.json"
-    write_suite(dataset, path)
+    path.parent.mkdir()
     return path
+
+
+def write(suite: Path, *expectations: Any) -> None:
+    suite.write_text(json.dumps({"name": "weekly", "expectations": expectations}))
 
 
 Columns = dict[str, list[Any]]
@@ -181,11 +190,11 @@ def expected(dataset: DatasetFile, previous: Release | None = None) -> Expectati
 
 def checked(dataset: DatasetFile, suite: Path, table: Columns, previous: Release | None = None) -> Validation:
     made = release(suite.parent / f"release-{len(list(suite.parent.iterdir()))}", table)
-    return validate([TableCheck(made, suite, expected(dataset, previous))])
+    return validate([TableCheck(made, rules_of(dataset, "", suite), expected(dataset, previous))])
 
 
 def test_a_good_release_passes(dataset: DatasetFile, suite: Path) -> None:
-    """A release as the definition says meets the starting suite, and the result survives JSON."""
+    """A release as the definition says passes without any suite, and the result survives JSON."""
     table = columns(dataset)
     assert tuple(table) == expected(dataset).columns
     result = checked(dataset, suite, table)
@@ -229,22 +238,25 @@ def test_every_fault_is_named(dataset: DatasetFile, suite: Path, faults: list[Fa
         table[column][row] = value
     result = checked(dataset, suite, table)
     assert not result.passed
-    assert {words for *_, words in faults} <= set(result.failures)
+    said = {words.split(": ")[0] + ": " + words.split(": ")[1] for words in result.words}
+    assert {words for *_, words in faults} <= said
     others = {words for group in FAULTS if group is not faults for *_, words in group}
-    assert not (others - {"id: every expected row must be there, and no other"}) & set(result.failures)
-    assert not any("jane" in failure for failure in result.failures)
+    assert not (others - {"id: every expected row must be there, and no other"}) & said
+    assert "jane" not in result.model_dump_json()
+    assert not result.acceptable
 
 
 def test_missing_rows_and_columns_hold(dataset: DatasetFile, suite: Path) -> None:
     """A release that lacks a row or a column is held; checks of the absent column say they could not run."""
     rows = checked(dataset, suite, {name: values[:-1] for name, values in columns(dataset).items()})
-    assert "rows: there must be one per cell" in rows.failures
+    many = len(expected(dataset).ids)
+    assert f"rows: there must be one per cell: the number of rows is {many - 1}; expected {many}" in rows.words
     table = columns(dataset)
     del table["days_status"]
     absent = checked(dataset, suite, table)
-    assert "columns: must be exactly those of the definition, in order" in absent.failures
-    assert any(failure.startswith("days_status: ") and "could not be" in failure for failure in absent.failures)
-    assert absent.failures[0].startswith("columns: ")
+    assert "columns: must be exactly those of the definition, in order" in absent.words
+    assert any(failure.startswith("days_status: ") and "could not be" in failure for failure in absent.words)
+    assert absent.words[0].startswith("columns: ")
 
 
 def test_a_damaged_table_is_said(dataset: DatasetFile, suite: Path) -> None:
@@ -252,7 +264,7 @@ def test_a_damaged_table_is_said(dataset: DatasetFile, suite: Path) -> None:
     made = release(suite.parent / "damaged", columns(dataset))
     made.data.write_bytes(b"PAR1 but no more")
     with pytest.raises(SourceError, match=r"/damaged/data\.parquet: is damaged"):
-        validate([TableCheck(made, suite, expected(dataset))])
+        validate([TableCheck(made, structure(dataset), expected(dataset))])
 
 
 def test_nothing_of_a_value_is_said(
@@ -262,23 +274,29 @@ def test_nothing_of_a_value_is_said(
     table = columns(dataset)
     table["requests"] = ["jane-doe-canary"] * len(table["id"])
     result = checked(dataset, suite, table)
-    assert "requests: every value must be at least 0 (could not be checked)" in result.failures
+    assert "requests: every value must be at least 0 (could not be checked)" in result.words
     assert "canary" not in f"{result.failures}{caplog.text}{capfd.readouterr()}"
 
 
 def test_totals_are_compared_with_the_last_release(dataset: DatasetFile, suite: Path) -> None:
     """Twice the last total passes; ten times as much, a tenth or nothing at all is held."""
     previous = release(suite.parent / "previous", columns(dataset))
-    words = "requests: the total must be plausible compared with the last release"
     assert checked(dataset, suite, columns(dataset, 40.0), previous).passed
+    span = expected(dataset, previous).totals["requests"]
+    assert span is not None
+    limits = f"expected {span[0]:,.0f} to {span[1]:,.0f}, judging by 2018-W03"
+    cells = len(columns(dataset)["id"]) - 1
+    margin = math.ceil(2 * math.sqrt(cells))
     for value in (200.0, 2.0):
-        assert words in checked(dataset, suite, columns(dataset, value), previous).failures
+        held = checked(dataset, suite, columns(dataset, value), previous)
+        assert f"the total of requests is {value * cells:,.0f} (give or take {margin}); {limits}" in held.words
+        assert held.acceptable
     empty = columns(dataset)
     for name in ("requests", "days", "mean_days"):
         for end in ("", "_low", "_high"):
             empty[f"{name}{end}"] = pa.array([None] * len(empty["id"]), "float64")  # type: ignore[assignment]
         empty[f"{name}_status"] = ["suppressed"] * len(empty["id"])
-    assert words in checked(dataset, suite, empty, previous).failures
+    assert f"the total of requests is 0; {limits}" in checked(dataset, suite, empty, previous).words
     assert checked(dataset, suite, empty).passed
 
 
@@ -325,7 +343,7 @@ def test_public_keys_are_not_mistaken(text: str) -> None:
 
 
 def test_a_bad_suite_is_a_definition_error(dataset: DatasetFile, suite: Path) -> None:
-    """A suite that is missing, broken, of unknown type, wrong arguments or parameters is one message with its file."""
+    """A suite that is broken, of unknown type, wrong arguments, columns or parameters is one message with its file."""
     made = release(suite.parent / "good", columns(dataset))
     entry = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}}
     count = {"type": "expect_table_row_count_to_equal", "kwargs": {"value": {"$PARAMETER": "row"}}}
@@ -336,28 +354,109 @@ def test_a_bad_suite_is_a_definition_error(dataset: DatasetFile, suite: Path) ->
         json.dumps({"expectations": [entry, {**entry, "type": "expect_magic"}]}): "expectation 2",
         json.dumps({"expectations": [{**entry, "kwargs": {"colunm": "id"}}]}): "expectation 1",
         json.dumps({"expectations": [{**entry, "kwargs": []}]}): "`kwargs`",
+        json.dumps({"expectations": [{**entry, "kwargs": {"column": "ids"}}]}): "the table has no column ids; it has: ",
         json.dumps({"expectations": [count]}): "unknown $PARAMETER row; there are: columns, rows",
     }
     for text, words in bad.items():
         suite.write_text(text)
         with pytest.raises(DefinitionError, match=re.escape(words)) as caught:
-            validate([TableCheck(made, suite, expected(dataset))])
+            validate([TableCheck(made, rules_of(dataset, "", suite), expected(dataset))])
         assert str(caught.value).startswith(str(suite))
-    suite.unlink()
-    with pytest.raises(DefinitionError, match="is missing"):
-        validate([TableCheck(made, suite, expected(dataset))])
 
 
-def test_the_suite_is_edited_by_people(dataset: DatasetFile, suite: Path) -> None:
-    """A suite may use formulas over the parameters and needs no notes; writing it twice gives the same bytes."""
-    before = suite.read_bytes()
-    write_suite(dataset, suite)
-    assert suite.read_bytes() == before
-    assert json.loads(before) == suite_for(dataset)
-    kwargs = {"min_value": {"$PARAMETER": "rows * 2"}}
-    suite.write_text(json.dumps({"expectations": [{"type": "expect_table_row_count_to_be_between", "kwargs": kwargs}]}))
+def sum_at_most(limit: float, **meta: str) -> dict[str, Any]:
+    return {
+        "type": "expect_column_sum_to_be_between",
+        "kwargs": {"column": "requests", "max_value": limit},
+        "meta": meta,
+    }
+
+
+def test_what_people_expect_speaks_in_numbers(dataset: DatasetFile, suite: Path) -> None:
+    """A total and a cell that people do not expect: the released number, its margin, the limit and the file; such a
+    judgment may be accepted. Formulas over the parameters are filled in."""
+    rows = {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": {"$PARAMETER": "rows * 2"}}}
+    cell = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "days", "max_value": 25}}
+    write(suite, sum_at_most(100, notes="they say so"), cell, rows)
+    table = columns(dataset)
+    table["days"][3], table["days_high"][3] = 30.0, 34.5
+    table["days"][2], table["days_high"][2] = 26.0, 28.0
+    result = checked(dataset, suite, table)
+    cells, file, farthest = len(table["id"]) - 1, "expectations/weekly.json", table["id"][3]
+    margin = math.ceil(2 * math.sqrt(cells))
+    assert result.words == (
+        f"the total of requests is {20 * cells} (give or take {margin}); expected at most 100 ({file}: they say so)",
+        f"days of {farthest} is 30 (give or take 12); expected at most 25; 1 more cell is outside of that ({file})",
+        f"the number of rows is {cells + 1}; expected at least {2 * cells + 2} ({file})",
+    )
+    assert result.acceptable
+    total = result.failures[0]
+    assert (total.origin, total.table, total.file, total.expectation) == (
+        "people",
+        "weekly",
+        file,
+        sum_at_most(0)["type"],
+    )
+    assert total.numbers is not None
+    assert (total.numbers.observed, total.numbers.at_most, total.numbers.at_least) == (20.0 * cells, 100.0, None)
+
+
+def test_a_condition_chooses_the_rows_of_a_number(dataset: DatasetFile, suite: Path) -> None:
+    """An expectation about one place reports the total of that place."""
+    where = {"type": "comparison", "column": {"name": "place"}, "operator": "==", "parameter": "2"}
+    limited = sum_at_most(1)
+    limited["kwargs"]["row_condition"] = where
+    write(suite, limited)
+    table = columns(dataset)
+    (words,) = checked(dataset, suite, table).words
+    assert words.startswith(f"the total of requests is {20 * table['place'].count('2')} (give or take ")
+
+
+def test_a_range_of_people_replaces_the_comparison(dataset: DatasetFile, suite: Path) -> None:
+    """A measure whose total has a range in the suite is not compared with the last release; the others are."""
+    previous = release(suite.parent / "previous", columns(dataset))
+    write(suite, sum_at_most(5000))
+    (words,) = checked(dataset, suite, columns(dataset, 200.0), previous).words
+    assert words.startswith("the total of days is ")
+
+
+def test_a_scan_that_people_wrote_is_not_a_judgment(dataset: DatasetFile, suite: Path) -> None:
+    """What a scan for texts finds cannot be accepted, whoever wrote it; the text is not said."""
+    scan = {"type": "expect_column_values_to_not_match_regex", "kwargs": {"column": "category", "regex": "(?i)light"}}
+    write(suite, scan)
     result = checked(dataset, suite, columns(dataset))
-    assert result.failures == ("expect_table_row_count_to_be_between is not met",)
+    assert not result.passed
+    assert not result.acceptable
+    assert "Street" not in result.model_dump_json()
+
+
+def test_a_long_suite_of_before_does_no_harm(dataset: DatasetFile, suite: Path) -> None:
+    """What a suite repeats of the definition counts once; the rest is still expected."""
+    generated = [rule.entry for rule in structure(dataset)]
+    write(suite, *generated, sum_at_most(100))
+    origins = [rule.origin for rule in rules_of(dataset, "", suite)]
+    assert (origins.count("people"), origins.count("definition")) == (1, len(generated) - 2)
+    assert repeated(dataset, "", suite) == len(generated)
+    assert len(checked(dataset, suite, columns(dataset)).words) == 1
+    write(suite)
+    assert checked(dataset, suite, columns(dataset)).passed
+
+
+def test_a_key_that_looks_like_an_identifier_costs_nothing(dataset: DatasetFile, suite: Path) -> None:
+    """It is refused with its file and place, before a release is drawn that could never pass."""
+    keyset = replace(dataset.keysets[1], keys=("Bulk pick-up", "1234 North Oak Street"))
+    strange = replace(dataset, keysets=(dataset.keysets[0], keyset))
+    words = r"datasets/keysets/categories\.csv: key 2 looks like a street address, .*: write it in another way$"
+    with pytest.raises(DefinitionError, match=words):
+        rules_of(strange, "", suite)
+
+
+def test_results_of_before_are_read(dataset: DatasetFile) -> None:
+    """Older results have only words; nothing in them can be accepted."""
+    old = {"passed": False, "failures": ["edition: too low"], "suite_sha256": "0", "checked_at": "2026-01-01"}
+    read = Validation.model_validate_json(json.dumps(old))
+    assert read.failures == (Failure(words="edition: too low"),)
+    assert not read.acceptable
 
 
 def test_expectations_come_from_public_facts(dataset: DatasetFile) -> None:

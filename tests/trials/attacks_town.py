@@ -419,7 +419,6 @@ def build(folder: Path, url: str = NOWHERE, without: str = "") -> Town:
     """Writes the workspace and its raw files, without the rows whose note is that one; nothing has been run."""
     files = {"publisher.toml": SETTINGS.format(url=url)}
     files |= {f"datasets/keysets/{name}.csv": text for name, text in KEYSETS.items()}
-    files |= {f"expectations/{name}.json": suite(name) for name in (*SOURCES, *COMPANIONS)}
     for name, (privacy, definition) in SOURCES.items():
         identified = "WHO" if "WHO" in privacy else "ID"
         columns = "\n".join(_column(each, identifier=each == identified) for each in COLUMNS)
@@ -432,12 +431,6 @@ def build(folder: Path, url: str = NOWHERE, without: str = "") -> Town:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return Town(folder)
-
-
-def suite(name: str) -> str:
-    """A short suite, since what is tried here is not the checking."""
-    unique = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "meta": {"notes": "id: unique"}}
-    return json.dumps({"name": name, "expectations": [unique]})
 
 
 def _column(name: str, *, identifier: bool) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 import pytest
 from apart import DATA, ROOT
-from town import Town, borrow, settle, suite
+from town import Town, borrow, settle
 
 from publisher.definitions import period as civil
 from publisher.definitions.vintage import vintages_of
@@ -204,7 +204,7 @@ def _change(path: Path, *changes: tuple[str, str]) -> None:
 
 
 def _declare(folder: Path, feed: Feed, policy: Policy) -> Workspace:
-    """Gives the source its policy, the dataset its loss, and every table a short suite."""
+    """Gives the source its policy and the dataset its loss."""
     source = folder / "pipelines" / f"{feed.source}.toml"
     if feed is BOSTON:
         _change(
@@ -215,12 +215,7 @@ def _declare(folder: Path, feed: Feed, policy: Policy) -> Workspace:
     with source.open("a") as file:
         file.write(f'\n[late]\npolicy = "{policy}"\nreceived = "%Y-%m-%d.csv"\nafter_days = {days}\n')
     _change(folder / "datasets" / f"{feed.dataset}.toml", (r"rho = \S+", f"rho = {LOSS}"))
-    workspace = replace(find_workspace(folder), data=folder / "data", state=folder / "state")
-    dataset = workspace.dataset(feed.dataset)
-    for level in dataset.levels(civil.parse(feed.periods[0])):
-        name = dataset.named(level.name)
-        (folder / "expectations" / f"{name}.json").write_text(suite(name, level.grid.size))
-    return workspace
+    return replace(find_workspace(folder), data=folder / "data", state=folder / "state")
 
 
 class _Watcher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import shutil
@@ -122,7 +121,7 @@ class Town:
 
 def borrow(folder: Path, root: Path, url: str, spans: dict[str, tuple[str, str]]) -> Town:
     """A workspace with the project's own definitions of these datasets, released from the first to the last period."""
-    for part in ("pipelines", "datasets", "expectations"):
+    for part in ("pipelines", "datasets"):
         shutil.copytree(root / part, folder / part)
     settings = (root / "publisher.toml").read_text(encoding="utf-8")
     (folder / "publisher.toml").write_text(re.sub(r"(?m)^url = .*$", f'url = "{url}"', settings), encoding="utf-8")
@@ -155,7 +154,6 @@ def settle(
         f"datasets/{dataset}.toml": DATASET.format(title=f"Calls {dataset}", first=first, last=last, rho=rho),
         "datasets/keysets/wards.csv": "key,label\n1,North\n2,South\n3,East\n",
         "datasets/keysets/kinds.csv": "key\nLamp\nPothole\n",
-        f"expectations/{dataset}.json": suite(dataset),
         "data/SAMPLE.json": "{}\n",
         "data/calls/january.csv": calls(records),
     }
@@ -175,15 +173,6 @@ def calls(records: int, seed: int = 1) -> str:
         ward, kind = chance.choice("1123"), chance.choice(("Lamp", "Pothole", "Noise"))
         lines.append(f"{number},{opened},{ward},{kind},Caller {number}")
     return "\n".join(lines) + "\n"
-
-
-def suite(dataset: str, rows: int = CELLS) -> str:
-    """A short suite, since what is tried here is not the checking: the rows are all there and their ids differ."""
-    expectations = [
-        {"type": "expect_table_row_count_to_equal", "kwargs": {"value": rows}, "meta": {"notes": "rows: one per cell"}},
-        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "meta": {"notes": "id: unique"}},
-    ]
-    return json.dumps({"name": dataset, "expectations": expectations})
 
 
 def free_port() -> int:
