@@ -36,7 +36,7 @@ SECTIONS = {
     "Start": ("init", "sample", "preview", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land"),
-    "Review": ("releases", "show", "revalidate", "rollback"),
+    "Review": ("releases", "show", "revalidate", "accept", "rollback"),
     "Prove": ("audit", "verify", "ledger"),
     "Publish": ("push", "serve", "accounts"),
     "Look": ("sql",),
@@ -479,7 +479,10 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
         click.echo(line)
         held += [] if passed else [line]
     if held:
-        raise HeldError(f"{len(held)} still held. Fix the expectations, then run `publisher revalidate` again.")
+        raise HeldError(
+            f"{len(held)} still held. Fix the expectations, then run `publisher revalidate` again; if the numbers are "
+            f"right, `publisher accept` publishes them."
+        )
 
 
 @_command()
@@ -542,23 +545,60 @@ def _verify(folder: Path, datasets: Sequence[str], *, offline: bool, as_json: bo
 
 @_command()
 @click.argument("dataset")
-@click.option("--period", help="The period to retract (default: the one released last).")
-@click.option("--undo", is_flag=True, help="Restore the release that was retracted.")
+@click.argument("period")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the numbers are right. Everyone can read it.")
+@click.option("--yes", is_flag=True, help="Accept it without asking.")
 @click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
 @click.pass_obj
-def rollback(folder: Path, dataset: str, period: str | None, undo: bool, no_push: bool) -> None:
-    """Retract the current edition and restore the one before it.
+def accept(folder: Path, dataset: str, period: str, reason: str, yes: bool, no_push: bool) -> None:
+    """Publish a held release whose unusual numbers are right.
 
-    The budget that the retracted edition spent stays spent.
+    Nothing is drawn again. The reason goes into the ledger and onto the portal, with what was expected. Only what
+    people expect in expectations/ and the comparison with the last release can be accepted (otherwise exit code 3), and
+    only for this edition: a later one is checked again.
 
     \b
     Example:
-      publisher rollback stlouis-requests --period 2018-W03
+      publisher accept syracuse-permits 2023-Q3 --reason "The fee went up in October, so many applied before"
+    """
+    from publisher.commands.review import accept as publish_held
+
+    def agree(question: str) -> None:
+        if not (yes or sys.stdin.isatty()):
+            raise click.UsageError(f"{question} There is no terminal to ask on: add --yes to agree. Nothing changed.")
+        if not yes:
+            click.confirm(question, abort=True, err=True)
+
+    workspace = _workspace(folder)
+    click.echo(publish_held(workspace, workspace.dataset(dataset), period, reason, agree, push=not no_push))
+
+
+@_command()
+@click.argument("dataset")
+@click.option("--period", help="The period to retract (default: the one released last).")
+@click.option("--reason", metavar="TEXT", help="Why. Everyone can read it. Without it, asks on a terminal.")
+@click.option("--undo", is_flag=True, help="Restore the release that was retracted.")
+@click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
+@click.pass_obj
+def rollback(folder: Path, dataset: str, period: str | None, reason: str | None, undo: bool, no_push: bool) -> None:
+    """Retract the current edition and restore the one before it.
+
+    The reason goes into the ledger and onto the portal. The budget that the retracted edition spent stays spent.
+
+    \b
+    Examples:
+      publisher rollback stlouis-requests --period 2018-W03 --reason "A file was missing"
+      publisher rollback stlouis-requests --undo --reason "The file was complete after all"
     """
     from publisher.commands.review import rollback as retract
 
     workspace = _workspace(folder)
-    click.echo(retract(workspace, workspace.dataset(dataset), period, undo=undo, push=not no_push))
+    file = workspace.dataset(dataset)
+    if reason is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError("--reason is missing, and there is no terminal to ask on. Nothing changed.")
+        reason = str(click.prompt("Why? Everyone can read this on the portal", err=True))
+    click.echo(retract(workspace, file, period, reason, undo=undo, push=not no_push))
 
 
 @main.group(invoke_without_command=True, context_settings={"max_content_width": 100})

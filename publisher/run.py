@@ -13,7 +13,7 @@ from publisher.pipeline.consent import questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.publish import afford, check, draw, refinish
-from publisher.pipeline.report import Outcome, RunReport, failure_of, outcome_of
+from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.session import locked
 from publisher.push.client import UnreachableError
 from publisher.push.sync import deliver, portal_of, telling
@@ -232,8 +232,7 @@ class _Run:
         self.outcomes.append(outcome_of(job.dataset, release, standing.status))
         if standing.status == "held" and standing.validation is not None:
             reasons = "; ".join(standing.validation.words)
-            words = f"{job.name} is held: {reasons}. Fix the expectations, then run `publisher revalidate`."
-            self._failed(HeldError(words))
+            self._failed(HeldError(f"{job.name} is held: {reasons}. {next_step(job.name, standing.validation)}"))
 
     def _delivered(self, dataset: str, url: str | None) -> None:
         self.outcomes = [

@@ -9,6 +9,7 @@ import click
 
 from publisher.commands.terminal import print_table
 from publisher.errors import DefinitionError
+from publisher.pipeline.report import next_step
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names, read_published
 
@@ -30,6 +31,10 @@ class Presented:
     name: str
     status: str
     failures: tuple[str, ...]
+    next_step: str
+    """What people can do if it is held; otherwise empty."""
+    decisions: tuple[str, ...]
+    """What people decided about it, with their reasons."""
     folder: Path
     statement: str
     columns: tuple[str, ...]
@@ -53,10 +58,15 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
         raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its other tables: {known}")
     shown = tables[table or ""]
     rows = read_published(shown).slice(0, ROWS)
+    says, held = standing.release.manifest, standing.validation if standing.status == "held" else None
     return Presented(
         name=shown.manifest.name,
         status=standing.status,
         failures=standing.validation.words if standing.validation is not None else (),
+        next_step=next_step(f"{says.dataset} {says.period}", held) if held is not None else "",
+        decisions=tuple(
+            f"{each.what} on {each.at[:10]}: {each.reason or 'no reason given'}" for each in standing.decisions
+        ),
         folder=shown.folder,
         statement=shown.statement,
         columns=tuple(rows.column_names),
@@ -134,10 +144,10 @@ def present(found: Presented) -> None:
     click.secho(f"{found.name}: {found.status}", bold=True)
     for failure in found.failures:
         click.secho(f"  failed: {failure}", fg="yellow")
-    if found.status == "held":
-        click.echo(
-            "  It is not public and will not be drawn again. Fix the expectations, then run `publisher revalidate`."
-        )
+    for decision in found.decisions:
+        click.echo(f"  {decision}")
+    if found.next_step:
+        click.echo(f"  It is not public and will not be drawn again. {found.next_step}")
     shown = [[("" if value is None else value) for value in row] for row in found.rows]
     print_table(f"First {len(shown)} rows", found.columns, shown)
     if found.companions:

@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Literal
 
 from publisher.durable import write_file
 from publisher.errors import SourceError
+from publisher.pipeline.decisions import NAMES, decide, decisions
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from publisher.pipeline.decisions import Key, ReleaseDecision
     from publisher.privacy.ledger import Ledger
     from publisher.release.manifest import Release
     from publisher.release.store import ReleaseStore
-
-_RETRACTED, _RESTORED = ("retraction", "withdrawal"), ("restoration", "reinstatement")
-"""What the ledger calls it; the second of each pair is in older ledgers."""
 
 Status = Literal["ready", "held", "unchecked", "retracted", "superseded"]
 
@@ -33,6 +32,8 @@ class Standing:
     release: Release
     validation: Validation | None
     status: Status
+    decisions: Sequence[ReleaseDecision] = ()
+    """What people decided about it, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,25 @@ class Catalog:
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition."""
-        retracted = self._retracted(dataset)
-        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, retracted)]
+        decided = decisions(self.ledger, dataset)
+        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, decided)]
 
     def standing(self, release: Release) -> Standing:
         """One release with its status."""
         says = release.manifest
-        editions = self._of_period(says.dataset, says.period, self._retracted(says.dataset))
+        editions = self._of_period(says.dataset, says.period, decisions(self.ledger, says.dataset))
         return next(each for each in editions if each.release.manifest.edition == says.edition)
 
     def current(self, dataset: str) -> list[Release]:
-        """The releases that are or should be public: for each period, the newest that passed and was not retracted."""
+        """The releases that are or should be public: for each period, the newest that passed or was accepted, and was
+        not retracted."""
         return [each.release for each in self.standings(dataset) if each.status == "ready"]
 
     def before(self, dataset: str, period: str) -> Release | None:
         """The current release of the last earlier period that has one."""
-        retracted = self._retracted(dataset)
+        decided = decisions(self.ledger, dataset)
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
-            for standing in self._of_period(dataset, earlier, retracted):
+            for standing in self._of_period(dataset, earlier, decided):
                 if standing.status == "ready":
                     return standing.release
         return None
@@ -84,9 +86,14 @@ class Catalog:
         return self.store.public / "validations" / says.dataset / says.period / f"{says.edition}.json"
 
     def keep(self, release: Release, validation: Validation) -> None:
-        """Write the result of a check, once the ledger has its hash; the release itself does not change."""
-        content = validation.model_dump_json(indent=2).encode() + b"\n"
+        """Write the result of a check, once the ledger has its hash; the release itself does not change.
+
+        If people accepted the release, the result has their reason.
+        """
         says = release.manifest
+        made = decisions(self.ledger, says.dataset).get((says.period, says.edition), ())
+        accepted = next((each.reason for each in made if each.what == "accepted"), "")
+        content = validation.model_copy(update={"accepted": accepted}).model_dump_json(indent=2).encode() + b"\n"
         self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
 
@@ -138,43 +145,41 @@ class Catalog:
             drawn=says.ledger.hash,
         )
 
-    def retract(self, release: Release, *, undo: bool = False) -> None:
+    def retract(self, release: Release, reason: str, *, undo: bool = False) -> None:
         """Retract a release, or (`undo`) restore it; the folder stays."""
-        says = release.manifest
-        kind = "restoration" if undo else "retraction"
-        self.ledger.record(kind, {"dataset": says.dataset, "period": says.period, "edition": says.edition})
+        decide(self.ledger, "restored" if undo else "retracted", release, reason)
+
+    def accept(self, release: Release, validation: Validation, reason: str) -> None:
+        """Let a release that does not meet the expectations of people be published all the same."""
+        decide(self.ledger, "accepted", release, reason, validation.words)
+        self.keep(release, validation)
 
     def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
         """The one of these releases of a dataset that, by the ledger, was released (or `retracted`) last."""
-        kinds = _RETRACTED if retracted else ("release",)
+        kinds = NAMES["retracted"] if retracted else ("release",)
         entries = [each for each in self.ledger.entries(*kinds) if each.payload["dataset"] == dataset]
         last = {(each.payload["period"], each.payload["edition"]): each.sequence for each in entries}
         # A killed run may have left one that it did not record: nothing is newer.
         return max(releases, key=lambda each: last.get((each.manifest.period, each.manifest.edition), math.inf))
 
-    def _of_period(self, dataset: str, period: str, retracted: set[tuple[str, int]]) -> list[Standing]:
+    def _of_period(self, dataset: str, period: str, decided: Mapping[Key, Sequence[ReleaseDecision]]) -> list[Standing]:
         """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""
         standings: list[Standing] = []
         for release in reversed(self.store.editions(dataset, period)):
             validation = self.validation(release)
-            status = _status(release, validation, retracted)
+            made = decided.get((period, release.manifest.edition), ())
+            status = _status(validation, made)
             if status == "ready" and any(each.status == "ready" for each in standings):
                 status = "superseded"
-            standings.append(Standing(release, validation, status))
+            standings.append(Standing(release, validation, status, made))
         return standings[::-1]
 
-    def _retracted(self, dataset: str) -> set[tuple[str, int]]:
-        retracted: set[tuple[str, int]] = set()
-        for entry in self.ledger.entries(*_RETRACTED, *_RESTORED):
-            if entry.payload["dataset"] == dataset:
-                key = (entry.payload["period"], entry.payload["edition"])
-                retracted = retracted | {key} if entry.kind in _RETRACTED else retracted - {key}
-        return retracted
 
-
-def _status(release: Release, validation: Validation | None, retracted: set[tuple[str, int]]) -> Status:
-    if (release.manifest.period, release.manifest.edition) in retracted:
+def _status(validation: Validation | None, decided: Sequence[ReleaseDecision]) -> Status:
+    taken = [each.what for each in decided if each.what != "accepted"]
+    if taken[-1:] == ["retracted"]:
         return "retracted"
     if validation is None:
         return "unchecked"
-    return "ready" if validation.passed else "held"
+    accepted = validation.acceptable and any(each.what == "accepted" for each in decided)
+    return "ready" if validation.passed or accepted else "held"

@@ -22,6 +22,7 @@ from publisher.privacy.ledger import decimal
 if TYPE_CHECKING:
     from publisher.definitions.period import Period
     from publisher.release.manifest import Release
+    from publisher.release.validation import Validation
     from publisher.workspace import DatasetFile
 
 
@@ -99,6 +100,16 @@ def _status(error: PublisherError) -> str:
     if isinstance(error, RefusedAtLandingError):
         return REFUSED
     return "refused" if isinstance(error, BudgetError) else "failed"
+
+
+def next_step(name: str, validation: Validation) -> str:
+    """What people can do about a held release; `name` is its dataset and period."""
+    if not validation.acceptable:
+        return "It cannot be accepted: fix what is wrong, then run `publisher revalidate`."
+    return (
+        f'If the numbers are right, run `publisher accept {name} --reason "..."`; if the expectations are wrong, fix '
+        f"them and run `publisher revalidate`."
+    )
 
 
 def loss_words(dataset: DatasetFile) -> str:

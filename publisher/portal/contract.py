@@ -128,6 +128,18 @@ Reason = Literal["", "late records", "new definition", "new finish"]
 threshold, other measures, or other names."""
 
 
+class DecisionFacts(FrozenModel):
+    """What people decided about an edition after it was made."""
+
+    what: Literal["accepted", "retracted", "restored"]
+    """accepted: published although it did not meet what people expect."""
+    at: str
+    """In ISO 8601."""
+    reason: str = ""
+    although: list[str] = []
+    """What was not as expected."""
+
+
 class ReleaseFacts(FrozenModel):
     """One edition of one period."""
 
@@ -146,6 +158,8 @@ class ReleaseFacts(FrozenModel):
     """True if it was retracted."""
     reason: Reason = ""
     """Why this edition was made, if it follows an earlier one."""
+    decisions: list[DecisionFacts] = []
+    """Oldest first."""
     sha256: str = ""
     """SHA-256 of the edition's CSV file, as the publisher keeps it."""
     entry: int = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from publisher.portal.contract import CoverageFacts, Odds, ReleaseFacts, SourceColumn, SourceFacts
+from publisher.portal.contract import CoverageFacts, DecisionFacts, Odds, ReleaseFacts, SourceColumn, SourceFacts
 from publisher.privacy.chain import Head
 from publisher.release import odds
 from publisher.release.manifest import GUARANTEE, csv_file
@@ -89,6 +89,10 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
         current=standing.status == "ready",
         retracted=standing.status == "retracted",
         reason=_reason(says, before) if before is not None and before.period == says.period else "",
+        decisions=[
+            DecisionFacts(what=each.what, at=each.at, reason=each.reason, although=list(each.although))
+            for each in standing.decisions
+        ],
         sha256=file.sha256 if file is not None else "",
         entry=says.ledger.sequence,
         entry_hash=says.ledger.hash,

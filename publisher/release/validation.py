@@ -46,6 +46,8 @@ class Validation(Model):
     suite_sha256: str
     """The hash of everything that was expected, starting with the dataset's own table."""
     checked_at: str
+    accepted: str = ""
+    """Why people accepted the release although it failed; the ledger has who and when."""
 
     @property
     def acceptable(self) -> bool:

@@ -317,7 +317,11 @@ def test_a_read_only_state_folder(first_town: Town, town: Town) -> None:
         shutil.copytree(first_town.state, town.state, dirs_exist_ok=True)
         remount("ro")
         before = town.tree()
-        for command in (("run", "--no-push"), ("land",), ("rollback", "requests", "--no-push")):
+        for command in (
+            ("run", "--no-push"),
+            ("land",),
+            ("rollback", "requests", "--reason", "A file was missing", "--no-push"),
+        ):
             _says(town.publisher(*command), 5, "cannot be written", "Read-only file system")
         assert town.publisher("sql", "SELECT count(*) FROM _releases").code == 0
         assert town.tree() == before

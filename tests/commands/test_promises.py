@@ -29,7 +29,7 @@ def test_a_restored_backup_that_lost_a_retraction_is_found(released: Town) -> No
     """The head in the public folder remembers what yesterday's private folder does not know."""
     private, backup = released.state / "private", released.root / "backup"
     shutil.copytree(private, backup)
-    assert released.publisher("rollback", "water", "--no-push").code == 0
+    assert released.publisher("rollback", "water", "--reason", "A file was missing", "--no-push").code == 0
     shutil.rmtree(private)
     shutil.copytree(backup, private)
     answer = released.publisher("verify", "--offline")
@@ -51,10 +51,20 @@ def test_a_threshold_that_is_mended_takes_effect(released: Town) -> None:
 
 def test_a_retracted_draw_does_not_come_back_by_itself(released: Town) -> None:
     """A new threshold finishes no draw that people have taken back; only --undo gives it back."""
-    assert released.publisher("rollback", "water", "--period", "2024-01", "--no-push").code == 0
+    assert (
+        released.publisher(
+            "rollback", "water", "--reason", "A file was missing", "--period", "2024-01", "--no-push"
+        ).code
+        == 0
+    )
     released.edit("datasets/water.toml", "threshold = 5", "threshold = 0")
     assert released.run("water", "--period", "2024-01").rows[0]["status"] == "retracted"
-    assert released.publisher("rollback", "water", "--period", "2024-01", "--undo", "--no-push").code == 0
+    assert (
+        released.publisher(
+            "rollback", "water", "--reason", "A file was missing", "--period", "2024-01", "--undo", "--no-push"
+        ).code
+        == 0
+    )
     row = released.run("water", "--period", "2024-01").rows[0]
     assert (row["edition"], row["status"]) == (2, "ready")
     assert len(released.charges()) == 6

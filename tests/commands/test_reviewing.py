@@ -40,7 +40,9 @@ def test_rollback_puts_the_edition_before_back(released: Town) -> None:
     assert released.run("requests", "--period", "2024-02").code == 0
     charges, files = released.charges(), released.tree("state/public/releases")
     assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
-    answer = released.publisher("rollback", "requests", "--period", "2024-02", "--no-push")
+    answer = released.publisher(
+        "rollback", "requests", "--reason", "A file was missing", "--period", "2024-02", "--no-push"
+    )
     assert (answer.code, answer.out) == (0, "requests/2024-02/2: retracted; 2024-02: edition 1 is current\n")
     assert _current(released) == [("2024-01", 1), ("2024-02", 1), ("2024-03", 1)]
     assert _statuses(released) == {
@@ -51,7 +53,7 @@ def test_rollback_puts_the_edition_before_back(released: Town) -> None:
     }
     again = released.run("requests", "--period", "2024-02")
     assert [(row["edition"], row["status"]) for row in again.rows] == [(2, "retracted")]
-    answer = released.publisher("rollback", "requests", "--undo", "--no-push")
+    answer = released.publisher("rollback", "requests", "--reason", "A file was missing", "--undo", "--no-push")
     assert (answer.code, answer.out) == (0, "requests/2024-02/2: restored; 2024-02: edition 2 is current\n")
     assert _statuses(released)["2024-02/1"] == "superseded"
     assert _current(released) == [("2024-01", 1), ("2024-02", 2), ("2024-03", 1)]
@@ -60,27 +62,43 @@ def test_rollback_puts_the_edition_before_back(released: Town) -> None:
 
 def test_rollback_of_the_only_edition_leaves_none(released: Town) -> None:
     """The last period released is meant unless one is named; what is not there cannot be taken back."""
-    answer = released.publisher("rollback", "requests", "--no-push")
+    answer = released.publisher("rollback", "requests", "--reason", "A file was missing", "--no-push")
     assert "requests/2024-03/1: retracted; 2024-03: no edition is current" in answer.out
     assert _current(released) == [("2024-01", 1), ("2024-02", 1)]
     for arguments in (["--period", "2024-03"], ["--undo", "--period", "2024-01"], ["--period", "1999-01"]):
-        assert released.publisher("rollback", "requests", "--no-push", *arguments).code == 2
+        assert (
+            released.publisher("rollback", "requests", "--reason", "A file was missing", "--no-push", *arguments).code
+            == 2
+        )
 
 
 def test_undo_gives_the_release_retracted_last_back(released: Town) -> None:
     """Whatever its period is; what was retracted before it stays retracted until it is its turn."""
     for period in ("2024-02", "2024-03", "2024-01"):
-        assert released.publisher("rollback", "requests", "--period", period, "--no-push").code == 0
-    given = [released.publisher("rollback", "requests", "--undo", "--no-push").out.split(":")[0] for _ in range(3)]
+        assert (
+            released.publisher(
+                "rollback", "requests", "--reason", "A file was missing", "--period", period, "--no-push"
+            ).code
+            == 0
+        )
+    given = [
+        released.publisher("rollback", "requests", "--reason", "A file was missing", "--undo", "--no-push").out.split(
+            ":"
+        )[0]
+        for _ in range(3)
+    ]
     assert given == ["requests/2024-01/1", "requests/2024-03/1", "requests/2024-02/1"]
-    assert released.publisher("rollback", "requests", "--undo", "--no-push").code == 2
+    assert released.publisher("rollback", "requests", "--reason", "A file was missing", "--undo", "--no-push").code == 2
 
 
 def test_rollback_takes_the_release_made_last(released: Town) -> None:
     """Another edition of an old period is newer than the release of the last period."""
     released.edit("datasets/requests.toml", "threshold = 5", "threshold = 8")
     assert released.run("requests", "--period", "2024-01").code == 0
-    taken = [released.publisher("rollback", "requests", "--no-push").out.split(":")[0] for _ in range(2)]
+    taken = [
+        released.publisher("rollback", "requests", "--reason", "A file was missing", "--no-push").out.split(":")[0]
+        for _ in range(2)
+    ]
     assert taken == ["requests/2024-01/2", "requests/2024-03/1"]
 
 

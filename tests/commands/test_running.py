@@ -268,7 +268,13 @@ def test_one_run_at_a_time(released: Town) -> None:
     before = released.tree()
     with (released.state / "private" / "lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (["run", "--no-push"], ["land"], ["revalidate"], ["rollback", "water", "--no-push"], ["push"]):
+        for command in (
+            ["run", "--no-push"],
+            ["land"],
+            ["revalidate"],
+            ["rollback", "water", "--reason", "A file was missing", "--no-push"],
+            ["push"],
+        ):
             answer = released.publisher(*command)
             assert answer.code == 75
             assert "another run holds" in answer.err

@@ -41,9 +41,13 @@ SOURCE = {
 }
 RELEASES = [
     {"period": "2020-W02", "edition": 2, "created": "2020-03-01T10:00:00Z", "rows": 2, "suppressed": 0,
-     "unreliable": 1, "reason": "late records", "sha256": "b" * 64},
+     "unreliable": 1, "reason": "late records", "sha256": "b" * 64,
+     "decisions": [{"what": "accepted", "at": "2020-03-02T10:00:00Z", "reason": "The <fee> went up",
+                    "although": ["the total is 9 (give or take 2); expected at most 1"]}]},
     {"period": "2020-W02", "edition": 1, "created": "2020-02-01T10:00:00Z", "rows": 2, "suppressed": 1,
-     "unreliable": 0, "current": False, "sha256": "a" * 64},
+     "unreliable": 0, "current": False, "sha256": "a" * 64,
+     "decisions": [{"what": "retracted", "at": "2020-02-03T10:00:00Z", "reason": "A file was missing"},
+                   {"what": "restored", "at": "2020-02-04T10:00:00Z"}]},
     {"period": "2020-W01", "edition": 1, "created": "2020-01-20T10:00:00Z", "rows": 2, "suppressed": 1,
      "unreliable": 0},
 ]  # fmt: skip

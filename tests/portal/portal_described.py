@@ -65,6 +65,17 @@ def wards() -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
+DECISIONS = [
+    {
+        "what": "accepted",
+        "at": "2024-03-22T10:00:00+00:00",
+        "reason": "The <fee> went up",
+        "although": ["the total is 9; expected at most 1"],
+    },
+]
+"""What people decided about the newest release."""
+
+
 def said() -> dict[str, str]:
     """What the publisher says of it, as it stands in the metadata."""
     shape = {
@@ -85,6 +96,7 @@ def said() -> dict[str, str]:
             "unreliable": 0,
             "current": current,
             "reason": reason,
+            "decisions": DECISIONS if period == "2024-03" else [],
         }
         for period, edition, current, reason in [*editions, ("2024-01", 1, True, "")]
     ]

@@ -53,6 +53,8 @@ def test_a_dataset_s_feed_has_its_editions(web: requests.Session, portal: Runnin
         "Requests by ward: 2024-01 released",
     ]
     assert "late records" in (entries[1].findtext(f"{ATOM}summary") or "")
+    accepted = "Accepted on 2024-03-22 although the total is 9; expected at most 1: The <fee> went up."
+    assert accepted in (entries[0].findtext(f"{ATOM}summary") or "")
     identifier = entries[1].findtext(f"{ATOM}id") or ""
     assert re.fullmatch(rf"tag:127\.0\.0\.1,\d{{4}}-\d\d-\d\d:{described}/2024-02\.2", identifier)
     (link,) = entries[1].findall(f"{ATOM}link")

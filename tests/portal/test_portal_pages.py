@@ -472,16 +472,25 @@ def test_the_page_says_the_guarantee_in_odds(load: Any, paged: str) -> None:
 def test_releases_and_corrections_have_lasting_pages(
     load: Any, paged: str, web: requests.Session, portal: Running
 ) -> None:
-    """A corrected edition says why, the one it replaced says by which, and both say what they held."""
+    """A corrected edition says why, the one it replaced says by which, and both say what they held and what people
+    decided about them, with the reason."""
     section = load(f"/d/{paged}").section("releases")
     assert "1 correction so far" in section.words
     assert "counted again with late records" in section.words
+    accepted = (
+        "accepted by the publisher on March 2, 2020, although the total is 9 (give or take 2); expected at most 1 : "
+        "The <fee> went up"
+    )
+    assert accepted in section.words
     old = load(f"/d/{paged}/releases/2020-W02/1")
     assert "These numbers were replaced: edition 2" in old.words
     assert "a" * 64 in old.words
+    assert "Decision of the publisher retracted on February 3, 2020: A file was missing" in old.words
+    assert "Decision of the publisher restored on February 4, 2020 Rows" in old.words
     assert "Download its rows as CSV" not in old.words
     new = load(f"/d/{paged}/releases/2020-W02/2")
     assert "replaced:" not in new.words
+    assert accepted in new.words
     rows = next(link["href"] for link in new.all("a") if link.get("class") == "button")
     assert web.get(f"{portal.address}{rows}").text.count("2020-W02") == 2
     package = web.get(f"{portal.address}{rows}".replace("data.csv", "datapackage.json")).json()

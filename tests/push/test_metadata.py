@@ -21,9 +21,11 @@ from publisher.push.metadata import listing_of
 from publisher.push.provenance import odds_facts
 from publisher.push.sync import map_notes
 from publisher.release.composition import account_of
+from publisher.release.failure import Failure
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.manifest import hash_of
+from publisher.release.validation import Validation
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -98,14 +100,21 @@ def test_the_source_is_told_column_by_column(place: Workspace, catalog: Catalog)
 
 
 def test_every_edition_is_told(place: Workspace, catalog: Catalog) -> None:
-    """Current, superseded and retracted editions, the latest first, each with why it was made; held ones are not."""
+    """Current, superseded and retracted editions, the latest first, each with why it was made and what people decided
+    about it; held ones are not, until they are accepted."""
     dataset = place.dataset("weekly")
     ready(catalog, dataset, "2018-W01")
     ready(catalog, dataset, "2018-W01", edition=2, finishing_hash="c")
     ready(catalog, dataset, "2018-W01", edition=3, finishing_hash="c", vintage=2)
     taken = ready(catalog, dataset, "2018-W02")
-    ready(catalog, dataset, "2018-W02", edition=2, statistical_hash="z")
-    catalog.retract(taken)
+    corrected = ready(catalog, dataset, "2018-W02", edition=2, statistical_hash="z")
+    catalog.retract(taken, "A file was missing")
+    failure = Failure(words="the total is 9; expected at most 1", acceptable=True)
+    held = Validation(passed=False, failures=(failure,), suite_sha256="0", checked_at="2026-01-01T00:00:00+00:00")
+    catalog.keep(corrected, held)
+    assert catalog.standing(corrected).status == "held"
+    catalog.accept(corrected, held, "The fee went up")
+    assert catalog.validation(corrected) == held.model_copy(update={"accepted": "The fee went up"})
     releases = told(listed(place, catalog, "districts")).releases
     assert [(e.period, e.edition, e.current, e.retracted, e.reason) for e in releases] == [
         ("2018-W02", 2, True, False, "new definition"),
@@ -113,6 +122,12 @@ def test_every_edition_is_told(place: Workspace, catalog: Catalog) -> None:
         ("2018-W01", 3, True, False, "late records"),
         ("2018-W01", 2, False, False, "new finish"),
         ("2018-W01", 1, False, False, ""),
+    ]
+    decided = [[(each.what, each.reason, each.although) for each in edition.decisions] for edition in releases]
+    assert decided == [
+        [("accepted", "The fee went up", ["the total is 9; expected at most 1"])],
+        [("retracted", "A file was missing", [])],
+        *[[]] * 3,
     ]
     newest = catalog.current("weekly")[-1]
     assert releases[0].rows == newest.tables["districts"].manifest.rows

@@ -146,11 +146,11 @@ def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
     release = ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     known = [desk.id(level) for level in TITLES]
-    desk.catalog.retract(release)
+    desk.catalog.retract(release, "A file was missing")
     assert desk.push() is None
     assert [desk.open(level) for level in TITLES] == [False] * 3
     assert desk.check() is None
-    desk.catalog.retract(release, undo=True)
+    desk.catalog.retract(release, "It is there", undo=True)
     desk.push()
     assert [desk.open(level) for level in TITLES] == [True] * 3
     assert [desk.id(level) for level in TITLES] == known

@@ -72,8 +72,8 @@ def life(town: Town, publisher: Callable[..., None], portal: str) -> Copies:
         (15, ("push", "calls")),
         (2, ("run", "calls")),
         (40, ("run", "calls")),
-        (40, ("rollback", "calls")),
-        (40, ("rollback", "calls", "--undo")),
+        (40, ("rollback", "calls", "--reason", "A file was missing")),
+        (40, ("rollback", "calls", "--reason", "A file was missing", "--undo")),
     ):
         path = town.folder / "datasets" / "calls.toml"
         path.write_text(re.sub(r"(?m)^threshold = .*$", f"threshold = {threshold}", path.read_text(encoding="utf-8")))

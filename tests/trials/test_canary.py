@@ -59,8 +59,8 @@ COMMANDS = (
     ["verify"],
     ["revalidate"],
     ["doctor"],
-    ["rollback", "alicante-water"],
-    ["rollback", "alicante-water", "--undo"],
+    ["rollback", "alicante-water", "--reason", "A file was missing"],
+    ["rollback", "alicante-water", "--reason", "A file was missing", "--undo"],
 )
 FEEDS = (
     ("stlouis-311/requests_2018-01-01.csv", ",", "REQUESTID", r"2018-01-1[0-3]T.*"),

@@ -421,10 +421,10 @@ def test_nothing_is_added_to_an_edition_that_was_retracted(added: Workspace) -> 
     _run(added, TOWN.dataset, TOWN.draws[0])
     with opened(added) as catalog:
         release = catalog.store.editions(TOWN.dataset, TOWN.periods[0])[-1]
-        catalog.retract(release)
+        catalog.retract(release, "a trial")
         report = _run(added, TOWN.dataset, TOWN.draws[1])
         assert (report.outcomes[0].status, report.outcomes[0].edition) == ("retracted", 1)
-        catalog.retract(release, undo=True)
+        catalog.retract(release, "a trial", undo=True)
         report = _run(added, TOWN.dataset, TOWN.draws[1])
         assert (report.outcomes[0].status, report.outcomes[0].edition) == ("ready", 2)
 

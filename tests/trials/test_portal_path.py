@@ -184,10 +184,10 @@ def test_rollback_reaches_the_portal(published: Published) -> None:
     """A release that is taken back is gone from the portal, the others stay; restored, the same rows return."""
     address = f"{published.host.url}/resource/{published.ids['alicante-water']}.csv?$limit=50000"
     whole = published.released("alicante-water")
-    assert published.run("rollback", "alicante-water") == 0
+    assert published.run("rollback", "alicante-water", "--reason", "A file was missing") == 0
     rest = plain(pd.read_csv(address, dtype=str))
     pd.testing.assert_frame_equal(rest, whole[whole["period"] == "2016-03"].reset_index(drop=True))
-    assert published.run("rollback", "alicante-water", "--undo") == 0
+    assert published.run("rollback", "alicante-water", "--reason", "A file was missing", "--undo") == 0
     pd.testing.assert_frame_equal(plain(pd.read_csv(address, dtype=str)), whole)
 
 

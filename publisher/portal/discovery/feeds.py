@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.contract import ReleaseFacts
+    from publisher.portal.contract import DecisionFacts, ReleaseFacts
 
 ATOM = "http://www.w3.org/2005/Atom"
 ENTRIES = 200
@@ -60,10 +60,16 @@ def _edition(dataset: PortalDataset, release: ReleaseFacts) -> FeedEntry:
         said = f"Retracted. {said}"
     elif release.edition > 1:
         said = f"Corrects an earlier edition: {release.reason or 'no reason given'}. {said}"
+    said = f"{said}{''.join(f' {_decided(each)}' for each in release.decisions)}"
     news = "retracted" if release.retracted else "corrected" if release.edition > 1 else "released"
     part = f"{release.period}.{release.edition}" + (".retracted" if release.retracted else "")
     path = f"/releases/{quote(release.period)}/{release.edition}"
     return FeedEntry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
+
+
+def _decided(decision: DecisionFacts) -> str:
+    although = f" although {'; '.join(decision.although)}" if decision.although else ""
+    return f"{decision.what.capitalize()} on {decision.at[:10]}{although}: {decision.reason or 'no reason given'}."
 
 
 def _created(dataset: PortalDataset, release: ReleaseFacts) -> datetime:
