@@ -68,6 +68,10 @@ class NoisyTable:
     mechanisms: tuple[Mechanism, ...]
 
 
+REASONS = ("", "threshold", "customer rule", "complementary")
+"""Why a cell is suppressed, as it is published; complementary: so that another suppressed cell does not follow."""
+
+
 @dataclass(frozen=True)
 class FinishedMeasure:
     """One published measure; arrays have one entry per cell, NaN if there is no value.
@@ -85,9 +89,16 @@ class FinishedMeasure:
 
 @dataclass(frozen=True)
 class FinishedTable:
-    """One published table: margins added, `suppressed` cells have NaN everywhere."""
+    """One published table: margins added, suppressed cells have NaN everywhere."""
 
     level: str
     grid: CellGrid
     measures: tuple[FinishedMeasure, ...]
-    suppressed: Flags
+    withheld: Integers
+    """Why each cell is suppressed, as a position in `REASONS`; zero if it is not."""
+
+    @property
+    def suppressed(self) -> Flags:
+        """Which cells have no value."""
+        found: Flags = self.withheld > 0
+        return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from publisher.definitions import period as civil
-from publisher.release.manifest import Charge, LedgerHead, Manifest, TableCharge
+from publisher.release.manifest import MANIFEST, Charge, LedgerHead, Manifest, TableCharge, hash_of, read_release
 from publisher.release.store import Contents
 from publisher.release.table import measurements_table, published_table, rollup_table
 from publisher.release.validation import Validation
@@ -143,6 +145,21 @@ def ready(catalog: Catalog, dataset: DatasetFile, period: str, **says: Any) -> R
     return release
 
 
+def without_reasons(release: Release) -> Release:
+    """The release as versions wrote it whose cells did not say why they are suppressed."""
+    written = json.loads((release.folder / MANIFEST).read_text())
+    for says in (written, *written["rollups"]):
+        says["columns"] = [each for each in says["columns"] if not each["name"].endswith("_reason")]
+        for measure in says["shape"]["measures"]:
+            del measure["reason"]
+    for table in release.tables.values():
+        whole = pq.read_table(table.data)
+        pq.write_table(whole.drop_columns([n for n in whole.column_names if n.endswith("_reason")]), table.data)
+        written["files"][table.data.name] = hash_of(table.data).model_dump()
+    (release.folder / MANIFEST).write_text(json.dumps(written))
+    return read_release(release.folder)
+
+
 def rich(town: Town) -> Town:
     """The town with two rollups and every kind of measure."""
     measures = (town.COUNT, town.SUM, town.MEAN, town.HISTOGRAM, QUANTILE)
@@ -178,7 +195,7 @@ def finished(noisy: NoisyTable, dataset: DatasetFile) -> tuple[FinishedTable, ..
                 texts = tuple(words) if measure.kind == "quantile" else None
                 none = np.zeros(len(value), dtype=bool)
                 measures.append(FinishedMeasure(measure.name, value, np.maximum(value - 2, 0), value + 2, none, texts))
-        tables.append(FinishedTable(level.name, level.grid, tuple(measures), suppressed))
+        tables.append(FinishedTable(level.name, level.grid, tuple(measures), suppressed.astype(np.int64)))
     return tuple(tables)
 
 

@@ -329,7 +329,7 @@ class Dataset(Model):
     def _check_names(self) -> None:
         keys = [*(key.name for key in self.keys), *(key.name for key in self.coarser)]
         names = [*RESERVED, *keys, *(f"{key}_name" for key in keys)]
-        names += [f"{m.name}{end}" for m in self.measures for end in ("", "_low", "_high", "_status")]
+        names += [f"{m.name}{end}" for m in self.measures for end in ("", "_low", "_high", "_status", "_reason")]
         names += [f"{m.name}_range" for m in self.measures if m.kind == "quantile"]
         names += [f"{m.name}_{n}" for m in self.measures if m.kind == "histogram" for n in range(m.width)]
         twice = {name for name in names if names.count(name) > 1}

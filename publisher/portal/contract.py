@@ -71,11 +71,13 @@ class ShapeMeasure(FrozenModel):
     status: str | None = None
     range: str | None = None
     """For a quantile: the column with its range in words."""
+    reason: str | None = None
+    """The column that says why a cell is suppressed."""
 
     @property
     def fields(self) -> list[str]:
         """The measure's columns."""
-        return [name for name in (self.name, self.low, self.high, self.status, self.range) if name]
+        return [name for name in (self.name, self.low, self.high, self.status, self.range, self.reason) if name]
 
 
 class TableShape(FrozenModel):

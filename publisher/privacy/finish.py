@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from publisher.privacy.estimates import estimates_of
 from publisher.privacy.quantile import bins_of, counted_low, words
-from publisher.privacy.suppression import CONFIDENCE, suppressed_cells
+from publisher.privacy.suppression import CONFIDENCE, withheld_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
 if TYPE_CHECKING:
@@ -33,17 +33,17 @@ def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
     measured.
     """
     estimates = estimates_of(noisy, dataset)
-    suppressed = suppressed_cells(noisy, estimates, dataset)
+    withheld = withheld_cells(noisy, estimates, dataset)
     return tuple(
         FinishedTable(
             level.name,
             level.grid,
             tuple(
-                _shown(measure, _columns(level, measure, estimates, dataset), suppressed[level.name])
+                _shown(measure, _columns(level, measure, estimates, dataset), withheld[level.name] > 0)
                 for measure in dataset.measures
                 if measure.shown
             ),
-            suppressed[level.name],
+            withheld[level.name],
         )
         for level in noisy.levels
     )

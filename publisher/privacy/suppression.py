@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from publisher.privacy.reconcile import forest_of
+from publisher.stages import REASONS
 
 if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset, Measure
@@ -20,22 +21,35 @@ CONFIDENCE = 0.95
 """Two-sided: each condition of the customer rule uses one side, so it holds with 97.5%."""
 
 
-def suppressed_cells(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset) -> dict[str, Flags]:
-    """Level name -> the cells withheld: by the threshold, by the customer rule, and so that no difference shows one."""
+THRESHOLD, CUSTOMERS, COMPLEMENTARY = range(1, len(REASONS))
+
+
+def withheld_cells(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset) -> dict[str, Integers]:
+    """Level name -> why each cell is withheld: the threshold, the customer rule, or so that no difference shows
+    another one; zero if it is not."""
     found = {level.name: _by_rule(level, estimates, dataset) for level in noisy.levels}
     if dataset.suppression.complementary:
         _complete(noisy, estimates, dataset, found)
     return found
 
 
-def _by_rule(level: Level, estimates: dict[Table, Estimate], dataset: Dataset) -> Flags:
-    """Below the threshold, or failing the customer rule; each condition of the rule with 97.5% confidence."""
+def _by_rule(level: Level, estimates: dict[Table, Estimate], dataset: Dataset) -> Integers:
+    """Below the threshold, or else failing the customer rule."""
+    import numpy as np
+
+    few = estimates[level.name, dataset.suppression.measure].value[:, 0] < dataset.suppression.threshold
+    failing = _failing(level, estimates, dataset)
+    return np.where(few, THRESHOLD, np.where(failing, CUSTOMERS, 0)).astype(np.int64)
+
+
+def _failing(level: Level, estimates: dict[Table, Estimate], dataset: Dataset) -> Flags:
+    """Which cells fail the customer rule; each of its conditions with 97.5% confidence."""
+    import numpy as np
+
     rule = dataset.suppression
-    count = estimates[level.name, rule.measure]
-    withheld: Flags = count.value[:, 0] < rule.threshold
     if rule.customers is None or rule.largest_share is None:
-        return withheld
-    withheld |= count.interval(CONFIDENCE)[0] < rule.customers
+        return np.zeros(level.grid.size, dtype=np.bool_)
+    withheld: Flags = estimates[level.name, rule.measure].interval(CONFIDENCE)[0] < rule.customers
     for measure in dataset.measures:
         if measure.kind == "sum":
             low, _ = estimates[level.name, measure.name].interval(CONFIDENCE)
@@ -51,7 +65,9 @@ def _largest(level: Level, dataset: Dataset, measure: Measure) -> Integers:
     return measure.clamps[1] * np.minimum(cells, dataset.bounds.max_groups)
 
 
-def _complete(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset, found: dict[str, Flags]) -> None:
+def _complete(
+    noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset, found: dict[str, Integers]
+) -> None:
     """Withhold one more child of every family, parent and children, in which exactly one cell is withheld: children
     add up to their parent, so that cell would follow from the others. It is the smallest published one, the first if
     several are equal.
@@ -65,11 +81,11 @@ def _complete(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Data
     forest = forest_of(noisy.levels)
     occupied = forest.occupied()[1:]
     for (coarse, fine), above, real in zip(pairwise(noisy.levels), forest.parents, occupied, strict=True):
-        hidden = found[fine.name]
-        withheld = np.bincount(above[hidden & real], minlength=coarse.grid.size) + found[coarse.name]
+        hidden = found[fine.name] > 0
+        withheld = np.bincount(above[hidden & real], minlength=coarse.grid.size) + (found[coarse.name] > 0)
         candidates = np.flatnonzero(~hidden & real & (withheld == 1)[above])
         values = estimates[fine.name, dataset.suppression.measure].value[candidates, 0]
         order = candidates[np.lexsort((values, above[candidates]))]
         _, first = np.unique(above[order], return_index=True)
-        found[fine.name] = hidden.copy()
-        found[fine.name][order[first]] = True
+        found[fine.name] = found[fine.name].copy()
+        found[fine.name][order[first]] = COMPLEMENTARY

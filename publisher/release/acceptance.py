@@ -27,11 +27,12 @@ def judge(release: Release, dataset: DatasetFile, suite: Callable[[str], Path], 
     found = as_released(dataset, release)
     levels = found.levels(civil.parse(release.manifest.period))
     tables, before = release.tables, previous.tables if previous is not None else {}
+    reasons = any(measure.reason is not None for measure in release.manifest.shape.measures)
     checks = [
         TableCheck(
             tables[level.name],
-            rules_of(found, level.name, suite(found.named(level.name))),
-            expected_of(found, level, before.get(level.name)),
+            rules_of(found, level.name, suite(found.named(level.name)), reasons=reasons),
+            expected_of(found, level, before.get(level.name), reasons=reasons),
         )
         for level in reversed(levels)
         if level.name in tables

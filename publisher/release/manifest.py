@@ -69,6 +69,8 @@ class MeasureShape(Model):
     status: str
     range: str | None = None
     """quantile: the column that has its bins in words."""
+    reason: str | None = None
+    """The column that says why a cell is suppressed; tables of earlier versions have none."""
 
 
 class Shape(Model):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.release.table import key_columns
 from publisher.release.validation import Rule
+from publisher.stages import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,12 +34,16 @@ IDENTIFIERS = {
 """What no published text may look like. Numbered wards and tracts, periods and place codes do not match."""
 
 
-def structure(dataset: DatasetFile, level: str = "") -> tuple[Rule, ...]:
-    """What follows from the definition for one level's table, in Great Expectations' own layout."""
+def structure(dataset: DatasetFile, level: str = "", *, reasons: bool = True) -> tuple[Rule, ...]:
+    """What follows from the definition for one level's table, in Great Expectations' own layout.
+
+    Without `reasons` it is a table of before cells said why they are suppressed.
+    """
     entries = [*_table(dataset, level), *_keys(dataset, level), *_texts(dataset, level)]
     totals = []
     for measure in published(dataset.definition):
         entries += _values(measure, nonnegative(dataset.definition, measure))
+        entries += _reasons(measure) if reasons else ()
         if measure.measured:
             totals.append(_total(measure))
     rules = [Rule(entry, "definition") for entry in entries]
@@ -152,6 +157,18 @@ def _values(measure: Measure, nonnegative: bool) -> Iterator[Entry]:
         shown = {**suppressed, "operator": "!="}
         notes = f"{name}: must have a value unless {status} is suppressed"
         yield _expect("column_values_to_not_be_null", notes, column=name, row_condition=shown)
+
+
+def _reasons(measure: Measure) -> Iterator[Entry]:
+    status, reason = f"{measure.name}_status", f"{measure.name}_reason"
+    given = {"type": "nullity", "column": {"name": reason}, "is_null": False}
+    notes = f"{reason}: every value must be one of {', '.join(REASONS[1:])}"
+    yield _expect("column_values_to_be_in_set", notes, column=reason, value_set=list(REASONS[1:]))
+    suppressed = {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": "suppressed"}
+    notes = f"{reason}: must have a value where {status} is suppressed"
+    yield _expect("column_values_to_not_be_null", notes, column=reason, row_condition=suppressed)
+    notes = f"{reason}: must be empty unless {status} is suppressed"
+    yield _expect("column_values_to_be_in_set", notes, column=status, value_set=["suppressed"], row_condition=given)
 
 
 def _total(measure: Measure) -> Entry:

@@ -33,14 +33,15 @@ _COLUMNS = ("column", "column_A", "column_B", "column_list", "column_set")
 """The arguments that name columns."""
 
 
-def rules_of(dataset: DatasetFile, level: str, suite: Path) -> tuple[Rule, ...]:
+def rules_of(dataset: DatasetFile, level: str, suite: Path, *, reasons: bool = True) -> tuple[Rule, ...]:
     """What is expected of one level's table: from the definition first, then from its suite, if there is one.
 
     What the suite repeats of the definition counts once, and a range for a total takes the place of the comparison
-    with the last release. Raises DefinitionError when the suite is wrong.
+    with the last release. Without `reasons` the table is of before cells said why they are suppressed. Raises
+    DefinitionError when the suite is wrong.
     """
     _check_texts(dataset)
-    built = structure(dataset, level)
+    built = structure(dataset, level, reasons=reasons)
     own = {_same(rule.entry) for rule in built}
     decided = [rule for rule in read_suite(suite) if _same(rule.entry) not in own]
     _check_columns(decided, {spec.name for spec in column_specs(dataset, level)})
@@ -136,7 +137,7 @@ def _is_own_scan(entry: Entry) -> bool:
     return entry.get("kwargs", {}).get("regex") in IDENTIFIERS.values()
 
 
-def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) -> Expectations:
+def expected_of(dataset: DatasetFile, level: Level, previous: Release | None, *, reasons: bool = True) -> Expectations:
     """What the table of that level must hold; `previous` is the same table of the last release, if any."""
     allowed = {"period": tuple(cell.label for cell in level.grid.periods)}
     for axis in level.grid.axes:
@@ -145,7 +146,8 @@ def expected_of(dataset: DatasetFile, level: Level, previous: Release | None) ->
             allowed[f"{axis.name}_name"] = axis.labels
     measured = [measure for measure in published(dataset.definition) if measure.measured]
     totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
-    columns = tuple(spec.name for spec in column_specs(dataset, level.name))
+    late = () if reasons else tuple(f"{measure.name}_reason" for measure in published(dataset.definition))
+    columns = tuple(spec.name for spec in column_specs(dataset, level.name) if spec.name not in late)
     before = previous.manifest.period if previous is not None else ""
     return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals, before)
 

@@ -23,6 +23,7 @@ from publisher.release.manifest import (
     data_file,
     measurements_file,
 )
+from publisher.stages import REASONS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
     from publisher.definitions.period import Grain
     from publisher.stages import FinishedMeasure, FinishedTable, Integers, NoisyTable, Table
     from publisher.workspace import DatasetFile
+
+WHY = (
+    "Why it is suppressed: threshold (too few), customer rule (too few customers, or one may have too large a share), "
+    "or complementary (so that another suppressed cell does not follow from the totals). Empty if it is not "
+    "suppressed, and in releases made before this column was added."
+)
+"""What the column of reasons says; decided from numbers with noise alone."""
 
 DECIMALS = 2
 """Means are published to this many decimals; their margins are rounded outwards."""
@@ -251,6 +259,7 @@ def _measure_shape(measure: Measure) -> MeasureShape:
         high=f"{name}_high",
         status=f"{name}_status",
         range=f"{name}_range" if measure.kind == "quantile" else None,
+        reason=f"{name}_reason",
     )
 
 
@@ -271,6 +280,7 @@ def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
         ColumnSpec(name=f"{name}_low", title=f"{title}, low", type="number", description=f"Low end of the {margin}"),
         ColumnSpec(name=f"{name}_high", title=f"{title}, high", type="number", description=f"High end of the {margin}"),
         ColumnSpec(name=f"{name}_status", title=f"{title}, status", type="text", description=status),
+        ColumnSpec(name=f"{name}_reason", title=f"{title}, reason", type="text", description=WHY),
     ]
     if measure.kind == "quantile":
         words = f"The range of {measure.unit} that it is in, such as 3 to 5; the noise hides anything finer."
@@ -325,6 +335,8 @@ def _measure(each: FinishedMeasure, finished: FinishedTable, measure: Measure) -
     ends = {"": each.value, "_low": each.low, "_high": each.high}
     arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in _rounded(ends, measure).items()}
     arrays[f"{each.name}_status"] = pa.array(status.tolist(), pa.string())
+    reasons = pa.array([None, *REASONS[1:]], pa.string())
+    arrays[f"{each.name}_reason"] = reasons.take(pa.array(finished.withheld))
     if each.texts is not None:
         arrays[f"{each.name}_range"] = pa.array(each.texts, pa.string())
     return arrays

@@ -130,12 +130,14 @@ def _zones(client: Socrata) -> str:
                     "requests_low": None if empty else 990 + week,
                     "requests_high": None if empty else 1010 + week,
                     "requests_status": "suppressed" if empty else "unreliable" if week % 10 == 1 else "ok",
+                    "requests_reason": "complementary" if empty else None,
                     "days": week / 2,
                 }
             )
-    shape = _shape([{"name": "zone", "label": "Zone", "names": None}], [MEASURE, DAYS])
+    shape = _shape([{"name": "zone", "label": "Zone", "names": None}], [MEASURE | {"reason": "requests_reason"}, DAYS])
+    kinds = {"zone": "text", "days": "number", "requests_reason": "text"}
     fields = {"dataset": "calls", "shape": json.dumps(shape), "companions": _named("calls-city", "Whole city")}
-    return _published(client, "Requests <i>& more</i>", rows, {"zone": "text", "days": "number"}, fields)
+    return _published(client, "Requests <i>& more</i>", rows, kinds, fields)
 
 
 def _city(client: Socrata) -> str:

@@ -559,6 +559,15 @@ def test_suppressed_cells_stay_empty(load: Any, paged: str) -> None:
     assert "suppressed, no value" in page.words
 
 
+def test_a_suppressed_cell_says_why(load: Any, paged: str) -> None:
+    """In words next to its status; the column for programs is not shown, but stays in the download."""
+    page = load(f"/d/{paged}", **{"row.zone": "B", "row.requests_status": "suppressed"})
+    rows = page.section("rows").words
+    assert "suppressed (so that another suppressed cell does not follow from the totals)" in rows
+    shown = [head for head in page.text.split("<thead>") if 'href="?sort=' in head]
+    assert not [head for head in shown if "sort=requests_reason" in head]
+
+
 def test_a_sum_is_that_of_the_api(load: Any, paged: str, web: requests.Session, portal: Running) -> None:
     """Cells added up: the same numbers as the API's, and what is left out is counted."""
     page = load(f"/d/{paged}", zone="*", table="1")

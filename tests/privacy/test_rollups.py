@@ -17,7 +17,7 @@ from publisher.privacy.distribution import Noise
 from publisher.privacy.finish import finish
 from publisher.privacy.margins import expected_half_widths
 from publisher.privacy.sampler import draw, widened
-from publisher.stages import Mechanism, NoisyTable
+from publisher.stages import REASONS, Mechanism, NoisyTable
 
 if TYPE_CHECKING:
     from conftest import Town
@@ -187,7 +187,8 @@ def test_the_customer_rule_on_a_rollup(town: Town) -> None:
     for k, total, withheld in ((1, 20, False), (2, 40, False), (2, 39, True), (3, 60, False), (3, 59, True)):
         tables["paid"] = [[total], [total // 3, total // 3, total - 2 * (total // 3)]]
         made = noisy(levels, tables, scale=0.05)
-        assert finish(made, definition(town, town.COUNT, sums, k=k, **rule))[0].suppressed.tolist() == [withheld]
+        (reason,) = finish(made, definition(town, town.COUNT, sums, k=k, **rule))[0].withheld
+        assert REASONS[reason] == ("customer rule" if withheld else "")
 
 
 def suppressed(town: Town, levels: tuple[Level, ...], counts: list[Any], *, complementary: bool) -> list[list[bool]]:
@@ -204,6 +205,10 @@ def test_complementary_suppression(town: Town) -> None:
     open_, closed = (suppressed(town, levels, counts, complementary=each) for each in (False, True))
     assert open_ == [[False] * 3, [False, True, False, False, False, False, False, True, True]]
     assert closed == [[False] * 3, [False, True, True, False, False, False, False, True, True]]
+    made = noisy(levels, {"requests": counts}, scale=0.05)
+    finest = finish(made, definition(town, town.COUNT, threshold=5, complementary=True))[-1]
+    reasons = [REASONS[reason] for reason in finest.withheld]
+    assert reasons == ["", "threshold", "complementary", "", "", "", "", "threshold", "threshold"]
     equal = [[49, 60, 24], [20, 3, 13, 13, 30, 30, 20, 1, 3]]
     assert suppressed(town, levels, equal, complementary=True)[1][:4] == [False, True, True, False]
 

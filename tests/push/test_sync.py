@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
 from push_examples import QUICK
-from release_examples import ready, workspace
+from release_examples import ready, without_reasons, workspace
 
 from publisher.errors import BudgetError, PortalError, SourceError
 from publisher.pipeline.session import locked
+from publisher.push import metadata
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
 from publisher.push.sync import check_delivery, deliver
+from publisher.release.analyst import write_analyst_file
 from publisher.workspace import DatasetFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -141,6 +144,37 @@ def test_the_pages_of_companions_are_shown(desk: Desk) -> None:
             assert "<svg" in page.text
 
 
+def test_a_dataset_of_before_the_reasons_gets_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that an earlier version pushed gets the columns with the next push, empty in its old rows; the analyst
+    file has old and new releases in one table."""
+    old = without_reasons(ready(desk.catalog, desk.dataset, "2018-W01"))
+    columns, shape = old.manifest.columns, old.manifest.shape
+    with monkeypatch.context() as before:
+        before.setattr(metadata, "column_specs", lambda _, level: old.tables[level].manifest.columns)
+        before.setattr(metadata, "shape_of", lambda _, level: old.tables[level].manifest.shape)
+        desk.push()
+    assert "requests_reason" not in [column["fieldName"] for column in desk.view("")["columns"]]
+    new = ready(desk.catalog, desk.dataset, "2018-W02")
+    assert (columns, shape) != (new.manifest.columns, new.manifest.shape)
+    desk.push()
+    desk.check()
+    for level in TITLES:
+        assert "requests_reason" in [column["fieldName"] for column in desk.view(level)["columns"]]
+    reasons = {
+        (row["period"], row["requests_status"] == "suppressed", row.get("requests_reason")) for row in desk.rows("")
+    }
+    assert reasons == {
+        ("2018-W01", True, None),
+        ("2018-W01", False, None),
+        ("2018-W02", True, "threshold"),
+        ("2018-W02", False, None),
+    }
+    path = write_analyst_file(desk.place.public, {"weekly": desk.catalog.current("weekly")}, {"weekly": "Weekly"})
+    with duckdb.connect(str(path), read_only=True) as connection:
+        query = "SELECT period, count(requests_reason) > 0 FROM weekly GROUP BY ALL ORDER BY ALL"
+        assert connection.execute(query).fetchall() == [("2018-W01", False), ("2018-W02", True)]
+
+
 def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
     """A rollback closes all tables, giving it back opens them again under their addresses."""
     release = ready(desk.catalog, desk.dataset, "2018-W01")
@@ -257,7 +291,7 @@ def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
     assert "companions" not in own
     assert json.loads(own["shape"])["measures"] == [
         {"name": "requests", "label": "Requests", "kind": "count", "unit": "requests", "low": "requests_low",
-         "high": "requests_high", "status": "requests_status"}
+         "high": "requests_high", "status": "requests_status", "reason": "requests_reason"}
     ]  # fmt: skip
 
 

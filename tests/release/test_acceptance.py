@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from release_examples import contents, drawn, rich
+from release_examples import contents, drawn, rich, without_reasons
 
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Keyset
@@ -211,3 +211,11 @@ def test_a_table_of_one_row_a_period_has_no_keys(town: Town) -> None:
     columns = {rule.entry["kwargs"].get("column") for rule in structure(dataset, "city")}
     assert {"id", "period", "requests", "median_size_range"} <= columns
     assert not columns & {"place", "half", "category"}
+
+
+def test_a_table_of_before_the_reasons_passes(desk: Desk, town: Town) -> None:
+    """A release whose cells do not say why they are suppressed is checked without those columns."""
+    dataset = rich(town).dataset_file()
+    old = without_reasons(desk.write(dataset))
+    assert not [name for name in pq.read_table(old.companion("city").data).column_names if name.endswith("_reason")]
+    assert desk.judge(old, dataset).words == ()

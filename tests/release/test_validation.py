@@ -150,6 +150,7 @@ def columns(dataset: DatasetFile, value: float = 20.0) -> Columns:
         for end, shift in (("", 0.0), ("_low", -2.0), ("_high", 2.0)):
             table[f"{name}{end}"] = [None, *[value + shift for _ in cells[1:]]]
         table[f"{name}_status"] = ["suppressed", *["ok" for _ in cells[1:]]]
+        table[f"{name}_reason"] = ["threshold", *[None for _ in cells[1:]]]
     table["edition"] = [1 for _ in cells]
     return table
 
@@ -220,12 +221,15 @@ FAULTS: list[list[Fault]] = [
         ("requests", None, 1, "requests: must have a value unless requests_status is suppressed"),
         ("days_high", 4.0, 0, "days_high: must be empty where days_status is suppressed"),
         ("edition", 0, 1, "edition: every value must be at least 1"),
+        ("requests_reason", None, 0, "requests_reason: must have a value where requests_status is suppressed"),
+        ("days_reason", "threshold", 2, "days_reason: must be empty unless days_status is suppressed"),
     ],
     [
         ("place_name", "jane.doe@example.com", 1, "place_name: nothing may look like an e-mail address"),
         ("requests", 4.0, 0, "requests: must be empty where requests_status is suppressed"),
         ("requests_low", 21.0, 1, "requests_low: must never exceed requests"),
         ("requests_high", 19.0, 1, "requests: must never exceed requests_high"),
+        ("days_reason", "no", 0, "days_reason: every value must be one of threshold, customer rule, complementary"),
     ],
 ]
 
@@ -296,6 +300,7 @@ def test_totals_are_compared_with_the_last_release(dataset: DatasetFile, suite: 
         for end in ("", "_low", "_high"):
             empty[f"{name}{end}"] = pa.array([None] * len(empty["id"]), "float64")  # type: ignore[assignment]
         empty[f"{name}_status"] = ["suppressed"] * len(empty["id"])
+        empty[f"{name}_reason"] = ["threshold"] * len(empty["id"])
     assert f"the total of requests is 0; {limits}" in checked(dataset, suite, empty, previous).words
     assert checked(dataset, suite, empty).passed
 

@@ -32,6 +32,8 @@ class TableCell:
     value: Any
     column: PortalColumn
     status: bool = False
+    reason: str = ""
+    """Why a cell is suppressed, for its status."""
 
     @property
     def number(self) -> bool:
@@ -107,13 +109,14 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
     sort = wanted.get("sort", "") if wanted.get("sort") in named else ""
     narrowed = {"$where": where} if where else {}
     total = int(ask({"$select": "count(*)"} | narrowed)[0]["count"]) if where else dataset.rows
-    found = ask(_clauses(columns, _order(shape, sort, "desc" in wanted), page) | narrowed) if columns else []
-    statuses = _statuses(shape)
+    statuses, reasons = _statuses(shape), _reasons(shape)
+    read = [*(column.field for column in columns), *reasons.values()]
+    found = ask(_clauses(read, _order(shape, sort, "desc" in wanted), page) | narrowed) if columns else []
     return Preview(
         columns,
         everything,
         filters,
-        [[TableCell(row[each.field], each, each.field in statuses) for each in columns] for row in found],
+        [[_cell(row, each, statuses, reasons) for each in columns] for row in found],
         sort,
         "desc" in wanted,
         column.field if column else "",
@@ -126,8 +129,13 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
     )
 
 
-def _clauses(columns: list[PortalColumn], order: str, page: int) -> dict[str, str]:
-    fields = ", ".join(f"`{column.field}`" for column in columns)
+def _cell(row: Mapping[str, Any], column: PortalColumn, statuses: list[str], reasons: dict[str, str]) -> TableCell:
+    reason = row.get(reasons.get(column.field, ""))
+    return TableCell(row[column.field], column, column.field in statuses, str(reason or ""))
+
+
+def _clauses(read: list[str], order: str, page: int) -> dict[str, str]:
+    fields = ", ".join(f"`{field}`" for field in dict.fromkeys(read))
     clauses = {"$select": fields, "$limit": str(ROWS), "$offset": str(ROWS * page)}
     return clauses | ({"$order": order} if order else {})
 
@@ -186,11 +194,17 @@ def _statuses(shape: TableShape | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _reasons(shape: TableShape | None) -> dict[str, str]:
+    """The column with the reason of each column of statuses."""
+    measures = shape.measures if shape is not None else []
+    return {measure.status: measure.reason for measure in measures if measure.status and measure.reason}
+
+
 def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
     """Columns that repeat, for programs, what another column says for people."""
     if shape is None:
         return set()
-    coded = {key.name for key in shape.keys if key.names}
+    coded = {key.name for key in shape.keys if key.names} | set(_reasons(shape).values())
     return coded | {shape.time} | ({dataset.row_identifier} if dataset.row_identifier else set())
 
 

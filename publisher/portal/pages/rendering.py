@@ -32,6 +32,11 @@ from publisher.portal.pages.language import Language
 
 TEMPLATES = Path(__file__).parent / "templates"
 WEEK = message("the week of %(day)s")
+REASONS = {
+    "threshold": message("too few"),
+    "customer rule": message("too few customers, or one too large"),
+    "complementary": message("so that another suppressed cell does not follow from the totals"),
+}
 STATUSES = {"ok": message("ok"), "unreliable": message("unreliable"), "suppressed": message("suppressed")}
 
 
@@ -58,6 +63,7 @@ def environment(language: Language) -> jinja2.Environment:
         "period": lambda text: _period(language, spoken.gettext, str(text)),
         "heading": lambda text: text[:1].upper() + text[1:],
         "brief": lambda text: _brief(language, str(text)),
+        "why": lambda reason: spoken.gettext(REASONS[reason]) if reason in REASONS else reason,
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
         "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
