@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.definitions.model import Model
 from publisher.errors import DefinitionError
-from publisher.release.failure import Failed, Failure, demand, described, numbers_of
+from publisher.release.failure import Failed, Failure, demand, described, numbers_of, span_of
 from publisher.release.table import read_published
 
 if TYPE_CHECKING:
@@ -99,8 +99,12 @@ class Rule:
 
     @property
     def words(self) -> str:
-        """What it expects, for people: its notes, or else what its arguments say."""
-        return self.notes or demand(self.kind, self.entry.get("kwargs", {}))
+        """What it expects, for people: its limits if people set them, with its notes; else its notes or arguments."""
+        arguments = self.entry.get("kwargs", {})
+        asked = demand(self.kind, arguments)
+        if self.origin == "people" and self.notes and span_of(arguments) != (None, None):
+            return f"{asked} ({self.notes})"
+        return self.notes or asked
 
     @property
     def acceptable(self) -> bool:
