@@ -3,7 +3,9 @@
 The `=` is needed: the option is known only once the tests are found, and a word of its own would name the tests to run.
 
 Each `evidence("what it shows")` is a row. A run writes the rows that it has run, with its date and commit; the other
-rows stay as they are, and a row that has never been run says so. A run of chosen tests marks its rows as a part.
+rows stay as they are, and a row that has never been run says so. `--row TEXT` runs the rows whose words have the text:
+`pytest -m evidence --row audits --evidence=docs/evidence.md`. A run of tests chosen in another way marks its rows as a
+part.
 """
 
 from __future__ import annotations
@@ -115,6 +117,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--evidence", type=Path, metavar="PAGE", help="write the table of evidence into this Markdown file"
     )
+    parser.addoption("--row", default="", metavar="TEXT", help="of the evidence, run rows whose words have the text")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -124,7 +127,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Evidence(page, part))
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    row = config.getoption("--row")
     for item in items:
         for mark in item.iter_markers("evidence"):
             item.user_properties.append(("evidence", mark.args[0]))
+    if row:
+        asked = {item for item in items if any(row in str(what) for _, what in item.user_properties)}
+        config.hook.pytest_deselected(items=[item for item in items if item not in asked])
+        items[:] = [item for item in items if item in asked]
