@@ -64,6 +64,14 @@ def prepare(path: Path, content: bytes, mode: int = 0o644) -> Path:
     return beside
 
 
+def make_folder(path: Path, root: Path) -> None:
+    """Create the folder and those above it; their names are durable inside `root`, which is above them all."""
+    path.mkdir(parents=True, exist_ok=True)
+    while path.is_relative_to(root):
+        sync(path)
+        path = path.parent
+
+
 def sync(path: Path) -> None:
     """Make a file's content, or a folder's entries, durable."""
     handle = os.open(path, os.O_RDONLY)

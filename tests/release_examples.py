@@ -221,7 +221,14 @@ def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Mani
         versions={}, files={}, **values,
     )  # fmt: skip
     measured = {level.name: measurements_table(noisy, level) for level in noisy.levels}
-    return manifest, Contents(published, measured, {"format": 1}, "# Words — ρ\n", "<h1>Words — ρ</h1>\n")
+    return manifest, Contents(
+        published,
+        measured,
+        dataset.definition.publish_measurements,
+        {"format": 1},
+        "# Words — ρ\n",
+        "<h1>Words — ρ</h1>\n",
+    )
 
 
 def _summed(level: Level, finest: Integers, width: int) -> Integers:

@@ -259,7 +259,11 @@ def _job(scratch: Scratch, catalog: Any) -> Job:
 
 
 def _releases(scratch: Scratch) -> list[Release]:
-    return ReleaseStore(scratch.workspace.public).releases(scratch.dataset.name)
+    return _store(scratch).releases(scratch.dataset.name)
+
+
+def _store(scratch: Scratch) -> ReleaseStore:
+    return ReleaseStore(scratch.workspace.public, scratch.workspace.private)
 
 
 def _charges(scratch: Scratch) -> list[str]:
@@ -273,13 +277,14 @@ def _charges(scratch: Scratch) -> list[str]:
 
 def _bytes(scratch: Scratch) -> dict[str, str]:
     """Every file of every release."""
-    root = ReleaseStore(scratch.workspace.public).root
-    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
-    return {str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest() for path in files}
+    root = _store(scratch).root
+    folders = (root, _store(scratch).kept(root))
+    files = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def _published(release: Release) -> dict[str, str]:
-    """Every file except the manifest, which has the time and the charge."""
+    """Every public file except the manifest, which has the time and the charge."""
     files = [path for path in sorted(release.folder.iterdir()) if path.name != MANIFEST]
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
 

@@ -298,6 +298,8 @@ class Dataset(Model):
     """Coarser tables, from the coarsest to the finest. The cells of each fall into those of the one before."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
+    publish_measurements: bool = False
+    """Publish every cell's noisy number before it was reconciled, cut or suppressed: it shows suppressed cells."""
     portal: PortalListing
     limitations: tuple[Text, ...] = ()
     """What a reader should know about the data, one sentence each."""

@@ -68,6 +68,7 @@ def write_edition(
     contents = Contents(
         published=published,
         measurements={level.name: measurements_table(noisy, level) for level in noisy.levels},
+        publish_measurements=job.dataset.definition.publish_measurements,
         guarantee=guarantee(facts),
         statement=statement(facts),
         page=page(facts),

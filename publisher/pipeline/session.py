@@ -41,6 +41,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
             if not workspace.feeds:  # a rehearsal is thrown away
                 refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
             resume(catalog, workspace.private)
+            catalog.store.hide_measurements()
             yield catalog
     finally:
         os.close(descriptor)
@@ -54,7 +55,7 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
     heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace), heads=heads)
     try:
-        yield Catalog(ReleaseStore(workspace.public), ledger)
+        yield Catalog(ReleaseStore(workspace.public, workspace.private), ledger)
     finally:
         ledger.close()
 

@@ -65,6 +65,8 @@ def finishing_hash(dataset: DatasetFile) -> str:
     }
     if dataset.coarser:
         value["coarser"] = [each.keyset.labels for each in dataset.coarser]
+    if definition.publish_measurements:
+        value["publish_measurements"] = True
     return _hash(value)
 
 

@@ -34,8 +34,13 @@ def csv_file(level: str) -> str:
 
 
 def measurements_file(level: str) -> str:
-    """The file of one level's unbiased noisy values."""
+    """The private file of one level's unbiased noisy values, those of withheld cells too."""
     return f"measurements-{level}.parquet" if level else MEASUREMENTS
+
+
+def published_measurements_file(level: str) -> str:
+    """The public copy of that file, where a dataset asks for one."""
+    return f"noisy-{measurements_file(level)}"
 
 
 class ColumnSpec(Model):
@@ -178,11 +183,13 @@ class Manifest(Model):
 class Release:
     """An immutable folder. Only a Release can be validated, pushed or shown.
 
+    Its measurements are in a folder of their own, `kept`, among the private files.
     A companion is a view of the same folder: `level`, `data` and the manifest's name, rows, columns and shape are those
     of one rollup; everything else is the release's.
     """
 
     folder: Path
+    kept: Path
     manifest: Manifest
     level: str = ""
 
@@ -196,9 +203,15 @@ class Release:
         """The guarantee in words, as Markdown. Raises SourceError when its file is missing or changed."""
         return self.content(STATEMENT).decode()
 
+    def path(self, name: str) -> Path:
+        """Where one of its files is; measurements of an older version are public until the next run moves them."""
+        kept, public = self.kept / name, self.folder / name
+        private = name.startswith("measurements") and (kept.exists() or not public.exists())
+        return kept if private else public
+
     def content(self, name: str) -> bytes:
         """The bytes of one of its files. Raises SourceError if they are not the ones that were written."""
-        path, written = self.folder / name, self.manifest.files.get(name)
+        path, written = self.path(name), self.manifest.files.get(name)
         try:
             found = path.read_bytes()
         except OSError as error:
@@ -222,12 +235,12 @@ class Release:
         rollup = {each.name: each for each in self.manifest.rollups}[name]
         facts = {field: getattr(rollup, field) for field in ("rows", "suppressed", "unreliable", "columns", "shape")}
         said = facts | {"dataset": f"{self.manifest.dataset}-{name}", "rollups": ()}
-        return Release(self.folder, self.manifest.model_copy(update=said), name)
+        return Release(self.folder, self.kept, self.manifest.model_copy(update=said), name)
 
 
-def read_release(folder: Path) -> Release:
-    """The release in that folder."""
-    return Release(folder, Manifest.model_validate_json((folder / MANIFEST).read_bytes()))
+def read_release(folder: Path, kept: Path) -> Release:
+    """The release in that folder, with its measurements in the folder `kept`."""
+    return Release(folder, kept, Manifest.model_validate_json((folder / MANIFEST).read_bytes()))
 
 
 def hash_of(path: Path) -> FileHash:

@@ -339,6 +339,11 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
             "condition; both are decided from noisy values."
         )
     said.append("Margins hold for 95% of cells before suppression, not for 95% of the cells that are left after it.")
+    if definition.publish_measurements:
+        said.append(
+            "The noisy number of every cell before all of this, of suppressed cells too, is published in files next to "
+            "the tables: what is suppressed here can be read there."
+        )
     return said
 
 

@@ -1,16 +1,22 @@
-"""The store of releases: one immutable folder each, `releases/<dataset>/<period>/<edition>`."""
+"""The store of releases: one immutable folder each, `releases/<dataset>/<period>/<edition>`.
+
+The measurements, which have the noisy numbers of withheld cells too, are in a folder of the same name below
+`private/measurements`. It is written first: a release that can be seen has all its files.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.durable import new_folder, sync, writing
+from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
 from publisher.errors import SourceError
 from publisher.release.manifest import (
     GUARANTEE,
     MANIFEST,
+    MEASUREMENTS,
     PAGE,
     STATEMENT,
     Manifest,
@@ -19,15 +25,20 @@ from publisher.release.manifest import (
     data_file,
     hash_of,
     measurements_file,
+    published_measurements_file,
     read_release,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pyarrow as pa
 
+    from publisher.release.manifest import FileHash
     from publisher.release.table import PublishedTable
+
+_PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class Contents:
 
     published: dict[str, PublishedTable]
     measurements: dict[str, pa.Table]
+    publish_measurements: bool
     guarantee: dict[str, Any]
     statement: str
     """Markdown."""
@@ -45,9 +57,10 @@ class Contents:
 
 @dataclass(frozen=True)
 class ReleaseStore:
-    """The releases under a workspace's public folder."""
+    """The releases under a workspace's public folder, and their measurements under its private one."""
 
     public: Path
+    private: Path
 
     @property
     def root(self) -> Path:
@@ -57,6 +70,10 @@ class ReleaseStore:
     def datasets(self) -> list[str]:
         """The datasets that were ever released, defined or not, in order."""
         return sorted(each.name for each in self.root.glob("[!.]*") if each.is_dir())
+
+    def kept(self, folder: Path) -> Path:
+        """The private folder with the measurements of the release in that folder."""
+        return self.private / "measurements" / folder.relative_to(self.root)
 
     def periods(self, dataset: str) -> list[str]:
         """The periods of a dataset that were ever released, in order."""
@@ -78,46 +95,91 @@ class ReleaseStore:
     def read(self, folder: Path) -> Release:
         """The release in a folder. Raises SourceError when its manifest is missing or damaged."""
         try:
-            return read_release(folder)
+            return read_release(folder, self.kept(folder))
         except (OSError, ValueError):
             raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
         """Write the whole folder and make it visible with one rename. Raises SourceError when it cannot be written."""
         folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
+        kept = self.kept(folder)
         with writing(manifest.name):
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            for level in (self.root, folder.parent.parent):
-                sync(level)
-        with new_folder(folder) as staging:
-            _write(staging, contents)
-            files = {path.name: hash_of(path) for path in sorted(staging.iterdir())}
-            complete = manifest.model_copy(update={"files": files})
-            (staging / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
-        return Release(folder, complete)
+            if not folder.exists():
+                shutil.rmtree(kept, ignore_errors=True)  # left by a killed run, whose release nobody has seen
+            make_folder(folder.parent, self.public)
+            with private_files():
+                make_folder(kept.parent, self.private)
+        try:
+            with private_files(), new_folder(kept) as staging:
+                _write_measurements(staging, contents, measurements_file)
+                files = _hashes(staging)
+            with new_folder(folder) as staging:
+                _write(staging, contents)
+                complete = manifest.model_copy(update={"files": files | _hashes(staging)})
+                (staging / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
+        finally:
+            if not folder.exists():
+                shutil.rmtree(kept, ignore_errors=True)
+        return Release(folder, kept, complete)
+
+    def hide_measurements(self) -> None:
+        """Move measurements that an older version wrote among the public files to the private ones.
+
+        Whatever moment it is interrupted at, each file is whole in at least one place, and the next call goes on. A
+        file that differs from one that is already there stays: `publisher verify` names it. Raises SourceError.
+        """
+        for finest in sorted(self.root.glob(f"*/*/*/{MEASUREMENTS}")):
+            folder = finest.parent
+            kept = self.kept(folder)
+            with writing(folder), private_files():
+                make_folder(kept, self.private)
+                for path in (
+                    *sorted(folder.glob("measurements-*.parquet")),
+                    finest,
+                ):  # the finest one tells of the rest
+                    _move(path, kept / path.name)
 
 
 def _write(folder: Path, contents: Contents) -> None:
-    """Write everything but the manifest."""
+    """Write everything public but the manifest."""
     import pyarrow.csv
     import pyarrow.parquet
 
-    options = {"compression": "zstd", "version": "2.6"}
     for level, published in contents.published.items():
-        pyarrow.parquet.write_table(published.table, folder / data_file(level), **options)
+        pyarrow.parquet.write_table(published.table, folder / data_file(level), **_PARQUET)
         pyarrow.csv.write_csv(published.table, folder / csv_file(level))
-    for level, table in contents.measurements.items():
-        pyarrow.parquet.write_table(table, folder / measurements_file(level), **options)
+    if contents.publish_measurements:
+        _write_measurements(folder, contents, published_measurements_file)
     (folder / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")
     (folder / STATEMENT).write_text(contents.statement, encoding="utf-8")
     (folder / PAGE).write_text(contents.page, encoding="utf-8")
+
+
+def _write_measurements(folder: Path, contents: Contents, named: Callable[[str], str]) -> None:
+    import pyarrow.parquet
+
+    for level, table in contents.measurements.items():
+        pyarrow.parquet.write_table(table, folder / named(level), **_PARQUET)
+
+
+def _hashes(folder: Path) -> dict[str, FileHash]:
+    return {path.name: hash_of(path) for path in sorted(folder.iterdir())}
+
+
+def _move(path: Path, target: Path) -> None:
+    content = path.read_bytes()
+    if not target.exists():
+        write_file(target, content, mode=0o600)
+    if target.read_bytes() == content:
+        path.unlink()
+        sync(path.parent)
 
 
 def changed_files(release: Release) -> list[str]:
     """The files of a release that no longer match its manifest."""
     faults = []
     for name, written in release.manifest.files.items():
-        path = release.folder / name
+        path = release.path(name)
         if not path.is_file() or hash_of(path) != written:
             faults.append(name)
     return faults

@@ -108,7 +108,7 @@ def _read(release: Release, name: str) -> pa.Table:
     try:
         return pyarrow.parquet.read_table(pa.BufferReader(release.content(name)))
     except (OSError, pa.ArrowException):
-        raise SourceError(f"{release.folder / name}: is damaged: restore it from a backup") from None
+        raise SourceError(f"{release.path(name)}: is damaged: restore it from a backup") from None
 
 
 def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:

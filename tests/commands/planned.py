@@ -110,4 +110,6 @@ def release(workspace: Workspace, dataset: DatasetFile, period: str, seed: int) 
         **says,
     )
     measured = {level.name: measurements_table(noisy, level) for level in levels}
-    return ReleaseStore(workspace.public).write(manifest, Contents(published, measured, {}, "", ""))
+    return ReleaseStore(workspace.public, workspace.private).write(
+        manifest, Contents(published, measured, publish_measurements=False, guarantee={}, statement="", page="")
+    )

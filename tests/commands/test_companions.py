@@ -111,7 +111,7 @@ def test_verify_covers_every_file(place: Workspace, catalog: Catalog, name: str)
     """A changed byte in any file of any level is found and named."""
     datasets = [place.dataset("weekly")]
     assert [each.faults for each in verified(place, catalog, datasets, offline=True) if each.faults] == []
-    path = catalog.current("weekly")[0].folder / name
+    path = catalog.current("weekly")[0].path(name)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     faults = [each.faults for each in verified(place, catalog, datasets, offline=True) if each.faults]
     assert faults == [(f"weekly/2018-W01/1: changed since it was written: {name}",)]

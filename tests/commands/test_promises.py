@@ -81,7 +81,7 @@ def test_a_period_that_has_not_ended_is_not_due(town: Town) -> None:
 
 def test_damaged_measurements_are_never_finished(released: Town) -> None:
     """What is no longer as it was written is refused, not published."""
-    (released.releases / "water" / "2024-01" / "1" / "measurements.parquet").write_bytes(b"777")
+    (released.kept / "water" / "2024-01" / "1" / "measurements.parquet").write_bytes(b"777")
     released.edit("datasets/water.toml", "threshold = 5", "threshold = 0")
     answer = released.run("water", "--period", "2024-01")
     assert answer.code == 5
@@ -94,3 +94,20 @@ def test_a_redefined_clock_is_refused(released: Town) -> None:
     answer = released.run("water")
     assert answer.code in {4, 5}
     assert len(released.charges()) == 6
+
+
+def test_noisy_numbers_of_withheld_cells_are_published_on_request_alone(released: Town) -> None:
+    """No public file has them, whatever an older version left there; a dataset that asks gets another edition of the
+    same draw, which costs nothing and says so."""
+    first = released.releases / "water" / "2024-01" / "1"
+    (released.kept / "water" / "2024-01" / "1" / "measurements.parquet").rename(first / "measurements.parquet")
+    assert released.run("water", "--period", "2024-01").code == 0
+    assert not list((released.state / "public").rglob("*measurements*"))
+    released.edit("datasets/water.toml", 'period = "month"', 'period = "month"\npublish_measurements = true')
+    assert [row["edition"] for row in released.run("water", "--period", "2024-01").rows] == [2]
+    found = list((released.state / "public").rglob("*measurements*"))
+    assert found == [first.with_name("2") / "noisy-measurements.parquet"]
+    assert "of suppressed cells too" in (first.with_name("2") / "guarantee.md").read_text()
+    assert released.measurements("water", "2024-01", 2) == released.measurements("water", "2024-01", 1)
+    assert len(released.charges()) == 6
+    assert released.publisher("verify", "--offline").code == 0

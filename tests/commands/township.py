@@ -252,6 +252,11 @@ class Town:
     def releases(self) -> Path:
         return self.state / "public" / "releases"
 
+    @property
+    def kept(self) -> Path:
+        """The measurements of the releases."""
+        return self.state / "private" / "measurements"
+
     def environment(self, **more: str) -> dict[str, str]:
         """This process's environment without the settings that would lead elsewhere."""
         named = ("PUBLISHER_", "SOCRATA_", "COV_")
@@ -315,7 +320,7 @@ class Town:
         """The noisy values of every measure by the row's id, before anything was suppressed."""
         import pyarrow.parquet
 
-        path = self.releases / dataset / period / str(edition) / "measurements.parquet"
+        path = self.kept / dataset / period / str(edition) / "measurements.parquet"
         table = pyarrow.parquet.read_table(path).to_pydict()
         ids = table.pop("id")
         return {name: dict(zip(ids, values, strict=True)) for name, values in table.items()}

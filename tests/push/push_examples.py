@@ -139,13 +139,13 @@ def release(
         files={},
     )
     (folder / "manifest.json").write_text(manifest.model_dump_json())
-    return Release(folder, manifest)
+    return Release(folder, folder / "kept", manifest)
 
 
 def main(url: str, writer: Path, folder: Path) -> None:
     """Pushes every release in the folder, remembering the dataset's id in a file there."""
     account = json.loads(writer.read_text())
-    releases = [read_release(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    releases = [read_release(path, path / "kept") for path in sorted(folder.iterdir()) if path.is_dir()]
     known = folder / "id"
     with SocrataClient(Target(url, False, **account), QUICK, chunk=SMALL) as client:
         publish(

@@ -475,7 +475,7 @@ def test_older_releases_may_lack_a_newer_column(portal: Running, pusher: Pusher,
     """A column that came later is empty in the rows of the releases before it."""
     old, new = release(tmp_path, "later", 3), release(tmp_path, "later", 4)
     columns = tuple(column for column in COLUMNS if column.name != "place_name")
-    old = Release(old.folder, old.manifest.model_copy(update={"columns": columns}))
+    old = Release(old.folder, old.kept, old.manifest.model_copy(update={"columns": columns}))
     what = listing("later")
     pusher.push(what, old, new)
     pusher.verify(what, old, new)

@@ -38,7 +38,7 @@ class Desk:
     """Releases in one folder, and suites if people write them."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.store = root, ReleaseStore(root / "public")
+        self.root, self.store = root, ReleaseStore(root / "public", root / "private")
 
     def suite(self, name: str) -> Path:
         return self.root / "expectations" / f"{name}.json"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def releases(town: Town, tmp_path: Path) -> list[Release]:
     """A month without rollups, then two with them; the last one is provisional."""
-    store, dataset = ReleaseStore(tmp_path), rich(town).dataset_file()
+    store, dataset = ReleaseStore(tmp_path, tmp_path / "private"), rich(town).dataset_file()
     months = ((town.dataset_file(), "2019-12"), (dataset, "2020-01"), (dataset, "2020-02"))
     return [
         store.write(*contents(each, drawn(each, period), period=period, final=period != "2020-02"))

@@ -115,6 +115,7 @@ FINISHING = {
         suppression={"measure": "requests", "threshold": 3, "customers": 15, "largest_share": Decimal("0.15")},
     ),
     "publish": lambda p: summed(p, publish=False),
+    "publish measurements": lambda p: dataset(p, publish_measurements=True),
     "mean": lambda p: dataset(p, measures=(p.COUNT, p.SUM)),
     "labels": lambda p: keyed(p, labels=("North!", "South!")),
 }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 
     from publisher.release.store import Contents
 
-FILES = {
-    "data.parquet", "data.csv", "measurements.parquet", "guarantee.json", "guarantee.md", "guarantee.html",
-    "manifest.json",
-}  # fmt: skip
+PUBLIC = {"data.parquet", "data.csv", "guarantee.json", "guarantee.md", "guarantee.html", "manifest.json"}
+PRIVATE = {"measurements.parquet"}
+FILES = PUBLIC | PRIVATE
 
 
 def release(town: Town, period: str = "2020-01", edition: int = 1) -> tuple[Manifest, Contents]:
@@ -35,7 +35,7 @@ def release(town: Town, period: str = "2020-01", edition: int = 1) -> tuple[Mani
 
 @pytest.fixture
 def store(tmp_path: Path) -> ReleaseStore:
-    return ReleaseStore(tmp_path / "public")
+    return ReleaseStore(tmp_path / "public", tmp_path / "private")
 
 
 def listed(folder: Path) -> set[str]:
@@ -45,10 +45,11 @@ def listed(folder: Path) -> set[str]:
 def test_a_release_is_whole(store: ReleaseStore, town: Town) -> None:
     """All files are there, as the manifest's hashes say, and the same release is read back."""
     written = store.write(*release(town))
-    assert {each.name for each in written.folder.iterdir()} == FILES
+    assert {each.name for each in written.folder.iterdir()} == PUBLIC
+    assert {each.name for each in written.kept.iterdir()} == PRIVATE
     assert changed_files(written) == []
     assert set(written.manifest.files) == FILES - {"manifest.json"}
-    assert read_release(written.folder) == written == store.editions("town", "2020-01")[0]
+    assert read_release(written.folder, written.kept) == written == store.editions("town", "2020-01")[0]
     assert written.statement == "# Words — ρ\n"
     table = pq.read_table(written.data)
     csv = (written.folder / "data.csv").read_text().splitlines()
@@ -60,23 +61,27 @@ def test_a_release_is_whole(store: ReleaseStore, town: Town) -> None:
 
 def test_the_same_contents_are_the_same_bytes(store: ReleaseStore, town: Town, tmp_path: Path) -> None:
     """Writing the same tables elsewhere gives the same bytes of every file."""
-    first, second = store.write(*release(town)), ReleaseStore(tmp_path / "other").write(*release(town))
+    first, second = (
+        store.write(*release(town)),
+        ReleaseStore(tmp_path / "other", tmp_path / "apart").write(*release(town)),
+    )
     assert first.manifest == second.manifest
-    assert all((first.folder / name).read_bytes() == (second.folder / name).read_bytes() for name in FILES)
+    assert all(first.path(name).read_bytes() == second.path(name).read_bytes() for name in FILES)
 
 
 def test_a_release_is_never_written_over(store: ReleaseStore, town: Town) -> None:
     """An edition that is there stays as it is; writing it again is refused."""
     written = store.write(*release(town))
-    before = {name: (written.folder / name).read_bytes() for name in FILES}
+    before = {name: written.path(name).read_bytes() for name in FILES}
     manifest, contents = release(town)
     with pytest.raises(SourceError, match=r"cannot be written"):
         store.write(manifest.model_copy(update={"created": "later"}), contents)
-    assert {name: (written.folder / name).read_bytes() for name in FILES} == before
-    assert listed(store.root) == {f"town/2020-01/1/{name}" for name in FILES}
+    assert {name: written.path(name).read_bytes() for name in FILES} == before
+    assert listed(store.root) == {f"town/2020-01/1/{name}" for name in PUBLIC}
+    assert listed(store.private) == {f"measurements/town/2020-01/1/{name}" for name in PRIVATE}
 
 
-@pytest.mark.parametrize("fails", [*range(1, 12), 100])
+@pytest.mark.parametrize("fails", [*range(1, 22), 100])
 def test_a_write_that_fails_leaves_nothing(
     store: ReleaseStore, town: Town, monkeypatch: pytest.MonkeyPatch, fails: int
 ) -> None:
@@ -94,9 +99,9 @@ def test_a_write_that_fails_leaves_nothing(
     with nullcontext() if fails == 100 else pytest.raises(SourceError, match="No space left"):
         store.write(*release(town))
     found = store.editions("town", "2020-01")
-    assert bool(found) == (fails >= 12)  # the twelfth is that of the rename itself
+    assert bool(found) == (fails >= 21)  # the twenty-first is that of the rename itself
     assert all(changed_files(each) == [] for each in found)
-    assert len(listed(store.public)) == len(found) * len(FILES)
+    assert len(listed(store.public) | listed(store.private)) == len(found) * len(FILES)
 
 
 def test_every_file_is_on_disk_before_the_rename(
@@ -143,10 +148,10 @@ def test_editions_are_in_order(store: ReleaseStore, town: Town) -> None:
 def test_a_changed_file_is_found(store: ReleaseStore, town: Town, name: str) -> None:
     """One flipped byte or a missing file is named."""
     written = store.write(*release(town))
-    content = (written.folder / name).read_bytes()
-    (written.folder / name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+    content = written.path(name).read_bytes()
+    written.path(name).write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
     assert changed_files(written) == [name]
-    (written.folder / name).unlink()
+    written.path(name).unlink()
     assert changed_files(written) == [name]
 
 
@@ -166,7 +171,8 @@ def test_every_level_has_its_files(store: ReleaseStore, town: Town) -> None:
         f"rollup-{n}.{end}" for n in ("city", "halves") for end in ("parquet", "csv")
     }
     measured = {f"measurements{end}.parquet" for end in ("", "-city", "-halves")}
-    assert {each.name for each in written.folder.iterdir()} == FILES | tables | measured
+    assert {each.name for each in written.folder.iterdir()} == PUBLIC | tables
+    assert {each.name for each in written.kept.iterdir()} == PRIVATE | measured
     assert set(written.manifest.files) == (FILES | tables | measured) - {"manifest.json"}
     refuse_if_changed(written)
     (written.folder / "rollup-halves.csv").write_text("id\n")
@@ -176,7 +182,8 @@ def test_every_level_has_its_files(store: ReleaseStore, town: Town) -> None:
 
 def test_a_companion_is_like_a_release(store: ReleaseStore, town: Town) -> None:
     """A rollup's view has its own table, name, columns and shape, and the release's guarantee, charge and files."""
-    written = read_release(store.write(*release(town.rolled_up())).folder)
+    written = store.write(*release(town.rolled_up()))
+    written = read_release(written.folder, written.kept)
     city, halves = written.companions
     assert written.tables == {"": written, "city": city, "halves": halves}
     assert written.companion("halves") == halves
@@ -192,6 +199,93 @@ def test_a_companion_is_like_a_release(store: ReleaseStore, town: Town) -> None:
         written.companion("wards")
 
 
+def test_measurements_are_private_unless_the_dataset_asks(store: ReleaseStore, town: Town) -> None:
+    """The noisy numbers of withheld cells are in private files that only their owner can read; published on request,
+    they are the same bytes, under another name, and hashed as well."""
+    private = store.write(*release(town.rolled_up()))
+    asked = replace(town.rolled_up(), dataset={**town.rolled_up().dataset, "publish_measurements": True})
+    public = store.write(*release(asked, edition=2))
+    names = [f"measurements{end}.parquet" for end in ("", "-city", "-halves")]
+    assert not [path for path in listed(private.folder) if "measurements" in path]
+    for name in names:
+        assert private.path(name).stat().st_mode & 0o777 == public.path(name).stat().st_mode & 0o777 == 0o600
+        assert (public.folder / f"noisy-{name}").read_bytes() == public.path(name).read_bytes()
+    assert {f"noisy-{name}" for name in names} <= set(public.manifest.files)
+    folders = [private.kept, *private.kept.parents]
+    assert all(each.stat().st_mode & 0o777 == 0o700 for each in folders[: folders.index(store.private)])
+
+
+def test_what_a_killed_run_left_is_replaced(store: ReleaseStore, town: Town) -> None:
+    """Measurements of a release that nobody saw do not stand in the way of the next draw, and never mix with it."""
+    left = store.kept(store.root / "town/2020-01/1")
+    left.mkdir(parents=True)
+    (left / "measurements-wards.parquet").write_bytes(b"of the killed run")
+    written = store.write(*release(town))
+    assert listed(written.kept) == PRIVATE
+    assert changed_files(written) == []
+
+
+def of_an_older_version(written: Release) -> None:
+    """Put the measurements where older versions wrote them."""
+    for path in written.kept.iterdir():
+        path.rename(written.folder / path.name)
+    written.kept.rmdir()
+
+
+def test_measurements_of_an_older_version_are_moved(store: ReleaseStore, town: Town) -> None:
+    """They are found where they are, moved once, private afterward, and the manifest stays as it was."""
+    written = store.write(*release(town.rolled_up()))
+    measured = listed(written.kept)
+    before = {name: written.path(name).read_bytes() for name in written.manifest.files}
+    manifest = (written.folder / "manifest.json").read_bytes()
+    of_an_older_version(written)
+    assert changed_files(written) == []
+    for _ in range(2):
+        store.hide_measurements()
+        assert {name: written.path(name).read_bytes() for name in written.manifest.files} == before
+        assert (listed(written.kept), listed(written.folder) & measured) == (measured, set())
+        assert (written.folder / "manifest.json").read_bytes() == manifest
+    assert {path.stat().st_mode & 0o777 for path in written.kept.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace", "unlink"])
+def test_a_move_that_is_interrupted_goes_on(
+    store: ReleaseStore, town: Town, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Stopped before any of its steps, the release is whole, and the next call finishes the move."""
+    written = store.write(*release(town.rolled_up()))
+    measured = listed(written.kept)
+    of_an_older_version(written)
+    owner = os if call == "fsync" else Path
+    real, stops, steps = getattr(owner, call), 0, 0
+
+    def stopped(*given: Any, **named: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        if steps == stops:
+            raise OSError(errno.EIO, "stopped")
+        return real(*given, **named)
+
+    monkeypatch.setattr(owner, call, stopped)
+    while stops == 0 or steps >= stops:
+        stops, steps = stops + 1, 0
+        with suppress(SourceError):
+            store.hide_measurements()
+        assert changed_files(written) == []
+    assert stops > 2
+    assert {each for each in listed(written.kept) if not each.startswith(".")} == measured
+    assert listed(written.folder) & measured == set()
+
+
+def test_a_move_never_writes_over_a_file(store: ReleaseStore, town: Town) -> None:
+    """Where both places have a file and they differ, both stay, and the private one is checked."""
+    written = store.write(*release(town))
+    (written.folder / "measurements.parquet").write_bytes(b"other")
+    store.hide_measurements()
+    assert (written.folder / "measurements.parquet").read_bytes() == b"other"
+    assert changed_files(written) == []
+
+
 LATER = {"rollups", "discovered", "vintage", "final"}
 
 
@@ -204,6 +298,6 @@ def test_manifests_of_the_first_version_are_read(store: ReleaseStore, town: Town
         del charge["level"], charge["sampler"]
     del says["charge"]["delta"], says["charge"]["selection"], says["shape"]["measures"][0]["range"]
     path.write_text(json.dumps(says))
-    found = read_release(written.folder)
-    assert found == Release(written.folder, written.manifest)
+    found = read_release(written.folder, written.kept)
+    assert found == Release(written.folder, written.kept, written.manifest)
     assert (found.companions, found.tables, found.manifest.final) == ((), {"": found}, True)

@@ -217,7 +217,7 @@ def test_measurements_are_read_back_exactly(town: Town, tmp_path: Path) -> None:
     """Every level's draw comes back as it was, histograms cell by cell, whatever is published."""
     dataset = rich(town).dataset_file()
     made = drawn(dataset, start=-4)
-    release = ReleaseStore(tmp_path / "public").write(*contents(dataset, made))
+    release = ReleaseStore(tmp_path / "public", tmp_path / "private").write(*contents(dataset, made))
     found = measured_of(release)
     assert found.keys() == made.tables.keys()
     for table, values in made.tables.items():
@@ -230,8 +230,8 @@ def test_measurements_are_read_back_exactly(town: Town, tmp_path: Path) -> None:
 def test_damaged_measurements_are_said(town: Town, tmp_path: Path, content: Any) -> None:
     """A file that is gone, broken or lacks a table is one message with release and file."""
     dataset = rich(town).dataset_file()
-    release = ReleaseStore(tmp_path / "public").write(*contents(dataset, drawn(dataset)))
-    path = release.folder / "measurements-halves.parquet"
+    release = ReleaseStore(tmp_path / "public", tmp_path / "private").write(*contents(dataset, drawn(dataset)))
+    path = release.path("measurements-halves.parquet")
     if content == "requests":
         pq.write_table(pq.read_table(path).drop_columns([content]), path)
         release.manifest.files[path.name] = hash_of(path)
@@ -254,7 +254,7 @@ def test_keys_that_were_found_come_from_the_release(town: Town, tmp_path: Path) 
     dataset = open_town.dataset_file()
     found = dataset.discovering(("lamps", "trees"))
     said = {"discovered": {"category": ("lamps", "trees", "Other")}}
-    release = ReleaseStore(tmp_path / "public").write(*contents(found, drawn(found), **said))
+    release = ReleaseStore(tmp_path / "public", tmp_path / "private").write(*contents(found, drawn(found), **said))
     assert as_released(dataset, release).grid(MONTH) == found.grid(MONTH)
     assert found.grid(MONTH).axes[1].keys == ("lamps", "trees", "Other")
     assert pq.read_table(release.data)["category"].unique().to_pylist() == ["lamps", "trees", "Other"]

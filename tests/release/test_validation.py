@@ -182,7 +182,7 @@ def release(folder: Path, table: Columns) -> Release:
         versions={},
         files={},
     )
-    return Release(folder, manifest)
+    return Release(folder, folder / "kept", manifest)
 
 
 def expected(dataset: DatasetFile, previous: Release | None = None) -> Expectations:

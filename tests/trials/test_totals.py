@@ -113,7 +113,8 @@ def _compared(name: str, state: Path) -> Compared:
     exact = EXACT[name](state / "private")
     releases = sorted((state / "public" / "releases" / name).glob("*/1"))
     published = pd.concat(pd.read_parquet(release / "data.parquet") for release in releases)
-    noisy = pd.concat(pd.read_parquet(release / "measurements.parquet") for release in releases)
+    kept = state / "private" / "measurements" / name
+    noisy = pd.concat(pd.read_parquet(kept / release.parent.name / "1/measurements.parquet") for release in releases)
     noisy = noisy.rename(columns={column: f"noisy_{column}" for column in noisy.columns if column != "id"})
     cells = published.merge(noisy, on="id", validate="one_to_one")
     keys = ["period", *(key["name"] for key in definition["keys"])]
