@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from publisher.duck import safely
-from publisher.engine.bounding import PRIORITY_BITS, Rows, bounded, packing_of
+from publisher.engine.bounding import Rows, bounded, packing_of
 from publisher.engine.input import BoundedInput, RecordSource, check_columns
+from publisher.engine.order import PRIORITY_BITS, RECORD_BITS, chained, halves, seeds
 from publisher.stages import BoundedAggregate
 
 if TYPE_CHECKING:
@@ -19,12 +20,15 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Measure
     from publisher.definitions.levels import Level
     from publisher.definitions.period import Period
-    from publisher.engine.bounding import Contributions, Packing
+    from publisher.engine.bounding import Contributions, Packed, Packing
     from publisher.stages import Integers, Table
     from publisher.workspace import DatasetFile
 
 PART_ROWS = 20_000_000
 """Rows that are bounded at once: 160 MB of packed integers, and the same for each sum."""
+
+CHUNK = 1 << 15
+"""Rows that are put in order at once: what fits into a processor's cache."""
 
 
 def bound_and_aggregate(
@@ -135,11 +139,11 @@ def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int,
     """One part's rows as packed integers, with the values to be summed and put into bins.
 
     Units get dense numbers from a dictionary of the part: a hash could make two units into one and so double the
-    sensitivity. The priority hashes the unit itself, never its number, which depends on who else is there.
+    sensitivity. The order comes from the unit itself, never from its number, which depends on who else is there.
     """
     import numpy as np
 
-    mine = f" WHERE hash(_unit) % {parts} = {part}" if parts > 1 else ""
+    mine = f" WHERE hash(_unit) % {parts} = {part}" if parts > 1 else ""  # any division into parts gives the same
     rows.run(
         f"SELECT _unit, _window, CAST(row_number() OVER () - 1 AS UBIGINT) AS number "
         f"FROM (SELECT DISTINCT _unit, _window FROM records{mine})",
@@ -149,22 +153,49 @@ def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int,
     value = "greatest(coalesce(sum_{n}, 0), 0)" if rows.increment else "coalesce(sum_{n}, 0)"
     values = "".join(f", {value.format(n=n)} AS sum_{n}" for n in range(len(rows.sums)))
     values += "".join(f", CAST(coalesce(bin_{n}, -1) AS BIGINT) AS bin_{n}" for n in range(len(rows.histograms)))
-    first = "CAST(_vintage AS UBIGINT) << 60" if rows.increment else "0::UBIGINT"
-    values += f", ({first}) | (hash(_record, ?::UBIGINT) >> 4) AS ordered" if rows.histograms else ""
-    priority = f"(hash(_unit, cell, ?::UBIGINT) >> {64 - PRIORITY_BITS})"
-    taken = ""
+    first = "CAST(_vintage AS UBIGINT)" if rows.increment else "0::UBIGINT"
+    values += f", {first} << {RECORD_BITS} AS ordered, {halves('_record', 'record')}" if rows.histograms else ""
+    place, taken = "cell", ""
     if rows.increment:  # cells that an earlier vintage has counted keep their places among the k
         first = "CAST(min(_vintage) OVER (PARTITION BY _unit, _window, cell) AS UBIGINT)"
-        priority = f"(({first} << {PRIORITY_BITS}) | {priority})"
+        place = f"({first} << {PRIORITY_BITS + packing.cell_bits}) | cell"
         taken = f" WHERE _vintage <= {vintage}"
     columns: dict[str, Any] = rows.run(
-        f"SELECT (number << {packing.unit_shift}) | ({priority} << {packing.cell_bits}) | cell AS packed{values} "
-        f"FROM bounded_input JOIN numbered_units USING (_unit, _window){taken}",
-        *[ordering_key] * (2 if rows.histograms else 1),
+        f"SELECT (number << {packing.unit_shift}) | {place} AS packed{values} "
+        f"FROM bounded_input JOIN numbered_units USING (_unit, _window){taken}"
     ).fetchnumpy()
+    packed = np.require(columns["packed"], np.uint64, "W")
+    names = ("ordered", "record_high", "record_low") if rows.histograms else ()
+    records = [np.require(columns[name], np.uint64, "W") for name in names]
+    _put_in_order(packed, records, _seeds(rows, ordering_key), packing)
     return Rows(
-        packed=np.asarray(columns["packed"], dtype=np.uint64),
+        packed=packed,
         sums={each.name: np.asarray(columns[f"sum_{n}"], dtype=np.int64) for n, each in enumerate(rows.sums)},
         bins={each.name: np.asarray(columns[f"bin_{n}"], dtype=np.int64) for n, each in enumerate(rows.histograms)},
-        order=np.asarray(columns["ordered"], dtype=np.uint64) if rows.histograms else None,
+        order=records[0] if records else None,
     )
+
+
+def _seeds(rows: BoundedInput, ordering_key: int) -> Packed:
+    """The state of each unit, by its number in the part."""
+    import numpy as np
+
+    units = rows.connection.execute(f"SELECT number, {halves('_unit', 'unit')} FROM numbered_units").fetchnumpy()
+    number, high, low = (np.asarray(column, dtype=np.uint64) for column in units.values())
+    found = np.empty(len(number), dtype=np.uint64)
+    found[number] = seeds(ordering_key, high, low)
+    return found
+
+
+def _put_in_order(packed: Packed, records: list[Packed], states: Packed, packing: Packing) -> None:
+    """Put each row's priority into its place and, where records have an order, that of the row's record."""
+    import numpy as np
+
+    bits, cells = np.uint64(packing.cell_bits), np.uint64((1 << packing.cell_bits) - 1)
+    for begin in range(0, len(packed), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        state = chained(states[packed[part] >> np.uint64(packing.unit_shift)], packed[part] & cells)
+        packed[part] |= state >> np.uint64(64 - PRIORITY_BITS) << bits
+        if records:
+            order, high, low = (each[part] for each in records)
+            order |= chained(chained(state, high), low) >> np.uint64(64 - RECORD_BITS)

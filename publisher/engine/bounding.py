@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from publisher.engine.order import PRIORITY_BITS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
     Packed = NDArray[np.uint64]
 
-PRIORITY_BITS = 16
 VINTAGE_BITS = 4
 """Room for fifteen scheduled editions."""
 
@@ -99,7 +100,7 @@ def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -
     starts = _run_starts(packed)
     runs = packed[starts]
     units = runs >> np.uint64(packing.unit_shift)
-    kept = _rank_within(units) < max_groups
+    kept = rank_within(units) < max_groups
     lengths = np.diff(np.append(starts, len(packed)))
     totals = {name: _sums(column, starts)[kept] for name, column in sums.items()}
     bins = {name: _chosen(rows, column, runs[kept], packing, max_per_group) for name, column in rows.bins.items()}
@@ -115,7 +116,7 @@ def _chosen(rows: Rows, bins: Integers, survivors: Packed, packing: Packing, mos
     ties = rows.order[there] if rows.order is not None else bins
     order = np.lexsort((bins, ties, packed))
     packed, bins = packed[order], bins[order]
-    kept = (_rank_within(packed) < most) & np.isin(packed, survivors)
+    kept = (rank_within(packed) < most) & np.isin(packed, survivors)
     return _cells(packed[kept], packing), bins[kept]
 
 
@@ -125,7 +126,7 @@ def _cells(packed: Packed, packing: Packing) -> Integers:
     return (packed & np.uint64((1 << packing.cell_bits) - 1)).astype(np.int64)
 
 
-def _run_starts(ordered: Packed) -> Integers:
+def _run_starts(ordered: Packed | Integers) -> Integers:
     """The index of the first entry in each run of equal values."""
     import numpy as np
 
@@ -134,7 +135,7 @@ def _run_starts(ordered: Packed) -> Integers:
     return np.flatnonzero(changes).astype(np.int64)
 
 
-def _rank_within(ordered: Packed) -> Integers:
+def rank_within(ordered: Packed | Integers) -> Integers:
     """0, 1, 2 … for the entries of each run of equal values."""
     import numpy as np
 

@@ -145,7 +145,7 @@ def load_lookups(connection: DuckDBPyConnection, source: SourceFile) -> None:
     # DuckDB computes an expression that appears twice only once, outside of the TRY that shields it.
     connection.execute("SET disabled_optimizers = 'common_subexpressions'")
     for name, lookup in source.lookups.items():
-        _make_table(
+        make_table(
             connection, name, {column: [row[n] for row in lookup.rows] for n, column in enumerate(lookup.columns)}
         )
 
@@ -154,10 +154,11 @@ def load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -
     """Load the lookups as tables of text, and one table per key column that numbers its keys."""
     load_lookups(connection, dataset.source)
     for n, axis in enumerate(grid.axes):
-        _make_table(connection, f"axis_{n}", {"key": axis.keys, "code": range(len(axis.keys))})
+        make_table(connection, f"axis_{n}", {"key": axis.keys, "code": range(len(axis.keys))})
 
 
-def _make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
+def make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
+    """Make a temporary table of columns in memory."""
     import pyarrow as pa
 
     connection.register("incoming_rows", pa.table({column: pa.array(values) for column, values in columns.items()}))

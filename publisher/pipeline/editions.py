@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def write_edition(
-    job: Job, noisy: NoisyTable, tables: tuple[FinishedTable, ...], entry: Entry, *, stand_in: bool
+    job: Job, noisy: NoisyTable, tables: tuple[FinishedTable, ...], entry: Entry, *, stand_in: bool, order: str
 ) -> Release:
     """Write the complete folder; one rename makes it visible."""
     edition = max(job.catalog.store.numbers(job.dataset.name, job.period.label), default=0) + 1
@@ -45,6 +45,7 @@ def write_edition(
         statistical_hash=job.statistical_hash,
         finishing_hash=job.finishing_hash,
         parts=job.parts,
+        order=order,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         stand_in=stand_in,
         rows=finest.grid.size,

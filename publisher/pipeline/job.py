@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from publisher.engine.order import ORDER
 from publisher.pipeline.charges import request_of
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import finishing_hash, statistical_hash, statistical_parts
@@ -53,10 +54,27 @@ class Job:
         late = self.dataset.source.definition.late
         return late is not None and late.policy == "increment" and self.number > 1
 
+    @property
+    def order(self) -> str:
+        """The keyed order that a new draw is bounded by; none if records are the units."""
+        return ORDER if self.dataset.source.definition.privacy.unit != "record" else ""
+
     @cached_property
     def statistical_hash(self) -> str:
-        """What makes two releases the same draw."""
-        return statistical_hash(self.dataset, self.fingerprint)
+        """What makes two releases the same draw.
+
+        What was charged under the order of the first version keeps the hash it had: a new order redraws nothing.
+        """
+        new = statistical_hash(self.dataset, self.fingerprint, self.order)
+        if not self.order or self._began_as(new):
+            return new
+        first = statistical_hash(self.dataset, self.fingerprint)
+        return first if self._began_as(first) else new
+
+    def _began_as(self, wanted: str) -> bool:
+        """Whether the period was released, or at least charged, with this hash."""
+        released = any(each.manifest.statistical_hash == wanted for each in self.editions)
+        return released or any(each.payload["statistical_hash"] == wanted for each in self._charges)
 
     @cached_property
     def parts(self) -> dict[str, str]:

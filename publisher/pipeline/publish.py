@@ -38,7 +38,20 @@ if TYPE_CHECKING:
 
 
 def afford(job: Job) -> None:
-    """Raises BudgetError when the budget cannot pay for the draw, before any record is read."""
+    """Raises BudgetError when the draw is not allowed, before any record is read.
+
+    Either the budget cannot pay for it, or it would be added to a draw that kept other cells of each unit: together
+    they would hold more of a unit than its bounds.
+    """
+    before = job.draws.get(job.number - 1) if job.adds else None
+    if before is not None and before.manifest.order != job.order:
+        versions = before.manifest.versions
+        raise BudgetError(
+            f"{job.name}: edition {before.manifest.edition} was drawn by publisher {versions.get('publisher', '?')} "
+            f"with DuckDB {versions.get('duckdb', '?')}, which keep other cells of a unit than this version, so "
+            "nothing can be added to it. It stays as it is; nothing was charged. Finish this period with those "
+            "versions, or set the dataset's `first` to a later period."
+        )
     job.catalog.ledger.afford(job.request)
 
 
@@ -61,7 +74,7 @@ def draw(job: Job) -> Release:
     noisy = add_noise(bounded, mechanisms_of(job.dataset, job.workspace.settings))
     if before is not None and counted is not None:
         noisy, stand_in = _added(counted, noisy), stand_in or before.manifest.stand_in
-    return _released(job, noisy, entry, stand_in=stand_in)
+    return _released(job, noisy, entry, stand_in=stand_in, order=job.order)
 
 
 def refinish(job: Job, before: Release) -> Release:
@@ -78,7 +91,7 @@ def refinish(job: Job, before: Release) -> Release:
     charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
     if not charge:
         raise BudgetError(f"{says.name}: the ledger does not have its charge: run `publisher verify`")
-    return _released(job, noisy, charge[0], stand_in=says.stand_in)
+    return _released(job, noisy, charge[0], stand_in=says.stand_in, order=says.order)
 
 
 def check(job: Job, release: Release) -> Validation:
@@ -146,9 +159,9 @@ def _report(job: Job, casts: dict[str, int]) -> None:
     write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n", mode=0o600)
 
 
-def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool) -> Release:
+def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool, order: str) -> Release:
     """Finish the draw, write it as the period's next edition and record it in the ledger."""
     tables = finish(noisy, job.dataset.definition)
-    release = write_edition(job, noisy, tables, entry, stand_in=stand_in)
+    release = write_edition(job, noisy, tables, entry, stand_in=stand_in, order=order)
     job.catalog.enter(release)
     return release

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from publisher.workspace import CoarserFile, DatasetFile, SourceFile
 
 
-def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
+def statistical_hash(dataset: DatasetFile, fingerprint: str, order: str = "") -> str:
     """The hash over unit, window, feed, late records, places (`fingerprint` of their files), SQL, keys, bounds,
-    measures, rollups and losses.
+    measures, rollups, losses and the keyed order (empty: none is needed, or the one of the first version).
 
     The same draw, for any `dataset`: another title, or the same SELECT written in another way.
 
@@ -44,7 +44,8 @@ def statistical_hash(dataset: DatasetFile, fingerprint: str) -> str:
     >>> statistical_hash(dataset, "other boundaries") == before
     False
     """
-    return _hash({"source": _source(dataset.source, fingerprint), "dataset": _dataset(dataset)})
+    value = {"source": _source(dataset.source, fingerprint), "dataset": _dataset(dataset)}
+    return _hash(value | {"order": order} if order else value)
 
 
 def statistical_parts(dataset: DatasetFile, fingerprint: str) -> dict[str, str]:

@@ -152,6 +152,9 @@ class Manifest(Model):
     finishing_hash: str
     parts: dict[str, str] = Field(default_factory=dict)
     """A short hash of each part of the definition that decides the draw; older manifests have none."""
+    order: str = ""
+    """The keyed order that decided what was kept of each unit; empty if records are the units, or if it was the order
+    of the first version, DuckDB's hash."""
     created: str
     stand_in: bool
     """True if any record was generated; such a release never goes to a public portal."""

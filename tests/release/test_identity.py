@@ -183,6 +183,14 @@ def test_keysets_of_other_names_are_other_keys(declared: Town) -> None:
     )
 
 
+def test_the_keyed_order_decides_the_draw(declared: Town) -> None:
+    """Another order is another draw; without a name, the hash is the one of the first version."""
+    found = declared.dataset_file()
+    named = [statistical_hash(found, PLACES, order) for order in ("", "splitmix64/1", "splitmix64/2")]
+    assert len(set(named)) == 3
+    assert named[0] == hashes(declared)[0]
+
+
 def test_the_hashes_of_a_definition_never_change(declared: Town) -> None:
     """A later version must compute these same hashes, or every release of every city would be drawn and paid anew."""
     assert hashes(declared) == (

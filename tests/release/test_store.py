@@ -286,7 +286,7 @@ def test_a_move_never_writes_over_a_file(store: ReleaseStore, town: Town) -> Non
     assert changed_files(written) == []
 
 
-LATER = {"rollups", "discovered", "vintage", "final"}
+LATER = {"rollups", "discovered", "vintage", "final", "order"}
 
 
 def test_manifests_of_the_first_version_are_read(store: ReleaseStore, town: Town) -> None:
