@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from publisher import __version__
+from publisher.confined import no_core_dumps
 from publisher.errors import HeldError, PortalError
 from publisher.portal.serving.options import options as serving_options
 
@@ -94,6 +96,8 @@ def main(ctx: click.Context, folder: Path) -> None:
       publisher run       land, release, validate and push what is due
       publisher serve     start the embedded portal
     """
+    no_core_dumps()
+    os.umask(os.umask(0o077) | 0o022)  # whatever it was, no one else can write to the files of this process
     ctx.obj = folder
 
 
@@ -376,7 +380,9 @@ def run(
         return
     if rehearse:
         from publisher.commands.rehearsal import rehearsal_of
+        from publisher.durable import private_files
 
+        click.get_current_context().with_resource(private_files())  # its public folder too is inside the private one
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
     with watching(yes=yes or rehearse, quiet=as_json) as observer:

@@ -1,5 +1,5 @@
 """Children with limits: work on files from elsewhere, whose readers may take any amount of memory or time, is done in a
-process of its own that has only so much of both and leaves no core dump."""
+process of its own that has only so much of both. No process that can see records leaves a core dump."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from publisher import confined; confined.serve()"
 _OUT_OF_MEMORY = 77
+_PR_SET_DUMPABLE = 4
 
 
 class StoppedError(Exception):
@@ -50,7 +51,7 @@ def run(function: Callable[..., Any], *arguments: Any, memory: int, seconds: flo
 def serve() -> None:
     """The child: take the limits, then do the one call that is on the standard input."""
     module, name, arguments, memory, seconds = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    no_core_dumps()
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     try:
@@ -58,3 +59,15 @@ def serve() -> None:
     except MemoryError:
         sys.exit(_OUT_OF_MEMORY)
     sys.stdout.write(json.dumps(result))
+
+
+def no_core_dumps() -> None:
+    """Keep the memory of this process, which may hold records, out of files; forks inherit it, and limits execs too."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        import ctypes
+
+        # The limit does not hold where the kernel hands core dumps to a program, as most distributions set it up. A
+        # process that is not dumpable is never dumped, and no other process of the same user can read its memory;
+        # debuggers and profilers must be root's. Started programs are dumpable again: each of ours calls this itself.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.confined import no_core_dumps
 from publisher.errors import PortalError
 from publisher.portal.serving.logs import configure
 from publisher.portal.serving.tls import Certificate
@@ -30,6 +31,7 @@ def serve(state: Path, serving: Serving) -> None:
     The address is written to `serving.ready_file` once requests are answered. Raises PortalError if the port is in use,
     the folder cannot be written, or the certificate cannot be used.
     """
+    no_core_dumps()
     os.umask(0o077)
     configure(serving.log_format)
     certificate = _certificate(serving)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,7 +22,6 @@ from portal_process import publish, start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from portal_process import Running
 
@@ -132,6 +133,15 @@ def test_a_worker_that_dies_is_replaced(several: Running) -> None:
         assert requests.get(f"{several.address}/health", timeout=30).ok
     until(lambda: len(supervisor.children()) == 2 and killed.pid not in {each.pid for each in supervisor.children()})
     assert any("is being replaced" in line.get("message", "") for line in lines(several))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_no_process_of_the_portal_is_dumped(several: Running) -> None:
+    """Neither the supervisor nor a worker may write a core dump."""
+    supervisor = psutil.Process(several.process.pid)
+    for each in (supervisor, *supervisor.children()):
+        limits = Path(f"/proc/{each.pid}/limits").read_text()
+        assert re.search(r"Max core file size +0 +0 ", limits)
 
 
 @pytest.mark.usefixtures("processes")
