@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from publisher.duck import safely
-from publisher.engine.bounding import Rows, bounded, packing_of
+from publisher.engine.bounding import LARGEST, Rows, bounded, halves_of, limited, packing_of
 from publisher.engine.input import BoundedInput, RecordSource, check_columns
 from publisher.engine.order import PRIORITY_BITS, RECORD_BITS, chained, halves, seeds
 from publisher.stages import BoundedAggregate
@@ -47,6 +47,7 @@ def bound_and_aggregate(
             if rows.increment and records.vintage > 1:
                 before = _bound_units(rows, levels, ordering_key, records.vintage - 1)
                 tables = {name: table - before[name] for name, table in tables.items()}
+            tables = {name: table[0] if len(table) == 1 else limited(*table) for name, table in tables.items()}
     return BoundedAggregate(levels, tables)
 
 
@@ -54,10 +55,11 @@ def _count_records(rows: BoundedInput, levels: tuple[Level, ...]) -> dict[Table,
     """The unit is the record: each is in one cell once, so a plain GROUP BY is already bounded."""
     import numpy as np
 
-    clamped = "".join(
-        f", CAST(sum(least(greatest(coalesce(sum_{n}, 0), {each.clamps[0]}), {each.clamps[1]})) AS BIGINT)"
+    totals = (
+        f"sum(least(greatest(coalesce(sum_{n}, 0), {each.clamps[0]}), {each.clamps[1]}))"
         for n, each in enumerate(rows.sums)
     )
+    clamped = "".join(f", CAST(least(greatest({each}, -{LARGEST}), {LARGEST}) AS BIGINT)" for each in totals)
     groups = _fetched(rows, f"SELECT cell, count(*){clamped} FROM bounded_input GROUP BY cell", 2 + len(rows.sums))
     columns = {each.name: 2 + n for n, each in enumerate(rows.sums)}
     finest: dict[str, Integers] = {}
@@ -86,24 +88,29 @@ def _fetched(rows: BoundedInput, select: str, width: int) -> Integers:
 
 
 def _rolled_up(table: Integers, level: Level, measure: Measure) -> Integers:
-    """The finest table's cells added up into those of a level, exactly, as integers."""
+    """The finest table's cells added up into those of a level, exactly, as integers; sums are limited to ±2⁶²."""
     import numpy as np
 
-    added = np.zeros((level.grid.size, measure.width), dtype=np.int64)
-    np.add.at(added, level.cells, table.reshape(-1, measure.width))
-    return added.reshape(-1)
+    parts = halves_of(table) if measure.kind == "sum" else (table,)
+    added = np.zeros((len(parts), level.grid.size, measure.width), dtype=np.int64)
+    for sums, part in zip(added, parts, strict=True):
+        np.add.at(sums, level.cells, part.reshape(-1, measure.width))
+    return limited(added[0].reshape(-1), added[1].reshape(-1)) if len(parts) > 1 else added.reshape(-1)
 
 
 def _bound_units(
     rows: BoundedInput, levels: tuple[Level, ...], ordering_key: int, vintage: int
 ) -> dict[Table, Integers]:
-    """Bound people part by part: a unit is in exactly one part, so memory use does not depend on the size."""
+    """Bound people part by part: a unit is in exactly one part, so memory use does not depend on the size.
+
+    The table of a sum has two rows, its halves.
+    """
     import numpy as np
 
     packing, bounds = packing_of(rows.grid.size, vintages=rows.increment), rows.dataset.definition.bounds
     measures = rows.dataset.definition.measured
     tables = {
-        (level.name, each.name): np.zeros(level.grid.size * each.width, dtype=np.int64)
+        (level.name, each.name): np.zeros((2 if each.kind == "sum" else 1, level.grid.size * each.width), np.int64)
         for level in levels
         for each in measures
     }
@@ -125,14 +132,16 @@ def _add(table: Integers, measure: Measure, level: Level, survivors: Contributio
 
     if measure.kind == "histogram":
         cells, bins = survivors.bins[measure.name]
-        np.add.at(table, level.cells[cells] * measure.width + bins, 1)
+        np.add.at(table[0], level.cells[cells] * measure.width + bins, 1)
     elif measure.kind == "count_units":
         pairs = np.unique(np.stack([survivors.units.astype(np.int64), level.cells[survivors.cells]]), axis=1)
-        np.add.at(table, pairs[1], 1)
+        np.add.at(table[0], pairs[1], 1)
     elif measure.kind == "sum":
-        np.add.at(table, level.cells[survivors.cells], np.clip(survivors.totals[measure.name], *measure.clamps))
+        totals = np.clip(survivors.totals[measure.name], *measure.clamps)
+        for sums, part in zip(table, halves_of(totals), strict=True):
+            np.add.at(sums, level.cells[survivors.cells], part)
     else:
-        np.add.at(table, level.cells[survivors.cells], np.minimum(survivors.rows, most))
+        np.add.at(table[0], level.cells[survivors.cells], np.minimum(survivors.rows, most))
 
 
 def _packed(rows: BoundedInput, packing: Packing, ordering_key: int, parts: int, part: int, vintage: int) -> Rows:

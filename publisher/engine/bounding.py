@@ -26,6 +26,10 @@ VINTAGE_BITS = 4
 """Room for fifteen scheduled editions."""
 
 
+LARGEST = 1 << 62
+"""Where sums stop, so that noise can be added to them."""
+
+
 @dataclass(frozen=True)
 class Packing:
     """Where unit, vintage, priority and cell are in the 64 bits."""
@@ -144,15 +148,34 @@ def rank_within(ordered: Packed | Integers) -> Integers:
     return np.arange(len(ordered), dtype=np.int64) - np.repeat(firsts, counts)
 
 
+def halves_of(values: Integers) -> tuple[Integers, Integers]:
+    """Values as 2³²·high + low: halves are added separately, so nothing wraps, whatever the sum."""
+    return values >> 32, values & 0xFFFFFFFF
+
+
+def limited(high: Integers, low: Integers) -> Integers:
+    """The sums 2³²·high + low, limited to ±2⁶²: no unit moves the limited sum by more than the sum itself.
+
+    >>> import numpy as np
+    >>> most = np.array([(1 << 31) - 1, -(1 << 31), 5])
+    >>> limited(most, np.array([3, 3, -1])).tolist() == [1 << 62, -(1 << 62), (5 << 32) - 1]
+    True
+    """
+    import numpy as np
+
+    high, low = high + (low >> 32), low & 0xFFFFFFFF
+    end = 1 << 30
+    sums: Integers = (np.clip(high, -end, end - 1) << 32) + low
+    sums[high >= end] = LARGEST
+    sums[high < -end] = -LARGEST
+    return sums
+
+
 def _sums(column: Integers, starts: Integers) -> Integers:
-    """Exact sums of runs, limited to ±2⁶² if they would not fit: halves are added separately, so nothing wraps."""
+    """Exact sums of runs, limited to ±2⁶²."""
     import numpy as np
 
     if len(starts) == 0:
         return np.zeros(0, dtype=np.int64)
-    high = np.add.reduceat(column >> 32, starts)
-    low = np.add.reduceat(column & 0xFFFFFFFF, starts)
-    high, low = high + (low >> 32), low & 0xFFFFFFFF
-    limit = np.int64(1 << 30)
-    sums: Integers = (np.clip(high, -limit, limit - 1) << 32) + low
-    return sums
+    high, low = halves_of(column)
+    return limited(np.add.reduceat(high, starts), np.add.reduceat(low, starts))

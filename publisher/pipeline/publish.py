@@ -17,7 +17,7 @@ from publisher.errors import BudgetError
 from publisher.pipeline.charges import mechanisms_of, selection_of
 from publisher.pipeline.editions import write_edition
 from publisher.privacy.finish import finish
-from publisher.privacy.mechanism import add_noise
+from publisher.privacy.mechanism import add_noise, saturated
 from publisher.privacy.selection import select
 from publisher.records.batch import basis
 from publisher.records.reader import raw
@@ -123,7 +123,7 @@ def _measurements(job: Job, release: Release) -> NoisyTable:
 
 def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:
     """Draws over disjoint records, added up: unbiased still, and their noise adds up too."""
-    tables = {name: table + new.tables[name] for name, table in before.tables.items()}
+    tables = {name: saturated(table, new.tables[name]) for name, table in before.tables.items()}
     return NoisyTable(new.levels, tables, (*before.mechanisms, *new.mechanisms))
 
 

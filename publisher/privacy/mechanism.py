@@ -139,10 +139,11 @@ def with_noise(values: Integers, mechanism: Mechanism) -> Integers:
     from publisher.privacy.sampler import draw
 
     noise = draw(mechanism.kind, Fraction(mechanism.scale), len(values))
-    return _saturated(values.astype(np.int64, casting="safe"), noise)
+    return saturated(values.astype(np.int64, casting="safe"), noise)
 
 
-def _saturated(values: Integers, noise: Integers) -> Integers:
+def saturated(values: Integers, noise: Integers) -> Integers:
+    """Their sums, which stop at the ends of int64."""
     import numpy as np
 
     total: Integers = values + noise  # wraps around

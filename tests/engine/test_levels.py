@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from test_aggregate import QUARTER, replay, some_rows, unit_of
+from test_aggregate import PLACES, QUARTER, replay, some_rows, unit_of
 
 from publisher.definitions import period as civil
 from publisher.definitions.levels import parents
@@ -174,3 +174,43 @@ def test_candidates_are_bounded(town: Town, people: bool) -> None:
         if people:
             assert sorted(moved) == [0] * (len(moved) - 2) + [1, 1]
     assert sum(whole.values()) == (10 if people else 80)
+
+
+HUGE = 2**61
+"""Steps of one unit, of which two reach the limit."""
+
+
+def huge(town: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """The town with clamps that no definition may have: real ones would need millions of units to reach the limit."""
+    monkeypatch.setattr("publisher.definitions.dataset.MOST_STEPS", 2**62)
+    amount: dict[str, Any] = {"lower": Decimal(-HUGE), "upper": Decimal(HUGE)}
+    return replace(town, dataset=town.dataset | {"measures": (town.COUNT, town.SUM | amount)}).rolled_up()
+
+
+@pytest.mark.parametrize("people", [True, False])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_totals_of_all_units_stop_at_the_limit(
+    town: Town, monkeypatch: pytest.MonkeyPatch, people: bool, sign: int
+) -> None:
+    """A total that does not fit stops at ±2⁶² on every level, whatever the units, and one unit moves no level by more
+    than the sensitivity: nothing wraps around, nothing fails."""
+    built = huge(town.people("month", 1, 1) if people else town, monkeypatch)
+    definition = built.dataset_file().definition
+    rows: list[Row] = [(n, n, 0, place, "water", str(sign * HUGE)) for n, place in enumerate(PLACES[:2] * 4)]
+    whole, part = built.aggregate(rows), built.aggregate(rows[1:])
+    for level in whole.levels:
+        table, without = whole.tables[level.name, "paid"], part.tables[level.name, "paid"]
+        assert set(table.tolist()) <= {0, sign * 2**62}
+        assert np.any(table)
+        gap = [abs(a - b) for a, b in zip(table.tolist(), without.tolist(), strict=True)]  # in numbers of any size
+        assert sum(gap) <= sensitivity_of(definition.measured[1], definition.bounds, coarser=bool(level.name)).l1
+
+
+def test_editions_add_what_arrived_before_it_is_limited(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four units at half the limit, two of them late: each edition counts two, though the total of all does not fit."""
+    monkeypatch.setattr("publisher.definitions.dataset.MOST_STEPS", 2**62)
+    amount: dict[str, Any] = {"lower": Decimal(0), "upper": Decimal(HUGE)}
+    built = town.people("quarter", 1, 1, measures=(town.COUNT, town.SUM | amount), **QUARTER)
+    rows: list[Row] = [(n, n, 0, "north", "water", str(HUGE)) for n in range(4)]
+    first, second = vintages(built, rows, {0: 1, 1: 1, 2: 2, 3: 2}, 2)
+    assert [each.tables["", "paid"].max() for each in (first, second)] == [2**62, 2**62]
