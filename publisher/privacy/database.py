@@ -5,10 +5,11 @@ Passwords of a server come from the environment; no message shows one.
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import sqlalchemy as sa
 
@@ -103,12 +104,40 @@ class Database:
 
 
 def sqlite(path: Path) -> Database:
-    """Open a SQLite file that only its owner can read; create it if needed. Raises SourceError when it cannot."""
+    """Open a SQLite file that only its owner can read; create it if needed. Raises SourceError when it cannot.
+
+    In a folder that cannot be written, what is there can still be read.
+    """
+    if not os.access(path.parent, os.W_OK):
+        return _read_only(path)
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": PATIENCE})
     sa.event.listen(engine, "connect", _configure_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     database = Database(engine, str(path.parent)).prepare()
     path.chmod(0o600)
+    return database
+
+
+def _read_only(path: Path) -> Database:
+    """Open a SQLite file that cannot be written. Raises SourceError when it is missing, or older than this version."""
+    place = str(path.parent)
+    if not path.is_file():
+        raise SourceError(
+            f"there is no ledger in {place}, and the folder cannot be written: nothing is spent yet there"
+        )
+    # SQLite needs a second file, which it cannot make here, to read what it has written ahead. With nothing written
+    # ahead, no one is writing, and the file can be read as one that does not change.
+    ahead = path.with_name(f"{path.name}-wal")
+    mode = "mode=ro" if ahead.is_file() and ahead.stat().st_size else "mode=ro&immutable=1"
+    engine = sa.create_engine(f"sqlite:///file:{quote(str(path))}?{mode}&uri=true", connect_args={"timeout": PATIENCE})
+    database = Database(engine, place)
+    with database._errors("opened"), engine.connect() as connection:
+        old = bool(pending(connection))
+    if old:
+        engine.dispose()
+        raise SourceError(
+            f"the ledger in {place} was made by an older version: run this version once where it can write"
+        )
     return database
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from township import COMMAND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,3 +75,63 @@ def test_a_command_s_memory_is_nobody_else_s() -> None:
     check += "sys.exit(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr.decode()
+
+
+READ_ONLY = """
+mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && cd "$1" || exit 99
+shift
+exec "$@"
+"""
+
+
+def read_only(town: Town, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command in the workspace as it is on a medium that no one can write, not even root."""
+    command = ["unshare", "-rm", "sh", "-c", READ_ONLY, "sh", str(town.root), str(COMMAND), *arguments]
+    done = subprocess.run(command, cwd=town.root, env=town.environment(), capture_output=True, text=True, check=False)
+    if done.returncode == 99 or "unshare failed" in done.stderr:
+        pytest.skip("this machine lets no test mount anything")
+    return done
+
+
+def test_a_read_only_workspace_can_still_be_looked_at(released: Town) -> None:
+    """Every command that only shows gives the same answer as before; one that writes is refused in one line."""
+    looks = (
+        ("releases", "--json"), ("plan", "--json"), ("show", "water", "--json"), ("ledger", "--json"),
+        ("ledger", "verify"), ("verify", "--no-portal"), ("sql", "SELECT count(*) FROM water"),
+    )  # fmt: skip
+    for look in looks:
+        before, done = released.publisher(*look), read_only(released, *look)
+        assert (done.returncode, done.stdout, done.stderr) == (before.code, before.out, before.err)
+        assert before.code == 0, before.err
+    done = read_only(released, "run", "--no-push")
+    assert (done.returncode, len(done.stderr.splitlines())) == (5, 1)
+    assert "cannot be written" in done.stderr
+
+
+def test_what_a_writer_has_written_ahead_is_read(released: Town) -> None:
+    """While someone writes elsewhere, what is not yet in the main file is seen as well: here, tampering."""
+    assert read_only(released, "ledger", "verify").returncode == 0
+    with closing(sqlite3.connect(released.state / "private" / "ledger.sqlite")) as writer:
+        writer.execute("PRAGMA wal_autocheckpoint = 0")
+        writer.execute("UPDATE spending SET loss = '1/20' WHERE source = 'meters'")
+        writer.commit()
+        assert (released.state / "private" / "ledger.sqlite-wal").stat().st_size
+        done = read_only(released, "ledger", "verify")
+    assert (done.returncode, "the ledger does not verify" in done.stderr) == (4, True)
+
+
+def test_a_read_only_workspace_without_a_ledger_says_so(town: Town) -> None:
+    """One line, without a traceback; a ledger of an older layout is as plain."""
+    assert town.publisher("land").code == 0
+    path = town.state / "private" / "ledger.sqlite"
+    with closing(sqlite3.connect(path)) as ledger:
+        ledger.execute("DELETE FROM migrations")
+        ledger.commit()
+    done = read_only(town, "ledger")
+    assert (done.returncode, len(done.stderr.splitlines())) == (5, 1)
+    assert "was made by an older version: run this version once where it can write" in done.stderr
+    for each in path.parent.glob("ledger.sqlite*"):
+        each.unlink()
+    done = read_only(town, "ledger")
+    assert (done.returncode, len(done.stderr.splitlines())) == (5, 1)
+    assert "there is no ledger in" in done.stderr
