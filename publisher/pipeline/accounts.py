@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
+from publisher.pipeline.job import hashes_of
 from publisher.privacy.account import blocks_of
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.composition import account_of
 from publisher.release.guarantee_inputs import NOTHING, Decision, WindowSpending
-from publisher.release.identity import statistical_hash
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -65,11 +65,12 @@ class SourceAccounts:
         """What every block of the source has spent."""
         return _spent(self.ledger.lines(source.name))
 
-    def draws(self, dataset: DatasetFile, statistical_hash: str, blocks: Collection[str]) -> DatasetDraws:
-        """What the dataset has spent. Its charges on another source are that source's account."""
+    def draws(self, dataset: DatasetFile, hashes: Collection[str], blocks: Collection[str]) -> DatasetDraws:
+        """What the dataset has spent; `hashes` are those of the definition of the draw. Its charges on another source
+        are that source's account."""
         lines = [line for line in self.ledger.lines(dataset.source.name) if _definition(line)[0] == dataset.name]
-        own = {line.block for line in lines if _definition(line)[1] == statistical_hash}
-        others = _spent(line for line in lines if _definition(line)[1] != statistical_hash)
+        own = {line.block for line in lines if _definition(line)[1] in hashes}
+        others = _spent(line for line in lines if _definition(line)[1] not in hashes)
         return DatasetDraws(
             earlier=_most(spent for block, spent in others.items() if block in blocks),
             edited=_most(spent for block, spent in others.items() if block in own or block in blocks),
@@ -82,7 +83,7 @@ class SourceAccounts:
             fingerprint = boundaries_fingerprint(source, self.workspace.data)
         except SourceError:  # its boundaries are not here: nothing of it is known
             return set()
-        return {(each.name, statistical_hash(each, fingerprint)) for each in datasets}
+        return {(each.name, found) for each in datasets for found in hashes_of(each, fingerprint)}
 
 
 def _definition(line: ChargeLine) -> tuple[str, str]:

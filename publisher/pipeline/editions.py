@@ -82,7 +82,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
     loss, source = Fraction(charge.loss), job.dataset.source
     accounts = SourceAccounts(job.workspace, job.catalog.ledger)
     spent = accounts.spent(source)
-    draws = accounts.draws(job.dataset, job.statistical_hash, charge.blocks)
+    draws = accounts.draws(job.dataset, job.hashes, charge.blocks)
     return GuaranteeInputs(
         dataset=job.dataset,
         period=job.period.label,

@@ -57,7 +57,7 @@ class Job:
     @property
     def order(self) -> str:
         """The keyed order that a new draw is bounded by; none if records are the units."""
-        return ORDER if self.dataset.source.definition.privacy.unit != "record" else ""
+        return order_of(self.dataset)
 
     @cached_property
     def statistical_hash(self) -> str:
@@ -65,11 +65,15 @@ class Job:
 
         What was charged under the order of the first version keeps the hash it had: a new order redraws nothing.
         """
-        new = statistical_hash(self.dataset, self.fingerprint, self.order)
-        if not self.order or self._began_as(new):
+        new, *older = self.hashes
+        if self._began_as(new):
             return new
-        first = statistical_hash(self.dataset, self.fingerprint)
-        return first if self._began_as(first) else new
+        return next((each for each in older if self._began_as(each)), new)
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """The hashes under which this definition may have been charged, that of a new draw first."""
+        return hashes_of(self.dataset, self.fingerprint)
 
     def _began_as(self, wanted: str) -> bool:
         """Whether the period was released, or at least charged, with this hash."""
@@ -146,6 +150,17 @@ class Job:
     def last_vintage(self) -> int:
         """The number of the last vintage that was drawn for this definition; zero before the first."""
         return max(self.draws, default=0)
+
+
+def order_of(dataset: DatasetFile) -> str:
+    """The keyed order by which the dataset's units are bounded; none if records are the units."""
+    return ORDER if dataset.source.definition.privacy.unit != "record" else ""
+
+
+def hashes_of(dataset: DatasetFile, fingerprint: str) -> tuple[str, ...]:
+    """The statistical hashes of a definition: of a new draw, then of one under the order of the first version."""
+    orders = dict.fromkeys((order_of(dataset), ""))
+    return tuple(statistical_hash(dataset, fingerprint, order) for order in orders)
 
 
 def jobs_of(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, periods: Iterable[Period]) -> list[Job]:

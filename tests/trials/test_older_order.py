@@ -15,6 +15,7 @@ from publisher.definitions import period as civil
 from publisher.engine.order import ORDER
 from publisher.errors import BudgetError
 from publisher.pipeline import publish
+from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.session import opened
 from publisher.run import PeriodSelection, run
 from publisher.workspace import SourceFile, find_workspace
@@ -112,6 +113,8 @@ def test_released_periods_stay_and_new_ones_have_the_new_order(burgh: Workspace)
     assert old.statistical_hash != new.statistical_hash
     assert released(later, "plain").errors == ()
     assert len(charges(later)) == 2
+    with opened(later) as catalog:  # both are charges of today's definition, so the account knows its tables
+        assert SourceAccounts(later, catalog.ledger).account(later.source("visits")).span is not None
 
 
 def test_another_finish_of_an_old_draw_is_free(burgh: Workspace) -> None:
