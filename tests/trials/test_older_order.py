@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from publisher.errors import PublisherError
     from publisher.pipeline.report import RunReport
+    from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import Workspace
 
@@ -45,6 +46,9 @@ class Watcher:
         pass
 
     def step(self, words: str) -> None:
+        pass
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
         pass
 
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- whatever it is
