@@ -31,7 +31,7 @@ def test_permissions_do_not_depend_on_the_umask(town: Town, umask: str, public: 
     for arguments in (
         ("run", "water", "--no-push"),
         ("run", "water", "--rehearse"),
-        ("rollback", "water", "--no-push"),
+        ("rollback", "water", "--no-push", "--reason", "a test"),
     ):
         answer = town.publisher(*arguments, before=f"umask {umask}")
         assert answer.code == 0, answer.err

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from burgh import settle
-from town import suite
 
-from publisher.definitions import period as civil
 from publisher.engine.order import ORDER
 from publisher.errors import BudgetError
 from publisher.pipeline import publish
@@ -60,14 +58,9 @@ class Watcher:
 
 @pytest.fixture
 def burgh(tmp_path: Path) -> Workspace:
-    """The burgh with suites that its tables meet."""
+    """The burgh, in which nothing has happened yet."""
     settle(tmp_path)
-    workspace = replace(find_workspace(tmp_path), data=tmp_path / "data", state=tmp_path / "state")
-    for name in ("plain", "late"):
-        size = workspace.dataset(name).grid(civil.parse(JANUARY)).size
-        (tmp_path / "expectations").mkdir(exist_ok=True)
-        (tmp_path / "expectations" / f"{name}.json").write_text(suite(name, size))
-    return workspace
+    return replace(find_workspace(tmp_path), data=tmp_path / "data", state=tmp_path / "state")
 
 
 def edited(workspace: Workspace, dataset: str, before: str, after: str) -> Workspace:
