@@ -682,7 +682,7 @@ def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, 
     start, _, end = blocks.partition("..")
     workspace = _workspace(folder)
     with locked(workspace) as catalog:
-        asked = allowance(workspace.source(source), start, end or start, more, delta, reason)
+        asked = allowance(workspace.source(source), catalog.ledger, start, end or start, more, delta, reason)
         _agree(asked.words(), yes=yes)
         catalog.ledger.record("allowance", asked.payload)
     click.echo(f"{source}: recorded.")

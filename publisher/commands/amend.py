@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError
 from publisher.pipeline.charges import reading_of
+from publisher.pipeline.decisions import public_reason
 from publisher.privacy.account import NOTHING, LossAmount, blocks_of
 from publisher.privacy.amendment import DateReading
 from publisher.privacy.charge import decimal
@@ -16,6 +18,12 @@ from publisher.privacy.charge import decimal
 if TYPE_CHECKING:
     from publisher.privacy.ledger import Ledger
     from publisher.workspace import SourceFile
+
+
+MOST = 100
+"""A loss above that is no protection by any measure."""
+MOST_YEARS = 20
+_DIGITS = 20
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,13 @@ class Amendment:
     blocks: int
 
     @property
-    def payload(self) -> dict[str, str]:
+    def payload(self) -> dict[str, object]:
         """What the ledger keeps."""
         return {
             "source": self.source.name,
             "event": self.now.event,
             "clock": self.now.clock,
+            "formats": list(self.now.forms),
             "event_before": self.before.event,
             "clock_before": self.before.clock,
             "reason": self.reason,
@@ -74,6 +83,7 @@ def amendment(source: SourceFile, ledger: Ledger, reason: str) -> Amendment:
             f"{source.origin.name}: reads dates as the ledger says ({before.clock}; {before.event}): correct event, "
             f"timezone or late in the definition first, then amend"
         )
+    reason = public_reason(reason)
     budget, allowed = Fraction(source.definition.privacy.budget), ledger.allowed(source.name)
     spent = {block: each.spent for (_, block), each in blocks_of(ledger.lines(source.name, now)).items()}
     left = {name: budget + allowed.get(name, NOTHING).loss - each.loss for name, each in spent.items()}
@@ -115,12 +125,21 @@ class Allowance:
         )
 
 
-def allowance(source: SourceFile, start: str, end: str, more: str, delta: str, reason: str) -> Allowance:
+def allowance(
+    source: SourceFile, ledger: Ledger, start: str, end: str, more: str, delta: str, reason: str
+) -> Allowance:
     """An allowance on the blocks of a source from `start` through `end`. Raises DefinitionError."""
     window = source.definition.privacy.window
+    if not ledger.charged(source.name):
+        raise DefinitionError(
+            f"{source.name}: was never charged, so nothing is used up: set the budget in its definition"
+        )
+    reason = public_reason(reason)
     first, last = (civil.LIFETIME if window == "lifetime" else _period(text) for text in (start, end))
     if first.start > last.start:
         raise DefinitionError(f"{start}..{end}: ends before it starts")
+    if (last.end - first.start).days > 366 * MOST_YEARS and window != "lifetime":
+        raise DefinitionError(f"{start}..{end}: is more than {MOST_YEARS} years: allow less at once")
     blocks = tuple(each.label for each in civil.Period(first.start, last.end, window).cut(window))
     amount = LossAmount(_amount("--more", more), _amount("--delta", delta))
     return Allowance(source, blocks, amount, reason)
@@ -135,9 +154,9 @@ def _period(text: str) -> civil.Period:
 
 def _amount(option: str, text: str) -> Fraction:
     try:
-        found = Fraction(text)
-    except (ValueError, ZeroDivisionError):
-        found = Fraction(-1)
-    if found < 0 or found > 1000:
-        raise DefinitionError(f"{option}: {text!r} is not an amount such as 0.1")
-    return found
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal(-1)
+    if not found.is_finite() or not 0 <= found <= MOST or len(text) > _DIGITS or (found and found.adjusted() < -9):
+        raise DefinitionError(f"{option}: {text[:_DIGITS]!r} is not an amount such as 0.1, of at most {MOST}")
+    return Fraction(found)

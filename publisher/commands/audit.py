@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.audit import arithmetic, conduct, independence, invariance
+from publisher.audit import arithmetic, conduct, independence, invariance, landing
 from publisher.audit.bench import bench_of
 from publisher.audit.bound import bound_of, farthest_of, pair_of
 from publisher.audit.finding import Finding
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNITS = 200
 RELEASES = 200_000
-STEPS = 13
+STEPS = 14
 """The most checks there can be."""
 
 
@@ -52,6 +52,7 @@ class Audit:
         self.observer.total(STEPS)
         with bench_of(self.workspace, self.dataset, self.period, folder / "tmp") as bench:
             yield from self._of_records(bench)
+        yield self._look("landing", lambda: landing.faults_of_landing(self.workspace, self.dataset, folder / "landing"))
         scratch = scratch_of(self.workspace, self.dataset, self.period, folder / "worst")
         scratch.land()
         with bench_of(scratch.workspace, scratch.dataset, self.period, folder / "tmp") as bench:
@@ -124,6 +125,7 @@ class Audit:
 SAID = {
     "order of the records": "the same bits in other orders, threads and parts; units count the same next to others",
     "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
+    "landing": "what is landed of a unit depends on its own rows and on public files alone",
     "noise of its own": "tables, releases and processes share no noise; numbers of every size get as much of it",
     "every block pays": "each window of the period is charged; one that cannot pay refuses the draw",
     "noise on paper": "every scale pays for the farthest neighbor; the losses add up",

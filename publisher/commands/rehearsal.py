@@ -12,6 +12,9 @@ from publisher.errors import SourceError
 from publisher.records.secrets import create_key
 from publisher.sample.stand_in import write_stand_in
 
+FOLDER = "stand-in feeds"
+"""Where the generated files are in the data folder: no list of addresses or places has that name."""
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -30,13 +33,13 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
     with writing(str(state)):
         shutil.rmtree(state, ignore_errors=True)
         create_key(workspace.private)
-        data.mkdir(parents=True)
+        (data / FOLDER).mkdir(parents=True)
         for source in sources.values():
             for _, path in source.definition.reference_files():
                 _copy(workspace.data, data, path)
     for source in sources.values():
         wanted = [dataset for dataset in workspace.datasets.values() if dataset.source.name == source.name]
-        write_stand_in(source, wanted, data)
+        write_stand_in(source, wanted, data, data / FOLDER / f"{source.name}.csv")
     (data / "SAMPLE.json").write_text('{"generated_by": "publisher"}\n', encoding="utf-8")
     feeds = {name: _feed(source) for name, source in sources.items()}
     return replace(workspace, data=data, state=state, feeds=feeds)
@@ -44,7 +47,7 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
 
 def _feed(source: SourceFile) -> Feed:
     definition = source.definition
-    return Feed(path=f"{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
+    return Feed(path=f"{FOLDER}/{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
 
 
 def _copy(data: Path, target: Path, path: str) -> None:

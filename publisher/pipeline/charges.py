@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from publisher.privacy.amendment import DateReading
+from publisher.privacy.amendment import RECEIPT, DateReading
 from publisher.privacy.ledger import ChargeRequest
 from publisher.privacy.mechanism import mechanism_for, sampler_version
 from publisher.privacy.selection import KeySelection, selection_for
@@ -68,6 +68,7 @@ def request_of(
         measurements=(*found, *(each.serialized for each in mechanisms)),
         event=reading.event,
         clock=reading.clock,
+        formats=reading.forms,
         records=f"{', '.join(source.record_id) or 'whole rows'}; missing {privacy.missing}",
         vintage=vintage,
         parallel=source.late is not None and source.late.policy == "increment",
@@ -82,8 +83,9 @@ def reading_of(source: SourceFile) -> DateReading:
     definition = source.definition
     frozen = definition.late is not None and definition.late.policy == "freeze"
     return DateReading(
-        event=f"{'day of receipt' if frozen else definition.event.column} in {definition.timezone}",
+        event=f"{RECEIPT if frozen else definition.event.column} in {definition.timezone}",
         clock=f"{', '.join(definition.event.formats)}; {definition.event.zone or definition.timezone}",
+        forms=definition.event.formats,
     )
 
 

@@ -198,11 +198,12 @@ def _opening(request: ChargeRequest, later: Iterable[ChargeLine]) -> str:
     if block == LIFETIME:
         return f"This source has one block for all time: {change}"
     spent = {name: each.spent for (_, name), each in blocks_of(later).items()}
-    while True:
+    while block.end.year < 9999:
         block = containing(block.end, block.grain)
         before = spent.get(block.label, NOTHING)
         if before.loss + request.loss <= request.budget and before.delta + request.delta <= request.delta_budget:
             return f"The first later block that can pay is {block.label}, from {block.start.isoformat()} on"
+    return f"No later block could pay it: {change}"
 
 
 def _amount(line: ChargeLine) -> LossAmount:

@@ -49,6 +49,8 @@ class ChargeRequest:
     delta_budget: Fraction = Fraction(0)
     clock: str = ""
     """The formats and time zone for the texts of the event column; old charges do not say."""
+    formats: tuple[str, ...] = ()
+    """The same formats one by one."""
     sampler: str = "opendp"
     """Which sampler drew, with its version; for our own, the serialized measurements are the OpenDP equivalents."""
 
@@ -86,6 +88,7 @@ class ChargeRequest:
             "measurements": [json.loads(text) for text in self.measurements],
             "event": self.event,
             "clock": self.clock,
+            "formats": list(self.formats),
             "records": self.records,
             "vintage": self.vintage,
             "parallel": self.parallel,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from publisher.definitions.period import LIFETIME, containing, parse
 from publisher.privacy.account import NOTHING, TERMS, ChargeLine, LossAmount
-from publisher.privacy.amendment import ChargeMade, DateReading, carried
+from publisher.privacy.amendment import ChargeMade, DateReading, around, carried
 from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
 from publisher.privacy.charge import line_of
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 _AHEAD = 400
 """How many later blocks are looked at when someone wants to know the first that can pay."""
+
+
+def _reading(payload: Mapping[str, Any]) -> DateReading:
+    return DateReading(payload.get("event", ""), payload.get("clock", ""), tuple(payload.get("formats", ())))
 
 
 @dataclass
@@ -38,6 +42,8 @@ class History:
     """By source, each term as the first charge that names it has it, or the last amendment."""
     _amended: dict[str, DateReading] = field(default_factory=dict)
     """By source, how dates are read since its last amendment."""
+    _counted: dict[tuple[str, DateReading, int], list[ChargeLine]] = field(default_factory=dict)
+    """What counts on every touched block of an amended source, after some entry."""
     _allowed: dict[str, dict[str, LossAmount]] = field(default_factory=lambda: defaultdict(dict))
     """By source and block, what decisions allow in addition to the budget."""
 
@@ -67,6 +73,16 @@ class History:
         """What was charged on the blocks of a source, oldest first."""
         return self._where(source, frozenset(blocks).__contains__)
 
+    def every(self, source: str, reading: DateReading | None = None) -> list[ChargeLine]:
+        """What counts on every block of a source that may count anything; as in `counting`."""
+        now = reading or self._amended.get(source)
+        if now is None:
+            return self.lines(source, self.charged(source))
+        key = source, now, self.sequence
+        if key not in self._counted:
+            self._counted[key] = self.counting(source, self.touched(source, reading), reading)
+        return self._counted[key]
+
     def counting(self, source: str, blocks: Collection[str], reading: DateReading | None = None) -> list[ChargeLine]:
         """What counts on the blocks of a source as its dates are read now (or by `reading`), oldest first: charges made
         under an earlier reading count on every block of which they may have counted a date elsewhere."""
@@ -78,6 +94,12 @@ class History:
         lines = [line for line in self.lines(source, blocks) if line.sequence in now]
         earlier = [charge for charge in made if charge.line.sequence not in now]
         return sorted([*lines, *carried(reading, earlier, frozenset(blocks))])
+
+    def touched(self, source: str, reading: DateReading | None = None) -> set[str]:
+        """The blocks of a source that may count anything: those that were charged and, if its dates were read in
+        another way before, those of the same years."""
+        charged = self.charged(source)
+        return around(charged) if reading is not None or self.amended(source) else charged
 
     def charged(self, source: str) -> set[str]:
         """The blocks of a source that were ever charged."""
@@ -120,7 +142,7 @@ class History:
     def _amend(self, row: Row) -> None:
         payload = entry_of(row).payload
         try:
-            source, reading = payload["source"], DateReading(payload["event"], payload["clock"])
+            source, reading = payload["source"], _reading(payload)
         except KeyError:
             raise changed() from None
         self._amended[source] = reading
@@ -142,7 +164,7 @@ class History:
         try:
             line = ChargeLine(row.sequence, block="", **line_of(payload))
             blocks = tuple(map(sys.intern, payload["blocks"]))  # the same few thousand days again and again
-            reading = DateReading(payload.get("event", ""), payload.get("clock", ""))
+            reading = _reading(payload)
             charge = ChargeMade(line, blocks, reading, payload["unit"] == "record", payload["currency"] == "zcdp")
         except (KeyError, TypeError):
             raise changed() from None

@@ -163,10 +163,9 @@ class Ledger:
             return _charges(connection, of_period)
 
     def lines(self, source: str, reading: DateReading | None = None) -> list[ChargeLine]:
-        """What counts on every block of a source that was ever charged, as its dates are read now (or would be by
-        another `reading`), oldest first. Raises BudgetError when the chain breaks."""
-        history = self._read()
-        return history.counting(source, history.charged(source), reading)
+        """What counts on every block of a source, as its dates are read now (or would be by another `reading`), oldest
+        first. Raises BudgetError when the chain breaks."""
+        return self._read().every(source, reading)
 
     def sources(self) -> list[str]:
         """Every source that was ever charged. Raises BudgetError when the chain breaks."""

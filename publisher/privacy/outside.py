@@ -140,7 +140,8 @@ def refuse_if_replaced(heads: Path, state: Path, owner: str) -> None:
     place = heads / "places" / hashlib.sha256(os.fsencode(state)).hexdigest()[:32]
     with _errors(place, "Nothing was charged"):
         before = place.read_text().strip() if place.exists() else owner
-        if before != owner and (heads / before / "head").exists():
+        # The first entry is the key's fingerprint; whatever was spent comes after it.
+        if before != owner and OutsideHead(heads / before, state).read().sequence > 1:
             raise BudgetError(
                 f"{state}: another ledger has spent budget in this folder, and is gone: restore the folder from a "
                 f"backup, since an empty ledger would spend the same budget again. If you start over on purpose, as in "

@@ -87,7 +87,11 @@ def series_and_delta(connection: sa.Connection) -> None:
         connection.execute(sa.update(SPENDING).where(SPENDING.c.sequence == sequence).values(series=series))
 
 
-STEPS = (entries_and_spending, series_and_delta)
+def amendments_and_allowances(_: sa.Connection) -> None:
+    """Entries that change what charges count; an older version, which would pass over them, refuses the ledger."""
+
+
+STEPS = (entries_and_spending, series_and_delta, amendments_and_allowances)
 
 
 def pending(connection: sa.Connection) -> list[Callable[[sa.Connection], None]]:

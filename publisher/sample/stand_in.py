@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 
 ROWS = 20_000
 SEED = 1
+_DISCOVERED = tuple(f"Stand-in {n}" for n in range(1, 41))
+"""Keys of a column that has no public ones."""
 
 
-def write_stand_in(source: SourceFile, datasets: Sequence[DatasetFile], data: Path) -> None:
-    """Write `<source>.csv` into `data`, with the declared columns in order; boundaries must already be there."""
+def write_stand_in(source: SourceFile, datasets: Sequence[DatasetFile], data: Path, target: Path) -> None:
+    """Write a CSV file with the declared columns in order; boundaries and address lists must already be in `data`."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.csv
@@ -38,7 +40,7 @@ def write_stand_in(source: SourceFile, datasets: Sequence[DatasetFile], data: Pa
     draft = _Draft(source, tuple(datasets), data, np.random.default_rng(SEED))
     columns = draft.columns()
     table = pa.table({name: pa.array([str(value) for value in columns[name]]) for name in source.definition.columns})
-    pyarrow.csv.write_csv(table, data / f"{source.name}.csv")
+    pyarrow.csv.write_csv(table, target)
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class _Draft:
         columns: dict[str, Column] = {}
         for dataset in self.datasets:
             for key, keyset in zip(dataset.definition.keys, dataset.keysets, strict=True):
-                columns |= dict.fromkeys(self._behind(key.name), self._drawn(keyset.keys))
+                columns |= dict.fromkeys(self._behind(key.name), self._drawn(keyset.keys or _DISCOVERED))
             for measure in dataset.definition.measures:
                 if measure.column is not None and measure.lower is not None and measure.upper is not None:
                     amounts = self.chance.uniform(float(measure.lower), float(measure.upper), ROWS).round(2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +18,6 @@ from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from postgres import Server
     from township import Town
@@ -158,6 +159,10 @@ def test_a_lost_folder_does_not_make_blocks_fresh(town: Town, server: Server) ->
     settings.write_text(f'ledger = "{server.address("lost")}"\n' + settings.read_text())
     assert town.run("water", "--period", "2024-01").code == 0
     shutil.rmtree(town.state)
+    answer = town.run("water", "--period", "2024-01")
+    assert answer.code == 4
+    (place,) = re.findall(r"delete (\S+) and run again", answer.err)
+    Path(place).unlink()  # whoever does so on purpose still does not draw again
     answer = town.run("water", "--period", "2024-01")
     assert answer.code == 5
     assert "never drawn twice" in answer.err

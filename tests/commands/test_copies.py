@@ -63,6 +63,14 @@ def test_a_deleted_state_folder_is_missed(released: Town, monkeypatch: pytest.Mo
     assert len(released.charges()) == 3
 
 
+def test_a_folder_that_spent_nothing_may_go(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A first landing, deleted to start over, is no ledger that anyone misses."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(town.root / "outside"))
+    assert town.publisher("land").code == 0
+    shutil.rmtree(town.state)
+    assert town.run("water").code == 0
+
+
 def test_a_lost_ledger_is_missed_by_every_release(released: Town) -> None:
     """The private folder is gone and begins anew: releases of another dataset already say so, and nothing lands."""
     kept = released.state / "private" / "key"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,37 @@ bins = [0, 5, 10]
 publish = false
 """
 
+STREETS = """\
+title = "Calls"
+description = "Calls at the doors of the burgh."
+purpose = "Tests."
+population = "burghers"
+timezone = "America/Chicago"
+retention_months = 24
+record_id = ["number"]
+[privacy]
+unit = "person"
+window = "month"
+missing = "own-unit"
+budget = 4
+[feed]
+path = "calls.csv"
+[event]
+column = "day"
+formats = ["%Y-%m-%d"]
+[places.area]
+address = { column = "street", list = { path = "streets.csv", source = "S", address = "street", x = "x", y = "y" } }
+boundaries = { path = "areas.geojson", key = "name", source = "Invented" }
+[columns]
+number = { class = "public", statute = "s. 1" }
+person = { class = "private", statute = "s. 1", identifier = true }
+day = { class = "public", statute = "s. 1" }
+street = { class = "private", statute = "s. 1" }
+kind = { class = "public", statute = "s. 1" }
+lon = { class = "private", statute = "s. 1" }
+lat = { class = "private", statute = "s. 1" }
+"""
+"""People at addresses, whose own coordinates place nobody."""
 SQL = "SELECT raw.area, raw.kind, TRY_CAST(raw.paid AS DOUBLE) AS paid FROM raw\n"
 
 DATASETS = {
@@ -124,6 +156,10 @@ DATASETS = {
         source="late", period="month", first="2024-01", loss="rho = 0.5", bounds=BOUNDS, keys=f"{AREA}\n{KIND}",
         more="",
     ),
+    "placed": DATASET.format(
+        source="streets", period="month", first="2024-01", loss="rho = 0.5", bounds=BOUNDS, keys=f"{AREA}\n{KIND}",
+        more="",
+    ),
     "pure": DATASET.format(
         source="pure", period="month", first="2024-01", loss="epsilon = 1", bounds="",
         keys=f"{AREA}\n{KIND}\n{ROLLUPS}", more="",
@@ -139,11 +175,46 @@ def settle(folder: Path) -> None:
     for name, (privacy, more) in sources.items():
         files[f"pipelines/{name}.toml"] = SOURCE.format(privacy=privacy, more=more)
         files[f"pipelines/{name}.sql"] = SQL
+    files |= {"pipelines/streets.toml": STREETS, "pipelines/streets.sql": "SELECT raw.kind FROM raw\n"}
+    files |= {"data/calls.csv": calls(3), "data/streets.csv": streets(), "data/areas.geojson": areas()}
     files |= {f"datasets/{name}.toml": text for name, text in DATASETS.items()}
     files |= {"data/visits/2024-01-31.csv": visits(1), "data/visits/2024-02-10.csv": visits(2)}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
+
+
+def streets() -> str:
+    """Forty streets, on a line through the areas."""
+    return "street,x,y\n" + "".join(f"{n} Main Street,{50 * n + 1},10\n" for n in range(40))
+
+
+def areas() -> str:
+    """Three stripes side by side; numbers up to 2,000 are coordinates inside one of them."""
+    stripes = {"North": (0, 600), "South": (600, 1300), "East": (1300, 2001)}
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": name},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[west, 0], [east, 0], [east, 2001], [west, 2001], [west, 0]]],
+            },
+        }
+        for name, (west, east) in stripes.items()
+    ]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+def calls(seed: int, count: int = 300) -> str:
+    """Calls at doors of those streets, some at a street that no list has."""
+    chance = random.Random(seed)
+    lines = ["number,person,day,street,kind,lon,lat"]
+    for number in range(count):
+        person, street = f"person {int(60 * chance.random() ** 3)}", f"{chance.randint(0, 42)} Main Street"
+        day, kind = f"2024-01-{chance.randint(1, 28):02}", chance.choice(("Permit", "Advice", "Song"))
+        lines.append(f"{number},{person},{day},{street},{kind},{chance.randint(0, 2000)},{chance.randint(0, 2000)}")
+    return "\n".join(lines) + "\n"
 
 
 def visits(seed: int, count: int = 300) -> str:

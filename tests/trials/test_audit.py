@@ -45,6 +45,7 @@ AT_ONCE = 2
 pytestmark = pytest.mark.xdist_group("audit")  # all commands are started at once, by one process
 
 CAUGHT_BY = {
+    "addresses-from-the-records": ("placed", "landing"),
     "budget-checked-on-the-first-block-only": ("rolled-up", "every block pays"),
     "charge-after-the-noise": ("plain", "charge before noise"),
     "charge-of-the-first-block-only": ("rolled-up", "every block pays"),
@@ -55,6 +56,7 @@ CAUGHT_BY = {
     "exact-count-in-the-manifest": ("plain", "post-processing"),
     "float-sums": ("plain", "order of the worst case"),
     "half-the-noise-on-large-numbers": ("plain", "noise of its own"),
+    "ids-shared-across-units": ("plain", "landing"),
     "keys-from-the-records": ("plain", "worst-case neighbors"),
     "no-noise-in-empty-cells": ("pure", "bound on the loss"),
     "noise-cut-in-the-scale": ("pure", "noise on paper"),
@@ -73,34 +75,36 @@ CAUGHT_BY = {
 """Of each planted fault the dataset of the burgh by whose audit it is caught, and one of the looks that fail."""
 
 SHOWS_IN = {
+    "addresses-from-the-records": {"placed"},
     "budget-checked-on-the-first-block-only": {"rolled-up", "pure"},
-    "charge-after-the-noise": {"plain", "rolled-up", "late", "pure"},
+    "charge-after-the-noise": {"plain", "rolled-up", "late", "pure", "placed"},
     "charge-of-the-first-block-only": {"rolled-up", "pure"},
     "clamps-skipped": {"plain"},
     "coarser-tables-as-the-finest": {"rolled-up"},
-    "drawn-again-until-it-passes": {"plain", "rolled-up", "found", "late", "pure"},
+    "drawn-again-until-it-passes": {"plain", "rolled-up", "found", "late", "pure", "placed"},
     "editions-bounded-apart": {"late"},
-    "exact-count-in-the-manifest": {"plain", "rolled-up", "found", "late", "pure"},
+    "exact-count-in-the-manifest": {"plain", "rolled-up", "found", "late", "pure", "placed"},
     "float-sums": {"plain"},
-    "half-the-noise-on-large-numbers": {"plain", "rolled-up", "found", "late", "pure"},
-    "keys-from-the-records": {"plain", "rolled-up", "found", "late", "pure"},
-    "no-noise-in-empty-cells": {"plain", "rolled-up", "found", "late", "pure"},
-    "noise-cut-in-the-scale": {"plain", "rolled-up", "found", "late", "pure"},
-    "noise-cut-where-it-is-drawn": {"plain", "rolled-up", "found", "late", "pure"},
-    "noise-from-a-fixed-seed": {"plain", "rolled-up", "found", "late", "pure"},
-    "one-group-too-many": {"plain", "rolled-up", "found", "late"},
+    "half-the-noise-on-large-numbers": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "ids-shared-across-units": {"plain", "rolled-up", "found", "late", "placed"},
+    "keys-from-the-records": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "no-noise-in-empty-cells": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "noise-cut-in-the-scale": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "noise-cut-where-it-is-drawn": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "noise-from-a-fixed-seed": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "one-group-too-many": {"plain", "rolled-up", "found", "late", "placed"},
     "one-noise-for-all-tables-of-a-scale": {"rolled-up", "pure"},
-    "one-noise-for-every-release": {"plain", "rolled-up", "found", "late", "pure"},
-    "priority-by-row-number": {"plain", "rolled-up", "found", "late"},
-    "records-without-cap": {"plain", "rolled-up", "found", "late"},
+    "one-noise-for-every-release": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "priority-by-row-number": {"plain", "rolled-up", "found", "late", "placed"},
+    "records-without-cap": {"plain", "rolled-up", "found", "late", "placed"},
     "selection-threshold-too-low": {"found"},
-    "sensitivity-without-root-k": {"plain", "rolled-up", "found", "late"},
-    "threshold-on-true-counts": {"plain", "rolled-up", "found", "late", "pure"},
-    "units-by-a-short-hash": {"plain", "rolled-up", "found", "late"},
+    "sensitivity-without-root-k": {"plain", "rolled-up", "found", "late", "placed"},
+    "threshold-on-true-counts": {"plain", "rolled-up", "found", "late", "pure", "placed"},
+    "units-by-a-short-hash": {"plain", "rolled-up", "found", "late", "placed"},
 }
 """Of each fault all datasets of the burgh whose releases go through it."""
 
-SOUND = ("plain", "rolled-up", "found", "late", "pure")
+SOUND = ("plain", "rolled-up", "found", "late", "placed", "pure")
 OTHERS = [
     pytest.param(
         source, dataset, period, marks=pytest.mark.evidence("audits of every shipped dataset on its real records")
