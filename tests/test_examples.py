@@ -21,6 +21,7 @@ MODULES = (
     "privacy.selection",
     "privacy.sensitivity",
     "release.identity",
+    "release.loss_distribution",
     "release.odds",
 )
 

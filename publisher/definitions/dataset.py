@@ -215,6 +215,12 @@ class Measure(Model):
         """How many numbers one cell holds: the bins of a histogram, otherwise one."""
         return len(self.bins) if self.bins is not None else 1
 
+    def reach(self, bounds: Bounds) -> int:
+        """The most that one unit changes one cell of the finest table, in steps: its whole total comes or goes."""
+        if self.kind == "count_units":
+            return 1
+        return max(map(abs, self.clamps)) if self.kind == "sum" else bounds.max_per_group
+
     @property
     def clamps(self) -> tuple[int, int]:
         """A sum's (lower, upper) in steps of its resolution."""

@@ -180,6 +180,12 @@ class Odds(FrozenModel):
     before: float = 0.5
     after: float
     """How often they guess right at most."""
+    household_units: int = 0
+    """The units of a household for which the next number is told; zero if it is not."""
+    household: float = 0.0
+    """The same for a household with that many units."""
+    source: float = 0.0
+    """The same for one unit once all releases of the source have spent the whole budget; zero if it is not told."""
     posterior_bound: float = 1.0
     """How sure they can become at most, whatever they read, except with probability `exception`."""
     exception: float = 0.0

@@ -52,9 +52,6 @@ def sensitivity_of(measure: Measure, bounds: Bounds, *, coarser: bool = False) -
     >>> print(sensitivity_of(units, bounds))
     Δ₁ = 3, Δ₂ = √3
     """
-    k = bounds.max_groups
-    if measure.kind == "count_units":
-        return Sensitivity(k, 1)
-    lower, upper = measure.clamps if measure.kind == "sum" else (0, bounds.max_per_group)
-    most = max(abs(lower), abs(upper))
-    return Sensitivity(1, k * most) if coarser else Sensitivity(k, most)
+    k, most = bounds.max_groups, measure.reach(bounds)
+    together = coarser and measure.kind != "count_units"
+    return Sensitivity(1, k * most) if together else Sensitivity(k, most)

@@ -125,11 +125,19 @@ def odds_facts(release: Release) -> str:
     after, exception = _NAMES.get(promised["format"], _NAMES[3])
     unit, currency = promised["privacy_unit"], release.manifest.charge.currency
     loss = Fraction(own[0]["loss"])
+    belief = promised["odds"]["release"].get("posterior_below")
+    if belief is None or loss != Fraction(promised["loss"]["amount"]):  # more than this release was drawn
+        belief = float(odds.up(odds.posterior_bound(loss, currency)))
+    household = [each for each in promised["household"] if each["of"] == "dataset" and each["count"] > 1]
+    source = [each for each in promised["windows"] if each["of"] == "budget" and each["count"] == 1]
     facts = Odds(
         unit=unit["column"] or "record",
         period="all time" if unit["window"] == "lifetime" else f"a {unit['window']}",
         after=own[0][after],
-        posterior_bound=float(odds.up(odds.posterior_bound(loss, currency))),
+        household_units=household[0]["count"] if household else 0,
+        household=household[0][after] if household else 0.0,
+        source=source[0][after] if source else 0.0,
+        posterior_bound=belief,
         exception=promised["odds"]["budget"][exception],
         loss=f"{'ρ' if currency == 'zcdp' else 'ε'} = {float(odds.up(loss)):g}",
     )

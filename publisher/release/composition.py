@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, get_args
 
 from publisher.definitions.period import Grain
+from publisher.release.chances import right_guess, right_guess_here
 from publisher.release.guarantee_inputs import NOTHING, SourceAccount, WindowSpending
 from publisher.release.odds import as_rho, group, guess_bound
 
@@ -107,16 +108,38 @@ def releases_of_one_window(facts: GuaranteeInputs) -> int | None:
 
 def in_this_release(facts: GuaranteeInputs) -> Bearing:
     """One unit with records in every window that this release covers, by all draws of these windows."""
-    return _over(facts, len(facts.charge.blocks), WindowSpending(facts.loss, facts.delta), facts.earlier)
+    each = WindowSpending(facts.loss, facts.delta)
+    return _over(facts, len(facts.charge.blocks), each, 1, facts.earlier, alone=not any(facts.earlier))
 
 
 def in_this_dataset(facts: GuaranteeInputs, windows: int) -> Bearing:
     """One unit with records in that many windows, all releases of this dataset; never more than the budget allows."""
+    times, planned = _planned(facts)
+    return _over(facts, windows, planned, times, _edited(facts, planned), alone=_alone(facts, planned))
+
+
+def household_in_this_dataset(facts: GuaranteeInputs, units: int) -> Bearing:
+    """Several units of one household in one window, all releases of this dataset."""
+    times, planned = _planned(facts)
+    earlier = _edited(facts, planned)
+    spent = WindowSpending(planned.loss + earlier.loss, planned.delta + earlier.delta)
+    bearing = household(facts.account.currency, *spent, units)
+    if not _alone(facts, planned):
+        return bearing
+    together = WindowSpending(bearing.loss, units * spent.delta)
+    chance = right_guess(facts, together, bearing.guess_bound, units=units, releases=times)
+    return replace(bearing, guess_bound=chance)
+
+
+def _planned(facts: GuaranteeInputs) -> tuple[int | None, WindowSpending]:
+    """How often this dataset is drawn for one window, if the budget is enough for that, and what it spends there."""
     times, account = releases_of_one_window(facts), facts.account
-    planned = WindowSpending(account.budget, account.delta)
-    if times is not None:
-        planned = WindowSpending(*map(min, (times * facts.loss, times * facts.delta), planned))
-    return _over(facts, windows, planned, _edited(facts, planned))
+    budget = WindowSpending(account.budget, account.delta)
+    if times is None:
+        return None, budget
+    whole = WindowSpending(times * facts.loss, times * facts.delta)
+    planned = WindowSpending(min(whole.loss, budget.loss), min(whole.delta, budget.delta))
+    return times if planned == whole else None, planned
 
 
 def _edited(facts: GuaranteeInputs, planned: WindowSpending) -> WindowSpending:
@@ -125,6 +148,11 @@ def _edited(facts: GuaranteeInputs, planned: WindowSpending) -> WindowSpending:
     loss = max(facts.edited.loss, most.loss - planned.loss)
     delta = max(facts.edited.delta, most.delta - planned.delta)
     return WindowSpending(min(loss, account.budget - planned.loss), min(delta, account.delta - planned.delta))
+
+
+def _alone(facts: GuaranteeInputs, planned: WindowSpending) -> bool:
+    """Whether nothing but releases like this one has spent; within a full budget, earlier draws add no loss."""
+    return not any((*facts.earlier, *facts.edited, *_edited(facts, planned)))
 
 
 def in_this_source(facts: GuaranteeInputs, windows: int) -> Bearing:
@@ -143,6 +171,11 @@ def household(currency: Currency, loss: Fraction, delta: Fraction, units: int) -
     return Bearing(units, together, guess_bound(together, currency, units * delta))
 
 
+def household_here(facts: GuaranteeInputs, units: int) -> Bearing:
+    """The same for what this dataset has drawn of the release's windows."""
+    return replace(household(facts.account.currency, *facts.drawn, units), guess_bound=right_guess_here(facts, units))
+
+
 def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
     """One unit of each source in one window of each, all budgets spent; in ρ unless every source is pure.
 
@@ -156,8 +189,17 @@ def together(accounts: tuple[SourceAccount, ...]) -> tuple[Currency, Bearing]:
     return "zcdp", Bearing(len(accounts), loss, guess_bound(loss, "zcdp", delta))
 
 
-def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending, earlier: WindowSpending = NOTHING) -> Bearing:
-    """W windows of one unit, `each` spent on every one of them, and `earlier` by tables of which only that is known.
+def _over(
+    facts: GuaranteeInputs,
+    windows: int,
+    each: WindowSpending,
+    releases: int | None,
+    earlier: WindowSpending,
+    *,
+    alone: bool,
+) -> Bearing:
+    """W windows of one unit, `each` spent on every one of them by so many releases like this one, and `earlier` by
+    tables of which only that is known, unless those releases are `alone`.
 
     Pure: what the windows change adds up in Δ₁, so W·ε. zCDP: in a table whose cells touch at most s windows, at most
     min(W, s) of the unit's windows meet in one cell period, and other cell periods are other cells. With v the change
@@ -172,7 +214,11 @@ def _over(facts: GuaranteeInputs, windows: int, each: WindowSpending, earlier: W
         most = widest(account.window)
         total += earlier.loss * windows * (min(windows, most) if account.currency == "zcdp" else 1)
         each, largest = WindowSpending(each.loss + earlier.loss, each.delta + earlier.delta), max(largest, most)
-    return Bearing(windows, total, _guess(account, total, each, windows, largest))
+    chance = _guess(account, total, each, windows, largest)
+    if alone:
+        spent = WindowSpending(total, windows * each.delta)
+        chance = right_guess(facts, spent, chance, windows=windows, releases=releases)
+    return Bearing(windows, total, chance)
 
 
 def _guess(account: SourceAccount, total: Fraction, each: WindowSpending, windows: int, largest: int) -> Decimal:

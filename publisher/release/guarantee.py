@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.release import composition, odds
 from publisher.release import sentences as say
+from publisher.release.chances import belief_here, right_guess_here
 from publisher.release.statement import household_sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from decimal import Decimal
 
     from publisher.definitions.source import Currency
@@ -112,18 +114,24 @@ def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
 
 def _odds(facts: GuaranteeInputs) -> dict[str, Any]:
     account = facts.account
+    release = (right_guess_here(facts), right_guess_here(facts, 2), belief_here(facts))
+    budget = (
+        odds.guess_bound(account.budget, account.currency, account.delta),
+        odds.which_of_two(account.budget, account.currency, account.delta),
+        odds.posterior_bound(account.budget, account.currency),
+    )
     return {
-        "release": _chances(account.currency, *facts.drawn),
-        "budget": _chances(account.currency, account.budget, account.delta),
+        "release": _chances(account.currency, facts.drawn.delta, *release),
+        "budget": _chances(account.currency, account.delta, *budget),
     }
 
 
-def _chances(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, float]:
+def _chances(currency: Currency, delta: Fraction, guess: Decimal, of_two: Decimal, belief: Decimal) -> dict[str, float]:
     aside = odds.TINY + delta if currency == "zcdp" else Fraction(0)
     return {
-        "guess_at_most": _chance(odds.guess_bound(loss, currency, delta)),
-        "which_of_two_at_most": _chance(odds.which_of_two(loss, currency, delta)),
-        "posterior_below": _chance(odds.posterior_bound(loss, currency)),
+        "guess_at_most": _chance(guess),
+        "which_of_two_at_most": _chance(of_two),
+        "posterior_below": _chance(belief),
         "posterior_except_with_probability": _number(odds.up(aside)),
     }
 
@@ -142,11 +150,13 @@ def _windows(facts: GuaranteeInputs) -> list[dict[str, Any]]:
 
 def _household(facts: GuaranteeInputs) -> list[dict[str, Any]]:
     account = facts.account
-    losses = {"release": facts.drawn, "budget": (account.budget, account.delta)}
+    bearings: dict[str, Callable[[int], Bearing]] = {
+        "release": lambda units: composition.household_here(facts, units),
+        "dataset": lambda units: composition.household_in_this_dataset(facts, units),
+        "budget": lambda units: composition.household(account.currency, account.budget, account.delta, units),
+    }
     return [
-        {"of": of, **_bearing(composition.household(account.currency, *loss, units))}
-        for of, loss in losses.items()
-        for units in household_sizes(facts)
+        {"of": of, **_bearing(bearing(units))} for of, bearing in bearings.items() for units in household_sizes(facts)
     ]
 
 

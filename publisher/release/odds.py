@@ -62,9 +62,20 @@ def which_of_two(loss: Fraction, currency: Currency, delta: Fraction = Fraction(
 
 def posterior_bound(loss: Fraction, currency: Currency) -> Decimal:
     """e^ε/(1 + e^ε): how sure someone who was at 50% can become; under zCDP except with probability `TINY`."""
+    return of_epsilon(loss if currency == "pure" else tail_epsilon(loss))
+
+
+def of_epsilon(epsilon: Fraction | Decimal | float) -> Decimal:
+    """e^ε/(1 + e^ε)."""
     with localcontext(_EXACT):
-        epsilon = _decimal(loss) if currency == "pure" else _tail(loss)
-        return _probability(1 / (1 + (-min(epsilon, _LARGEST)).exp()))
+        exact = epsilon if isinstance(epsilon, Decimal) else _decimal(Fraction(min(epsilon, int(_LARGEST))))
+        return _probability(1 / (1 + (-min(exact, _LARGEST)).exp()))
+
+
+def of_distance(distance: float, delta: Fraction = Fraction(0)) -> Decimal:
+    """½ + ½·(total variation distance + δ): how often the best guesser, at 50% before, is right."""
+    with localcontext(_EXACT):
+        return _probability((1 + _decimal(Fraction(distance)) + _decimal(delta)) / 2)
 
 
 def tail_epsilon(loss: Fraction) -> Decimal:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from publisher.release import composition, odds
 from publisher.release import sentences as say
+from publisher.release.chances import belief_here, right_guess_here
 from publisher.release.guarantee_inputs import WindowSpending
 from publisher.release.sentences import amount, percent, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from publisher.definitions.source import Currency
     from publisher.release.guarantee_inputs import GuaranteeInputs, SourceAccount
 
 
@@ -54,23 +54,22 @@ def _introduction(facts: GuaranteeInputs) -> str:
 
 def _odds(facts: GuaranteeInputs) -> str:
     account, present = facts.account, say.present(facts)
-    currency = account.currency
-    this = percent(odds.guess_bound(*_both(facts)))
+    currency, units = account.currency, household_sizes(facts)[1]
+    this = percent(right_guess_here(facts))
+    dataset = percent(composition.in_this_dataset(facts, 1).guess_bound)
+    household = percent(composition.household_in_this_dataset(facts, units).guess_bound)
     whole = percent(odds.guess_bound(account.budget, currency, account.delta))
     return (
         f"Imagine someone who knows everyone else's records and thinks it is 50% likely that {present}. After reading "
         f"{_read(facts)}, they guess right at most {this} of the time; a coin toss is right 50% of the time. "
         f"{_belief(facts)}\n\n"
         f"If they know that {_either(facts)}, and have to tell which, they guess right at most "
-        f"{percent(odds.which_of_two(*_both(facts)))} of the time.\n\n"
-        f"Once all releases of this source together have spent the whole budget of {_a_window(account)}, a guess about "
-        f"whether {present} is right at most {whole} of the time. 100% means that nothing is promised."
+        f"{percent(right_guess_here(facts, 2))} of the time.\n\n"
+        f"A guess about whether {present} is right at most {dataset} of the time after everything that this dataset "
+        f"may publish about {_a_window(account)}; for a household with {units} {_units(account)} in it, at most "
+        f"{household}. Once all releases of this source together have spent the whole budget of {_a_window(account)}, "
+        f"it is right at most {whole} of the time. 100% means that nothing is promised."
     )
-
-
-def _both(facts: GuaranteeInputs) -> tuple[Fraction, Currency, Fraction]:
-    """Loss, currency and δ of this draw and the earlier ones of the same windows."""
-    return facts.drawn.loss, facts.account.currency, facts.drawn.delta
 
 
 def _read(facts: GuaranteeInputs) -> str:
@@ -84,7 +83,7 @@ def _either(facts: GuaranteeInputs) -> str:
 
 
 def _belief(facts: GuaranteeInputs) -> str:
-    belief = percent(odds.posterior_bound(facts.drawn.loss, facts.account.currency))
+    belief = percent(belief_here(facts))
     if facts.account.currency == "pure":
         return f"Whatever the release shows, their belief never rises above {belief}."
     return (
@@ -205,14 +204,14 @@ _COLUMNS = (
 def _household(facts: GuaranteeInputs) -> str:
     account, currency = facts.account, facts.account.currency
     rule = "m² times the loss" if currency == "zcdp" else "m times the loss"
-    units = "records" if account.unit == "record" else f"units (“{plain(account.unit)}”)"
+    units = _units(account)
     time = "" if account.window == "lifetime" or account.unit == "record" else f" in one {account.window}"
     name = "This time, all draws" if any(facts.earlier) else "This release"
     head = (f"{units[0].upper()}{units[1:]}", *_columns(facts, name), *_columns(facts, "Whole budget"))
     rows = [
         (
             str(m),
-            *_bearing(composition.household(currency, *facts.drawn, m)),
+            *_bearing(composition.household_here(facts, m)),
             *_bearing(composition.household(currency, account.budget, account.delta, m)),
         )
         for m in household_sizes(facts)
@@ -285,6 +284,11 @@ def _words(facts: GuaranteeInputs) -> str:
             "**Δ₁ and Δ₂**: the most that one unit can change a whole table: the changes of all numbers added up (Δ₁), "
             "and as a straight-line distance (Δ₂)."
         ),
+        (
+            "**Right guess at most**: for this dataset, computed from the exact distribution of its noise and rounded "
+            f"up; wherever other or earlier tables count too, from {say.symbol(facts.account.currency)} alone, "
+            "which gives a larger number."
+        ),
     ]
     if facts.delta:
         words.append("**δ**: the probability with which a promise may fail; here it is very small.")
@@ -297,6 +301,10 @@ def _columns(facts: GuaranteeInputs, name: str) -> tuple[str, str]:
 
 def _bearing(bearing: composition.Bearing) -> tuple[str, str]:
     return amount(bearing.loss), percent(bearing.guess_bound)
+
+
+def _units(account: SourceAccount) -> str:
+    return "records" if account.unit == "record" else f"units (“{plain(account.unit)}”)"
 
 
 def _one(account: SourceAccount) -> str:

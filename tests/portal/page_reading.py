@@ -52,7 +52,8 @@ RELEASES = [
      "unreliable": 0},
 ]  # fmt: skip
 ODDS = {
-    "unit": "record", "period": "a day", "before": 0.5, "after": 0.6119, "posterior_bound": 0.921, "exception": 1e-6,
+    "unit": "record", "period": "a day", "before": 0.5, "after": 0.6119, "household_units": 5,
+    "household": 0.9293, "source": 1.0, "posterior_bound": 0.921, "exception": 1e-6,
     "loss": "ρ = 0.1",
 }  # fmt: skip
 WEEKS = 120

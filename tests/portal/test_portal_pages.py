@@ -463,6 +463,8 @@ def test_the_page_says_the_guarantee_in_odds(load: Any, paged: str) -> None:
     """Before and after, in words and in dots; the chance is never rounded down."""
     section = load(f"/d/{paged}").section("privacy")
     assert "right 50 times in 100 without the published numbers, is right at most 61.2 times in 100" in section.words
+    assert "For a household with 5 records in it: right at most 93 times in 100." in section.words
+    assert "Once this source has spent its whole privacy budget: right at most 100 times in 100." in section.words
     assert "at most 92.1% sure" in section.words
     assert "with a chance of 1 in 1,000,000" in section.words
     full = [path["d"] or "" for path in section.all("path") if path["class"] == "full"]

@@ -6,16 +6,19 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from guarantee_examples import charged_again, discover, facts, increment, privacy, rollups, utility
+from guarantee_examples import charged_again, discover, facts, frozen, increment, privacy, rollups, utility
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher.definitions import period as civil
 from publisher.release import composition, odds
-from publisher.release.guarantee_inputs import SourceAccount
+from publisher.release.chances import belief_here, right_guess_here
+from publisher.release.guarantee_inputs import SourceAccount, WindowSpending
+from publisher.release.loss_distribution import lattice_distance
 from publisher.release.sentences import percent
 
 if TYPE_CHECKING:
@@ -23,6 +26,16 @@ if TYPE_CHECKING:
     from publisher.definitions.source import Currency
 
 SELECTION = {"share": Decimal("0.5"), "delta": Decimal("0.000001")}
+ROLLUPS = {
+    "rollups": (
+        {"name": "town", "title": "The whole town", "keys": (), "share": Decimal("0.1")},
+        {"name": "kinds", "title": "Kinds", "keys": ("kind",), "share": Decimal("0.3")},
+    ),
+    "keys": (
+        {"name": "place", "title": "Neighborhood", "keyset": "places", "other": "Unknown"},
+        {"name": "kind", "title": "Kind", "keyset": "kinds", "other": "Other"},
+    ),
+}
 LOSSES = st.fractions(Fraction(1, 10_000), 3)
 
 
@@ -203,6 +216,8 @@ def test_delta_adds_to_the_odds() -> None:
     plain = odds.guess_bound(Fraction(5) * Fraction(24, 100), "zcdp")
     five = composition.in_this_dataset(found, 5).guess_bound
     assert plain < five <= plain + Decimal("0.0001")
+    one = composition.in_this_dataset(found, 1).guess_bound
+    assert one == odds.of_distance(lattice_distance(0.24), Fraction(12, 10**6))
     keys = ({"name": "kind", "title": "Kind", "discover": SELECTION, "other": "Other"},)
     source = privacy("record", "day", "0.5", delta=Decimal("0.00001"))
     tables = {
@@ -213,8 +228,78 @@ def test_delta_adds_to_the_odds() -> None:
         "first": "2024-Q1",
     }
     wide = facts(source, tables, "2024-Q1")
+    # 91 windows meet in a quarter's keys, and which keys were found decides what the next windows move.
     steps = Decimal(91) * (odds.guess_bound(wide.loss, "zcdp", wide.delta) - Decimal("0.5"))
     assert abs(composition.in_this_release(wide).guess_bound - Decimal("0.5") - steps) < Decimal(10) ** -20
+
+
+@pytest.mark.parametrize(
+    ("rho", "exact", "implied"),
+    [("0.1", "58.9%", "61.2%"), ("0.5", "69.2%", "75%"), ("2", "84.3%", "100%")],
+)
+def test_the_exact_odds_are_stated(rho: str, exact: str, implied: str) -> None:
+    """Three tables of records: the noise's own odds for what was drawn, those of ρ alone for budgets."""
+    made = facts(privacy("record", "day", rho), ROLLUPS | {"loss": {"rho": Decimal(rho)}}, "2024-03")
+    assert percent(right_guess_here(made)) == exact
+    assert percent(composition.in_this_dataset(made, 1).guess_bound) == exact
+    assert percent(composition.in_this_source(made, 1).guess_bound) == implied
+    alone = facts(privacy("record", "day", rho), {"loss": {"rho": Decimal(rho)}}, "2024-03")
+    assert right_guess_here(alone) <= odds.of_distance(lattice_distance(float(Fraction(rho))))
+
+
+@pytest.mark.parametrize("made", [rollups, increment, discover, frozen, charged_again, utility])
+@pytest.mark.parametrize("units", [1, 2, 5, 20])
+def test_never_above_what_the_loss_implies(made: Any, units: int) -> None:
+    """The stated odds are the least of several bounds, and the loss alone always gives one."""
+    one, currency = made(), made().account.currency
+    for bearing in (composition.household_here(one, units), composition.household_in_this_dataset(one, units)):
+        implied = odds.guess_bound(bearing.loss, currency, units * one.delta)
+        assert Decimal("0.5") < bearing.guess_bound <= max(implied, bearing.guess_bound if one.delta else implied)
+    assert belief_here(one) <= odds.posterior_bound(one.drawn.loss, currency)
+
+
+@pytest.mark.parametrize("made", [rollups, increment, frozen, charged_again, utility])
+def test_earlier_draws_are_counted_by_their_loss(made: Any) -> None:
+    """What an earlier definition drew is not known: then the odds are those of the sum of the losses."""
+    tenth = WindowSpending(Fraction(1, 10), Fraction(0))
+    again = replace(made(), earlier=tenth, edited=tenth, dataset_spent=tenth)
+    loss, currency = again.drawn.loss, again.account.currency
+    assert right_guess_here(again) == odds.guess_bound(loss, currency)
+    assert right_guess_here(again, 2) == odds.which_of_two(loss, currency)
+    assert belief_here(again) == odds.posterior_bound(loss, currency)
+    dataset = composition.in_this_dataset(again, 1)
+    assert dataset.guess_bound == odds.guess_bound(dataset.loss, currency)
+    household = composition.household_in_this_dataset(again, 2)
+    assert household.guess_bound == odds.guess_bound(household.loss, currency)
+
+
+def test_keys_that_noise_found_are_counted_by_the_worst_draw() -> None:
+    """If what a unit moves depends on which keys were found, the odds are those of ρ; if not, those of the noise."""
+    finest = discover()
+    assert right_guess_here(finest) == odds.of_distance(lattice_distance(0.02), Fraction(1, 10**6))
+    assert right_guess_here(finest, 2) == odds.which_of_two(finest.loss, "zcdp", finest.delta)
+    coarser = finest.dataset.definition.model_copy(update={"rollups": rollups().dataset.definition.rollups[1:]})
+    rolled = replace(finest, dataset=replace(finest.dataset, definition=coarser))
+    assert right_guess_here(rolled) == odds.guess_bound(finest.loss, "zcdp", finest.delta)
+
+
+def test_editions_with_different_noise_are_counted_by_their_loss() -> None:
+    """Tables of one level and measure with two scales: only the bound that every noise of that loss has is used."""
+    made = rollups()
+    table = made.charge.tables[0].model_copy(update={"scale": 2 * made.charge.tables[0].scale})
+    mixed = replace(made, charge=made.charge.model_copy(update={"tables": (*made.charge.tables, table)}))
+    assert right_guess_here(mixed) == odds.of_distance(lattice_distance(0.1))
+
+
+def test_several_windows_are_no_safer_than_one() -> None:
+    """More windows and more units never lower the odds, and a release never has worse odds than its dataset."""
+    for made in (rollups(), increment(), discover(), frozen(), charged_again(), utility()):
+        counts = [composition.in_this_dataset(made, n).guess_bound for n in (1, 2, 5, 12)]
+        units = [composition.household_in_this_dataset(made, n).guess_bound for n in (1, 2, 5, 20)]
+        slack = Decimal("0.00001")
+        assert all(a <= b + slack for a, b in pairwise(counts))
+        assert all(a <= b + slack for a, b in pairwise(units))
+        assert right_guess_here(made) <= composition.in_this_dataset(made, 1).guess_bound + slack
 
 
 @pytest.mark.parametrize(

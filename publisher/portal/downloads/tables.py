@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
     from publisher.portal.base.model import PortalColumn, PortalDataset
+    from publisher.portal.contract import Odds
 
 GROUP = 122_880
 """Rows in a row group of a Parquet file."""
@@ -211,6 +212,14 @@ def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> 
             sheet.write_string(row, place, text[:CELL_TEXT])
 
 
+def _more(odds: Odds) -> str:
+    """The odds of a household, and those once the source has spent its budget, where they are told."""
+    units = "records" if odds.unit == "record" else f"units (\u201c{odds.unit}\u201d)"
+    household = f" For a household with {odds.household_units} {units} in it: right at most {percent(odds.household)} times in 100."
+    source = f" Once this source has spent its whole privacy budget: right at most {percent(odds.source)} times in 100."
+    return (household if odds.household_units else "") + (source if odds.source else "")
+
+
 def _odds(dataset: PortalDataset) -> str:
     odds = about(dataset).odds
     if odds is None:
@@ -219,6 +228,6 @@ def _odds(dataset: PortalDataset) -> str:
     return (
         f"Someone who guesses whether {who} in the data, and is right {percent(odds.before)} times in 100"
         " without the published numbers,"
-        f" is right at most {percent(odds.after)} times in 100 after reading everything."
+        f" is right at most {percent(odds.after)} times in 100 after reading everything.{_more(odds)}"
         f" One guarantee covers {odds.period} ({odds.loss})."
     )

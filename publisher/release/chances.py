@@ -1,0 +1,81 @@
+"""The odds of a dataset's own draws: by the exact laws of their noise where those are known, else by the loss alone.
+
+Never above what the loss implies, and never below what the best guesser reaches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from publisher.release.guarantee_inputs import WindowSpending
+from publisher.release.loss_distribution import Shift, composed, lattice_distance, lattice_tail
+from publisher.release.odds import TINY, group, guess_bound, of_distance, of_epsilon, posterior_bound
+from publisher.release.worst_shifts import TOLERANCE, NoiseOf, one_worst_shift, worst_shifts
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from publisher.release.guarantee_inputs import GuaranteeInputs
+
+MOVES = 1000 * TOLERANCE
+"""More than all moves of a part together can lower δ in one table."""
+
+
+def right_guess(
+    facts: GuaranteeInputs,
+    spent: WindowSpending,
+    bound: Decimal,
+    *,
+    units: int = 1,
+    windows: int = 1,
+    releases: int | None = None,
+) -> Decimal:
+    """How often a guess about so many units in so many windows is right at most, by draws that spend `spent` in all.
+
+    `bound` is what that implies, whatever was drawn. `releases` is how often the tables of this release are drawn for
+    one window; None if that is not known.
+    """
+    if not _fixed(facts, units, windows):
+        return bound
+    found = [bound]
+    if facts.account.currency == "zcdp":
+        found.append(of_distance(lattice_distance(float(spent.loss)), spent.delta))
+    shifts = _shifts(facts, units) if releases is not None and windows == 1 and not spent.delta else None
+    if shifts is not None and releases is not None:
+        moved = MOVES * len(shifts) * releases
+        found.append(of_distance(composed(shifts * releases).distance + moved))
+    return min(found)
+
+
+def right_guess_here(facts: GuaranteeInputs, units: int = 1) -> Decimal:
+    """The same for what this dataset has drawn of the release's windows."""
+    drawn, currency = facts.drawn, facts.account.currency
+    spent = WindowSpending(group(drawn.loss, currency, units), units * drawn.delta)
+    bound = guess_bound(spent.loss, currency, spent.delta)
+    return bound if any(facts.earlier) else right_guess(facts, spent, bound, units=units, releases=1)
+
+
+def belief_here(facts: GuaranteeInputs) -> Decimal:
+    """How sure someone who was at 50% can become, under zCDP except with probability `TINY` (and δ)."""
+    drawn, currency = facts.drawn, facts.account.currency
+    bound = posterior_bound(drawn.loss, currency)
+    exact = currency == "zcdp" and facts.dataset.definition.discovered is None and not any(facts.earlier)
+    return min(bound, of_epsilon(lattice_tail(float(drawn.loss), float(TINY)))) if exact else bound
+
+
+def _fixed(facts: GuaranteeInputs, units: int, windows: int) -> bool:
+    """Whether no noise decides what units move: keys are public, or it makes no difference which are found."""
+    definition = facts.dataset.definition
+    if definition.discovered is None:
+        return True
+    return (units, windows) == (1, 1) and facts.dataset.source.definition.late is None and one_worst_shift(definition)
+
+
+def _shifts(facts: GuaranteeInputs, units: int) -> tuple[Shift, ...] | None:
+    """The worst moves in the tables of this release; None if not known."""
+    late = facts.dataset.source.definition.late
+    tables = {NoiseOf(each.measure, each.level, each.mechanism, each.scale) for each in facts.charge.tables}
+    if len({(each.measure, each.level) for each in tables}) < len(tables):
+        return None  # editions were drawn with different noise
+    spread = late is not None and late.policy == "increment"
+    return worst_shifts(facts.dataset.definition, tables, units, spread=spread)
