@@ -10,6 +10,7 @@ from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import opened
+from publisher.planning.chances import nothing_spent, odds_words, planned_odds, spent_before
 from publisher.planning.raised import raised_budgets
 from publisher.release.suite import read_suite, repeated, rules_of
 from publisher.release.table import level_names
@@ -38,7 +39,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         rollups = "".join(f", {rollup.name}" for rollup in dataset.definition.rollups)
         rollups = f"; rolled up to {rollups[2:]}" if rollups else ""
         yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
-        _terms(workspace, dataset)
+        yield f"  {_odds(workspace, dataset)}"
     if not workspace.datasets:
         raise DefinitionError(
             f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet: write <dataset>.toml there, "
@@ -49,13 +50,16 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
     yield "everything is in order"
 
 
-def _terms(workspace: Workspace, dataset: DatasetFile) -> None:
-    """Raises BudgetError when the ledger was begun under other terms than the definition has now."""
-    if not workspace.private.is_dir():
-        return
-    with opened(workspace) as catalog:
-        for job in jobs_of(workspace, catalog, dataset, [parse(dataset.definition.first)]):
-            catalog.ledger.check_terms(job.request)
+def _odds(workspace: Workspace, dataset: DatasetFile) -> str:
+    """The odds that its guarantees will state. Raises BudgetError when the ledger was begun under other terms than the
+    definition has now."""
+    before = nothing_spent(workspace, dataset)
+    if workspace.private.is_dir():
+        with opened(workspace) as catalog:
+            for job in jobs_of(workspace, catalog, dataset, [parse(dataset.definition.first)]):
+                catalog.ledger.check_terms(job.request)
+            before = spent_before(workspace, catalog, dataset)
+    return odds_words(dataset, planned_odds(workspace, dataset, before))
 
 
 def _raised(workspace: Workspace) -> Iterator[str]:

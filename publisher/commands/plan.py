@@ -10,6 +10,7 @@ import click
 from publisher.commands.terminal import print_table
 from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
+from publisher.planning.chances import odds_words
 from publisher.planning.comparison import toml_of
 from publisher.planning.forecast import margin_words
 from publisher.privacy.charge import decimal
@@ -89,6 +90,7 @@ def _paragraph(plan: Plan) -> Iterator[str]:
     left = f"{decimal(pace.left)} of {privacy.budget}{delta} left: {_room(pace.releases_left)}"
     which = "The fullest block of past periods" if pace.ended else "Each block"
     yield f"{which} has {left}. {_lasting(plan)}"
+    yield odds_words(dataset, plan.odds)
 
 
 def _edited(plan: Plan) -> Iterator[str]:

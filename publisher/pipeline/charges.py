@@ -97,16 +97,21 @@ def charge_of(dataset: DatasetFile, mechanisms: Iterable[Mechanism], entry: Entr
         delta=entry.payload.get("delta", "0"),
         selection=str(dataset.definition.selection_loss),
         blocks=tuple(entry.payload["blocks"]),
-        tables=tuple(
-            TableCharge(
-                measure=each.measure,
-                level=each.level,
-                mechanism=each.kind,
-                scale=each.scale,
-                sensitivity=each.sensitivity,
-                loss=str(each.loss),
-                sampler=each.sampler,
-            )
-            for each in mechanisms
-        ),
+        tables=tables_of(mechanisms),
+    )
+
+
+def tables_of(mechanisms: Iterable[Mechanism]) -> tuple[TableCharge, ...]:
+    """How each measured table is protected."""
+    return tuple(
+        TableCharge(
+            measure=each.measure,
+            level=each.level,
+            mechanism=each.kind,
+            scale=each.scale,
+            sensitivity=each.sensitivity,
+            loss=str(each.loss),
+            sampler=each.sampler,
+        )
+        for each in mechanisms
     )

@@ -140,7 +140,7 @@ def _of_level(widths: Mapping[Table, Widths], level: str) -> dict[str, Widths]:
 
 def _candidate(dataset: DatasetFile, choice: Choice, facts: Public) -> Alternative:
     varied = _varied(dataset, choice)
-    plan = plan_of(varied, facts.pace(varied), facts.known[dataset.name])
+    plan = plan_of(varied, facts.pace(varied), facts.known[dataset.name], facts.odds(varied))
     return Alternative({name: f"{value:f}" for name, value in choice}, releases_of_a_new_block(varied), plan.tables)
 
 

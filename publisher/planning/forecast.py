@@ -13,6 +13,7 @@ from publisher.pipeline.consent import redraw_of
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
+from publisher.planning.chances import PlannedOdds, SpentBefore, nothing_spent, planned_odds, spent_before
 from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
 from publisher.planning.raised import raised_budgets
@@ -93,6 +94,8 @@ class Forecast:
     """Expected shares of the cells; None if nothing is known."""
     unreliable: float | None
     known_from: str
+    odds: PlannedOdds
+    """Of the whole dataset."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Plan:
     pace: Pace
     tables: tuple[Forecast, ...]
     known: Known
+    odds: PlannedOdds
     edited: Redraw | None = None
     """What the current definition would do to released periods."""
 
@@ -117,11 +121,19 @@ class Public:
     edited: Mapping[str, Redraw] = field(default_factory=dict)
     raised: tuple[str, ...] = ()
     """A line for each budget that was raised after its source was first charged."""
+    before: Mapping[str, SpentBefore] = field(default_factory=dict)
+    """What was spent, for each dataset; none if there is no ledger."""
 
     def plan(self, dataset: DatasetFile) -> Plan:
-        """The plan of one dataset."""
-        plan = plan_of(dataset, self.pace(dataset), self.known[dataset.name])
+        """The plan of one dataset as it is given; it may be a variant of one that is defined."""
+        plan = plan_of(dataset, self.pace(dataset), self.known[dataset.name], self.odds(dataset))
         return replace(plan, edited=self.edited.get(dataset.name))
+
+    def odds(self, dataset: DatasetFile) -> PlannedOdds:
+        """The odds of a dataset as it is given."""
+        before = self.before.get(dataset.name) or nothing_spent(self.workspace, dataset)
+        same = dataset.definition == self.workspace.datasets[dataset.name].definition
+        return planned_odds(self.workspace, dataset, before if same else before.redefined())
 
     def pace(self, dataset: DatasetFile) -> Pace:
         """The pace of a dataset as it is given, its neighbors as they are defined."""
@@ -133,7 +145,7 @@ class Public:
 def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Sequence[str] = ()) -> Public:
     """Read the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
-    spent, edited = Spent(), {}
+    spent, edited, before = Spent(), {}, {}
     raised: tuple[str, ...] = ()
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
@@ -141,6 +153,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
             sources = {each.source.name: each.source for each in datasets}
             raised = tuple(raised_budgets(sources.values(), catalog.ledger))
             for each in datasets:
+                before[each.name] = spent_before(workspace, catalog, each)
                 if (redraw := _edited(workspace, catalog, each)) is not None:
                     edited[each.name] = redraw
                 current = catalog.current(each.name)
@@ -148,7 +161,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
         known = _guessed(datasets, guesses)
-    return Public(workspace, spent, known, edited, raised)
+    return Public(workspace, spent, known, edited, raised, before)
 
 
 def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:
@@ -161,15 +174,17 @@ def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Red
         return None
 
 
-def plan_of(dataset: DatasetFile, pace: Pace, known: Known) -> Plan:
+def plan_of(dataset: DatasetFile, pace: Pace, known: Known, odds: PlannedOdds) -> Plan:
     """The plan of one dataset; if no period has ended yet, it is planned for its first."""
     levels = dataset.levels(first_period(dataset, pace))
     definition = dataset.definition
     widths = widths_of(definition, levels)
     tables = tuple(
-        _forecast(dataset, level, measure, pace, known, widths) for measure in definition.measured for level in levels
+        _forecast(dataset, level, measure, pace, known, widths, odds)
+        for measure in definition.measured
+        for level in levels
     )
-    return Plan(dataset, pace, tables, known)
+    return Plan(dataset, pace, tables, known, odds)
 
 
 def first_period(dataset: DatasetFile, pace: Pace) -> civil.Period:
@@ -224,7 +239,13 @@ def _mechanism(name: str, currency: Currency, sensitivity: Sensitivity, loss: Fr
 
 
 def _forecast(
-    dataset: DatasetFile, level: Level, measure: Measure, pace: Pace, known: Known, widths: Mapping[Table, Widths]
+    dataset: DatasetFile,
+    level: Level,
+    measure: Measure,
+    pace: Pace,
+    known: Known,
+    widths: Mapping[Table, Widths],
+    odds: PlannedOdds,
 ) -> Forecast:
     definition, privacy = dataset.definition, dataset.source.definition.privacy
     noise, margin = noise_of(definition, measure, level.name), widths[level.name, measure.name]
@@ -258,6 +279,7 @@ def _forecast(
         suppressed=shares.suppressed if shares is not None else None,
         unreliable=shares.unreliable if shares is not None else None,
         known_from=known.origin,
+        odds=odds,
     )
 
 

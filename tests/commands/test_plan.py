@@ -331,6 +331,9 @@ def test_the_plan_is_a_page(city: Workspace, capsys: pytest.CaptureFixture[str])
     assert "A release spends ρ 0.1 on each of 31 day blocks" in out
     assert "The fullest block of past periods has 0.25 of 0.25 left: enough for 2 more releases" in out
     assert "Releases to come have enough budget on their own blocks, up to the last, 2024-03." in out
+    assert "whether one record is in the data is right at most 58.9% of the time after reading this dataset" in out
+    assert "(a coin: 50%), 67.7% after everything that this source may release" in out
+    assert "For a household with 5 records: 86.9% after this dataset." in out
     assert len([line for line in out.splitlines() if line.startswith("│")]) == 5
     assert "▒" in out
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,10 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher.definitions import period as civil
+from publisher.privacy.mechanism import epsilon_of
 from publisher.release import composition, odds
 from publisher.release.chances import belief_here, right_guess_here
 from publisher.release.guarantee_inputs import SourceAccount, WindowSpending
-from publisher.release.loss_distribution import lattice_distance
+from publisher.release.loss_distribution import Shift, composed, lattice_distance, lattice_tail
 from publisher.release.sentences import percent
 
 if TYPE_CHECKING:
@@ -318,3 +322,27 @@ def test_sources_about_the_same_people_add_up(
     found, bearing = composition.together(made)
     assert (found, bearing.loss, bearing.count) == (currency, loss, len(made))
     assert bearing.guess_bound == odds.guess_bound(loss, currency)
+
+
+def test_the_table_in_the_documentation_is_computed() -> None:
+    """Every number of docs/privacy.md about ρ and ε is what the functions give, rounded up."""
+    page = (Path(__file__).parents[2] / "docs" / "privacy.md").read_text("utf-8")
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in page.splitlines() if line[:3] != "|--"]
+    rows = [(line[0], line[1:]) for line in lines if re.fullmatch(r"[0-9.]+", line[0])]
+    assert len(rows) == 11
+    for loss, cells in rows:
+        amount = Fraction(loss)
+        if len(cells) == 2:
+            wide = composed((Shift("discrete laplace", float(900 / amount), 900),)).distance
+            shown = [odds.of_distance(wide), odds.guess_bound(amount, "pure")]
+            assert cells == [percent(each) for each in shown]
+            continue
+        wide = composed((Shift("discrete gaussian", 900 / math.sqrt(2 * amount), 900),)).distance
+        shown = [odds.of_distance(lattice_distance(float(amount))), odds.of_distance(wide)]
+        tail = odds.of_epsilon(lattice_tail(float(amount), 1e-6))
+        shown += [odds.guess_bound(amount, "zcdp"), min(tail, odds.posterior_bound(amount, "zcdp"))]
+        assert cells[:4] == [percent(each) for each in shown]
+        assert Decimal(cells[4]) == odds.up(epsilon_of(amount, 1e-6), 3)
+    assert percent(odds.of_distance(lattice_distance(0.015))) == "53.5%"
+    assert percent(odds.of_distance(lattice_distance(2.63))) == "93.7%"
+    assert percent(odds.guess_bound(Fraction(472, 100), "pure")) == "99.2%"

@@ -215,9 +215,13 @@ def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> 
 def _more(odds: Odds) -> str:
     """The odds of a household, and those once the source has spent its budget, where they are told."""
     units = "records" if odds.unit == "record" else f"units (\u201c{odds.unit}\u201d)"
-    household = f" For a household with {odds.household_units} {units} in it: right at most {percent(odds.household)} times in 100."
-    source = f" Once this source has spent its whole privacy budget: right at most {percent(odds.source)} times in 100."
+    household = f" For a household with {odds.household_units} {units} in it: {_at_most(odds.household)}."
+    source = f" Once this source has spent its whole privacy budget: {_at_most(odds.source)}."
     return (household if odds.household_units else "") + (source if odds.source else "")
+
+
+def _at_most(chance: float) -> str:
+    return f"right at most {percent(chance)} times in 100"
 
 
 def _odds(dataset: PortalDataset) -> str:
