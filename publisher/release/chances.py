@@ -8,17 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.release.guarantee_inputs import WindowSpending
-from publisher.release.loss_distribution import Shift, composed, lattice_distance, lattice_tail
+from publisher.release.loss_distribution import composed, lattice_distance, lattice_tail
 from publisher.release.odds import TINY, group, guess_bound, of_distance, of_epsilon, posterior_bound
-from publisher.release.worst_shifts import TOLERANCE, NoiseOf, one_worst_shift, worst_shifts
+from publisher.release.worst_shifts import NoiseOf, WorstShifts, one_worst_shift, worst_shifts
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from publisher.release.guarantee_inputs import GuaranteeInputs
-
-MOVES = 1000 * TOLERANCE
-"""More than all moves of a part together can lower δ in one table."""
 
 
 def right_guess(
@@ -40,10 +37,10 @@ def right_guess(
     found = [bound]
     if facts.account.currency == "zcdp":
         found.append(of_distance(lattice_distance(float(spent.loss)), spent.delta))
-    shifts = _shifts(facts, units) if releases is not None and windows == 1 and not spent.delta else None
-    if shifts is not None and releases is not None:
-        moved = MOVES * len(shifts) * releases
-        found.append(of_distance(composed(shifts * releases).distance + moved))
+    if releases is not None and windows == 1 and not spent.delta:
+        worst = _worst(facts, units)
+        if worst is not None:
+            found.append(of_distance(composed(worst.shifts * releases).distance + worst.slack * releases))
     return min(found)
 
 
@@ -71,7 +68,7 @@ def _fixed(facts: GuaranteeInputs, units: int, windows: int) -> bool:
     return (units, windows) == (1, 1) and facts.dataset.source.definition.late is None and one_worst_shift(definition)
 
 
-def _shifts(facts: GuaranteeInputs, units: int) -> tuple[Shift, ...] | None:
+def _worst(facts: GuaranteeInputs, units: int) -> WorstShifts | None:
     """The worst moves in the tables of this release; None if not known."""
     late = facts.dataset.source.definition.late
     tables = {NoiseOf(each.measure, each.level, each.mechanism, each.scale) for each in facts.charge.tables}

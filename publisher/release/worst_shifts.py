@@ -9,10 +9,15 @@ cell that has as many or more (`gathering`) never makes the two laws harder to t
 - Discrete Laplace: it never does. The loss of cells moved by a ≥ b is (a + b - 2Y)/scale, where Y adds what is positive
   in the noise, up to a and up to b. For a positive loss Y is below a, so only the limit b counts, and a lower b makes
   large Y rarer. The laws mirror each other, so the same follows for negative losses.
-- Discrete Gaussian: that is computed for the scale at hand, as the difference at every corner of the curve of (ε, δ),
-  which is straight between corners in e^ε where the other curve is convex.
+- Discrete Gaussian, few values: that is computed for the scale at hand, as the difference at every corner of the curve
+  of (ε, δ), which is straight between corners in e^ε where the other curve is convex.
+- Discrete Gaussian, wide: along a coset of the moves without their common factor, values are at most h = n/σ standard
+  deviations apart for n parts, so each curve is within κ of that of the continuous law, where only the squares of the
+  moves count. δ is a sum of F = (φ(y) - e^ε·φ(y - r))₊ over these values, and Euler and Maclaurin's formula gives
+  κ = h²·V/12, with V the total variation of F′: at most 0.97 + (2 + r²) + 0.4·r, from φ″, from e^ε·φ″(y - r), which
+  is below ((y - r)² + 1)·φ(y) there, and from the corner.
 
-Both orders survive composition (Blackwell 1953; Zhu, Dong and Wang 2022).
+Both orders survive composition (Blackwell 1953; Zhu, Dong and Wang 2022), and what δ may be short of adds up.
 """
 
 from __future__ import annotations
@@ -36,7 +41,11 @@ computed."""
 WIDEST = 64.0
 FARTHEST = 25.0
 TOLERANCE = 1e-12
-"""How much δ may fall when a part is moved."""
+"""How much δ may fall when a part is moved, where that is computed."""
+MOST_MOVES = 100
+"""More than PARTS parts need until they are gathered."""
+CLOSE = 0.1
+"""The largest h for which noise counts as wide."""
 
 
 @dataclass(frozen=True)
@@ -76,35 +85,46 @@ def one_worst_shift(definition: Dataset) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class WorstShifts:
+    """The worst moves, and by how much others may be worse in total variation."""
+
+    shifts: tuple[Shift, ...]
+    slack: float
+
+
 def worst_shifts(
     definition: Dataset, tables: Iterable[NoiseOf], units: int = 1, *, spread: bool = False
-) -> tuple[Shift, ...] | None:
+) -> WorstShifts | None:
     """The worst moves of every table; None if which is the worst is not known.
 
     `spread` if what a unit brings to a cell may be spread over several draws, as editions count what is new in each:
     then a part is one step.
     """
     measures = {each.name: each for each in definition.measured}
-    found = []
+    found, slack = [], 0.0
     for table in tables:
         parts = parts_of(definition, measures[table.measure], units, coarser=bool(table.level))
         if spread:
             parts = Parts(1, parts.number * parts.size, parts.most * parts.size)
-        if table.kind == "discrete gaussian" and not gathering_is_worst(table.scale, parts):
-            return None
+        if table.kind == "discrete gaussian":
+            slack += gathering_slack(table.scale, parts)
         found.append(Shift(table.kind, table.scale, parts.most * parts.size, parts.number // parts.most))
-    return tuple(sorted(found))
+    return WorstShifts(tuple(sorted(found)), slack) if slack < math.inf else None
 
 
 @lru_cache(maxsize=1024)
-def gathering_is_worst(scale: float, parts: Parts) -> bool:
-    """Whether moving a part to a cell that has as many or more never lowers δ, by discrete Gaussian noise."""
+def gathering_slack(scale: float, parts: Parts) -> float:
+    """By how much δ of the gathered parts may be below that of others, by discrete Gaussian noise; infinite if that is
+    not known."""
     if parts.most == 1 or parts.number == 1:
-        return True
-    if parts.number > PARTS or scale > WIDEST or parts.number * parts.size > FARTHEST * scale:
-        return False
-    pairs = [(i, j) for i in range(1, parts.most) for j in range(1, i + 1) if i + j <= parts.number]
-    return all(_spread_less(scale, parts.size, i, j) for i, j in pairs)
+        return 0.0
+    if parts.number <= PARTS and scale <= WIDEST and parts.number * parts.size <= FARTHEST * scale:
+        pairs = [(i, j) for i in range(1, parts.most) for j in range(1, i + 1) if i + j <= parts.number]
+        if all(_spread_less(scale, parts.size, i, j) for i, j in pairs):
+            return MOST_MOVES * TOLERANCE
+    apart, ratio = parts.number / scale, parts.number * parts.size / scale
+    return 2 * apart**2 * (3 + 0.4 * ratio + ratio**2) / 12 * (1 + 1e-9) if apart <= CLOSE else math.inf
 
 
 @dataclass(frozen=True)
