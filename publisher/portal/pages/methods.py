@@ -23,7 +23,7 @@ BELL = "M0 100C60 100 80 96 110 70S150 4 180 4s40 32 70 66s50 30 110 30Z"
 def methods(request: Request) -> Response:
     """GET /methods."""
     spoken = [(each.main, each.main.about.odds) for each in families(findable(request)) if each.main.about.odds]
-    entry, odds = spoken[0] if spoken else (None, Odds(unit="", period="", after=0.612, loss=""))
+    entry, odds = spoken[0] if spoken else (None, Odds(unit="", period="", after=0.59, loss=""))
     return render(request, "methods.html", bell=BELL, entry=entry, odds=odds, chances=chances(odds))
 
 
