@@ -285,9 +285,9 @@ def _words(facts: GuaranteeInputs) -> str:
             "and as a straight-line distance (Δ₂)."
         ),
         (
-            "**Right guess at most**: for this dataset's own tables, computed from the exact distribution of their noise "
-            "wherever that is known, and rounded up; everywhere else, such as for the whole budget or together with "
-            f"earlier numbers, from {say.symbol(facts.account.currency)} alone, which gives a larger number."
+            "**Right guess at most**: for this dataset's own tables, computed from the exact distribution of their "
+            "noise wherever that is known, and rounded up; everywhere else, such as for the whole budget or together "
+            f"with earlier numbers, from {say.symbol(facts.account.currency)} alone, which gives a larger number."
         ),
     ]
     if facts.delta:

@@ -55,9 +55,9 @@ def test_check_reads_the_suite_of_every_table(place: Workspace) -> None:
     assert list(inspect_workspace(place)) == [
         said[0],
         f"expectations/weekly-city.json: {words}",
-        said[1],
+        *said[1:3],
         "expectations/weekli.json: there is no table weekli, so nothing reads it: rename or delete it",
-        said[2],
+        said[3],
     ]
     (folder / "weekly-city.json").write_text("{")
     with pytest.raises(DefinitionError, match=r"weekly-city\.json:1: is not valid JSON"):
