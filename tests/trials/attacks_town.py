@@ -62,6 +62,7 @@ record_id = ["ID"]
 {privacy}
 [feed]
 path = "{name}.csv"
+accept = {{ undated = 1, repeated = 1, empty = ["NOTE", "AMOUNT", "KIND"], reason = "invented" }}
 [event]
 column = "OPENED"
 formats = ["%Y-%m-%d"]
