@@ -134,7 +134,9 @@ def check_releases(town: Town, weeks: tuple[str, ...]) -> None:
     ]
     for folder in town.releases.glob("*/*"):
         told = json.loads((folder / "manifest.json").read_bytes())["files"]
-        held = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+        private = town.private / "measurements" / town.releases.name / folder.relative_to(town.releases)
+        paths = [*folder.iterdir(), *private.iterdir()]
+        held = {path.name: path.read_bytes() for path in paths if path.name != "manifest.json"}
         assert {name: {"sha256": hashlib.sha256(b).hexdigest(), "bytes": len(b)} for name, b in held.items()} == told
 
 
