@@ -263,7 +263,7 @@ def plan(
         print_json([asdict(table) for each in chosen for table in facts.plan(each).tables])
     else:
         print_plans([facts.plan(each) for each in chosen])
-        for words in facts.raised:
+        for words in facts.warnings:
             click.echo(f"warning: {words}", err=True)
 
 

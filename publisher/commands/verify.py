@@ -80,7 +80,7 @@ def _by_the_ledger(
         yield _validations(catalog, dataset.name)
     yield from _gone(catalog)
     raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
-    yield VerificationRow("budgets", f"{len(workspace.sources)} sources", raised)
+    yield VerificationRow("budgets", f"sources: {len(workspace.sources)}", raised)
 
 
 def ledger_findings(catalog: Catalog) -> Iterator[VerificationRow]:
@@ -118,7 +118,7 @@ def _landed(workspace: Workspace, source: str) -> VerificationRow:
     except SourceError as error:
         return VerificationRow(what, "", (str(error),), SourceError.exit_code)
     faults = [f"{each.file} was landed with another key" for each in batches if each.key not in ("", own)]
-    return VerificationRow(what, f"{len(batches)} files", tuple(faults), SourceError.exit_code)
+    return VerificationRow(what, f"files: {len(batches)}", tuple(faults), SourceError.exit_code)
 
 
 def _measured(workspace: Workspace, catalog: Catalog) -> VerificationRow:
@@ -127,7 +127,7 @@ def _measured(workspace: Workspace, catalog: Catalog) -> VerificationRow:
     known = {str(fact["statistical_hash"]): fact["sha256"] for fact in facts}
     folder = workspace.private / "tuning"
     faults = [words for name, sha256 in known.items() for words in _unlike(folder / f"{name}.json", sha256)]
-    return VerificationRow("tune results", f"{len(known)} files", tuple(faults), SourceError.exit_code)
+    return VerificationRow("tune results", f"files: {len(known)}", tuple(faults), SourceError.exit_code)
 
 
 def _releases(catalog: Catalog, dataset: str) -> VerificationRow:
@@ -140,7 +140,7 @@ def _releases(catalog: Catalog, dataset: str) -> VerificationRow:
             faults.append(f"{name}: changed since it was written: {MANIFEST}")
         if changed := changed_files(release):
             faults.append(f"{name}: changed since it was written: {', '.join(changed)}")
-    return VerificationRow(f"{dataset}: releases", f"{len(releases)} releases", tuple(faults), SourceError.exit_code)
+    return VerificationRow(f"{dataset}: releases", f"releases: {len(releases)}", tuple(faults), SourceError.exit_code)
 
 
 def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
@@ -154,7 +154,7 @@ def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
     advice = "; if there is no backup, delete it and run `publisher revalidate`"
     known = sum(name in recorded for name in paths)
     words = tuple(each + advice for each in faults)
-    return VerificationRow(f"{dataset}: validation results", f"{known} results", words, SourceError.exit_code)
+    return VerificationRow(f"{dataset}: validation results", f"results: {known}", words, SourceError.exit_code)
 
 
 def _gone(catalog: Catalog) -> Iterator[VerificationRow]:

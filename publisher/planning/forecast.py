@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.errors import DefinitionError, SourceError
+from publisher.errors import BudgetError, DefinitionError, SourceError
 from publisher.pipeline.consent import redraw_of
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
@@ -25,7 +25,7 @@ from publisher.privacy.mechanism import mechanism_for
 from publisher.privacy.sensitivity import Sensitivity, sensitivity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from fractions import Fraction
 
     from publisher.definitions.dataset import Dataset, Measure
@@ -119,8 +119,8 @@ class Public:
     spent: Spent
     known: Mapping[str, Known]
     edited: Mapping[str, Redraw] = field(default_factory=dict)
-    raised: tuple[str, ...] = ()
-    """A line for each budget that was raised after its source was first charged."""
+    warnings: tuple[str, ...] = ()
+    """A line for each source whose definition and ledger disagree: other terms, or a budget that was raised."""
     before: Mapping[str, SpentBefore] = field(default_factory=dict)
     """What was spent, for each dataset; none if there is no ledger."""
 
@@ -146,12 +146,15 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
     """Read the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
     spent, edited, before = Spent(), {}, {}
-    raised: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
             spent = spent_of(catalog.ledger)
             sources = {each.source.name: each.source for each in datasets}
-            raised = tuple(raised_budgets(sources.values(), catalog.ledger))
+            warnings = (
+                *dict.fromkeys(words for each in datasets for words in _terms(workspace, catalog, each)),
+                *raised_budgets(sources.values(), catalog.ledger),
+            )
             for each in datasets:
                 before[each.name] = spent_before(workspace, catalog, each)
                 if (redraw := _edited(workspace, catalog, each)) is not None:
@@ -161,7 +164,18 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
         known = _guessed(datasets, guesses)
-    return Public(workspace, spent, known, edited, raised, before)
+    return Public(workspace, spent, known, edited, warnings, before)
+
+
+def _terms(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iterator[str]:
+    """What a run will refuse, if the ledger was begun under other terms than the definition has now."""
+    try:
+        for job in jobs_of(workspace, catalog, dataset, [civil.parse(dataset.definition.first)]):
+            catalog.ledger.check_terms(job.request)
+    except BudgetError as error:
+        yield str(error)
+    except SourceError:  # the files that decide places are missing
+        return
 
 
 def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:

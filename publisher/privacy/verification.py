@@ -49,10 +49,10 @@ def ledger_checks(
         return [LedgerCheck("ledger", "", ["the ledger's database is damaged and cannot be read"])]
     every = [*heads, *remembered, *beyond, *(missing if len(rows) > 1 else [])]
     return [
-        LedgerCheck("ledger: chain", f"{len(rows)} entries", [*damage, *chain_faults(rows)]),
-        LedgerCheck("ledger: spending", f"{len(spending)} charged blocks", spending_faults(rows, spending)),
+        LedgerCheck("ledger: chain", f"entries: {len(rows)}", [*damage, *chain_faults(rows)]),
+        LedgerCheck("ledger: spending", f"charged blocks: {len(spending)}", spending_faults(rows, spending)),
         LedgerCheck("ledger: editions", "each released once", release_faults(rows)),
-        LedgerCheck("ledger: heads", f"{len(every)} places", [*head_faults(rows, every), *unread]),
+        LedgerCheck("ledger: heads", f"places: {len(every)}", [*head_faults(rows, every), *unread]),
     ]
 
 

@@ -332,6 +332,10 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
         f"Cells whose noisy count is below {count(rule.threshold)} are suppressed; values with a wide margin are "
         "marked unreliable."
     )
+    if rule.complementary:
+        said.append(
+            "Where only one cell of a total would be suppressed, another one is suppressed too, chosen by noisy values."
+        )
     if rule.customers is not None and rule.largest_share is not None:
         said.append(
             f"Cells are also suppressed unless they have at least {rule.customers} customers and no customer has more "

@@ -35,7 +35,9 @@ def test_a_corrected_zone_is_refused_until_it_is_recorded(wrong: Town) -> None:
         assert answer.code == 4
         assert "its first charge has clock = %Y-%m-%d; UTC" in answer.err
         assert "publisher ledger amend meters --reason" in " ".join(answer.err.split())
-    assert len(wrong.charges()) == 3
+    plan = wrong.publisher("plan", "water")
+    assert (plan.code, len(wrong.charges())) == (0, 3)
+    assert "publisher ledger amend meters --reason" in " ".join((plan.out + plan.err).split())
 
 
 def test_nothing_is_recorded_unasked(wrong: Town) -> None:

@@ -320,6 +320,16 @@ def test_meters_have_clamps_differences_and_their_rule() -> None:
     assert guarantee(utility())["clamps"] == {"energy": {"lower": "0", "upper": "900", "unit": "kWh"}}
 
 
+def test_a_second_suppressed_cell_is_said_where_there_is_one() -> None:
+    """Complementary suppression stands in words and file; without it neither speaks of another cell."""
+    words = "another one is suppressed too"
+    for complementary in (True, False):
+        rule = {"suppression": {"measure": "requests", "threshold": 10, "complementary": complementary}}
+        made = facts(privacy("record", "day", "0.5"), rule, "2024-01")
+        assert (words in statement(made)) is complementary
+        assert (words in " ".join(guarantee(made)["post_processing"])) is complementary
+
+
 def test_records_are_called_records() -> None:
     """For the unit record the words speak of one record, and nothing is said of missing names."""
     file, text = guarantee(rollups()), statement(rollups())
