@@ -53,6 +53,9 @@ class Batch:
     """Columns in the file's header that are not declared; they were not read."""
     fingerprint: str
     generated: bool
+    paths: tuple[str, ...] | None = None
+    """Where this content lay at the end of the last landing, relative to the data folder; older batches do not say.
+    Content that comes to another place is the latest: otherwise one record of a file would decide whether it counts."""
     key: str = ""
     """The fingerprint of the key of its pseudonyms; batches from before it was recorded get it at the next landing."""
 

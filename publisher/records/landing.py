@@ -107,12 +107,15 @@ class _Job:
         for batch in batches:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
                 self._place_again(batch)
+        self._know_places(digests, old=True)
         self._bring_forward(digests)
+        again = self._again(digests, new, outdated)
         remembered = self.receipts.days().keys()
         received = self._receive({digests[path]: day for path, day in days.items()})
-        self._land_all(self._in_order(days, digests, outdated), digests, received, remembered)
+        self._land_all(self._in_order(days, digests, outdated), digests, received, remembered, again)
         for batch in outdated.values():
             self.shelf.drop(batch)
+        self._know_places(digests)
         self._judge_landed()
         return self._landing(len(new), files, set(digests.values()))
 
@@ -150,17 +153,48 @@ class _Job:
 
     def _bring_forward(self, digests: dict[Path, str]) -> None:
         """If the latest batch's file has earlier content again, that content becomes the latest again."""
-        batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
-        if not batches or self.source.definition.delivery == "append":
+        latest = self._latest()
+        if latest is not None:
+            path = self.data / latest.file
+            for batch in self._batches():
+                if batch.sha256 == digests.get(path):
+                    self._make_latest(batch, path)
+
+    def _batches(self) -> list[Batch]:
+        """The batches of this definition, in the order of landing."""
+        return [batch for batch in self.shelf.batches() if batch.basis == self.basis]
+
+    def _latest(self) -> Batch | None:
+        batches = self._batches()
+        return (by_receipt(batches) if self.late else batches)[-1] if batches else None
+
+    def _make_latest(self, batch: Batch, path: Path) -> None:
+        """Give the batch the last place in the order, with the file that has its content now. Where files are only
+        appended, order says nothing."""
+        latest, status = self._latest(), path.stat()
+        if latest is None or latest == batch or self.source.definition.delivery == "append":
             return
-        number = batches[-1].sequence + 1
-        latest = (by_receipt(batches) if self.late else batches)[-1]
-        path = self.data / latest.file
-        for batch in batches:
-            if batch is not latest and batch.sha256 == digests.get(path):
-                size, modified = path.stat().st_size, path.stat().st_mtime_ns
-                again = replace(batch, sequence=number, file=latest.file, size=size, modified=modified)
-                self.shelf.rewrite(replace(again, received=latest.received) if self.late else again)
+        number, file = 1 + max(each.sequence for each in self._batches()), self._name(path)
+        batch = replace(batch, sequence=number, file=file, size=status.st_size, modified=status.st_mtime_ns)
+        self.shelf.rewrite(replace(batch, received=latest.received) if self.late else batch)
+
+    def _name(self, path: Path) -> str:
+        return str(path.relative_to(self.data))
+
+    def _know_places(self, digests: dict[Path, str], *, old: bool = False) -> None:
+        """Remember where each content lies now; of `old` batches, which do not say, that it has lain there before."""
+        for batch in self.shelf.batches():
+            there = tuple(sorted(self._name(path) for path, digest in digests.items() if digest == batch.sha256))
+            if batch.paths is None or (not old and batch.paths != there):
+                self.shelf.rewrite(replace(batch, paths=there))
+
+    def _again(self, digests: dict[Path, str], new: list[Path], outdated: dict[str, Batch]) -> list[Path]:
+        """Files that did not have their content before, where that was known, or is landed now from another file."""
+        batches = [*self._batches(), *outdated.values()]
+        seen = {(batch.sha256, file) for batch in batches for file in batch.paths or ()}
+        return sorted(
+            path for path, digest in digests.items() if path not in new and (digest, self._name(path)) not in seen
+        )
 
     def _receive(self, new: dict[str, date]) -> dict[str, date]:
         """The days of what is landed now. Remembers them, and also the days and first receipts that are missing after a
@@ -192,19 +226,34 @@ class _Job:
         return sorted(days, key=lambda path: (before.get(digests[path], sys.maxsize), days[path], path))
 
     def _land_all(
-        self, paths: list[Path], digests: dict[Path, str], received: dict[str, date], remembered: Iterable[str]
+        self,
+        paths: list[Path],
+        digests: dict[Path, str],
+        received: dict[str, date],
+        remembered: Iterable[str],
+        again: list[Path],
     ) -> None:
-        """Land the files in order. A refused one was not received: its day is that on which it lands."""
+        """Land the files in order, and let content that came again take its turn among them. A refused file was not
+        received: its day is that on which it lands."""
         try:
             for path in paths:
+                self._take_turns([each for each in again if each < path], digests)
+                again = [each for each in again if each > path]
                 judged = not self._only_latest or path is paths[-1]
                 self._land(path, digests[path], received[digests[path]], judged=judged)
+            self._take_turns(again, digests)
         except RefusedAtLandingError:
             if self.late is not None:
                 landed = {batch.sha256 for batch in self.shelf.batches()}
                 days = self.receipts.days().items()
                 self.receipts.keep_days({digest: day for digest, day in days if digest in {*remembered, *landed}})
             raise
+
+    def _take_turns(self, again: list[Path], digests: dict[Path, str]) -> None:
+        for path in again:
+            for batch in self._batches():
+                if batch.sha256 == digests[path]:
+                    self._make_latest(batch, path)
 
     @property
     def _only_latest(self) -> bool:
@@ -307,7 +356,7 @@ class _Job:
         return Batch(
             batch=batch_id(digest, self.basis),
             sequence=1 + max((batch.sequence for batch in self.shelf.batches()), default=0),
-            file=str(path.relative_to(self.data)),
+            file=self._name(path),
             sha256=digest,
             size=status.st_size,
             modified=status.st_mtime_ns,
@@ -316,6 +365,7 @@ class _Job:
             unlisted=unlisted,
             fingerprint=self.fingerprint,
             generated=(self.data / SAMPLE).is_file(),
+            paths=(self._name(path),),
             key=self.key,
         )
 

@@ -316,6 +316,39 @@ def test_snapshot_reads_the_latest_batch_alone(city: City) -> None:
     assert city.rows("id") == [("2",)]
 
 
+@pytest.mark.parametrize("delivery", ["snapshot", "changes"])
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("more", ["", "2,a,2018-01-01,third,y"])
+def test_content_that_comes_again_is_the_latest(city: City, delivery: str, together: bool, more: str) -> None:
+    """A third file with the content of the first counts like one that has a record more: no record decides which file
+    is the latest. Landing again changes nothing."""
+    city.source = definition(delivery=delivery)
+    first = "1,a,2018-01-01,first,y"
+    rows = {"1": [first], "2": ["1,a,2018-01-01,second,y"], "3": [first, *filter(None, [more])]}
+    for name, lines in rows.items():
+        city.put(_csv(*lines), f"raw/{name}.csv")
+        if not together:
+            city.land()
+    for _ in range(2):
+        city.land()
+        assert city.rows("what") == [(line.split(",")[3],) for line in rows["3"]]
+
+
+def test_a_copy_that_lay_there_before_is_no_news(city: City) -> None:
+    """Batches of an older version do not say where their content was; what is there now was there then."""
+    city.source = definition(delivery="snapshot")
+    for name, what in (("1", "old"), ("2", "new")):
+        city.put(_csv(f"1,a,2018-01-01,{what},y"), f"raw/{name}.csv")
+        city.land()
+    city.put(_csv("1,a,2018-01-01,old,y"), "raw/0.csv")
+    for path in city.private.glob("landed/*/*/batch.json"):
+        says = json.loads(path.read_text())
+        del says["paths"]
+        path.write_text(json.dumps(says))
+    city.land()
+    assert city.rows("what") == [("new",)]
+
+
 def test_changes_come_in_the_order_of_landing_whatever_the_clock(city: City) -> None:
     """A version landed under a clock that ran ahead is replaced by the next."""
     city.source = definition(delivery="changes")

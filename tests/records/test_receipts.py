@@ -318,18 +318,17 @@ def test_increments_never_overlap(city: City, delivery: str, seed: int) -> None:
 
 
 def test_a_snapshot_that_comes_again_is_the_latest(city: City) -> None:
-    """A file that holds an earlier content once more: that content counts again; copies elsewhere change nothing."""
+    """A file that holds an earlier content once more, or a new file that does: that content counts again."""
     city.source = definition(delivery="snapshot")
     for what in "abab":
         _put(city, "latest", f"1,a,2018-01-01,{what}")
         city.land()
         assert city.rows("what") == [(what,)]
-        before = city.tree()
         _put(city, "copy", "1,a,2018-01-01,a")
         if what == "b":
-            city.land()
-            assert city.rows("what") == [("b",)]
-            assert city.tree() == before
+            for _ in range(2):
+                city.land()
+                assert city.rows("what") == [("a",)]
         (city.data / "raw" / "copy.csv").unlink()
 
 
