@@ -290,8 +290,10 @@ def _published(release: Release) -> dict[str, str]:
 
 
 def _said(release: Release) -> dict[str, Any]:
-    """The manifest but for when it was written and for the entry of the ledger, which has a time, too."""
+    """The manifest but for when it was written, for the entry of the ledger, which has a time, too, and for the hashes
+    of private files, which have a salt."""
     says: dict[str, Any] = json.loads((release.folder / MANIFEST).read_bytes())
+    says["files"] = {name: value for name, value in says["files"].items() if (release.folder / name).is_file()}
     return {name: value for name, value in says.items() if name not in {"created", "ledger"}}
 
 

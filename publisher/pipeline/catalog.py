@@ -11,6 +11,7 @@ from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.decisions import NAMES, decide, decisions
 from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.store import refuse_if_changed
 from publisher.release.validation import Validation
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Catalog:
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition."""
         decided = decisions(self.ledger, dataset)
-        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period, decided)]
+        recorded, periods = self.ledger.validations(), self.store.periods(dataset)
+        return [each for period in periods for each in self._of_period(dataset, period, decided, recorded)]
 
     def standing(self, release: Release) -> Standing:
         """One release with its status."""
@@ -62,23 +64,37 @@ class Catalog:
     def before(self, dataset: str, period: str) -> Release | None:
         """The current release of the last earlier period that has one."""
         decided = decisions(self.ledger, dataset)
+        recorded = self.ledger.validations()
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
-            for standing in self._of_period(dataset, earlier, decided):
+            for standing in self._of_period(dataset, earlier, decided, recorded):
                 if standing.status == "ready":
                     return standing.release
         return None
 
-    def validation(self, release: Release) -> Validation | None:
-        """The last check of a release against its suite."""
-        path = self.validation_path(release)
+    def refuse_if_changed(self, release: Release) -> None:
+        """Raise SourceError if a release is no longer as the ledger recorded it."""
+        says = release.manifest
+        recorded = self.ledger.manifests().get(f"{says.dataset}/{says.period}/{says.edition}")
+        if recorded is not None and recorded != hash_of(release.folder / MANIFEST).sha256:
+            raise SourceError(f"{release.folder / MANIFEST}: changed since it was written: restore it from a backup")
+        refuse_if_changed(release)
+
+    def validation(self, release: Release, recorded: Mapping[str, str] | None = None) -> Validation | None:
+        """The last check of a release against its suite; None if there is none that the ledger has `recorded`."""
+        path, says = self.validation_path(release), release.manifest
         if not path.is_file():
             return None
         try:
-            return Validation.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
+            found = Validation.model_validate_json(content)
         except (OSError, ValueError):
             raise SourceError(
                 f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
             ) from None
+        known = self.ledger.validations() if recorded is None else recorded
+        digest = known.get(f"{says.dataset}/{says.period}/{says.edition}")
+        # A result that someone else wrote is none: the release is checked again.
+        return found if digest in (None, hashlib.sha256(content).hexdigest()) else None
 
     def validation_path(self, release: Release) -> Path:
         """Where the result of a release's last check is."""
@@ -92,7 +108,7 @@ class Catalog:
         """
         says = release.manifest
         made = decisions(self.ledger, says.dataset).get((says.period, says.edition), ())
-        accepted = next((each.reason for each in made if each.what == "accepted"), "")
+        accepted = next((each.reason for each in made if _covers(each, validation)), "")
         content = validation.model_copy(update={"accepted": accepted}).model_dump_json(indent=2).encode() + b"\n"
         self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
@@ -162,11 +178,17 @@ class Catalog:
         # A killed run may have left one that it did not record: nothing is newer.
         return max(releases, key=lambda each: last.get((each.manifest.period, each.manifest.edition), math.inf))
 
-    def _of_period(self, dataset: str, period: str, decided: Mapping[Key, Sequence[ReleaseDecision]]) -> list[Standing]:
+    def _of_period(
+        self,
+        dataset: str,
+        period: str,
+        decided: Mapping[Key, Sequence[ReleaseDecision]],
+        recorded: Mapping[str, str] | None = None,
+    ) -> list[Standing]:
         """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""
         standings: list[Standing] = []
         for release in reversed(self.store.editions(dataset, period)):
-            validation = self.validation(release)
+            validation = self.validation(release, recorded)
             made = decided.get((period, release.manifest.edition), ())
             status = _status(validation, made)
             if status == "ready" and any(each.status == "ready" for each in standings):
@@ -175,11 +197,16 @@ class Catalog:
         return standings[::-1]
 
 
+def _covers(decision: ReleaseDecision, validation: Validation) -> bool:
+    """Whether a person accepted all that fails now: other limits or other failures are another question."""
+    return decision.what == "accepted" and set(validation.words) <= set(decision.although)
+
+
 def _status(validation: Validation | None, decided: Sequence[ReleaseDecision]) -> Status:
     taken = [each.what for each in decided if each.what != "accepted"]
     if taken[-1:] == ["retracted"]:
         return "retracted"
     if validation is None:
         return "unchecked"
-    accepted = validation.acceptable and any(each.what == "accepted" for each in decided)
+    accepted = validation.acceptable and any(_covers(each, validation) for each in decided)
     return "ready" if validation.passed or accepted else "held"

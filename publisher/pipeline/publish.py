@@ -96,6 +96,7 @@ def refinish(job: Job, before: Release) -> Release:
 
 def check(job: Job, release: Release) -> Validation:
     """Validate a release against what is expected of it and store the result; it is never drawn again to pass."""
+    job.catalog.refuse_if_changed(release)
     before = job.catalog.before(job.dataset.name, job.period.label)
     validation = judge(release, job.dataset, job.workspace.suite, before)
     job.catalog.keep(release, validation)

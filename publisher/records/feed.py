@@ -125,6 +125,11 @@ def _json(path: Path, source: SourceFile, shown: str, copy: Path) -> FeedTable:
     found = objects.read(path, declared, copy)
     if found.empty:
         raise SourceError(f"{shown}: is empty: fetch the file again")
+    if found.long:
+        raise SourceError(
+            f"{shown}: has a value whose end is too far away to find. If the objects are inside another object, "
+            "export them as an array, or one on each line"
+        )
     if found.torn:
         raise SourceError(f"{shown}: the array does not end. The download may be incomplete: fetch the file again")
     if found.foreign:

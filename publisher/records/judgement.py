@@ -81,6 +81,9 @@ def findings(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
 def beyond(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     """What is beyond what the source accepts; none if the batch is fine."""
     found = findings(source, batch)
+    accept = source.feed.accept or USUAL
+    if not batch.rows_read and batch.rejected and accept.rejected < 1:
+        return tuple(each for each in found if each.kind == "rejected")  # however few: nothing could be read
     if nothing_new(source, batch):
         return tuple(each for each in found if each.kind == "repeated")
     return tuple(each for each in found if each.beyond)

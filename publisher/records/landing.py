@@ -116,7 +116,11 @@ class _Job:
         for batch in outdated.values():
             self.shelf.drop(batch)
         self._know_places(digests)
-        self._judge_landed()
+        try:
+            self._judge_landed()
+        except RefusedAtLandingError:
+            self._take_back({batch.batch for batch in batches})
+            raise
         return self._landing(len(new), files, set(digests.values()))
 
     def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
@@ -242,12 +246,11 @@ class _Job:
                 judged = not self._only_latest or path is paths[-1]
                 self._land(path, digests[path], received[digests[path]], judged=judged)
             self._take_turns(again, digests)
-        except RefusedAtLandingError:
+        finally:
             if self.late is not None:
                 landed = {batch.sha256 for batch in self.shelf.batches()}
                 days = self.receipts.days().items()
                 self.receipts.keep_days({digest: day for digest, day in days if digest in {*remembered, *landed}})
-            raise
 
     def _take_turns(self, again: list[Path], digests: dict[Path, str]) -> None:
         for path in again:
@@ -326,6 +329,14 @@ class _Job:
         self._report(counted)
         words = "\n".join(judgement.refusal(self.source, self.reports))
         raise RefusedAtLandingError(self.source.name, report.folder(self.private, self.source.name), words)
+
+    def _take_back(self, before: set[str]) -> None:
+        """Remove the batches that were landed now, since files that are refused together are all to be replaced."""
+        for batch in self._batches():
+            if batch.batch not in before:
+                self.shelf.drop(batch)
+                if self.late is not None:
+                    self.receipts.path(batch).unlink(missing_ok=True)
 
     def _judge_landed(self) -> None:
         """Judge what is landed and will be counted, file by file and together: many small files may all be wrong."""

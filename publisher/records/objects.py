@@ -21,6 +21,10 @@ LONGEST = 4 << 20
 _BETWEEN = re.compile(r"[ \t\r\n,\[\]]*")
 _NEXT = re.compile(r"\n|,(?=[ \t]*\{)")
 _CLOSED = re.compile(r"[ \t]*(?:[\r\n,{]|\][ \t]*(?:[\r\n]|\Z)|\Z)")
+_MOST = 16
+"""So many times the longest object is looked through for its end."""
+_LONG = object()
+"""A value whose end is farther away than that."""
 _BLANK = b" \t\r\n"
 
 
@@ -40,6 +44,8 @@ class ObjectLines:
     """True if the file has only blanks."""
     torn: bool = False
     """True if the file begins an array of objects and does not end it."""
+    long: bool = False
+    """True if a value has no end in sight, such as an object around all others."""
     foreign: bool = False
     """True if no value can be read and the file begins like neither an object nor an array."""
 
@@ -50,6 +56,9 @@ def read(path: Path, declared: Sequence[str], copy: Path) -> ObjectLines:
     with path.open("r", encoding="utf-8", errors="surrogateescape", newline="") as file, copy.open("wb") as target:
         for value, text in _values(file):
             values += bool(text)
+            if value is _LONG:
+                found.long = True
+                break
             line = _line(text) if isinstance(value, dict) else None
             if line is None:
                 found.rejected += 1
@@ -88,8 +97,19 @@ def _values(file: IO[str]) -> Iterator[tuple[Any, str]]:
             continue
         try:
             value, end = decode(text, at)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
             end = -1
+            cut = getattr(error, "pos", at) - at > LONGEST or str(error).startswith("Unterminated")
+            if cut and more and len(text) - at <= _MOST * LONGEST:
+                piece = file.read(LONGEST)  # a value is rejected whole, however long it is
+                text, at, more = text[at:] + piece, 0, bool(piece)
+                continue
+            if cut and more:
+                yield _LONG, ""
+                return
+        if end - at > _MOST * LONGEST:
+            yield _LONG, ""
+            return
         if end < 0 or not _CLOSED.match(text, end):
             yield None, ""
             lost = True

@@ -7,6 +7,7 @@ The measurements, which have the noisy numbers of withheld cells too, are in a f
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,8 @@ class ReleaseStore:
                 make_folder(kept.parent, self.private)
         try:
             with private_files(), new_folder(kept) as staging:
-                _write_measurements(staging, contents, measurements_file)
+                # The manifest is public: without a salt, withheld numbers could be guessed from their file's hash.
+                _write_measurements(staging, contents, measurements_file, salt=secrets.token_hex(32))
                 files = _hashes(staging)
             with new_folder(folder) as staging:
                 _write(staging, contents)
@@ -155,11 +157,12 @@ def _write(folder: Path, contents: Contents) -> None:
     (folder / PAGE).write_text(contents.page, encoding="utf-8")
 
 
-def _write_measurements(folder: Path, contents: Contents, named: Callable[[str], str]) -> None:
+def _write_measurements(folder: Path, contents: Contents, named: Callable[[str], str], *, salt: str = "") -> None:
     import pyarrow.parquet
 
     for level, table in contents.measurements.items():
-        pyarrow.parquet.write_table(table, folder / named(level), **_PARQUET)
+        salted = table.replace_schema_metadata((table.schema.metadata or {}) | {"salt": salt}) if salt else table
+        pyarrow.parquet.write_table(salted, folder / named(level), **_PARQUET)
 
 
 def _hashes(folder: Path) -> dict[str, FileHash]:

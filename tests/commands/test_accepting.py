@@ -117,3 +117,31 @@ def test_a_rollback_has_its_reason(released: Town) -> None:
     shown = released.publisher("show", "water").out
     assert ": A file was missing" in shown
     assert ": It is there" in shown
+
+
+def test_a_result_that_someone_else_wrote_counts_for_nothing(held: Town) -> None:
+    """Whoever writes "passed" into the result of a check publishes nothing: the release is checked again, and held."""
+    path = held.state / "public/validations/requests/2024-01/1.json"
+    path.write_text(path.read_text().replace('"passed": false', '"passed": true'))
+    assert status(held) == [(1, "unchecked")]
+    assert held.run("requests", "--period", "2024-01").code == 3
+    assert status(held) == [(1, "held")]
+
+
+def test_a_changed_release_is_not_accepted(held: Town) -> None:
+    """Not even if its manifest names the changed bytes: the ledger has the manifest's own hash."""
+    folder = held.releases / "requests" / "2024-01" / "1"
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rows": ', '"rows":  '))
+    answer = accept(held, "--reason", WHY, "--yes")
+    assert (answer.code, entries(held, "acceptance")) == (5, [])
+    assert "manifest.json: changed since it was written" in answer.err
+
+
+def test_an_acceptance_is_of_what_failed_then(held: Town) -> None:
+    """Where people expect something else afterwards, the release is held again."""
+    assert accept(held, "--reason", WHY, "--yes").code == 0
+    held.expect("requests", 2)
+    (held.state / "public/validations/requests/2024-01/1.json").unlink()
+    assert held.publisher("revalidate", "requests").code == 3
+    assert status(held) == [(1, "held")]

@@ -19,7 +19,7 @@ import duckdb
 import pytest
 from invented import HEADER, definition
 
-from publisher.errors import SourceError
+from publisher.errors import RefusedAtLandingError, SourceError
 from publisher.records import delimited, objects, plain, workbook
 
 if TYPE_CHECKING:
@@ -541,14 +541,48 @@ def test_where_a_piece_of_a_json_file_ends_decides_nothing(city: City, monkeypat
     assert [row[0] for row in city.rows("CAST(id AS INTEGER)")] == [n for n in range(200) if n % 6]
 
 
+def test_objects_inside_a_long_object_are_one_message(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that wraps its records, or any value that is too long, stops the file, wherever pieces of it end."""
+    monkeypatch.setattr(objects, "LONGEST", 400)
+    city.source = definition(feed={"format": "json"})
+    inner = ",\n".join(json.dumps({**WHOLE, "id": n}) for n in range(400))
+    for before in ("", json.dumps({**WHOLE, "id": 99}) + "\n" * 300):
+        city.put(f'{before}{{"meta": 1, "data": [\n{inner}\n]}}', "raw/a.json")
+        with pytest.raises(SourceError, match=r"has a value whose end .*export them as an array"):
+            city.land()
+
+
+@pytest.mark.parametrize("before", [0, 1, 2, 3, 7])
+def test_a_long_object_is_rejected_whole_wherever_a_piece_ends(
+    city: City, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """What is inside it is no record, whatever the length of the objects before it."""
+    monkeypatch.setattr(objects, "LONGEST", 300)
+    accept = {"accept": {"rejected": 1, "repeated": 1, "reason": "one is too long"}}
+    city.source = definition(feed={"format": "json", **accept})
+    inner = ",\n".join(json.dumps({**WHOLE, "id": n}) for n in range(10))
+    short = [json.dumps({**WHOLE, "id": 90 + n}) for n in range(before + 1)]
+    city.put("\n".join([*short, f'{{"inner": [\n{inner}\n]}}']), "raw/a.json")
+    report = city.report(city.land())[0]
+    assert (report["rows_read"], report["rejected"]) == (before + 1, 1)
+
+
+def test_a_file_of_which_nothing_can_be_read_is_refused(city: City) -> None:
+    """However few its rows are: an empty period would be published as if nothing had happened."""
+    city.source = definition(feed={"format": "json"})
+    city.put("[1, null]", "raw/a.json")
+    with pytest.raises(RefusedAtLandingError):
+        city.land()
+
+
 @pytest.mark.parametrize(
     ("content", "rejected"),
     [("[]", 0), (" [ ]\n", 0), ("[1, null]", 2), ("null\n", 1), ('"x"\n7\n', 2), ('{"id": ', 1)],
 )
 def test_json_without_objects_is_no_record(city: City, content: str, rejected: int) -> None:
-    """It is landed: the period is empty, not unknown."""
+    """Where that is accepted, it is landed: the period is empty, not unknown."""
     city.put(content, "raw/a.json")
-    city.source = definition(feed={"format": "json"})
+    city.source = definition(feed={"format": "json", "accept": {"rejected": 1, "reason": "none is there"}})
     report = city.report(city.land())[0]
     assert (report["rows_read"], report["rejected"], report["landed"]) == (0, rejected, 0)
     assert city.rows() == []
