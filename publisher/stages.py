@@ -60,12 +60,14 @@ class Mechanism:
 class NoisyTable:
     """Unbiased noisy tables, shaped like the exact ones. From here on everything is post-processing.
 
-    A table has several mechanisms if draws over disjoint batches were added up.
+    A table has several mechanisms if draws over disjoint batches were added up. `whole` has the whole numbers of the
+    finest cells by measure, where tables are no chain: kept with the draw, as no two machines need round alike.
     """
 
     levels: tuple[Level, ...]
     tables: dict[Table, Integers]
     mechanisms: tuple[Mechanism, ...]
+    whole: dict[str, Integers] = field(default_factory=dict)
 
 
 REASONS = ("", "threshold", "customer rule", "complementary")

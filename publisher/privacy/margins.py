@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.privacy.distribution import SMOOTH, WIDE, Noise, NoiseTerm, compound, quantile
-from publisher.privacy.reconcile import forest_of, gains_of, weights
+from publisher.privacy.fit import fit_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.definitions.levels import Level
     from publisher.privacy.distribution import Shape
-    from publisher.privacy.reconcile import Forest, Gains
+    from publisher.privacy.fit import JointFit
     from publisher.stages import Floats, Integers, Mechanism
 
 __all__ = ["WIDE", "Margins", "expected_half_widths", "half_width", "margins_of", "reconciled"]
@@ -96,8 +96,7 @@ def margins_of(
     noises = noises_of(levels, mechanisms, measure)
     if not reconciled(levels, dataset, measure):
         return tuple(_alone(noise, level.grid.size) for noise, level in zip(noises, levels, strict=True))
-    forest = forest_of(levels)
-    return margins_on(forest, gains_of(forest, [noise.variance for noise in noises]), noises)
+    return margins_on(fit_of(levels, [noise.variance for noise in noises]), noises)
 
 
 def reconciled(levels: Sequence[Level], dataset: Dataset, measure: Measure) -> bool:
@@ -111,9 +110,9 @@ def noises_of(levels: Sequence[Level], mechanisms: Iterable[Mechanism], measure:
     return tuple(Noise(tuple(draw for name, draw in draws if name == level.name)) for level in levels)
 
 
-def margins_on(forest: Forest, gains: Gains, noises: Sequence[Noise]) -> tuple[Margins, ...]:
-    """The margins of the least squares estimates on a forest."""
-    return tuple(_weighed(forest, gains, noises, level) for level in range(len(forest.sizes)))
+def margins_on(fit: JointFit, noises: Sequence[Noise]) -> tuple[Margins, ...]:
+    """The margins of the least squares estimates."""
+    return tuple(_weighed(fit, noises, level) for level in range(len(noises)))
 
 
 def _alone(noise: Noise, size: int) -> Margins:
@@ -123,16 +122,31 @@ def _alone(noise: Noise, size: int) -> Margins:
     return Margins(deviations, np.zeros(size, dtype=np.int64), ((NoiseTerm(noise, 1.0, 1),),), noise=noise)
 
 
-def _weighed(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int) -> Margins:
+def _weighed(fit: JointFit, noises: Sequence[Noise], level: int) -> Margins:
     import numpy as np
 
-    variances = gains.variances[level]
+    variances = fit.variances[level]
     logs = np.log(variances, out=np.full(variances.size, -np.inf), where=variances > 0)
     apart = _apart(logs[variances > 0], noises)
     # A cell without finer cells is zero, without error, so it is a separate class.
-    _, firsts, classes = np.unique(np.round(logs / apart), return_index=True, return_inverse=True)
-    shapes = _shapes(forest, gains, noises, level, firsts)
+    kinds = _numbered(np.round(logs / apart))
+    for each in () if _gaussian(noises) else fit.alike(level):
+        kinds = kinds * (variances.size + 1) + _numbered(np.round(each, 2))
+        kinds = _numbered(kinds)
+    _, firsts, classes = np.unique(kinds, return_index=True, return_inverse=True)
+    shapes = _shapes(fit, noises, level, firsts)
     return Margins(np.sqrt(variances), classes, shapes, 1 + (apart - ALIKE) / 2)
+
+
+def _numbered(kinds: Floats | Integers) -> Integers:
+    import numpy as np
+
+    return np.unique(kinds, return_inverse=True)[1].astype(np.int64)
+
+
+def _gaussian(noises: Sequence[Noise]) -> bool:
+    """Whether all noise is as good as Gaussian; then every weighted sum of it is, and has the same quantiles."""
+    return all(kind == "discrete gaussian" and scale >= SMOOTH for noise in noises for kind, scale in noise.draws)
 
 
 def _apart(logs: Floats, noises: Sequence[Noise]) -> float:
@@ -145,17 +159,17 @@ def _apart(logs: Floats, noises: Sequence[Noise]) -> float:
     return max(ALIKE, float(np.ptp(logs)) / CLASSES)
 
 
-def _shapes(forest: Forest, gains: Gains, noises: Sequence[Noise], level: int, cells: Integers) -> tuple[Shape, ...]:
+def _shapes(fit: JointFit, noises: Sequence[Noise], level: int, cells: Integers) -> tuple[Shape, ...]:
     import numpy as np
 
     found: list[Shape] = []
-    at_once = max(1, CHUNK // sum(forest.sizes))
+    at_once = max(1, CHUNK // sum(each.size for each in fit.variances))
     for start in range(0, len(cells), at_once):
         part = cells[start : start + at_once]
-        deviations = np.sqrt(np.maximum(gains.variances[level][part], 1e-300))
+        deviations = np.sqrt(np.maximum(fit.variances[level][part], 1e-300))
         pieces = [
             np.abs(table) * noise.variance**0.5 / deviations
-            for table, noise in zip(weights(forest, gains, level, part), noises, strict=True)
+            for table, noise in zip(fit.weights(level, part), noises, strict=True)
         ]
         found += [_shape([table[:, n] for table in pieces], noises) for n in range(len(part))]
     return tuple(found)

@@ -61,6 +61,33 @@ class Gains:
     """The exact variances of the estimates."""
 
 
+@dataclass(frozen=True)
+class TreeFit:
+    """The least squares estimate on a forest, in two passes."""
+
+    forest: Forest
+    gains: Gains
+
+    @property
+    def variances(self) -> tuple[Floats, ...]:
+        """The exact variances of the estimates."""
+        return self.gains.variances
+
+    def estimate(self, measured: Sequence[Floats]) -> tuple[Floats, ...]:
+        """The unbiased estimates, which add up; `measured` and result: per level (cells, width)."""
+        return estimate(self.forest, self.gains, measured)
+
+    def weights(self, level: int, cells: Integers) -> tuple[Floats, ...]:
+        """The weight of every measurement in these cells' estimates, per level (cells of the level, len(cells))."""
+        return weights(self.forest, self.gains, level, cells)
+
+    def alike(self, level: int) -> Floats:
+        """Nothing: cells of a level that have the same variance have about the same weights."""
+        import numpy as np
+
+        return np.zeros((0, self.forest.sizes[level]))
+
+
 def forest_of(levels: Sequence[Level]) -> Forest:
     """The forest of a release's levels."""
     sizes = tuple(level.grid.size for level in levels)

@@ -14,7 +14,7 @@ from forests import dense, forest_from, levels_over, random_forest
 from publisher.definitions.dataset import Bounds, Measure
 from publisher.privacy.distribution import WIDE, Noise, NoiseTerm, compound, quantile
 from publisher.privacy.margins import CLASSES, expected_half_widths, half_width, margins_of, margins_on, reconciled
-from publisher.privacy.reconcile import estimate, gains_of, weights
+from publisher.privacy.reconcile import TreeFit, estimate, gains_of, weights
 from publisher.privacy.sampler import draw, widened
 from publisher.stages import Mechanism
 
@@ -128,7 +128,7 @@ def test_margins_of_reconciled_tables_cover(kind: Kind, scale: float) -> None:
         draw(kind, Fraction(each), size * releases).reshape(size, releases).astype(np.float64)
         for each, size in zip(scales, forest.sizes, strict=True)
     ]
-    for found, margins in zip(estimate(forest, gains, errors), margins_on(forest, gains, noises), strict=True):
+    for found, margins in zip(estimate(forest, gains, errors), margins_on(TreeFit(forest, gains), noises), strict=True):
         for confidence, least in ((0.95, 0.944), (0.975, 0.97)):
             inside = np.abs(found) <= margins.half_widths(confidence)[:, None] + 1e-9
             assert inside.mean(axis=1).min() >= least
@@ -142,7 +142,9 @@ def test_cells_of_one_class_have_their_own_quantile_nearly(kind: Kind) -> None:
     noises = [Noise(((kind, scale),)) for scale in (9.0, 6.0, 4.0, 3.0)]
     variances = [each.variance for each in noises]
     _, solution, covariance = dense(forest, variances)
-    found = np.concatenate([each.half_widths(0.95) for each in margins_on(forest, gains_of(forest, variances), noises)])
+    found = np.concatenate(
+        [each.half_widths(0.95) for each in margins_on(TreeFit(forest, gains_of(forest, variances)), noises)]
+    )
     level = np.repeat(np.arange(4), forest.sizes)
     for cell in np.flatnonzero(np.diag(covariance) > 1e-9)[:40]:
         deviation = math.sqrt(covariance[cell, cell])
@@ -158,7 +160,7 @@ def test_classes_of_a_very_uneven_forest_are_wide_enough(kind: Kind) -> None:
     forest = forest_from([0] * 60, np.repeat(np.arange(60), np.arange(1, 61)).tolist(), roots=1)
     noises = [Noise(((kind, scale),)) for scale in (3.0, 9.0, 2.5)]
     gains = gains_of(forest, [each.variance for each in noises])
-    for level, margins in enumerate(margins_on(forest, gains, noises)[:2]):
+    for level, margins in enumerate(margins_on(TreeFit(forest, gains), noises)[:2]):
         assert len(margins.shapes) <= CLASSES + 1
         assert (margins.stretch > 1) == (level == 1)
         found = margins.half_widths(0.95)
@@ -184,7 +186,7 @@ def test_cells_without_cells_share_no_class() -> None:
     plain, holed = forest_from([0, 0], roots=1), forest_from([1, 1], roots=2)
     scale = gains_of(plain, [1.0, 1.0]).variances[0][0]
     variances = [noise.variance / scale / noises[0].variance for noise in noises]
-    expected, found = (margins_on(each, gains_of(each, variances), noises)[0] for each in (plain, holed))
+    expected, found = (margins_on(TreeFit(each, gains_of(each, variances)), noises)[0] for each in (plain, holed))
     assert gains_of(holed, variances).variances[0].tolist() == pytest.approx([0.0, 1.0])
     assert found.half_widths(0.95).tolist() == pytest.approx([0.0, *expected.half_widths(0.95).tolist()])
 
@@ -193,7 +195,7 @@ def test_cells_that_hold_no_cells_have_no_margin() -> None:
     """A district without places is zero, and known to be."""
     forest = forest_from([0, 0], [0, 0], roots=2)  # the second root and the first root's second child are childless
     noises = [Noise((("discrete gaussian", 4.0),))] * 3
-    margins = margins_on(forest, gains_of(forest, [16.0] * 3), noises)
+    margins = margins_on(TreeFit(forest, gains_of(forest, [16.0] * 3)), noises)
     assert margins[0].half_widths(0.95)[1] == 0
     assert margins[1].half_widths(0.95)[1] == 0
     assert margins[1].half_widths(0.95)[0] > 0
