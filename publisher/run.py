@@ -19,6 +19,7 @@ from publisher.push.client import UnreachableError
 from publisher.push.sync import deliver, portal_of, telling
 from publisher.release.analyst import write_analyst_file
 from publisher.release.suite import rules_of
+from publisher.release.table import level_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,7 +205,7 @@ class _Run:
         if before is not None:
             release = refinish(job, before)
         if release is None:
-            for level in (*(rollup.name for rollup in job.dataset.definition.rollups), ""):
+            for level in level_names(job.dataset.definition):
                 rules_of(job.dataset, level, job.workspace.suite(job.dataset.named(level)))  # a broken one is free
             afford(job)
             self._land(job.dataset.source)

@@ -15,7 +15,7 @@ from publisher.definitions.cells import Axis, CellGrid, grid_of
 from publisher.definitions.compatibility import check_pair, check_reference_files
 from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
-from publisher.definitions.levels import CoarserAxis, Level, levels_of
+from publisher.definitions.levels import MOST_COARSER, CoarserAxis, Level, connected, levels_of
 from publisher.definitions.settings import Settings, address
 from publisher.definitions.source import Feed, Source
 from publisher.definitions.toml import Origin, build, read_text, read_toml
@@ -78,7 +78,7 @@ class DatasetFile:
         return grid_of(period.cut(definition.cell_grain), definition.keys, self.keysets)
 
     def levels(self, period: civil.Period) -> tuple[Level, ...]:
-        """The tables of one release: rollups from the coarsest on, the finest last."""
+        """The tables of one release: its rollups in order, the finest last."""
         finest = self.grid(period)
         axes = {axis.name: axis for axis in finest.axes}
         coarser: list[CoarserAxis] = []
@@ -87,6 +87,14 @@ class DatasetFile:
             axes[made.axis.name] = made.axis
             coarser.append(made)
         return levels_of(self.definition, finest, tuple(coarser), period)
+
+    @property
+    def key_counts(self) -> dict[str, int]:
+        """How many keys each key column has, its catch-all among them."""
+        own = zip(self.definition.keys, self.keysets, strict=True)
+        counts = {key.name: len({*keyset.keys, key.other}) for key, keyset in own}
+        coarser = {each.definition.name: len({*each.keyset.keys, each.definition.other}) for each in self.coarser}
+        return counts | coarser
 
     def named(self, level: str) -> str:
         """The name under which a level's table is published: the dataset's own for the finest."""
@@ -185,7 +193,7 @@ class Workspace:
         found = {path.stem: self._dataset(path) for path in sorted((self.root / "datasets").glob("*.toml"))}
         for dataset in found.values():
             for n, rollup in enumerate(dataset.definition.rollups):
-                if dataset.named(rollup.name) in found:
+                if rollup.publish and dataset.named(rollup.name) in found:
                     message = (
                         f"its table would have the name of the dataset {dataset.named(rollup.name)}: rename the rollup"
                     )
@@ -246,7 +254,13 @@ class Workspace:
             for n, key in enumerate(definition.keys)
             if key.boundaries is not None and key.boundaries.mapping is not None
         }
-        return DatasetFile(path.stem, definition, source, keysets, origin, coarser, mappings)
+        made = DatasetFile(path.stem, definition, source, keysets, origin, coarser, mappings)
+        if not definition.chained and (cells := connected(definition, made.key_counts)) > MOST_COARSER:
+            words = f"{cells:,} of their cells share finest cells, more than {MOST_COARSER:,}"
+            raise origin.error(
+                ("rollups",), f"{words}: use fewer keys, a shorter time step, or rollups that form a chain"
+            )
+        return made
 
     def _keyset(self, setting: tuple[str | int, ...], name: str | None, origin: Origin) -> Keyset:
         if name is None:

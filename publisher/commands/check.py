@@ -36,8 +36,8 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         for level in level_names(dataset.definition):
             yield from _suite(workspace, dataset, level)
         measures = ", ".join(measure.name for measure in dataset.definition.measures)
-        rollups = "".join(f", {rollup.name}" for rollup in dataset.definition.rollups)
-        rollups = f"; rolled up to {rollups[2:]}" if rollups else ""
+        named = [f"{each.name}{'' if each.publish else ' (not published)'}" for each in dataset.definition.rollups]
+        rollups = f"; rolled up to {', '.join(named)}" if named else ""
         yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
         yield f"  {_odds(workspace, dataset)}"
     if not workspace.datasets:

@@ -22,6 +22,9 @@ PeriodName = Annotated[str, AfterValidator(lambda text: civil.parse(text).label)
 MOST_STEPS = 10**11
 """The widest clamp: ninety million units of that size still add up in 64 bits."""
 
+LEAST_SHARE = Fraction(1, 1000)
+"""The least share of the dataset's own table: with less, floats cannot tell its noise from that of its rollups."""
+
 LEAST_LOSS = Decimal("0.000000001")
 """The least loss of any one table: with less, even a count of single records has noise above ten thousand."""
 
@@ -137,6 +140,8 @@ class Rollup(Model):
     """Its time step. Default: that of the dataset's cells."""
     share: Exact | None = Field(None, gt=0, lt=1)
     """The share of each measure's loss that is spent on this table. Default: equal shares for all tables."""
+    publish: bool = True
+    """False: it is measured, so that the other tables become more accurate, but has no table of its own."""
 
 
 class Measure(Model):
@@ -301,7 +306,7 @@ class Dataset(Model):
     coarser: tuple[CoarserKey, ...] = ()
     """Key columns that only rollups have."""
     rollups: tuple[Rollup, ...] = ()
-    """Coarser tables, from the coarsest to the finest. The cells of each fall into those of the one before."""
+    """Coarser tables: any sets of key columns, such as by place and by category. All of them add up."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
     publish_measurements: bool = False
@@ -391,21 +396,27 @@ class Dataset(Model):
             known.add(key.name)
 
     def _check_rollups(self) -> None:
-        finer: tuple[set[str], civil.Grain] = ({key.name for key in self.keys}, self.cell_grain)
-        for n, rollup in reversed(list(enumerate(self.rollups))):
+        own = {key.name for key in self.keys}
+        tables = [(own, self.cell_grain)]
+        for n, rollup in enumerate(self.rollups):
             keys, grain = set(rollup.keys), rollup.grain or self.cell_grain
             for m, key in enumerate(rollup.keys):
-                if not finer[0].intersection(self.path(key)):
+                if not own.intersection(self.path(key)):
                     raise RuleError(
-                        ("rollups", n, "keys", m), f"{key!r} is not a key of the next finer table, nor coarser than one"
+                        ("rollups", n, "keys", m), f"{key!r} is not a key of the dataset, nor coarser than one"
                     )
-            if finer[1] not in civil.NESTS[grain] or grain not in civil.NESTS[self.period]:
+            # Between the two, every time step divides all longer ones: weeks and months never meet.
+            if grain not in civil.NESTS[self.period] or self.cell_grain not in civil.NESTS[grain]:
                 raise RuleError(
                     ("rollups", n, "grain"), f"a {grain} is not between the cells' time step and the period"
                 )
-            if (keys, grain) == finer:
-                raise RuleError(("rollups", n), "has the same cells as the next finer table")
-            finer = (keys, grain)
+            if (keys, grain) in tables:
+                raise RuleError(("rollups", n), "has the same cells as another table")
+            tables.append((keys, grain))
+        self._check_rollup_shares()
+        self._check_hidden_rollups()
+
+    def _check_rollup_shares(self) -> None:
         given = [rollup.share for rollup in self.rollups]
         if None in given and any(share is not None for share in given):
             raise RuleError(("rollups",), "give every rollup a share, or none of them")
@@ -413,6 +424,20 @@ class Dataset(Model):
             raise RuleError(
                 ("rollups",), "their shares must add up to less than 1: the rest is for the dataset's own table"
             )
+        if self.share_of("") < LEAST_SHARE:
+            raise RuleError(
+                ("rollups",), f"leave at least {float(LEAST_SHARE)} of the loss for the dataset's own table"
+            )
+
+    def _check_hidden_rollups(self) -> None:
+        several = [measure.title for measure in self.measures if measure.kind == "count_units"]
+        for n, rollup in enumerate(self.rollups):
+            if not rollup.publish and several and self.bounds.max_groups > 1:
+                words = f"{several[0]} do not add up, so they help no other table: publish this one, or delete it"
+                raise RuleError(("rollups", n, "publish"), words)
+        if self.suppression.complementary and not self.chained:
+            words = "needs rollups that each divide the one before, from the coarsest to the finest"
+            raise RuleError(("suppression", "complementary"), words)
 
     def periods_until(self, day: date) -> tuple[civil.Period, ...]:
         """Its periods that have ended by that day, from the first to the last; never looked up in the records."""
@@ -428,6 +453,25 @@ class Dataset(Model):
         while path[-1] in above:
             path.append(above[path[-1]])
         return tuple(path)
+
+    @property
+    def chained(self) -> bool:
+        """Whether every rollup's cells fall into those of the one before, and the finest cells into the last one's."""
+        tables = [*((rollup.keys, rollup.grain or self.cell_grain) for rollup in self.rollups)]
+        tables.append((tuple(key.name for key in self.keys), self.cell_grain))
+        return all(
+            fine_grain in civil.NESTS[grain] and all(set(fine).intersection(self.path(key)) for key in keys)
+            for (keys, grain), (fine, fine_grain) in pairwise(tables)
+        )
+
+    @property
+    def companions(self) -> tuple[Rollup, ...]:
+        """The rollups that are published."""
+        return tuple(rollup for rollup in self.rollups if rollup.publish)
+
+    def shows(self, level: str) -> bool:
+        """Whether the table of that level is published; `level` is a rollup's name, or "" for the finest."""
+        return all(rollup.publish for rollup in self.rollups if rollup.name == level)
 
     @property
     def cell_grain(self) -> civil.Grain:

@@ -19,7 +19,7 @@ from publisher.release.manifest import LedgerHead, Manifest
 from publisher.release.odds import TINY
 from publisher.release.statement import statement
 from publisher.release.store import Contents
-from publisher.release.table import measurements_table, published_table, rollup_table
+from publisher.release.table import measurements_table, published_table, rollup_table, whole_table
 
 if TYPE_CHECKING:
     from publisher.pipeline.job import Job
@@ -73,6 +73,7 @@ def write_edition(
         guarantee=guarantee(facts),
         statement=statement(facts),
         page=page(facts),
+        whole=whole_table(noisy),
     )
     return job.catalog.store.write(manifest, contents)
 

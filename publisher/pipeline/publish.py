@@ -13,9 +13,10 @@ from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.candidates import candidates
 from publisher.engine.guard import guarded
 from publisher.engine.input import BoundedInput, RecordSource, cast_failures
-from publisher.errors import BudgetError
+from publisher.errors import BudgetError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
 from publisher.pipeline.editions import write_edition
+from publisher.privacy.estimates import settled, strays
 from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise, saturated
 from publisher.privacy.selection import select
@@ -25,7 +26,7 @@ from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
 from publisher.release.acceptance import judge
 from publisher.release.store import refuse_if_changed
-from publisher.release.table import as_released, measured_of
+from publisher.release.table import as_released, measured_of, whole_of
 from publisher.stages import Mechanism, NoisyTable
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def refinish(job: Job, before: Release) -> Release:
         return before
     job = replace(job, dataset=as_released(job.dataset, before))
     noisy, says = _measurements(job, before), before.manifest
+    if strays(noisy, job.dataset.definition):
+        raise SourceError(f"{says.name}: its whole numbers are not those of its draw: restore them from a backup")
     made = job.catalog.ledger.charges(job.dataset.name, job.period.label)
     draw = says.statistical_hash, says.vintage
     charge = [each for each in made if (each.payload["statistical_hash"], each.payload.get("vintage", 1)) == draw]
@@ -119,7 +122,8 @@ def _measurements(job: Job, release: Release) -> NoisyTable:
         )
         for each in release.manifest.charge.tables
     )
-    return NoisyTable(job.dataset.levels(job.period), measured_of(release), mechanisms)
+    whole = whole_of(release, [each.name for each in job.dataset.definition.measured])
+    return NoisyTable(job.dataset.levels(job.period), measured_of(release), mechanisms, whole)
 
 
 def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:
@@ -162,6 +166,7 @@ def _report(job: Job, casts: dict[str, int]) -> None:
 
 def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool, order: str) -> Release:
     """Finish the draw, write it as the period's next edition and record it in the ledger."""
+    noisy = settled(noisy, job.dataset.definition)
     tables = finish(noisy, job.dataset.definition)
     release = write_edition(job, noisy, tables, entry, stand_in=stand_in, order=order)
     job.catalog.enter(release)

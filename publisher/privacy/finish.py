@@ -26,7 +26,7 @@ PAIR_CONFIDENCE = 0.975
 
 
 def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
-    """Values, margins and statuses of every published measure: one table per level, in order.
+    """Values, margins and statuses of every published measure: one table per published level, in order.
 
     Reads only noisy values and the definition. Counts, sums and histograms of all levels are reconciled and add up;
     units counted on several levels add up only if each has one cell (`max_groups = 1`), otherwise they stay as
@@ -46,6 +46,7 @@ def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
             withheld[level.name],
         )
         for level in noisy.levels
+        if dataset.shows(level.name)
     )
 
 

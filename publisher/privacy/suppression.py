@@ -12,6 +12,8 @@ from publisher.privacy.reconcile import forest_of
 from publisher.stages import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.definitions.levels import Level
     from publisher.privacy.estimates import Estimate
@@ -27,9 +29,10 @@ THRESHOLD, CUSTOMERS, COMPLEMENTARY = range(1, len(REASONS))
 def withheld_cells(noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset) -> dict[str, Integers]:
     """Level name -> why each cell is withheld: the threshold, the customer rule, or so that no difference shows
     another one; zero if it is not."""
-    found = {level.name: _by_rule(level, estimates, dataset) for level in noisy.levels}
+    levels = [level for level in noisy.levels if dataset.shows(level.name)]
+    found = {level.name: _by_rule(level, estimates, dataset) for level in levels}
     if dataset.suppression.complementary:
-        _complete(noisy, estimates, dataset, found)
+        _complete(levels, estimates, dataset, found)
     return found
 
 
@@ -66,11 +69,11 @@ def _largest(level: Level, dataset: Dataset, measure: Measure) -> Integers:
 
 
 def _complete(
-    noisy: NoisyTable, estimates: dict[Table, Estimate], dataset: Dataset, found: dict[str, Integers]
+    levels: Sequence[Level], estimates: dict[Table, Estimate], dataset: Dataset, found: dict[str, Integers]
 ) -> None:
-    """Withhold one more child of every family, parent and children, in which exactly one cell is withheld: children
-    add up to their parent, so that cell would follow from the others. It is the smallest published one, the first if
-    several are equal.
+    """In a chain of tables, withhold one more child of every family, parent and children, in which exactly one cell is
+    withheld: children add up to their parent, so that cell would follow from the others. It is the smallest published
+    one, the first if several are equal.
 
     From the top down this leaves each family with none or at least two, and then no withheld cell follows from sums:
     a change of one can be offset inside each family it belongs to, and so on outward; a forest has no circles.
@@ -78,9 +81,9 @@ def _complete(
     """
     import numpy as np
 
-    forest = forest_of(noisy.levels)
+    forest = forest_of(levels)
     occupied = forest.occupied()[1:]
-    for (coarse, fine), above, real in zip(pairwise(noisy.levels), forest.parents, occupied, strict=True):
+    for (coarse, fine), above, real in zip(pairwise(levels), forest.parents, occupied, strict=True):
         hidden = found[fine.name] > 0
         withheld = np.bincount(above[hidden & real], minlength=coarse.grid.size) + (found[coarse.name] > 0)
         candidates = np.flatnonzero(~hidden & real & (withheld == 1)[above])

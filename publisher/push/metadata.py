@@ -84,7 +84,7 @@ def _provisional(tables: Sequence[Release]) -> tuple[str, ...]:
 
 def _companions(dataset: DatasetFile, level: str) -> tuple[tuple[str, str], ...]:
     """The other tables of the dataset: name and title."""
-    titles = {"": dataset.definition.title} | {each.name: each.title for each in dataset.definition.rollups}
+    titles = {"": dataset.definition.title} | {each.name: each.title for each in dataset.definition.companions}
     return tuple((dataset.named(name), title) for name, title in titles.items() if name != level)
 
 

@@ -21,7 +21,7 @@ from publisher.push.publication import close, publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
 from publisher.release.store import refuse_if_changed
-from publisher.release.table import level_names, rollup_of
+from publisher.release.table import level_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -180,10 +180,10 @@ def _key(client: SocrataClient, dataset: DatasetFile, level: str) -> str:
 
 
 def _dropped(workspace: Workspace, client: SocrataClient, dataset: DatasetFile) -> dict[str, str]:
-    """The ids of tables whose rollups are no longer defined, by level."""
+    """The ids of tables whose rollups are no longer published, by level."""
     prefix = f"{client.target.url} {dataset.name} "
     known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}
-    return {level: value for level, value in known.items() if rollup_of(dataset.definition, level) is None}
+    return {level: value for level, value in known.items() if level not in level_names(dataset.definition)}
 
 
 def _remember(workspace: Workspace, key: str, identifier: str) -> None:

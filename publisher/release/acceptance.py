@@ -25,7 +25,7 @@ def judge(release: Release, dataset: DatasetFile, suite: Callable[[str], Path], 
     Raises DefinitionError when a suite is wrong and SourceError when a table cannot be read.
     """
     found = as_released(dataset, release)
-    levels = found.levels(civil.parse(release.manifest.period))
+    levels = [each for each in found.levels(civil.parse(release.manifest.period)) if found.definition.shows(each.name)]
     tables, before = release.tables, previous.tables if previous is not None else {}
     reasons = any(measure.reason is not None for measure in release.manifest.shape.measures)
     checks = [

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from publisher.definitions.levels import parents
+from publisher.definitions.levels import neighbors, parents
 from publisher.release.table import read_published
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def additive(definition: Dataset) -> tuple[Measure, ...]:
 
 
 def differences(release: Release, dataset: DatasetFile, levels: Sequence[Level]) -> list[str]:
-    """What does not add up, in words: one line for each measure and pair of neighboring levels.
+    """What does not add up, in words: one line for each measure and pair of neighboring tables.
 
     Families with a suppressed member are left out. So are tables that do not have the rows and columns they should
     have: their suites report that. Raises SourceError when a table cannot be read.
@@ -36,7 +35,7 @@ def differences(release: Release, dataset: DatasetFile, levels: Sequence[Level])
     whole = [each for each in wanted if tables[each.name].num_rows == each.grid.size]
     return [
         f"{measure.name}: {dataset.named(coarse.name)} and {dataset.named(fine.name)} do not add up"
-        for coarse, fine in pairwise(whole)
+        for coarse, fine in neighbors(whole)
         for measure in additive(dataset.definition)
         if not _add_up(measure, tables[coarse.name], tables[fine.name], parents(coarse, fine))
     ]

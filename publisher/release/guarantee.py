@@ -97,7 +97,7 @@ def _late(facts: GuaranteeInputs) -> str | None:
 
 
 def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
-    """Rollups from the coarsest to the finest, then the dataset's own table."""
+    """Everything that was measured: the rollups, then the dataset's own table."""
     definition, window = facts.dataset.definition, facts.account.window
     named = [(each.name, each.title, each.grain or definition.cell_grain) for each in definition.rollups]
     return [
@@ -107,6 +107,7 @@ def _levels(facts: GuaranteeInputs) -> list[dict[str, Any]]:
             "grain": grain,
             "share": str(definition.share_of(name)),
             "windows_in_a_cell": composition.span(grain, window),
+            **({} if definition.shows(name) else {"published": False}),
         }
         for name, title, grain in [*named, ("", definition.title, definition.cell_grain)]
     ]

@@ -57,7 +57,7 @@ def statistical_parts(dataset: DatasetFile, fingerprint: str) -> dict[str, str]:
 
 
 def finishing_hash(dataset: DatasetFile) -> str:
-    """The hash over suppression, published measures and the names of the keys."""
+    """The hash over suppression, published measures and tables, and the names of the keys."""
     definition = dataset.definition
     value: dict[str, Any] = {
         "suppression": _suppression(definition.suppression),
@@ -68,6 +68,8 @@ def finishing_hash(dataset: DatasetFile) -> str:
         value["coarser"] = [each.keyset.labels for each in dataset.coarser]
     if definition.publish_measurements:
         value["publish_measurements"] = True
+    if hidden := [rollup.name for rollup in definition.rollups if not rollup.publish]:
+        value["hidden"] = hidden
     return _hash(value)
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DATA = "data.parquet"
 CSV = "data.csv"
 MEASUREMENTS = "measurements.parquet"
+WHOLE = "measurements_whole.parquet"
+"""The private whole numbers of finest cells, withheld ones too, where tables are no chain."""
 MANIFEST = "manifest.json"
 GUARANTEE = "guarantee.json"
 STATEMENT = "guarantee.md"
@@ -168,7 +170,7 @@ class Manifest(Model):
     versions: dict[str, str]
     files: dict[str, FileHash]
     rollups: tuple[RollupTable, ...] = ()
-    """The companion tables, coarsest first; the fields above describe the dataset's own table."""
+    """The companion tables, in the order of their definition; the fields above describe the dataset's own table."""
     discovered: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """The keys that a selection found, by key column."""
     vintage: int = 1
@@ -225,7 +227,7 @@ class Release:
 
     @property
     def companions(self) -> tuple[Release, ...]:
-        """A view of each rollup's table, coarsest first."""
+        """A view of each published rollup's table."""
         return tuple(self.companion(rollup.name) for rollup in self.manifest.rollups)
 
     @property

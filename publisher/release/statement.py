@@ -119,7 +119,10 @@ def _approximately(facts: GuaranteeInputs) -> str:
 
 def _tables(facts: GuaranteeInputs) -> str:
     """The measured tables; draws of several editions are on one line."""
-    titles = {rollup.name: plain(rollup.title) for rollup in facts.dataset.definition.rollups}
+    titles = {
+        each.name: f"{plain(each.title)}{'' if each.publish else ' (not published)'}"
+        for each in facts.dataset.definition.rollups
+    }
     measures = {each.name: plain(each.title) for each in facts.dataset.definition.measures}
     rows = {
         (each.level, each.measure, each.scale): (

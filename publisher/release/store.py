@@ -20,6 +20,7 @@ from publisher.release.manifest import (
     MEASUREMENTS,
     PAGE,
     STATEMENT,
+    WHOLE,
     Manifest,
     Release,
     csv_file,
@@ -54,6 +55,8 @@ class Contents:
     """Markdown."""
     page: str
     """HTML."""
+    whole: pa.Table | None = None
+    """The whole numbers of finest cells, if tables are no chain."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,9 @@ class ReleaseStore:
         try:
             with private_files(), new_folder(kept) as staging:
                 # The manifest is public: without a salt, withheld numbers could be guessed from their file's hash.
-                _write_measurements(staging, contents, measurements_file, salt=secrets.token_hex(32))
+                salt = secrets.token_hex(32)
+                _write_measurements(staging, contents, measurements_file, salt=salt)
+                _write_whole(staging, contents, salt)
                 files = _hashes(staging)
             with new_folder(folder) as staging:
                 _write(staging, contents)
@@ -161,8 +166,19 @@ def _write_measurements(folder: Path, contents: Contents, named: Callable[[str],
     import pyarrow.parquet
 
     for level, table in contents.measurements.items():
-        salted = table.replace_schema_metadata((table.schema.metadata or {}) | {"salt": salt}) if salt else table
-        pyarrow.parquet.write_table(salted, folder / named(level), **_PARQUET)
+        pyarrow.parquet.write_table(_salted(table, salt), folder / named(level), **_PARQUET)
+
+
+def _write_whole(folder: Path, contents: Contents, salt: str) -> None:
+    import pyarrow.parquet
+
+    if contents.whole is not None:
+        pyarrow.parquet.write_table(_salted(contents.whole, salt), folder / WHOLE, **_PARQUET)
+
+
+def _salted(table: pa.Table, salt: str) -> pa.Table:
+    """The table with a secret in its file; the same table if there is none."""
+    return table.replace_schema_metadata((table.schema.metadata or {}) | {"salt": salt}) if salt else table
 
 
 def _hashes(folder: Path) -> dict[str, FileHash]:

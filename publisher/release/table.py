@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from publisher.definitions.period import NESTS
 from publisher.errors import SourceError
 from publisher.release.manifest import (
+    WHOLE,
     ColumnSpec,
     KeyShape,
     MeasureShape,
@@ -26,6 +27,8 @@ from publisher.release.manifest import (
 from publisher.stages import REASONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -116,14 +119,22 @@ def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
 
     A histogram's bins become the columns <name>_0, <name>_1 and so on.
     """
+    return _numbered(level, {name: values for (of, name), values in noisy.tables.items() if of == level.name})
+
+
+def whole_table(noisy: NoisyTable) -> pa.Table | None:
+    """The whole numbers of finest cells that all tables add up from, in whole steps; None if tables are a chain."""
+    return _numbered(noisy.levels[-1], noisy.whole) if noisy.whole else None
+
+
+def _numbered(level: Level, tables: Mapping[str, Integers]) -> pa.Table:
     import pyarrow as pa
 
     columns: dict[str, Any] = {"id": _keys(level.grid)["id"]}
-    for (of, name), values in noisy.tables.items():
-        if of == level.name:
-            bins = values.reshape(level.grid.size, -1).T
-            names = [name] if len(bins) == 1 else [f"{name}_{n}" for n in range(len(bins))]
-            columns |= {column: pa.array(each, pa.int64()) for column, each in zip(names, bins, strict=True)}
+    for name, values in tables.items():
+        bins = values.reshape(level.grid.size, -1).T
+        names = [name] if len(bins) == 1 else [f"{name}_{n}" for n in range(len(bins))]
+        columns |= {column: pa.array(each, pa.int64()) for column, each in zip(names, bins, strict=True)}
     return pa.table(columns)
 
 
@@ -132,6 +143,15 @@ def measured_of(release: Release) -> dict[Table, Integers]:
     tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
     files = {level: _read(release, measurements_file(level)) for level in {level for level, _ in tables}}
     return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}
+
+
+def whole_of(release: Release, measures: Sequence[str]) -> dict[str, Integers]:
+    """The whole numbers that are kept with a draw, of those of these measures that it has. Raises SourceError."""
+    if WHOLE not in release.manifest.files:
+        return {}
+    table = _read(release, WHOLE)
+    kept = [name for name in measures if {name, f"{name}_0"} & set(table.column_names)]
+    return {name: _measured(table, name, release) for name in kept}
 
 
 def _measured(table: pa.Table, name: str, release: Release) -> Integers:
@@ -162,8 +182,8 @@ def cell_ids(grid: CellGrid) -> list[str]:
 
 
 def level_names(definition: Dataset) -> tuple[str, ...]:
-    """The dataset's own table, which has no name, and its rollups."""
-    return ("", *(rollup.name for rollup in definition.rollups))
+    """The dataset's own table, which has no name, and its published rollups."""
+    return ("", *(rollup.name for rollup in definition.companions))
 
 
 def rollup_of(definition: Dataset, level: str) -> Rollup | None:

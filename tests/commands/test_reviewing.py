@@ -429,3 +429,62 @@ def test_rollups_are_released_with_their_dataset(town: Town) -> None:
     assert town.charges() == charges
     answer = town.publisher("verify", "--offline")
     assert (answer.code, answer.err) == (0, "")
+
+
+LATTICE = """\
+[[rollups]]
+name = "sorts"
+title = "Requests by sort"
+keys = ["sort"]
+share = 0.2
+
+[[rollups]]
+name = "districts"
+title = "Requests by district"
+keys = ["district"]
+share = 0.2
+
+[[rollups]]
+name = "town"
+title = "Requests in the town"
+share = 0.1
+publish = false
+
+[[measures]]"""
+
+
+def test_rollups_that_are_no_chain_are_released_and_finished_again(town: Town) -> None:
+    """By place and by kind, and a measured table that is not published: everything published adds up, and a later
+    edition has the whole numbers of the first."""
+    town.edit("datasets/requests.toml", "[[measures]]", LATTICE)
+    town.edit("datasets/requests.toml", "threshold = 5", "threshold = 0")
+    checked = town.publisher("check")
+    assert (checked.code, checked.err) == (0, "")
+    assert "rolled up to sorts, districts, town (not published)" in checked.out
+    planned = town.publisher("plan", "requests")
+    assert "not published" in planned.out
+    assert town.publisher("plan", "requests", "--split").code == 0
+    assert town.run("requests", "--period", "2024-01").code == 0
+    with duckdb.connect(str(town.root / ANALYSTS), read_only=True) as connection:
+        tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        for key in ("sort", "district"):
+            query = f"SELECT {key}, sum(requests) FROM {{}} GROUP BY ALL ORDER BY ALL"
+            found, wanted = (
+                connection.execute(query.format(name)).fetchall() for name in (f"requests_{key}s", "requests")
+            )
+            assert found == wanted
+    assert {"requests", "requests_sorts", "requests_districts"} <= tables
+    assert "requests_town" not in tables
+    charges = town.charges()
+    town.edit("datasets/requests.toml", "threshold = 0", "threshold = 800")
+    assert town.run("requests", "--period", "2024-01").code == 0
+    assert town.charges() == charges
+    kept = [town.kept / "requests" / "2024-01" / edition for edition in "12"]
+    for name in ("measurements.parquet", "measurements-town.parquet", "measurements_whole.parquet"):
+        assert (kept[0] / name).read_bytes() == (kept[1] / name).read_bytes()
+    guarantee = json.loads((town.releases / "requests" / "2024-01" / "1" / "guarantee.json").read_text())
+    assert [(level["name"], level.get("published", True)) for level in guarantee["levels"]] == [
+        ("sorts", True), ("districts", True), ("town", False), ("", True),
+    ]  # fmt: skip
+    answer = town.publisher("verify", "--offline")
+    assert (answer.code, answer.err) == (0, "")

@@ -10,7 +10,7 @@ import pytest
 from test_definitions import FILES, D, S, make
 
 from publisher.definitions import period as civil
-from publisher.definitions.levels import parents
+from publisher.definitions.levels import forms_chain, inside, parents
 from publisher.errors import DefinitionError
 from publisher.workspace import find_workspace
 
@@ -50,8 +50,16 @@ def before(what: str, text: str) -> tuple[str, str, str]:
         ([before("[suppression]", CITY.replace("[]", '["nowhere"]'))], "rollups.0.keys.0: 'nowhere' is not a key"),
         ([before("[suppression]", CITY + 'grain = "day"\n')], "rollups.0.grain: a day is not between"),
         ([before("[suppression]", CITY + "share = 1\n")], "rollups.0.share: "),
-        ([before("[suppression]", AREA + "share = 0.5\n" + CITY)], "rollups: give every rollup a share|is not a key"),
-        ([before("[suppression]", AREA + CITY)], "rollups.0.keys.0: 'area' is not a key"),
+        ([before("[suppression]", AREA + "share = 0.5\n" + CITY)], "rollups: give every rollup a share"),
+        ([before("[suppression]", CITY + "share = 0.9995\n")], "rollups: leave at least 0.001 of the loss"),
+        ([before("[suppression]", AREA + CITY), (D, "threshold = ", "complementary = true\nthreshold = ")],
+         "suppression.complementary: needs rollups that each divide the one before"),
+        ([before("[suppression]", CITY + "publish = false\n")], "rollups.0.publish: Visits do not add up"),
+        ([before("[suppression]", CITY + 'grain = "week"\n')], "rollups.0.grain: a week is not between"),
+        ([before("[suppression]", CITY + 'grain = "lifetime"\n')], "rollups.0.grain: a lifetime is not between"),
+        ([before("[suppression]", CITY + CITY.replace('"city"', '"all"'))], "rollups.1: has the same cells as another"),
+        ([before("[suppression]", AREA + CITY.replace("[]", '["area"]'))],
+         "rollups.1: has the same cells as another table"),
         ([before("[suppression]", AREA.replace('of = "zone"', 'of = "zoo"'))], "coarser.0.of: names 'zoo'"),
         ([before("[suppression]", AREA.replace('"zone-areas"', '"areas"'))], "coarser.0.mapping: .*two columns"),
         ([before("[suppression]", AREA.replace('"areas"\nother', '"zones"\nother'))], "maps to North"),
@@ -138,6 +146,49 @@ def test_shares_are_exact_and_equal_unless_said(tmp_path: Path) -> None:
     for each in (equal, split):
         spent = [each.loss_of(measure, level) for measure in each.measured for level in ("city", "areas", "")]
         assert sum(spent) == each.loss.amount
+
+
+def lattice(folder: Path, period: str, grain: str) -> Workspace:
+    """Days of a period, rolled up by zone over `grain`, and by area in days."""
+    zones = f'[[rollups]]\nname = "zones"\ntitle = "Zones"\nkeys = ["zone"]\ngrain = "{grain}"\n'
+    first = {"week": "2020-W02", "month": "2020-01", "quarter": "2020-Q1", "year": "2020"}[period]
+    time = f'"{period}"\ngrain = "day"\nfirst = "{first}"\n'
+    changes = [
+        (D, '"month"\nfirst = "2020-01"\nlast = "2020-12"\n', time),
+        (D, "customers = 15\nlargest_share = 0.15\n", ""),
+        (S, '[register]\nreading = "reading"\nconsumption = "used"\n', ""),
+        before("[suppression]", zones + AREA),
+    ]
+    return find_workspace(changed(folder, *changes))
+
+
+@pytest.mark.parametrize(
+    ("period", "grain", "allowed"),
+    [("month", "month", True), ("week", "week", True), ("year", "quarter", True), ("year", "month", True),
+     ("month", "week", False), ("quarter", "week", False), ("week", "month", False)],
+)  # fmt: skip
+def test_time_steps_divide_each_other(tmp_path: Path, period: str, grain: str, allowed: bool) -> None:
+    """Rollups that are no chain are accepted with any time steps that divide each other; weeks never meet months."""
+    workspace = lattice(tmp_path, period, grain)
+    if not allowed:
+        with pytest.raises(DefinitionError, match=f"rollups.0.grain: a {grain} is not between"):
+            dict(workspace.datasets)
+        return
+    dataset = workspace.dataset("visits")
+    zones, areas, finest = dataset.levels(civil.parse(dataset.definition.first))
+    assert not dataset.definition.chained
+    assert not forms_chain((zones, areas, finest))
+    assert inside(finest, zones)
+    assert inside(finest, areas)
+
+
+def test_too_many_cells_are_refused_before_anything_is_charged(tmp_path: Path) -> None:
+    """A year of zones holds all days of areas together: 366 days of 23 areas are too many for one matrix."""
+    workspace = lattice(tmp_path, "year", "year")
+    areas = tmp_path / "datasets" / "keysets" / "areas.csv"
+    areas.write_text("key\nNorth\nSouth\n" + "".join(f"a{n}\n" for n in range(20)))
+    with pytest.raises(DefinitionError, match=r"rollups: 8,\d\d\d of their cells share finest cells, more than 6,000"):
+        dict(workspace.datasets)
 
 
 def test_every_cell_lies_in_one_coarser_cell(tmp_path: Path) -> None:

@@ -190,18 +190,20 @@ def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
     assert [desk.id(level) for level in TITLES] == known
 
 
-def test_a_rollup_that_is_defined_no_more_is_closed(desk: Desk) -> None:
-    """Its dataset is closed at the next delivery, once; when the rollup comes back so does the dataset."""
+@pytest.mark.parametrize("left", ["", '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\npublish = false\n'])
+def test_a_rollup_that_is_published_no_more_is_closed(desk: Desk, left: str) -> None:
+    """Its dataset is closed at the next delivery, once, whether it is gone or only measured; when the rollup comes back
+    so does the dataset."""
     ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     gone = '[[rollups]]\nname = "city"\ntitle = "Requests in the city"\n'
-    desk.edit(gone, "")
+    desk.edit(gone, left)
     desk.push()
     assert {level: desk.open(level) for level in TITLES} == {"": True, "city": False, "districts": True}
     assert desk.check() is not None
     desk.push()
     assert desk.broken.writes == []
-    desk.edit('[[rollups]]\nname = "districts"', f'{gone}[[rollups]]\nname = "districts"')
+    desk.edit(f'{left}[[rollups]]\nname = "districts"', f'{gone}[[rollups]]\nname = "districts"')
     desk.push()
     assert desk.open("city")
     desk.check()

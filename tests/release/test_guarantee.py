@@ -456,3 +456,17 @@ def test_words_of_definitions_stay_words() -> None:
     assert f"<h1>How privacy is protected in {heading}, 2024-03</h1>" in html
     assert "<script" not in html
     assert "<a " not in html
+
+
+def test_a_table_that_is_not_published_is_told() -> None:
+    """What was measured and not published is in the guarantee as that: its loss and its noise count."""
+    made = rollups()
+    definition = made.dataset.definition
+    first, *others = definition.rollups
+    changed = definition.model_copy(update={"rollups": (first.model_copy(update={"publish": False}), *others)})
+    facts = replace(made, dataset=replace(made.dataset, definition=changed))
+    found = guarantee(facts)
+    Draft202012Validator(SCHEMA).validate(json.loads(json.dumps(found)))
+    assert [level.get("published", True) for level in found["levels"]] == [False, *[True] * len(others), True]
+    assert found["mechanisms"] == guarantee(made)["mechanisms"]
+    assert f"{first.title} (not published)" in statement(facts)

@@ -273,6 +273,7 @@ LATER_FINISHING = {
     "quantile's histogram": lambda p: dataset(p, measures=p.dataset["measures"][:4]),
     "complementary": lambda p: dataset(p, suppression={"measure": "requests", "threshold": 3, "complementary": True}),
     "coarser labels": lambda p: coarser(p, keyset=replace(p.coarser[0].keyset, labels=("The Up", "The Down"))),
+    "whether a rollup is published": lambda p: rolled(p, 0, publish=False),
 }
 
 LATER_NEITHER = {
@@ -281,6 +282,7 @@ LATER_NEITHER = {
     "order of the mapping": lambda p: coarser(p, mapping=mapped(p, ("south", "Up"), ("north", "Up"))),
     "mapping's file": lambda p: coarser(p, mapping=replace(p.coarser[0].mapping, name="x", sha256="8" * 64)),
     "the grain written out": lambda p: rolled(p, 0, grain="month"),
+    "publishing written out": lambda p: rolled(p, 0, publish=True),
     "numbers written otherwise": lambda p: rolled(measured(p, 3, bins=(Decimal("0.0"), Decimal("2e0"), Decimal(5))),
                                                   0, share=Decimal("0.20")),
     "the budget of δ": lambda p: privacy(p, delta=Decimal("0.0001")),
