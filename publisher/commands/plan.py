@@ -37,7 +37,11 @@ def print_plans(plans: Sequence[Plan]) -> None:
         headings = ("table", "measure", "cells", "loss", "margin (95%)", "reliable from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
         click.echo()
-    if any(table.suppressed is None for plan in plans for table in plan.tables):
+    if any(
+        table.suppressed is None and plan.dataset.definition.shows(table.level)
+        for plan in plans
+        for table in plan.tables
+    ):
         click.echo("unknown: nothing is released yet. Guess a cell's value with --typical 25 or --typical MEASURE=25.")
     click.echo(
         "margin: of one cell, after the tables are made to add up. reliable from: smaller values are marked unreliable."
@@ -125,14 +129,15 @@ def _row(plan: Plan, table: Forecast) -> list[object]:
     measure = next(each for each in definition.measures if each.name == table.measure)
     loss = f"{float(definition.loss_of(measure, table.level)):.4g}"
     share = f" ({_percent(float(definition.share_of(table.level)))})" if definition.rollups else ""
+    published = measure.shown and definition.shows(table.level)
     return [
         table.level or table.dataset,
         measure.title,
         table.cells_a_release if table.cells_a_release is not None else "as found",
         f"{loss}{share}",
         table.margin,
-        f"{math.ceil(table.reliable_from):,}" if measure.shown else "",
-        _bar(table) if measure.shown else "not published",
+        f"{math.ceil(table.reliable_from):,}" if published else "",
+        _bar(table) if published else "not published",
     ]
 
 

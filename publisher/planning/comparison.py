@@ -65,7 +65,7 @@ class SplitPart:
 
 @dataclass(frozen=True)
 class Split:
-    """Shares of the loss by table, coarsest first; `gain` is the share by which the weighted error falls."""
+    """Shares of the loss by table, in order; `gain` is the share by which the weighted error falls."""
 
     dataset: str
     parts: tuple[SplitPart, ...]
@@ -126,7 +126,8 @@ def _toml(rollup: Rollup, share: float) -> str:
     keys = f"[{', '.join(_text(key) for key in rollup.keys)}]"
     lines = ["[[rollups]]", f"name = {_text(rollup.name)}", f"title = {_text(rollup.title)}", f"keys = {keys}"]
     lines += [f"grain = {_text(rollup.grain)}"] if rollup.grain else []
-    return "\n".join([*lines, f"share = {share:g}"])
+    lines += [f"share = {share:g}", *([] if rollup.publish else ["publish = false"])]
+    return "\n".join(lines)
 
 
 def _text(text: str) -> str:
@@ -166,8 +167,9 @@ def _known(dataset: DatasetFile) -> tuple[str, ...]:
 
 
 def _weights(dataset: DatasetFile, text: str | None) -> dict[str, Decimal]:
-    """One weight for each table: those given, and 1 for the others."""
-    weights = {rollup.name: Decimal(1) for rollup in dataset.definition.rollups} | {FINEST: Decimal(1)}
+    """One weight for each table: those given, otherwise 1, or 0 for a table that is not published."""
+    rollups = {rollup.name: Decimal(int(rollup.publish)) for rollup in dataset.definition.rollups}
+    weights = rollups | {FINEST: Decimal(1)}
     for each in text.split(",") if text else ():
         name, _, number = (part.strip() for part in each.partition("="))
         if name not in weights:

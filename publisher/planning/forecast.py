@@ -17,7 +17,7 @@ from publisher.planning.chances import PlannedOdds, SpentBefore, nothing_spent, 
 from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
 from publisher.planning.raised import raised_budgets
-from publisher.privacy.allocation import MeasuredLevels, Problem, tree_of
+from publisher.privacy.allocation import MeasuredLevels, Problem, shape_of
 from publisher.privacy.charge import decimal
 from publisher.privacy.distribution import Noise
 from publisher.privacy.margins import expected_half_widths, half_width, reconciled
@@ -100,7 +100,7 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Plan:
-    """One dataset: its pace and its measured tables, level by level from the coarsest."""
+    """One dataset: its pace and its measured tables, rollups in order."""
 
     dataset: DatasetFile
     pace: Pace
@@ -244,7 +244,7 @@ def problem_of(definition: Dataset, levels: Sequence[Level], weights: Sequence[f
         )
         for each in definition.measured
     )
-    return Problem(tree_of(levels), measures, 1 if zcdp else 2, tuple(weights))
+    return Problem(shape_of(levels), measures, 1 if zcdp else 2, tuple(weights))
 
 
 @cache

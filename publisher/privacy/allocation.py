@@ -1,22 +1,26 @@
 """How best to split a release's loss among its tables: exact errors after reconciliation, and the split they suggest.
 
-The error of the generalized least squares estimate on a tree follows from the noise and the shape of the tree alone, in
-one pass up and one down (Hay et al. 2010, with unequal fan-out). Nothing here reads a value, noisy or exact.
+The error of the generalized least squares estimate follows from the noise and the shape of the tables alone: on a tree
+in one pass up and one down (Hay et al. 2010, with unequal fan-out), elsewhere from the matrix of the coarser cells.
+Nothing here reads a value, noisy or exact.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise, permutations
 from typing import TYPE_CHECKING
 
-from publisher.definitions.levels import parents
+from publisher.definitions.levels import forms_chain, parents
+from publisher.privacy.lattice import lattice_of, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from publisher.definitions.levels import Level
+    from publisher.privacy.lattice import TableLattice
     from publisher.stages import Floats, Integers
 
     Split = tuple[int, ...]
@@ -57,6 +61,36 @@ class Tree:
         return tuple(float(total.sum() / count[total > 0].sum()) for total, count in zip(totals, cells, strict=True))
 
 
+@dataclass(frozen=True)
+class LatticeShape:
+    """The shape of tables that are no tree: one block of each shape, and how many there are."""
+
+    lattice: TableLattice
+
+    @cached_property
+    def overlaps(self) -> tuple[Floats, ...]:
+        """How many finest cells each two coarser ones share, for each shape of block."""
+        return tuple(blocks.overlaps() for blocks in self.lattice.blocks)
+
+    def variances(self, noise: Sequence[float]) -> tuple[float, ...]:
+        """The mean variance of a level's cells after reconciliation; `noise` is what each level was measured with."""
+        import numpy as np
+
+        totals, counts = np.zeros((2, len(noise)))
+        for blocks, shared in zip(self.lattice.blocks, self.overlaps, strict=True):
+            times, solved = len(blocks.finest), solve(blocks, shared, noise)
+            totals[:-1] += times * np.bincount(blocks.levels, solved.coarse, len(noise) - 1)
+            counts[:-1] += times * np.bincount(blocks.levels, minlength=len(noise) - 1)
+            totals[-1] += times * solved.finest.sum()
+            counts[-1] += times * solved.finest.size
+        return tuple((totals / counts).tolist())
+
+
+def shape_of(levels: Sequence[Level]) -> Tree | LatticeShape:
+    """The shape of a release's tables."""
+    return tree_of(levels) if forms_chain(levels) else LatticeShape(lattice_of(levels))
+
+
 def tree_of(levels: Sequence[Level]) -> Tree:
     """The tree of a release's tables."""
     import numpy as np
@@ -85,7 +119,7 @@ class MeasuredLevels:
 class Problem:
     """What a split is judged by. `power` is 1 for ρ and 2 for ε: noise variance falls with share ** power."""
 
-    tree: Tree
+    shape: Tree | LatticeShape
     measures: tuple[MeasuredLevels, ...]
     power: int
     weights: tuple[float, ...]
@@ -108,17 +142,19 @@ class Problem:
 
     def _errors(self, measure: MeasuredLevels, shares: Sequence[float]) -> tuple[float, ...]:
         noise = [alone / share**self.power for alone, share in zip(measure.alone, shares, strict=True)]
-        return self.tree.variances(noise) if measure.reconciled else tuple(noise)
+        return self.shape.variances(noise) if measure.reconciled else tuple(noise)
 
 
 def suggested_split(problem: Problem) -> tuple[Fraction, ...]:
     """The shares with the smallest cost, in whole hundredths, at least one for each table.
 
     Under ρ the cost is convex in the shares, so any descent ends at the best split; under ε it need not be: several
-    starts are tried.
+    starts are tried, and on a tree, where that takes no time, under ρ as well.
     """
     count = len(problem.weights)
-    starts = [tuple(_even(count)), *(tuple(_leaning(count, n)) for n in range(count))]
+    starts = [tuple(_even(count))]
+    if problem.power > 1 or isinstance(problem.shape, Tree):
+        starts += [tuple(_leaning(count, n)) for n in range(count)]
     seen: dict[Split, float] = {}
 
     def cost(split: Split) -> float:

@@ -273,6 +273,39 @@ def test_the_suggested_split_can_be_pasted(tmp_path: Path, capsys: pytest.Captur
     assert "as good as any" in capsys.readouterr().out
 
 
+def test_rollups_that_are_no_chain_are_planned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By sort and by side of the river, with a city that is only measured: a sort's margin is far below that of its 31
+    cells summed; the table that no one sees has the weight 0, is told as not published, and is pasted as that."""
+    rollups = planned.ROLLUPS.replace(
+        'title = "Requests of the whole city"\n',
+        """title = "Requests of the whole city"
+publish = false
+
+[[rollups]]
+name = "sorts"
+title = "Requests by sort"
+keys = ["sort"]
+""",
+    )
+    city = planned.build(tmp_path, {"datasets/requests.toml": (planned.ROLLUPS, rollups)})
+    dataset = city.dataset("requests")
+    assert not dataset.definition.chained
+    facts = public(city, [dataset])
+    plan = facts.plan(dataset)
+    widths = {table.level: table.half_width for table in plan.tables}
+    assert widths["sorts"] < 0.5 * 31**0.5 * widths[""]
+    found = split(dataset, None, facts)
+    assert [(part.level, part.weight) for part in found.parts] == [
+        ("city", "0"), ("sorts", "1"), ("sides", "1"), ("finest", "1"),
+    ]  # fmt: skip
+    assert found.gain > 0
+    pasted = tomllib.loads(toml_of(found, dataset.definition))["rollups"]
+    assert [each.get("publish", True) for each in pasted] == [False, True, True]
+    print_plans([plan])
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ city")]
+    assert "not published" in row
+
+
 @pytest.mark.parametrize("weights", ["moon=1", "city", "city=x", "city=0,sides=0,finest=0"])
 def test_weights_are_of_tables(city: Workspace, weights: str) -> None:
     """Anything else is refused in one line; a dataset without rollups has nothing to split."""
