@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 from publisher.commands.check import inspect_workspace
 from publisher.commands.ledger import HEADINGS, statement
-from publisher.commands.review import verify_ledger
 from publisher.commands.terminal import print_table
+from publisher.commands.verify import verified as findings
 from publisher.definitions import period as civil
 from publisher.errors import BudgetError
 from publisher.pipeline.session import opened
@@ -215,9 +215,10 @@ def spending(workspace: Workspace) -> list[Spending]:
 
 
 def verified(workspace: Workspace) -> str:
-    """What `publisher ledger verify` says."""
+    """What `publisher verify --offline` finds: the checks that failed, or that all is well."""
     with opened(workspace) as catalog:
-        return verify_ledger(workspace, catalog)
+        found = list(findings(workspace, catalog, list(workspace.datasets.values()), offline=True))
+    return "; ".join(fault for row in found for fault in row.faults) or f"checks passed: {len(found)}"
 
 
 def lifetime_words(name: str, spent: list[Spending]) -> str:

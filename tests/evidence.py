@@ -128,7 +128,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    row = config.getoption("--row")
+    row = config.getoption("--row", "")
     for item in items:
         for mark in item.iter_markers("evidence"):
             item.user_properties.append(("evidence", mark.args[0]))

@@ -157,7 +157,7 @@ def without_reasons(release: Release) -> Release:
         pq.write_table(whole.drop_columns([n for n in whole.column_names if n.endswith("_reason")]), table.data)
         written["files"][table.data.name] = hash_of(table.data).model_dump()
     (release.folder / MANIFEST).write_text(json.dumps(written))
-    return read_release(release.folder)
+    return read_release(release.folder, release.kept)
 
 
 def rich(town: Town) -> Town:

@@ -22,6 +22,7 @@ from apart import ROOT
 from neighbors import LIMITS, PERIODS, bench_of, farthest_of
 
 from publisher.definitions import period as civil
+from publisher.definitions.source import accept_all
 from publisher.records import secrets
 from publisher.records.landing import land
 from publisher.workspace import find_workspace
@@ -118,6 +119,7 @@ class Feed:
                 "format": "json" if self.form == "json" else "csv",
                 "delimiter": ",",
                 "encoding": "utf-8",
+                "accept": accept_all(self.definition.landed),
             }
         )
         definition = self.definition.model_copy(update={"feed": feed})

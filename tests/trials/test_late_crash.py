@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import json
+import secrets
 import shutil
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,10 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 
 def _town(folder: Path) -> Town:
-    """Three batches, each with records that the one before has brought too."""
+    """Three batches, each with records that the one before has brought too; in a new place each time, since a state
+    folder that is gone is missed where it was."""
     shutil.rmtree(folder, ignore_errors=True)
+    folder = folder / secrets.token_hex(4)
     town = settle(folder, "http://127.0.0.1:9", first=WEEK, last=WEEK, rho="400")
     source = folder / "pipelines" / "calls.toml"
     text = (

@@ -65,7 +65,7 @@ def test_fifty_months(years: ModuleType, tmp_path: Path) -> None:
     spent = years.spending(workspace)
     assert sum(each.spent for each in spent if each.source == "visits") == Fraction(9, 2)
     assert "W = 50 months, a cell spanning s = 1, bears W·s·ρ = 5" in years.lifetime_words("calls", spent)
-    assert f"{MONTHS + PAID} releases agree" in years.verified(workspace)
+    assert years.verified(workspace).startswith("checks passed")
 
 
 def visits(month: Any) -> tuple[str, str, dict[str, int], dict[str, str]]:
