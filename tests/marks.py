@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks, groups and sorts: before pytest selects by marks and xdist names the groups."""
     for item in items:
-        if TESTS / "trials" in item.path.parents or str(item.path.relative_to(TESTS)) in LENGTHY:
+        if TESTS / "trials" in item.path.parents or any(TESTS / name == item.path for name in LENGTHY):
             item.add_marker("trial")
         if "processes" in getattr(item, "fixturenames", ()):
             item.add_marker("process")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import json
-import secrets
 import shutil
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,11 +33,12 @@ pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace i
 
 
 def _town(folder: Path) -> Town:
-    """Three batches, each with records that the one before has brought too; in a new place each time, since a state
-    folder that is gone is missed where it was."""
+    """Three batches, each with records that the one before has brought too. The heads go with the folder, or the town
+    before would be missed."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder = folder / secrets.token_hex(4)
     town = settle(folder, "http://127.0.0.1:9", first=WEEK, last=WEEK, rho="400")
+    settings = folder / "publisher.toml"
+    settings.write_text('heads = "outside"\n' + settings.read_text())
     source = folder / "pipelines" / "calls.toml"
     text = (
         source.read_text()
