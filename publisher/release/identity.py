@@ -159,7 +159,8 @@ def _words(sql: str) -> list[str]:
     """The statement without comments, line breaks and the case of bare words; 'who', "who" and who are three words."""
     import sqlglot
 
-    quotes = {"STRING": "'", "IDENTIFIER": '"'}
+    strings = ("STRING", "HEREDOC_STRING", "BYTE_STRING", "RAW_STRING", "UNICODE_STRING", "NATIONAL_STRING")
+    quotes = dict.fromkeys(strings, "'") | {"IDENTIFIER": '"'}
     tokens = [(quotes.get(each.token_type.name), each.text) for each in sqlglot.tokenize(sql, dialect="duckdb")]
     return [text.lower() if quote is None else quote + text for quote, text in tokens]
 

@@ -155,6 +155,13 @@ def test_what_decides_the_draw_makes_a_new_one(declared: Town, change: Any) -> N
     assert hashes(change(declared))[0] != hashes(declared)[0]
 
 
+@pytest.mark.parametrize("form", ["'{}'", "$${}$$", "$a${}$a$", "e'{}'"])
+def test_the_case_of_a_text_counts_in_whatever_way_it_is_quoted(declared: Town, form: str) -> None:
+    """Bare words have no case; texts do, between quotes and between dollars."""
+    upper, lower = (replace(declared, sql=declared.sql.replace("'who'", form.format(word))) for word in ("Who", "who"))
+    assert hashes(upper)[0] != hashes(lower)[0]
+
+
 def test_the_files_of_places_decide_the_draw(declared: Town) -> None:
     """Other boundaries or address lists make a new draw."""
     assert hashes(declared, "e" * 64)[0] != hashes(declared)[0]
