@@ -20,6 +20,7 @@ from publisher.release.store import ReleaseStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from publisher.workspace import Workspace
 
@@ -67,6 +68,17 @@ def _server(workspace: Workspace) -> str | None:
     return os.environ.get("PUBLISHER_LEDGER") or workspace.settings.ledger
 
 
+def _at_work(folder: Path) -> bool:
+    """Whether the process that the folder is named after is alive."""
+    try:
+        os.kill(int(folder.suffix[1:]), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # someone else's
+        return True
+    return True
+
+
 def _tidy(workspace: Workspace) -> None:
     """Remove what a killed run left: spilled data, and files and folders that it was still writing."""
     shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
@@ -75,6 +87,7 @@ def _tidy(workspace: Workspace) -> None:
         workspace.public.mkdir(exist_ok=True)
         remove_unfinished(workspace.state.glob(".*"))
         remove_unfinished(workspace.public.rglob(".*"))
-        apart = (workspace.private / "audit", workspace.private / "rehearsal")  # states of their own, perhaps at work
+        apart = [workspace.private / "audit", workspace.private / "rehearsal"]  # states of their own, perhaps at work
+        apart += filter(_at_work, workspace.private.glob(".preview.*"))
         found = (path for path in workspace.private.rglob(".*") if not any(map(path.is_relative_to, apart)))
         remove_unfinished(found)

@@ -59,9 +59,12 @@ def write(path: str, name: str | None, copy: str) -> Fault:
         writer, width = csv.writer(file, lineterminator="\n"), 0
         for row in sheet.iter_rows():
             cells = [_text(cell) for cell in row]
-            width = width or _used(cells)
-            # As wide as the header, so that no row decides how wide the others are.
-            writer.writerow(cells[: max(width, _used(cells))])
+            used = _used(cells)
+            width = width or used
+            # As wide as the header, so that no row decides how wide the others are. A blank row is no record: one cell
+            # far below the table would make a million of them.
+            if used:
+                writer.writerow(cells[: max(width, used)])
     return ""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -34,6 +36,19 @@ def test_a_file_is_shown_and_nothing_is_kept(new_town: Town) -> None:
     assert "900 of 900 places tried are inside" in words
     assert ". boundaries o places @ 5 or more x outside the boundaries" in words
     assert " o" in answer.out
+
+
+def test_a_landing_leaves_a_preview_at_work_alone(town: Town) -> None:
+    """Its folder is named after its process; that of one that was killed goes with the next lock."""
+    assert town.publisher("land").code == 0
+    private = town.state / "private"
+    with subprocess.Popen(["sleep", "60"]) as ended:
+        ended.kill()
+    folders = [private / f".preview.{number}" for number in (os.getpid(), ended.pid)]
+    for folder in folders:
+        folder.mkdir()
+    assert town.publisher("land").code == 0
+    assert [folder.exists() for folder in folders] == [True, False]
 
 
 def test_nothing_has_to_be_landed(town: Town) -> None:

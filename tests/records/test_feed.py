@@ -148,6 +148,17 @@ def test_json(city: City, layout: str) -> None:
 
 
 @pytest.mark.usefixtures("processes")
+def test_blank_rows_of_a_sheet_are_no_records(city: City) -> None:
+    """Between the rows, or a thousand of them below the table with one cell at their end: the rest is what counts."""
+    rows = [HEADER.split(","), [1, "a", "2018-01-01", "x", "y"], [], [2, "b", "2018-01-02", "x", "y"]]
+    city.source = definition(feed={"format": "excel"})
+    city.put(_workbook({"Data": [*rows, *[[]] * 1000, [3, "c", "2018-01-03", "x", "y"]]}), "raw/a.xlsx")
+    report = city.report(city.land())[0]
+    assert (report["rows_read"], report["rejected"]) == (3, 0)
+    assert city.rows("id") == [("1",), ("2",), ("3",)]
+
+
+@pytest.mark.usefixtures("processes")
 def test_excel(city: City) -> None:
     """The first sheet or a named one; whole numbers without decimals, dates as ISO, line feeds alone."""
     city.put(
