@@ -39,7 +39,7 @@ demo: .venv/installed  ## a sample city, released and published on the embedded 
 	publisher run --yes $$datasets; publisher verify $$datasets; \
 	[ -n "$(ONCE)" ] || { echo "The portal is open at $$PUBLISHER_PORTAL; Ctrl-C ends it."; wait $$portal; }
 
-check: .venv/installed-dev  ## format, lint, types, import rules, docs, and tests that start no process: about 2 minutes
+check: .venv/installed-dev  ## format, lint, types, import rules, docs, and tests that start no process: about 3 minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
