@@ -47,12 +47,12 @@ def test_a_zone_moves_dates_across_the_edge_of_a_window() -> None:
     assert origins(right, DateReading(IN_UTC, right.clock), ["2024-03"]) == {"2024-03": {"2024-03", "2024-04"}}
 
 
-@pytest.mark.parametrize("decimals", ["", ".%f", ".%g", ".%n"])
-@pytest.mark.parametrize("before", ["", ".%g", ".%f"])
+@pytest.mark.parametrize(
+    ("decimals", "before"),
+    [("", ""), (".%f", ".%g"), (".%f", ".%f"), (".%g", ".%g"), (".%g", ".%f"), (".%n", ".%g"), (".%n", ".%f")],
+)
 def test_a_quarter_of_an_hour_is_seen_at_the_edge_of_every_day(decimals: str, before: str) -> None:
     """Kathmandu is 15 minutes before Kolkata: each day was read into two, whatever decimals its seconds have."""
-    if bool(decimals) != bool(before):
-        return  # texts without decimals are not those with decimals
     here = "opened in Asia/Kathmandu"
     days = [f"2024-05-{day:02d}" for day in range(2, 30)]
     new = DateReading(here, f"%Y-%m-%d %H:%M:%S{decimals}; Asia/Kathmandu")
