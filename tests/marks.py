@@ -31,6 +31,7 @@ STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn
 """Audit events of starting a process."""
 LENGTHY = frozenset(
     {
+        "privacy/test_lattice_margins.py",
         "privacy/test_noise_check.py",
         "privacy/test_rollups_benchmark.py",
         "privacy/test_sampler.py",

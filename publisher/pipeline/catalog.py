@@ -93,8 +93,9 @@ class Catalog:
             ) from None
         known = self.ledger.validations() if recorded is None else recorded
         digest = known.get(f"{says.dataset}/{says.period}/{says.edition}")
-        # A result that someone else wrote is none: the release is checked again.
-        return found if digest in (None, hashlib.sha256(content).hexdigest()) else None
+        # A result that someone else wrote is none: the release is checked again. A ledger from before results were
+        # recorded has none at all, until they are adopted.
+        return found if not known or digest == hashlib.sha256(content).hexdigest() else None
 
     def validation_path(self, release: Release) -> Path:
         """Where the result of a release's last check is."""
@@ -114,12 +115,13 @@ class Catalog:
         write_file(self.validation_path(release), content)
 
     def adopt(self) -> None:
-        """Enter the results of checks from before the ledger recorded them."""
-        known, results = self.ledger.validations(), self.store.public / "validations"
+        """Enter the results of checks from before the ledger recorded them; one that it lacks later is nobody's."""
+        if self.ledger.validations():
+            return
+        results = self.store.public / "validations"
         for path in sorted(results.glob("*/[0-9]*/[0-9]*.json")):
             dataset, period, edition = path.relative_to(results).with_suffix("").parts
-            if f"{dataset}/{period}/{edition}" not in known:
-                self._enter_validation(dataset, period, int(edition), path.read_bytes())
+            self._enter_validation(dataset, period, int(edition), path.read_bytes())
 
     def _enter_validation(self, dataset: str, period: str, edition: int, content: bytes) -> None:
         facts = {"dataset": dataset, "period": period, "edition": edition}

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from publisher.pipeline.session import opened
+from publisher.workspace import find_workspace
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -126,6 +129,19 @@ def test_a_result_that_someone_else_wrote_counts_for_nothing(held: Town) -> None
     assert status(held) == [(1, "unchecked")]
     assert held.run("requests", "--period", "2024-01").code == 3
     assert status(held) == [(1, "held")]
+
+
+def test_a_result_that_the_ledger_lacks_counts_for_nothing(held: Town) -> None:
+    """A result for a release that was never checked is neither believed nor entered in the ledger afterwards."""
+    path = held.state / "public/validations/requests/2024-01/1.json"
+    with opened(find_workspace(held.root)) as catalog:
+        (release,) = catalog.store.editions("requests", "2024-01")
+        assert catalog.validation(release) is not None
+        assert catalog.validation(release, {"requests/2023-12/1": "0" * 64}) is None
+    recorded = entries(held, "validation")
+    path.with_name("2.json").write_text(path.read_text().replace('"passed": false', '"passed": true'))
+    assert held.publisher("land").code == 0
+    assert entries(held, "validation") == recorded
 
 
 def test_a_changed_release_is_not_accepted(held: Town) -> None:
