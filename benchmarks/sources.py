@@ -1,9 +1,10 @@
-"""Every dataset of this workspace on its real records: plan before, guarantee after, the ledger in between, and how far
-published numbers lie from exact ones, in units of the stated margin.
+"""Every dataset of this workspace on its real records: plan before, guarantee after, the ledger in between, and what
+published numbers are worth: how many cells have each status, the typical margin, how often it holds the exact number
+within the bounds, how far numbers lie from the exact ones without bounds, and what the bounds cut.
 
     PUBLISHER_DATA=/path/to/raw python benchmarks/sources.py [DATASET ...]
 
-Works in a temporary state that is removed. Exact numbers stay in memory: only shares and extremes are printed.
+Works in a temporary state that is removed. Exact numbers stay in memory: only shares and medians are printed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,10 +31,18 @@ from publisher.release.table import read_published
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
+    from publisher.definitions.dataset import Measure
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
 ROOT = Path(__file__).parent.parent
+STATUSES = ("ok", "caution", "unreliable", "suppressed")
+TITLE = (
+    "margin: median of the cells shown; holds: how often it has the exact number within the bounds; off: median "
+    "distance from the exact number without bounds, in percent of it; cut: share of the whole that the bounds leave out"
+)
+MANY = 1 << 40
+"""More than anyone has."""
 
 
 def main() -> None:
@@ -47,11 +56,11 @@ def main() -> None:
         rows = []
         for name in names:
             dataset = workspace.dataset(name)
-            releases = ReleaseStore(workspace.public).releases(name)
+            releases = ReleaseStore(workspace.public, workspace.private).releases(name)
             print("\n".join(releases[-1].statement.split("\n\n")[:6]), "\n")
-            rows += _distances(workspace, dataset, releases)
-        headings = ["table", "measure", "cells shown", "median", "largest", "within the margin"]
-        print_table("distance from the exact bounded value, in margins", headings, rows)
+            rows += _rows(workspace, dataset, releases)
+        headings = ["table", "measure", "cells", *STATUSES, "margin", "holds", "off", "cut"]
+        print_table(TITLE, headings, rows)
 
 
 def _command(workspace: Workspace, *arguments: str) -> None:
@@ -61,25 +70,77 @@ def _command(workspace: Workspace, *arguments: str) -> None:
     subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
-def _distances(workspace: Workspace, dataset: DatasetFile, releases: list[Release]) -> list[list[Any]]:
-    """A row per level and measure, all releases together."""
-    found: dict[tuple[str, str], list[Any]] = {}
+def _rows(workspace: Workspace, dataset: DatasetFile, releases: list[Release]) -> list[list[Any]]:
+    """A row per table and measure, all releases together."""
+    found: dict[tuple[str, str], list[Compared]] = {}
     for release in releases:
-        exact = _exact(workspace, dataset, civil.parse(release.manifest.period))
+        period = civil.parse(release.manifest.period)
+        bounded, raw_ = (_exact(workspace, each, period) for each in (dataset, _unbounded(dataset)))
         for level, table in release.tables.items():
-            for measure in dataset.definition.measured:
-                if measure.shown:
-                    truth = exact[level, measure.name] * float(measure.resolution or 1)
-                    found.setdefault((level, measure.name), []).append(_ratio(table, measure.name, truth))
-    rows = []
-    for (level, measure), parts in found.items():
-        ratios = np.concatenate(parts)
-        shown = ratios[~np.isnan(ratios)]
-        within = f"{(shown <= 1).mean():.1%}"
-        rows.append(
-            [dataset.named(level), measure, len(shown), f"{np.median(shown):.2f}", f"{shown.max():.1f}", within]
-        )
-    return rows
+            for measure in dataset.definition.measures:
+                if measure.shown and measure.kind != "quantile":
+                    truths = (_truth(dataset, exact, level, measure) for exact in (bounded, raw_))
+                    found.setdefault((level, measure.name), []).append(_compared(table, measure.name, *truths))
+    return [
+        [dataset.named(level), measure, *_summary(Compared(*map(np.concatenate, zip(*parts, strict=True))))]
+        for (level, measure), parts in found.items()
+    ]
+
+
+class Compared(NamedTuple):
+    """One measure's cells: what is published, and the exact values within the bounds and without any."""
+
+    value: Any
+    low: Any
+    high: Any
+    status: Any
+    bounded: Any
+    raw: Any
+
+
+def _compared(table: Release, measure: str, bounded: Any, raw_: Any) -> Compared:
+    columns = read_published(table)
+    value, low, high = (columns[f"{measure}{end}"].cast("float64").to_numpy() for end in ("", "_low", "_high"))
+    return Compared(value, low, high, np.array(columns[f"{measure}_status"].to_pylist()), bounded, raw_)
+
+
+def _summary(cells: Compared) -> list[str]:
+    shown = ~np.isnan(cells.value) & ~np.isnan(cells.low) & ~np.isnan(cells.high) & ~np.isnan(cells.bounded)
+    value, low, high, bounded, raw_ = (np.asarray(each)[shown] for each in cells[:3] + cells[4:])
+    some = raw_ > 0
+    far = np.abs(value - raw_)[some] / raw_[some]
+    total = np.nansum(cells.raw)
+    return [
+        f"{len(cells.value):,}",
+        *(f"{(cells.status == each).mean():.0%}" for each in STATUSES),
+        f"±{np.median((high - low) / 2):,.3g}" if len(value) else "",
+        f"{((low <= bounded) & (bounded <= high)).mean():.1%}" if len(value) else "",
+        f"{np.median(far):.0%}" if len(far) else "",
+        f"{1 - np.nansum(cells.bounded) / total:.0%}" if total else "",
+    ]
+
+
+def _truth(dataset: DatasetFile, exact: dict[tuple[str, str], Any], level: str, measure: Measure) -> Any:
+    """The exact values of a measure; a mean is the quotient of its sum and its count."""
+    if measure.kind == "mean":
+        names = {each.name: each for each in dataset.definition.measures}
+        total = _truth(dataset, exact, level, names[measure.sum_ or ""])
+        count = exact[level, measure.count or ""]
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return exact[level, measure.name] * float(measure.resolution or 1)
+
+
+def _unbounded(dataset: DatasetFile) -> DatasetFile:
+    """The dataset without bounds and clamps, as the city would count it for itself."""
+    definition = dataset.definition
+    bounds = definition.bounds.model_copy(update={"max_groups": MANY, "max_per_group": MANY})
+    measures = [
+        each.model_copy(update={"lower": -MANY * each.resolution, "upper": MANY * each.resolution})
+        if each.kind == "sum" and each.resolution is not None
+        else each
+        for each in definition.measures
+    ]
+    return replace(dataset, definition=definition.model_copy(update={"bounds": bounds, "measures": tuple(measures)}))
 
 
 def _exact(workspace: Workspace, dataset: DatasetFile, period: civil.Period) -> dict[tuple[str, str], Any]:
@@ -88,14 +149,6 @@ def _exact(workspace: Workspace, dataset: DatasetFile, period: civil.Period) -> 
     key = int.from_bytes(derive(workspace.private, f"ordering:{dataset.source.name}")[:8])
     with connect(workspace.settings.engine, workspace.private / "tmp") as connection:
         return bound_and_aggregate(connection, records, dataset, period, key).tables
-
-
-def _ratio(table: Release, measure: str, truth: Any) -> Any:
-    """How far each exact value lies from the published one, 1 at the end of its margin; NaN where hidden."""
-    columns = read_published(table)
-    value, low, high = (columns[f"{measure}{end}"].cast("float64").to_numpy() for end in ("", "_low", "_high"))
-    reach = np.where(truth >= value, high - value, value - low)
-    return np.abs(truth - value) / np.maximum(reach, 1e-9)
 
 
 if __name__ == "__main__":
