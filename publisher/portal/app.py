@@ -17,7 +17,7 @@ from publisher.portal.base import metrics
 from publisher.portal.base.problems import SodaError
 from publisher.portal.discovery import dcat, feeds, search
 from publisher.portal.downloads import downloads, packages
-from publisher.portal.pages import browse, dataset, inventory, methods, releases, rendering, statics
+from publisher.portal.pages import browse, dataset, inventory, methods, pictures, releases, rendering, statics
 from publisher.portal.revisions import configs, outputs, revisions, sources
 from publisher.portal.serving import health
 from publisher.portal.serving.guard import Guard
@@ -57,6 +57,7 @@ ROUTES = [
     *metrics.ROUTES,
     *browse.ROUTES,
     *dataset.ROUTES,
+    *pictures.ROUTES,
     *releases.ROUTES,
     *inventory.ROUTES,
     *methods.ROUTES,

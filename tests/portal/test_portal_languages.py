@@ -35,7 +35,7 @@ PATHS = [
 
 def messages() -> Iterator[str | tuple[str, str]]:
     """Every message of the templates and of the code, a pair where it has a plural."""
-    for file in TEMPLATES.glob("*.html"):
+    for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         for _, function, text in environment(ENGLISH).extract_translations(file.read_text()):  # type: ignore[attr-defined]
             yield text[:2] if function == "ngettext" else text[0] if isinstance(text, tuple) else text
     for file in TEMPLATES.parent.glob("*.py"):
@@ -63,8 +63,8 @@ def _texts(entry: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def test_no_word_of_a_template_is_left_untranslated() -> None:
     """Outside of messages a template has no words, but for names, units and code."""
-    names = {"SHA", "CSV", "JSON", "data", "json", "count", "sum", "kB", "OpenAPI", "Atom"}
-    for file in TEMPLATES.glob("*.html"):
+    names = {"SHA", "CSV", "JSON", "PNG", "SVG", "data", "json", "count", "sum", "kB", "OpenAPI", "Atom"}
+    for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         text = re.sub(r"{% trans.*?{% endtrans %}|{%.*?%}|{{.*?}}(#\w+)?", " ", file.read_text(), flags=re.DOTALL)
         page = Page(text)
         words = set(re.findall(r"[A-Za-z]{2,}", page.words))

@@ -184,7 +184,7 @@ def _lane(name: str) -> anyio.CapacityLimiter:
 
 async def kept(request: Request, dataset: PortalDataset, name: str, write: Callable[[Path], None]) -> Kept:
     """The file with this name, made now if it does not exist yet. Raises SodaError, 503 if that takes too long."""
-    cache = _cache(request)
+    cache = cache_of(request)
     found = await run_in_threadpool(cache.find, dataset, name)
     if found:
         return found
@@ -217,7 +217,8 @@ def _not_yet() -> SodaError:
     return error
 
 
-def _cache(request: Request) -> FileCache:
+def cache_of(request: Request) -> FileCache:
+    """The cache of the files that are made from datasets."""
     return FileCache(portal(request).store.root / "downloads")
 
 
@@ -250,8 +251,11 @@ class _Standing(FileResponse):
         await super().__call__(scope, receive, send)
 
 
-def sent(request: Request, dataset: PortalDataset, file: Kept, media_type: str, filename: str) -> Response:
-    """The response with a kept file: with its hash, in ranges if requested, 304 if the client already has it."""
+def sent(request: Request, dataset: PortalDataset, file: Kept, media_type: str, filename: str | None) -> Response:
+    """The response with a kept file: with its hash, in ranges if requested, 304 if the client already has it.
+
+    Without a file name, a browser shows it in place of saving it.
+    """
     headers = headers_of(request, dataset, formats.CSV) | {"ETag": f'"{file.sha256}"', "Vary": "Authorization"}
     response = unchanged(request, headers)
     if response is not None:
@@ -301,7 +305,7 @@ async def export(request: Request) -> Response:
 
 def standing(request: Request, dataset: PortalDataset) -> list[Offer]:
     """All downloads of a dataset, with size and hash if the file already exists."""
-    cache, base = _cache(request), base_url(request)
+    cache, base = cache_of(request), base_url(request)
     if dataset.blob:
         asset = portal(request).store.assets.find(dataset.blob)
         url = f"{base}/api/views/{dataset.id}/files/{dataset.blob}"

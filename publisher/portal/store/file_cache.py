@@ -28,9 +28,9 @@ LEFT = 24 * 3600.0
 ROOM = 4 * 1000**3
 """The most bytes for all files together."""
 SIDE_ROOM = 64 * 1000**2
-"""The most bytes for the single-period files of one dataset."""
-SIDE = "rows-"
-"""The prefix of their names."""
+"""The most bytes for the single-period files of one dataset, and for its pictures."""
+SIDES = ("rows-", "picture-")
+"""The prefixes of their names."""
 _SUPERSEDED = ".superseded"
 
 
@@ -88,7 +88,8 @@ class FileCache:
             with suppress(FileNotFoundError):
                 if folder != current and _superseded(folder) > GRACE:
                     shutil.rmtree(folder, ignore_errors=True)
-        _fit(current.glob(f"{SIDE}*"), SIDE_ROOM)
+        for side in SIDES:
+            _fit(current.glob(f"{side}*"), SIDE_ROOM)
         _fit(self._root.glob("*/*/*"), ROOM)
 
     def sweep(self, known: set[str]) -> None:

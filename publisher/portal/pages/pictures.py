@@ -1,0 +1,127 @@
+"""A dataset's chart and map as pictures, SVG and PNG, each with its title, its legend, and its source.
+
+They show what the page shows for the same query parameters. A PNG is made once from each version of the dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+from starlette.responses import Response
+from starlette.routing import Route
+
+from publisher.portal.answers.access import base_url, findable, portal
+from publisher.portal.answers.freshness import has
+from publisher.portal.base.problems import problem
+from publisher.portal.contract import about
+from publisher.portal.downloads.downloads import cache_of, sent
+from publisher.portal.pages.dataset import shown_dataset
+from publisher.portal.pages.families import family_of
+from publisher.portal.pages.headline import asking
+from publisher.portal.pages.language import language_of
+from publisher.portal.pages.map import map_of
+from publisher.portal.pages.rendering import environment, in_every_language
+from publisher.portal.pages.trend import beside, trend
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from publisher.portal.base.model import PortalDataset
+
+FONTS = Path(__file__).parent / "fonts"
+FONT = "DejaVu Sans"
+"""Latin letters only: in a PNG, other scripts are shown as boxes."""
+SVG, PNG = "image/svg+xml", "image/png"
+TITLE, NAME, TEXT = 62, 100, 128
+"""How many characters fit on a line of the title, of the dataset's name, and of the text below the picture."""
+LINES = 2
+"""How many lines the title may have."""
+
+
+def chart(request: Request) -> Response:
+    """GET /d/{4x4}/chart.svg and chart.png: the trend of the cell and measure in the query parameters."""
+    return _picture(request, "chart", _chart)
+
+
+def plan(request: Request) -> Response:
+    """GET /d/{4x4}/map.svg and map.png: the map of the measure and period in the query parameters."""
+    return _picture(request, "map", _map)
+
+
+def _picture(
+    request: Request, name: str, context: Callable[[Request, PortalDataset], dict[str, Any] | None]
+) -> Response:
+    dataset = shown_dataset(request)
+    shown = context(request, dataset) if dataset and dataset.rows and not dataset.blob else None
+    if dataset is None or shown is None:
+        raise problem(404, "not_found", f"There is no such {name}")
+    svg = _drawn(request, f"{name}.svg", dataset, **shown)
+    mark = hashlib.sha256(svg.encode()).hexdigest()[:32]
+    ending = request.url.path.rpartition(".")[2]
+    if ending == "png":
+        kept = cache_of(request).make(dataset, f"picture-{mark}.png", lambda path: _write_png(svg, path))
+        return sent(request, dataset, kept, PNG, None)
+    headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "ETag": f'W/"{mark}"'}
+    if has(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    return Response(svg, media_type=SVG, headers=headers)
+
+
+def _drawn(request: Request, template: str, dataset: PortalDataset, **context: Any) -> str:
+    language = language_of(request)
+    return (
+        environment(language)
+        .get_template(template)
+        .render(
+            dataset=dataset,
+            about=about(dataset),
+            address=f"{base_url(request)}{language.address(f'/d/{dataset.id}')}",
+            font=FONT,
+            title_lines=lambda text: textwrap.wrap(_plain(text), TITLE, max_lines=LINES, placeholder=" …"),
+            name_line=textwrap.shorten(dataset.name, NAME, placeholder=" …"),
+            text_lines=lambda text: textwrap.wrap(_plain(text), TEXT),
+            **context,
+        )
+    )
+
+
+def _plain(text: str) -> str:
+    """Text as it was before a template escaped it: it is escaped when it is drawn."""
+    return text.unescape() if isinstance(text, Markup) else text
+
+
+def _chart(request: Request, dataset: PortalDataset) -> dict[str, Any] | None:
+    shape = about(dataset).shape
+    if shape is None:
+        return None
+    tables = beside(dataset, family_of(dataset, findable(request)))
+    found = trend(shape, asking(request, dataset), dict(request.query_params), tables)
+    return {"trend": found, "chart": found.chart} if found.chart else None
+
+
+def _map(request: Request, dataset: PortalDataset) -> dict[str, Any] | None:
+    wanted = dict(request.query_params)
+    found = map_of(dataset, about(dataset), asking(request, dataset), wanted, portal(request).store.assets)
+    return {"map": found} if found and found.classes else None
+
+
+def _write_png(svg: str, path: Path) -> None:
+    import resvg_py
+
+    fonts = [str(each) for each in sorted(FONTS.glob("*.ttf"))]
+    path.write_bytes(resvg_py.svg_to_bytes(svg, skip_system_fonts=True, font_files=fonts, sans_serif_family=FONT))
+
+
+ROUTES = in_every_language(
+    [
+        Route(f"/d/{{id}}/{name}.{ending}", endpoint)
+        for name, endpoint in (("chart", chart), ("map", plan))
+        for ending in ("svg", "png")
+    ]
+)
