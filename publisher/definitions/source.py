@@ -184,6 +184,8 @@ class Boundaries(Model):
     path: DataPath
     key: Text
     """The property that names the place; whole numbers are compared without decimals."""
+    label: Text | None = None
+    """The property with the names of polygons that have no row in the table, such as parks; default: `key`."""
     crs: Text = "OGC:CRS84"
     source: Text | None = None
     """Who made them, and under which license; required in a source. Shown next to the portal's map."""

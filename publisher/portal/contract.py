@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 ADDITIVE = frozenset({"count", "sum"})
 """The kinds of measures whose cells can be added up; distinct units and means cannot."""
 
+ELSEWHERE = "elsewhere"
+"""The property with the name of a polygon that has no row in the table, such as a park."""
+
 
 class FrozenModel(BaseModel):
     """A part of the publisher's metadata; frozen because parts are shared."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.portal.contract import ELSEWHERE
 from publisher.records.outlines import outlines
-from publisher.records.polygons import read_polygons
+from publisher.records.polygons import names_of, read_polygons
 from publisher.release.table import level_names, shape_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ CRS84 = "OGC:CRS84"
 
 @dataclass(frozen=True)
 class Drawn:
-    """GeoJSON whose features have the columns `key` and, if keys have names, `<key>_name` as properties."""
+    """GeoJSON whose features have the columns `key` and, if keys have names, `<key>_name` as properties.
+
+    Polygons without a row in the table, such as parks, have only their name, as the property `elsewhere`.
+    """
 
     key: str
     content: bytes
@@ -40,7 +44,9 @@ def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
         return None
     polygons = read_polygons(data / boundaries.path, boundaries, CRS84)
     properties = {key: {column: key} | name for key, name in _names(dataset, column)}
-    return Drawn(column, outlines(polygons, _belongs(dataset, column), properties), boundaries.source or "")
+    others = {key: {ELSEWHERE: name} for key, name in names_of(data / boundaries.path, boundaries).items()}
+    content = outlines(polygons, _belongs(dataset, column), properties, others)
+    return Drawn(column, content, boundaries.source or "")
 
 
 def missing(dataset: DatasetFile, data: Path) -> list[str]:

@@ -24,20 +24,26 @@ DECIMALS = 5
 """About a meter."""
 LARGEST = 300_000
 """The largest size of a file, in bytes."""
+OTHER = "\0"
+"""Before the key of a polygon that is no published key: no key has it."""
 FINEST, COARSEST = 1e-5, 1e-2
 """In degrees: the first and the last tolerance for simplifying."""
 
 
-def outlines(polygons: Polygons, belongs: Mapping[str, str], properties: Properties) -> bytes:
+def outlines(
+    polygons: Polygons, belongs: Mapping[str, str], properties: Properties, others: Properties | None = None
+) -> bytes:
     """GeoJSON with a feature for each published key that has a polygon, in the order of `properties`.
 
-    `belongs` gives the published key for a polygon's key; polygons that it does not name are left out. Borders are
-    simplified together until the file is small enough, so that neighbors still touch. The same input gives the same
-    bytes.
+    `belongs` gives the published key for a polygon's key. Polygons that it does not name are left out, but for those
+    with properties of their own in `others`, by their own key, which come last. Borders are simplified together until
+    the file is small enough, so that neighbors still touch. The same input gives the same bytes.
     """
-    found = _coverage(_in_wgs84(polygons), belongs)
-    shapes = {key: found[key] for key in properties if key in found}
-    named = [properties[key] for key in shapes]
+    apart = {key: f"{OTHER}{key}" for key in others or {} if key not in belongs}
+    found = _coverage(_in_wgs84(polygons), {**belongs, **apart})
+    wanted = {**properties, **{apart[key]: said for key, said in (others or {}).items() if key in apart}}
+    shapes = {key: found[key] for key in wanted if key in found}
+    named = [wanted[key] for key in shapes]
     tolerance = 0.0
     while True:
         content = _geojson(_simplified(list(shapes.values()), tolerance), named)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 _BATCH = 1 << 17
-_WORDS: dict[str, Any] = {"boundaries": {"source"}, "address": {"list_": {"source"}}}
+_WORDS: dict[str, Any] = {"boundaries": {"source", "label"}, "address": {"list_": {"source"}}}
 """Fields that describe a place and decide nothing, so they are not in a fingerprint."""
 
 

@@ -90,6 +90,14 @@ def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
     return Polygons(tuple(key for key, _ in pairs), _array([shape for _, shape in pairs]), boundaries.crs)
 
 
+def names_of(path: Path, boundaries: Boundaries) -> dict[str, str]:
+    """The name of each polygon's key in a file that `read_polygons` has read: its label, or else the key."""
+    pairs = [each["properties"] for each in json.loads(path.read_bytes())["features"]]
+    label = boundaries.label or boundaries.key
+    named = {_key(each[boundaries.key]): str(each.get(label) or "").strip() for each in pairs}
+    return {key: name or key for key, name in named.items() if key}
+
+
 def _key(value: object) -> str:
     key = "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
     key.encode()  # JSON can have half a character, which is not text: a ValueError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from decimal import Decimal
@@ -275,6 +276,31 @@ def test_classes_hold_values_whatever_they_are() -> None:
         ends = [min(numbers), *class_breaks(numbers), Decimal("Infinity")]
         assert ends == sorted(set(ends))
         assert all(any(low <= n < high for n in numbers) for low, high in pairwise(ends))
+
+
+@pytest.mark.parametrize("margin", [0, 3, 10, 25, 60])
+def test_a_color_is_wider_than_the_noise(margin: int) -> None:
+    """Each class is at least two typical margins wide; where margins are wide for all values, there is one color."""
+    values = [Decimal(n) for n in range(100)]
+    ends = [values[0], *class_breaks(values, Decimal(2 * margin)), values[-1]]
+    assert all(high - low >= 2 * margin for low, high in pairwise(ends) if len(ends) > 2)
+    assert len(ends) - 1 == {0: 5, 3: 5, 10: 3, 25: 1, 60: 1}[margin]
+
+
+def test_parks_are_drawn_and_named(portal: Running) -> None:
+    """A polygon without a row is an outline with its name, on the page and in the picture, and links to nothing."""
+    collection = json.loads(squares())
+    park = json.loads(shapely.to_geojson(shapely.box(2, 1, 3, 2)))
+    collection["features"].append({"properties": {"elsewhere": f"Park {EVIL}"}, "geometry": park})
+    identifier = made(portal, (2020,), json.dumps(collection).encode())
+    found = section(portal, identifier, map_kind="a")
+    name = html.escape(f"Park {EVIL}", quote=False)
+    assert f"<title>{name}: not in the table</title></path>" in found
+    assert f"Not in the table: <span>{name}</span>" in found
+    assert len(re.findall("<a href", found.split("</svg>")[0])) == len(re.findall('<path class="elsewhere"', found)) * 5
+    picture = requests.get(f"{portal.address}/d/{identifier}/map.svg", params={"map_kind": "a"}, timeout=20).text
+    assert picture.count("<text") > 5
+    assert EVIL not in found + picture
 
 
 def test_paths_are_short_and_neighbors_touch(tmp_path: Path) -> None:

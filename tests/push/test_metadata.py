@@ -53,10 +53,11 @@ def place(tmp_path: Path) -> Workspace:
     return find_workspace(tmp_path)
 
 
-def draw(made: Workspace, *numbers: float) -> None:
-    """A row of squares."""
+def draw(made: Workspace, *numbers: float, names: dict[float, str] | None = None) -> None:
+    """A row of squares, some with a name."""
     boxes = [json.loads(shapely.to_geojson(shapely.box(n, 0, n + 1, 1))) for n, _ in enumerate(numbers)]
-    features = [{"properties": {"WARD": n}, "geometry": each} for n, each in zip(numbers, boxes, strict=True)]
+    told = [{"WARD": n, "NAME": (names or {}).get(n)} for n in numbers]
+    features = [{"properties": each, "geometry": box} for each, box in zip(told, boxes, strict=True)]
     (made.data / "wards.geojson").write_text(json.dumps({"features": features}))
 
 
@@ -196,7 +197,7 @@ def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Ca
 
 
 def test_several_polygons_may_be_one_key(place: Workspace, catalog: Catalog) -> None:
-    """With a mapping the polygons' own key leads to the column's; what it does not name is not drawn."""
+    """With a mapping the polygons' own key leads to the column's; what it does not name has its name alone."""
     path = place.root / "datasets/weekly.toml"
     path.write_text(path.read_text().replace("source = 'Example", "mapping = 'precincts', source = 'Example"))
     with pytest.raises(DefinitionError, match=r"boundaries\.mapping.*write datasets/keysets/precincts\.csv"):
@@ -204,10 +205,17 @@ def test_several_polygons_may_be_one_key(place: Workspace, catalog: Catalog) -> 
     (place.root / "datasets/keysets/precincts.csv").write_text("precinct,ward\n10,1\n11,1\n12,2\n")
     draw(place, 10, 11, 12, 13)
     features = polygons(listed(find_workspace(place.root), catalog))
-    assert [(each["properties"]["ward"], each["geometry"]["type"]) for each in features] == [
-        ("1", "Polygon"),
-        ("2", "Polygon"),
-    ]
+    assert [each["properties"] for each in features] == [{"ward": "1"}, {"ward": "2"}, {"elsewhere": "13"}]
+    assert {each["geometry"]["type"] for each in features} == {"Polygon"}
+
+
+def test_a_polygon_without_a_row_has_a_name(place: Workspace, catalog: Catalog) -> None:
+    """`label` names parks and water; it decides nothing, so no place is looked up again because of it."""
+    path = place.root / "datasets/weekly.toml"
+    path.write_text(path.read_text().replace("key = 'WARD'", "key = 'WARD', label = 'NAME'"))
+    draw(place, 1, 2, 99, names={99: " Forest Park "})
+    features = polygons(listed(find_workspace(place.root), catalog))
+    assert [each["properties"] for each in features] == [{"ward": "1"}, {"ward": "2"}, {"elsewhere": "Forest Park"}]
 
 
 def test_without_the_file_there_is_no_map(place: Workspace, catalog: Catalog) -> None:

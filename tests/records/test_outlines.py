@@ -52,6 +52,17 @@ def test_polygons_are_joined_by_their_published_key() -> None:
     assert features(content)["west"].equals(shapely.box(0, 0, 2, 1))
 
 
+def test_others_are_drawn_by_their_own_key() -> None:
+    """A polygon without a published key has its own properties, and takes nothing from one that has."""
+    given = polygons(a=shapely.box(0, 0, 1, 1), b=shapely.box(1, 0, 2, 1), c=shapely.box(2, 0, 3, 1))
+    others = {"a": {"elsewhere": "never"}, "c": {"elsewhere": "Forest Park"}}
+    content = outlines(given, {"a": "c", "b": "west"}, names("c", "west"), others)
+    found = json.loads(content)["features"]
+    assert [each["properties"] for each in found] == [{"zone": "c"}, {"zone": "west"}, {"elsewhere": "Forest Park"}]
+    assert shape(found[0]["geometry"]).equals(shapely.box(0, 0, 1, 1))
+    assert shape(found[2]["geometry"]).equals(shapely.box(2, 0, 3, 1))
+
+
 @pytest.mark.parametrize("crs", [CRS84, "EPSG:26915"])
 def test_what_is_not_on_the_globe_is_on_no_map(crs: str) -> None:
     """Coordinates that nobody can project stop no push; the others are drawn as ever."""

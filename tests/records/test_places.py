@@ -124,15 +124,14 @@ def test_addresses_through_a_list(city: City) -> None:
 
 
 def test_who_published_the_address_list_decides_nothing(city: City) -> None:
-    """Naming its source changes no fingerprint: landed files and releases stay as they are."""
+    """Naming its source, or the labels of polygons, changes no fingerprint: landed files and releases stay."""
     _zones(city, _square("a", 0, 0))
     city.put("Street,lon,lat\n1 Elm,5,5\n", "list.csv")
     found = set()
-    for source in ("Example County, CC0", "Elsewhere, CC BY 4.0"):
+    for source, more in (("Example County, CC0", {}), ("Elsewhere, CC BY 4.0", {"label": "NAME"})):
         listed = {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", "source": source}
-        found.add(
-            fingerprint(_source({"address": {"column": "who", "list": listed}, "boundaries": BOUNDARIES}), city.data)
-        )
+        place = {"address": {"column": "who", "list": listed}, "boundaries": {**BOUNDARIES, **more}}
+        found.add((fingerprint(_source(place), city.data), boundaries_fingerprint(_source(place), city.data)))
     assert len(found) == 1
 
 

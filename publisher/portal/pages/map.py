@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 CLASSES = 5
 """The maximum number of colors."""
+WIDTH = 2
+"""The width of a class in typical margins, at least: a color is then not decided by the noise alone."""
 PERIODS = 20_000
 """How many periods the list can have; later ones are left out."""
 CELLS = 100_000
@@ -111,6 +113,8 @@ class Map:
     height: int
     place: ShapeKey
     source: str
+    elsewhere: tuple[tuple[str, str], ...]
+    """Name and outline of each place that is not in the table, such as a park."""
     parameters: dict[str, str | None]
     """The query parameters, besides the place, that make the trend show the same cells; None for its defaults."""
 
@@ -132,8 +136,8 @@ class Map:
     @property
     def margin(self) -> Decimal | None:
         """The median half-width of the margins shown."""
-        halves = sorted((a.cell.high - a.cell.low) / 2 for a in self.areas if a.cell.low is not None and a.cell.high)
-        return round(halves[len(halves) // 2], 1) if halves else None
+        typical = _typical([area.cell for area in self.areas])
+        return round(typical, 1) if typical is not None else None
 
     @property
     def striped(self) -> list[int]:
@@ -209,7 +213,7 @@ class _Question:
         selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
         year = self._cells(measure, selects, times.within)
         values = [cell.value for cell in year if cell.value is not None and drawing.paths.get(cell.place)]
-        breaks = class_breaks(values)
+        breaks = class_breaks(values, WIDTH * (_typical(year) or Decimal(0)))
         shown = {cell.place: cell for cell in year if cell.period == times.chosen}
         empty = {key: MapCell(key, times.chosen, key, None, None, None, "") for key in drawing.paths}
         return Map(
@@ -223,6 +227,7 @@ class _Question:
             height=drawing.height,
             place=self.place,
             source=source,
+            elsewhere=drawing.elsewhere,
             parameters={each.name: None if each.chosen == each.usual else each.chosen for each in selects}
             | {"measure": None if measure is self.shape.measures[0] else measure.name},
         )
@@ -266,10 +271,26 @@ def _area(cell: MapCell, drawing: Outlines, breaks: Sequence[Decimal]) -> Area:
     return Area(cell, drawing.paths.get(cell.place, ""), color)
 
 
-def class_breaks(values: Sequence[Decimal]) -> list[Decimal]:
-    """The values where a new color begins: near the quantiles, moved to the roundest number nearby, in rising order."""
+def _typical(cells: Sequence[MapCell]) -> Decimal | None:
+    """The median half-width of the margins of these cells; None if none has a margin."""
+    halves = sorted((cell.high - cell.low) / 2 for cell in cells if cell.low is not None and cell.high is not None)
+    return halves[len(halves) // 2] if halves else None
+
+
+def class_breaks(values: Sequence[Decimal], least: Decimal = Decimal(0)) -> list[Decimal]:
+    """The values where a new color begins: near the quantiles, moved to the roundest number nearby, in rising order.
+
+    Each class is at least `least` wide, so there are fewer classes where margins are wide.
+    """
     order = sorted(values)
-    count = min(CLASSES, len(set(order)), max(1, len(order) // 3))
+    for count in range(min(CLASSES, len(set(order)), max(1, len(order) // 3)), 1, -1):
+        breaks = _near_quantiles(order, count)
+        if all(high - low >= least for low, high in pairwise([order[0], *breaks, order[-1]])):
+            return breaks
+    return []
+
+
+def _near_quantiles(order: Sequence[Decimal], count: int) -> list[Decimal]:
     found: list[Decimal] = []
     for number in range(1, count):
         at, reach = len(order) * number / count, len(order) / count / 4

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from publisher.portal.contract import ELSEWHERE
 from publisher.portal.pages.strokes import stroke
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    Place = tuple[bool, str]
 
 SIZE = 600
 """The longer side of the picture in SVG units, each about one screen pixel."""
@@ -23,6 +26,8 @@ class Outlines:
     """A path for each place's key, and the size of the picture; one scale, north at the top."""
 
     paths: dict[str, str]
+    elsewhere: tuple[tuple[str, str], ...]
+    """Name and path of each place without a key, such as a park."""
     width: int
     height: int
 
@@ -40,21 +45,27 @@ def outlines(file: Path, name: str) -> Outlines | None:
     return _drawn(shapes) if shapes else None
 
 
-def _read(file: Path, name: str) -> dict[str, Any]:
+def _read(file: Path, name: str) -> dict[Place, Any]:
     import json
 
     import shapely
 
     features = json.loads(file.read_bytes())["features"]
-    pairs = [(str(each["properties"][name]), json.dumps(each["geometry"])) for each in features]
+    pairs = [(_place(each["properties"], name), json.dumps(each["geometry"])) for each in features]
     try:
-        found = {key: shapely.from_geojson(text) for key, text in pairs}
+        found = {place: shapely.from_geojson(text) for place, text in pairs}
     except shapely.errors.ShapelyError:
         raise ValueError(name) from None
-    return {key: shape for key, shape in found.items() if shape.geom_type in ("Polygon", "MultiPolygon")}
+    return {place: shape for place, shape in found.items() if shape.geom_type in ("Polygon", "MultiPolygon")}
 
 
-def _drawn(shapes: dict[str, Any]) -> Outlines:
+def _place(properties: dict[str, Any], name: str) -> Place:
+    """Whether it has a key, and its key, or else its name."""
+    has = name in properties or ELSEWHERE not in properties
+    return has, str(properties[name if has else ELSEWHERE])
+
+
+def _drawn(shapes: dict[Place, Any]) -> Outlines:
     """Project so that distances in the middle of the picture are right, then simplify until the paths are short."""
     import numpy as np
     import shapely
@@ -71,7 +82,13 @@ def _drawn(shapes: dict[str, Any]) -> Outlines:
             break
         tolerance *= 1.5
     size = math.ceil((east - west) * narrow * scale), math.ceil((north - south) * scale)
-    return Outlines(dict(zip(shapes, paths, strict=True)), max(size[0], 1), max(size[1], 1))
+    drawn = list(zip(shapes, paths, strict=True))
+    return Outlines(
+        {key: path for (has, key), path in drawn if has},
+        tuple((name, path) for (has, name), path in drawn if not has and path),
+        max(size[0], 1),
+        max(size[1], 1),
+    )
 
 
 def _simplified(shapes: Any, tolerance: float) -> Any:
