@@ -54,7 +54,7 @@ def draw(points: Sequence[ChartPoint]) -> Chart | None:
     known = [n for point in points for n in (point.value, point.low, point.high) if n is not None]
     if not known:
         return None
-    bottom, top, step = _scale(min(0.0, float(min(known))), float(max(known)))
+    bottom, top, step = scale(min(0.0, float(min(known))), float(max(known)))
     count = round((top - bottom) / step)
 
     def across(index: int) -> int:
@@ -78,7 +78,7 @@ def draw(points: Sequence[ChartPoint]) -> Chart | None:
     )
 
 
-def _scale(low: float, high: float) -> tuple[float, float, float]:
+def scale(low: float, high: float) -> tuple[float, float, float]:
     """The lowest and highest value of the axis and the step between grid lines, all round numbers."""
     span = (high - low) or abs(high) or 1.0
     power = 10.0 ** math.floor(math.log10(span / INTERVALS))

@@ -20,6 +20,7 @@ from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking, headline
 from publisher.portal.pages.map import map_of
 from publisher.portal.pages.preview import PREFIX, preview
+from publisher.portal.pages.ranking import ranking
 from publisher.portal.pages.reliability import chances, sureness
 from publisher.portal.pages.rendering import in_every_language, missing, render
 from publisher.portal.pages.trend import beside, trend
@@ -69,6 +70,8 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
     family = family_of(dataset, findable(request))
     base = base_url(request)
     rows = _preview(dataset, known.shape, ask, wanted)
+    ranked = ranking(known.shape, ask, wanted) if known.shape and dataset.rows else None
+    over_time = known.shape is not None and dataset.rows > 0 and ranked is None
     when = covered(dataset)
     coverage = _coverage(known, ask, dataset)
     downloads = standing(request, dataset)
@@ -80,7 +83,8 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         coverage=coverage,
         family=family,
         headline=headline(request, family.whole),
-        trend=trend(known.shape, ask, wanted, beside(dataset, family)) if known.shape and dataset.rows else None,
+        ranking=ranked,
+        trend=trend(known.shape, ask, wanted, beside(dataset, family)) if known.shape and over_time else None,
         map=map_of(dataset, known, ask, wanted, portal(request).store.assets),
         preview=rows,
         wanted=wanted,

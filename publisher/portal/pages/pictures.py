@@ -24,6 +24,7 @@ from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking
 from publisher.portal.pages.language import language_of
 from publisher.portal.pages.map import map_of
+from publisher.portal.pages.ranking import ranking
 from publisher.portal.pages.rendering import environment, in_every_language
 from publisher.portal.pages.trend import beside, trend
 
@@ -40,12 +41,14 @@ FONT = "DejaVu Sans"
 SVG, PNG = "image/svg+xml", "image/png"
 TITLE, NAME, TEXT = 62, 100, 128
 """How many characters fit on a line of the title, of the dataset's name, and of the text below the picture."""
+NAME_OF_PLACE = 34
+"""How many characters of a place's name stand beside its number."""
 LINES = 2
 """How many lines the title may have."""
 
 
 def chart(request: Request) -> Response:
-    """GET /d/{4x4}/chart.svg and chart.png: the trend of the cell and measure in the query parameters."""
+    """GET /d/{4x4}/chart.svg and chart.png: the ranking, or the trend of the cell and measure in the parameters."""
     return _picture(request, "chart", _chart)
 
 
@@ -61,7 +64,7 @@ def _picture(
     shown = context(request, dataset) if dataset and dataset.rows and not dataset.blob else None
     if dataset is None or shown is None:
         raise problem(404, "not_found", f"There is no such {name}")
-    svg = _drawn(request, f"{name}.svg", dataset, **shown)
+    svg = _drawn(request, "ranking.svg" if "ranking" in shown else f"{name}.svg", dataset, **shown)
     mark = hashlib.sha256(svg.encode()).hexdigest()[:32]
     ending = request.url.path.rpartition(".")[2]
     if ending == "png":
@@ -85,6 +88,7 @@ def _drawn(request: Request, template: str, dataset: PortalDataset, **context: A
             font=FONT,
             title_lines=lambda text: textwrap.wrap(_plain(text), TITLE, max_lines=LINES, placeholder=" …"),
             name_line=textwrap.shorten(dataset.name, NAME, placeholder=" …"),
+            name_of=lambda name: textwrap.shorten(name, NAME_OF_PLACE, placeholder=" …"),
             text_lines=lambda text: textwrap.wrap(_plain(text), TEXT),
             **context,
         )
@@ -100,8 +104,12 @@ def _chart(request: Request, dataset: PortalDataset) -> dict[str, Any] | None:
     shape = about(dataset).shape
     if shape is None:
         return None
+    wanted = dict(request.query_params)
+    ranked = ranking(shape, asking(request, dataset), wanted)
+    if ranked is not None:
+        return {"ranking": ranked}
     tables = beside(dataset, family_of(dataset, findable(request)))
-    found = trend(shape, asking(request, dataset), dict(request.query_params), tables)
+    found = trend(shape, asking(request, dataset), wanted, tables)
     return {"trend": found, "chart": found.chart} if found.chart else None
 
 
