@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from publisher.grades import STATUSES
+
 if TYPE_CHECKING:
     from fractions import Fraction
 
@@ -78,15 +80,22 @@ REASONS = ("", "threshold", "customer rule", "complementary")
 class FinishedMeasure:
     """One published measure; arrays have one entry per cell, NaN if there is no value.
 
-    `texts` are the words of a quantile's bins, such as "3 to 5"; None for other measures.
+    `percent` is half the margin in whole percent of the value, `graded` the status of each cell as a position in
+    `STATUSES`. `texts` are the words of a quantile's bins, such as "3 to 5"; None for other measures.
     """
 
     name: str
     value: Floats
     low: Floats
     high: Floats
-    unreliable: Flags
+    percent: Floats
+    graded: Integers
     texts: tuple[str | None, ...] | None = None
+
+    def has(self, status: str) -> Flags:
+        """Which cells have this status."""
+        found: Flags = self.graded == STATUSES.index(status)
+        return found
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from publisher.definitions import period as civil
+from publisher.grades import STATUSES, SUPPRESSED, grades, margin_percents
 from publisher.release.manifest import MANIFEST, Charge, LedgerHead, Manifest, TableCharge, hash_of, read_release
 from publisher.release.store import Contents
+from publisher.release.structure import LATER
 from publisher.release.table import measurements_table, published_table, rollup_table
 from publisher.release.validation import Validation
 from publisher.stages import FinishedMeasure, FinishedTable, Mechanism, NoisyTable
@@ -145,16 +147,18 @@ def ready(catalog: Catalog, dataset: DatasetFile, period: str, **says: Any) -> R
     return release
 
 
-def without_reasons(release: Release) -> Release:
-    """The release as versions wrote it whose cells did not say why they are suppressed."""
+def of_before(release: Release, *ends: str) -> Release:
+    """The release as versions wrote it that did not have the columns with these ends."""
     written = json.loads((release.folder / MANIFEST).read_text())
     for says in (written, *written["rollups"]):
-        says["columns"] = [each for each in says["columns"] if not each["name"].endswith("_reason")]
+        del says["caution"]
+        says["columns"] = [each for each in says["columns"] if not each["name"].endswith(ends)]
         for measure in says["shape"]["measures"]:
-            del measure["reason"]
+            for end in ends:
+                del measure[LATER[end]]
     for table in release.tables.values():
         whole = pq.read_table(table.data)
-        pq.write_table(whole.drop_columns([n for n in whole.column_names if n.endswith("_reason")]), table.data)
+        pq.write_table(whole.drop_columns([n for n in whole.column_names if n.endswith(ends)]), table.data)
         written["files"][table.data.name] = hash_of(table.data).model_dump()
     (release.folder / MANIFEST).write_text(json.dumps(written))
     return read_release(release.folder, release.kept)
@@ -193,8 +197,10 @@ def finished(noisy: NoisyTable, dataset: DatasetFile) -> tuple[FinishedTable, ..
                 value = np.where(suppressed, np.nan, _value(noisy, level.name, measure))
                 words = [None if np.isnan(each) else f"{each:g} to {each + 1:g}" for each in value]
                 texts = tuple(words) if measure.kind == "quantile" else None
-                none = np.zeros(len(value), dtype=bool)
-                measures.append(FinishedMeasure(measure.name, value, np.maximum(value - 2, 0), value + 2, none, texts))
+                low, high = np.maximum(value - 2, 0), value + 2
+                graded = np.where(suppressed, STATUSES.index(SUPPRESSED), grades(value, low, high))
+                percent = margin_percents(value, low, high)
+                measures.append(FinishedMeasure(measure.name, value, low, high, percent, graded, texts))
         tables.append(FinishedTable(level.name, level.grid, tuple(measures), suppressed.astype(np.int64)))
     return tuple(tables)
 

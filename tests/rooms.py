@@ -25,7 +25,7 @@ FLOORS = (
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),
-    ("confined",),
+    ("confined", "grades"),
     ("errors",),
 )
 """The outer house from the top down: a module uses its own room and floors below. Rooms of one floor do not meet, but

@@ -79,9 +79,10 @@ def test_a_circle_and_an_arrow_upwards_are_seen() -> None:
 
 
 def test_the_portal_stands_alone() -> None:
-    """The public process imports its own files, the errors, and children with limits: it cannot reach a record."""
+    """The public process imports its own files, the errors, children with limits and the grades of numbers: it cannot
+    reach a record."""
     outside = {room_of(each.target) for each in OURS if room_of(each.module) == "portal"}
-    assert outside <= {"portal", "errors", "confined"}
+    assert outside <= {"portal", "errors", "confined", "grades"}
 
 
 def test_the_portal_is_known_by_its_contract() -> None:

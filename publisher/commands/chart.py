@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher.errors import DefinitionError, SourceError
+from publisher.grades import CAUTION, LIMITS, OK, UNRELIABLE
 
 if TYPE_CHECKING:
     from publisher.definitions.dataset import Measure
@@ -52,8 +53,8 @@ class Panel:
     lines: tuple[MarginLine, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
-    limit: float
-    limit_label: str
+    limits: tuple[Tick, ...]
+    """Where a margin becomes too wide for a grade, from the narrowest."""
     threshold: float | None
     threshold_label: str
     strips: int
@@ -122,15 +123,16 @@ def _panel(plan: Plan, measure: Measure, top: int) -> Panel:
     cells = {level: each for (level, name), each in plan.known.cells.items() if name == measure.name}
     threshold = definition.suppression.threshold if measure.name == definition.suppression.measure else 0
     across, up = _axes(tables, cells, threshold)
-    limit = tables[0].half_width / tables[0].reliable_from if tables[0].reliable_from else 1.0
     return Panel(
         top=top,
         title=measure.title,
         lines=tuple(_line(table, number, cells, across, up) for number, table in enumerate(tables)),
         across=tuple(Tick(across.at(10.0**n), _number(n)) for n in across.decades),
         up=tuple(Tick(PLOT_HEIGHT - up.at(10.0**n), f"{100 * 10.0**n:,.10g}%") for n in up.decades),
-        limit=round(PLOT_HEIGHT - up.at(limit), 1),
-        limit_label=f"above {100 * limit:,.4g}%: marked unreliable",
+        limits=tuple(
+            Tick(round(PLOT_HEIGHT - up.at(limit / 100), 1), f"above {limit}%: {status}")
+            for limit, status in zip(LIMITS, (CAUTION, UNRELIABLE), strict=True)
+        ),
         threshold=across.at(threshold) if threshold else None,
         threshold_label=f"below {threshold:,}: suppressed",
         strips=STRIP * len(tables) + 4 if cells else 0,
@@ -152,7 +154,7 @@ def _line(table: Forecast, number: int, cells: dict[str, Cells], across: Scale, 
     known = cells.get(table.level)
     return MarginLine(
         name=table.level or table.dataset,
-        words=f"{table.margin}, reliable from {math.ceil(table.reliable_from):,}",
+        words=f"{table.margin}, ok from {math.ceil(table.ok_from):,}",
         dash=DASHES[number % len(DASHES)],
         path=_path(max(table.half_width, 1e-9), across, up),
         bars=_bars(known, across) if known is not None else None,
@@ -201,7 +203,7 @@ def _description(plan: Plan) -> str:
     titles = {measure.name: measure for measure in plan.dataset.definition.measured}
     return " ".join(
         f"{table.table}, {titles[table.measure].title}: {table.margin}; "
-        f"values from {math.ceil(table.reliable_from):,} on are reliable."
+        f"values from {math.ceil(table.ok_from):,} on are {OK}."
         for table in plan.tables
         if titles[table.measure].shown
     )

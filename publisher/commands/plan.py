@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.commands.terminal import print_table
+from publisher.grades import CAUTION, LIMITS, STATUSES, UNRELIABLE
 from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
 from publisher.planning.chances import odds_words
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 BAR = 20
 """The length of a bar in characters."""
 
+MARKS = dict(zip(STATUSES, "█▓▒░", strict=True))
+"""The part of a bar for each grade."""
+
 UNKNOWN = "unknown"
 
 
@@ -34,7 +38,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
         click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
         for line in (*_paragraph(plan), *_edited(plan)):
             click.echo(f"  {line}")
-        headings = ("table", "measure", "cells", "loss", "margin (95%)", "reliable from", f"cells {plan.known.origin}")
+        headings = ("table", "measure", "cells", "loss", "margin (95%)", "ok from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
         click.echo()
     if any(
@@ -44,9 +48,11 @@ def print_plans(plans: Sequence[Plan]) -> None:
     ):
         click.echo("unknown: nothing is released yet. Guess a cell's value with --typical 25 or --typical MEASURE=25.")
     click.echo(
-        "margin: of one cell, after the tables are made to add up. reliable from: smaller values are marked unreliable."
+        "margin: of one cell, after the tables are made to add up. ok from: half the margin of smaller values is more "
+        f"than {LIMITS[0]}% of them ({CAUTION}), or more than {LIMITS[1]}% ({UNRELIABLE})."
     )
-    click.echo("cells: █ shown / ▒ marked unreliable / ░ suppressed. No record was read and nothing was spent.")
+    marks = " / ".join(f"{mark} {status}" for status, mark in MARKS.items())
+    click.echo(f"cells: {marks}. No record was read and nothing was spent.")
 
 
 def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
@@ -57,7 +63,7 @@ def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
         rows = [_compared(each, measure) for each in found]
         levels = [table.level or table.dataset for table in found[0].tables if table.measure == measure.name]
         headings = (*found[0].settings, *levels, "releases left", "on a new block")
-        title = f"{plan.dataset.name}: {measure.title}: margin (95%) · unreliable / suppressed ({plan.known.origin})"
+        title = f"{plan.dataset.name}: {measure.title}: margin (95%) · {'/'.join(STATUSES)} ({plan.known.origin})"
         print_table(title, headings, rows)
 
 
@@ -136,19 +142,26 @@ def _row(plan: Plan, table: Forecast) -> list[object]:
         table.cells_a_release if table.cells_a_release is not None else "as found",
         f"{loss}{share}",
         table.margin,
-        f"{math.ceil(table.reliable_from):,}" if published else "",
+        f"{math.ceil(table.ok_from):,}" if published else "",
         _bar(table) if published else "not published",
     ]
 
 
 def _bar(table: Forecast) -> str:
-    """Shown, unreliable and suppressed cells as one bar with its numbers."""
-    if table.suppressed is None or table.unreliable is None:
+    """The cells of each grade as one bar with its numbers."""
+    shares = _shares(table)
+    if not shares:
         return UNKNOWN
-    withheld, marked = round(BAR * table.suppressed), round(BAR * table.unreliable)
-    bar = "█" * max(BAR - withheld - marked, 0) + "▒" * marked + "░" * withheld
-    shown = max(0.0, 1 - table.suppressed - table.unreliable)
-    return f"{bar[:BAR]} {_percent(shown)} / {_percent(table.unreliable)} / {_percent(table.suppressed)}"
+    ends = [round(BAR * sum(shares[: n + 1])) for n in range(len(shares))]
+    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    bar = "".join(mark * length for mark, length in zip(MARKS.values(), lengths, strict=True))
+    return f"{bar} {' / '.join(map(_percent, shares))}"
+
+
+def _shares(table: Forecast) -> list[float]:
+    """The expected share of each grade, in order; empty if unknown."""
+    shares = [getattr(table, status) for status in STATUSES]
+    return [max(0.0, share) for share in shares] if None not in shares else []
 
 
 def _compared(each: Alternative, measure: Measure) -> list[object]:
@@ -156,16 +169,14 @@ def _compared(each: Alternative, measure: Measure) -> list[object]:
     first = tables[0]
     return [
         *each.settings.values(),
-        *(f"{table.margin.split()[0]} · {_pair(table)}" for table in tables),
+        *(f"{table.margin.split()[0]} · {_shortly(_shares(table))}" for table in tables),
         first.releases_left,
         each.releases_a_block,
     ]
 
 
-def _pair(table: Forecast) -> str:
-    if table.suppressed is None or table.unreliable is None:
-        return "? / ?"
-    return f"{_percent(table.unreliable)} / {_percent(table.suppressed)}"
+def _shortly(shares: list[float]) -> str:
+    return "/".join(_percent(share).rstrip("%") for share in shares) + "%" if shares else UNKNOWN
 
 
 def _percent(part: float) -> str:

@@ -251,8 +251,6 @@ class Suppression(Model):
     """The count that is compared with the threshold."""
     threshold: int = Field(ge=0, le=MOST_STEPS)
     """Cells whose noisy count is below this are suppressed."""
-    unreliable: Exact = Field(Decimal("0.5"), gt=0)
-    """A value is unreliable when half its margin is more than this share of it."""
     customers: int | None = Field(None, ge=1, le=MOST_STEPS)
     """15/15 rule: the count less its margin must reach this ..."""
     largest_share: Exact | None = Field(None, gt=0, le=1)
@@ -342,7 +340,8 @@ class Dataset(Model):
     def _check_names(self) -> None:
         keys = [*(key.name for key in self.keys), *(key.name for key in self.coarser)]
         names = [*RESERVED, *keys, *(f"{key}_name" for key in keys)]
-        names += [f"{m.name}{end}" for m in self.measures for end in ("", "_low", "_high", "_status", "_reason")]
+        ends = ("", "_low", "_high", "_status", "_reason", "_margin_percent")
+        names += [f"{m.name}{end}" for m in self.measures for end in ends]
         names += [f"{m.name}_range" for m in self.measures if m.kind == "quantile"]
         names += [f"{m.name}_{n}" for m in self.measures if m.kind == "histogram" for n in range(m.width)]
         twice = {name for name in names if names.count(name) > 1}

@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.grades import LIMITS
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _BOUNDS = ("max_groups", "max_per_group")
 _CLAMPS = ("lower", "upper", "resolution", "bins")
-_RULES = ("threshold", "unreliable", "customers", "largest_share")
+_RULES = ("threshold", "customers", "largest_share")
 _EXACT = ("on", "basis", "true", "true_count", "exact", "exact_count", "raw_threshold", "min_true_count")
 
 TUNE = "`publisher tune` measures what fits, with noise, and charges the budget"
 
 
 _RENAMED = {"organisation": "organization", "licence": "license", "licence_url": "license_url"}
-"""Settings of older workspaces, and their names now."""
+_FORMER = {old: f"is now called {new}: rename the key" for old, new in _RENAMED.items()} | {
+    "unreliable": f"is no longer a setting: every dataset has the same limits, {LIMITS[0]}% and {LIMITS[1]}% of the "
+    "value (docs/privacy.md). Delete this line. Released periods get a new edition of the same draw, at no cost"
+}
+"""Settings of older workspaces, and what to do about each."""
 
 
 def refusal(fault: ErrorDetails) -> str | None:
     """What to do, if a plain message would not say it; None for other faults."""
     names = [part for part in fault["loc"] if isinstance(part, str) and part != "function-after"]
     last = names[-1] if names else ""
-    if fault["type"] == "extra_forbidden" and last in _RENAMED:
-        return f"is now called {_RENAMED[last]}: rename the key"
+    if fault["type"] == "extra_forbidden" and (said := _FORMER.get(last)):
+        return said
     if "suppression" in names and fault["type"] == "extra_forbidden" and last in _EXACT:
         return (
             "a threshold on true counts is not allowed: one record would decide what is shown, and the guarantee would "

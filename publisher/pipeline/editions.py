@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from publisher import __version__
+from publisher.grades import CAUTION, UNRELIABLE
 from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.charges import charge_of
 from publisher.privacy.mechanism import epsilon_of
@@ -50,7 +51,8 @@ def write_edition(
         stand_in=stand_in,
         rows=finest.grid.size,
         suppressed=int(finest.suppressed.sum()),
-        unreliable=int(finest.measures[0].unreliable.sum()),
+        caution=int(finest.measures[0].has(CAUTION).sum()),
+        unreliable=int(finest.measures[0].has(UNRELIABLE).sum()),
         columns=published[""].columns,
         shape=published[""].shape,
         rollups=tuple(rollup_table(each, published[each.level], job.dataset) for each in tables[:-1]),

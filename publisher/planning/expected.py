@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from publisher.grades import LIMITS
 from publisher.release.table import read_published
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ class Known:
 
 @dataclass(frozen=True)
 class ExpectedShares:
-    """Shares of a table's cells; with the share shown without a mark they add up to one."""
+    """Shares of a table's cells by grade; they add up to one."""
 
-    suppressed: float
+    ok: float
+    caution: float
     unreliable: float
+    suppressed: float
 
 
 NOTHING = Known({}, "no release yet")
@@ -78,9 +81,10 @@ def typical(values: Mapping[str, float], sizes: Mapping[str, int]) -> Known:
     return Known(cells, "as guessed")
 
 
-def reliable_from(margin: float, part: float) -> float:
-    """The least value whose half margin is not wider than `part` of it; margins are cut at zero."""
-    return margin / part if part <= 1 else margin / (2 * part - 1)
+def graded_from(margin: float) -> tuple[float, float]:
+    """The least values that are `ok` and that are `caution`, if half their margin is `margin`."""
+    ok, caution = LIMITS
+    return 100 * margin / ok, 100 * margin / caution
 
 
 def expected(
@@ -92,12 +96,16 @@ def expected(
     if kept is None or cells is None:
         return None
     margin = margins[level.name, measure.name]
-    sure = _at_least(cells, reliable_from(margin, float(dataset.suppression.unreliable)), margin)
-    if measure.name == dataset.suppression.measure:
-        import numpy as np
+    ok, usable = (_both(kept, _at_least(cells, least, margin), measure, dataset) for least in graded_from(margin))
+    return ExpectedShares(ok, usable - ok, float(kept.mean()) - usable, float(1 - kept.mean()))
 
-        return ExpectedShares(float(1 - kept.mean()), float((kept - np.minimum(kept, sure)).mean()))
-    return ExpectedShares(float(1 - kept.mean()), float((kept * (1 - sure)).mean()))
+
+def _both(kept: Floats, sure: Floats, measure: Measure, dataset: Dataset) -> float:
+    """The share of cells that are not suppressed and reach a value, by the chances of each."""
+    import numpy as np
+
+    same = measure.name == dataset.suppression.measure  # one noisy number decides both
+    return float((np.minimum(kept, sure) if same else kept * sure).mean())
 
 
 def _kept(level: Level, dataset: Dataset, known: Known, margins: Mapping[Table, float]) -> Floats | None:

@@ -14,7 +14,7 @@ from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
 from publisher.planning.chances import PlannedOdds, SpentBefore, nothing_spent, planned_odds, spent_before
-from publisher.planning.expected import NOTHING, Known, expected, known_from, reliable_from, typical
+from publisher.planning.expected import NOTHING, Known, expected, graded_from, known_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
 from publisher.planning.raised import raised_budgets
 from publisher.privacy.allocation import MeasuredLevels, Problem, shape_of
@@ -89,10 +89,15 @@ class Forecast:
     half_width_most: float
     """Of the cell with the widest margin."""
     margin: str
-    reliable_from: float
-    suppressed: float | None
-    """Expected shares of the cells; None if nothing is known."""
+    ok_from: float
+    """The least value that is graded `ok`; smaller ones are `caution`."""
+    caution_from: float
+    """The least of those; smaller ones are `unreliable`."""
+    ok: float | None
+    """Expected shares of the cells by grade; None if nothing is known."""
+    caution: float | None
     unreliable: float | None
+    suppressed: float | None
     known_from: str
     odds: PlannedOdds
     """Of the whole dataset."""
@@ -265,6 +270,7 @@ def _forecast(
     noise, margin = noise_of(definition, measure, level.name), widths[level.name, measure.name]
     step = float(measure.resolution or 1)
     shares = expected(level, measure, definition, known, {table: each.middle for table, each in widths.items()})
+    ok_from, caution_from = graded_from(margin.middle)
     ended = pace.ended
     return Forecast(
         dataset=dataset.name,
@@ -289,9 +295,12 @@ def _forecast(
         half_width=margin.middle,
         half_width_most=margin.most,
         margin=margin_words(margin, measure),
-        reliable_from=reliable_from(margin.middle, float(definition.suppression.unreliable)),
-        suppressed=shares.suppressed if shares is not None else None,
+        ok_from=ok_from,
+        caution_from=caution_from,
+        ok=shares.ok if shares is not None else None,
+        caution=shares.caution if shares is not None else None,
         unreliable=shares.unreliable if shares is not None else None,
+        suppressed=shares.suppressed if shares is not None else None,
         known_from=known.origin,
         odds=odds,
     )

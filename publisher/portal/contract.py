@@ -76,11 +76,14 @@ class ShapeMeasure(FrozenModel):
     """For a quantile: the column with its range in words."""
     reason: str | None = None
     """The column that says why a cell is suppressed."""
+    margin_percent: str | None = None
+    """The column with half the margin in percent of the value, rounded up."""
 
     @property
     def fields(self) -> list[str]:
         """The measure's columns."""
-        return [name for name in (self.name, self.low, self.high, self.status, self.range, self.reason) if name]
+        names = (self.name, self.low, self.high, self.status, self.range, self.reason, self.margin_percent)
+        return [name for name in names if name]
 
 
 class TableShape(FrozenModel):
@@ -155,6 +158,8 @@ class ReleaseFacts(FrozenModel):
     rows: int
     suppressed: int
     unreliable: int
+    caution: int = 0
+    """Zero in releases made before this grade was added."""
     final: bool = True
     """False while another count of the same period is planned."""
     current: bool = True

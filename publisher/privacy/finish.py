@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.grades import STATUSES, SUPPRESSED, UNRELIABLE, grades, margin_percents
 from publisher.privacy.estimates import estimates_of
 from publisher.privacy.quantile import bins_of, counted_low, words
 from publisher.privacy.suppression import CONFIDENCE, withheld_cells
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
     Texts = tuple[str | None, ...] | None
     Columns = tuple[Floats, Floats, Floats, Flags, Texts]
-    """Value, low, high, unreliable and words of every cell."""
+    """Value, low, high, whether there may be nothing behind it, and words of every cell."""
 
 __all__ = ["CONFIDENCE", "finish"]
+
+DECIMALS = 2
+"""Means are published to this many decimals; their margins are rounded outwards."""
 
 PAIR_CONFIDENCE = 0.975
 """The confidence of each part of a quotient, so that both together hold with 95%."""
@@ -53,11 +57,31 @@ def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
 def _shown(measure: Measure, columns: Columns, suppressed: Flags) -> FinishedMeasure:
     import numpy as np
 
-    value, low, high, unreliable, texts = columns
-    shown = [np.where(suppressed, np.nan, column) for column in (value, low, high)]
+    value, low, high, empty, texts = columns
+    value, low, high = (np.where(suppressed, np.nan, each) for each in _rounded(value, low, high, measure))
+    graded = np.where(empty, STATUSES.index(UNRELIABLE), grades(value, low, high))
+    graded = np.where(suppressed, STATUSES.index(SUPPRESSED), graded)
     if texts is not None:
         texts = tuple(None if gone else text for gone, text in zip(suppressed.tolist(), texts, strict=True))
-    return FinishedMeasure(measure.name, shown[0], shown[1], shown[2], unreliable & ~suppressed, texts)
+    return FinishedMeasure(measure.name, value, low, high, margin_percents(value, low, high), graded, texts)
+
+
+def _rounded(value: Floats, low: Floats, high: Floats, measure: Measure) -> tuple[Floats, Floats, Floats]:
+    """Value and margin as they are published, without the noise of binary fractions; the margin contains the value.
+
+    They are graded as they are published, so that a reader who computes the percentage finds the same grade.
+    """
+    import numpy as np
+
+    if measure.kind == "mean":
+        scale = 10.0**DECIMALS
+        low, high = np.floor(np.round(low * scale, 6)) / scale, np.ceil(np.round(high * scale, 6)) / scale
+        return np.round(value, DECIMALS), low, high
+    if measure.resolution is not None:
+        # Whole multiples of a decimal step.
+        places = max(0, -int(measure.resolution.normalize().as_tuple().exponent))
+        return np.round(value, places), np.round(low, places), np.round(high, places)
+    return value, low, high
 
 
 def _columns(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
@@ -65,10 +89,10 @@ def _columns(level: Level, measure: Measure, estimates: dict[Table, Estimate], d
         return _mean(level, measure, estimates, dataset)
     if measure.kind == "quantile":
         return _quantile(level, measure, estimates, dataset)
-    return _number(estimates[level.name, measure.name], measure, dataset)
+    return _number(estimates[level.name, measure.name], measure)
 
 
-def _number(estimate: Estimate, measure: Measure, dataset: Dataset) -> Columns:
+def _number(estimate: Estimate, measure: Measure) -> Columns:
     """A count or a sum, in its unit: cut at zero if it cannot be negative; the margin contains the value."""
     import numpy as np
 
@@ -76,7 +100,7 @@ def _number(estimate: Estimate, measure: Measure, dataset: Dataset) -> Columns:
     value = estimate.value[:, 0].astype(np.float64)
     low, high = (np.maximum(end, estimate.floor) for end in estimate.interval(CONFIDENCE))
     columns = value * step, np.minimum(low, value) * step, np.maximum(high, value) * step
-    return *columns, _wide(*columns, dataset), None
+    return *columns, np.zeros(len(value), dtype=bool), None
 
 
 def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
@@ -98,8 +122,7 @@ def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], data
     blank = np.isnan(value)
     low, high = np.where(blank, np.nan, np.minimum(low, value)), np.where(blank, np.nan, np.maximum(high, value))
     step = _step(total)
-    columns = value * step, low * step, high * step
-    return *columns, _wide(*columns, dataset) | few, None
+    return value * step, low * step, high * step, few, None
 
 
 def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
@@ -115,8 +138,7 @@ def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], 
     """The bin's upper edge ("half took at most 5 days"), or its lower one in the last, open bin; its margin in bins.
 
     The margin runs from the lower edge of the first bin that the noise allows to the upper edge of the last, NaN if
-    that is the open one. It is unreliable if there may be no values at all, if several bins reach into the open one, or
-    if together they are too wide for the value; a single bin is as precise as the bins can be.
+    that is the open one, and is graded like any other: a bin that is wide for its value is no precise number.
     """
     import numpy as np
 
@@ -126,20 +148,9 @@ def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], 
     lower = np.array([float(edge) for edge in edges])
     upper = np.append(lower[1:], np.nan)
     value = np.append(lower[1:], lower[-1])[bins.value]
-    columns = tuple(np.where(bins.empty, np.nan, each) for each in (value, lower[bins.low], upper[bins.high]))
-    value, low, high = columns
-    several = bins.low < bins.high
-    unreliable = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
-    unreliable |= several & (np.isnan(high) | _wide(value, low, high, dataset))
-    return value, low, high, unreliable, words(edges, bins)
-
-
-def _wide(value: Floats, low: Floats, high: Floats, dataset: Dataset) -> Flags:
-    import numpy as np
-
-    part = float(dataset.suppression.unreliable)
-    found: Flags = np.isnan(value) | ((high - low) / 2 > part * np.abs(value))
-    return found
+    value, low, high = (np.where(bins.empty, np.nan, each) for each in (value, lower[bins.low], upper[bins.high]))
+    empty = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
+    return value, low, high, empty, words(edges, bins)
 
 
 def _named(dataset: Dataset, name: str | None) -> Measure:

@@ -85,6 +85,7 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
         rows=says.rows,
         suppressed=says.suppressed,
         unreliable=says.unreliable,
+        caution=says.caution,
         final=says.final,
         current=standing.status == "ready",
         retracted=standing.status == "retracted",

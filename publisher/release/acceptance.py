@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions import period as civil
 from publisher.release.aggregates import differences
 from publisher.release.failure import Failure
+from publisher.release.structure import LATER
 from publisher.release.suite import expected_of, rules_of
 from publisher.release.table import as_released
 from publisher.release.validation import TableCheck, Validation, validate
@@ -27,12 +28,13 @@ def judge(release: Release, dataset: DatasetFile, suite: Callable[[str], Path], 
     found = as_released(dataset, release)
     levels = [each for each in found.levels(civil.parse(release.manifest.period)) if found.definition.shows(each.name)]
     tables, before = release.tables, previous.tables if previous is not None else {}
-    reasons = any(measure.reason is not None for measure in release.manifest.shape.measures)
+    measures = release.manifest.shape.measures
+    without = [end for end, role in LATER.items() if all(getattr(each, role) is None for each in measures)]
     checks = [
         TableCheck(
             tables[level.name],
-            rules_of(found, level.name, suite(found.named(level.name)), reasons=reasons),
-            expected_of(found, level, before.get(level.name), reasons=reasons),
+            rules_of(found, level.name, suite(found.named(level.name)), without=without),
+            expected_of(found, level, before.get(level.name), without=without),
         )
         for level in reversed(levels)
         if level.name in tables

@@ -84,7 +84,7 @@ def _prepare(connection: DuckDBPyConnection) -> None:
     """Create the tables that describe the others."""
     connection.execute(
         "CREATE TABLE _releases (dataset TEXT, title TEXT, period TEXT, edition INTEGER, created TEXT, rows INTEGER, "
-        "suppressed INTEGER, unreliable INTEGER, stand_in BOOLEAN, final BOOLEAN)"
+        "suppressed INTEGER, unreliable INTEGER, caution INTEGER, stand_in BOOLEAN, final BOOLEAN)"
     )
     connection.execute(
         "CREATE TABLE _columns (dataset TEXT, position INTEGER, name TEXT, title TEXT, type TEXT, description TEXT)"
@@ -103,7 +103,7 @@ def _insert(connection: DuckDBPyConnection, table: str, rows: list[list[object]]
 def _release_row(release: Release, title: str) -> list[object]:
     says = release.manifest
     return [says.dataset, title, says.period, says.edition, says.created, says.rows, says.suppressed, says.unreliable,
-            says.stand_in, says.final]  # fmt: skip
+            says.caution, says.stand_in, says.final]  # fmt: skip
 
 
 def _guarantee_row(release: Release) -> list[object]:

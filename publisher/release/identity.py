@@ -12,6 +12,8 @@ import json
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import LIMITS
+
 if TYPE_CHECKING:
     from decimal import Decimal
 
@@ -57,10 +59,11 @@ def statistical_parts(dataset: DatasetFile, fingerprint: str) -> dict[str, str]:
 
 
 def finishing_hash(dataset: DatasetFile) -> str:
-    """The hash over suppression, published measures and tables, and the names of the keys."""
+    """The hash over suppression, the limits of the grades, published measures and tables, and the names of the keys."""
     definition = dataset.definition
     value: dict[str, Any] = {
         "suppression": _suppression(definition.suppression),
+        "grades": LIMITS,
         "measures": [_finished(measure) for measure in definition.measures],
         "labels": [keyset.labels for keyset in dataset.keysets],
     }
@@ -75,7 +78,7 @@ def finishing_hash(dataset: DatasetFile) -> str:
 
 def _suppression(rule: Suppression) -> dict[str, Any]:
     """The rule as the first version wrote it, plus the later settings that are set."""
-    first = {"measure", "threshold", "unreliable", "customers", "largest_share"}
+    first = {"measure", "threshold", "customers", "largest_share"}
     later = rule.model_dump(mode="json", exclude=first, exclude_defaults=True)
     return rule.model_dump(mode="json", include=first) | later
 

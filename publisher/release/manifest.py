@@ -78,6 +78,8 @@ class MeasureShape(Model):
     """quantile: the column that has its bins in words."""
     reason: str | None = None
     """The column that says why a cell is suppressed; tables of earlier versions have none."""
+    margin_percent: str | None = None
+    """The column with half the margin in percent of the value; tables of earlier versions have none."""
 
 
 class Shape(Model):
@@ -105,6 +107,8 @@ class RollupTable(Model):
     rows: int
     suppressed: int
     unreliable: int
+    caution: int = 0
+    """Manifests of earlier versions have none."""
     columns: tuple[ColumnSpec, ...]
     shape: Shape
 
@@ -163,6 +167,8 @@ class Manifest(Model):
     rows: int
     suppressed: int
     unreliable: int
+    caution: int = 0
+    """Manifests of earlier versions have none."""
     columns: tuple[ColumnSpec, ...]
     shape: Shape
     charge: Charge
@@ -238,7 +244,8 @@ class Release:
     def companion(self, name: str) -> Release:
         """The view of one rollup's table. Raises KeyError when the release has none of that name."""
         rollup = {each.name: each for each in self.manifest.rollups}[name]
-        facts = {field: getattr(rollup, field) for field in ("rows", "suppressed", "unreliable", "columns", "shape")}
+        fields = ("rows", "suppressed", "caution", "unreliable", "columns", "shape")
+        facts = {field: getattr(rollup, field) for field in fields}
         said = facts | {"dataset": f"{self.manifest.dataset}-{name}", "rollups": ()}
         return Release(self.folder, self.kept, self.manifest.model_copy(update=said), name)
 

@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.grades import CAUTION, LIMITS, OK, UNRELIABLE
 from publisher.release.odds import TINY, up
 
 if TYPE_CHECKING:
@@ -329,8 +330,8 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
     if "quantile" in kinds:
         said.append("Medians and other quantiles are read from noisy counts in public bins.")
     said.append(
-        f"Cells whose noisy count is below {count(rule.threshold)} are suppressed; values with a wide margin are "
-        "marked unreliable."
+        f"Cells whose noisy count is below {count(rule.threshold)} are suppressed; the others are graded by half their "
+        f"margin: {OK} up to {LIMITS[0]}% of the value, {CAUTION} up to {LIMITS[1]}%, {UNRELIABLE} beyond."
     )
     if rule.complementary:
         said.append(

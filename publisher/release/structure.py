@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED
 from publisher.release.table import key_columns
 from publisher.release.validation import Rule
 from publisher.stages import REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.release.validation import Entry
     from publisher.workspace import DatasetFile
 
-STATUSES = ("ok", "suppressed", "unreliable")
+LATER = {"_reason": "reason", "_margin_percent": "margin_percent"}
+"""Ends of the columns that earlier versions did not write, with the name of each in the manifest's shape."""
 
 IDENTIFIERS = {
     "e-mail address": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
@@ -34,16 +36,17 @@ IDENTIFIERS = {
 """What no published text may look like. Numbered wards and tracts, periods and place codes do not match."""
 
 
-def structure(dataset: DatasetFile, level: str = "", *, reasons: bool = True) -> tuple[Rule, ...]:
+def structure(dataset: DatasetFile, level: str = "", *, without: Collection[str] = ()) -> tuple[Rule, ...]:
     """What follows from the definition for one level's table, in Great Expectations' own layout.
 
-    Without `reasons` it is a table of before cells said why they are suppressed.
+    `without` are those of the columns in `LATER` that the table does not have yet.
     """
     entries = [*_table(dataset, level), *_keys(dataset, level), *_texts(dataset, level)]
     totals = []
     for measure in published(dataset.definition):
         entries += _values(measure, nonnegative(dataset.definition, measure))
-        entries += _reasons(measure) if reasons else ()
+        entries += _reasons(measure) if "_reason" not in without else ()
+        entries += _percents(measure) if "_margin_percent" not in without else ()
         if measure.measured:
             totals.append(_total(measure))
     rules = [Rule(entry, "definition") for entry in entries]
@@ -133,7 +136,7 @@ def _values(measure: Measure, nonnegative: bool) -> Iterator[Entry]:
         value_set=list(STATUSES),
     )
     yield _expect("column_values_to_not_be_null", f"{status}: must never be empty", column=status)
-    suppressed = {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": "suppressed"}
+    suppressed = _where(status, SUPPRESSED)
     for column in (name, low, high):
         yield _numeric(column)
         notes = f"{column}: must be empty where {status} is suppressed"
@@ -164,11 +167,29 @@ def _reasons(measure: Measure) -> Iterator[Entry]:
     given = {"type": "nullity", "column": {"name": reason}, "is_null": False}
     notes = f"{reason}: every value must be one of {', '.join(REASONS[1:])}"
     yield _expect("column_values_to_be_in_set", notes, column=reason, value_set=list(REASONS[1:]))
-    suppressed = {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": "suppressed"}
+    suppressed = _where(status, SUPPRESSED)
     notes = f"{reason}: must have a value where {status} is suppressed"
     yield _expect("column_values_to_not_be_null", notes, column=reason, row_condition=suppressed)
     notes = f"{reason}: must be empty unless {status} is suppressed"
-    yield _expect("column_values_to_be_in_set", notes, column=status, value_set=["suppressed"], row_condition=given)
+    yield _expect("column_values_to_be_in_set", notes, column=status, value_set=[SUPPRESSED], row_condition=given)
+
+
+def _percents(measure: Measure) -> Iterator[Entry]:
+    """Half the margin in percent, and that it grades as the status says."""
+    status, percent = f"{measure.name}_status", f"{measure.name}_margin_percent"
+    yield _numeric(percent)
+    notes = f"{percent}: every value must be at least 0"
+    yield _expect("column_values_to_be_between", notes, column=percent, min_value=0)
+    notes = f"{percent}: must be empty where {status} is {SUPPRESSED}"
+    yield _expect("column_values_to_be_null", notes, column=percent, row_condition=_where(status, SUPPRESSED))
+    for graded, least, most in ((OK, 0, LIMITS[0]), (CAUTION, LIMITS[0] + 1, LIMITS[1])):
+        notes = f"{percent}: must be from {least} to {most} where {status} is {graded}"
+        limits = {"min_value": least, "max_value": most, "row_condition": _where(status, graded)}
+        yield _expect("column_values_to_be_between", notes, column=percent, **limits)
+
+
+def _where(status: str, graded: str) -> dict[str, Any]:
+    return {"type": "comparison", "column": {"name": status}, "operator": "==", "parameter": graded}
 
 
 def _total(measure: Measure) -> Entry:

@@ -15,7 +15,7 @@ from publisher.release.table import cell_ids, column_specs, read_published
 from publisher.release.validation import Expectations, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     import numpy as np
@@ -33,15 +33,15 @@ _COLUMNS = ("column", "column_A", "column_B", "column_list", "column_set")
 """The arguments that name columns."""
 
 
-def rules_of(dataset: DatasetFile, level: str, suite: Path, *, reasons: bool = True) -> tuple[Rule, ...]:
+def rules_of(dataset: DatasetFile, level: str, suite: Path, *, without: Collection[str] = ()) -> tuple[Rule, ...]:
     """What is expected of one level's table: from the definition first, then from its suite, if there is one.
 
     What the suite repeats of the definition counts once, and a range for a total takes the place of the comparison
-    with the last release. Without `reasons` the table is of before cells said why they are suppressed. Raises
+    with the last release. `without` are the ends of columns that an earlier version did not write. Raises
     DefinitionError when the suite is wrong.
     """
     _check_texts(dataset)
-    built = structure(dataset, level, reasons=reasons)
+    built = structure(dataset, level, without=without)
     own = {_same(rule.entry) for rule in built}
     decided = [rule for rule in read_suite(suite) if _same(rule.entry) not in own]
     _check_columns(decided, {spec.name for spec in column_specs(dataset, level)})
@@ -137,7 +137,9 @@ def _is_own_scan(entry: Entry) -> bool:
     return entry.get("kwargs", {}).get("regex") in IDENTIFIERS.values()
 
 
-def expected_of(dataset: DatasetFile, level: Level, previous: Release | None, *, reasons: bool = True) -> Expectations:
+def expected_of(
+    dataset: DatasetFile, level: Level, previous: Release | None, *, without: Collection[str] = ()
+) -> Expectations:
     """What the table of that level must hold; `previous` is the same table of the last release, if any."""
     allowed = {"period": tuple(cell.label for cell in level.grid.periods)}
     for axis in level.grid.axes:
@@ -146,7 +148,7 @@ def expected_of(dataset: DatasetFile, level: Level, previous: Release | None, *,
             allowed[f"{axis.name}_name"] = axis.labels
     measured = [measure for measure in published(dataset.definition) if measure.measured]
     totals = {m.name: _plausible(dataset.definition, m, previous) if previous else None for m in measured}
-    late = () if reasons else tuple(f"{measure.name}_reason" for measure in published(dataset.definition))
+    late = {f"{measure.name}{end}" for measure in published(dataset.definition) for end in without}
     columns = tuple(spec.name for spec in column_specs(dataset, level.name) if spec.name not in late)
     before = previous.manifest.period if previous is not None else ""
     return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals, before)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.definitions.period import NESTS
 from publisher.errors import SourceError
+from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED, UNRELIABLE
 from publisher.release.manifest import (
     WHOLE,
     ColumnSpec,
@@ -47,8 +48,17 @@ WHY = (
 )
 """What the column of reasons says; decided from numbers with noise alone."""
 
-DECIMALS = 2
-"""Means are published to this many decimals; their margins are rounded outwards."""
+STATUS = (
+    f"{OK} (half the margin is at most {LIMITS[0]}% of the value), {CAUTION} (at most {LIMITS[1]}%: use it with its "
+    f"margin), {UNRELIABLE} (more, or no percentage can be given), or {SUPPRESSED} (value and margin are empty)."
+)
+"""What the column of statuses says."""
+
+PERCENT = (
+    "Half the margin of error in percent of the value, rounded up: 12 means probably within 12%. Empty where the value "
+    "is suppressed or zero, where its margin has no upper end, and in releases made before this column was added."
+)
+"""What the column of margins in percent says."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +103,8 @@ def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: Da
         title=rollup.title if rollup is not None else dataset.definition.title,
         rows=finished.grid.size,
         suppressed=int(finished.suppressed.sum()),
-        unreliable=int(finished.measures[0].unreliable.sum()),
+        caution=int(finished.measures[0].has(CAUTION).sum()),
+        unreliable=int(finished.measures[0].has(UNRELIABLE).sum()),
         columns=published.columns,
         shape=published.shape,
     )
@@ -280,6 +291,7 @@ def _measure_shape(measure: Measure) -> MeasureShape:
         status=f"{name}_status",
         range=f"{name}_range" if measure.kind == "quantile" else None,
         reason=f"{name}_reason",
+        margin_percent=f"{name}_margin_percent",
     )
 
 
@@ -294,12 +306,14 @@ def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
     name, title = measure.name, measure.title
     words = (measure.description or f"{title}, in {measure.unit}, with noise added for privacy.") + note
     margin = "95% margin of error of the noise; before suppression, and without what bounding and clamping cut off."
-    status = "ok, suppressed (too small: value and margin are empty) or unreliable (the margin is wide for the value)."
     specs = [
         ColumnSpec(name=name, title=title, type="number", description=words),
         ColumnSpec(name=f"{name}_low", title=f"{title}, low", type="number", description=f"Low end of the {margin}"),
         ColumnSpec(name=f"{name}_high", title=f"{title}, high", type="number", description=f"High end of the {margin}"),
-        ColumnSpec(name=f"{name}_status", title=f"{title}, status", type="text", description=status),
+        ColumnSpec(
+            name=f"{name}_margin_percent", title=f"{title}, margin in percent", type="number", description=PERCENT
+        ),
+        ColumnSpec(name=f"{name}_status", title=f"{title}, status", type="text", description=STATUS),
         ColumnSpec(name=f"{name}_reason", title=f"{title}, reason", type="text", description=WHY),
     ]
     if measure.kind == "quantile":
@@ -346,38 +360,18 @@ def _slugs(axis: Axis) -> list[str]:
 
 
 def _measure(each: FinishedMeasure, finished: FinishedTable, measure: Measure) -> dict[str, Any]:
-    import numpy as np
     import pyarrow as pa
 
-    status = np.where(each.unreliable, "unreliable", "ok")
-    status = np.where(finished.suppressed, "suppressed", status)
     whole = measure.measured and (measure.resolution or 1) % 1 == 0
     ends = {"": each.value, "_low": each.low, "_high": each.high}
-    arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in _rounded(ends, measure).items()}
-    arrays[f"{each.name}_status"] = pa.array(status.tolist(), pa.string())
+    arrays = {f"{each.name}{end}": _numbers(values, whole=whole) for end, values in ends.items()}
+    arrays[f"{each.name}_status"] = _taken(STATUSES, each.graded)
+    arrays[f"{each.name}_margin_percent"] = _numbers(each.percent, whole=True)
     reasons = pa.array([None, *REASONS[1:]], pa.string())
     arrays[f"{each.name}_reason"] = reasons.take(pa.array(finished.withheld))
     if each.texts is not None:
         arrays[f"{each.name}_range"] = pa.array(each.texts, pa.string())
     return arrays
-
-
-def _rounded(ends: dict[str, NDArray[np.float64]], measure: Measure) -> dict[str, NDArray[np.float64]]:
-    """Value and margin without the noise of binary fractions; the margin still contains the value."""
-    import numpy as np
-
-    if measure.kind == "mean":
-        scale = 10.0**DECIMALS
-        return {
-            "": np.round(ends[""], DECIMALS),
-            "_low": np.floor(np.round(ends["_low"] * scale, 6)) / scale,
-            "_high": np.ceil(np.round(ends["_high"] * scale, 6)) / scale,
-        }
-    if measure.resolution is not None:
-        # Whole multiples of a decimal step.
-        places = max(0, -int(measure.resolution.normalize().as_tuple().exponent))
-        return {end: np.round(values, places) for end, values in ends.items()}
-    return ends
 
 
 def _numbers(values: NDArray[np.float64], *, whole: bool) -> Any:

@@ -99,7 +99,7 @@ def release(workspace: Workspace, dataset: DatasetFile, period: str, seed: int) 
         stand_in=True,
         rows=finished[-1].grid.size,
         suppressed=int(finished[-1].suppressed.sum()),
-        unreliable=int(finished[-1].measures[0].unreliable.sum()),
+        unreliable=int(finished[-1].measures[0].has("unreliable").sum()),
         columns=published[""].columns,
         shape=published[""].shape,
         rollups=tuple(rollup_table(each, published[each.level], dataset) for each in finished[:-1]),

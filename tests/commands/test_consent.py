@@ -11,8 +11,10 @@ import pytest
 
 from publisher.commands.terminal import Watch
 from publisher.definitions.period import parse
+from publisher.pipeline.consent import redraw_of
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import locked
+from publisher.release import identity
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -97,6 +99,20 @@ def test_the_plan_says_what_an_edit_does(released: Town) -> None:
     answer = released.publisher("plan")
     assert "2024-01..2024-03 would be drawn and charged again" in answer.out.replace("\n", "")
     assert "At no cost: 2024-01..2024-03 would get a new edition from the same draw" in answer.out
+
+
+def test_releases_graded_by_other_limits_are_graded_again_for_free(
+    released: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was released with other limits gets a new edition of the same draw; nothing is drawn or charged again."""
+    workspace = find_workspace(released.root)
+    with locked(workspace) as catalog:
+        periods = [parse(f"2024-0{month}") for month in (1, 2, 3)]
+        assert redraw_of(jobs_of(workspace, catalog, workspace.dataset("water"), periods)) is None
+        monkeypatch.setattr(identity, "LIMITS", (50,))
+        found = redraw_of(jobs_of(workspace, catalog, workspace.dataset("water"), periods))
+    assert found is not None
+    assert (found.periods, found.refinished) == ((), tuple(periods))
 
 
 def test_an_edit_that_was_undone_is_free(released: Town) -> None:

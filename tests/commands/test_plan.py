@@ -25,6 +25,7 @@ from township import FILES
 from publisher.commands.chart import PLOT_HEIGHT, PLOT_WIDTH, picture, write_picture
 from publisher.commands.plan import print_candidates, print_plans, print_split
 from publisher.errors import DefinitionError, SourceError
+from publisher.grades import STATUSES
 from publisher.planning.comparison import MOST, candidates, split, the_one, toml_of
 from publisher.planning.expected import known_from
 from publisher.planning.forecast import Forecast, Public, public
@@ -75,7 +76,9 @@ def test_a_table_alone_has_the_margin_of_its_noise(city: Workspace) -> None:
     noise = mechanism_for("used", "zcdp", Sensitivity(1, 1000), Fraction(1, 20))
     assert used.half_width == used.noise_alone == half_width(noise, 0.95)
     assert used.margin == f"±{used.half_width:,.0f} liters"
-    assert accounts.reliable_from == 2 * accounts.half_width
+    assert (accounts.ok_from, accounts.caution_from) == pytest.approx(
+        (accounts.half_width / 0.33, accounts.half_width / 0.65)
+    )
 
 
 def test_tables_that_meet_are_surer(city: Workspace) -> None:
@@ -107,18 +110,20 @@ def test_expected_shares_come_true(tmp_path: Path, rho: str, threshold: int) -> 
         elsewhere = replace(city, state=tmp_path / str(seed))
         table = pyarrow.parquet.read_table(planned.release(elsewhere, other, "2024-02", seed).data)
         status = np.array(table["requests_status"].to_pylist())
-        shares.append([(status == "suppressed").mean(), (status == "unreliable").mean()])
+        shares.append([(status == each).mean() for each in STATUSES])
     came = np.mean(shares, axis=0)
     finest = told.tables[-1]
-    assert [finest.suppressed, finest.unreliable] == pytest.approx(came, abs=0.06)
+    assert [finest.ok, finest.caution, finest.unreliable, finest.suppressed] == pytest.approx(came, abs=0.06)
 
 
 def test_a_guess_stands_in(city: Workspace) -> None:
     """With `--typical` the same value is taken for every finest cell, and its sums for coarser ones."""
     sure, unsure = plan(city, "requests", "1000"), plan(city, "requests", "7")
-    assert {(each.suppressed, each.unreliable) for each in sure.tables} == {(0.0, 0.0)}
-    assert unsure.tables[-1].unreliable == pytest.approx(1 - (unsure.tables[-1].suppressed or 0), abs=0.05)
-    assert unsure.tables[0].unreliable == 0  # 93 cells of 7 each
+    assert {(each.ok, each.caution, each.unreliable, each.suppressed) for each in sure.tables} == {(1.0, 0.0, 0.0, 0.0)}
+    finest, whole = unsure.tables[-1], unsure.tables[0]
+    assert finest.ok == pytest.approx(0, abs=0.001)
+    assert min(finest.caution or 0, finest.unreliable or 0, finest.suppressed or 0) > 0.1
+    assert whole.ok == 1  # 93 cells of 7 each
     assert unsure.tables[0].known_from == "as guessed"
     accounts, used = plan(city, "water", "100", "used=10").tables
     assert (accounts.unreliable, used.unreliable) == (pytest.approx(0), pytest.approx(1, abs=0.01))

@@ -149,6 +149,7 @@ FAULTS = [
     (W, 'contact = "data@example.org"', "", 1, "contact: is missing"),
     (W, 'contact = "', 'contct = "x"\ncontact = "', 2, "contct: unknown key"),
     (W, 'license = "', 'licence = "CC0 1.0"\nlicense = "', 3, "licence: is now called license: rename the key"),
+    (D, "threshold = 10", "unreliable = 0.5\nthreshold = 10", 42, "suppression.unreliable: .*Delete this.*no cost"),
     (W, "threads = 2", 'threads = "2"', 6, "engine.threads: .*integer"),
     (W, "threads = 2", 'memory = "lots"', 6, "engine.memory: .*pattern"),
     (W, 'kind = "embedded"', 'kind = "socrata"', 7, "portal: .*domain"),

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from publisher.definitions.levels import Level
+from publisher.grades import LIMITS, STATUSES, SUPPRESSED, UNRELIABLE
 from publisher.privacy.finish import finish
 from publisher.privacy.margins import WIDE, half_width
 from publisher.privacy.mechanism import add_noise, mechanism_for
@@ -167,7 +168,7 @@ def test_the_margin_holds_the_value(town: Town, counts: list[int], kind: Kind, s
                 assert (each.low[known] >= 0).all()
         mean = finished.measures[2]
         assert (mean.high[~np.isnan(mean.high)] <= 7).all()
-        assert (np.isnan(mean.value) <= mean.unreliable).all()
+        assert (np.isnan(mean.value) <= mean.has(UNRELIABLE)).all()
 
 
 def test_suppression_reads_the_noisy_value(town: Town) -> None:
@@ -179,7 +180,8 @@ def test_suppression_reads_the_noisy_value(town: Town) -> None:
     for each in finished.measures:
         for column in (each.value, each.low, each.high):
             assert np.isnan(column).tolist() == [True, True, True, False, False, False]
-        assert not each.unreliable[:3].any()
+        assert each.has(SUPPRESSED).tolist() == finished.suppressed.tolist()
+        assert np.isnan(each.percent[:3]).all()
 
 
 def test_finishing_is_a_function_of_the_noisy_tables(town: Town) -> None:
@@ -194,21 +196,27 @@ def test_finishing_is_a_function_of_the_noisy_tables(town: Town) -> None:
     assert first.measures[0].value.tolist()[1:] == second.measures[0].value.tolist()[1:] == [50.0, 7.0]
 
 
-def test_wide_margins_are_unreliable(town: Town) -> None:
-    """A value is unreliable from where half its margin is wider than the declared part of it."""
-    dataset = definition(town, town.COUNT, unreliable=Decimal("0.5"))
-    width = half_width(noise("discrete gaussian", 10.0), 0.95)
-    made = noisy(dataset, "discrete gaussian", {"requests": [2 * width - 1, 2 * width, 10**6, 0]}, 10.0)
-    assert finished_table(made, dataset).measures[0].unreliable.tolist() == [True, False, False, True]
+def test_margins_decide_the_grade(town: Town) -> None:
+    """Half a margin of up to 33% of the value is ok, up to 65% is caution, and more is unreliable, like a zero."""
+    dataset = definition(town, town.COUNT)
+    width = half_width(noise("discrete gaussian", 100.0), 0.95)
+    least = [-(-100 * width // limit) for limit in LIMITS]
+    counts = [10**6, least[0], least[0] - 1, least[1], least[1] - 1, 0]
+    count = finished_table(noisy(dataset, "discrete gaussian", {"requests": counts}, 100.0), dataset).measures[0]
+    statuses = [STATUSES[each] for each in count.graded]
+    assert statuses == ["ok", "ok", "caution", "caution", "unreliable", "unreliable"]
+    assert count.percent[:5].tolist() == [1, LIMITS[0], LIMITS[0] + 1, LIMITS[1], LIMITS[1] + 1]
+    assert np.isnan(count.percent[5])
 
 
 def test_a_mean_of_too_few_is_unreliable(town: Town) -> None:
     """Where the count's low end reaches zero a mean is unreliable, and below one record it is empty."""
-    dataset = definition(town, town.COUNT, town.SUM, town.MEAN, unreliable=Decimal(1000))
+    dataset = definition(town, town.COUNT, town.SUM, town.MEAN)
     width = half_width(noise("discrete gaussian", 3.0), 0.975)
-    made = noisy(dataset, "discrete gaussian", {"requests": [width, width + 1, 0, -4], "paid": [30, 30, 30, 30]}, 3.0)
+    # At the upper clamp the margin is narrow however few the records are, so it does not grade them.
+    made = noisy(dataset, "discrete gaussian", {"requests": [width, width + 1, 0, -4], "paid": [90, 90, 90, 90]}, 3.0)
     mean = finished_table(made, dataset).measures[2]
-    assert mean.unreliable.tolist() == [True, False, True, True]
+    assert mean.has(UNRELIABLE).tolist() == [True, False, True, True]
     assert np.isnan(mean.value).tolist() == [False, False, True, True]
 
 

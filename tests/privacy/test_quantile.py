@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from forests import forest_from, levels_over
 
+from publisher.grades import STATUSES, UNRELIABLE
 from publisher.privacy.finish import finish
 from publisher.privacy.sampler import draw, widened
 from publisher.stages import Mechanism, NoisyTable
@@ -73,7 +74,7 @@ def test_a_clear_quantile_is_one_bin(town: Town) -> None:
     found = median(town, [100, 100, 900, 100, 100, 100])
     assert (found.value[0], found.low[0], found.high[0]) == (5.0, 3.0, 5.0)
     assert found.texts == ("3 to 5",)
-    assert not found.unreliable[0]
+    assert (found.percent[0], STATUSES[found.graded[0]]) == (20, "ok")
 
 
 def test_doubt_widens_to_whole_bins(town: Town) -> None:
@@ -84,13 +85,14 @@ def test_doubt_widens_to_whole_bins(town: Town) -> None:
 
 
 def test_the_open_bin_has_no_upper_end(town: Town) -> None:
-    """In the last bin the value is its lower edge, the upper end is empty and the words say ≥."""
+    """In the last bin the value is its lower edge, the upper end is empty and the words say ≥: no percentage holds."""
     found = median(town, [0, 0, 0, 0, 10, 900], [0, 0, 0, 0, 500, 500])
     assert found.value.tolist() == [30.0, 30.0]
     assert found.low.tolist() == [30.0, 10.0]
     assert np.isnan(found.high).all()
     assert found.texts == ("≥ 30", "≥ 10")
-    assert found.unreliable.tolist() == [False, True]
+    assert np.isnan(found.percent).all()
+    assert found.has(UNRELIABLE).tolist() == [True, True]
 
 
 def test_nothing_counted_gives_nothing(town: Town) -> None:
@@ -100,17 +102,19 @@ def test_nothing_counted_gives_nothing(town: Town) -> None:
         assert np.isnan(column[0])
     assert found.texts is not None
     assert found.texts[0] is None
-    assert found.unreliable.tolist() == [True, True]
+    assert found.has(UNRELIABLE).tolist() == [True, True]
 
 
 def test_several_bins_that_are_too_wide_are_unreliable(town: Town) -> None:
-    """Half the width of the bins in doubt is held against the declared part of the value."""
+    """Half the width of the bins in doubt is graded like any margin, and so is that of a single bin."""
     narrow, wide = [0, 0, 0, 520, 480, 0], [0, 200, 110, 90, 200, 0]
     found = median(town, narrow, wide, scale=60.0)
     assert found.texts == ("5 to 30", "1 to 30")
-    assert found.unreliable.tolist() == [True, True]
+    assert found.has(UNRELIABLE).tolist() == [True, True]
     quiet = median(town, narrow, wide, scale=0.3)
-    assert quiet.unreliable.tolist() == [False, False]
+    assert quiet.has(UNRELIABLE).tolist() == [False, False]
+    first = median(town, [900, 0, 0, 0, 0, 0], scale=0.3)
+    assert (first.texts, first.percent[0], STATUSES[first.graded[0]]) == (("0 to 1",), 50, "caution")
 
 
 def test_other_quantiles(town: Town) -> None:

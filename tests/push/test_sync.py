@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 from push_examples import QUICK
-from release_examples import ready, without_reasons, workspace
+from release_examples import of_before, ready, workspace
 
 from publisher.errors import BudgetError, PortalError, SourceError
 from publisher.pipeline.session import locked
@@ -144,10 +144,10 @@ def test_the_pages_of_companions_are_shown(desk: Desk) -> None:
             assert "<svg" in page.text
 
 
-def test_a_dataset_of_before_the_reasons_gets_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dataset that an earlier version pushed gets the columns with the next push, empty in its old rows; the analyst
-    file has old and new releases in one table."""
-    old = without_reasons(ready(desk.catalog, desk.dataset, "2018-W01"))
+def test_a_dataset_of_before_its_later_columns_gets_them(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dataset that an earlier version pushed, without reasons and margins in percent, gets these columns with the
+    next push, empty in its old rows; the analyst file has old and new releases in one table."""
+    old = of_before(ready(desk.catalog, desk.dataset, "2018-W01"), "_reason", "_margin_percent")
     columns, shape = old.manifest.columns, old.manifest.shape
     with monkeypatch.context() as before:
         before.setattr(metadata, "column_specs", lambda _, level: old.tables[level].manifest.columns)
@@ -159,7 +159,8 @@ def test_a_dataset_of_before_the_reasons_gets_them(desk: Desk, monkeypatch: pyte
     desk.push()
     desk.check()
     for level in TITLES:
-        assert "requests_reason" in [column["fieldName"] for column in desk.view(level)["columns"]]
+        fields = [column["fieldName"] for column in desk.view(level)["columns"]]
+        assert {"requests_reason", "requests_margin_percent", "median_days_margin_percent"} <= set(fields)
     reasons = {
         (row["period"], row["requests_status"] == "suppressed", row.get("requests_reason")) for row in desk.rows("")
     }
@@ -169,10 +170,16 @@ def test_a_dataset_of_before_the_reasons_gets_them(desk: Desk, monkeypatch: pyte
         ("2018-W02", True, "threshold"),
         ("2018-W02", False, None),
     }
+    percents = {(row["period"], row.get("requests_margin_percent") is None) for row in desk.rows("")}
+    assert percents >= {("2018-W01", True), ("2018-W02", False)}
+    assert ("2018-W01", False) not in percents
     path = write_analyst_file(desk.place.public, {"weekly": desk.catalog.current("weekly")}, {"weekly": "Weekly"})
     with duckdb.connect(str(path), read_only=True) as connection:
-        query = "SELECT period, count(requests_reason) > 0 FROM weekly GROUP BY ALL ORDER BY ALL"
-        assert connection.execute(query).fetchall() == [("2018-W01", False), ("2018-W02", True)]
+        later = "count(requests_reason) > 0, count(requests_margin_percent) > 0"
+        query = f"SELECT period, {later} FROM weekly GROUP BY ALL ORDER BY ALL"
+        assert connection.execute(query).fetchall() == [("2018-W01", False, False), ("2018-W02", True, True)]
+        query = "SELECT DISTINCT period, caution FROM _releases WHERE dataset = 'weekly' ORDER BY ALL"
+        assert connection.execute(query).fetchall()[0] == ("2018-W01", 0)
 
 
 def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
@@ -293,7 +300,8 @@ def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
     assert "companions" not in own
     assert json.loads(own["shape"])["measures"] == [
         {"name": "requests", "label": "Requests", "kind": "count", "unit": "requests", "low": "requests_low",
-         "high": "requests_high", "status": "requests_status", "reason": "requests_reason"}
+         "high": "requests_high", "status": "requests_status", "reason": "requests_reason",
+         "margin_percent": "requests_margin_percent"}
     ]  # fmt: skip
 
 

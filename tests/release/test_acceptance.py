@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from release_examples import contents, drawn, rich, without_reasons
+from release_examples import contents, drawn, of_before, rich
 
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Keyset
@@ -213,9 +213,10 @@ def test_a_table_of_one_row_a_period_has_no_keys(town: Town) -> None:
     assert not columns & {"place", "half", "category"}
 
 
-def test_a_table_of_before_the_reasons_passes(desk: Desk, town: Town) -> None:
-    """A release whose cells do not say why they are suppressed is checked without those columns."""
+@pytest.mark.parametrize("ends", [("_margin_percent",), ("_margin_percent", "_reason")])
+def test_a_table_of_before_its_later_columns_passes(desk: Desk, town: Town, ends: tuple[str, ...]) -> None:
+    """A release without the margins in percent, or without the reasons too, is checked without those columns."""
     dataset = rich(town).dataset_file()
-    old = without_reasons(desk.write(dataset))
-    assert not [name for name in pq.read_table(old.companion("city").data).column_names if name.endswith("_reason")]
+    old = of_before(desk.write(dataset), *ends)
+    assert not [name for name in pq.read_table(old.companion("city").data).column_names if name.endswith(ends)]
     assert desk.judge(old, dataset).words == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -93,10 +94,31 @@ def test_suppressed_means_empty(town: Town) -> None:
     for name in ("requests", "paid", "mean_paid"):
         status = table[f"{name}_status"].to_pylist()
         assert [each == "suppressed" for each in status] == [n % 4 in (0, 3) for n in range(9)]
-        assert set(status) <= {"ok", "unreliable", "suppressed"}
+        assert set(status) <= {"ok", "caution", "unreliable", "suppressed"}
         for end in ("", "_low", "_high"):
             empty = [value is None for value in table[f"{name}{end}"].to_pylist()]
             assert empty == [each == "suppressed" for each in status]
+
+
+def test_each_number_has_its_margin_in_percent(town: Town) -> None:
+    """Half the published margin in whole percent of the published value, rounded up, and the status by it."""
+    import pyarrow as pa
+
+    built = replace(town, dataset={"measures": (town.COUNT, town.SUM, town.MEAN)})
+    table = publish(built, noisy(built, requests=[2, 13, 900, 5], paid=[50, 60, 700, 80])).table
+    assert pa.types.is_integer(table.schema.field("requests_margin_percent").type)
+    seen = set()
+    for name in ("requests", "paid", "mean_paid"):
+        ends = ("", "_low", "_high", "_margin_percent", "_status")
+        for value, low, high, percent, status in zip(*(table[f"{name}{end}"].to_pylist() for end in ends), strict=True):
+            seen.add(status)
+            if status == "suppressed" or not value:
+                assert percent is None
+                continue
+            half = Fraction(str(high)) - Fraction(str(low))
+            assert percent == math.ceil(50 * half / Fraction(str(value)))
+            assert status == ("ok" if percent <= 33 else "caution" if percent <= 65 else "unreliable")
+    assert seen == {"ok", "caution", "unreliable", "suppressed"}
 
 
 @settings(max_examples=60, deadline=None)

@@ -149,6 +149,7 @@ def columns(dataset: DatasetFile, value: float = 20.0) -> Columns:
     for name in ("requests", "days", "mean_days"):
         for end, shift in (("", 0.0), ("_low", -2.0), ("_high", 2.0)):
             table[f"{name}{end}"] = [None, *[value + shift for _ in cells[1:]]]
+        table[f"{name}_margin_percent"] = [None, *[10 for _ in cells[1:]]]
         table[f"{name}_status"] = ["suppressed", *["ok" for _ in cells[1:]]]
         table[f"{name}_reason"] = ["threshold", *[None for _ in cells[1:]]]
     table["edition"] = [1 for _ in cells]
@@ -213,7 +214,7 @@ FAULTS: list[list[Fault]] = [
         ("place", "4", 1, "place: every value must be one of the public keys"),
         ("period", "2018-W04", 2, "period: every value must be one of the public keys"),
         ("mean_days_low", -1.0, 1, "mean_days_low: every value must be at least 0"),
-        ("days_status", "unsure", 1, "days_status: every value must be one of ok, suppressed, unreliable"),
+        ("days_status", "unsure", 1, "days_status: every value must be one of ok, caution, unreliable, suppressed"),
     ],
     [
         ("id", "2018-W03.9.street-light", 0, "id: every expected row must be there, and no other"),
@@ -221,12 +222,15 @@ FAULTS: list[list[Fault]] = [
         ("requests", None, 1, "requests: must have a value unless requests_status is suppressed"),
         ("days_high", 4.0, 0, "days_high: must be empty where days_status is suppressed"),
         ("edition", 0, 1, "edition: every value must be at least 1"),
+        ("requests_margin_percent", 34, 1, "requests_margin_percent: must be from 0 to 33 where requests_status is ok"),
+        ("days_margin_percent", -1, 1, "days_margin_percent: every value must be at least 0"),
         ("requests_reason", None, 0, "requests_reason: must have a value where requests_status is suppressed"),
         ("days_reason", "threshold", 2, "days_reason: must be empty unless days_status is suppressed"),
     ],
     [
         ("place_name", "jane.doe@example.com", 1, "place_name: nothing may look like an e-mail address"),
         ("requests", 4.0, 0, "requests: must be empty where requests_status is suppressed"),
+        ("requests_margin_percent", 4, 0, "requests_margin_percent: must be empty where requests_status is suppressed"),
         ("requests_low", 21.0, 1, "requests_low: must never exceed requests"),
         ("requests_high", 19.0, 1, "requests: must never exceed requests_high"),
         ("days_reason", "no", 0, "days_reason: every value must be one of threshold, customer rule, complementary"),
@@ -299,6 +303,7 @@ def test_totals_are_compared_with_the_last_release(dataset: DatasetFile, suite: 
     for name in ("requests", "days", "mean_days"):
         for end in ("", "_low", "_high"):
             empty[f"{name}{end}"] = pa.array([None] * len(empty["id"]), "float64")  # type: ignore[assignment]
+        empty[f"{name}_margin_percent"] = pa.array([None] * len(empty["id"]), "int64")  # type: ignore[assignment]
         empty[f"{name}_status"] = ["suppressed"] * len(empty["id"])
         empty[f"{name}_reason"] = ["threshold"] * len(empty["id"])
     assert f"the total of requests is 0; {limits}" in checked(dataset, suite, empty, previous).words

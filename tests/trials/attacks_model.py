@@ -211,7 +211,8 @@ def _columns(tables: Sequence[FinishedTable], releases: int) -> Iterator[tuple[t
     for table in tables:
         for measure in table.measures:
             columns = {"value": measure.value, "low": measure.low, "high": measure.high}
-            columns["status"] = np.where(table.suppressed, 2.0, measure.unreliable)
+            columns["status"] = measure.graded.astype(np.float64)
+            columns["percent"] = measure.percent
             if measure.texts is not None:
                 columns["text"] = _numbered(measure)
             for name, values in columns.items():
