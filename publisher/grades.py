@@ -25,15 +25,16 @@ LIMITS = (33, 65)
 """The most that half the margin may be, in whole percent of the number: of an `ok` one, and of a `caution` one."""
 
 
-def margin_percent(value: Decimal, low: Decimal, high: Decimal) -> int | None:
-    """Half the margin in percent of the value, rounded up so that it never looks smaller; None if the value is zero.
+def margin_percent(value: Decimal | None, low: Decimal | None, high: Decimal | None) -> int | None:
+    """Half the margin in percent of the value, rounded up so that it never looks smaller; None if the value is zero, or
+    if one of them is missing.
 
     >>> margin_percent(Decimal(100), Decimal(88), Decimal(112))
     12
     >>> margin_percent(Decimal(300), Decimal(299), Decimal(301))
     1
     """
-    if not value:
+    if not value or low is None or high is None:
         return None
     with localcontext(prec=60):
         share = 50 * (high - low) / abs(value)
@@ -58,10 +59,6 @@ def grade(value: Decimal, low: Decimal | None, high: Decimal | None) -> str:
     >>> grade(Decimal(100), Decimal(67), Decimal(133)), grade(Decimal(100), Decimal(66), Decimal(133))
     ('ok', 'caution')
     """
-    if low is None and high is None:
-        return OK
-    if low is None or high is None:
-        return UNRELIABLE
     if low == high:
         return OK
     percent = margin_percent(value, low, high)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import requests
 from portal_process import publish
+
+from publisher.grades import grade
 
 if TYPE_CHECKING:
     from portal_process import Running
@@ -25,6 +28,7 @@ COLUMNS = [
     ("requests", "number", "Requests"),
     ("requests_low", "number", "Requests, low"),
     ("requests_high", "number", "Requests, high"),
+    ("requests_margin_percent", "number", "Requests, margin in percent"),
     ("requests_status", "text", "Requests, status"),
 ]
 SHAPE = {
@@ -44,6 +48,7 @@ SHAPE = {
             "low": "requests_low",
             "high": "requests_high",
             "status": "requests_status",
+            "margin_percent": "requests_margin_percent",
         }
     ],
 }
@@ -80,7 +85,7 @@ class City:
             "found": "/?q=requests",
             "nothing found": "/?q=zzz",
             "dataset": dataset,
-            "dataset filtered": f"{dataset}?kind=Noise&column=ward_name&value=Old+Town&sort=requests",
+            "dataset filtered": f"{dataset}?kind=Noise&map_kind=Noise&column=ward_name&value=Old+Town&sort=requests",
             "plain dataset": f"/d/{self.bare}",
             "dataset tables": f"{dataset}?table=1&map_table=1",
             "api": f"{dataset}/api",
@@ -146,8 +151,8 @@ def _rows() -> list[dict[str, Any]]:
     for year, month in MONTHS:
         for number, ward in enumerate(WARDS):
             for kind in KINDS:
-                count = dice.randrange(5, 400)
-                status = "suppressed" if count < 15 else "unreliable" if count < 40 else "ok"
+                count = dice.randrange(5, 60 if kind == "Noise" else 400)
+                status = "suppressed" if count < 15 else grade(Decimal(count), Decimal(count - 12), Decimal(count + 12))
                 known = None if status == "suppressed" else count
                 rows.append(
                     {
@@ -160,6 +165,7 @@ def _rows() -> list[dict[str, Any]]:
                         "requests": known,
                         "requests_low": known and known - 12,
                         "requests_high": known and known + 12,
+                        "requests_margin_percent": known and -(-1200 // known),
                         "requests_status": status,
                     }
                 )
@@ -225,6 +231,7 @@ def _releases() -> list[dict[str, Any]]:
             "rows": 24,
             "suppressed": 1,
             "unreliable": 2,
+            "caution": 3,
             "sha256": f"{year * 100 + month:064x}",
         }
         for year, month in reversed(MONTHS)

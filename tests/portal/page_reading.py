@@ -41,7 +41,7 @@ SOURCE = {
 }
 RELEASES = [
     {"period": "2020-W02", "edition": 2, "created": "2020-03-01T10:00:00Z", "rows": 2, "suppressed": 0,
-     "unreliable": 1, "reason": "late records", "sha256": "b" * 64,
+     "unreliable": 1, "caution": 2, "reason": "late records", "sha256": "b" * 64,
      "decisions": [{"what": "accepted", "at": "2020-03-02T10:00:00Z", "reason": "The <fee> went up",
                     "although": ["the total is 9 (give or take 2); expected at most 1"]}]},
     {"period": "2020-W02", "edition": 1, "created": "2020-02-01T10:00:00Z", "rows": 2, "suppressed": 1,
@@ -117,6 +117,9 @@ def family(portal: Running) -> dict[str, str]:
         return {"main": _zones(client), "city": _city(client)}
 
 
+GRADES = {1: "unreliable", 2: "caution"}
+
+
 def _zones(client: Socrata) -> str:
     rows = []
     for zone in ("A & <b>", "B"):
@@ -130,13 +133,15 @@ def _zones(client: Socrata) -> str:
                     "requests": None if empty else 1000 + week,
                     "requests_low": None if empty else 990 + week,
                     "requests_high": None if empty else 1010 + week,
-                    "requests_status": "suppressed" if empty else "unreliable" if week % 10 == 1 else "ok",
+                    "requests_margin_percent": None if empty else 1,
+                    "requests_status": "suppressed" if empty else GRADES.get(week % 10, "ok"),
                     "requests_reason": "complementary" if empty else None,
                     "days": week / 2,
                 }
             )
-    shape = _shape([{"name": "zone", "label": "Zone", "names": None}], [MEASURE | {"reason": "requests_reason"}, DAYS])
-    kinds = {"zone": "text", "days": "number", "requests_reason": "text"}
+    later = {"reason": "requests_reason", "margin_percent": "requests_margin_percent"}
+    shape = _shape([{"name": "zone", "label": "Zone", "names": None}], [MEASURE | later, DAYS])
+    kinds = {"zone": "text", "days": "number", "requests_reason": "text", "requests_margin_percent": "number"}
     fields = {"dataset": "calls", "shape": json.dumps(shape), "companions": _named("calls-city", "Whole city")}
     return _published(client, "Requests <i>& more</i>", rows, kinds, fields)
 

@@ -94,6 +94,7 @@ def said() -> dict[str, str]:
             "rows": 4,
             "suppressed": 1,
             "unreliable": 0,
+            "caution": 2,
             "current": current,
             "reason": reason,
             "decisions": DECISIONS if period == "2024-03" else [],

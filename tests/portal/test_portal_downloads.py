@@ -377,7 +377,7 @@ def test_a_data_package_describes_its_file(
     assert list(read[0]) == [field["name"] for field in resource["schema"]["fields"]]
     fields = {field["name"]: field for field in resource["schema"]["fields"]}
     assert fields["requests"]["type"] == "number"
-    assert fields["requests_status"]["constraints"]["enum"] == ["ok", "suppressed", "unreliable"]
+    assert fields["requests_status"]["constraints"]["enum"] == ["ok", "caution", "unreliable", "suppressed"]
     assert resource["schema"]["primaryKey"] == ["id"]
     assert package["licenses"][0]["path"] == "https://creativecommons.org/licenses/by/4.0/"
     assert package["sources"][0]["title"] == "Service requests"

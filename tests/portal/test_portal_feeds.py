@@ -52,6 +52,8 @@ def test_a_dataset_s_feed_has_its_editions(web: requests.Session, portal: Runnin
         "Requests by ward: 2024-02 released",
         "Requests by ward: 2024-01 released",
     ]
+    counted = "4 rows: 2 to be used with caution, 0 unreliable, 1 suppressed."
+    assert counted in (entries[0].findtext(f"{ATOM}summary") or "")
     assert "late records" in (entries[1].findtext(f"{ATOM}summary") or "")
     accepted = "Accepted on 2024-03-22 although the total is 9; expected at most 1: The <fee> went up."
     assert accepted in (entries[0].findtext(f"{ATOM}summary") or "")

@@ -41,7 +41,7 @@ EVIL = "<script>alert(1)</script>"
 
 
 def rows(years: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Zone 3 is always suppressed, zone 2 always unreliable; a month more is ten requests more."""
+    """Zone 3 is always suppressed, zone 2 always unreliable, zone 4 caution; a month more is ten requests more."""
     found = []
     for year in years:
         for month in range(1, 13):
@@ -53,7 +53,7 @@ def rows(years: tuple[int, ...]) -> list[dict[str, Any]]:
                         "period_start": f"{year}-{month:02}-01", "zone": zone, "zone_name": name, "kind": kind,
                         "requests": value, "requests_low": None if value is None else value - 3,
                         "requests_high": None if value is None else value + 4,
-                        "requests_status": {"3": "suppressed", "2": "unreliable"}.get(zone, "ok"),
+                        "requests_status": {"3": "suppressed", "2": "unreliable", "4": "caution"}.get(zone, "ok"),
                         "days": month, "days_range": f"{month} to {month + 1}",
                     })  # fmt: skip
     return found
@@ -112,29 +112,31 @@ def test_every_place_says_its_number(portal: Running, mapped: str) -> None:
     """Each polygon bears name, value, margin and status as text; a place without polygon stands beside the map."""
     text = section(portal, mapped, map_kind="a")
     assert titles(text) == [
-        "Nord &amp; &lt;b&gt;: 223 (220 – 227) requests",
-        "Süd: 323 (320 – 327) requests, unreliable",
+        "Nord &amp; &lt;b&gt;: 223 (220 – 227) requests, probably within 2%",
+        "Süd: 323 (320 – 327) requests, probably within 2%, unreliable",
         "West: suppressed",
-        "Ost: 523 (520 – 527) requests",
+        "Ost: 523 (520 – 527) requests, probably within 1%, caution",
         "9: not in the table",
     ]
-    assert re.search(
-        r'<ul class="aside">\s*<li><a [^>]*><span>No known place</span>: 623 \(620 – 627\) requests</a>', text
-    )
+    said = r"<span>No known place</span>: 623 \(620 – 627\) requests, probably within 1%</a>"
+    assert re.search(rf'<ul class="aside">\s*<li><a [^>]*>{said}', text)
     assert EVIL not in text
     assert "The county &lt;script&gt;" in text
 
 
 def test_what_is_uncertain_or_missing_has_a_pattern(portal: Running, mapped: str) -> None:
-    """Unreliable places are hatched over their color, suppressed and absent ones dotted: never color alone."""
+    """Unreliable places and those for caution are hatched over their color, each in its way, suppressed and absent ones
+    dotted: never color alone."""
     text = section(portal, mapped, map_kind="a")
     places = re.findall(r'<a [^>]*?(?:fill="url\(#([a-z0-9-]+)\)"|class="(c\d)")><title>(\w+)', text)
     marks = {name: mark or color for mark, color, name in places}
     assert re.fullmatch(r"h\d", marks["Süd"])
     assert marks["West"] == marks["9"] == "gap"
-    assert marks["Nord"] < marks["Ost"]
+    assert re.fullmatch(r"k\d", marks["Ost"])
+    assert re.fullmatch(r"c\d", marks["Nord"])
     assert all(f'id="{mark}"' in text for mark in set(marks.values()) if not mark.startswith("c"))
-    assert "striped: unreliable" in text
+    assert "thick stripes: unreliable" in text
+    assert "thin stripes: caution" in text
     assert "dotted: suppressed" in text
 
 
@@ -154,9 +156,9 @@ def test_the_table_has_the_same_numbers(portal: Running, mapped: str) -> None:
     text = section(portal, mapped, map_kind="a", map_period="2021-02")
     table = re.findall(r'<tr><th scope="row"><a [^>]*>(.*?)</a></th>(.*?)</tr>', text)
     cells = {name: re.findall(r"<td[^>]*>(.*?)</td>", rest) for name, rest in table}
-    assert cells["Ost"] == ["421", "418", "425", "ok"]
-    assert cells["West"] == ["", "", "", "suppressed"]
-    assert cells["No known place"] == ["521", "518", "525", "ok"]
+    assert cells["Ost"] == ["421", "± 4 (1%)", "418", "425", "caution"]
+    assert cells["West"] == ["", "", "", "", "suppressed"]
+    assert cells["No known place"] == ["521", "± 4 (1%)", "518", "525", "ok"]
     text = section(portal, mapped, map_kind="a", map_period="2021-02", map_measure="days")
     assert "2 to 3" in text
     assert "Ost: 2 days, 2 to 3" in titles(text)
@@ -188,7 +190,7 @@ def test_colors_are_the_same_all_year(portal: Running, mapped: str) -> None:
 def test_values_of_several_cells_are_added_up_with_their_margin(portal: Running, mapped: str) -> None:
     """All kinds added up: 223 + 224 with the root of the squares of both margins, half a request wider each."""
     text = section(portal, mapped, map_kind="*")
-    assert "Nord &amp; &lt;b&gt;: 447 (440 – 454) requests" in titles(text)
+    assert "Nord &amp; &lt;b&gt;: 447 (440 – 454) requests, probably within 2%" in titles(text)
     assert "West: suppressed" in titles(text)
     refused = section(portal, mapped, map_kind="*", map_measure="days")
     assert "Median days: 12" not in refused

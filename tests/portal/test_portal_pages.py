@@ -450,13 +450,42 @@ def test_the_dictionary_names_what_is_withheld_and_by_which_law(load: Any, paged
 def test_the_page_says_how_sure_its_numbers_are(load: Any, paged: str) -> None:
     """The real counts of each status, and a real cell of the latest period that has one."""
     section = load(f"/d/{paged}").section("sure")
-    assert "ok 180 rows, 75%" in section.words
-    assert "unreliable 20 rows" in section.words
+    assert "ok 160 rows, 67% Probably within 33% or closer." in section.words
+    assert "caution 20 rows, 8% Probably within 65%, but not within 33%. Use it only together with its margin." in (
+        section.words
+    )
+    assert "unreliable 20 rows, 8% It may be off by more than 65%" in section.words
     assert "suppressed 40 rows, 17%" in section.words
     assert (
-        "For example: B , the week of April 18, 2022: 1,119 , between 1,109 and 1,129 with 95% confidence"
-        in section.words
+        "For example: B , the week of April 18, 2022: 1,119 , probably within 1%, between 1,109 and 1,129 with 95% "
+        "confidence" in section.words
     )
+    bar = [(rect["class"], rect.get("fill")) for rect in section.all("rect") if str(rect["width"]).endswith("%")]
+    assert bar == [("ok", None), ("caution", "url(#caution)"), ("unreliable", None), ("suppressed", None)]
+
+
+def test_each_row_has_its_margin_beside_the_number(load: Any, paged: str) -> None:
+    """± half the margin and the percentage stand beside the value, in Spanish too; the column for programs does not."""
+    for language in ("", "/es"):
+        page = load(f"{language}/d/{paged}", **{"row.zone": "B", "row.period": "2022-W16"})
+        assert "1,119 ± 10 (1%) 1,109 1,129" in page.section("rows").words
+        assert "sort=requests_margin_percent" not in page.section("rows").text
+
+
+def test_the_headline_says_how_far_off_it_may_be(load: Any, portal: Running) -> None:
+    """Half the margin in percent, in words, on the page and in the catalog, in each language."""
+    city = family(portal)["city"]
+    for path in (f"/d/{city}", "/"):
+        assert "probably within 4%" in load(path).words
+        assert "con un error probable de hasta el 4 %" in load(f"/es{path.rstrip('/')}").words
+
+
+def test_grades_are_told_apart_without_color(load: Any, paged: str) -> None:
+    """A square for caution and a ring for unreliable in the chart, named in its legend."""
+    trend = load(f"/d/{paged}").section("trend")
+    assert {"squares", "rings"} <= {path["class"] for path in trend.all("path")}
+    assert "caution unreliable" in trend.words
+    assert "con precaución poco confiable" in load(f"/es/d/{paged}").section("trend").words
 
 
 def test_the_page_says_the_guarantee_in_odds(load: Any, paged: str) -> None:
@@ -491,6 +520,7 @@ def test_releases_and_corrections_have_lasting_pages(
     assert "Decision of the publisher restored on February 4, 2020 Rows" in old.words
     assert "Download its rows as CSV" not in old.words
     new = load(f"/d/{paged}/releases/2020-W02/2")
+    assert "Use with caution 2 Unreliable 1 Suppressed" in new.words
     assert "replaced:" not in new.words
     assert accepted in new.words
     rows = next(link["href"] for link in new.all("a") if link.get("class") == "button")
@@ -539,8 +569,8 @@ def test_the_chart_starts_with_one_cell_and_its_margin(load: Any, paged: str) ->
     assert 'class="band"' in page.text
     table = numbers(page)
     assert len(table) == 104
-    assert table["2022-W16"] == ["1,119", "1,109", "1,129", "ok"]
-    assert table["2022-W08"][3] == "unreliable"
+    assert table["2022-W16"] == ["1,119", "± 10 (1%)", "1,109", "1,129", "ok"]
+    assert table["2022-W08"][4] == "unreliable"
     path = re.search(r'class="line" d="(M[^"]*)"', page.text.partition("<figure")[2])
     assert path is not None
     assert len(re.findall(r"-?\d+", path[1])) == 2 * 104
@@ -556,7 +586,7 @@ def test_earlier_periods_are_a_link_away(load: Any, paged: str) -> None:
 def test_suppressed_cells_stay_empty(load: Any, paged: str) -> None:
     """No value, no margin, a gap in the line and a mark for it."""
     page = load(f"/d/{paged}", zone="B", table="1")
-    assert numbers(page)["2022-W14"] == ["", "", "", "suppressed"]
+    assert numbers(page)["2022-W14"] == ["", "", "", "", "suppressed"]
     assert 'class="gaps"' in page.text
     assert "suppressed, no value" in page.words
 

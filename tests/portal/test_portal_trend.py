@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import requests
 
 from publisher.definitions.period import parse
 from publisher.pipeline.charges import mechanisms_of
+from publisher.portal.pages.aggregates import Total
 from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise
 from publisher.stages import BoundedAggregate
@@ -120,13 +122,21 @@ def test_a_sum_has_a_margin(portal: Running, summed: str) -> None:
     text = section(portal, summed, zone="*", kind="x")
     found = numbers(text)
     half = (3.5**2 + 4.5**2 + 4.5**2) ** 0.5
-    assert found["2020-01"] == ["155", str(int(155 - half - 4.5 / 2)), str(int(155 + half) + 1), "ok", ""]
-    assert found["2020-02"] == ["40", "37", "43", "ok", "1"]
-    assert found["2020-03"] == ["", "", "", "suppressed", "1"]
+    assert found["2020-01"] == ["155", "± 9 (6%)", str(int(155 - half - 4.5 / 2)), str(int(155 + half) + 1), "ok", ""]
+    assert found["2020-02"] == ["40", "± 3 (8%)", "37", "43", "ok", "1"]
+    assert found["2020-03"] == ["", "", "", "", "suppressed", "1"]
     assert 13 - (5.5**2 + 6.5**2) ** 0.5 - (5.5 + 6.5) / 2 < 0
-    assert found["2020-04"] == ["13", "0", "22", "unreliable", ""]
+    assert found["2020-04"] == ["13", "± 11 (85%)", "0", "22", "unreliable", ""]
     assert "2 suppressed cells are not included in the sums" in text
     assert "the square root of the sum of their squares" in text
+
+
+def test_a_sum_is_graded_like_a_cell() -> None:
+    """Half its margin decides, by the same limits."""
+    ends = [(Decimal(100 - half), Decimal(100 + half)) for half in (33, 34, 65, 66)]
+    statuses = [Total(Decimal(100), *both, 0).status for both in ends]
+    assert statuses == ["ok", "caution", "caution", "unreliable"]
+    assert Total(None, None, None, 3).status == "suppressed"
 
 
 def test_a_sum_of_amounts_is_not_widened_by_a_step(portal: Running, summed: str) -> None:
@@ -134,15 +144,16 @@ def test_a_sum_of_amounts_is_not_widened_by_a_step(portal: Running, summed: str)
     text = section(portal, summed, zone="*", kind="x", measure="cost")
     half = (200**2 + 20**2 + 1) ** 0.5  # 201: the cells' larger half-widths are 200, 20 and 1
     near = 20 + 1  # of the smallest cell, 1, and of the one whose margin reaches down to it
-    assert numbers(text)["2020-01"][:3] == ["1,011", str(math.floor(1011 - half - near / 2)), f"{1011 + half:,.0f}"]
+    value, _, low, high, *_ = numbers(text)["2020-01"]
+    assert [value, low, high] == ["1,011", str(math.floor(1011 - half - near / 2)), f"{1011 + half:,.0f}"]
 
 
 def test_a_sum_reaches_below_zero_only_where_cells_do(portal: Running, summed: str) -> None:
     """Where no margin of a cell does, the sum's ends at zero; where one does, it may."""
     rows = [cell(1, "A", "x", 3, -9, 15), cell(1, "B", "x", 2, -9, 13)]
     below = made(portal, "Below zero", rows, shape=shape("zone", "kind", measures=[REQUESTS]))
-    assert numbers(section(portal, below, zone="*", kind="x"))["2020-01"][1] == "\N{MINUS SIGN}24"
-    assert numbers(section(portal, summed, zone="*", kind="x"))["2020-04"][1] == "0"
+    assert numbers(section(portal, below, zone="*", kind="x"))["2020-01"][2] == "\N{MINUS SIGN}24"
+    assert numbers(section(portal, summed, zone="*", kind="x"))["2020-04"][2] == "0"
 
 
 def test_units_and_medians_are_never_added_up(portal: Running, summed: str) -> None:
@@ -152,7 +163,7 @@ def test_units_and_medians_are_never_added_up(portal: Running, summed: str) -> N
         assert 'value="*"' not in text
         assert "added up" not in text.split("</form>")[1]
     text = section(portal, summed, zone="A", kind="x", measure="days")
-    assert numbers(text)["2020-01"] == ["3", "", "", "ok", "2 to 3"]
+    assert numbers(text)["2020-01"] == ["3", "", "", "", "ok", "2 to 3"]
 
 
 def test_the_extremes_and_zero_are_named(portal: Running, summed: str) -> None:
@@ -168,7 +179,7 @@ def test_the_table_that_has_the_total_is_linked(portal: Running, summed: str, co
     link = re.findall(r'<a href="([^"]*)">Requests by kind</a>', text)
     assert link == [f"/d/{companion}?kind=x&amp;measure=requests#trend"]
     there = section(portal, companion, kind="x", measure="requests")
-    assert numbers(there)["2020-01"] == ["157", "155", "159", "ok"]
+    assert numbers(there)["2020-01"] == ["157", "± 2 (2%)", "155", "159", "ok"]
     for wanted in ({"zone": "A", "kind": "x"}, {"zone": "*", "kind": "*"}, {"zone": "A", "kind": "*"}):
         assert "Requests by kind" not in section(portal, summed, **wanted)
     assert "Requests by kind" not in section(portal, summed, zone="*", kind="x", measure="cost")
@@ -216,7 +227,7 @@ def test_margins_of_sums_hold_the_truth(portal: Running, trial: tuple[Any, Any])
     for kind in sorted({kind for _, kind in totals}):
         shown = numbers(section(portal, identifier, zone="*", kind=kind, table="1"))
         assert len(shown) == PERIODS
-        for period, (value, low, high, *_) in shown.items():
+        for period, (value, _, low, high, *_) in shown.items():
             truth = totals[period, kind]
             number, ends = int(value.replace(",", "")), [int(end.replace(",", "")) for end in (low, high)]
             held += ends[0] <= truth <= ends[1]

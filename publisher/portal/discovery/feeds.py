@@ -55,7 +55,10 @@ def entries(dataset: PortalDataset) -> list[FeedEntry]:
 
 
 def _edition(dataset: PortalDataset, release: ReleaseFacts) -> FeedEntry:
-    said = f"{release.rows} rows, {release.suppressed} suppressed, {release.unreliable} unreliable."
+    said = (
+        f"{release.rows} rows: {release.caution} to be used with caution, {release.unreliable} unreliable, "
+        f"{release.suppressed} suppressed."
+    )
     if release.retracted:
         said = f"Retracted. {said}"
     elif release.edition > 1:

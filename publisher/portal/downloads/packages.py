@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from publisher.grades import STATUSES
 from publisher.portal.answers.access import base_url, readable, tabular
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import changing, problem
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 PROFILE = "https://datapackage.org/profiles/2.0/datapackage.json"
 RETRY = 30
 """Seconds after which a client should try again while the dataset is being updated."""
-STATUSES = ["ok", "suppressed", "unreliable"]
-"""The values of a status column."""
 _TYPES = {Kind.NUMBER: "number", Kind.CHECKBOX: "boolean", Kind.FLOATING: "datetime", Kind.FIXED: "datetime"}
 
 
@@ -142,7 +141,7 @@ def table_schema(dataset: PortalDataset) -> dict[str, Any]:
 
 
 def _field(dataset: PortalDataset, column: PortalColumn, statuses: set[str | None]) -> dict[str, Any]:
-    limits: dict[str, Any] = {"enum": STATUSES} if column.field in statuses else {}
+    limits: dict[str, Any] = {"enum": list(STATUSES)} if column.field in statuses else {}
     if column.field == dataset.row_identifier:
         limits |= {"required": True, "unique": True}
     told = {

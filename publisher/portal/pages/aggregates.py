@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import SUPPRESSED, grade
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
 
 NEAR = Decimal("0.5")
 """What the low end allows for each cell near the smallest shown number, as a share of its margin."""
-WIDE = Decimal("0.5")
-"""A sum is unreliable when half its margin is wider than this share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,8 @@ class Total:
 
     @property
     def status(self) -> str:
-        """The same three statuses that a cell can have: ok, unreliable, or suppressed."""
-        if self.value is None:
-            return "suppressed"
-        wide = self.low is not None and self.high is not None and (self.high - self.low) / 2 > WIDE * abs(self.value)
-        return "unreliable" if wide else "ok"
+        """The same grades that a cell can have, by the same limits."""
+        return SUPPRESSED if self.value is None else grade(self.value, self.low, self.high)
 
 
 def totals(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from publisher.grades import CAUTION, OK, UNRELIABLE
 from publisher.portal.pages.strokes import marks, stroke
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class ChartPoint:
     value: Decimal | None
     low: Decimal | None = None
     high: Decimal | None = None
-    status: str = "ok"
+    status: str = OK
     left_out: int = 0
     """For a sum: how many cells are suppressed and not included."""
     words: str = ""
@@ -41,6 +42,7 @@ class Chart:
     bars: str
     line: str
     dots: str
+    squares: str
     rings: str
     gaps: str
     base: int
@@ -68,8 +70,9 @@ def draw(points: Sequence[ChartPoint]) -> Chart | None:
         band=_band(places, up),
         bars=_bars(places, up),
         line=_line(places, up),
-        dots=_marks(places, up, "ok"),
-        rings=_marks(places, up, "unreliable"),
+        dots=_marks(places, up, OK),
+        squares=_marks(places, up, CAUTION),
+        rings=_marks(places, up, UNRELIABLE),
         gaps="".join(f"M{x} {HEIGHT}v-12" for x, point in places if point.value is None),
         base=up(Decimal(0)),
         rules=[round(HEIGHT * number / count) for number in range(count + 1)],

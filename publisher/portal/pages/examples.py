@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
+from publisher.grades import OK
 from publisher.portal.contract import ADDITIVE
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _question(shape: TableShape | None, summed: ShapeMeasure | None) -> dict[str
         return {"$select": total, "$group": shape.period, "$order": shape.period}
     measure = shape.measures[0]
     fields = [shape.period, *(key.names or key.name for key in shape.keys), *measure.fields]
-    where = {"$where": f"{measure.status} = 'ok'"} if measure.status else {}
+    where = {"$where": f"{measure.status} = '{OK}'"} if measure.status else {}
     return {"$select": ", ".join(dict.fromkeys(fields)), **where, "$order": f"{shape.time} DESC", "$limit": "5"}
 
 

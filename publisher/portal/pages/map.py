@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import OK, SUPPRESSED
 from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
@@ -139,10 +140,9 @@ class Map:
         typical = _typical([area.cell for area in self.areas])
         return round(typical, 1) if typical is not None else None
 
-    @property
-    def striped(self) -> list[int]:
-        """The colors under the stripes of unreliable places."""
-        return sorted({a.color for a in self.drawn if a.color is not None and a.cell.status == "unreliable"})
+    def marked(self, status: str) -> list[int]:
+        """The colors under the marks of places with this status."""
+        return sorted({a.color for a in self.drawn if a.color is not None and a.cell.status == status})
 
     def has(self, status: str) -> bool:
         """Whether any place on the map has this status."""
@@ -252,7 +252,7 @@ class _Question:
             Decimal(str(row[name])) if name and row[name] is not None else None
             for name in (measure.name, measure.low, measure.high)
         )
-        status = str(row[measure.status] or "suppressed") if measure.status else "suppressed" if value is None else "ok"
+        status = str(row[measure.status] or SUPPRESSED) if measure.status else SUPPRESSED if value is None else OK
         return self._cell(row, value, low, high, status, str(row[measure.range] or "") if measure.range else "")
 
     def _cell(self, row: dict[str, Any], *number: Any) -> MapCell:

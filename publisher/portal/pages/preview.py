@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import STATUSES
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
 from publisher.portal.base.sql import literal
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 ROWS = 10
 OPTIONS = 40
 """How many values a select offers; a column with more has a text field that matches part of a value."""
-STATUSES = ("ok", "unreliable", "suppressed")
 PREFIX = "row."
 """The prefix of the filter parameters, so that they do not clash with those of the trend."""
 
@@ -34,6 +34,9 @@ class TableCell:
     status: bool = False
     reason: str = ""
     """Why a cell is suppressed, for its status."""
+    low: Decimal | None = None
+    high: Decimal | None = None
+    """For a measure: the ends of its margin."""
 
     @property
     def number(self) -> bool:
@@ -51,8 +54,12 @@ class TableCell:
     @property
     def figure(self) -> Decimal | None:
         """The value as a number, or None."""
-        number = isinstance(self.value, Decimal | int | float) and not isinstance(self.value, bool)
-        return Decimal(str(self.value)) if number else None
+        return _number(self.value)
+
+
+def _number(value: Any) -> Decimal | None:
+    number = isinstance(value, Decimal | int | float) and not isinstance(value, bool)
+    return Decimal(str(value)) if number else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +116,14 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
     sort = wanted.get("sort", "") if wanted.get("sort") in named else ""
     narrowed = {"$where": where} if where else {}
     total = int(ask({"$select": "count(*)"} | narrowed)[0]["count"]) if where else dataset.rows
-    statuses, reasons = _statuses(shape), _reasons(shape)
+    reasons = _reasons(shape)
     read = [*(column.field for column in columns), *reasons.values()]
     found = ask(_clauses(read, _order(shape, sort, "desc" in wanted), page) | narrowed) if columns else []
     return Preview(
         columns,
         everything,
         filters,
-        [[_cell(row, each, statuses, reasons) for each in columns] for row in found],
+        [[_cell(row, each, shape) for each in columns] for row in found],
         sort,
         "desc" in wanted,
         column.field if column else "",
@@ -129,9 +136,11 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
     )
 
 
-def _cell(row: Mapping[str, Any], column: PortalColumn, statuses: list[str], reasons: dict[str, str]) -> TableCell:
-    reason = row.get(reasons.get(column.field, ""))
-    return TableCell(row[column.field], column, column.field in statuses, str(reason or ""))
+def _cell(row: Mapping[str, Any], column: PortalColumn, shape: TableShape | None) -> TableCell:
+    value, reason = row[column.field], row.get(_reasons(shape).get(column.field, ""))
+    measure = next((each for each in shape.measures if each.name == column.field), None) if shape else None
+    ends = (_number(row.get(end or "")) for end in (measure.low, measure.high)) if measure else (None, None)
+    return TableCell(value, column, column.field in _statuses(shape), str(reason or ""), *ends)
 
 
 def _clauses(read: list[str], order: str, page: int) -> dict[str, str]:
@@ -205,6 +214,7 @@ def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
     if shape is None:
         return set()
     coded = {key.name for key in shape.keys if key.names} | set(_reasons(shape).values())
+    coded |= {measure.margin_percent for measure in shape.measures if measure.margin_percent}
     return coded | {shape.time} | ({dataset.row_identifier} if dataset.row_identifier else set())
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import CAUTION, OK, STATUSES, SUPPRESSED, UNRELIABLE
 from publisher.portal.contract import percent
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class Sureness:
 
     measure: ShapeMeasure
     counts: dict[str, int]
-    ok: ReadingExample | None
-    unreliable: ReadingExample | None
+    examples: dict[str, ReadingExample | None]
+    """One cell of each grade that has numbers."""
 
     @property
     def cells(self) -> int:
@@ -51,7 +52,7 @@ class Sureness:
     def bars(self) -> list[tuple[str, float, float]]:
         """Status, start, and width of each part of a bar that is 100 wide."""
         found, start = [], 0.0
-        for status in ("ok", "unreliable", "suppressed"):
+        for status in STATUSES:
             width = round(100 * self.share(status), 2)
             found.append((status, round(start, 2), width))
             start += width
@@ -66,8 +67,8 @@ def sureness(shape: TableShape | None, ask: Ask) -> list[Sureness]:
 
 def _sureness(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> Sureness:
     rows = ask({"$select": f"`{measure.status}` AS status, count(*) AS n", "$group": f"`{measure.status}`"})
-    counts = {str(row["status"] or "suppressed"): int(row["n"]) for row in rows}
-    return Sureness(measure, counts, _example(shape, measure, ask, "ok"), _example(shape, measure, ask, "unreliable"))
+    counts = {str(row["status"] or SUPPRESSED): int(row["n"]) for row in rows}
+    return Sureness(measure, counts, {each: _example(shape, measure, ask, each) for each in (OK, CAUTION, UNRELIABLE)})
 
 
 def _example(shape: TableShape, measure: ShapeMeasure, ask: Ask, status: str) -> ReadingExample | None:

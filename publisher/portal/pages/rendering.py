@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from publisher import grades
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.answers.freshness import has
 from publisher.portal.contract import markdown_reader, percent
@@ -37,7 +39,9 @@ REASONS = {
     "customer rule": message("too few customers, or one too large"),
     "complementary": message("so that another suppressed cell does not follow from the totals"),
 }
-STATUSES = {"ok": message("ok"), "unreliable": message("unreliable"), "suppressed": message("suppressed")}
+STATUSES = dict(
+    zip(grades.STATUSES, (message("ok"), message("caution"), message("unreliable"), message("suppressed")), strict=True)
+)
 
 
 @cache
@@ -65,6 +69,8 @@ def environment(language: Language) -> jinja2.Environment:
         "brief": lambda text: _brief(language, str(text)),
         "why": lambda reason: spoken.gettext(REASONS[reason]) if reason in REASONS else reason,
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
+        "half": lambda it: half(it.low, it.high),
+        "within": lambda it: grades.margin_percent(it.value, it.low, it.high),
         "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
         "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
         "percent": lambda probability: language.number(percent(probability)),
@@ -72,7 +78,7 @@ def environment(language: Language) -> jinja2.Environment:
         "segment": lambda text: quote(str(text), safe=""),
     }
     made.globals |= {"width": WIDTH, "height": HEIGHT, "language": language, "home": language.prefix}
-    made.globals |= {"languages": LANGUAGES, "original": foreign}
+    made.globals |= {"languages": LANGUAGES, "original": foreign, "limits": grades.LIMITS, "statuses": grades.STATUSES}
     return made
 
 
@@ -158,6 +164,14 @@ def _brief(language: Language, text: str) -> str:
         return text
     written = {"month": language.short_month, "quarter": language.short_quarter}.get(days[2], language.short_day)
     return written(days[0])
+
+
+def half(low: Decimal | None, high: Decimal | None) -> Decimal | None:
+    """Half the margin, rounded up to the step of its ends; None without one."""
+    if low is None or high is None:
+        return None
+    step = Decimal(1).scaleb(min(0, int(low.as_tuple().exponent), int(high.as_tuple().exponent)))
+    return ((high - low) / 2).quantize(step, ROUND_CEILING)
 
 
 def _stamp(seconds: int) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from publisher.grades import CAUTION, OK, SUPPRESSED
 from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE, ShapeKey, ShapeMeasure, TableShape
 from publisher.portal.pages.aggregates import totals
@@ -190,17 +191,12 @@ def _telling_cell(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> dict[st
     if not shape.keys:
         return {}
     keys = ", ".join(f"`{key.name}`" for key in shape.keys)
-    good = f"`{measure.status}` = 'ok'" if measure.status else f"`{measure.name}` IS NOT NULL"
-    found = ask(
-        {
-            "$select": f"{keys}, count(*) as n",
-            "$where": good,
-            "$group": keys,
-            "$order": f"n DESC, {keys}",
-            "$limit": "1",
-        }
-    )
-    return {key.name: str(found[0][key.name]) for key in shape.keys} if found else {}
+    best = [f"`{measure.status}` = {literal(status)}" for status in (OK, CAUTION)] if measure.status else []
+    for good in best or [f"`{measure.name}` IS NOT NULL"]:
+        clauses = {"$select": f"{keys}, count(*) as n", "$where": good, "$group": keys, "$order": f"n DESC, {keys}"}
+        if found := ask(clauses | {"$limit": "1"}):
+            return {key.name: str(found[0][key.name]) for key in shape.keys}
+    return {}
 
 
 def _values(key: ShapeKey, ask: Ask) -> list[tuple[str, str]]:
@@ -230,7 +226,7 @@ def _cell(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: 
             value=_number(row[measure.name]),
             low=_number(row[measure.low]) if measure.low else None,
             high=_number(row[measure.high]) if measure.high else None,
-            status=str(row[measure.status] or "suppressed") if measure.status else "ok",
+            status=str(row[measure.status] or SUPPRESSED) if measure.status else OK,
             words=str(row[measure.range] or "") if measure.range else "",
         )
         for row in ask(clauses)
