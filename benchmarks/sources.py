@@ -24,6 +24,7 @@ from publisher.duck import connect
 from publisher.engine.aggregate import bound_and_aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
+from publisher.grades import STATUSES
 from publisher.records.reader import raw
 from publisher.records.secrets import derive
 from publisher.release.store import ReleaseStore
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile, Workspace
 
 ROOT = Path(__file__).parent.parent
-STATUSES = ("ok", "caution", "unreliable", "suppressed")
 TITLE = (
     "margin: median of the cells shown; holds: how often it has the exact number within the bounds; off: median "
     "distance from the exact number without bounds, in percent of it; cut: share of the whole that the bounds leave out"

@@ -41,20 +41,30 @@ def test_a_chart_has_its_title_numbers_and_source(portal: Running, mapped: str) 
     assert (reply.status_code, reply.headers["content-type"]) == (200, "image/svg+xml")
     said = texts(reply.text)
     assert said[:2] == ["Requests, Nord & <b> · a", "Map of (2020, 2021)"]
-    assert any("Latest: 221 (218 to 225)." in each for each in said)
+    assert any("Latest: 221 (218 to 225). Probably within 2%." in each for each in said)
     assert any(f"Source: Open data portal, {portal.address}/d/{mapped}," in each for each in said)
     band = [each for each in parts(reply.text, "path") if each.get("fill") == "#a9d3da"]
     assert len(band) == 1
+
+
+def test_a_chart_marks_grades_by_shape(portal: Running, mapped: str) -> None:
+    """Squares for caution and rings for unreliable, explained in words."""
+    for zone, words, drawn in (("4", "Squares: caution", "square"), ("2", "Rings: unreliable", "round")):
+        svg = picture(portal, f"/d/{mapped}/chart.svg", zone=zone, kind="a").text
+        assert words in " ".join(texts(svg))
+        marks = [each for each in parts(svg, "path") if each.get("stroke-width") == "8"]
+        assert drawn in {each.get("stroke-linecap") for each in marks}
 
 
 def test_a_map_marks_what_is_uncertain_or_missing(portal: Running, mapped: str) -> None:
     """Patterns and legend as on the page; what a publisher wrote is text and nothing else."""
     svg = picture(portal, f"/d/{mapped}/map.svg", map_kind="a", map_period="2021-03").text
     fills = [each.get("fill") for each in parts(svg, "path")]
-    assert sum(str(each).startswith("url(#h") for each in fills) == 1
+    assert [sum(str(each).startswith(f"url(#{mark}") for each in fills) for mark in "hk"] == [1, 1]
     assert "url(#gap)" in fills
     said = texts(svg)
-    assert {"unreliable, the margin is wide", "suppressed, no value"} <= set(said)
+    legend = {"caution, use with the margin", "unreliable, the margin is too wide", "suppressed, no value"}
+    assert legend <= set(said)
     assert said[0].endswith("March 2021")
     assert EVIL in " ".join(said)
     assert EVIL not in svg
