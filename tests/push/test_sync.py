@@ -115,7 +115,7 @@ def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
     assert [desk.view(level)["description"] for level in ("city", "districts")] == [words, words]
     assert desk.view("")["description"] == "How many requests were made."
     west = desk.rows("districts")[2]
-    assert (west["id"], west["district_name"], west["requests_status"]) == ("2018-W01.w", "The West", "ok")
+    assert (west["id"], west["district_name"], west["requests_status"]) == ("2018-W01.w", "The West", "caution")
     assert west["median_days_range"]
     assert desk.check() == f"{desk.broken.url}/d/{desk.id('')}"
 
