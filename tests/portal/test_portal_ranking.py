@@ -24,7 +24,7 @@ def row(zone: str, kind: str, value: int | None, status: str = "ok", *, period: 
 
 
 ROWS = [
-    row("Nord <b>", "a", 100), row("Süd", "a", 300), row("West", "a", 304, "unreliable"),
+    row("Nord <b>", "a", 100), row("Süd", "a", 300, "caution"), row("West", "a", 304, "unreliable"),
     row("Ost", "a", None, "suppressed"),
     row("Nord <b>", "b", 1), row("Süd", "b", 2), row("West", "b", 3), row("Ost", "b", 4),
 ]  # fmt: skip
@@ -55,7 +55,12 @@ def places(text: str) -> list[str]:
 def test_the_largest_come_first_each_with_its_range(portal: Running, ranked: str) -> None:
     """Number, range and status beside the place; what is suppressed is named apart, without a place in the order."""
     found = section(portal, ranked, kind="a")
-    assert places(found) == ["West 304 (300 – 308) · unreliable", "Süd 300 (296 – 304)", "Nord <b> 100 (96 – 104)"]
+    assert places(found) == [
+        "West 304 (300 – 308), probably within 2% · unreliable",
+        "Süd 300 (296 – 304), probably within 2% · caution",
+        "Nord <b> 100 (96 – 104), probably within 4%",
+    ]
+    assert [found.count(f'class="{mark}"') for mark in ("dots", "rings", "squares")] == [2, 1, 1]
     assert "Suppressed, no value: <span>Ost</span>" in found
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from publisher.grades import OK
 from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
@@ -143,7 +144,7 @@ def _cell(row: dict[str, Any], key: ShapeKey, measure: ShapeMeasure) -> Ranked |
     )
     if value is None:
         return _name(row, key)
-    status = str(row[measure.status] or "ok") if measure.status else "ok"
+    status = str(row[measure.status] or OK) if measure.status else OK
     words = str(row[measure.range] or "") if measure.range else ""
     return Ranked(str(row[key.name]), _name(row, key), value, low, high, status, words)
 
