@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from publisher.analyst.file import write_analyst_file
+from publisher.analyst.published import PublishedDataset
 from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
@@ -16,8 +18,7 @@ from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.session import locked
 from publisher.push.client import UnreachableError
-from publisher.push.sync import deliver, portal_of, telling
-from publisher.release.analyst import write_analyst_file
+from publisher.push.sync import deliver, portal_addresses, portal_of, telling
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names
 
@@ -94,15 +95,25 @@ def run(
             work.release_dataset(dataset, periods)
         work.refresh_analyst_file()
         if push:
+            before = _addresses(workspace)
             work.push(datasets)
+            if _addresses(workspace) != before:
+                work.refresh_analyst_file()
     return RunReport(tuple(work.outcomes), tuple(work.errors))
 
 
 def refresh_analyst_file(workspace: Workspace, catalog: Catalog) -> None:
     """Write the analyst file if the current releases have changed."""
-    current = {name: catalog.current(name) for name in workspace.datasets}
-    titles = {name: dataset.definition.title for name, dataset in workspace.datasets.items()}
-    write_analyst_file(workspace.public, current, titles)
+    published = [
+        PublishedDataset(dataset, catalog.current(name), portal_addresses(workspace, dataset))
+        for name, dataset in workspace.datasets.items()
+    ]
+    write_analyst_file(workspace.public, published, workspace.settings, workspace.data)
+
+
+def _addresses(workspace: Workspace) -> list[dict[str, tuple[str, str]]]:
+    """Where every table is on the portal, which the analyst file says too."""
+    return [portal_addresses(workspace, dataset) for dataset in workspace.datasets.values()]
 
 
 @dataclass

@@ -19,6 +19,7 @@ FLOORS = (
     ("commands",),
     ("planning", "audit"),
     ("run",),
+    ("analyst",),
     ("push",),
     ("pipeline",),
     ("records", "engine", "privacy", "release", "sample"),

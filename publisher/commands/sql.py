@@ -7,31 +7,33 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.commands.terminal import print_table
+from publisher.analyst.file import FILE
+from publisher.commands.answers import show
 from publisher.duck import open_file, reason
 from publisher.errors import DefinitionError, SourceError
-from publisher.release.analyst import FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
 
-MOST_ROWS = 1_000
+    from publisher.commands.answers import Cursor
+
+TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT starts_with(table_name, '_') ORDER BY table_name"
 
 
-def run_query(public: Path, query: str) -> None:
-    """Print the answer to one query. Raises DefinitionError when it cannot be answered."""
+def run_query(public: Path, query: str, write: Callable[[Cursor], None] = show) -> None:
+    """Write the answer to one query. Raises DefinitionError when it cannot be answered."""
     with _opened(public) as connection:
-        _answer(connection, query)
+        _answer(connection, query, write)
 
 
 def prompt(public: Path) -> None:
     """Read queries until the input ends."""
     with _opened(public) as connection:
-        tables = ", ".join(row[0] for row in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall())
-        click.echo(f"Tables: {tables}. One query per line; end with Ctrl-D.")
+        tables = ", ".join(row[0] for row in connection.execute(TABLES).fetchall())
+        click.echo(f"Tables: {tables}; _tables describes them. One query per line; end with Ctrl-D.")
         while True:
             try:
                 query = input("sql> ").strip()
@@ -39,12 +41,12 @@ def prompt(public: Path) -> None:
                 return
             try:
                 if query:
-                    _answer(connection, query)
+                    _answer(connection, query, show)
             except DefinitionError as error:
                 click.echo(str(error), err=True)
 
 
-def _answer(connection: DuckDBPyConnection, query: str) -> None:
+def _answer(connection: DuckDBPyConnection, query: str, write: Callable[[Cursor], None]) -> None:
     import duckdb
 
     try:
@@ -52,16 +54,11 @@ def _answer(connection: DuckDBPyConnection, query: str) -> None:
         if len(statements) != 1:
             many = f"there are {len(statements)}" if statements else "there is none"
             raise DefinitionError(f"ask one query at a time: {many} here")
-        cursor = connection.execute(statements[0])
-        rows = cursor.fetchmany(MOST_ROWS + 1)
+        write(connection.execute(statements[0]))
     except duckdb.Error as error:
         # Everything in this file is public, so DuckDB's own words may be shown.
         words = str(error).splitlines()[0] if str(error) else reason(error)
         raise DefinitionError(words) from None
-    headings = [column[0] for column in cursor.description or []]
-    print_table("", headings, [[("" if value is None else value) for value in row] for row in rows[:MOST_ROWS]])
-    if len(rows) > MOST_ROWS:
-        click.echo(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or open {FILE} in DuckDB.", err=True)
 
 
 @contextmanager

@@ -151,6 +151,15 @@ def map_notes(workspace: Workspace, datasets: Sequence[DatasetFile]) -> list[str
     return [f"{name} is shown without a map: {path} is not in {workspace.data}." for path, name in absent.items()]
 
 
+def portal_addresses(workspace: Workspace, dataset: DatasetFile) -> dict[str, tuple[str, str]]:
+    """Level -> the id and the page of each table that was pushed to the portal in the settings."""
+    settings = workspace.settings.portal
+    url = settings.url if settings.domain is None else f"https://{settings.domain}"
+    known = _known(workspace)
+    ids = {level: known.get(f"{url} {dataset.name} {level}".rstrip()) for level in level_names(dataset.definition)}
+    return {level: (each, f"{url}/d/{each}") for level, each in ids.items() if each is not None}
+
+
 def _ids(workspace: Workspace) -> Path:
     return workspace.state / "portal_ids.json"
 

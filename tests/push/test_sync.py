@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -13,13 +14,14 @@ import requests
 from push_examples import QUICK
 from release_examples import of_before, ready, workspace
 
+from publisher.analyst.file import write_analyst_file
+from publisher.analyst.published import PublishedDataset
 from publisher.errors import BudgetError, PortalError, SourceError
 from publisher.pipeline.session import locked
 from publisher.push import metadata
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
-from publisher.push.sync import check_delivery, deliver
-from publisher.release.analyst import write_analyst_file
+from publisher.push.sync import check_delivery, deliver, portal_addresses
 from publisher.workspace import DatasetFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -173,13 +175,21 @@ def test_a_dataset_of_before_its_later_columns_gets_them(desk: Desk, monkeypatch
     percents = {(row["period"], row.get("requests_margin_percent") is None) for row in desk.rows("")}
     assert percents >= {("2018-W01", True), ("2018-W02", False)}
     assert ("2018-W01", False) not in percents
-    path = write_analyst_file(desk.place.public, {"weekly": desk.catalog.current("weekly")}, {"weekly": "Weekly"})
+    settings = desk.place.settings
+    pushed_to = settings.portal.model_copy(update={"url": desk.broken.url})
+    place = replace(desk.place, settings=settings.model_copy(update={"portal": pushed_to}))
+    published = PublishedDataset(desk.dataset, desk.catalog.current("weekly"), portal_addresses(place, desk.dataset))
+    path = write_analyst_file(place.public, [published], settings, place.data)
     with duckdb.connect(str(path), read_only=True) as connection:
         later = "count(requests_reason) > 0, count(requests_margin_percent) > 0"
         query = f"SELECT period, {later} FROM weekly GROUP BY ALL ORDER BY ALL"
         assert connection.execute(query).fetchall() == [("2018-W01", False, False), ("2018-W02", True, True)]
         query = "SELECT DISTINCT period, caution FROM _releases WHERE dataset = 'weekly' ORDER BY ALL"
         assert connection.execute(query).fetchall()[0] == ("2018-W01", 0)
+        query = "SELECT level, portal_url FROM _tables ORDER BY level"
+        assert connection.execute(query).fetchall() == [
+            (level, f"{desk.broken.url}/d/{desk.id(level)}") for level in sorted(TITLES)
+        ]
 
 
 def test_companions_are_retracted_with_the_main_one(desk: Desk) -> None:
