@@ -127,6 +127,16 @@ def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[Duc
         yield connection
 
 
+@contextmanager
+def attached(path: Path, name: str) -> Iterator[DuckDBPyConnection]:
+    """A connection in memory with an analyst file attached under a name, for reading only."""
+    import duckdb
+
+    with safely(str(path)), duckdb.connect() as connection:
+        connection.execute(f"ATTACH {literal(str(path))} AS {quoted(name)} (READ_ONLY)")
+        yield connection
+
+
 def quoted(identifier: str) -> str:
     """A quoted identifier."""
     return '"' + identifier.replace('"', '""') + '"'

@@ -15,6 +15,7 @@ import publisher
 ROOT = Path(publisher.__file__).parent
 
 FLOORS = (
+    ("",),
     ("cli",),
     ("commands",),
     ("planning", "audit"),
@@ -29,8 +30,8 @@ FLOORS = (
     ("confined", "grades"),
     ("errors",),
 )
-"""The outer house from the top down: a module uses its own room and floors below. Rooms of one floor do not meet, but
-for the single files beside `stages`."""
+"""The outer house from the top down, under the package itself, which opens analyst files: a module uses its own room
+and floors below. Rooms of one floor do not meet, but for the single files beside `stages`."""
 
 PORTAL_FLOORS = (
     ("__main__",),

@@ -42,7 +42,7 @@ def test_every_connection_to_duckdb_is_used_safely() -> None:
         node for node in ast.walk(door) if isinstance(node, ast.Call) and ast.unparse(node.func) == "duckdb.connect"
     ]
     handed = [node for node in ast.walk(door) if isinstance(node, ast.Yield) and node.value is not None]
-    assert len(opened) == len(handed) == 3
+    assert len(opened) == len(handed) == 4
     assert not [ast.unparse(node) for node in (*opened, *handed) if node not in safe]
 
 

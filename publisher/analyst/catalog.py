@@ -230,6 +230,8 @@ def _boundaries(published: PublishedDataset, level: str, data: Path) -> Rows:
     rows: Rows = []
     for feature in json.loads(found.content)["features"]:
         says: Mapping[str, str] = feature["properties"]
+        if found.key not in says:
+            continue  # a park or water, which no row is about
         geometry = json.dumps(feature["geometry"], separators=(",", ":"))
         key = says[found.key]
         wkb = shapely.to_wkb(shapely.from_geojson(geometry))

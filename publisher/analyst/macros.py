@@ -1,5 +1,8 @@
 """The macros of the analyst file: margins of sums and differences of one's own, as SQL that the file itself holds.
 
+Where measurements are not published, the middle of a range that is not cut is the estimate to half a step. What is lost
+may be the same in every cell of a family, so half a step for each is added to the margin.
+
 A macro finds tables by the name that it is given, so a file attached as `city` is asked about 'city.requests_weekly':
 inside a macro DuckDB would look for other names in the reader's own database.
 """
@@ -16,9 +19,6 @@ if TYPE_CHECKING:
 PREFIX = r"regexp_replace(in_table, '[^.]+$', '')"
 TABLE = r"""trim(regexp_extract(in_table, '[^.]+$'), '"')"""
 """The parts of a table's name before and after its last dot."""
-
-MIDPOINTS = 0.25
-"""The middle of a published range is within half a step of the unprojected estimate: variance at most ¼."""
 
 BY_KEY = (
     "rows may be chosen by key columns only: over rows chosen by value, status or another query no margin would hold"
@@ -133,15 +133,15 @@ told AS MATERIALIZED (
     SELECT spread.*, counted.firsts + counted.seconds AS cells, held.withheld,
         best1.at.from_table AS read_from, best1.at.published AS published,
         best1.at.center - {second} AS center,
-        spread.factor * sqrt(spread.variance + ({middles}) * {quarter} * spread.step * spread.step)
-            + spread.rounding + CASE WHEN {middles} > 0 THEN spread.step / 2 ELSE 0 END AS half,
+        spread.factor * sqrt(spread.variance) + spread.rounding + ({middles}) * spread.step / 2 AS half,
         CASE
             WHEN {by_value} THEN {by_key}
             WHEN counted.firsts = 0 OR counted.seconds < {least} THEN 'no row has these keys'
             WHEN NOT counted.known THEN 'this table has no measure of that name'
             WHEN counted.refused IS NOT NULL THEN counted.refused
             WHEN NOT counted.fitted THEN 'a row has no cell in the finest table'
-            WHEN NOT {open} AND NOT counted.solved THEN 'these tables overlap in too many cells for SQL: '
+            WHEN NOT {open} AND NOT counted.solved AND best1.at.published IS NULL
+                THEN 'these tables overlap in too many cells for SQL: '
                 || 'publisher.open_data(path) in Python solves it'
             WHEN (best1.at IS NULL OR ({least} > 0 AND best2.at IS NULL)) AND held.withheld > 0
                 THEN held.withheld || ' of the rows are withheld, and no published total is their sum'
@@ -223,7 +223,6 @@ def body(
         t=TABLE,
         second="best2.at.center" if two else "0",
         middles="best1.at.middles + best2.at.middles" if two else "best1.at.middles",
-        quarter=MIDPOINTS,
         single="false" if two else "cells = 1",
         by_value=" OR ".join(_by_value(each, columns, keys) for each in filters) or "false",
         by_key=literal(BY_KEY),

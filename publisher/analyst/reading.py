@@ -5,18 +5,18 @@ What the file's macros leave open, because tables overlap in too many cells, is 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from publisher.analyst.macros import PARAMETERS, PULLED, body, create
-from publisher.duck import literal, quoted
+from publisher.duck import attached, quoted
 from publisher.errors import DefinitionError, SourceError
 
 if TYPE_CHECKING:
     from os import PathLike
 
     import pandas as pd
-    from duckdb import DuckDBPyConnection
 
 ATTACHED = "open_data"
 OPEN = "SELECT * FROM sums WHERE fit IN (SELECT fit FROM found WHERE NOT solved)"
@@ -34,13 +34,13 @@ class OpenData:
         path = Path(path)
         if not path.is_file():
             raise DefinitionError(f"{path} does not exist: give the path of an open_data.duckdb")
-        self._connection: DuckDBPyConnection = duckdb.connect()
+        self._opened = ExitStack()
         try:
-            self._connection.execute(f"ATTACH {literal(str(path))} AS {ATTACHED} (READ_ONLY)")
+            self._connection = self._opened.enter_context(attached(path, ATTACHED))
             about = self._connection.execute(f"SELECT table_name, title FROM {ATTACHED}._tables ORDER BY table_name")
             self.tables: dict[str, str] = dict(about.fetchall())
-        except duckdb.Error:
-            self._connection.close()
+        except (duckdb.Error, SourceError):
+            self._opened.close()
             raise SourceError(f"{path}: is not an analyst file, or an older version wrote it") from None
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class OpenData:
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._opened.close()
 
     def __getitem__(self, table: str) -> pd.DataFrame:
         """A table by its name: every value has its low and high end beside it."""
@@ -86,9 +86,7 @@ class OpenData:
         given = [f"{ATTACHED}.{table}", *arguments]
         solved = self._solve(macro, given)
         where = "memory.solved_" if solved else f"{ATTACHED}."
-        found = self._call(f"{where}{macro}", given)
-        answer: pd.Series[Any] = found.iloc[0]
-        return answer
+        return self._row(f"{where}{macro}", given)
 
     def _known(self, table: str, more: tuple[str, ...] = ()) -> None:
         if table not in (*self.tables, *more):
@@ -102,6 +100,14 @@ class OpenData:
             return self._connection.execute(f"FROM {macro}({', '.join('?' * len(given))})", given).df()
         except duckdb.Error as error:
             raise DefinitionError(str(error).splitlines()[0]) from None
+
+    def _row(self, macro: str, given: list[str]) -> pd.Series[Any]:
+        """The one row of a macro, with None where there is nothing."""
+        import pandas as pd
+
+        frame = self._call(macro, given)
+        found = frame.astype(object).iloc[0]
+        return pd.Series({name: None if pd.isna(value) else value for name, value in found.items()}, dtype=object)
 
     def _solve(self, macro: str, given: list[str]) -> bool:
         """Solve for what coarser tables take off where the file leaves it open; False if it leaves nothing open."""

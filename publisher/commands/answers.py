@@ -33,7 +33,7 @@ PIPED = 220
 AT_ONCE = 10_000
 
 
-class Cursor(Protocol):
+class RowStream(Protocol):
     """The rows of an answer, as they come."""
 
     @property
@@ -42,7 +42,7 @@ class Cursor(Protocol):
     def fetchmany(self, size: int, /) -> list[Any]: ...
 
 
-def show(cursor: Cursor) -> None:
+def show(cursor: RowStream) -> None:
     """Print an answer for people: what is left out of it is said on standard error."""
     headings = _headings(cursor)
     rows = cursor.fetchmany(MOST_ROWS + 1)
@@ -62,7 +62,7 @@ def show(cursor: Cursor) -> None:
         click.echo(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or --csv for all of them.", err=True)
 
 
-def write_csv(cursor: Cursor) -> None:
+def write_csv(cursor: RowStream) -> None:
     """Print all rows as CSV, with a line of headings; nothing is an empty field."""
     lines = io.StringIO()
     writer = csv.writer(lines, lineterminator="\n")
@@ -73,7 +73,7 @@ def write_csv(cursor: Cursor) -> None:
     click.echo(_taken(lines), nl=False)
 
 
-def write_json(cursor: Cursor) -> None:
+def write_json(cursor: RowStream) -> None:
     """Print all rows as one JSON array, an object a line. Raises DefinitionError where two columns have one name."""
     headings = _headings(cursor)
     if twice := sorted({name for name in headings if headings.count(name) > 1}):
@@ -86,7 +86,7 @@ def write_json(cursor: Cursor) -> None:
     click.echo("[]" if lead == "[" else "\n]")
 
 
-def _rows(cursor: Cursor) -> Iterator[Row]:
+def _rows(cursor: RowStream) -> Iterator[Row]:
     while rows := cursor.fetchmany(AT_ONCE):
         yield from rows
 
@@ -98,7 +98,7 @@ def _taken(lines: io.StringIO) -> str:
     return text
 
 
-def _headings(cursor: Cursor) -> list[str]:
+def _headings(cursor: RowStream) -> list[str]:
     return [str(column[0]) for column in cursor.description or []]
 
 

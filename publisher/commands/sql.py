@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.commands.answers import Cursor
+    from publisher.commands.answers import RowStream
 
 TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT starts_with(table_name, '_') ORDER BY table_name"
 
 
-def run_query(public: Path, query: str, write: Callable[[Cursor], None] = show) -> None:
+def run_query(public: Path, query: str, write: Callable[[RowStream], None] = show) -> None:
     """Write the answer to one query. Raises DefinitionError when it cannot be answered."""
     with _opened(public) as connection:
         _answer(connection, query, write)
@@ -46,7 +46,7 @@ def prompt(public: Path) -> None:
                 click.echo(str(error), err=True)
 
 
-def _answer(connection: DuckDBPyConnection, query: str, write: Callable[[Cursor], None]) -> None:
+def _answer(connection: DuckDBPyConnection, query: str, write: Callable[[RowStream], None]) -> None:
     import duckdb
 
     try:

@@ -152,10 +152,16 @@ def map_notes(workspace: Workspace, datasets: Sequence[DatasetFile]) -> list[str
 
 
 def portal_addresses(workspace: Workspace, dataset: DatasetFile) -> dict[str, tuple[str, str]]:
-    """Level -> the id and the page of each table that was pushed to the portal in the settings."""
+    """Level -> the id and the page of each table that was pushed to the portal in the settings.
+
+    Empty if the file of ids is damaged: the next push says so.
+    """
     settings = workspace.settings.portal
     url = settings.url if settings.domain is None else f"https://{settings.domain}"
-    known = _known(workspace)
+    try:
+        known = _known(workspace)
+    except SourceError:
+        return {}
     ids = {level: known.get(f"{url} {dataset.name} {level}".rstrip()) for level in level_names(dataset.definition)}
     return {level: (each, f"{url}/d/{each}") for level, each in ids.items() if each is not None}
 

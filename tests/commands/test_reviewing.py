@@ -213,6 +213,19 @@ def test_queries(released: Town) -> None:
     assert (released.root / ANALYSTS).read_bytes() == before
 
 
+def test_answers_for_machines(released: Town) -> None:
+    """--csv and --json have every row; they need a query and exclude each other; macros work under the locks."""
+    query = "SELECT table_name, rows, first_day FROM _tables ORDER BY ALL"
+    answer = released.publisher("sql", "--csv", query)
+    assert (answer.code, answer.out.splitlines()[0]) == (0, "table_name,rows,first_day")
+    answer = released.publisher("sql", query, "--json")
+    assert [row["table_name"] for row in json.loads(answer.out)] == ["requests", "water"]
+    answer = released.publisher("sql", "--json", "FROM margin_of_sum('water', 'accounts', 'true; DROP TABLE water')")
+    assert "by key columns only" in json.loads(answer.out)[0]["reason"]
+    for wrong in (["--csv"], ["--csv", "--json", query]):
+        assert released.publisher("sql", *wrong).code == 2
+
+
 @pytest.mark.parametrize(
     "query", ["", ";", "-- nothing", "SELECT 1 AS one; SELECT 2 AS two", "SELECT 1; DROP TABLE water"]
 )
