@@ -163,7 +163,8 @@ def _table(published: PublishedDataset, level: str, settings: Settings) -> tuple
 def _release(release: Release, title: str) -> tuple[Any, ...]:
     says = release.manifest
     return (says.dataset, title, says.period, says.edition, _moment(says.created), says.rows, says.suppressed,
-            says.unreliable, says.caution, says.stand_in, says.final, table_name(says.dataset), *_days(says.period))  # fmt: skip
+            says.unreliable, says.caution, says.stand_in, says.final, table_name(says.dataset),
+            *_days(says.period))  # fmt: skip
 
 
 def _columns(says: Manifest) -> Rows:

@@ -146,11 +146,11 @@ def test_values_has_every_value(town: Town, releases: list[Release], tmp_path: P
         "SELECT value, low, high, margin, status, reason, kind, kind_name, period_start FROM _values "
         "WHERE table_name = 'town' AND id = '2020-01.south.other' AND measure = 'requests'"
     )
-    own = "SELECT requests, requests_low, requests_high FROM town WHERE id = '2020-01.south.other'"
-    ((value, low, high),) = ask(path, own)
+    own = "SELECT requests, requests_low, requests_high, requests_status FROM town WHERE id = '2020-01.south.other'"
+    ((value, low, high, graded),) = ask(path, own)
     ((*ends, margin, status, reason, kind, kind_name, start),) = ask(path, query)
     assert (ends, margin) == ([value, low, high], max(value - low, high - value))
-    assert (status, reason) == ("ok", None)
+    assert (status, reason) == (graded, None)
     assert (kind, kind_name, start) == ("south / Other", "The South / Other", date(2020, 1, 1))  # it declares no places
 
 
