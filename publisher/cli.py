@@ -433,7 +433,9 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
 @_command()
 @click.argument("dataset")
 @click.argument("period", required=False)
-@click.option("--table", metavar="ROLLUP", help="Show the table of this rollup (default: the dataset's own table).")
+@click.option(
+    "--table", metavar="ROLLUP", help="Show the table of this rollup or total (default: the dataset's own table)."
+)
 @click.option("--suite", is_flag=True, help="Show what is expected of every release, instead of a release.")
 @_json_option
 @click.pass_obj

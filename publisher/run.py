@@ -17,6 +17,7 @@ from publisher.pipeline.landed import land_source
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.session import locked
+from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
 from publisher.push.sync import deliver, portal_addresses, portal_of, telling
 from publisher.release.suite import rules_of
@@ -93,6 +94,7 @@ def run(
         work = _Run(workspace, catalog, observer, redraw)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
+            work.refresh_totals(dataset)
         work.refresh_analyst_file()
         if push:
             before = _addresses(workspace)
@@ -105,10 +107,18 @@ def run(
 def refresh_analyst_file(workspace: Workspace, catalog: Catalog) -> None:
     """Write the analyst file if the current releases have changed."""
     published = [
-        PublishedDataset(dataset, catalog.current(name), portal_addresses(workspace, dataset))
+        PublishedDataset(
+            dataset, catalog.current(name), portal_addresses(workspace, dataset), _totals(catalog, dataset)
+        )
         for name, dataset in workspace.datasets.items()
     ]
     write_analyst_file(workspace.public, published, workspace.settings, workspace.data)
+
+
+def _totals(catalog: Catalog, dataset: DatasetFile) -> dict[str, list[Release]]:
+    """The current totals over time, by their name."""
+    ready = [each.release for each in total_standings(catalog, dataset) if each.status == "ready"]
+    return {each.name: [one for one in ready if one.level == each.name] for each in dataset.definition.totals}
 
 
 def _addresses(workspace: Workspace) -> list[dict[str, tuple[str, str]]]:
@@ -170,6 +180,13 @@ class _Run:
         for question in (*asked, *questions(self.workspace, dataset, new)):
             if not self.observer.agree(question):
                 raise DefinitionError(f"{question} Nothing was charged. To agree, run again with --yes.")
+
+    def refresh_totals(self, dataset: DatasetFile) -> None:
+        try:
+            refresh_totals(self.workspace, self.catalog, dataset)
+        except PublisherError as error:
+            if str(error) not in map(str, self.errors):  # its releases met the same
+                self._failed(error)
 
     def refresh_analyst_file(self) -> None:
         try:

@@ -198,6 +198,12 @@ class Workspace:
                         f"its table would have the name of the dataset {dataset.named(rollup.name)}: rename the rollup"
                     )
                     raise dataset.origin.error(("rollups", n, "name"), message)
+            for n, total in enumerate(dataset.definition.totals):
+                if dataset.named(total.name) in found:
+                    words = (
+                        f"its table would have the name of the dataset {dataset.named(total.name)}: rename the total"
+                    )
+                    raise dataset.origin.error(("totals", n, "name"), words)
         return found
 
     def dataset(self, name: str) -> DatasetFile:

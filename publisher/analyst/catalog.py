@@ -13,7 +13,7 @@ from publisher.errors import SourceError
 from publisher.push.boundaries import drawn
 from publisher.push.metadata import relation
 from publisher.release.manifest import GUARANTEE
-from publisher.release.table import as_released, level_names, rollup_of
+from publisher.release.table import as_released, level_names, rollup_of, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,11 +147,12 @@ def _table(published: PublishedDataset, level: str, settings: Settings) -> tuple
     says, rollup = tables[-1].manifest, rollup_of(definition, level)
     privacy = published.file.source.definition.privacy
     portal_id, portal_url = published.addresses.get(level, (None, None))
-    grain = (rollup.grain if rollup is not None else None) or definition.cell_grain
+    total = total_of(definition, level)
+    grain = total.grain if total is not None else (rollup.grain if rollup is not None else None) or definition.cell_grain
     days = [_days(each.manifest.period) for each in tables]
     return (
         table_name(says.dataset), says.dataset, level, published.title(level),
-        definition.description if not level else f"{definition.description} {relation(definition)}",
+        definition.description if not level else f"{definition.description} {relation(definition, level)}",
         portal_id, portal_url, settings.organization, settings.license, settings.license_url,
         "record" if privacy.unit == "record" else f"{privacy.unit}, in each {privacy.window}",
         definition.period, grain, says.shape.place, says.charge.currency, float(Fraction(says.charge.loss)),

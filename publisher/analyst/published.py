@@ -14,19 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """A dataset with the current edition of each period; `addresses` has the portal's id and page of each table."""
+    """A dataset with the current edition of each period; `addresses` has the portal's id and page of each table.
+
+    `totals` has the current totals over time by their name.
+    """
 
     file: DatasetFile
     releases: Sequence[Release]
     addresses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    totals: Mapping[str, Sequence[Release]] = field(default_factory=dict)
 
     @property
     def tables(self) -> dict[str, list[Release]]:
-        """Level -> that table in every release that has it, the dataset's own first; only levels with a release."""
+        """Level -> that table in every release that has it, the dataset's own first, totals over time last; only those
+        with a release."""
         found: dict[str, list[Release]] = {"": []}
         for release in self.releases:
             for level, table in release.tables.items():
                 found.setdefault(level, []).append(table)
+        found |= {name: list(tables) for name, tables in self.totals.items()}
         return {level: tables for level, tables in found.items() if tables}
 
     @property
@@ -38,6 +44,8 @@ class PublishedDataset:
         """The title of one table, as the newest release that has it says it."""
         if not level:
             return self.file.definition.title
+        if level in self.totals:
+            return next(each.title for each in self.file.definition.totals if each.name == level)
         return next(
             each.title for release in reversed(self.releases) for each in release.manifest.rollups if each.name == level
         )

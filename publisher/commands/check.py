@@ -37,8 +37,10 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
             yield from _suite(workspace, dataset, level)
         measures = ", ".join(measure.name for measure in dataset.definition.measures)
         named = [f"{each.name}{'' if each.publish else ' (not published)'}" for each in dataset.definition.rollups]
-        rollups = f"; rolled up to {', '.join(named)}" if named else ""
-        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{rollups}"
+        also = f"; rolled up to {', '.join(named)}" if named else ""
+        totals = [total.name for total in dataset.definition.totals]
+        also += f"; totals over time: {', '.join(totals)}" if totals else ""
+        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{also}"
         yield f"  {_odds(workspace, dataset)}"
     if not workspace.datasets:
         raise DefinitionError(

@@ -36,7 +36,7 @@ def print_plans(plans: Sequence[Plan]) -> None:
     """One paragraph and one table for each dataset, then how to read them."""
     for plan in plans:
         click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
-        for line in (*_paragraph(plan), *_edited(plan)):
+        for line in (*_paragraph(plan), *_free(plan), *_edited(plan)):
             click.echo(f"  {line}")
         headings = ("table", "measure", "cells", "loss", "margin (95%)", "ok from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
@@ -101,6 +101,13 @@ def _paragraph(plan: Plan) -> Iterator[str]:
     which = "The fullest block of past periods" if pace.ended else "Each block"
     yield f"{which} has {left}. {_lasting(plan)}"
     yield odds_words(dataset, plan.odds)
+
+
+def _free(plan: Plan) -> Iterator[str]:
+    """The tables that cost nothing."""
+    names = [plan.dataset.named(total.name) for total in plan.dataset.definition.totals]
+    if names:
+        yield f"At no cost: totals over time in {', '.join(names)}, from the noisy numbers of the releases."
 
 
 def _edited(plan: Plan) -> Iterator[str]:

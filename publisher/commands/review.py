@@ -10,6 +10,7 @@ from publisher.pipeline.decisions import public_reason
 from publisher.pipeline.job import Job
 from publisher.pipeline.publish import check
 from publisher.pipeline.session import locked
+from publisher.pipeline.totals import refresh_totals
 from publisher.push.sync import deliver, portal_of
 from publisher.run import refresh_analyst_file
 
@@ -29,6 +30,7 @@ def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterato
             for standing in catalog.standings(dataset.name):
                 if standing.status in ("held", "unchecked"):
                     yield _again(workspace, catalog, dataset, standing)
+            refresh_totals(workspace, catalog, dataset)
         refresh_analyst_file(workspace, catalog)
 
 
@@ -65,6 +67,7 @@ def accept(
             _refuse_unacceptable(name, validation)
             agree(f"{name} is held: {'; '.join(validation.words)}. Accept and publish it because {reason!r}?")
             catalog.accept(chosen, validation, reason)
+        refresh_totals(workspace, catalog, dataset)
         refresh_analyst_file(workspace, catalog)
         if push:
             _deliver(workspace, catalog, dataset)

@@ -10,6 +10,7 @@ import click
 from publisher.commands.terminal import print_table
 from publisher.errors import DefinitionError
 from publisher.pipeline.report import next_step
+from publisher.pipeline.totals import total_standings
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names, read_published
 
@@ -44,17 +45,22 @@ class Presented:
 
 
 def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
-    """The newest release of the period (default: the last one released); `table` is a rollup's name.
+    """The newest release of the period (default: the last one released); `table` is the name of a rollup or a total.
 
     Raises DefinitionError when there is none, and SourceError when its table is damaged.
     """
-    standings = [each for each in catalog.standings(dataset.name) if period in (None, each.release.manifest.period)]
+    totals = [total.name for total in dataset.definition.totals]
+    found = catalog.standings(dataset.name)
+    if table in totals:
+        found = [each for each in total_standings(catalog, dataset) if each.release.level == table]
+    standings = [each for each in found if period in (None, each.release.manifest.period)]
     if not standings:
-        raise DefinitionError(f"{dataset.name}: no release{f' of {period}' if period else ''} yet")
+        name = dataset.named(table) if table in totals else dataset.name
+        raise DefinitionError(f"{name}: no release{f' of {period}' if period else ''} yet")
     standing = standings[-1]
     tables = standing.release.tables
     if (table or "") not in tables:
-        known = ", ".join(name for name in tables if name) or "none"
+        known = ", ".join(name for name in (*tables, *totals) if name) or "none"
         raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its other tables: {known}")
     shown = tables[table or ""]
     rows = read_published(shown).slice(0, ROWS)
@@ -71,7 +77,7 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
         statement=shown.statement,
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
-        companions=tuple(name for name in tables if name),
+        companions=tuple(name for name in (*tables, *totals) if name),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.errors import BudgetError, PublisherError, SourceError
+from publisher.pipeline.totals import TotalTable, totals_of
 from publisher.planning.raised import raised_budgets
 from publisher.push.client import UnreachableError
 from publisher.push.sync import check_delivery, portal_of
@@ -78,6 +79,7 @@ def _by_the_ledger(
     for dataset in datasets:
         yield _releases(catalog, dataset.name)
         yield _validations(catalog, dataset.name)
+        yield from (_totals(each) for each in totals_of(catalog, dataset))
     yield from _gone(catalog)
     raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
     yield VerificationRow("budgets", f"sources: {len(workspace.sources)}", raised)
@@ -155,6 +157,18 @@ def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
     known = sum(name in recorded for name in paths)
     words = tuple(each + advice for each in faults)
     return VerificationRow(f"{dataset}: validation results", f"results: {known}", words, SourceError.exit_code)
+
+
+def _totals(totals: TotalTable) -> VerificationRow:
+    """Every total over time against its manifest and the ledger; one that is gone is written again by the next run."""
+    advice = ": delete that folder, and the next run writes the total again"
+    faults = []
+    for each in totals.standings:
+        name, folder = each.release.manifest.name, each.release.folder
+        if hash_of(folder / MANIFEST).sha256 != totals.entered[name] or changed_files(each.release):
+            faults.append(f"{folder}: changed since it was written{advice}")
+    words = f"totals: {len(totals.standings)}"
+    return VerificationRow(f"{totals.table}: totals over time", words, tuple(faults), SourceError.exit_code)
 
 
 def _gone(catalog: Catalog) -> Iterator[VerificationRow]:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from publisher.definitions import period as civil
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 from publisher.definitions.source import Boundaries
+from publisher.definitions.totals import TotalOverTime, check_totals
 
 if TYPE_CHECKING:
     from datetime import date
@@ -305,6 +306,8 @@ class Dataset(Model):
     """Key columns that only rollups have."""
     rollups: tuple[Rollup, ...] = ()
     """Coarser tables: any sets of key columns, such as by place and by category. All of them add up."""
+    totals: tuple[TotalOverTime, ...] = ()
+    """Totals over time, such as by year, computed from the noisy numbers of released periods at no cost."""
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
     publish_measurements: bool = False
@@ -322,6 +325,7 @@ class Dataset(Model):
         self._check_discovery()
         self._check_coarser()
         self._check_rollups()
+        check_totals(self)
         self._check_losses()
         return self
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.duck import connect
@@ -26,8 +25,8 @@ from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
 from publisher.release.acceptance import judge
 from publisher.release.store import refuse_if_changed
-from publisher.release.table import as_released, measured_of, whole_of
-from publisher.stages import Mechanism, NoisyTable
+from publisher.release.table import as_released, kept_draw
+from publisher.stages import NoisyTable
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -109,21 +108,7 @@ def check(job: Job, release: Release) -> Validation:
 def _measurements(job: Job, release: Release) -> NoisyTable:
     """The unbiased noisy numbers of a release, with every draw in them. Raises SourceError when they were changed."""
     refuse_if_changed(release)
-    mechanisms = tuple(
-        Mechanism(
-            each.measure,
-            each.mechanism,
-            each.scale,
-            each.sensitivity,
-            Fraction(each.loss),
-            "",
-            each.level,
-            each.sampler,
-        )
-        for each in release.manifest.charge.tables
-    )
-    whole = whole_of(release, [each.name for each in job.dataset.definition.measured])
-    return NoisyTable(job.dataset.levels(job.period), measured_of(release), mechanisms, whole)
+    return kept_draw(job.dataset, release)
 
 
 def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:

@@ -246,6 +246,8 @@ class PublisherMetadata:
     license: str = ""
     license_address: str = ""
     companions: tuple[Companion, ...] = ()
+    over_time: str = ""
+    """What each row of a table of totals over time adds up, such as year; empty for the tables of releases."""
     source: SourceFacts | None = None
     releases: tuple[ReleaseFacts, ...] = ()
     """The latest first."""
@@ -281,6 +283,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         said.get("license") or name_of(dataset.license_id),
         address if address.startswith("https://") else address_of(dataset.license_id),
         _read(_COMPANIONS, said.get("companions", "")) or (),
+        said.get("over_time", ""),
         _read(_SOURCE, said.get("source", "")),
         _read(_RELEASES, said.get("releases", "")) or (),
         _read(_ODDS, said.get("odds", "")),

@@ -11,16 +11,18 @@ from publisher.privacy.suppression import CONFIDENCE, withheld_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.definitions.levels import Level
     from publisher.privacy.estimates import Estimate
-    from publisher.stages import Flags, Floats, NoisyTable, Table
+    from publisher.stages import Flags, Floats, Integers, NoisyTable, Table
 
     Texts = tuple[str | None, ...] | None
     Columns = tuple[Floats, Floats, Floats, Flags, Texts]
     """Value, low, high, whether there may be nothing behind it, and words of every cell."""
 
-__all__ = ["CONFIDENCE", "finish"]
+__all__ = ["CONFIDENCE", "finish", "finished"]
 
 DECIMALS = 2
 """Means are published to this many decimals; their margins are rounded outwards."""
@@ -38,20 +40,20 @@ def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
     """
     estimates = estimates_of(noisy, dataset)
     withheld = withheld_cells(noisy, estimates, dataset)
+    shown = [measure for measure in dataset.measures if measure.shown]
     return tuple(
-        FinishedTable(
-            level.name,
-            level.grid,
-            tuple(
-                _shown(measure, _columns(level, measure, estimates, dataset), withheld[level.name] > 0)
-                for measure in dataset.measures
-                if measure.shown
-            ),
-            withheld[level.name],
-        )
+        finished(level, shown, estimates, withheld[level.name], dataset)
         for level in noisy.levels
         if dataset.shows(level.name)
     )
+
+
+def finished(
+    level: Level, measures: Sequence[Measure], estimates: dict[Table, Estimate], withheld: Integers, dataset: Dataset
+) -> FinishedTable:
+    """One table of these measures; `withheld` says why each cell is suppressed."""
+    shown = (_shown(each, _columns(level, each, estimates, dataset), withheld > 0) for each in measures)
+    return FinishedTable(level.name, level.grid, tuple(shown), withheld)
 
 
 def _shown(measure: Measure, columns: Columns, suppressed: Flags) -> FinishedMeasure:

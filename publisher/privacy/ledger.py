@@ -143,8 +143,15 @@ class Ledger:
 
     def manifests(self) -> dict[str, str]:
         """The SHA-256 of every manifest that was entered, by the release's name; the last one if there are several."""
-        released = [(edition_of(entry.payload), entry.payload.get("manifest")) for entry in self.entries("release")]
-        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in released if edition is not None}
+        return self._manifests("release")
+
+    def totals(self) -> dict[str, str]:
+        """The same of every total over time, which was charged nothing."""
+        return self._manifests("total")
+
+    def _manifests(self, kind: str) -> dict[str, str]:
+        written = [(edition_of(entry.payload), entry.payload.get("manifest")) for entry in self.entries(kind)]
+        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in written if edition is not None}
 
     def validations(self) -> dict[str, str]:
         """The SHA-256 of the last result of each release's checks, by the release's name."""

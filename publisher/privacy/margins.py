@@ -8,6 +8,7 @@ for all cells of a level whose variances agree closely.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,33 @@ def noises_of(levels: Sequence[Level], mechanisms: Iterable[Mechanism], measure:
 def margins_on(fit: JointFit, noises: Sequence[Noise]) -> tuple[Margins, ...]:
     """The margins of the least squares estimates."""
     return tuple(_weighed(fit, noises, level) for level in range(len(noises)))
+
+
+def added(parts: Sequence[Margins]) -> Margins:
+    """The margins of the sums, cell by cell, of independent estimates: of one table in several releases."""
+    import numpy as np
+
+    alone = [each.noise for each in parts if each.noise is not None]
+    if len(alone) == len(parts):
+        return _alone(Noise(tuple(draw for noise in alone for draw in noise.draws)), parts[0].deviations.size)
+    deviations = np.sqrt(np.sum([each.deviations**2 for each in parts], axis=0))
+    sizes = np.array([each.deviations for each in parts]) / np.maximum(deviations, 1e-300)
+    logs = np.log(sizes, out=np.full(sizes.shape, -np.inf), where=sizes > 0)
+    alike = np.concatenate([[each.classes for each in parts], np.round(logs / ALIKE)])
+    _, firsts, classes = np.unique(alike, axis=1, return_index=True, return_inverse=True)
+    shapes = tuple(
+        _sum_shape([(each.shapes[each.classes[n]], sizes[r, n]) for r, each in enumerate(parts)]) for n in firsts
+    )
+    return Margins(deviations, classes.reshape(-1).astype(np.int64), shapes, max(each.stretch for each in parts))
+
+
+def _sum_shape(parts: Sequence[tuple[Shape, float]]) -> Shape:
+    """The shape of a sum of independent errors; each part has its size in standard deviations of the sum."""
+    counts: Counter[tuple[Noise, float]] = Counter()
+    for shape, size in parts:
+        for term in shape:
+            counts[term.noise, round(term.size * size, 6)] += term.count
+    return tuple(NoiseTerm(noise, size, count) for (noise, size), count in counts.items() if size)
 
 
 def _alone(noise: Noise, size: int) -> Margins:

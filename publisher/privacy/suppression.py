@@ -56,11 +56,11 @@ def _failing(level: Level, estimates: dict[Table, Estimate], dataset: Dataset) -
     for measure in dataset.measures:
         if measure.kind == "sum":
             low, _ = estimates[level.name, measure.name].interval(CONFIDENCE)
-            withheld |= _largest(level, dataset, measure) > float(rule.largest_share) * low
+            withheld |= largest(level, dataset, measure) > float(rule.largest_share) * low
     return withheld
 
 
-def _largest(level: Level, dataset: Dataset, measure: Measure) -> Integers:
+def largest(level: Level, dataset: Dataset, measure: Measure) -> Integers:
     """The most that one customer can have in each cell: the clamp, once for every finest cell they can be in."""
     import numpy as np
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from publisher.portal.contract import ELSEWHERE
 from publisher.records.outlines import outlines
 from publisher.records.polygons import names_of, read_polygons
-from publisher.release.table import level_names, shape_of
+from publisher.release.table import shape_of, table_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
 
 def missing(dataset: DatasetFile, data: Path) -> list[str]:
     """The polygon files that a map needs but that are not in the data folder."""
-    columns = {shape_of(dataset, level).place for level in level_names(dataset.definition)}
+    columns = {shape_of(dataset, level).place for level in table_names(dataset.definition)}
     found = [_boundaries(dataset, column) for column in columns if column is not None]
     return sorted({each.path for each in found if each is not None and not (data / each.path).is_file()})
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.portal.contract import BoundariesFacts
 from publisher.push.boundaries import drawn
 from publisher.push.listing import Attachment, Listing
 from publisher.push.provenance import coverage_facts, odds_facts, release_facts, source_facts
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
-from publisher.release.table import column_specs, rollup_of, shape_of
+from publisher.release.table import column_specs, shape_of, table_names, title_of, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from publisher.definitions.dataset import Dataset
+    from publisher.definitions.totals import TotalOverTime
     from publisher.pipeline.catalog import Standing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
@@ -29,15 +31,24 @@ def tables_of(standings: Sequence[Standing], level: str) -> list[Release]:
     return [view[level] for view in views if level in view]
 
 
-def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings: Sequence[Standing]) -> Listing:
-    """How that table is listed. Raises SourceError if its boundaries are not GeoJSON."""
+def listing_of(
+    workspace: Workspace,
+    dataset: DatasetFile,
+    level: str,
+    standings: Sequence[Standing],
+    withheld: Sequence[str] = (),
+) -> Listing:
+    """How that table is listed; `withheld` says why totals over time are not there.
+
+    Raises SourceError if its boundaries are not GeoJSON.
+    """
     settings, definition = workspace.settings, dataset.definition
-    rollup, tables = rollup_of(definition, level), tables_of(standings, level)
+    tables = tables_of(standings, level)
     polygons, files = _boundaries(workspace, dataset, level)
     return Listing(
         name=dataset.named(level),
-        title=rollup.title if rollup is not None else definition.title,
-        description=definition.description if rollup is None else f"{definition.description} {relation(definition)}",
+        title=title_of(definition, level),
+        description=f"{definition.description} {relation(definition, level)}" if level else definition.description,
         attribution=settings.organization,
         license=settings.license,
         license_url=settings.license_url,
@@ -48,7 +59,7 @@ def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings
         shape=shape_of(dataset, level),
         guarantee=tables[-1].statement if tables else "",
         stand_in=any(table.manifest.stand_in for table in tables),
-        limitations=(*_provisional(tables), *definition.limitations),
+        limitations=(*_provisional(tables), *withheld, *definition.limitations),
         companions=_companions(dataset, level),
         facts={
             "source": source_facts(dataset.source),
@@ -56,6 +67,7 @@ def listing_of(workspace: Workspace, dataset: DatasetFile, level: str, standings
             "odds": odds_facts(tables[-1]) if tables else "",
             "coverage": coverage_facts(definition),
             "boundaries": polygons,
+            "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
         },
         files=(*files, *_guarantee(tables)),
     )
@@ -84,15 +96,38 @@ def _provisional(tables: Sequence[Release]) -> tuple[str, ...]:
 
 def _companions(dataset: DatasetFile, level: str) -> tuple[tuple[str, str], ...]:
     """The other tables of the dataset: name and title."""
-    titles = {"": dataset.definition.title} | {each.name: each.title for each in dataset.definition.companions}
-    return tuple((dataset.named(name), title) for name, title in titles.items() if name != level)
+    definition = dataset.definition
+    names = [name for name in table_names(definition) if name != level]
+    return tuple((dataset.named(name), title_of(definition, name)) for name in names)
 
 
-def relation(definition: Dataset) -> str:
+def relation(definition: Dataset, level: str) -> str:
     """How a companion relates to the dataset's own table. Means and quantiles never add up, and no one expects that."""
+    total = total_of(definition, level)
+    if total is not None:
+        return _over_time(definition, total)
     added = [measure.title for measure in additive(definition)]
     counted = [measure.title for measure in definition.measures if measure.shown and measure.measured]
     if not added:
         return f"Totals of {definition.title}."
     which = "" if added == counted else f" in {', '.join(added)}"
     return f"Totals of {definition.title}; adds up with it exactly{which}."
+
+
+def _over_time(definition: Dataset, total: TotalOverTime) -> str:
+    """How totals over time relate to the table whose periods they add up."""
+    each = definition.period
+    words = (
+        f"Each row adds up the {each}s of one {NAMES[total.grain]}"
+        if not total.running
+        else f"Each row adds up the {each}s of the {NAMES[total.grain]}, up to the {each} that it is named after"
+    )
+    left_out = [each.title for each in definition.measures if each.shown and not adds_over_time(definition, each)]
+    said = (
+        f"{words}. Totals are computed from the noisy numbers of {title_of(definition, total.level)}, as they were "
+        "before anything below zero was cut off, and rounded once. So they are closer to the truth than a sum of the "
+        f"published {each}s, and do not add up with them to the digit."
+    )
+    if left_out:
+        said += f" {', '.join(left_out)}: not added up, since one that is counted in several {each}s is still one."
+    return said

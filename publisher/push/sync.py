@@ -1,6 +1,6 @@
 """From current releases to the portal: what is listed, under which id, and the embedded portal if none is running.
 
-Every table of a release is a separate dataset on the portal: the dataset's own table and those of its rollups.
+Every table is a separate dataset on the portal: the dataset's own, those of its rollups, and totals over time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
 from publisher.errors import SourceError
+from publisher.pipeline.totals import total_standings, totals_of, withheld
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
@@ -21,7 +22,7 @@ from publisher.push.publication import close, publish
 from publisher.push.target import target_of
 from publisher.push.verification import verify
 from publisher.release.store import refuse_if_changed
-from publisher.release.table import level_names
+from publisher.release.table import table_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -62,10 +63,11 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
     not paid for: another copy of this state made it. Delivering again changes nothing.
     """
     catalog.reconcile(dataset.name)
-    standings = catalog.standings(dataset.name)
-    for release in tables_of(standings, ""):
-        refuse_if_changed(release)
-    levels = level_names(dataset.definition)
+    standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
+    for each in standings:
+        if each.status == "ready":
+            refuse_if_changed(each.release)
+    levels = table_names(dataset.definition)
     urls = [_deliver(workspace, catalog, client, dataset, level, standings) for level in levels]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
@@ -75,10 +77,10 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
 def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Compare the portal with the current releases, without writing. Raises PortalError naming what differs, and
     BudgetError when the portal has a release that the ledger has not paid for."""
-    standings = catalog.standings(dataset.name)
+    standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
     if not tables_of(standings, ""):
         return None
-    levels = level_names(dataset.definition)
+    levels = table_names(dataset.definition)
     urls = [_check(workspace, catalog, client, dataset, level, standings) for level in levels]
     return urls[0]
 
@@ -99,7 +101,7 @@ def _deliver(
         return None
     publication = publish(
         client,
-        listing_of(workspace, dataset, level, standings),
+        listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level)),
         tables,
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
@@ -121,7 +123,14 @@ def _check(
     if not tables and known is None:
         return None
     met = _comparing(catalog, client)
-    return verify(client, listing_of(workspace, dataset, level, standings), tables, known, met).url
+    return verify(
+        client, listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level)), tables, known, met
+    ).url
+
+
+def _withheld(catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:
+    """Why totals over time are not there; nothing for the tables of releases."""
+    return tuple(line for each in totals_of(catalog, dataset) if each.total.name == level for line in withheld(each))
 
 
 def _comparing(catalog: Catalog, client: SocrataClient) -> Callable[[View], None]:
@@ -195,10 +204,10 @@ def _key(client: SocrataClient, dataset: DatasetFile, level: str) -> str:
 
 
 def _dropped(workspace: Workspace, client: SocrataClient, dataset: DatasetFile) -> dict[str, str]:
-    """The ids of tables whose rollups are no longer published, by level."""
+    """The ids of tables whose rollups and totals are no longer published, by level."""
     prefix = f"{client.target.url} {dataset.name} "
     known = {key.removeprefix(prefix): value for key, value in _known(workspace).items() if key.startswith(prefix)}
-    return {level: value for level, value in known.items() if level not in level_names(dataset.definition)}
+    return {level: value for level, value in known.items() if level not in table_names(dataset.definition)}
 
 
 def _remember(workspace: Workspace, key: str, identifier: str) -> None:

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 from publisher.grades import LIMITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from publisher.definitions.dataset import Dataset, Key, Measure, Suppression
     from publisher.definitions.keyset import Keyset
     from publisher.definitions.source import Source
+    from publisher.definitions.totals import TotalOverTime
     from publisher.workspace import CoarserFile, DatasetFile, SourceFile
 
 
@@ -74,6 +76,17 @@ def finishing_hash(dataset: DatasetFile) -> str:
     if hidden := [rollup.name for rollup in definition.rollups if not rollup.publish]:
         value["hidden"] = hidden
     return _hash(value)
+
+
+def total_hash(dataset: DatasetFile, total: TotalOverTime) -> str:
+    """The hash over what decides how a total over time is computed and finished."""
+    return _hash([finishing_hash(dataset), total.grain, total.level])
+
+
+def same_counts(dataset: DatasetFile, fingerprint: str, parts: Mapping[str, str]) -> bool:
+    """Whether a release with these parts counts what this definition counts: it may have spent another loss."""
+    own = statistical_parts(dataset, fingerprint)
+    return all(parts.get(name) == value for name, value in own.items() if name not in ("loss", "shares"))
 
 
 def _suppression(rule: Suppression) -> dict[str, Any]:

@@ -181,6 +181,8 @@ class Manifest(Model):
     """The keys that a selection found, by key column."""
     vintage: int = 1
     """Which of the period's scheduled editions this is."""
+    added: dict[str, str] = Field(default_factory=dict)
+    """A total over time: the releases that it adds up, by name, with the SHA-256 of their manifests."""
     final: bool = True
     """False while a later scheduled edition of the same period is still to come."""
 
@@ -196,7 +198,7 @@ class Release:
 
     Its measurements are in a folder of their own, `kept`, among the private files.
     A companion is a view of the same folder: `level`, `data` and the manifest's name, rows, columns and shape are those
-    of one rollup; everything else is the release's.
+    of one rollup; everything else is the release's. A total over time has a folder of its own; its level is its name.
     """
 
     folder: Path
@@ -238,8 +240,8 @@ class Release:
 
     @property
     def tables(self) -> dict[str, Release]:
-        """The release itself under the empty name, and its companions by level name."""
-        return {"": self} | {each.level: each for each in self.companions}
+        """The release itself under its level's name (empty for the finest), and its companions by level name."""
+        return {self.level: self} | {each.level: each for each in self.companions}
 
     def companion(self, name: str) -> Release:
         """The view of one rollup's table. Raises KeyError when the release has none of that name."""

@@ -343,6 +343,11 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
             f"than {_digits(up(Fraction(rule.largest_share) * 100))}% of the total, with 97.5% confidence for each "
             "condition; both are decided from noisy values."
         )
+    if definition.totals:
+        said.append(
+            "Totals over time are computed from the same noisy numbers, as they were before anything was cut at zero, "
+            "and rounded once. They cost nothing, and do not add up with the numbers of their periods to the digit."
+        )
     said.append("Margins hold for 95% of cells before suppression, not for 95% of the cells that are left after it.")
     if definition.publish_measurements:
         said.append(

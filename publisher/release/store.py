@@ -122,8 +122,7 @@ class ReleaseStore:
                 files = _hashes(staging)
             with new_folder(folder) as staging:
                 _write(staging, contents)
-                complete = manifest.model_copy(update={"files": files | _hashes(staging)})
-                (staging / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
+                complete = seal(staging, manifest, files)
         finally:
             if not folder.exists():
                 shutil.rmtree(kept, ignore_errors=True)
@@ -147,14 +146,26 @@ class ReleaseStore:
                     _move(path, kept / path.name)
 
 
-def _write(folder: Path, contents: Contents) -> None:
-    """Write everything public but the manifest."""
+def write_table(folder: Path, level: str, published: PublishedTable) -> None:
+    """Write a published table as Parquet and as CSV."""
     import pyarrow.csv
     import pyarrow.parquet
 
+    pyarrow.parquet.write_table(published.table, folder / data_file(level), **_PARQUET)
+    pyarrow.csv.write_csv(published.table, folder / csv_file(level))
+
+
+def seal(folder: Path, manifest: Manifest, files: dict[str, FileHash]) -> Manifest:
+    """Write the manifest, with the hashes of the folder's files and of these."""
+    complete = manifest.model_copy(update={"files": files | _hashes(folder)})
+    (folder / MANIFEST).write_text(_json(complete.model_dump(mode="json")), encoding="utf-8")
+    return complete
+
+
+def _write(folder: Path, contents: Contents) -> None:
+    """Write everything public but the manifest."""
     for level, published in contents.published.items():
-        pyarrow.parquet.write_table(published.table, folder / data_file(level), **_PARQUET)
-        pyarrow.csv.write_csv(published.table, folder / csv_file(level))
+        write_table(folder, level, published)
     if contents.publish_measurements:
         _write_measurements(folder, contents, published_measurements_file)
     (folder / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")

@@ -1,6 +1,7 @@
 """The published tables as Arrow: keys, values, margins and statuses of every cell, with descriptions of the columns.
 
-A release has one table per level: the dataset's own, and a coarser companion for each rollup.
+A release has one table per level: the dataset's own, and a coarser companion for each rollup. Totals over time are
+tables of their own, with the keys of one level.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from publisher.definitions import period as civil
 from publisher.definitions.period import NESTS
+from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.errors import SourceError
 from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED, UNRELIABLE
 from publisher.release.manifest import (
@@ -26,7 +30,7 @@ from publisher.release.manifest import (
     measurements_file,
     published_measurements_file,
 )
-from publisher.stages import REASONS
+from publisher.stages import REASONS, Mechanism, NoisyTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +43,8 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import CoarserKey, Dataset, Key, Measure, Rollup
     from publisher.definitions.levels import Level
     from publisher.definitions.period import Grain
-    from publisher.stages import FinishedMeasure, FinishedTable, Integers, NoisyTable, Table
+    from publisher.definitions.totals import TotalOverTime
+    from publisher.stages import FinishedMeasure, FinishedTable, Integers, Table
     from publisher.workspace import DatasetFile
 
 WHY = (
@@ -171,6 +176,26 @@ def whole_of(release: Release, measures: Sequence[str]) -> dict[str, Integers]:
     return {name: _measured(table, name, release) for name in kept}
 
 
+def kept_draw(dataset: DatasetFile, release: Release) -> NoisyTable:
+    """The unbiased noisy numbers of a release, with every draw in them. Raises SourceError."""
+    mechanisms = tuple(
+        Mechanism(
+            each.measure,
+            each.mechanism,
+            each.scale,
+            each.sensitivity,
+            Fraction(each.loss),
+            "",
+            each.level,
+            each.sampler,
+        )
+        for each in release.manifest.charge.tables
+    )
+    levels = dataset.levels(civil.parse(release.manifest.period))
+    whole = whole_of(release, [each.name for each in dataset.definition.measured])
+    return NoisyTable(levels, measured_of(release), mechanisms, whole)
+
+
 def _measured(table: pa.Table, name: str, release: Release) -> Integers:
     """One measure's values, a histogram's cell by cell."""
     import numpy as np
@@ -203,9 +228,27 @@ def level_names(definition: Dataset) -> tuple[str, ...]:
     return ("", *(rollup.name for rollup in definition.companions))
 
 
+def table_names(definition: Dataset) -> tuple[str, ...]:
+    """Every published table: those of each release, then the totals over time."""
+    return (*level_names(definition), *(total.name for total in definition.totals))
+
+
+def title_of(definition: Dataset, table: str) -> str:
+    """The title of that table."""
+    rollups = {each.name: each.title for each in definition.rollups}
+    return (rollups | {each.name: each.title for each in definition.totals}).get(table, definition.title)
+
+
 def rollup_of(definition: Dataset, level: str) -> Rollup | None:
-    """The rollup of that level; None for the finest."""
+    """The rollup of that level, or that a total of that name adds up; None for the finest."""
+    total = total_of(definition, level)
+    level = total.level if total is not None else level
     return next((rollup for rollup in definition.rollups if rollup.name == level), None)
+
+
+def total_of(definition: Dataset, table: str) -> TotalOverTime | None:
+    """The totals over time of that name; None if the table is one of each release."""
+    return next((total for total in definition.totals if total.name == table), None)
 
 
 def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
@@ -232,10 +275,13 @@ def _key_column(key: Key | CoarserKey, words: str, *, labeled: bool) -> KeyColum
 
 def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...]:
     """The published columns of one level in order."""
-    grain = _grain(dataset.definition, level)
+    grain, total = _grain(dataset.definition, level), total_of(dataset.definition, level)
+    title, period = grain.capitalize(), f"The {grain} of the records."
+    if total is not None and total.running:
+        title, period = f"Last {grain}", f"The last {grain} of the total, which adds up the {NAMES[total.grain]}."
     specs = [
         ColumnSpec(name="id", title="Row", type="text", description="Identifies the cell; never changes."),
-        ColumnSpec(name="period", title=grain.capitalize(), type="text", description=f"The {grain} of the records."),
+        ColumnSpec(name="period", title=title, type="text", description=period),
         ColumnSpec(name="period_start", title="Starts", type="calendar_date", description=f"First day of the {grain}."),
     ]
     for key in key_columns(dataset, level):
@@ -243,9 +289,9 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
         if key.labeled:
             words = f"The name of the {key.title.lower()}."
             specs.append(ColumnSpec(name=f"{key.name}_name", title=f"{key.title} name", type="text", description=words))
-    for measure in dataset.definition.measures:
-        if measure.shown:
-            specs += _measure_specs(measure, _once(dataset, measure, grain))
+    for measure in _shown(dataset.definition, level):
+        note = _once(dataset, measure, grain) if total is None else _over_time(dataset.definition, measure)
+        specs += _measure_specs(measure, note)
     words = "Goes up each time the period is published again."
     return (*specs, ColumnSpec(name="edition", title="Edition", type="number", description=words))
 
@@ -266,8 +312,14 @@ def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
             )
             for key in keys
         ),
-        measures=tuple(_measure_shape(each) for each in dataset.definition.measures if each.shown),
+        measures=tuple(_measure_shape(each) for each in _shown(dataset.definition, level)),
     )
+
+
+def _shown(definition: Dataset, level: str) -> list[Measure]:
+    """The measures that have columns in that table."""
+    total = total_of(definition, level) is not None
+    return [each for each in definition.measures if each.shown and (not total or adds_over_time(definition, each))]
 
 
 def _is_place(dataset: DatasetFile, column: str) -> bool:
@@ -279,6 +331,9 @@ def _is_place(dataset: DatasetFile, column: str) -> bool:
 
 
 def _grain(definition: Dataset, level: str) -> Grain:
+    total = total_of(definition, level)
+    if total is not None and not total.running:
+        return "quarter" if total.grain == "quarter" else "year"
     rollup = rollup_of(definition, level)
     return (rollup.grain if rollup is not None else None) or definition.cell_grain
 
@@ -306,6 +361,17 @@ def _once(dataset: DatasetFile, measure: Measure, grain: Grain) -> str:
     privacy = dataset.source.definition.privacy
     several = privacy.unit != "record" and privacy.window != grain and privacy.window in NESTS.get(grain, ())
     return f" Counted once in each {privacy.window}." if several and measure.kind == "count_units" else ""
+
+
+def _over_time(definition: Dataset, measure: Measure) -> str:
+    """What a reader must know about a total: it is the better number, and not the sum of the published ones."""
+    numbers = {"mean": "Computed from sums of the noisy numbers", "quantile": "Computed from sums of the noisy numbers"}
+    how = numbers.get(measure.kind, "The sum of the noisy numbers")
+    each = definition.period
+    return (
+        f" {how} of its {each}s as they were before anything below zero was cut off, rounded once: it does not add up "
+        f"with the published {each}s to the digit."
+    )
 
 
 def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:

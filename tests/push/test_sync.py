@@ -325,7 +325,7 @@ def test_what_adds_up_is_said_exactly(town: Town) -> None:
         "Totals of Town.": town.people(k=2, measures=(town.UNITS,), suppression={"measure": "people", "threshold": 3}),
     }
     for sentence, built in sentences.items():
-        assert relation(built.dataset_file().definition) == sentence
+        assert relation(built.dataset_file().definition, "") == sentence
 
 
 def test_a_portal_that_knows_more_than_the_ledger_is_not_written(desk: Desk, tmp_path: Path) -> None:

@@ -41,8 +41,14 @@ class Family:
 
     @property
     def whole(self) -> DatasetEntry | None:
-        """The table with one number per period, or None."""
-        return next((each for each in self.members if each.about.shape and not each.about.shape.keys), None)
+        """The table of the releases with one number per period, or None."""
+        released = (each for each in self.members if not each.about.over_time)
+        return next((each for each in released if each.about.shape and not each.about.shape.keys), None)
+
+    @property
+    def over_time(self) -> bool:
+        """Whether it has totals over time."""
+        return any(each.about.over_time for each in self.members)
 
 
 def families(datasets: Iterable[PortalDataset]) -> list[Family]:
