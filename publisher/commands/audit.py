@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.audit import arithmetic, conduct, independence, invariance, landing
+from publisher.audit import arithmetic, conduct, independence, invariance, landing, over_time
 from publisher.audit.bench import bench_of
 from publisher.audit.bound import bound_of, farthest_of, pair_of
 from publisher.audit.finding import Finding
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNITS = 200
 RELEASES = 200_000
-STEPS = 14
+STEPS = 15
 """The most checks there can be."""
 
 
@@ -97,6 +97,8 @@ class Audit:
             "post-processing",
             lambda: conduct.faults_of_finishing(scratch) + conduct.faults_of_dependence(full, empty),
         )
+        if self.dataset.definition.totals:
+            yield self._look("totals over time", lambda: over_time.faults_of_totals(scratch, folder))
 
     def _bounded(self, bench: Bench, scratch: Scratch) -> list[str] | str:
         """One unit alone against none: of the units that attain the sensitivity, the easiest to tell apart."""
@@ -132,6 +134,7 @@ SAID = {
     "discovered keys": "a key of one unit is shown with a chance of at most δ",
     "charge before noise": "a refused draw draws nothing; the charge is in the ledger at the first draw",
     "same release, same bytes": "interrupted, run again, held and finished again: one charge, one draw, the same bytes",
+    "totals over time": "each is the sum of its periods' noisy numbers; it costs nothing and goes with any of them",
     "post-processing": "what is published follows from the noisy numbers alone, byte for byte",
 }
 """What a check has seen when it found no fault."""

@@ -21,6 +21,10 @@ from page_reading import ODDS, RELEASES, SOURCE, WEEKS, Page, family, loaded
 from portal_process import publish
 from real_records import real_records
 
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import PortalColumn, PortalDataset
+from publisher.portal.pages.families import families
+
 if TYPE_CHECKING:
     from portal_process import Running
 
@@ -539,6 +543,32 @@ def test_companions_lead_to_each_other(load: Any, portal: Running) -> None:
         kin = load(f"/d/{ids[here]}").text.partition('class="kin"')[2].partition("</nav>")[0]
         assert f'href="/d/{ids[there]}"' in kin
         assert f'href="/d/{ids[here]}"' not in kin
+
+
+def test_a_total_over_time_does_not_lead_a_family() -> None:
+    """A city's number by year has no key column and fewer rows; the headline stays that of the city's weeks."""
+    said = {"time": "period_start", "period": "period", "place": None, "keys": [], "measures": [
+        {"name": "n", "label": "N", "kind": "count", "unit": "n", "low": "l", "high": "h", "status": "s"}
+    ]}  # fmt: skip
+    fields = dict.fromkeys(("period_start", "period", "n", "l", "h", "s"), Kind.TEXT)
+    columns = tuple(PortalColumn(n, name, name, kind, n) for n, (name, kind) in enumerate(fields.items()))
+    names = ("calls", "calls-city", "calls-year")
+
+    def table(name: str, rows: int, **more: str) -> PortalDataset:
+        others = json.dumps([{"name": each, "title": each} for each in names if each != name])
+        own = {"dataset": name, "shape": json.dumps(said), "companions": others} | more
+        return PortalDataset(
+            id=name, name=name, owner="x", created_at=0, updated_at=0, rows_updated_at=0, version=1, rows=rows,
+            next_row=1, columns=columns, metadata={"custom_fields": {"Publisher": own}},
+        )  # fmt: skip
+
+    city, year = table("calls-city", 52), table("calls-year", 1, over_time="year")
+    main = table("calls", 520, shape=json.dumps(said | {"keys": [{"name": "n", "label": "Zone", "names": None}]}))
+    (found,) = families([main, city, year])
+    assert found.whole is not None
+    assert (found.main.dataset, found.whole.dataset, found.over_time) == (main, city, True)
+    (without,) = families([main, city])
+    assert not without.over_time
 
 
 def test_downloads_are_listed_with_what_is_known_of_them(

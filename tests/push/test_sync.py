@@ -18,10 +18,13 @@ from publisher.analyst.file import write_analyst_file
 from publisher.analyst.published import PublishedDataset
 from publisher.errors import BudgetError, PortalError, SourceError
 from publisher.pipeline.session import locked
+from publisher.pipeline.totals import refresh_totals
 from publisher.push import metadata
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
 from publisher.push.sync import check_delivery, deliver, portal_addresses
+from publisher.records.places import boundaries_fingerprint
+from publisher.release.identity import statistical_hash
 from publisher.workspace import DatasetFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from conftest import Broken, Running, Town
 
     from publisher.pipeline.catalog import Catalog
+    from publisher.release.manifest import Release
 
 TITLES = {"": "Requests by ward", "city": "Requests in the city", "districts": "Requests by district"}
 
@@ -314,6 +318,99 @@ def test_the_listing_of_a_dataset_without_companions_stays(desk: Desk) -> None:
          "high": "requests_high", "status": "requests_status", "reason": "requests_reason",
          "margin_percent": "requests_margin_percent"}
     ]  # fmt: skip
+
+
+QUARTERS = """[[totals]]
+name = "quarter"
+title = "Requests by district and quarter"
+grain = "quarter"
+of = "districts"
+[portal]
+"""
+
+
+def by_quarter(desk: Desk, months: tuple[str, ...]) -> list[Release]:
+    """The example by month, with a total of its districts by quarter; each month has a release that has passed."""
+    desk.edit('period = "week"\nfirst = "2018-W01"', 'period = "month"\nfirst = "2018-01"')
+    desk.edit("[portal]\n", QUARTERS)
+    drawn = statistical_hash(desk.dataset, boundaries_fingerprint(desk.dataset.source, desk.place.data))
+    found = [ready(desk.catalog, desk.dataset, month, statistical_hash=drawn) for month in months]
+    refresh_totals(desk.place, desk.catalog, desk.dataset)
+    return found
+
+
+def test_a_total_over_time_is_a_dataset_of_its_own(desk: Desk) -> None:
+    """It comes with its last month: description, columns, guarantee and history are told, the other tables name it, and
+    what is read back is what was sent. A month is still missing from the next quarter, which no one has to be told."""
+    months = by_quarter(desk, ("2018-01", "2018-02"))
+    desk.push()
+    assert not [key for key in json.loads((desk.place.state / "portal_ids.json").read_text()) if "quarter" in key]
+    drawn = months[0].manifest.statistical_hash
+    months += [ready(desk.catalog, desk.dataset, month, statistical_hash=drawn) for month in ("2018-03", "2018-04")]
+    refresh_totals(desk.place, desk.catalog, desk.dataset)
+    desk.push()
+    assert desk.check() is not None
+    view = desk.view("quarter")
+    own = view["metadata"]["custom_fields"]["Publisher"]
+    assert (view["name"], own["dataset"], own["over_time"]) == (
+        "Requests by district and quarter", "weekly-quarter", "quarter"
+    )  # fmt: skip
+    assert view["description"] == (
+        "How many requests were made. Each row adds up the months of one quarter. Totals are computed from the noisy "
+        "numbers of Requests by district, as they were before anything below zero was cut off, and rounded once. So "
+        "they are closer to the truth than a sum of the published months, and do not add up with them to the digit."
+    )
+    assert own["guarantee"] == months[2].statement
+    assert own["limitations"] == ""
+    (edition,) = json.loads(own["releases"])
+    assert (edition["period"], edition["edition"], edition["rows"]) == ("2018-Q1", 1, 3)
+    assert {"name": "weekly-quarter", "title": view["name"]} in json.loads(
+        desk.view("")["metadata"]["custom_fields"]["Publisher"]["companions"]
+    )
+    rows = desk.rows("quarter")
+    assert [row["id"] for row in rows] == ["2018-Q1.e", "2018-Q1.unknown", "2018-Q1.w"]
+    parts = [int(row["requests"]) for row in desk.rows("districts") if row["id"] in {f"2018-0{n}.w" for n in (1, 2, 3)}]
+    assert int(rows[2]["requests"]) == sum(parts)  # none of them was cut
+    assert rows[2]["median_days_range"]
+    page = requests.get(f"{desk.portal.url}/d/{desk.id('quarter')}", timeout=20).text
+    assert "Totals over time are the exception" in page
+    desk.push()
+    assert desk.broken.writes == []
+
+
+def test_a_total_of_a_retracted_month_is_closed(desk: Desk) -> None:
+    """With the month: the portal no longer shows it. Where another quarter is left, the page says what is missing."""
+    months = by_quarter(desk, tuple(f"2018-0{n}" for n in range(1, 7)))
+    desk.push()
+    assert [row["period"] for row in desk.rows("quarter")] == ["2018-Q1"] * 3 + ["2018-Q2"] * 3
+    desk.catalog.retract(months[1], "A file was missing")
+    desk.push()
+    assert {row["period"] for row in desk.rows("quarter")} == {"2018-Q2"}
+    own = desk.view("quarter")["metadata"]["custom_fields"]["Publisher"]
+    assert own["limitations"] == "Withheld: 2018-Q1, because 2018-02 is not published."
+    told = {each["period"]: each.get("retracted", False) for each in json.loads(own["releases"])}
+    assert told == {"2018-Q1": True, "2018-Q2": False}
+    desk.catalog.retract(months[4], "A file was missing")
+    desk.push()
+    assert not desk.open("quarter")
+    for month in (months[1], months[4]):
+        desk.catalog.retract(month, "It is there", undo=True)
+    desk.push()
+    assert desk.open("quarter")
+    assert desk.check() is not None
+
+
+def test_a_total_that_is_declared_no_more_is_closed(desk: Desk) -> None:
+    """Like a rollup; when it comes back, so does the dataset, with the same edition."""
+    by_quarter(desk, ("2018-01", "2018-02", "2018-03"))
+    desk.push()
+    known = desk.id("quarter")
+    desk.edit(QUARTERS, "[portal]\n")
+    desk.push()
+    assert not desk.open("quarter")
+    desk.edit("[portal]\n", QUARTERS)
+    desk.push()
+    assert (desk.open("quarter"), desk.id("quarter")) == (True, known)
 
 
 def test_what_adds_up_is_said_exactly(town: Town) -> None:

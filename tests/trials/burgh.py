@@ -105,6 +105,7 @@ column = "paid"
 bins = [0, 5, 10]
 publish = false
 """
+TOTAL = '[[totals]]\nname = "quarter"\ntitle = "By quarter"\ngrain = "quarter"'
 
 STREETS = """\
 title = "Calls"
@@ -162,7 +163,7 @@ DATASETS = {
     ),
     "pure": DATASET.format(
         source="pure", period="month", first="2024-01", loss="epsilon = 1", bounds="",
-        keys=f"{AREA}\n{KIND}\n{ROLLUPS}", more="",
+        keys=f"{AREA}\n{KIND}\n{ROLLUPS}", more=TOTAL,
     ),
 }  # fmt: skip
 
