@@ -15,6 +15,7 @@ from publisher.records.batch import BatchStore
 from publisher.records.secrets import fingerprint
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.store import changed_files
+from publisher.release.totals import ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -161,13 +162,14 @@ def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
 
 def _totals(totals: TotalTable) -> VerificationRow:
     """Every total over time against its manifest and the ledger; one that is gone is written again by the next run."""
-    advice = ": delete that folder, and the next run writes the total again"
     faults = []
-    for each in totals.standings:
-        name, folder = each.release.manifest.name, each.release.folder
-        if hash_of(folder / MANIFEST).sha256 != totals.entered[name] or changed_files(each.release):
-            faults.append(f"{folder}: changed since it was written{advice}")
-    words = f"totals: {len(totals.standings)}"
+    for folder in totals.folders:
+        try:
+            if changed_files(totals.read(folder)):
+                faults.append(f"{folder}: changed since it was written{ADVICE}")
+        except SourceError as error:
+            faults.append(str(error))
+    words = f"totals: {len(totals.folders)}"
     return VerificationRow(f"{totals.table}: totals over time", words, tuple(faults), SourceError.exit_code)
 
 

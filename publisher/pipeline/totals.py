@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.definitions.totals import spans
+from publisher.errors import SourceError
 from publisher.pipeline.catalog import Standing
 from publisher.pipeline.job import hashes_of
 from publisher.privacy.totals import Addend, total_over_time
@@ -20,10 +21,11 @@ from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import same_counts, total_hash
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.table import kept_draw, read_published
-from publisher.release.totals import TotalStore, manifest_of
+from publisher.release.totals import ADVICE, TotalStore, manifest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from publisher.definitions.totals import Span, TotalOverTime
     from publisher.pipeline.catalog import Catalog, Status
@@ -94,12 +96,26 @@ class TotalTable:
         """Every edition that was entered in the ledger, with its status, by period and edition."""
         wanted = {span.period.label: self.added(span) for span in self.spans}
         found: list[Standing] = []
-        for folder in reversed(self.store.folders(self.table)):
-            if f"{self.table}/{folder.parent.name}/{folder.name}" in self.entered:
-                total = self.store.read(folder, self.total.name)
-                later = {each.release.manifest.period for each in found if each.status == "ready"}
-                found.append(Standing(total, None, self._status(total, wanted, later)))
+        for folder in reversed(self.folders):
+            total = self.read(folder)
+            later = {each.release.manifest.period for each in found if each.status == "ready"}
+            found.append(Standing(total, None, self._status(total, wanted, later)))
         return found[::-1]
+
+    @property
+    def folders(self) -> list[Path]:
+        """Those that the ledger has, by period and edition; another one was left by a killed run, and never shown."""
+        return [each for each in self.store.folders(self.table) if self._name(each) in self.entered]
+
+    def read(self, folder: Path) -> Release:
+        """The total in a folder. Raises SourceError when it is not as the ledger recorded it."""
+        total = self.store.read(folder, self.total.name)
+        if hash_of(folder / MANIFEST).sha256 != self.entered[self._name(folder)]:
+            raise SourceError(f"{folder / MANIFEST}: changed since it was written{ADVICE}")
+        return total
+
+    def _name(self, folder: Path) -> str:
+        return f"{self.table}/{folder.parent.name}/{folder.name}"
 
     def _status(self, total: Release, wanted: Mapping[str, dict[str, str]], later: set[str]) -> Status:
         says = total.manifest

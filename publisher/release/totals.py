@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 
+ADVICE = ": delete that folder, and the next run writes the total again"
+"""What to do about a total that is not as it was written."""
+
+
 @dataclass(frozen=True)
 class TotalStore:
     """The totals under a workspace's public folder; `table` is <dataset>-<total>, and `level` the total's own name."""
@@ -48,9 +52,7 @@ class TotalStore:
         try:
             found = read_release(folder, folder)
         except (OSError, ValueError):
-            raise SourceError(
-                f"{folder / MANIFEST} is missing or damaged: delete that folder, and the next run writes it again"
-            ) from None
+            raise SourceError(f"{folder / MANIFEST}: is missing or damaged{ADVICE}") from None
         return Release(folder, folder, found.manifest, level)
 
     def write(self, manifest: Manifest, finished: FinishedTable, dataset: DatasetFile, newest: Release) -> Release:

@@ -213,6 +213,11 @@ def test_verify_finds_a_changed_total(added: Town) -> None:
     answer = added.publisher("verify", "--offline")
     words = f"{folder}: changed since it was written: delete that folder"
     assert (answer.code, words in answer.out + answer.err) == (5, True)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"suppressed": ', '"suppressed": 1'))
+    answer = added.publisher("verify", "--offline")
+    assert f"{manifest}: changed since it was written: delete that folder" in answer.out + answer.err
+    assert added.publisher("show", "requests", "--table", "quarter").code == 5
     for each in folder.iterdir():
         each.unlink()
     folder.rmdir()

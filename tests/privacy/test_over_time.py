@@ -299,3 +299,18 @@ def test_a_customer_rule_holds_for_one_window(town: Town) -> None:
         addends = [Addend(each, cells) for each, cells in zip(drawn, hidden, strict=True)]
         table = total_over_time(addends, city.definition, city.total, YEAR, 3)
         assert reasons(table) == ["customer rule", "customer rule", said, ""]
+
+
+def test_customers_are_enough_with_all_months_together(town: Town) -> None:
+    """The low end of each of three months holds with 97.5 % for all of them: it is that of a 98.3 % range, and the
+    largest decides."""
+    rule = {"customers": 15, "largest_share": Decimal("0.15")}
+    city = replace(counted(town, [[40], [41], [42]], [[10**6]] * 3, **rule), losses=(Fraction(1, 100),))
+    drawn = [city.drawn(n) for n in range(3)]
+    people = drawn[0].mechanisms[0]
+    half = Noise(((people.kind, people.scale),)).half_width(1 - 0.05 / 3)
+    low = max(int(each.tables["", "people"][0]) for each in drawn) - half
+    for enough, said in ((low, ""), (low + 1, "customer rule")):
+        strict = city.definition.suppression.model_copy(update={"customers": enough})
+        asked = replace(city, definition=city.definition.model_copy(update={"suppression": strict}))
+        assert reasons(year(asked, drawn, windows=3)) == [said]

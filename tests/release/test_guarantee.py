@@ -330,6 +330,18 @@ def test_a_second_suppressed_cell_is_said_where_there_is_one() -> None:
         assert (words in " ".join(guarantee(made)["post_processing"])) is complementary
 
 
+def test_totals_over_time_are_said_where_there_are_some() -> None:
+    """They come from the same noisy numbers and cost nothing; words and file say so, and say the same otherwise."""
+    total = {"name": "year", "title": "By year", "grain": "year"}
+    with_totals, without = (
+        facts(privacy("record", "day", "0.5"), each, "2024-01") for each in ({"totals": (total,)}, {})
+    )
+    (said,) = set(guarantee(with_totals)["post_processing"]) - set(guarantee(without)["post_processing"])
+    assert said.startswith("Totals over time are computed from the same noisy numbers")
+    assert "They cost nothing" in said
+    assert statement(with_totals).replace(f"- {said}\n", "") == statement(without)
+
+
 def test_records_are_called_records() -> None:
     """For the unit record the words speak of one record, and nothing is said of missing names."""
     file, text = guarantee(rollups()), statement(rollups())
