@@ -546,7 +546,8 @@ def test_companions_lead_to_each_other(load: Any, portal: Running) -> None:
 
 
 def test_a_total_over_time_does_not_lead_a_family() -> None:
-    """A city's number by year has no key column and fewer rows; the headline stays that of the city's weeks."""
+    """A city's number by year has no key column and fewer rows; the headline stays that of the city's weeks, and only
+    the pages of years lead with the year."""
     said = {"time": "period_start", "period": "period", "place": None, "keys": [], "measures": [
         {"name": "n", "label": "N", "kind": "count", "unit": "n", "low": "l", "high": "h", "status": "s"}
     ]}  # fmt: skip
@@ -565,8 +566,8 @@ def test_a_total_over_time_does_not_lead_a_family() -> None:
     city, year = table("calls-city", 52), table("calls-year", 1, over_time="year")
     main = table("calls", 520, shape=json.dumps(said | {"keys": [{"name": "n", "label": "Zone", "names": None}]}))
     (found,) = families([main, city, year])
-    assert found.whole is not None
-    assert (found.main.dataset, found.whole.dataset, found.over_time) == (main, city, True)
+    assert [each.dataset if each else None for each in map(found.whole, ("", "year", "quarter"))] == [city, year, None]
+    assert (found.main.dataset, found.over_time) == (main, True)
     (without,) = families([main, city])
     assert not without.over_time
 

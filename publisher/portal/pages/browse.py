@@ -161,7 +161,7 @@ def _listed(request: Request, family: Family) -> Listed:
     main = family.main
     periods = sorted(release.period for release in main.about.releases)
     coverage = (periods[0], periods[-1]) if periods else None
-    return Listed(family, headline(request, family.whole), coverage)
+    return Listed(family, headline(request, family.whole()), coverage)
 
 
 def _guesses(words: str, everything: list[Family]) -> list[str]:

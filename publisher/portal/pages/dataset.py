@@ -82,7 +82,7 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         about=known,
         coverage=coverage,
         family=family,
-        headline=headline(request, family.whole),
+        headline=headline(request, family.whole(known.over_time)),
         ranking=ranked,
         trend=trend(known.shape, ask, wanted, beside(dataset, family)) if known.shape and over_time else None,
         map=map_of(dataset, known, ask, wanted, portal(request).store.assets),

@@ -39,11 +39,10 @@ class Family:
         """The main dataset and its levels."""
         return (self.main, *self.levels)
 
-    @property
-    def whole(self) -> DatasetEntry | None:
-        """The table of the releases with one number per period, or None."""
-        released = (each for each in self.members if not each.about.over_time)
-        return next((each for each in released if each.about.shape and not each.about.shape.keys), None)
+    def whole(self, over_time: str = "") -> DatasetEntry | None:
+        """The table with one number per period, or None: of the releases, or of totals over such a time."""
+        alike = (each for each in self.members if each.about.over_time == over_time)
+        return next((each for each in alike if each.about.shape and not each.about.shape.keys), None)
 
     @property
     def over_time(self) -> bool:
