@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from publisher import __version__
 from publisher.durable import make_folder, new_folder, writing
 from publisher.errors import SourceError
+from publisher.grades import CAUTION, UNRELIABLE
 from publisher.release.manifest import GUARANTEE, MANIFEST, PAGE, STATEMENT, Charge, Manifest, Release, read_release
 from publisher.release.store import seal, write_table
 from publisher.release.table import column_specs, published_table, shape_of
@@ -90,7 +91,8 @@ def manifest_of(
         stand_in=any(each.stand_in for each in all_),
         rows=finished.grid.size,
         suppressed=int(finished.suppressed.sum()),
-        unreliable=int(finished.measures[0].unreliable.sum()),
+        caution=int(finished.measures[0].has(CAUTION).sum()),
+        unreliable=int(finished.measures[0].has(UNRELIABLE).sum()),
         columns=column_specs(dataset, finished.level),
         shape=shape_of(dataset, finished.level),
         charge=Charge(currency=newest.charge.currency, loss="0", blocks=(), tables=()),
