@@ -148,7 +148,9 @@ def _table(published: PublishedDataset, level: str, settings: Settings) -> tuple
     privacy = published.file.source.definition.privacy
     portal_id, portal_url = published.addresses.get(level, (None, None))
     total = total_of(definition, level)
-    grain = total.grain if total is not None else (rollup.grain if rollup is not None else None) or definition.cell_grain
+    grain = (
+        total.grain if total is not None else (rollup.grain if rollup is not None else None) or definition.cell_grain
+    )
     days = [_days(each.manifest.period) for each in tables]
     return (
         table_name(says.dataset), says.dataset, level, published.title(level),

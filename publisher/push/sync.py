@@ -171,7 +171,7 @@ def portal_addresses(workspace: Workspace, dataset: DatasetFile) -> dict[str, tu
         known = _known(workspace)
     except SourceError:
         return {}
-    ids = {level: known.get(f"{url} {dataset.name} {level}".rstrip()) for level in level_names(dataset.definition)}
+    ids = {level: known.get(f"{url} {dataset.name} {level}".rstrip()) for level in table_names(dataset.definition)}
     return {level: (each, f"{url}/d/{each}") for level, each in ids.items() if each is not None}
 
 
