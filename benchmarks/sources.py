@@ -1,6 +1,7 @@
 """Every dataset of this workspace on its real records: plan before, guarantee after, the ledger in between, and what
 published numbers are worth: how many cells have each status, the typical margin, how often it holds the exact number
-within the bounds, how far numbers lie from the exact ones without bounds, and what the bounds cut.
+within the bounds, how far numbers lie from the exact ones without bounds, and what the bounds cut. For medians and other
+quantiles, how far they are off in their unit, and would be if the end of their bin were published.
 
     PUBLISHER_DATA=/path/to/raw python benchmarks/sources.py [DATASET ...]
 
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -41,6 +43,8 @@ TITLE = (
     "margin: median of the cells shown; holds: how often it has the exact number within the bounds; off: median "
     "distance from the exact number without bounds, in percent of it; cut: share of the whole that the bounds leave out"
 )
+STEPS = 1_000
+"""How many whole steps, such as days, exact quantiles are looked for in."""
 MANY = 1 << 40
 """More than anyone has."""
 
@@ -53,14 +57,18 @@ def main() -> None:
         _command(workspace, "plan", *names)
         _command(workspace, "run", "--no-push", *names)
         _command(workspace, "ledger")
-        rows = []
+        rows, missed = [], []
         for name in names:
             dataset = workspace.dataset(name)
             releases = ReleaseStore(workspace.public, workspace.private).releases(name)
             print("\n".join(releases[-1].statement.split("\n\n")[:6]), "\n")
             rows += _rows(workspace, dataset, releases)
+            missed += _missed(workspace, dataset, releases)
         headings = ["table", "measure", "cells", *STATUSES, "margin", "holds", "off", "cut"]
         print_table(TITLE, headings, rows)
+        if missed:
+            headings = ["table", "measure", "cells shown", "mean absolute error", "of the bin's end"]
+            print_table("quantiles in closed bins beside the exact ones, in their unit", headings, missed)
 
 
 def _command(workspace: Workspace, *arguments: str) -> None:
@@ -141,6 +149,44 @@ def _unbounded(dataset: DatasetFile) -> DatasetFile:
         for each in definition.measures
     ]
     return replace(dataset, definition=definition.model_copy(update={"bounds": bounds, "measures": tuple(measures)}))
+
+
+def _missed(workspace: Workspace, dataset: DatasetFile, releases: list[Release]) -> list[list[Any]]:
+    """A row per level and quantile of values that come in steps, all releases together: mean absolute errors."""
+    measures = {each.name: each for each in dataset.definition.measures}
+    found: dict[tuple[str, str], list[Any]] = {}
+    for release in releases:
+        for measure in (each for each in measures.values() if each.kind == "quantile" and each.resolution is not None):
+            histogram = measures[measure.histogram or ""]
+            steps = np.arange(STEPS) * float(measure.resolution or 1) + float((histogram.bins or (0,))[0])
+            exact = _exact(workspace, _finely(dataset, histogram, steps), civil.parse(release.manifest.period))
+            for level, table in release.tables.items():
+                upto = exact[level, histogram.name].reshape(-1, STEPS).cumsum(axis=1)
+                reached = upto >= float(measure.probability or 0) * upto[:, -1:]
+                truth = np.where(upto[:, -1] > 0, steps[reached.argmax(axis=1)], np.nan)
+                found.setdefault((level, measure.name), []).append(_errors(table, measure.name, histogram, truth))
+    rows = []
+    for (level, name), parts in found.items():
+        errors = np.concatenate(parts)
+        after, before = (f"{each:.2f}" for each in errors.mean(axis=0))
+        rows.append([dataset.named(level), name, len(errors), after, before])
+    return rows
+
+
+def _finely(dataset: DatasetFile, histogram: Measure, steps: Any) -> DatasetFile:
+    """The dataset with a bin for every step."""
+    fine = histogram.model_copy(update={"bins": tuple(map(Decimal, steps.tolist()))})
+    measures = tuple(fine if each is histogram else each for each in dataset.definition.measures)
+    return replace(dataset, definition=dataset.definition.model_copy(update={"measures": measures}))
+
+
+def _errors(table: Release, measure: str, histogram: Measure, truth: Any) -> Any:
+    """Two columns: how far the value, and its bin's end, are off where both it and the exact one have a closed bin."""
+    value = read_published(table)[measure].cast("float64").to_numpy()
+    edges = np.array([float(edge) for edge in histogram.bins or ()])
+    closed = (value < edges[-1]) & (truth < edges[-1])
+    value, truth = value[closed], truth[closed]
+    return np.abs(np.stack([value, edges[np.searchsorted(edges, value, side="right")]], axis=1) - truth[:, np.newaxis])
 
 
 def _exact(workspace: Workspace, dataset: DatasetFile, period: civil.Period) -> dict[tuple[str, str], Any]:

@@ -81,7 +81,7 @@ class FinishedMeasure:
     """One published measure; arrays have one entry per cell, NaN if there is no value.
 
     `percent` is half the margin in whole percent of the value, `graded` the status of each cell as a position in
-    `STATUSES`. `texts` are the words of a quantile's bins, such as "3 to 5"; None for other measures.
+    `STATUSES`. `texts` are the words of a quantile's bins, such as "3 to 5" or "≥ 30"; None for other measures.
     """
 
     name: str

@@ -10,6 +10,7 @@ from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import opened
+from publisher.planning.bins import wide_bins
 from publisher.planning.chances import nothing_spent, odds_words, planned_odds, spent_before
 from publisher.planning.raised import raised_budgets
 from publisher.release.suite import read_suite, repeated, rules_of
@@ -42,6 +43,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         also += f"; totals over time: {', '.join(totals)}" if totals else ""
         yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{also}"
         yield f"  {_odds(workspace, dataset)}"
+        yield from (f"warning: {words}" for words in wide_bins(dataset))
     if not workspace.datasets:
         raise DefinitionError(
             f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet: write <dataset>.toml there, "

@@ -162,7 +162,8 @@ class Measure(Model):
     upper: Exact | None = None
     """sum: a larger total of a unit in one cell counts as this."""
     resolution: Exact | None = Field(None, gt=0)
-    """sum: the smallest step, in `unit`; sums are whole multiples of it."""
+    """sum: the smallest step, in `unit`; sums are whole multiples of it. quantile: the step in which values come, such
+    as 1 for whole days; without one they may lie anywhere between the bins' edges."""
     share: Exact | None = Field(None, gt=0, le=1)
     """The share of the release's loss spent on this measure. Default: equal shares."""
     sum_: Name | None = Field(None, alias="sum")
@@ -183,7 +184,7 @@ class Measure(Model):
         needed = _NEEDED.get(self.kind, ())
         for field in sorted({field for fields in _NEEDED.values() for field in fields}):
             given = getattr(self, field) is not None
-            if given != (field in needed):
+            if given != (field in needed) and not (given and (self.kind, field) in _OPTIONAL):
                 say = "is required for" if field in needed else "does not apply to"
                 raise RuleError((field.rstrip("_"),), f"{say} a {self.kind}")
         if not self.measured and self.share is not None:
@@ -243,6 +244,8 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "quantile": ("histogram", "probability"),
 }
 """The settings that only some kinds of measure have."""
+_OPTIONAL = {("quantile", "resolution")}
+"""Those that a kind may have."""
 
 
 class Suppression(Model):
@@ -364,8 +367,16 @@ class Dataset(Model):
                 raise RuleError(("measures", n, "count"), f"this dataset has no count {measure.count!r}")
             if measure.histogram is not None and kinds.get(measure.histogram) != "histogram":
                 raise RuleError(("measures", n, "histogram"), f"this dataset has no histogram {measure.histogram!r}")
+            if measure.kind == "quantile" and measure.resolution is not None:
+                self._check_steps(n, measure.resolution, measure.histogram)
         if kinds.get(self.suppression.measure) not in ("count", "count_units"):
             raise RuleError(("suppression", "measure"), f"{self.suppression.measure!r} is not a count of this dataset")
+
+    def _check_steps(self, n: int, step: Decimal, histogram: str | None) -> None:
+        """A bin whose edge is between two steps would end before its last value."""
+        edges = next(measure.bins or () for measure in self.measures if measure.name == histogram)
+        if any((Fraction(edge) / Fraction(step)).denominator != 1 for edge in edges):
+            raise RuleError(("measures", n, "resolution"), f"the bins of {histogram} must be whole multiples of it")
 
     def _check_shares(self) -> None:
         if not any(measure.shown for measure in self.measures):

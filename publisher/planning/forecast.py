@@ -13,6 +13,7 @@ from publisher.pipeline.consent import redraw_of
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
+from publisher.planning.bins import wide_bins
 from publisher.planning.chances import PlannedOdds, SpentBefore, nothing_spent, planned_odds, spent_before
 from publisher.planning.expected import NOTHING, Known, expected, graded_from, known_from, typical
 from publisher.planning.pace import Pace, Spent, pace_of, spent_of
@@ -125,7 +126,8 @@ class Public:
     known: Mapping[str, Known]
     edited: Mapping[str, Redraw] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    """A line for each source whose definition and ledger disagree: other terms, or a budget that was raised."""
+    """A line for each source whose definition and ledger disagree: other terms, or a budget that was raised; and for
+    bins that are too wide."""
     before: Mapping[str, SpentBefore] = field(default_factory=dict)
     """What was spent, for each dataset; none if there is no ledger."""
 
@@ -169,7 +171,8 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
                     known[each.name] = known_from(current[-1], each.definition)
     if guesses:
         known = _guessed(datasets, guesses)
-    return Public(workspace, spent, known, edited, warnings, before)
+    wide = tuple(words for each in datasets for words in wide_bins(each))
+    return Public(workspace, spent, known, edited, (*warnings, *wide), before)
 
 
 def _terms(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iterator[str]:

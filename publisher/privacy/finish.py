@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from publisher.grades import STATUSES, SUPPRESSED, UNRELIABLE, grades, margin_percents
 from publisher.privacy.estimates import estimates_of
-from publisher.privacy.quantile import bins_of, counted_low, words
+from publisher.privacy.quantile import Scale, bins_of, counted_low, inside, words
 from publisher.privacy.suppression import CONFIDENCE, withheld_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
@@ -137,22 +137,21 @@ def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
 
 
 def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
-    """The bin's upper edge ("half took at most 5 days"), or its lower one in the last, open bin; its margin in bins.
+    """Interpolated inside its bin, or the beginning of the last, open one; its margin in whole bins.
 
-    The margin runs from the lower edge of the first bin that the noise allows to the upper edge of the last, NaN if
-    that is the open one, and is graded like any other: a bin that is wide for its value is no precise number.
+    The margin runs from the beginning of the first bin that the noise allows to the end of the last, NaN if that is the
+    open one, and is graded like any other: a bin that is wide for its value is no precise number.
     """
     import numpy as np
 
     histogram = estimates[level.name, measure.histogram or ""]
-    edges = _named(dataset, measure.histogram).bins or ()
+    scale = Scale(_named(dataset, measure.histogram).bins or (), measure.resolution)
     bins = bins_of(histogram, float(measure.probability or 0), CONFIDENCE)
-    lower = np.array([float(edge) for edge in edges])
-    upper = np.append(lower[1:], np.nan)
-    value = np.append(lower[1:], lower[-1])[bins.value]
-    value, low, high = (np.where(bins.empty, np.nan, each) for each in (value, lower[bins.low], upper[bins.high]))
+    lower, upper = scale.spans()
+    columns = (inside(scale, bins), lower[bins.low], upper[bins.high])
+    value, low, high = (np.where(bins.empty, np.nan, each) for each in columns)
     empty = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
-    return value, low, high, empty, words(edges, bins)
+    return value, low, high, empty, words(scale, bins)
 
 
 def _named(dataset: Dataset, name: str | None) -> Measure:

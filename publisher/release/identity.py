@@ -101,6 +101,7 @@ def _finished(measure: Measure) -> dict[str, Any]:
     value |= {"sum": measure.sum_, "count": measure.count}
     if measure.kind == "quantile":
         value |= {"histogram": measure.histogram, "probability": _exact(measure.probability)}
+        value |= {"interpolated": _exact(measure.resolution) or "anywhere"}  # older releases had the bin's end
     return value
 
 

@@ -328,7 +328,10 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
     if "mean" in kinds:
         said.append("Means are a noisy sum divided by a noisy count.")
     if "quantile" in kinds:
-        said.append("Medians and other quantiles are read from noisy counts in public bins.")
+        said.append(
+            "Medians and other quantiles are read from noisy counts in public bins, as if the records of a bin were "
+            "spread evenly over it."
+        )
     said.append(
         f"Cells whose noisy count is below {count(rule.threshold)} are suppressed; the others are graded by half their "
         f"margin: {OK} up to {LIMITS[0]}% of the value, {CAUTION} up to {LIMITS[1]}%, {UNRELIABLE} beyond."

@@ -377,6 +377,10 @@ def _over_time(definition: Dataset, measure: Measure) -> str:
 def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
     name, title = measure.name, measure.title
     words = (measure.description or f"{title}, in {measure.unit}, with noise added for privacy.") + note
+    if measure.kind == "quantile":
+        words += (
+            " An estimate inside the range that the next columns give: the records of a bin are taken as spread evenly."
+        )
     margin = "95% margin of error of the noise; before suppression, and without what bounding and clamping cut off."
     specs = [
         ColumnSpec(name=name, title=title, type="number", description=words),
@@ -389,7 +393,10 @@ def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
         ColumnSpec(name=f"{name}_reason", title=f"{title}, reason", type="text", description=WHY),
     ]
     if measure.kind == "quantile":
-        words = f"The range of {measure.unit} that it is in, such as 3 to 5; the noise hides anything finer."
+        words = (
+            f"The bin that it is in, in {measure.unit}, or several if the noise cannot tell which; both ends belong to "
+            "it, and ≥ has no end."
+        )
         specs.append(ColumnSpec(name=f"{name}_range", title=f"{title}, range", type="text", description=words))
     return specs
 

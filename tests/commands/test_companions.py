@@ -14,7 +14,10 @@ from publisher.commands.show import expected, present, present_expected, present
 from publisher.commands.verify import verified
 from publisher.errors import DefinitionError
 from publisher.pipeline.session import locked
+from publisher.planning.bins import wide_bins
+from publisher.planning.forecast import public
 from publisher.release.structure import structure
+from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +40,37 @@ def catalog(place: Workspace) -> Iterator[Catalog]:
         yield catalog
 
 
+def test_wide_bins_are_named(place: Workspace) -> None:
+    """`check` and `plan` warn of bins whose middle is never sure to 33%. The open bin cannot be judged, nor one around
+    zero that is no wider than the next; whole days fill less of a bin than the numbers in between; and a quantile that
+    is not published needs no bins."""
+    words = "dataset weekly: times has the bin 3 to 10: in the middle of it, median_days is more than ±33% unsure"
+    assert [each for each in inspect_workspace(place) if "unsure" in each] == [
+        f"warning: {words}, whatever the loss: divide it"
+    ]
+    dataset = place.dataset("weekly")
+    assert [each for each in public(place, [dataset]).warnings if "unsure" in each] == [
+        f"{words}, whatever the loss: divide it"
+    ]
+    assert not place.state.exists()
+
+    def named(bins: list[int], resolution: int | None = None, *, publish: bool = True) -> list[str]:
+        path = place.root / "datasets/weekly.toml"
+        kept = path.read_text()
+        more = f"probability = 0.5\npublish = {str(publish).lower()}\n"
+        more += f"resolution = {resolution}\n" if resolution else ""
+        path.write_text(kept.replace("[0, 3, 10]", str(bins)).replace("probability = 0.5\n", more))
+        found = list(wide_bins(find_workspace(place.root).dataset("weekly")))
+        path.write_text(kept)
+        return [each.partition(" has the ")[2].partition(":")[0] for each in found]
+
+    assert named([0, 1, 2, 3, 5, 7, 14, 28, 60, 90]) == ["bins 1 to 2, 7 to 14, 14 to 28, 28 to 60"]
+    assert named([0, 1, 2, 3, 5, 7, 14, 28, 60, 90], 1) == ["bin 28 to 59"]
+    assert named([0, 5, 6], 1) == ["bin 0 to 4"]
+    assert named([-14, -7, -3, 0, 2, 3]) == ["bins -14 to -7, -7 to -3, -3 to 0, 0 to 2"]
+    assert named([0, 5, 6], 1, publish=False) == []
+
+
 def test_check_reads_the_suite_of_every_table(place: Workspace) -> None:
     """No table needs a suite, and none is written; each may have one. What a suite repeats of the definition, a suite
     that no table has, and one that is broken are named by their file."""
@@ -55,9 +89,9 @@ def test_check_reads_the_suite_of_every_table(place: Workspace) -> None:
     assert list(inspect_workspace(place)) == [
         said[0],
         f"expectations/weekly-city.json: {words}",
-        *said[1:3],
+        *said[1:4],
         "expectations/weekli.json: there is no table weekli, so nothing reads it: rename or delete it",
-        said[3],
+        said[4],
     ]
     (folder / "weekly-city.json").write_text("{")
     with pytest.raises(DefinitionError, match=r"weekly-city\.json:1: is not valid JSON"):

@@ -24,6 +24,10 @@ AREA = (
     '[[coarser]]\nname = "area"\ntitle = "Area"\nof = "zone"\nmapping = "zone-areas"\nkeyset = "areas"\n'
     'other = "Elsewhere"\n[[rollups]]\nname = "areas"\ntitle = "Areas"\nkeys = ["area"]\n'
 )
+QUANTILE = (
+    '[[measures]]\nname = "age"\ntitle = "Age"\nkind = "quantile"\nunit = "years"\nhistogram = "ages"\n'
+    "probability = 0.5\nresolution = {}\n"
+)
 BINS = '[[measures]]\nname = "ages"\ntitle = "Ages"\nkind = "histogram"\nunit = "years"\ncolumn = "age"\nbins = {}\n'
 FOUND = "[keys.discover]\nshare = 0.5\ndelta = 0.000001\n"
 
@@ -67,6 +71,9 @@ def before(what: str, text: str) -> tuple[str, str, str]:
         ([before("[suppression]", BINS.format("[3]"))], "measures.3.bins: "),
         ([before("[suppression]", BINS.format("[3, 2]"))], "measures.3.bins: must be in rising order"),
         ([before("[suppression]", BINS.format("[1, 2]").replace("histogram", "quantile"))], "measures.3.(bins|column)"),
+        ([before("[suppression]", BINS.format("[0, 2.5]") + QUANTILE.format("1"))],
+         "measures.4.resolution: the bins of ages must be whole multiples of it"),
+        ([before("[suppression]", BINS.format("[0, 2]\nresolution = 1"))], "measures.3.resolution: does not apply"),
         ([(D, 'keyset = "zones"\n', "")], "keys.0.keyset: name a public keyset"),
         ([(D, 'other = "Unknown"', 'other = "Unknown"\n' + FOUND)], "keys.0.keyset: name a public keyset"),
         ([(D, 'keyset = "zones"\nother = "Unknown"', 'other = "Unknown"\n' + FOUND)], "more δ than the source's"),

@@ -275,6 +275,7 @@ LATER_STATISTICAL = {
 
 LATER_FINISHING = {
     "quantile": lambda p: measured(p, 4, probability=Decimal("0.9")),
+    "quantile's step": lambda p: measured(p, 4, resolution=Decimal(1)),
     "quantile's histogram": lambda p: dataset(p, measures=p.dataset["measures"][:4]),
     "complementary": lambda p: dataset(p, suppression={"measure": "requests", "threshold": 3, "complementary": True}),
     "coarser labels": lambda p: coarser(p, keyset=replace(p.coarser[0].keyset, labels=("The Up", "The Down"))),
@@ -306,6 +307,11 @@ def test_quantiles_and_complementary_suppression_cost_nothing(wide: Town, change
     before, after = hashes(wide), hashes(change(wide))
     assert before[0] == after[0]
     assert before[1] != after[1]
+
+
+def test_quantiles_of_older_versions_are_finished_again(wide: Town) -> None:
+    """They had their bin's end as value; the hash was this one."""
+    assert hashes(wide)[1] != "ebd675f633769860c8f7a99c8386792af77f0f90015203419296fcff8747f7ce"
 
 
 @pytest.mark.parametrize("change", LATER_NEITHER.values(), ids=LATER_NEITHER.keys())

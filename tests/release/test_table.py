@@ -233,6 +233,10 @@ def test_a_quantile_has_its_bins_in_words(town: Town) -> None:
     assert (shape.name, shape.range, shape.status) == ("median_size", "median_size_range", "median_size_status")
     assert not [name for name in made.table.column_names if name.startswith("sizes")]
     assert [each.range for each in made.shape.measures if each.kind != "quantile"] == [None] * 3
+    described = {spec.name: spec.description for spec in made.columns}
+    assert "spread evenly" in described["median_size"]
+    assert "spread evenly" not in described["requests"]
+    assert described["median_size_range"].startswith("The bin that it is in, in dollars,")
 
 
 def test_measurements_are_read_back_exactly(town: Town, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ def quantiles_hold_the_exact_values(compared: Compared) -> None:
     """A published quantile's margin holds the bin of the exact one in at least nine of ten cells."""
     for quantile in (each for each in compared.definition["measures"] if each["kind"] == "quantile"):
         (histogram,) = (each for each in compared.definition["measures"] if each["name"] == quantile["histogram"])
-        edges = [*histogram["bins"], math.inf]
+        edges, step = [*histogram["bins"], math.inf], quantile.get("resolution", 0)
         values = compared.exact.values
         assert values is not None
         bins = np.clip(np.searchsorted(edges, values["value"], side="right") - 1, 0, len(edges) - 2)
@@ -224,7 +224,7 @@ def quantiles_hold_the_exact_values(compared: Compared) -> None:
             place = max(1, math.ceil(quantile["probability"] * len(ordered))) - 1
             low, high = getattr(row, f"{quantile['name']}_low"), getattr(row, f"{quantile['name']}_high")
             high = math.inf if math.isnan(high) else high
-            held.append(low <= edges[ordered[place]] and edges[ordered[place] + 1] <= high)
+            held.append(low <= edges[ordered[place]] and edges[ordered[place] + 1] - step <= high)
         assert len(held) >= 10
         assert held.count(False) <= max(0.1 * len(held), misses(len(held))), quantile["name"]
 
