@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from publisher.definitions import period as civil
 from publisher.grades import STATUSES, SUPPRESSED, grades, margin_percents
+from publisher.pipeline.editions import unbiased
 from publisher.release.manifest import MANIFEST, Charge, LedgerHead, Manifest, TableCharge, hash_of, read_release
 from publisher.release.store import Contents
 from publisher.release.structure import LATER
@@ -230,10 +231,10 @@ def contents(dataset: DatasetFile, noisy: NoisyTable, **says: Any) -> tuple[Mani
     return manifest, Contents(
         published,
         measured,
-        dataset.definition.publish_measurements,
         {"format": 1},
         "# Words — ρ\n",
         "<h1>Words — ρ</h1>\n",
+        unbiased=unbiased(dataset, noisy, manifest.edition),
     )
 
 

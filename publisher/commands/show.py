@@ -11,15 +11,17 @@ from publisher.commands.terminal import print_table
 from publisher.errors import DefinitionError
 from publisher.pipeline.report import next_step
 from publisher.pipeline.totals import total_standings
+from publisher.release.measurements import columns_of, read_measurements
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names, read_published
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from publisher.pipeline.catalog import Catalog
     from publisher.release.failure import Origin
+    from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
 ROWS = 10
@@ -42,6 +44,8 @@ class Presented:
     rows: tuple[tuple[object, ...], ...]
     companions: tuple[str, ...]
     """The release's other tables."""
+    noise: tuple[tuple[str, str, str, str, str], ...] = ()
+    """Column, distribution, scale, standard deviation and unit of each published measurement; none by default."""
 
 
 def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
@@ -78,7 +82,17 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
         companions=tuple(name for name in (*tables, *totals) if name),
+        noise=tuple(_noise(shown)),
     )
+
+
+def _noise(shown: Release) -> Iterator[tuple[str, str, str, str, str]]:
+    table = read_measurements(shown, shown.level)
+    for name, column in (columns_of(table) if table is not None else {}).items():
+        if column.draws:
+            kinds, scales = zip(*column.draws, strict=True)
+            scale = " + ".join(f"{each:.6g}" for each in scales)
+            yield name, " + ".join(kinds), scale, f"{column.deviation:.6g}", column.unit
 
 
 @dataclass(frozen=True)
@@ -158,5 +172,9 @@ def present(found: Presented) -> None:
     print_table(f"First {len(shown)} rows", found.columns, shown)
     if found.companions:
         click.echo(f"Other tables: {', '.join(found.companions)}. Show one with --table.\n")
+    if found.noise:
+        headings = ("column", "noise", "scale", "standard deviation", "unit")
+        click.echo("The unbiased measurements of every cell are also published: they show what suppression hides.")
+        print_table("Their noise", headings, found.noise)
     click.echo(found.statement)
     click.echo(f"The files are in {found.folder}.")

@@ -314,7 +314,8 @@ class Dataset(Model):
     measures: tuple[Measure, ...] = Field(min_length=1)
     suppression: Suppression
     publish_measurements: bool = False
-    """Publish every cell's noisy number before it was reconciled, cut or suppressed: it shows suppressed cells."""
+    """Offer every cell's noisy number before it was reconciled, cut or suppressed as a download: it shows suppressed
+    cells, and sums of it are unbiased."""
     portal: PortalListing
     limitations: tuple[Text, ...] = ()
     """What a reader should know about the data, one sentence each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import defaultdict
 from datetime import UTC, datetime
 from fractions import Fraction
 from importlib.metadata import version
@@ -12,21 +13,26 @@ from publisher import __version__
 from publisher.grades import CAUTION, UNRELIABLE
 from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.charges import charge_of
+from publisher.privacy.distribution import Noise
 from publisher.privacy.mechanism import epsilon_of
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.guarantee_page import page
 from publisher.release.manifest import LedgerHead, Manifest
+from publisher.release.measurements import published_measurements
 from publisher.release.odds import TINY
 from publisher.release.statement import statement
 from publisher.release.store import Contents
 from publisher.release.table import measurements_table, published_table, rollup_table, whole_table
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from publisher.pipeline.job import Job
     from publisher.privacy.ledger import Entry
     from publisher.release.manifest import Charge, Release
-    from publisher.stages import FinishedTable, NoisyTable
+    from publisher.stages import FinishedTable, NoisyTable, Table
+    from publisher.workspace import DatasetFile
 
 
 def write_edition(
@@ -71,13 +77,24 @@ def write_edition(
     contents = Contents(
         published=published,
         measurements={level.name: measurements_table(noisy, level) for level in noisy.levels},
-        publish_measurements=job.dataset.definition.publish_measurements,
         guarantee=guarantee(facts),
         statement=statement(facts),
         page=page(facts),
         whole=whole_table(noisy),
+        unbiased=unbiased(job.dataset, noisy, edition),
     )
     return job.catalog.store.write(manifest, contents)
+
+
+def unbiased(dataset: DatasetFile, noisy: NoisyTable, edition: int) -> dict[str, pa.Table]:
+    """What is published of the measurements: nothing unless the dataset asks. Several draws of a table were added up,
+    and so are their variances."""
+    if not dataset.definition.publish_measurements:
+        return {}
+    variances: dict[Table, float] = defaultdict(float)
+    for each in noisy.mechanisms:
+        variances[each.table] += Noise(((each.kind, each.scale),)).variance
+    return {level.name: published_measurements(noisy, level, dataset, variances, edition) for level in noisy.levels}
 
 
 def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:

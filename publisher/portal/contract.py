@@ -225,6 +225,28 @@ class BoundariesFacts(FrozenModel):
     """Who made them, and under which license."""
 
 
+class MeasuredFacts(FrozenModel):
+    """A column of unbiased measurements, with the noise of the newest release."""
+
+    column: str
+    label: str
+    unit: str
+    distribution: str
+    """discrete gaussian or discrete laplace; several draws that were added up are joined by +."""
+    scale: str
+    """The parameter of each draw, in `unit`."""
+    deviation: float
+    """The standard deviation of the noise, in `unit`."""
+
+
+class MeasurementsFacts(FrozenModel):
+    """A file with unbiased measurements that is attached to the dataset, and the one that says what is in it."""
+
+    filename: str
+    about: str
+    measures: tuple[MeasuredFacts, ...]
+
+
 class Companion(FrozenModel):
     """Another table of the same release."""
 
@@ -254,6 +276,7 @@ class PublisherMetadata:
     odds: Odds | None = None
     boundaries: BoundariesFacts | None = None
     coverage: CoverageFacts | None = None
+    measurements: tuple[MeasurementsFacts, ...] = ()
     unfinished: bool = False
     """True while the publisher is changing the rows, which then may not match `releases`."""
 
@@ -265,6 +288,7 @@ _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 _ODDS = TypeAdapter(Odds)
 _BOUNDARIES = TypeAdapter(BoundariesFacts)
 _COVERAGE = TypeAdapter(CoverageFacts)
+_MEASUREMENTS = TypeAdapter(tuple[MeasurementsFacts, ...])
 
 
 def about(dataset: PortalDataset) -> PublisherMetadata:
@@ -289,6 +313,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         _read(_ODDS, said.get("odds", "")),
         _read(_BOUNDARIES, said.get("boundaries", "")),
         _read(_COVERAGE, said.get("coverage", "")),
+        _read(_MEASUREMENTS, said.get("measurements", "")) or (),
         said.get("unfinished", "") == "true",
     )
 

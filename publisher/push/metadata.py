@@ -8,6 +8,7 @@ from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.portal.contract import BoundariesFacts
 from publisher.push.boundaries import drawn
 from publisher.push.listing import Attachment, Listing
+from publisher.push.measurements import measurements_of
 from publisher.push.provenance import coverage_facts, odds_facts, release_facts, source_facts
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
@@ -45,6 +46,7 @@ def listing_of(
     settings, definition = workspace.settings, dataset.definition
     tables = tables_of(standings, level)
     polygons, files = _boundaries(workspace, dataset, level)
+    measured, downloads = measurements_of(definition, level, tables)
     return Listing(
         name=dataset.named(level),
         title=title_of(definition, level),
@@ -68,8 +70,9 @@ def listing_of(
             "coverage": coverage_facts(definition),
             "boundaries": polygons,
             "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
+            "measurements": measured,
         },
-        files=(*files, *_guarantee(tables)),
+        files=(*files, *_guarantee(tables), *downloads),
     )
 
 

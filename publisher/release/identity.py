@@ -72,7 +72,7 @@ def finishing_hash(dataset: DatasetFile) -> str:
     if dataset.coarser:
         value["coarser"] = [each.keyset.labels for each in dataset.coarser]
     if definition.publish_measurements:
-        value["publish_measurements"] = True
+        value["publish_measurements"] = "in units"  # older releases had them in whole steps
     if hidden := [rollup.name for rollup in definition.rollups if not rollup.publish]:
         value["hidden"] = hidden
     return _hash(value)

@@ -355,7 +355,7 @@ def post_processing(facts: GuaranteeInputs) -> list[str]:
     if definition.publish_measurements:
         said.append(
             "The noisy number of every cell before all of this, of suppressed cells too, is published in files next to "
-            "the tables: what is suppressed here can be read there."
+            "the tables: they show what suppression hides. This guarantee covers them: the noise is in them too."
         )
     return said
 

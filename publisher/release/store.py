@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
@@ -32,7 +32,6 @@ from publisher.release.manifest import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import pyarrow as pa
@@ -49,7 +48,6 @@ class Contents:
 
     published: dict[str, PublishedTable]
     measurements: dict[str, pa.Table]
-    publish_measurements: bool
     guarantee: dict[str, Any]
     statement: str
     """Markdown."""
@@ -57,6 +55,8 @@ class Contents:
     """HTML."""
     whole: pa.Table | None = None
     """The whole numbers of finest cells, if tables are no chain."""
+    unbiased: dict[str, pa.Table] = field(default_factory=dict)
+    """What is published of the measurements, in units and with their variance; empty unless the dataset asks."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class ReleaseStore:
             with private_files(), new_folder(kept) as staging:
                 # The manifest is public: without a salt, withheld numbers could be guessed from their file's hash.
                 salt = secrets.token_hex(32)
-                _write_measurements(staging, contents, measurements_file, salt=salt)
+                _write_measurements(staging, contents, salt)
                 _write_whole(staging, contents, salt)
                 files = _hashes(staging)
             with new_folder(folder) as staging:
@@ -164,20 +164,22 @@ def seal(folder: Path, manifest: Manifest, files: dict[str, FileHash]) -> Manife
 
 def _write(folder: Path, contents: Contents) -> None:
     """Write everything public but the manifest."""
+    import pyarrow.parquet
+
     for level, published in contents.published.items():
         write_table(folder, level, published)
-    if contents.publish_measurements:
-        _write_measurements(folder, contents, published_measurements_file)
+    for level, table in contents.unbiased.items():
+        pyarrow.parquet.write_table(table, folder / published_measurements_file(level), **_PARQUET)
     (folder / GUARANTEE).write_text(_json(contents.guarantee), encoding="utf-8")
     (folder / STATEMENT).write_text(contents.statement, encoding="utf-8")
     (folder / PAGE).write_text(contents.page, encoding="utf-8")
 
 
-def _write_measurements(folder: Path, contents: Contents, named: Callable[[str], str], *, salt: str = "") -> None:
+def _write_measurements(folder: Path, contents: Contents, salt: str) -> None:
     import pyarrow.parquet
 
     for level, table in contents.measurements.items():
-        pyarrow.parquet.write_table(_salted(table, salt), folder / named(level), **_PARQUET)
+        pyarrow.parquet.write_table(_salted(table, salt), folder / measurements_file(level), **_PARQUET)
 
 
 def _write_whole(folder: Path, contents: Contents, salt: str) -> None:
@@ -188,8 +190,8 @@ def _write_whole(folder: Path, contents: Contents, salt: str) -> None:
 
 
 def _salted(table: pa.Table, salt: str) -> pa.Table:
-    """The table with a secret in its file; the same table if there is none."""
-    return table.replace_schema_metadata((table.schema.metadata or {}) | {"salt": salt}) if salt else table
+    """The table with a secret in its file."""
+    return table.replace_schema_metadata((table.schema.metadata or {}) | {"salt": salt})
 
 
 def _hashes(folder: Path) -> dict[str, FileHash]:

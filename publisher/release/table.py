@@ -91,7 +91,7 @@ def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int)
     """One row per cell of the level's grid, in the grid's order."""
     import pyarrow as pa
 
-    arrays: dict[str, Any] = _keys(finished.grid)
+    arrays: dict[str, Any] = cell_keys(finished.grid)
     measures = {measure.name: measure for measure in dataset.definition.measures}
     for each in finished.measures:
         arrays |= _measure(each, finished, measures[each.name])
@@ -118,10 +118,11 @@ def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: Da
 
 def read_published(release: Release) -> pa.Table:
     """The published table. Raises SourceError where it is missing or damaged."""
-    return _read(release, data_file(release.level))
+    return read_file(release, data_file(release.level))
 
 
-def _read(release: Release, name: str) -> pa.Table:
+def read_file(release: Release, name: str) -> pa.Table:
+    """One of its Parquet files. Raises SourceError where it is missing or damaged."""
     import pyarrow as pa
     import pyarrow.parquet
 
@@ -147,7 +148,7 @@ def whole_table(noisy: NoisyTable) -> pa.Table | None:
 def _numbered(level: Level, tables: Mapping[str, Integers]) -> pa.Table:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"id": _keys(level.grid)["id"]}
+    columns: dict[str, Any] = {"id": cell_keys(level.grid)["id"]}
     for name, values in tables.items():
         bins = values.reshape(level.grid.size, -1).T
         names = [name] if len(bins) == 1 else [f"{name}_{n}" for n in range(len(bins))]
@@ -158,7 +159,7 @@ def _numbered(level: Level, tables: Mapping[str, Integers]) -> pa.Table:
 def measured_of(release: Release) -> dict[Table, Integers]:
     """The noisy tables of every level as they were drawn. Raises SourceError when a file does not have them."""
     tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
-    files = {level: _read(release, measurements_file(level)) for level in {level for level, _ in tables}}
+    files = {level: read_file(release, measurements_file(level)) for level in {level for level, _ in tables}}
     return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}
 
 
@@ -171,7 +172,7 @@ def whole_of(release: Release, measures: Sequence[str]) -> dict[str, Integers]:
     """The whole numbers that are kept with a draw, of those of these measures that it has. Raises SourceError."""
     if WHOLE not in release.manifest.files:
         return {}
-    table = _read(release, WHOLE)
+    table = read_file(release, WHOLE)
     kept = [name for name in measures if {name, f"{name}_0"} & set(table.column_names)]
     return {name: _measured(table, name, release) for name in kept}
 
@@ -219,7 +220,7 @@ def as_released(dataset: DatasetFile, release: Release) -> DatasetFile:
 
 def cell_ids(grid: CellGrid) -> list[str]:
     """The row identifier of every cell: its period and keys, lower case, joined by dots."""
-    ids: list[str] = _keys(grid)["id"].to_pylist()
+    ids: list[str] = cell_keys(grid)["id"].to_pylist()
     return ids
 
 
@@ -401,7 +402,8 @@ def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:
     return specs
 
 
-def _keys(grid: CellGrid) -> dict[str, Any]:
+def cell_keys(grid: CellGrid) -> dict[str, Any]:
+    """Id, period and key columns of every cell, in the grid's order."""
     import numpy as np
     import pyarrow as pa
 

@@ -111,5 +111,5 @@ def release(workspace: Workspace, dataset: DatasetFile, period: str, seed: int) 
     )
     measured = {level.name: measurements_table(noisy, level) for level in levels}
     return ReleaseStore(workspace.public, workspace.private).write(
-        manifest, Contents(published, measured, publish_measurements=False, guarantee={}, statement="", page="")
+        manifest, Contents(published, measured, guarantee={}, statement="", page="")
     )

@@ -388,6 +388,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         for file in ("data.csv", "rows.parquet", "rows.xlsx", "rows.geojson", "rows.kml", "rows.shp")
     },
     "/api/views/{id}/downloads.json": {"GET": Operation("All download files, with size and hash", "Downloads")},
+    "/api/views/{id}/measurements/{name}": {"GET": Operation("A file with unbiased measurements", "Any")},
     "/api/geospatial/{id}": {"GET": Operation("The dataset as a map file", "Export", ("method", "format", "period"))},
     "/api/views/{id}/datapackage.json": {"GET": Operation("The dataset as a Frictionless data package", "Package")},
     "/api/views/{id}/releases/{period}/{edition}/datapackage.json": {

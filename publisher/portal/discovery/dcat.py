@@ -126,14 +126,17 @@ def _description(base: str, dataset: PortalDataset) -> str:
     return f"{base}/api/views/{dataset.id}" + (".json" if dataset.blob else "/datapackage.json")
 
 
-def _first_distribution(offer: Offer) -> dict[str, str]:
-    return {
-        "@type": "dcat:Distribution",
-        "title": offer.format,
-        "format": offer.label,
-        "mediaType": offer.media_type,
-        "downloadURL": offer.url,
-    }
+def _first_distribution(offer: Offer) -> dict[str, Any]:
+    return _known(
+        {
+            "@type": "dcat:Distribution",
+            "title": offer.format,
+            "description": offer.description,
+            "format": offer.label,
+            "mediaType": offer.media_type,
+            "downloadURL": offer.url,
+        }
+    )
 
 
 def dcat_us_3(request: Request) -> Response:
@@ -213,6 +216,7 @@ def _third_distribution(offer: Offer, license: str) -> dict[str, Any]:
         {
             "@type": "Distribution",
             "title": offer.label,
+            "description": offer.description,
             "downloadURL": offer.url,
             "mediaType": offer.media_type,
             "license": {"@id": license} if license else None,

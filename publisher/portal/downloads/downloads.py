@@ -26,7 +26,7 @@ from publisher.portal.contract import about
 from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
 from publisher.portal.downloads.tables import write_parquet, write_workbook
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
-from publisher.portal.store.file_cache import FileCache
+from publisher.portal.store.file_cache import FileCache, Kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from publisher.portal.answers.formats import Format
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.store.file_cache import Kept
 
 AT_ONCE = 20_000
 """For datasets with at most this many rows, a listing waits until all files are made; others are made later."""
@@ -47,6 +46,11 @@ WAIT = 45.0
 MOST_MADE = 32
 """The most files that wait to be made in one process."""
 GEOJSON = "application/vnd.geo+json"
+UNBIASED = (
+    "Every cell's number as it was drawn, with the noise: of suppressed cells too, not cut at zero, not made to add "
+    "up. Sums over many cells are right on average."
+)
+ABOUT = "The columns of the unbiased measurements, their units, and the distribution and scale of their noise."
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ class Offer:
     url: str
     bytes: int | None = None
     sha256: str | None = None
+    description: str = ""
+    """What it shows, if it is not the dataset's rows."""
 
 
 def write_csv(question: SoqlQuestion, request: Request, dataset: PortalDataset, target: Path) -> None:
@@ -317,7 +323,36 @@ def standing(request: Request, dataset: PortalDataset) -> list[Offer]:
         file = cache.find(dataset, f"rows.{form.name}")
         url = f"{base}/api/views/{dataset.id}/{'data' if form is CSV else 'rows'}.{form.name}"
         offers.append(Offer(form.name, form.label, form.media_type, url, *((file.bytes, file.sha256) if file else ())))
+    return offers + _measured(request, dataset)
+
+
+def _measured(request: Request, dataset: PortalDataset) -> list[Offer]:
+    """The attached files with unbiased measurements, each at an address of its own that stays the same."""
+    offers = []
+    for name in _measurement_files(dataset):
+        asset = portal(request).store.assets.attached(dataset, name)
+        if asset is not None:
+            url = f"{base_url(request)}/api/views/{dataset.id}/measurements/{name}"
+            rows = name.endswith(".csv")
+            label, said = ("Unbiased measurements", UNBIASED) if rows else ("About the measurements", ABOUT)
+            kind = f"{label} ({'CSV' if rows else 'JSON'})"
+            offers.append(Offer(name, kind, asset.media_type, url, asset.size, asset.sha256, said))
     return offers
+
+
+def _measurement_files(dataset: PortalDataset) -> list[str]:
+    return [name for each in about(dataset).measurements for name in (each.filename, each.about)]
+
+
+async def measurements(request: Request) -> Response:
+    """GET /api/views/{4x4}/measurements/{name}: a file with unbiased measurements, or what is in it."""
+    dataset = await run_in_threadpool(tabular, request, request.path_params["id"])
+    name, assets = request.path_params["name"], portal(request).store.assets
+    asset = assets.attached(dataset, name) if name in _measurement_files(dataset) else None
+    if asset is None:
+        raise problem(404, "download.no-measurements", "This dataset offers no unbiased measurements under this name")
+    file = Kept(assets.path(asset), asset.size, asset.sha256)
+    return await run_in_threadpool(sent, request, dataset, file, asset.media_type, f"{dataset.id}-{name}")
 
 
 async def listing(request: Request) -> Response:
@@ -365,7 +400,10 @@ def _ended(task: asyncio.Task[None]) -> None:
 
 
 def _shown(offer: Offer) -> dict[str, Any]:
-    return {name: getattr(offer, name) for name in ("format", "label", "media_type", "url", "bytes", "sha256")}
+    names = ("format", "label", "media_type", "url", "bytes", "sha256")
+    return {name: getattr(offer, name) for name in names} | (
+        {"description": offer.description} if offer.description else {}
+    )
 
 
 ROUTES = [
@@ -374,5 +412,6 @@ ROUTES = [
     Route("/api/views/{id}/data.csv.sha256", sidecar),
     *(Route(f"/api/views/{{id}}/rows.{form.name}", rows) for form in FORMS),
     *(Route(f"/api/views/{{id}}/rows.{form.name}.sha256", sidecar) for form in FORMS),
+    Route("/api/views/{id}/measurements/{name}", measurements),
     Route("/api/geospatial/{id}", export),
 ]

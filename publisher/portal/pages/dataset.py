@@ -99,7 +99,8 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         described=_described(base, dataset),
         releases=known.releases[:RELEASES],
         corrections=[each for each in known.releases if each.edition > 1],
-        downloads=downloads,
+        downloads=[each for each in downloads if not each.description],
+        measured=[each for each in downloads if each.description],
         boundaries=_boundaries(request, dataset, known),
     )
     answer.background = ahead(request, dataset, downloads)
