@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from publisher.grades import STATUSES, SUPPRESSED, UNRELIABLE, grades, margin_percents
 from publisher.privacy.estimates import estimates_of
-from publisher.privacy.quantile import Scale, bins_of, counted_low, inside, words
+from publisher.privacy.quantile import PublicBins, bins_of, counted_low, inside, words
 from publisher.privacy.suppression import CONFIDENCE, withheld_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
@@ -145,13 +145,13 @@ def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], 
     import numpy as np
 
     histogram = estimates[level.name, measure.histogram or ""]
-    scale = Scale(_named(dataset, measure.histogram).bins or (), measure.resolution)
+    public = PublicBins(_named(dataset, measure.histogram).bins or (), measure.resolution)
     bins = bins_of(histogram, float(measure.probability or 0), CONFIDENCE)
-    lower, upper = scale.spans()
-    columns = (inside(scale, bins), lower[bins.low], upper[bins.high])
+    lower, upper = public.spans()
+    columns = (inside(public, bins), lower[bins.low], upper[bins.high])
     value, low, high = (np.where(bins.empty, np.nan, each) for each in columns)
     empty = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
-    return value, low, high, empty, words(scale, bins)
+    return value, low, high, empty, words(public, bins)
 
 
 def _named(dataset: Dataset, name: str | None) -> Measure:

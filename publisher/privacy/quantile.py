@@ -20,7 +20,7 @@ hardly changes. The standard deviation is exact in every bin."""
 
 
 @dataclass(frozen=True)
-class Scale:
+class PublicBins:
     """What the bins hold: where each begins, and the `step` in which values come; None if they may lie anywhere."""
 
     edges: tuple[Decimal, ...]
@@ -31,7 +31,7 @@ class Scale:
         """The end of each bin but the last, which is open: where the next begins, or one step before.
 
         >>> from decimal import Decimal
-        >>> Scale((Decimal(0), Decimal(1), Decimal(5)), step=Decimal(1)).tops
+        >>> PublicBins((Decimal(0), Decimal(1), Decimal(5)), step=Decimal(1)).tops
         (Decimal('0'), Decimal('4'))
         """
         return tuple(edge - (self.step or 0) for edge in self.edges[1:])
@@ -83,7 +83,7 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
     >>> counts = np.array([[10, 38, 30, 20]])
     >>> waits = Estimate(counts.astype(float), counts, margins, 0.0)
     >>> bins = bins_of(waits, probability=0.5, confidence=0.95)
-    >>> waits = Scale(tuple(map(Decimal, (0, 1, 3, 5))))
+    >>> waits = PublicBins(tuple(map(Decimal, (0, 1, 3, 5))))
     >>> words(waits, bins)
     ('1 to 5',)
 
@@ -91,7 +91,7 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
 
     >>> inside(waits, bins).round(2)
     array([3.07])
-    >>> inside(Scale(waits.edges, step=Decimal(1)), bins)
+    >>> inside(PublicBins(waits.edges, step=Decimal(1)), bins)
     array([3.])
     """
     import numpy as np
@@ -107,7 +107,7 @@ def bins_of(histogram: Estimate, probability: float, confidence: float) -> Bins:
     return Bins(value, np.minimum(low, value), np.maximum(high, value), empty, part)
 
 
-def inside(scale: Scale, bins: Bins) -> Floats:
+def inside(public: PublicBins, bins: Bins) -> Floats:
     """Per cell the quantile inside its bin, if the bin's records are spread evenly over it; in the last, its beginning.
 
     Where values come in steps it is the first step at which the probability is reached, as of the records themselves:
@@ -115,12 +115,12 @@ def inside(scale: Scale, bins: Bins) -> Floats:
     """
     import numpy as np
 
-    lower, upper = scale.spans()
+    lower, upper = public.spans()
     begins, ends = lower[bins.value], upper[bins.value]
-    if scale.step is None:
-        found = np.round(begins + bins.part * (ends - begins), _places(scale.edges) + DECIMALS)
+    if public.step is None:
+        found = np.round(begins + bins.part * (ends - begins), _places(public.edges) + DECIMALS)
     else:
-        step = float(scale.step)
+        step = float(public.step)
         steps = np.rint((ends - begins) / step) + 1
         found = begins + step * np.maximum(np.ceil(bins.part * steps - ROUNDING) - 1, 0)
     value: Floats = np.where(np.isnan(ends), begins, np.clip(found, begins, ends))
@@ -134,9 +134,9 @@ def counted_low(histogram: Estimate, confidence: float) -> Floats:
     return total - histogram.margins.half_widths_of(((1.0, bins),), confidence)
 
 
-def words(scale: Scale, bins: Bins) -> tuple[str | None, ...]:
+def words(public: PublicBins, bins: Bins) -> tuple[str | None, ...]:
     """Per cell the interval in words, such as "3 to 5", "2" or "≥ 30"; None if nothing is counted."""
-    names, tops = ([f"{edge.normalize():f}" for edge in edges] for edges in (scale.edges, scale.tops))
+    names, tops = ([f"{edge.normalize():f}" for edge in edges] for edges in (public.edges, public.tops))
     closed = [[low if low == top else f"{low} to {top}" for top in tops] + [f"≥ {low}"] for low in names]
     return tuple(
         None if empty else closed[low][high]

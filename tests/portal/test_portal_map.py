@@ -161,7 +161,7 @@ def test_the_table_has_the_same_numbers(portal: Running, mapped: str) -> None:
     assert cells["No known place"] == ["521", "± 4 (1%)", "518", "525", "ok"]
     text = section(portal, mapped, map_kind="a", map_period="2021-02", map_measure="days")
     assert "2 to 3" in text
-    assert "Ost: 2 days, 2 to 3" in titles(text)
+    assert "Ost: 2 days, in the bin 2 to 3" in titles(text)
 
 
 def test_the_slider_chooses_a_year(portal: Running, mapped: str) -> None:
