@@ -1,7 +1,7 @@
 """Every dataset of this workspace on its real records: plan before, guarantee after, the ledger in between, and what
 published numbers are worth: how many cells have each status, the typical margin, how often it holds the exact number
-within the bounds, how far numbers lie from the exact ones without bounds, and what the bounds cut. For medians and other
-quantiles, how far they are off in their unit, and would be if the end of their bin were published.
+within the bounds, how far numbers lie from the exact ones without bounds, and what the bounds cut. For medians and
+other quantiles, how far they are off in their unit, and would be if the end of their bin were published.
 
     PUBLISHER_DATA=/path/to/raw python benchmarks/sources.py [DATASET ...]
 
