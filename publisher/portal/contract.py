@@ -235,8 +235,6 @@ class MeasuredFacts(FrozenModel):
     """discrete gaussian or discrete laplace; several draws that were added up are joined by +."""
     scale: str
     """The parameter of each draw, in `unit`."""
-    deviation: float
-    """The standard deviation of the noise, in `unit`."""
 
 
 class MeasurementsFacts(FrozenModel):

@@ -77,7 +77,6 @@ def _download(name: str, parts: Sequence[tuple[str, pa.Table]]) -> tuple[Measure
             unit=column["unit"],
             distribution=" + ".join(draw["distribution"] for draw in column["noise"][-1]["draws"]),
             scale=" + ".join(f"{draw['scale']:.6g}" for draw in column["noise"][-1]["draws"]),
-            deviation=column["noise"][-1]["standard_deviation"],
         )
         for column in columns
         if "noise" in column

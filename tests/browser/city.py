@@ -103,7 +103,11 @@ def open_city(running: Running) -> City:
     """Fill a portal."""
     with running.client() as client:
         bare = publish(client, "Trees, as they were counted", [{"id": "a", "zone": "Nord", "requests": "3"}])
-        assets = [_attached(running, "wards.geojson", json.dumps(_wards()), "application/geo+json")]
+        assets = [
+            _attached(running, "wards.geojson", json.dumps(_wards()), "application/geo+json"),
+            _attached(running, "measurements.csv", "id,requests,requests_variance\na,-3,36\n", "text/csv"),
+            _attached(running, "measurements.json", '{"columns": []}', "application/json"),
+        ]
         view = client.create(
             "Requests by ward and month",
             description="What people asked of the city.\n\nCounted by ward, month and kind.",
@@ -187,6 +191,21 @@ def _said() -> dict[str, str]:
             "source": "City of Example, CC0",
         },
         "coverage": {"name": "City of Example", "id": "2965000", "standard": "GEOID"},
+        "measurements": [
+            {
+                "filename": "measurements.csv",
+                "about": "measurements.json",
+                "measures": [
+                    {
+                        "column": "requests",
+                        "label": "Requests",
+                        "unit": "requests",
+                        "distribution": "discrete gaussian",
+                        "scale": "6",
+                    }
+                ],
+            }
+        ],
     }
     return {name: json.dumps(value) for name, value in whole.items()} | {
         "dataset": "requests",

@@ -6,6 +6,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from pyarrow.parquet import read_table
 
 if TYPE_CHECKING:
     from township import Town
@@ -107,7 +108,11 @@ def test_noisy_numbers_of_withheld_cells_are_published_on_request_alone(released
     assert [row["edition"] for row in released.run("water", "--period", "2024-01").rows] == [2]
     found = list((released.state / "public").rglob("*measurements*"))
     assert found == [first.with_name("2") / "noisy-measurements.parquet"]
-    assert "of suppressed cells too" in (first.with_name("2") / "guarantee.md").read_text()
+    assert "they show what suppression hides" in (first.with_name("2") / "guarantee.md").read_text()
+    measured, asked = released.measurements("water", "2024-01", 2), read_table(found[0]).to_pydict()
+    for name, values in measured.items():
+        assert dict(zip(asked["id"], asked[name], strict=True)) == values
+    assert {"period", "period_start", "used_variance"} <= set(asked)
     assert released.measurements("water", "2024-01", 2) == released.measurements("water", "2024-01", 1)
     assert len(released.charges()) == 6
     assert released.publisher("verify", "--offline").code == 0
