@@ -78,7 +78,7 @@ def test_a_clear_quantile_is_one_bin(town: Town) -> None:
     found = median(town, [100, 100, 900, 100, 100, 100])
     assert (found.value[0], found.low[0], found.high[0]) == (4.11, 3.0, 5.0)
     assert found.texts == ("3 to 5",)
-    assert (found.percent[0], STATUSES[found.graded[0]]) == (20, "ok")
+    assert (found.percent[0], STATUSES[found.graded[0]]) == (25, "ok")
 
 
 def test_whole_days_are_whole(town: Town) -> None:
@@ -90,7 +90,7 @@ def test_whole_days_are_whole(town: Town) -> None:
     assert found.low.tolist() == [3.0, 1.0, 0.0]
     assert found.high.tolist() == [4.0, 2.0, 0.0]
     assert found.texts == ("3 to 4", "1 to 2", "0")
-    assert found.unreliable.tolist() == [False, False, False]
+    assert [STATUSES[each] for each in found.graded] == ["ok", "ok", "ok"]
 
 
 def counted(values: Floats | Integers) -> list[int]:
@@ -168,15 +168,16 @@ def test_several_bins_that_are_too_wide_are_unreliable(town: Town) -> None:
     quiet = median(town, narrow, wide, scale=0.3)
     assert quiet.has(UNRELIABLE).tolist() == [False, False]
     first = median(town, [900, 0, 0, 0, 0, 0], scale=0.3)
-    assert (first.texts, first.percent[0], STATUSES[first.graded[0]]) == (("0 to 1",), 50, "caution")
+    assert (first.texts, first.percent[0], STATUSES[first.graded[0]]) == (("0 to 1",), 100, "unreliable")
 
 
 def test_a_single_bin_that_is_too_wide_is_unreliable(town: Town) -> None:
-    """From 10 to 30 is ±10, which is much for 12 and not too much for 28."""
+    """From 10 to 30 is ±10, which is 84% of 12, half of 20 and 37% of 27.5."""
     found = median(town, [0, 40, 0, 0, 50, 0], [0, 0, 0, 0, 90, 0], [0, 0, 0, 5, 60, 50], scale=0.05)
     assert found.texts == ("10 to 30", "10 to 30", "10 to 30")
     assert found.value.tolist() == [12.0, 20.0, 27.5]
-    assert found.unreliable.tolist() == [True, False, False]
+    assert found.percent.tolist() == [84, 50, 37]
+    assert [STATUSES[each] for each in found.graded] == ["unreliable", "caution", "caution"]
 
 
 def test_other_quantiles(town: Town) -> None:
