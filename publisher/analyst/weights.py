@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.definitions import period as civil
 from publisher.definitions.levels import forms_chain
+from publisher.errors import SourceError
 from publisher.privacy.distribution import Noise
 from publisher.privacy.estimates import floor_of
 from publisher.privacy.fit import fit_of
 from publisher.privacy.lattice import lattice_of
 from publisher.privacy.weighed import LARGEST, half_width_of, weighed_fit
 from publisher.release.identity import statistical_parts
-from publisher.release.manifest import published_measurements_file
-from publisher.release.table import as_released, published_measurements
+from publisher.release.measurements import read_measurements
+from publisher.release.table import as_released
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from publisher.definitions.levels import Level
     from publisher.privacy.lattice import Blocks, TableLattice
     from publisher.release.manifest import Release
+    from publisher.stages import Floats
     from publisher.workspace import DatasetFile
 
     Insert = Callable[[str, dict[str, Any]], None]
@@ -216,7 +218,7 @@ class _Work:
     @property
     def measurements_published(self) -> bool:
         """Whether this edition publishes its measurements."""
-        return published_measurements_file("") in self.release.manifest.files
+        return read_measurements(self.release, "") is not None
 
     def number(self, level: str) -> int | None:
         """The position of a coarser level; None for the finest."""
@@ -248,17 +250,20 @@ class _Work:
 
     def estimates(self, measure: Measure) -> dict[str, Any]:
         """Level -> the estimates before projection, in the measure's unit, from published measurements."""
-        import numpy as np
 
-        step = _step(measure)
         if measure.name not in {each.name for each in self.joint}:
-            return {level: published_measurements(self.release, level, measure.name) * step for level in self.names}
-        measured = [
-            published_measurements(self.release, level.name, measure.name).astype(np.float64)[:, None]
-            for level in self.levels
-        ]
+            return {level: self._measured(measure, level) for level in self.names}
+        measured = [self._measured(measure, level.name)[:, None] for level in self.levels]
         found = fit_of(self.levels, self.variances(measure)).estimate(measured)
-        return {level.name: values[:, 0] * step for level, values in zip(self.levels, found, strict=True)}
+        return {level.name: values[:, 0] for level, values in zip(self.levels, found, strict=True)}
+
+    def _measured(self, measure: Measure, level: str) -> Floats:
+        """The published measurements of one table, in the measure's unit."""
+        table = read_measurements(self.release, level)
+        if table is None:
+            raise SourceError(f"{self.release.manifest.name}: the measurements have no {measure.name}: restore them")
+        values: Floats = table[measure.name].cast("float64").to_numpy()
+        return values
 
     def _adds_up(self, measure: Measure) -> bool:
         return measure.measured and measure.kind != "histogram" and self.file.definition.adds_up(measure)

@@ -28,7 +28,6 @@ from publisher.release.manifest import (
     Shape,
     data_file,
     measurements_file,
-    published_measurements_file,
 )
 from publisher.stages import REASONS, Mechanism, NoisyTable
 
@@ -161,11 +160,6 @@ def measured_of(release: Release) -> dict[Table, Integers]:
     tables = {(each.level, each.measure) for each in release.manifest.charge.tables}
     files = {level: read_file(release, measurements_file(level)) for level in {level for level, _ in tables}}
     return {(level, name): _measured(files[level], name, release) for level, name in sorted(tables)}
-
-
-def published_measurements(release: Release, level: str, name: str) -> Integers:
-    """One measure's noisy values of a level, of an edition that publishes them. Raises SourceError."""
-    return _measured(_read(release, published_measurements_file(level)), name, release)
 
 
 def whole_of(release: Release, measures: Sequence[str]) -> dict[str, Integers]:
