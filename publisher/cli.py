@@ -278,9 +278,7 @@ def plan(
 @click.option(
     "--keep",
     type=click.FloatRange(0.5, 1),
-    default=0.95,
-    show_default=True,
-    help="The share of units that a bound should leave uncut.",
+    help="Propose bounds that leave this share of units uncut, instead of those with the smallest total error.",
 )
 @click.option("--yes", is_flag=True, help="Charge the budget without asking.")
 @_json_option
@@ -294,7 +292,7 @@ def tune(
     epsilon: str | None,
     column: str | None,
     bins: str | None,
-    keep: float,
+    keep: float | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -311,9 +309,9 @@ def tune(
     """
     from publisher.commands.terminal import print_json
     from publisher.commands.tune import print_advice
+    from publisher.pipeline.measurement import measurement
+    from publisher.pipeline.tuning import measured
     from publisher.planning.advice import advice
-    from publisher.planning.measurement import measurement
-    from publisher.planning.tuning import measured
 
     asked = measurement(
         _workspace(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins

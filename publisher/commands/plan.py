@@ -11,6 +11,7 @@ from publisher.commands.terminal import print_table
 from publisher.grades import CAUTION, LIMITS, STATUSES, UNRELIABLE
 from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
+from publisher.planning.bounds_known import bounds_known
 from publisher.planning.chances import odds_words
 from publisher.planning.comparison import toml_of
 from publisher.planning.forecast import margin_words
@@ -36,7 +37,8 @@ def print_plans(plans: Sequence[Plan]) -> None:
     """One paragraph and one table for each dataset, then how to read them."""
     for plan in plans:
         click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
-        for line in (*_paragraph(plan), *_free(plan), *_edited(plan)):
+        known = bounds_known(plan.dataset, plan.tuned, plan.release)
+        for line in (*_paragraph(plan), *_free(plan), *_edited(plan), *known):
             click.echo(f"  {line}")
         headings = ("table", "measure", "cells", "loss", "margin (95%)", "ok from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])

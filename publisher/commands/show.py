@@ -44,6 +44,8 @@ class Presented:
     rows: tuple[tuple[object, ...], ...]
     companions: tuple[str, ...]
     """The release's other tables."""
+    bounds: tuple[str, ...]
+    """What bounds leave out of its numbers."""
     noise: tuple[tuple[str, str, str, str, str], ...] = ()
     """Column, distribution, scale, standard deviation and unit of each published measurement; none by default."""
 
@@ -82,6 +84,7 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
         companions=tuple(name for name in (*tables, *totals) if name),
+        bounds=shown.manifest.shape.bounds,
         noise=tuple(_noise(shown)),
     )
 
@@ -170,6 +173,8 @@ def present(found: Presented) -> None:
         click.echo(f"  It is not public and will not be drawn again. {found.next_step}")
     shown = [[("" if value is None else value) for value in row] for row in found.rows]
     print_table(f"First {len(shown)} rows", found.columns, shown)
+    for line in found.bounds:
+        click.echo(line)
     if found.companions:
         click.echo(f"Other tables: {', '.join(found.companions)}. Show one with --table.\n")
     if found.noise:

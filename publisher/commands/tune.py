@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.commands.terminal import print_table
-from publisher.planning.advice import QUANTITIES, bins_of, percent, plain
-from publisher.planning.measurement import loss_words
+from publisher.pipeline.measurement import loss_words
+from publisher.planning.advice import QUANTITIES, bins_of, plain
 from publisher.privacy.tuning import spread_of
 
 if TYPE_CHECKING:
@@ -45,27 +45,21 @@ def _sketch(histogram: NoisyHistogram, resolution: Fraction) -> list[tuple[str, 
 
 def _trade_off(measure: Measure, rows: list[Candidate]) -> tuple[list[str], list[list[object]]]:
     """Headings and rows; a count of units has no second bound."""
-    bounded = ["upper" if measure.kind == "sum" else "max_per_group", "units within"]
-    if measure.kind == "count_units":
-        bounded = []
-    headings = [
-        "max_groups",
-        "units within",
-        *bounded,
-        "too small by",
-        "noise in a cell",
-        "bias outweighs noise above",
-        "",
-    ]
-    return headings, [_row(row, measure, bounded=bool(bounded)) for row in rows]
+    second = {"sum": ["upper"], "count_units": []}.get(measure.kind, ["max_per_group"])
+    headings = ["max_groups", *second, "units whole", "cut", "noise", "total", ""]
+    return headings, [_row(row, measure, bounded=bool(second)) for row in rows]
 
 
 def _row(row: Candidate, measure: Measure, *, bounded: bool) -> list[object]:
     amount: list[object] = []
-    if bounded and row.amount is not None:
-        shown = plain(row.amount, measure) if measure.kind == "sum" else row.amount
-        amount = [shown, percent(row.within_amount)]
-    bias = " … ".join(dict.fromkeys(map(percent, row.bias or ())))
-    even = f"{row.even:,.0f}" if row.even is not None else ""
+    if bounded:
+        amount = [plain(row.amount, measure) if measure.kind == "sum" and row.amount is not None else row.amount or ""]
+    known = [each for each in (row.within_groups, row.within_amount) if each is not None]
+    whole = " · ".join(f"{each:.0%}" for each in known)
+    bias = " … ".join(dict.fromkeys(f"{each:.0%}" for each in row.bias or ()))
     marks = ", ".join(["proposed"] * row.proposed + ["now"] * row.current)
-    return [row.max_groups, percent(row.within_groups), *amount, bias, f"{row.noise:,.4g}", even, marks]
+    return [row.max_groups, *amount, whole, bias, _share(row.noise_share), _share(row.total), marks]
+
+
+def _share(part: float | None) -> str:
+    return f"{part:.0%}" if part is not None else "?"

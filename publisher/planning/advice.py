@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from publisher.privacy.tuning import candidates, proposal, spread_of
+from publisher.planning.other_units import other_units
+from publisher.planning.total_error import measured_errors
+from publisher.privacy.tuning import candidates, spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.definitions.dataset import Measure
-    from publisher.planning.measurement import Measurement
-    from publisher.planning.tuning import TuneResult
+    from publisher.pipeline.measurement import Measurement
+    from publisher.pipeline.tuning import TuneResult
+    from publisher.planning.total_error import MeasuredErrors
     from publisher.privacy.tuning import Candidate, NoisyHistogram, Proposal
+    from publisher.workspace import DatasetFile
+
+KEEP = 0.95
+"""The share of units that bounds keep whole where no total error is known."""
 
 QUANTITIES = {
     "cells": "number of cells that a unit is in",
@@ -31,6 +39,7 @@ class Advice:
     asked: Measurement
     found: TuneResult
     proposal: Proposal
+    errors: MeasuredErrors
 
     def candidates(self) -> Iterator[tuple[Measure, list[Candidate]]]:
         """The trade-off of each measured table that the result says something about."""
@@ -40,7 +49,8 @@ class Advice:
         asked = {each.measure for each in self.asked.questions}
         for measure in measures:
             if "" in asked or measure.name in asked:
-                yield measure, list(candidates(self.proposal, definition, measure, shares=shares))
+                noise = partial(self.errors.noise, measure)
+                yield measure, list(candidates(self.proposal, definition, measure, shares=shares, noise_share=noise))
 
     def toml(self) -> list[str]:
         """The lines to paste into the dataset's file."""
@@ -59,7 +69,17 @@ class Advice:
         """What a person should know in addition to the numbers."""
         notes = ["Measured on generated records; real ones will differ."] if self.found.stand_in else []
         notes += [_note(each, self.resolution(each)) for each in self.found.histograms]
+        notes += [self._rule(), *other_units(self.errors)]
         return [*notes, "All of this is noisy and was charged, so you may show it to anyone."]
+
+    def _rule(self) -> str:
+        """By what the bounds were proposed."""
+        if self.proposal.least is None:
+            return f"Proposed: what keeps {self.proposal.keep:.0%} of the units whole."
+        return (
+            "Proposed: the smallest total error in an average cell of the published tables, from what bounds cut (the "
+            "middle of its range) and the noise."
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for machines."""
@@ -72,7 +92,8 @@ class Advice:
                 for bins in [[{"bin": name, "units": count} for name, count in bins_of(each, self.resolution(each))]]
             ],
             "proposal": {
-                "keep": self.proposal.keep,
+                "by": "units kept" if self.proposal.least is None else "total error",
+                "keep": self.proposal.keep if self.proposal.least is None else None,
                 "max_groups": self.proposal.max_groups,
                 "max_per_group": self.proposal.max_per_group,
                 "clamps": {
@@ -81,7 +102,11 @@ class Advice:
                     if (clamps := totals[measure.name]) is not None
                 },
             },
-            "candidates": [asdict(row) | {"even": row.even} for _, rows in self.candidates() for row in rows],
+            "candidates": [
+                asdict(row) | {"even": row.even, "total_error": row.total}
+                for _, rows in self.candidates()
+                for row in rows
+            ],
             "toml": self.toml(),
             "notes": self.notes(),
         }
@@ -92,9 +117,20 @@ class Advice:
         return Fraction(found.resolution or 1) if found else Fraction(1)
 
 
-def advice(asked: Measurement, found: TuneResult, keep: float) -> Advice:
-    """What the result proposes so that the share `keep` of units loses nothing to a bound."""
-    return Advice(asked, found, proposal(found.histograms, keep))
+def advice(asked: Measurement, found: TuneResult, keep: float | None = None) -> Advice:
+    """What the result proposes: the smallest total error, or what keeps the share `keep` of units whole."""
+    errors = measured_errors(_asked_dataset(asked), found, KEEP if keep is None else keep)
+    chosen = errors.proposal if keep is not None else replace(errors.proposal, least=errors.least)
+    return Advice(asked, found, chosen, errors)
+
+
+def _asked_dataset(asked: Measurement) -> DatasetFile:
+    """The dataset with the sum that it may not have yet."""
+    if not asked.new:
+        return asked.dataset
+    definition = asked.dataset.definition
+    measures = (*definition.measures, *asked.sums)
+    return replace(asked.dataset, definition=definition.model_copy(update={"measures": measures}))
 
 
 def bins_of(histogram: NoisyHistogram, resolution: Fraction) -> list[tuple[str, int]]:

@@ -13,6 +13,7 @@ from publisher.pipeline.consent import redraw_of
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.report import loss_words
 from publisher.pipeline.session import opened
+from publisher.pipeline.tuning import Tuned, newest
 from publisher.planning.bins import wide_bins
 from publisher.planning.chances import PlannedOdds, SpentBefore, nothing_spent, planned_odds, spent_before
 from publisher.planning.expected import NOTHING, Known, expected, graded_from, known_from, typical
@@ -115,6 +116,13 @@ class Plan:
     odds: PlannedOdds
     edited: Redraw | None = None
     """What the current definition would do to released periods."""
+    tuned: Tuned | None = None
+    """The newest measurement of what units contribute, if there is one."""
+
+    @property
+    def release(self) -> civil.Period:
+        """The period whose cells represent all."""
+        return first_period(self.dataset, self.pace)
 
 
 @dataclass(frozen=True)
@@ -130,11 +138,13 @@ class Public:
     bins that are too wide."""
     before: Mapping[str, SpentBefore] = field(default_factory=dict)
     """What was spent, for each dataset; none if there is no ledger."""
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
+    """What was measured of units, by dataset."""
 
     def plan(self, dataset: DatasetFile) -> Plan:
         """The plan of one dataset as it is given; it may be a variant of one that is defined."""
         plan = plan_of(dataset, self.pace(dataset), self.known[dataset.name], self.odds(dataset))
-        return replace(plan, edited=self.edited.get(dataset.name))
+        return replace(plan, edited=self.edited.get(dataset.name), tuned=self.tuned.get(dataset.name))
 
     def odds(self, dataset: DatasetFile) -> PlannedOdds:
         """The odds of a dataset as it is given."""
@@ -152,7 +162,7 @@ class Public:
 def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Sequence[str] = ()) -> Public:
     """Read the ledger and the newest current release of each dataset; nothing else, and no record."""
     known = {each.name: NOTHING for each in datasets}
-    spent, edited, before = Spent(), {}, {}
+    spent, edited, before, tuned = Spent(), {}, {}, {}
     warnings: tuple[str, ...] = ()
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
@@ -164,6 +174,8 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
             )
             for each in datasets:
                 before[each.name] = spent_before(workspace, catalog, each)
+                if (measured := newest(workspace, catalog.ledger, each)) is not None:
+                    tuned[each.name] = measured
                 if (redraw := _edited(workspace, catalog, each)) is not None:
                     edited[each.name] = redraw
                 current = catalog.current(each.name)
@@ -172,7 +184,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
     if guesses:
         known = _guessed(datasets, guesses)
     wide = tuple(words for each in datasets for words in wide_bins(each))
-    return Public(workspace, spent, known, edited, (*warnings, *wide), before)
+    return Public(workspace, spent, known, edited, (*warnings, *wide), before, tuned)
 
 
 def _terms(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from publisher.portal.base.bounds import BoundFacts as BoundFacts  # noqa: PLC0414 -- a part of the contract
+from publisher.portal.base.bounds import CountedShare as CountedShare  # noqa: PLC0414
 from publisher.portal.base.licenses import address_of, name_of
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class ShapeMeasure(FrozenModel):
     """The column that says why a cell is suppressed."""
     margin_percent: str | None = None
     """The column with half the margin in percent of the value, rounded up."""
+    bounds: BoundFacts | None = None
+    """What bounds leave out of it; None if nothing."""
 
     @property
     def fields(self) -> list[str]:
@@ -275,6 +279,10 @@ class PublisherMetadata:
     boundaries: BoundariesFacts | None = None
     coverage: CoverageFacts | None = None
     measurements: tuple[MeasurementsFacts, ...] = ()
+    bounds: str = ""
+    """What bounds leave out, as it stands at the end of the description."""
+    counted: tuple[CountedShare, ...] = ()
+    """How much they let count, where it was measured."""
     unfinished: bool = False
     """True while the publisher is changing the rows, which then may not match `releases`."""
 
@@ -287,6 +295,7 @@ _ODDS = TypeAdapter(Odds)
 _BOUNDARIES = TypeAdapter(BoundariesFacts)
 _COVERAGE = TypeAdapter(CoverageFacts)
 _MEASUREMENTS = TypeAdapter(tuple[MeasurementsFacts, ...])
+_COUNTED = TypeAdapter(tuple[CountedShare, ...])
 
 
 def about(dataset: PortalDataset) -> PublisherMetadata:
@@ -312,6 +321,8 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         _read(_BOUNDARIES, said.get("boundaries", "")),
         _read(_COVERAGE, said.get("coverage", "")),
         _read(_MEASUREMENTS, said.get("measurements", "")) or (),
+        said.get("bounds", ""),
+        _read(_COUNTED, said.get("counted", "")) or (),
         said.get("unfinished", "") == "true",
     )
 

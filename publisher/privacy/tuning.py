@@ -17,7 +17,7 @@ from publisher.privacy.sensitivity import Sensitivity
 from publisher.stages import Mechanism
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from publisher.definitions.dataset import Dataset, Measure
     from publisher.stages import Floats
@@ -109,13 +109,47 @@ class Spread:
         """The least and the largest share of the amount beyond `bound`, by where in its bin each unit is."""
         import numpy as np
 
-        lows = np.array([self.first, *(top + 1 for top in self.tops)][: len(self.counts)], dtype=np.float64)
-        highs = np.array([*self.tops, np.inf][: len(self.counts)], dtype=np.float64)
+        lows, highs = self._ends()
         units = np.maximum(self.counts, 0)
         least = _beyond(units, np.maximum(lows, np.minimum(highs, bound)), bound)
         if not self.ends and units[-1] > 0:
             return least, 1.0
         return least, _beyond(units, np.where(highs > bound, highs, lows), bound)
+
+    def lost_given_noise(self, bound: int) -> tuple[float, float]:
+        """The same with what the noise of the bins adds on both sides (95%), and with the units that it may hide, if
+        they are in the bin after the last in use; further ones would lose more."""
+        import numpy as np
+
+        least, most = self.lost(bound)
+        lows, highs = self._ends()
+        amounts = (lows + np.where(np.isinf(highs), lows, highs)) / 2
+        total = float((np.maximum(self.counts, 0) * amounts).sum())
+        if total <= 0:
+            return 0.0, 1.0
+        # What one unit more in a bin does to the share that is lost.
+        moved = (amounts - bound).clip(min=0) - (least + most) / 2 * amounts
+        noise = self.margin * float(np.sqrt((moved**2).sum())) / total
+        after = self.tops[min(len(self.counts), len(self.tops) - 1)]
+        hidden = self.hidden * max(after - bound, 0) / (total + self.hidden * after)
+        return max(least - noise, 0.0), min(most + noise + hidden, 1.0)
+
+    @property
+    def mean(self) -> float:
+        """About how much a unit has: the middle of its bin; in the open bin at the end, its beginning."""
+        import numpy as np
+
+        lows, highs = self._ends()
+        middles = (lows + np.where(np.isinf(highs), lows, highs)) / 2
+        units = np.maximum(self.counts, 0)
+        return float((units * middles).sum() / units.sum()) if units.sum() > 0 else 0.0
+
+    def _ends(self) -> tuple[Floats, Floats]:
+        """Where each bin in use begins and ends."""
+        import numpy as np
+
+        lows = np.array([self.first, *(top + 1 for top in self.tops)][: len(self.counts)], dtype=np.float64)
+        return lows, np.array([*self.tops, np.inf][: len(self.counts)], dtype=np.float64)
 
     def bound(self, keep: float) -> int:
         """The smallest top that certainly keeps everything for at least the share `keep` of the units."""
@@ -172,6 +206,11 @@ def _beyond(units: Floats, amounts: Floats, bound: int) -> float:
     return float(over) / total if total > 0 else 0.0
 
 
+def together(bias: tuple[float, float] | None, noise: float | None) -> float | None:
+    """The total error: the root of the squares of both parts, the middle of the bias; None if one is not known."""
+    return sqrt((sum(bias) / 2) ** 2 + noise**2) if bias is not None and noise is not None else None
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What bounds would do to one measured table; `amount` is max_per_group, or the upper clamp in steps, or None."""
@@ -186,8 +225,15 @@ class Candidate:
     """The least and the largest share by which bounding makes values too small; None if that is not known."""
     noise: float
     """The scale of the noise in each cell, in the measure's unit."""
+    noise_share: float | None
+    """The noise in an average cell of the published tables, as a share of that cell; None if that is not known."""
     proposed: bool
     current: bool
+
+    @property
+    def total(self) -> float | None:
+        """What bounds cut and what noise adds, together, as a share of an average cell."""
+        return together(self.bias, self.noise_share)
 
     @property
     def even(self) -> float | None:
@@ -197,29 +243,45 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Least:
+    """The bounds with the smallest total error; None, or no upper clamp, where nothing was measured."""
+
+    max_groups: int | None
+    max_per_group: int | None
+    uppers: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """The bounds of a dataset as they are, and as the measurement proposes them; None if it proposes nothing."""
+    """The bounds that a measurement proposes; None if it proposes nothing. They have the smallest total error, or, if
+    that is not known or a share of units was asked for, keep that share of units whole."""
 
     keep: float
     cells: Spread | None
     records: Spread | None
     totals: dict[str, Spread]
+    least: Least | None = None
 
     @property
     def max_groups(self) -> int | None:
         """k: cells of the finest table."""
+        if self.least is not None:
+            return self.least.max_groups
         return self.cells.bound(self.keep) if self.cells else None
 
     @property
     def max_per_group(self) -> int | None:
         """c: records in one cell."""
+        if self.least is not None:
+            return self.least.max_per_group
         return self.records.bound(self.keep) if self.records else None
 
     def clamps(self, measure: str) -> tuple[int, int] | None:
         """(lower, upper) in steps: symmetric if totals below zero were found, which adds no noise."""
         if measure not in self.totals:
             return None
-        upper = self.totals[measure].bound(self.keep)
+        chosen = self.least.uppers.get(measure) if self.least is not None else None
+        upper = chosen if chosen is not None else self.totals[measure].bound(self.keep)
         return (-upper if self.totals[measure].negatives else 0), upper
 
 
@@ -231,11 +293,17 @@ def proposal(histograms: tuple[NoisyHistogram, ...], keep: float) -> Proposal:
 
 
 def candidates(
-    proposal: Proposal, dataset: Dataset, measure: Measure, *, shares: int | None = None
+    proposal: Proposal,
+    dataset: Dataset,
+    measure: Measure,
+    *,
+    shares: int | None = None,
+    noise_share: Callable[[int, int | None], float | None] = lambda _groups, _amount: None,
 ) -> Iterator[Candidate]:
     """The bounds now, those proposed, and their neighbors, with what each does to the measure's finest table.
 
     `shares`: into how many equal parts the loss would be divided for a sum that the dataset does not have yet.
+    `noise_share`: the noise in an average cell for each choice.
     """
     loss = dataset.loss.amount / shares if shares else dataset.loss_of(measure)
     spread, now, proposed = _amounts(proposal, dataset, measure)
@@ -253,8 +321,9 @@ def candidates(
                 amount=amount,
                 within_groups=proposal.cells.within(groups) if proposal.cells else None,
                 within_amount=spread.within(amount) if spread and amount else None,
-                bias=_bias(proposal.cells, groups, spread, amount),
+                bias=bias_of(proposal, measure, groups, amount),
                 noise=noise.scale * float(measure.resolution or 1),
+                noise_share=noise_share(groups, amount),
                 proposed=(groups, amount) == best,
                 current=not shares and (groups, amount) == (groups_now, now),
             )
@@ -262,12 +331,13 @@ def candidates(
 
 def _amounts(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[Spread | None, int | None, int | None]:
     """The spread of what counts within cells, its bound now, and the proposed bound; a count of units has none."""
+    now = bound_of(dataset, measure)
     if measure.kind == "count_units":
         return None, None, None
     if measure.kind == "sum":
         clamps = proposal.clamps(measure.name)
-        return proposal.totals.get(measure.name), max(map(abs, measure.clamps)), clamps[1] if clamps else None
-    return proposal.records, dataset.bounds.max_per_group, proposal.max_per_group
+        return proposal.totals.get(measure.name), now, clamps[1] if clamps else None
+    return proposal.records, now, proposal.max_per_group
 
 
 def _choices(spread: Spread | None, now: int | None, proposed: int | None) -> list[int]:
@@ -280,8 +350,36 @@ def _choices(spread: Spread | None, now: int | None, proposed: int | None) -> li
     return sorted(choices)
 
 
-def _bias(cells: Spread | None, groups: int, spread: Spread | None, amount: int | None) -> tuple[float, float] | None:
-    """What both bounds cut off, assuming amounts are spread evenly over cells that are kept and those that are not."""
-    pairs = ((cells, groups), (spread, amount))
-    lost = [each.lost(bound) for each, bound in pairs if each is not None and bound is not None]
+def bias_of(proposal: Proposal, measure: Measure, groups: int, amount: int | None) -> tuple[float, float] | None:
+    """The least and the largest share that both bounds cut off; None if nothing is known of either.
+
+    Amounts are taken to be spread evenly over cells that are kept and those that are not.
+    """
+    lost = [each.lost(bound) for each, bound in _pairs(proposal, measure, groups, amount) if each is not None]
     return (1 - prod(1 - low for low, _ in lost), 1 - prod(1 - high for _, high in lost)) if lost else None
+
+
+def counted_share(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[float, float] | None:
+    """The least and the largest share of a measure that its bounds let count, given the noise; None if any part of it
+    was not measured, or if totals below zero are among them."""
+    lost = []
+    for spread, bound in _pairs(proposal, measure, dataset.bounds.max_groups, bound_of(dataset, measure)):
+        if spread is None or spread.negatives:
+            return None
+        lost.append(spread.lost_given_noise(bound))
+    return prod(1 - high for _, high in lost), prod(1 - low for low, _ in lost)
+
+
+def bound_of(dataset: Dataset, measure: Measure) -> int | None:
+    """The bound of a measure within cells: records, or steps of a total; a count of units has none."""
+    if measure.kind == "count_units":
+        return None
+    return max(map(abs, measure.clamps)) if measure.kind == "sum" else dataset.bounds.max_per_group
+
+
+def _pairs(proposal: Proposal, measure: Measure, groups: int, amount: int | None) -> list[tuple[Spread | None, int]]:
+    """What was measured of each bound, with the bound."""
+    pairs = [(proposal.cells, groups)]
+    if amount is not None:
+        pairs.append((proposal.totals.get(measure.name) if measure.kind == "sum" else proposal.records, amount))
+    return pairs

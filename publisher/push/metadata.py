@@ -9,7 +9,7 @@ from publisher.portal.contract import BoundariesFacts
 from publisher.push.boundaries import drawn
 from publisher.push.listing import Attachment, Listing
 from publisher.push.measurements import measurements_of
-from publisher.push.provenance import coverage_facts, odds_facts, release_facts, source_facts
+from publisher.push.provenance import counted_facts, coverage_facts, odds_facts, release_facts, source_facts
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
 from publisher.release.table import column_specs, shape_of, table_names, title_of, total_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.totals import TotalOverTime
     from publisher.pipeline.catalog import Standing
+    from publisher.pipeline.tuning import Tuned
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -38,8 +39,10 @@ def listing_of(
     level: str,
     standings: Sequence[Standing],
     withheld: Sequence[str] = (),
+    tuned: Tuned | None = None,
 ) -> Listing:
-    """How that table is listed; `withheld` says why totals over time are not there.
+    """How that table is listed; `withheld` says why totals over time are not there, `tuned` is what was measured of
+    units.
 
     Raises SourceError if its boundaries are not GeoJSON.
     """
@@ -47,10 +50,14 @@ def listing_of(
     tables = tables_of(standings, level)
     polygons, files = _boundaries(workspace, dataset, level)
     measured, downloads = measurements_of(definition, level, tables)
+    stand_in = any(table.manifest.stand_in for table in tables)
+    shape = shape_of(dataset, level)
+    bounds = " ".join(shape.bounds)
+    described = f"{definition.description} {relation(definition, level)}" if level else definition.description
     return Listing(
         name=dataset.named(level),
         title=title_of(definition, level),
-        description=f"{definition.description} {relation(definition, level)}" if level else definition.description,
+        description=f"{described}\n\n{bounds}".rstrip(),
         attribution=settings.organization,
         license=settings.license,
         license_url=settings.license_url,
@@ -58,9 +65,9 @@ def listing_of(
         category=definition.portal.category,
         tags=definition.portal.tags,
         columns=column_specs(dataset, level),
-        shape=shape_of(dataset, level),
+        shape=shape,
         guarantee=tables[-1].statement if tables else "",
-        stand_in=any(table.manifest.stand_in for table in tables),
+        stand_in=stand_in,
         limitations=(*_provisional(tables), *withheld, *definition.limitations),
         companions=_companions(dataset, level),
         facts={
@@ -71,6 +78,8 @@ def listing_of(
             "boundaries": polygons,
             "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
             "measurements": measured,
+            "bounds": bounds,
+            "counted": counted_facts(dataset, shape, tuned, stand_in=stand_in),
         },
         files=(*files, *_guarantee(tables), *downloads),
     )

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from publisher.portal.contract import CoverageFacts, DecisionFacts, Odds, ReleaseFacts, SourceColumn, SourceFacts
+from publisher.portal.contract import (
+    CountedShare,
+    CoverageFacts,
+    DecisionFacts,
+    Odds,
+    ReleaseFacts,
+    SourceColumn,
+    SourceFacts,
+)
 from publisher.privacy.chain import Head
+from publisher.privacy.tuning import counted_share, proposal
 from publisher.release import odds
 from publisher.release.manifest import GUARANTEE, csv_file
 
@@ -21,10 +30,11 @@ if TYPE_CHECKING:
 
     from publisher.definitions.dataset import Dataset
     from publisher.pipeline.catalog import Standing
+    from publisher.pipeline.tuning import Tuned
     from publisher.portal.contract import Reason
     from publisher.push.client import View
-    from publisher.release.manifest import Manifest, Release
-    from publisher.workspace import SourceFile
+    from publisher.release.manifest import Manifest, Release, Shape
+    from publisher.workspace import DatasetFile, SourceFile
 
 RELEASED = ("ready", "superseded", "retracted")
 """What happened to every edition that was ever fit to be public."""
@@ -35,6 +45,7 @@ _NAMES = {
 }
 """The names of the two odds in each format of the guarantee."""
 
+_COUNTED = TypeAdapter(tuple[CountedShare, ...])
 _RELEASES = TypeAdapter(tuple[ReleaseFacts, ...])
 
 
@@ -143,6 +154,21 @@ def odds_facts(release: Release) -> str:
         loss=f"{'ρ' if currency == 'zcdp' else 'ε'} = {float(odds.up(loss)):g}",
     )
     return facts.model_dump_json()
+
+
+def counted_facts(dataset: DatasetFile, shape: Shape, tuned: Tuned | None, *, stand_in: bool) -> str:
+    """How much of each bounded total counts, by the newest measurement of the same kind of records."""
+    if tuned is None or tuned.found.stand_in != stand_in:
+        return ""
+    bounded = {each.name for each in shape.measures if each.bounds is not None}
+    found = proposal(tuned.found.histograms, 1.0)
+    facts = []
+    for measure in dataset.definition.measured:
+        share = counted_share(found, dataset.definition, measure) if measure.name in bounded else None
+        if share is not None:
+            low, high = share
+            facts.append(CountedShare(measure=measure.name, low=low, high=high, period=tuned.found.period, at=tuned.at))
+    return _COUNTED.dump_json(tuple(facts)).decode() if facts else ""
 
 
 def coverage_facts(definition: Dataset) -> str:

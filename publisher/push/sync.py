@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.totals import total_standings, totals_of, withheld
+from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
@@ -101,7 +102,14 @@ def _deliver(
         return None
     publication = publish(
         client,
-        listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level)),
+        listing_of(
+            workspace,
+            dataset,
+            level,
+            standings,
+            _withheld(catalog, dataset, level),
+            newest(workspace, catalog.ledger, dataset),
+        ),
         tables,
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
@@ -123,9 +131,9 @@ def _check(
     if not tables and known is None:
         return None
     met = _comparing(catalog, client)
-    return verify(
-        client, listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level)), tables, known, met
-    ).url
+    tuned = newest(workspace, catalog.ledger, dataset)
+    listing = listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level), tuned)
+    return verify(client, listing, tables, known, met).url
 
 
 def _withheld(catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:

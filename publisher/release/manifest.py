@@ -10,6 +10,7 @@ from pydantic import Field
 
 from publisher.definitions.model import Model
 from publisher.errors import SourceError
+from publisher.portal.contract import BoundFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,6 +81,8 @@ class MeasureShape(Model):
     """The column that says why a cell is suppressed; tables of earlier versions have none."""
     margin_percent: str | None = None
     """The column with half the margin in percent of the value; tables of earlier versions have none."""
+    bounds: BoundFacts | None = None
+    """What bounds leave out of it; None if nothing, and in tables of earlier versions."""
 
 
 class Shape(Model):
@@ -90,6 +93,13 @@ class Shape(Model):
     place: str | None
     keys: tuple[KeyShape, ...]
     measures: tuple[MeasureShape, ...]
+
+    @property
+    def bounds(self) -> tuple[str, ...]:
+        """What bounds leave out of each measure, one sentence each, with its name where there are several."""
+        bounded = [each for each in self.measures if each.bounds is not None]
+        said = [(each.label, each.bounds.words()) for each in bounded if each.bounds is not None]
+        return tuple(words if len(self.measures) == 1 else f"{label}: {words}" for label, words in said)
 
 
 class FileHash(Model):

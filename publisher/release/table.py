@@ -18,6 +18,7 @@ from publisher.definitions.period import NESTS
 from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.errors import SourceError
 from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED, UNRELIABLE
+from publisher.release.bounds import bounds_of
 from publisher.release.manifest import (
     WHOLE,
     ColumnSpec,
@@ -286,6 +287,7 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
             specs.append(ColumnSpec(name=f"{key.name}_name", title=f"{key.title} name", type="text", description=words))
     for measure in _shown(dataset.definition, level):
         note = _once(dataset, measure, grain) if total is None else _over_time(dataset.definition, measure)
+        note += _bounded(dataset, measure, level)
         specs += _measure_specs(measure, note)
     words = "Goes up each time the period is published again."
     return (*specs, ColumnSpec(name="edition", title="Edition", type="number", description=words))
@@ -307,7 +309,7 @@ def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
             )
             for key in keys
         ),
-        measures=tuple(_measure_shape(each) for each in _shown(dataset.definition, level)),
+        measures=tuple(_measure_shape(dataset, each, level) for each in _shown(dataset.definition, level)),
     )
 
 
@@ -333,7 +335,7 @@ def _grain(definition: Dataset, level: str) -> Grain:
     return (rollup.grain if rollup is not None else None) or definition.cell_grain
 
 
-def _measure_shape(measure: Measure) -> MeasureShape:
+def _measure_shape(dataset: DatasetFile, measure: Measure, level: str) -> MeasureShape:
     if measure.kind == "histogram":
         raise ValueError(f"{measure.name} is a histogram, which is never published")
     name = measure.name
@@ -348,6 +350,7 @@ def _measure_shape(measure: Measure) -> MeasureShape:
         range=f"{name}_range" if measure.kind == "quantile" else None,
         reason=f"{name}_reason",
         margin_percent=f"{name}_margin_percent",
+        bounds=bounds_of(dataset, measure, rollup_of(dataset.definition, level)),
     )
 
 
@@ -367,6 +370,12 @@ def _over_time(definition: Dataset, measure: Measure) -> str:
         f" {how} of its {each}s as they were before anything below zero was cut off, rounded once: it does not add up "
         f"with the published {each}s to the digit."
     )
+
+
+def _bounded(dataset: DatasetFile, measure: Measure, level: str) -> str:
+    """What bounds leave out of it; empty if nothing."""
+    facts = bounds_of(dataset, measure, rollup_of(dataset.definition, level))
+    return f" {facts.words()}" if facts is not None else ""
 
 
 def _measure_specs(measure: Measure, note: str) -> list[ColumnSpec]:

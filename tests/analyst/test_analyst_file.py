@@ -174,3 +174,16 @@ def test_a_file_without_releases_opens(town: Town, tmp_path: Path) -> None:
     """Nothing was released yet: the tables that describe others are empty."""
     path = file_of(town, [], tmp_path)
     assert ask(path, "FROM _tables") == ask(path, "FROM _values") == []
+
+
+def test_bounds_are_said_at_the_column(town: Town, tmp_path: Path) -> None:
+    """What bounds leave out stands in the column's comment and in _columns, for whoever opens the file elsewhere."""
+    dataset = town.people("month", 2, 3).dataset_file()
+    release = ReleaseStore(tmp_path, tmp_path / "private").write(*contents(dataset, drawn(dataset, "2020-01")))
+    path = write_analyst_file(tmp_path, (PublishedDataset(dataset, [release]),), SETTINGS, tmp_path)
+    counts = f"% Counts at most 3 of the {dataset.definition.measures[0].unit} of one %"
+    said = f"{counts} in each of 2 cells a month (a cell: %"
+    comments = ask(
+        path, f"SELECT column_name FROM duckdb_columns() WHERE table_name = 'town' AND comment LIKE '{said}'"
+    )
+    assert comments == ask(path, f"SELECT name FROM _columns WHERE description LIKE '{said}'") == [("requests",)]

@@ -15,6 +15,7 @@ from publisher.grades import grade
 
 if TYPE_CHECKING:
     from portal_process import Running
+    from sodapy import Socrata
 
 WARDS = ("Harbor", "Old Town", "Mill Hill", "North Park", "Station", "Riverside")
 KINDS = ("Street light", "Pothole", "Refuse", "Noise")
@@ -49,9 +50,24 @@ SHAPE = {
             "high": "requests_high",
             "status": "requests_status",
             "margin_percent": "requests_margin_percent",
+            "bounds": {
+                "kind": "count",
+                "unit": "caller",
+                "cells": 2,
+                "each": 3,
+                "items": "requests",
+                "span": "month",
+                "cell": ["Ward", "Kind of request"],
+            },
         }
     ],
 }
+BOUNDS = (
+    "Counts at most 3 of the requests of one caller in each of 2 cells a month (a cell: Ward × Kind of request); the "
+    "real total is the same or higher."
+)
+COUNTED = [{"measure": "requests", "low": 0.744, "high": 0.826, "period": "2021-Q4", "at": "2022-02-01"}]
+"""How much of the requests the bounds let count, as it was measured."""
 MONTHS = [(year, month) for year in (2022, 2023, 2024) for month in range(1, 13)]
 GUARANTEE = """# Guarantee
 
@@ -69,10 +85,12 @@ Each request is protected **once**, with ρ = 0.1.
 
 @dataclass(frozen=True)
 class City:
-    """Where it answers, and the 4x4s of a dataset with all there is, of one with nothing but rows, and of a file."""
+    """Where it answers, and the 4x4s of a dataset with all there is, of its whole city, of one with nothing but rows,
+    and of a file."""
 
     address: str
     full: str
+    whole: str
     bare: str
     file: str
 
@@ -87,6 +105,7 @@ class City:
             "dataset": dataset,
             "dataset filtered": f"{dataset}?kind=Noise&map_kind=Noise&column=ward_name&value=Old+Town&sort=requests",
             "plain dataset": f"/d/{self.bare}",
+            "whole city": f"/d/{self.whole}?table=1",
             "dataset tables": f"{dataset}?table=1&map_table=1",
             "api": f"{dataset}/api",
             "file": f"/d/{self.file}",
@@ -110,7 +129,7 @@ def open_city(running: Running) -> City:
         ]
         view = client.create(
             "Requests by ward and month",
-            description="What people asked of the city.\n\nCounted by ward, month and kind.",
+            description=f"What people asked of the city.\n\nCounted by ward, month and kind.\n\n{BOUNDS}",
             columns=[
                 {"fieldName": field, "dataTypeName": kind, "name": name, "description": f"{name} of the cell."}
                 for field, kind, name in COLUMNS
@@ -128,10 +147,54 @@ def open_city(running: Running) -> City:
         client.upsert(view["id"], _rows())
         client.publish(view["id"])
         client.set_permission(view["id"], "public")
+        whole = _whole(client)
         file = _file(running)
         client.publish(file)
         client.set_permission(file, "public")
-    return City(running.address, view["id"], bare, file)
+    return City(running.address, view["id"], whole, bare, file)
+
+
+def _whole(client: Socrata) -> str:
+    """The 4x4 of the companion with one number a month."""
+    keys = {name for name, _, _ in COLUMNS if name.startswith(("ward", "kind"))}
+    shape = SHAPE | {"keys": [], "place": None}
+    said = _said() | {"dataset": "requests-city", "shape": json.dumps(shape), "boundaries": ""}
+    said["companions"] = json.dumps([{"name": "requests", "title": "Requests by ward and month"}])
+    view = client.create(
+        "Requests in the whole city",
+        columns=[{"fieldName": f, "dataTypeName": kind, "name": name} for f, kind, name in COLUMNS if f not in keys],
+        metadata={"rowIdentifier": "id", "custom_fields": {"Publisher": said}},
+    )
+    rows = [
+        {
+            "id": f"{year}-{month:02}",
+            "period": f"{year}-{month:02}",
+            "period_start": f"{year}-{month:02}-01T00:00:00.000",
+            "requests": 5000 + 10 * month,
+            "requests_low": 4900,
+            "requests_high": 5200,
+            "requests_status": "ok",
+        }
+        for year, month in MONTHS
+    ]
+    client.upsert(view["id"], rows)
+    client.publish(view["id"])
+    client.set_permission(view["id"], "public")
+    return str(view["id"])
+
+
+def one_period(running: Running) -> str:
+    """The 4x4 of the same dataset with its last month alone, whose places are ranked."""
+    with running.client() as client:
+        view = client.create(
+            "Requests of one month",
+            columns=[{"fieldName": field, "dataTypeName": kind, "name": name} for field, kind, name in COLUMNS],
+            metadata={"rowIdentifier": "id", "custom_fields": {"Publisher": _said() | {"dataset": "last"}}},
+        )
+        client.upsert(view["id"], [row for row in _rows() if row["period"] == "2024-12"])
+        client.publish(view["id"])
+        client.set_permission(view["id"], "public")
+    return str(view["id"])
 
 
 def _file(running: Running) -> str:
@@ -180,6 +243,7 @@ def _said() -> dict[str, str]:
     """What the publisher says of the dataset, every part of it."""
     whole = {
         "shape": SHAPE,
+        "counted": COUNTED,
         "companions": [{"name": "requests-city", "title": "Requests in the whole city"}],
         "source": _source(),
         "releases": _releases(),
@@ -209,6 +273,7 @@ def _said() -> dict[str, str]:
     }
     return {name: json.dumps(value) for name, value in whole.items()} | {
         "dataset": "requests",
+        "bounds": BOUNDS,
         "guarantee": GUARANTEE,
         "stand_in": "true",
         "contact": "data@city.example",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-PAGES = list(City("", "", "", "").pages)
+PAGES = list(City("", "", "", "", "").pages)
 EVERY_LOOK = list(product(("", "/es"), WIDTHS, SCHEMES))
 """Language, width and color scheme."""
 LIGHT_PAGE = 60_000

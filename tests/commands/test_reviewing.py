@@ -304,6 +304,7 @@ def test_show(released: Town) -> None:
     assert answer.code == 0
     assert answer.out.startswith("water/2024-03/1: ready\n")
     assert all(words in answer.out for words in ("2024-03.a", "How privacy is protected", "ρ = 0.1"))
+    assert "Accounts: Counts one account in one cell a month" in " ".join(answer.out.split())
     found = json.loads(released.publisher("show", "water", "2024-01", "--json").out)
     assert (found["name"], found["status"], len(found["rows"])) == ("water/2024-01/1", "ready", 3)
     for arguments in (["water", "1999-01"], ["nothing"]):

@@ -11,15 +11,15 @@ from township import CANARY, Town, requests_csv
 
 from publisher.commands.tune import print_advice
 from publisher.errors import BudgetError, DefinitionError, SourceError
-from publisher.planning import tuning
+from publisher.pipeline import tuning
+from publisher.pipeline.measurement import measurement
+from publisher.pipeline.tuning import measured
 from publisher.planning.advice import advice
-from publisher.planning.measurement import measurement
-from publisher.planning.tuning import measured
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
-    from publisher.planning.measurement import Measurement
-    from publisher.planning.tuning import TuneResult
+    from publisher.pipeline.measurement import Measurement
+    from publisher.pipeline.tuning import TuneResult
     from publisher.stages import Integers, Mechanism
 
 REQUESTS_IN_JANUARY = sum(",2024-01-" in line for line in requests_csv().splitlines())

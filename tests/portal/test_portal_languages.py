@@ -38,7 +38,7 @@ def messages() -> Iterator[str | tuple[str, str]]:
     for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         for _, function, text in environment(ENGLISH).extract_translations(file.read_text()):  # type: ignore[attr-defined]
             yield text[:2] if function == "ngettext" else text[0] if isinstance(text, tuple) else text
-    for file in TEMPLATES.parent.glob("*.py"):
+    for file in (*TEMPLATES.parent.glob("*.py"), TEMPLATES.parent.parent / "base" / "bounds.py"):
         for _, text, _, _ in extract_from_file("python", file, keywords={"message": None}):
             yield text
 

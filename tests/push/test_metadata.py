@@ -249,3 +249,31 @@ def test_older_ledgers_say_retracted_in_their_own_words(place: Workspace, catalo
     assert catalog.standing(release).status == "retracted"
     catalog.ledger.record("reinstatement", edition)
     assert catalog.standing(release).status == "ready"
+
+
+def test_the_bounds_are_told_with_the_description(tmp_path: Path) -> None:
+    """A bounded dataset says what its bounds leave out in its description, in a field of its own and at its column,
+    every table; the page knows them again in the description."""
+    made = workspace(tmp_path)
+    source, dataset = tmp_path / "pipelines/requests.toml", tmp_path / "datasets/weekly.toml"
+    who = (
+        source.read_text()
+        .replace('unit = "record"', 'unit = "WHO"\nmissing = "drop"')
+        .replace('window = "week"', 'window = "month"')
+    )
+    source.write_text(who + 'WHO = { class = "private", statute = "s. 1", identifier = true }\n')
+    dataset.write_text(
+        dataset.read_text().replace("[[keys]]", "[bounds]\nmax_groups = 2\nmax_per_group = 3\n[[keys]]", 1)
+    )
+    with locked(find_workspace(made.root)) as catalog:
+        own, districts = (listed(find_workspace(made.root), catalog, level) for level in ("", "districts"))
+    said = (
+        "Requests: Counts at most 3 of the requests of one WHO in each of 2 cells a week (a cell: Ward); the real "
+        "total is the same or higher."
+    )
+    assert own.description.startswith(f"How many requests were made.\n\n{said} Median days: ")
+    assert districts.description.partition("\n\n")[2] == told(own).bounds == own.description.partition("\n\n")[2]
+    assert said.removeprefix("Requests: ") in next(each.description for each in own.columns if each.name == "requests")
+    shape = told(own).shape
+    assert shape is not None
+    assert [measure.bounds is not None for measure in shape.measures] == [True, True]

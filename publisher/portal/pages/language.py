@@ -118,8 +118,3 @@ def translations(code: str) -> gettext.NullTranslations:
     write_mo(compiled, read)
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
-
-
-def message(text: str) -> str:
-    """Mark a text in code that a template translates with `_()`."""
-    return text

@@ -19,10 +19,11 @@ from starlette.routing import Route
 from publisher import grades
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.answers.freshness import has
+from publisher.portal.base.messages import message
 from publisher.portal.contract import markdown_reader, percent
 from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
-from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, message, plain_path, translations
+from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, plain_path, translations
 from publisher.portal.pages.statics import files
 
 if TYPE_CHECKING:
@@ -75,6 +76,18 @@ def environment(language: Language) -> jinja2.Environment:
         "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
         "percent": lambda probability: language.number(percent(probability)),
         "size": lambda size: _size(language, size),
+        "bounds": lambda facts: facts.words(
+            lambda text: Markup(spoken.gettext(text)),  # noqa: S704 -- our own text, which marks what is put into it
+            lambda text: language.number(Decimal(text)),
+            made.filters["own"],
+        ),
+        "bounds_text": lambda facts: facts.words(spoken.gettext, lambda text: language.number(Decimal(text))),
+        "counted": lambda share: share.words(
+            spoken.gettext,
+            lambda text: language.number(Decimal(text)),
+            made.filters["period"],
+            made.filters["day"],
+        ),
         "segment": lambda text: quote(str(text), safe=""),
     }
     made.globals |= {"width": WIDTH, "height": HEIGHT, "language": language, "home": language.prefix}

@@ -6,6 +6,9 @@ It is drawn and written once; asking again, even with another `--keep`, reads th
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from publisher.definitions.model import Model
@@ -14,8 +17,9 @@ from publisher.durable import write_file
 from publisher.engine.contributions import contributions
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
-from publisher.errors import BudgetError, SourceError
+from publisher.errors import BudgetError, DefinitionError, SourceError
 from publisher.pipeline.landed import land_source
+from publisher.pipeline.measurement import measurement
 from publisher.pipeline.session import locked
 from publisher.privacy.mechanism import with_noise
 from publisher.privacy.tuning import NoisyHistogram
@@ -24,9 +28,10 @@ from publisher.release.manifest import LedgerHead
 
 if TYPE_CHECKING:
     from publisher.engine.contributions import ContributionQuestion
-    from publisher.planning.measurement import Measurement
+    from publisher.pipeline.measurement import Measurement
     from publisher.privacy.ledger import Ledger
     from publisher.stages import Integers, Mechanism
+    from publisher.workspace import DatasetFile, Workspace
 
 
 class TuneResult(Model):
@@ -96,6 +101,40 @@ def _kept(asked: Measurement, ledger: Ledger) -> TuneResult | None:
     if known is None:  # a crash came between the file and its entry
         _enter(asked, ledger, found.ledger.hash)
     return found
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A result that was drawn before, and the day of its draw."""
+
+    found: TuneResult
+    at: str
+
+
+def newest(workspace: Workspace, ledger: Ledger, dataset: DatasetFile) -> Tuned | None:
+    """The newest result for the dataset as it is defined, or None. Reads no record and charges nothing."""
+    for entry in reversed(ledger.entries("tuning")):
+        path = workspace.private / "tuning" / f"{entry.payload['statistical_hash']}.json"
+        if entry.payload["dataset"] != dataset.name or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() == entry.payload["sha256"]:
+            found = TuneResult.model_validate_json(content)
+            if _still_asked(workspace, dataset, found):
+                return Tuned(found, entry.at[:10])
+    return None
+
+
+def _still_asked(workspace: Workspace, dataset: DatasetFile, found: TuneResult) -> bool:
+    """Whether the same question today is the one that was answered: same keys, SELECT, unit and sums."""
+    loss = Fraction(found.loss)
+    amount = f"{Decimal(loss.numerator) / Decimal(loss.denominator):f}"
+    given = {"rho" if found.currency == "zcdp" else "epsilon": amount}
+    try:
+        asked = measurement(workspace, dataset.source.name, period=found.period, dataset=dataset.name, **given)
+    except (DefinitionError, SourceError):
+        return False
+    return asked.statistical_hash == found.statistical_hash
 
 
 def _enter(asked: Measurement, ledger: Ledger, drawn: str) -> None:

@@ -1,0 +1,199 @@
+"""Bounds by total error: what they cut and the noise they need, from a charged measurement; and where it is said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from math import hypot, sqrt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_tune import ask, kept, spent, tune, write_meters
+
+from publisher.definitions import period as civil
+from publisher.pipeline.session import opened
+from publisher.pipeline.tuning import Tuned, newest
+from publisher.planning.advice import advice
+from publisher.planning.bounds_known import bounds_known
+from publisher.planning.other_units import other_units, shorter_window
+from publisher.planning.total_error import measured_errors
+from publisher.privacy.tuning import NoisyHistogram
+from publisher.push.provenance import counted_facts
+from publisher.release.table import shape_of
+from publisher.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from township import Town
+
+    from publisher.pipeline.tuning import TuneResult
+    from publisher.workspace import DatasetFile
+
+JANUARY = civil.parse("2024-01")
+ROLLUPS = '[[rollups]]\nname = "city"\ntitle = "Water of the city"\nshare = 0.2\n\n'
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PUBLISHER_DATA", "PUBLISHER_STATE", "PUBLISHER_LEDGER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def water(town: Town) -> DatasetFile:
+    return find_workspace(town.root).dataset("water")
+
+
+def counted(found: TuneResult, **bins: dict[int, int]) -> TuneResult:
+    """The result with bins that hold exactly these units, by top, and hardly any noise."""
+    told: dict[str, Any] = {}
+    for quantity, units in bins.items():
+        tops = next(each.tops for each in found.histograms if each.quantity == quantity)
+        counts = [units.get(top, 0) for top in (*tops, -1)]
+        told[quantity] = tuple(counts + [0] * len(counts) if quantity == "total" else counts)
+    changed = [
+        NoisyHistogram.model_validate({**dict(each), "counts": told.get(each.quantity, each.counts), "scale": 0.01})
+        for each in found.histograms
+    ]
+    return found.model_copy(update={"histograms": tuple(changed)})
+
+
+def test_the_proposal_has_the_smallest_total_error_of_all_bounds(town: Town) -> None:
+    """Against every pair of bounds one by one, the proposed ones leave the smallest sum of squares; each total is the
+    root of the squares of what is cut and of the noise."""
+    write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
+    asked = ask(town, rho="0.02")
+    advised = advice(asked, tune(town, rho="0.02"))
+    errors, dataset = advised.errors, water(town).definition
+    accounts, used = dataset.measured
+    costs = {}
+    for groups in (1, 2, 3):
+        units = errors.total(accounts, groups, None)
+        for upper in (100, 200, 500, 1000, 2000, 5000):
+            liters = errors.total(used, groups, upper)
+            assert units is not None
+            assert liters is not None
+            costs[units**2 + liters**2] = (groups, upper)
+    groups, upper = costs[min(costs)]
+    assert (advised.proposal.max_groups, advised.proposal.clamps("used")) == (groups, (0, upper))
+    rows = [row for _, rows in advised.candidates() for row in rows]
+    for row in rows:
+        assert row.bias is not None
+        assert row.noise_share is not None
+        assert row.total == pytest.approx(hypot(sum(row.bias) / 2, row.noise_share))
+    assert [row["proposed"] for row in advised.as_json()["candidates"]].count(True) == 2
+    assert advised.as_json()["proposal"]["by"] == "total error"
+    assert advice(asked, advised.found, 0.95).as_json()["proposal"] == {
+        "by": "units kept", "keep": 0.95, "max_groups": 2, "max_per_group": None, "clamps": {"used": ["0", "500"]},
+    }  # fmt: skip
+    assert len(spent(town)) == 1
+
+
+def test_noise_is_a_share_of_an_average_cell(town: Town) -> None:
+    """900 accounts in two zones, 100 in three, in a month of three cells: noise √k·M/√(2ρ) over what a cell has."""
+    errors = measured_errors(water(town), counted(tune(town), cells={2: 900, 3: 100}, total={100: 1000}), 0.95)
+    accounts, used = water(town).definition.measured
+    assert errors.size(accounts) == pytest.approx(2100)
+    assert errors.size(used) == pytest.approx(2100 * 75.5)  # the middle of 51 to 100
+    for groups, upper in ((1, 100), (2, 100), (3, 50)):
+        sigma = sqrt(groups) * upper / sqrt(2 * 0.05)
+        assert errors.noise(used, groups, upper) == pytest.approx(sigma * 3 / (2100 * 75.5), rel=0.01)
+        assert errors.noise(accounts, groups, None) == pytest.approx(sqrt(groups / 0.1) * 3 / 2100, rel=0.2)
+
+
+def test_every_published_table_counts_alike(town: Town) -> None:
+    """With a city table the noise is the root mean square of both tables' noise, each of its own average cell."""
+    before = measured_errors(water(town), counted(tune(town), cells={1: 1000}, total={100: 1000}), 0.95)
+    town.edit("datasets/water.toml", "[suppression]", ROLLUPS + "[suppression]")
+    after = measured_errors(water(town), counted(tune(town), cells={1: 1000}, total={100: 1000}), 0.95)
+    used = water(town).definition.measured[1]
+    own, both = before.noise(used, 1, 100), after.noise(used, 1, 100)
+    assert own is not None
+    assert both is not None
+    assert own / sqrt(2) < both < own  # the city's part is small beside that of zones
+    assert len(spent(town)) == 1
+
+
+def test_a_measurement_of_several_releases_is_of_one_of_them(town: Town) -> None:
+    """Three months of one window each: the size is that of one month."""
+    found = counted(tune(town, period="2024-Q1"), cells={1: 3000}, total={100: 3000})
+    assert measured_errors(water(town), found, 0.95).size(water(town).definition.measured[0]) == pytest.approx(1000)
+
+
+def test_plan_says_what_bounds_cut_once_it_was_measured(town: Town) -> None:
+    """Before: that it is not known and how to know it. After: each measure's parts, marked with period and day, and the
+    bounds that would do better. Another keyset asks another question, and the old answer is silent."""
+    silent = town.publisher("plan", "water").out
+    assert "How much the bounds cut is not known: `publisher tune meters` measures it, for a charge." in silent
+    write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
+    tune(town, rho="0.02")
+    with opened(find_workspace(town.root)) as catalog:
+        known = newest(find_workspace(town.root), catalog.ledger, water(town))
+    assert known is not None
+    said = " ".join(town.publisher("plan", "water").out.split())
+    assert f"(measured on 2024-01, {known.at}). With noise of" in said
+    assert "Accounts: bounds cut about 2" in said
+    assert "The total error would be smallest with max_groups = 2" in said
+    assert "is not known" not in said
+    town.edit("datasets/keysets/zones.csv", "B", "C")
+    assert "is not known" in town.publisher("plan", "water").out
+    assert len(spent(town)) == len(kept(town)) == 1
+
+
+def test_a_changed_result_is_not_told(town: Town) -> None:
+    """A file that is not the one that was drawn says nothing to a plan or a page."""
+    tune(town)
+    (path,) = (town.state / "private" / "tuning").glob("*")
+    path.write_bytes(path.read_bytes().replace(b'"counts"', b' "counts"', 1))
+    with opened(find_workspace(town.root)) as catalog:
+        assert newest(find_workspace(town.root), catalog.ledger, water(town)) is None
+
+
+def test_pages_are_told_the_share_that_is_counted(town: Town) -> None:
+    """900 of 1,000 accounts in one zone and 100 in two: 1,000 of 1,100 are counted, and of the liters those up to
+    1,000; not for generated records beside real ones, nor where the noise hides a part."""
+    dataset = water(town)
+    found = counted(tune(town), cells={1: 900, 2: 100}, total={200: 999, 2000: 1})
+    tuned = Tuned(found, "2024-02-01")
+    accounts, used = json.loads(counted_facts(dataset, shape_of(dataset), tuned, stand_in=False))
+    assert {(each["period"], each["at"]) for each in (accounts, used)} == {("2024-01", "2024-02-01")}
+    assert accounts["low"] == pytest.approx(1000 / 1100, abs=0.001)
+    assert accounts["high"] == pytest.approx(1000 / 1100, abs=0.001)
+    assert 0.89 < used["low"] < used["high"] < 0.92
+    assert counted_facts(dataset, shape_of(dataset), tuned, stand_in=True) == ""
+    hidden = Tuned(counted(tune(town), cells={}, total={200: 1000}), "2024-02-01")
+    assert counted_facts(dataset, shape_of(dataset), hidden, stand_in=False) == ""
+
+
+def test_other_units_and_windows_are_named_where_they_would_serve_better(town: Town) -> None:
+    """A year's window for monthly releases, a lifetime, and records instead of accounts whose counts bounds cut."""
+    dataset = water(town)
+    assert list(shorter_window(dataset, JANUARY)) == []
+    privacy = dataset.source.definition.privacy
+
+    def windowed(window: str) -> DatasetFile:
+        changed = {"privacy": privacy.model_copy(update={"window": window})}
+        source = replace(dataset.source, definition=dataset.source.definition.model_copy(update=changed))
+        return replace(dataset, source=source)
+
+    (year,) = shorter_window(windowed("year"), JANUARY)
+    assert "so 12 releases of a month share its budget" in year
+    assert "noise would be 29% of what it is" in year  # 1/√12
+    (forever,) = shorter_window(windowed("lifetime"), JANUARY)
+    assert "all releases share one budget" in forever
+    accounts, *others = dataset.definition.measures
+    counted_records = {"measures": (accounts.model_copy(update={"kind": "count"}), *others)}
+    bounded = replace(dataset, definition=dataset.definition.model_copy(update=counted_records))
+    found = counted(tune(town), cells={1: 500, 3: 500})
+    records_each = {"quantity": "records", "tops": (1, 2, 30), "counts": (200, 0, 800, 0)}
+    heavy = found.histograms[0].model_copy(update=records_each)
+    errors = measured_errors(bounded, found.model_copy(update={"histograms": (*found.histograms, heavy)}), 0.95)
+    (records,) = other_units(errors)
+    assert records.startswith(
+        "With single records as the unit, nothing of Accounts would be cut, and the error would be"
+    )
+    assert records.endswith("not everything of one account.")
+
+
+def test_nothing_is_said_where_bounds_cut_nothing(town: Town) -> None:
+    """Records that count once each have no bounds to speak of."""
+    requests = find_workspace(town.root).dataset("requests")
+    assert list(bounds_known(requests, None, JANUARY)) == []
