@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.cells import CellGrid
     from publisher.definitions.levels import Level
+    from publisher.portal.contract import NoiseLaw
 
     Integers = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -82,6 +83,7 @@ class FinishedMeasure:
 
     `percent` is half the margin in whole percent of the value, `graded` the status of each cell as a position in
     `STATUSES`. `texts` are the words of a quantile's bins, such as "3 to 5" or "≥ 30"; None for other measures.
+    `noise` tells which numbers differ; None for means and quantiles.
     """
 
     name: str
@@ -91,6 +93,7 @@ class FinishedMeasure:
     percent: Floats
     graded: Integers
     texts: tuple[str | None, ...] | None = None
+    noise: NoiseLaw | None = None
 
     def has(self, status: str) -> Flags:
         """Which cells have this status."""

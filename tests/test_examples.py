@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 MODULES = (
     "definitions.period",
     "engine.bounding",
+    "portal.base.differences",
     "privacy.consistency",
     "privacy.distribution",
     "privacy.quantile",

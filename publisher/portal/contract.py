@@ -13,12 +13,24 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from publisher.portal.base.bounds import BoundFacts as BoundFacts  # noqa: PLC0414 -- a part of the contract
 from publisher.portal.base.bounds import CountedShare as CountedShare  # noqa: PLC0414
+from publisher.portal.base.differences import (
+    NoiseLaw,
+    NoisyDifference,
+    Published,
+    change,
+    difference,
+    extreme,
+    total,
+    widest,
+)
 from publisher.portal.base.licenses import address_of, name_of
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
     from publisher.portal.base.model import PortalDataset
+
+__all__ = ["NoiseLaw", "NoisyDifference", "Published", "change", "difference", "extreme", "total", "widest"]
 
 ADDITIVE = frozenset({"count", "sum"})
 """The kinds of measures whose cells can be added up; distinct units and means cannot."""
@@ -82,6 +94,8 @@ class ShapeMeasure(FrozenModel):
     """The column with half the margin in percent of the value, rounded up."""
     bounds: BoundFacts | None = None
     """What bounds leave out of it; None if nothing."""
+    noise: NoiseLaw | None = None
+    """For counts and sums: what decides whether two numbers differ."""
 
     @property
     def fields(self) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from publisher.grades import STATUSES, SUPPRESSED, UNRELIABLE, grades, margin_percents
+from publisher.portal.contract import NoiseLaw
 from publisher.privacy.estimates import estimates_of
 from publisher.privacy.quantile import PublicBins, bins_of, counted_low, inside, words
 from publisher.privacy.suppression import CONFIDENCE, withheld_cells
@@ -52,8 +54,27 @@ def finished(
     level: Level, measures: Sequence[Measure], estimates: dict[Table, Estimate], withheld: Integers, dataset: Dataset
 ) -> FinishedTable:
     """One table of these measures; `withheld` says why each cell is suppressed."""
-    shown = (_shown(each, _columns(level, each, estimates, dataset), withheld > 0) for each in measures)
+    shown = (
+        replace(
+            _shown(each, _columns(level, each, estimates, dataset), withheld > 0),
+            noise=_law(each, estimates[level.name, each.name]) if each.measured else None,
+        )
+        for each in measures
+    )
     return FinishedTable(level.name, level.grid, tuple(shown), withheld)
+
+
+def _law(measure: Measure, estimate: Estimate) -> NoiseLaw:
+    """The constants that tell which published numbers differ. Cells that are zero without any noise do not count."""
+    margins, step = estimate.margins, _step(measure)
+    widths = margins.half_widths(CONFIDENCE)
+    widths = widths[widths > 0] if widths.any() else widths
+    same, other = margins.joint * margins.reach, float(margins.deviations.max()) * margins.reach
+    least, most, same, other = (
+        round(round(float(width), 3) * step, 9) for width in (widths.min(), widths.max(), same, other)
+    )
+    tail: Literal["normal", "exponential"] = "normal" if margins.normal else "exponential"
+    return NoiseLaw(step, least, most, same, other, signed=estimate.floor < 0, tail=tail)
 
 
 def _shown(measure: Measure, columns: Columns, suppressed: Flags) -> FinishedMeasure:

@@ -8,8 +8,10 @@ for all cells of a level whose variances agree closely.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from publisher.privacy.distribution import SMOOTH, WIDE, Noise, NoiseTerm, compound, quantile
@@ -34,6 +36,8 @@ widened by as much as standard deviations differ inside a class."""
 SMALL = 0.05
 """Pieces whose size and steps are less than this part of the standard deviation are taken together as a Gaussian: their
 joint fourth cumulant is below 0.01."""
+FEW = 256
+"""Levels of at most so many cells have the covariance of all their estimates looked at."""
 CHUNK = 1 << 22
 """How many numbers are in memory at once while weights are found."""
 
@@ -56,6 +60,27 @@ class Margins:
     shapes: tuple[Shape, ...]
     stretch: float = 1.0
     noise: Noise | None = None
+    joint: float = 0.0
+    """At most the standard deviation of a sum of the level's estimates in one release, with weights of norm one."""
+    noises: tuple[Noise, ...] = ()
+    """All noise that is in the estimates."""
+
+    @property
+    def normal(self) -> bool:
+        """Whether all of it is as good as Gaussian."""
+        return _gaussian(self.noises)
+
+    @property
+    def reach(self) -> float:
+        """At most the 95% half width of any weighted sum of the noise, in standard deviations.
+
+        It is that of the heaviest tail, since a sum has a lighter one; of noise that is hardly ever drawn, Chebyshev's.
+        """
+        if self.normal:
+            return NormalDist().inv_cdf(0.975)
+        if all(scale >= SMOOTH for noise in self.noises for _, scale in noise.draws):
+            return max(noise.half_width(0.95) / math.sqrt(noise.variance) for noise in self.noises)
+        return math.sqrt(20)
 
     def half_widths(self, confidence: float) -> Floats:
         """Per cell the q with P(|error| ≤ q) ≥ confidence, in steps."""
@@ -131,7 +156,14 @@ def added(parts: Sequence[Margins]) -> Margins:
     shapes = tuple(
         _sum_shape([(each.shapes[each.classes[n]], sizes[r, n]) for r, each in enumerate(parts)]) for n in firsts
     )
-    return Margins(deviations, classes.reshape(-1).astype(np.int64), shapes, max(each.stretch for each in parts))
+    return Margins(
+        deviations,
+        classes.reshape(-1).astype(np.int64),
+        shapes,
+        max(each.stretch for each in parts),
+        joint=math.hypot(*(each.joint for each in parts)),
+        noises=tuple(dict.fromkeys(noise for each in parts for noise in each.noises)),
+    )
 
 
 def _sum_shape(parts: Sequence[tuple[Shape, float]]) -> Shape:
@@ -146,8 +178,10 @@ def _sum_shape(parts: Sequence[tuple[Shape, float]]) -> Shape:
 def _alone(noise: Noise, size: int) -> Margins:
     import numpy as np
 
-    deviations = np.full(size, noise.variance**0.5)
-    return Margins(deviations, np.zeros(size, dtype=np.int64), ((NoiseTerm(noise, 1.0, 1),),), noise=noise)
+    deviation = noise.variance**0.5
+    shapes = ((NoiseTerm(noise, 1.0, 1),),)
+    classes = np.zeros(size, dtype=np.int64)
+    return Margins(np.full(size, deviation), classes, shapes, noise=noise, joint=deviation, noises=(noise,))
 
 
 def _weighed(fit: JointFit, noises: Sequence[Noise], level: int) -> Margins:
@@ -163,7 +197,20 @@ def _weighed(fit: JointFit, noises: Sequence[Noise], level: int) -> Margins:
         kinds = _numbered(kinds)
     _, firsts, classes = np.unique(kinds, return_index=True, return_inverse=True)
     shapes = _shapes(fit, noises, level, firsts)
-    return Margins(np.sqrt(variances), classes, shapes, 1 + (apart - ALIKE) / 2)
+    joint, stretch = _joint(fit, noises[level], level), 1 + (apart - ALIKE) / 2
+    return Margins(np.sqrt(variances), classes, shapes, stretch, joint=joint, noises=tuple(noises))
+
+
+def _joint(fit: JointFit, noise: Noise, level: int) -> float:
+    """From the covariance of a small level; on any level no sum is less sure than the sum of its own measurements."""
+    import numpy as np
+
+    size, cells = fit.variances[level].size, sum(each.size for each in fit.variances)
+    if size > FEW or size * cells > CHUNK:
+        return math.sqrt(noise.variance)
+    covariance = fit.weights(level, np.arange(size))[level] * noise.variance
+    largest = float(np.linalg.eigvalsh((covariance + covariance.T) / 2)[-1])
+    return math.sqrt(min(noise.variance, max(largest, 0.0)))
 
 
 def _numbered(kinds: Floats | Integers) -> Integers:

@@ -52,7 +52,10 @@ def total_over_time(
         alone = sum(each.suppressed.astype(int) for each in addends) == 1
         withheld[alone & (withheld == 0)] = COMPLEMENTARY
     shown = [each for each in dataset.measures if each.shown and adds_over_time(dataset, each)]
-    return finished(own, shown, sums, withheld, dataset)
+    table = finished(own, shown, sums, withheld, dataset)
+    if total.running:  # they overlap, so their errors are alike, and no law of independent releases holds
+        table = replace(table, measures=tuple(replace(each, noise=None) for each in table.measures))
+    return table
 
 
 def _estimates(noisy: NoisyTable, dataset: Dataset, level: str) -> dict[str, Estimate]:

@@ -12,7 +12,7 @@ from publisher.push.measurements import measurements_of
 from publisher.push.provenance import counted_facts, coverage_facts, odds_facts, release_facts, source_facts
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
-from publisher.release.table import column_specs, shape_of, table_names, title_of, total_of
+from publisher.release.table import column_specs, laws_of, shape_of, table_names, title_of, total_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ def listing_of(
     polygons, files = _boundaries(workspace, dataset, level)
     measured, downloads = measurements_of(definition, level, tables)
     stand_in = any(table.manifest.stand_in for table in tables)
-    shape = shape_of(dataset, level)
+    shape = shape_of(dataset, level, laws_of(tables))
     bounds = " ".join(shape.bounds)
     described = f"{definition.description} {relation(definition, level)}" if level else definition.description
     return Listing(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from publisher.definitions.model import Model
 from publisher.errors import SourceError
-from publisher.portal.contract import BoundFacts
+from publisher.portal.contract import BoundFacts, NoiseLaw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,8 @@ class MeasureShape(Model):
     """The column with half the margin in percent of the value; tables of earlier versions have none."""
     bounds: BoundFacts | None = None
     """What bounds leave out of it; None if nothing, and in tables of earlier versions."""
+    noise: NoiseLaw | None = None
+    """count, sum: tells which numbers of the table differ; tables of earlier versions have none."""
 
 
 class Shape(Model):

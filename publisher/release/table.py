@@ -18,6 +18,7 @@ from publisher.definitions.period import NESTS
 from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.errors import SourceError
 from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED, UNRELIABLE
+from publisher.portal.contract import widest
 from publisher.release.bounds import bounds_of
 from publisher.release.manifest import (
     WHOLE,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from publisher.definitions.levels import Level
     from publisher.definitions.period import Grain
     from publisher.definitions.totals import TotalOverTime
+    from publisher.portal.contract import NoiseLaw
     from publisher.stages import FinishedMeasure, FinishedTable, Integers, Table
     from publisher.workspace import DatasetFile
 
@@ -98,7 +100,8 @@ def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int)
     arrays["edition"] = pa.array([edition] * finished.grid.size, pa.int64())
     specs = column_specs(dataset, finished.level)
     table = pa.table({spec.name: arrays[spec.name] for spec in specs})
-    return PublishedTable(table, specs, shape_of(dataset, finished.level))
+    laws = {each.name: each.noise for each in finished.measures}
+    return PublishedTable(table, specs, shape_of(dataset, finished.level, laws))
 
 
 def rollup_table(finished: FinishedTable, published: PublishedTable, dataset: DatasetFile) -> RollupTable:
@@ -293,9 +296,9 @@ def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...
     return (*specs, ColumnSpec(name="edition", title="Edition", type="number", description=words))
 
 
-def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
-    """The role of each published column of one level."""
-    keys = key_columns(dataset, level)
+def shape_of(dataset: DatasetFile, level: str = "", laws: Mapping[str, NoiseLaw | None] | None = None) -> Shape:
+    """The role of each published column of one level, with the laws of the noise of its measures."""
+    keys, laws = key_columns(dataset, level), laws or {}
     return Shape(
         time="period_start",
         period="period",
@@ -309,7 +312,9 @@ def shape_of(dataset: DatasetFile, level: str = "") -> Shape:
             )
             for key in keys
         ),
-        measures=tuple(_measure_shape(dataset, each, level) for each in _shown(dataset.definition, level)),
+        measures=tuple(
+            _measure_shape(dataset, each, level, laws.get(each.name)) for each in _shown(dataset.definition, level)
+        ),
     )
 
 
@@ -335,7 +340,16 @@ def _grain(definition: Dataset, level: str) -> Grain:
     return (rollup.grain if rollup is not None else None) or definition.cell_grain
 
 
-def _measure_shape(dataset: DatasetFile, measure: Measure, level: str) -> MeasureShape:
+def laws_of(tables: Sequence[Release]) -> dict[str, NoiseLaw | None]:
+    """By measure, a law of the noise that holds in all of these tables."""
+    found: dict[str, list[NoiseLaw | None]] = {}
+    for table in tables:
+        for each in table.manifest.shape.measures:
+            found.setdefault(each.name, []).append(each.noise)
+    return {name: widest(laws) for name, laws in found.items()}
+
+
+def _measure_shape(dataset: DatasetFile, measure: Measure, level: str, noise: NoiseLaw | None) -> MeasureShape:
     if measure.kind == "histogram":
         raise ValueError(f"{measure.name} is a histogram, which is never published")
     name = measure.name
@@ -351,6 +365,7 @@ def _measure_shape(dataset: DatasetFile, measure: Measure, level: str) -> Measur
         reason=f"{name}_reason",
         margin_percent=f"{name}_margin_percent",
         bounds=bounds_of(dataset, measure, rollup_of(dataset.definition, level)),
+        noise=noise,
     )
 
 

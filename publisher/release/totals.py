@@ -94,7 +94,7 @@ def manifest_of(
         caution=int(finished.measures[0].has(CAUTION).sum()),
         unreliable=int(finished.measures[0].has(UNRELIABLE).sum()),
         columns=column_specs(dataset, finished.level),
-        shape=shape_of(dataset, finished.level),
+        shape=shape_of(dataset, finished.level, {each.name: each.noise for each in finished.measures}),
         charge=Charge(currency=newest.charge.currency, loss="0", blocks=(), tables=()),
         ledger=max((each.ledger for each in all_), key=lambda head: head.sequence),
         versions={"publisher": __version__, "python": platform.python_version()}

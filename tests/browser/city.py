@@ -59,6 +59,7 @@ SHAPE = {
                 "span": "month",
                 "cell": ["Ward", "Kind of request"],
             },
+            "noise": {"step": 1, "least": 12, "most": 12, "same_release": 12.5, "other_release": 12},
         }
     ],
 }
@@ -106,6 +107,8 @@ class City:
             "dataset filtered": f"{dataset}?kind=Noise&map_kind=Noise&column=ward_name&value=Old+Town&sort=requests",
             "plain dataset": f"/d/{self.bare}",
             "whole city": f"/d/{self.whole}?table=1",
+            "dataset compared": f"{dataset}?first_ward=W1&first_kind=Noise&first_period=2024-12"
+            "&second_ward=W2&second_kind=Noise&second_period=2024-12&ward=*",
             "dataset tables": f"{dataset}?table=1&map_table=1",
             "api": f"{dataset}/api",
             "file": f"/d/{self.file}",

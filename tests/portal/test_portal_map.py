@@ -29,7 +29,8 @@ SHAPE = {
     "keys": [{"name": "zone", "label": "Zone", "names": "zone_name"}, {"name": "kind", "label": "Kind"}],
     "measures": [
         {"name": "requests", "label": "Requests", "kind": "count", "unit": "requests", "low": "requests_low",
-         "high": "requests_high", "status": "requests_status"},
+         "high": "requests_high", "status": "requests_status",
+         "noise": {"step": 1, "least": 3.5, "most": 3.5, "same_release": 3.5, "other_release": 3.5}},
         {"name": "days", "label": "Median days", "kind": "quantile", "unit": "days", "range": "days_range"},
     ],
 }  # fmt: skip
@@ -69,10 +70,10 @@ def squares() -> bytes:
     return json.dumps({"type": "FeatureCollection", "features": features}).encode()
 
 
-def made(portal: Running, years: tuple[int, ...], file: bytes) -> str:
+def made(portal: Running, years: tuple[int, ...], file: bytes, **more: str) -> str:
     """A public dataset with a file of polygons."""
     told = {"key": "zone", "property": "zone", "filename": "zones.geojson", "source": f"The county {EVIL}"}
-    fields = {"shape": json.dumps(SHAPE), "boundaries": json.dumps(told)}
+    fields = {"shape": json.dumps(SHAPE), "boundaries": json.dumps(told)} | more
     with portal.client() as client:
         view = client.create(
             f"Map of {years}",
@@ -187,14 +188,48 @@ def test_colors_are_the_same_all_year(portal: Running, mapped: str) -> None:
     assert (ends[0], ends[-1]) == (110, 520)
 
 
-def test_values_of_several_cells_are_added_up_with_their_margin(portal: Running, mapped: str) -> None:
-    """All kinds added up: 223 + 224 with the root of the squares of both margins, half a request wider each."""
+def test_values_of_several_cells_are_added_up(portal: Running, mapped: str) -> None:
+    """All kinds added up: 223 + 224, with the range that follows from the noise of both."""
     text = section(portal, mapped, map_kind="*")
-    assert "Nord &amp; &lt;b&gt;: 447 (440 – 454) requests, probably within 2%" in titles(text)
+    half = 3.5 * 2**0.5 * 1.005 + 0.5
+    assert (448 - 1 - half, 448 + 1 + half) == pytest.approx((441.5, 454.5), abs=0.05)
+    assert "Nord &amp; &lt;b&gt;: 447 (442 – 454) requests, probably within 2%" in titles(text)
     assert "West: suppressed" in titles(text)
     refused = section(portal, mapped, map_kind="*", map_measure="days")
     assert "Median days: 12" not in refused
     assert "<svg" in refused  # a median is never added up: the map shows one cell
+
+
+def test_totals_are_those_of_the_table_that_has_them(portal: Running) -> None:
+    """Where a companion has the places' totals, the map shows its numbers, its suppressed ones too, and names it."""
+    companions = json.dumps([{"name": "map-zones", "title": "By zone"}])
+    identifier = made(portal, (2019,), squares(), dataset="map", companions=companions)
+    told = {"dataset": "map-zones", "companions": json.dumps([{"name": "map", "title": "Map"}])}
+    told["shape"] = json.dumps(SHAPE | {"keys": SHAPE["keys"][:1], "measures": SHAPE["measures"][:1]})
+    columns = {name: kind for name, kind in COLUMNS.items() if name != "kind" and not name.startswith("days")}
+    totals = [{name: row[name] for name in columns} for row in rows((2019,)) if row["kind"] == "a"]
+    for row in totals:
+        number = {"requests": 777, "requests_low": 770, "requests_high": 784, "requests_status": "ok"}
+        row.update(dict.fromkeys(number) | {"requests_status": "suppressed"} if row["zone"] == "2" else number)
+    with portal.client() as client:
+        fields = [{"fieldName": name, "name": name.title(), "dataTypeName": kind} for name, kind in columns.items()]
+        metadata = {"rowIdentifier": "id", "custom_fields": {"Publisher": told}}
+        view = client.create("By zone", columns=fields, metadata=metadata)
+        client.upsert(view["id"], totals)
+        client.publish(view["id"])
+        client.set_permission(view["id"], "public")
+    text = section(portal, identifier, map_kind="*")
+    assert "West: 777 (770 – 784) requests, probably within 1%" in titles(text)
+    assert "Süd: suppressed" in titles(text)
+    assert f'<a href="/d/{view["id"]}">By zone</a>' in text
+    assert "added up" not in text.split("</form>")[1]
+    assert "By zone" not in section(portal, identifier, map_kind="a")
+    svg = requests.get(f"{portal.address}/d/{identifier}/map.svg?map_kind=*", timeout=60).text
+    assert "measured as a whole" in svg
+    assert "added up" not in svg
+    svg = requests.get(f"{portal.address}/d/{identifier}/chart.svg?kind=*&zone=1", timeout=60).text
+    assert "By zone" in svg
+    assert "Latest: 777 (770 to 784)." in svg
 
 
 def test_forms_keep_what_the_other_chose(portal: Running, mapped: str) -> None:

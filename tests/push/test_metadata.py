@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import shapely
-from release_examples import ready, workspace
+from release_examples import drawn, ready, workspace
 
 from publisher.errors import DefinitionError
 from publisher.pipeline.session import locked
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn, PortalDataset
 from publisher.portal.contract import PublisherMetadata, about
+from publisher.privacy.finish import finish
 from publisher.push.boundaries import missing
 from publisher.push.metadata import listing_of
 from publisher.push.provenance import odds_facts
@@ -25,6 +26,7 @@ from publisher.release.failure import Failure
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.manifest import hash_of
+from publisher.release.table import laws_of, published_table, shape_of
 from publisher.release.validation import Validation
 from publisher.workspace import find_workspace
 
@@ -134,6 +136,33 @@ def test_every_edition_is_told(place: Workspace, catalog: Catalog) -> None:
     assert releases[0].rows == newest.tables["districts"].manifest.rows
     assert releases[0].sha256 == newest.manifest.files["rollup-districts.csv"].sha256
     assert releases[0].created == newest.manifest.created
+
+
+def test_the_law_of_the_noise_is_told(place: Workspace, catalog: Catalog) -> None:
+    """Finished counts bring the constants of their noise into the manifest, medians none; the portal is told those that
+    hold for every release, and none where a release does not have them."""
+    dataset = place.dataset("weekly")
+    made = [published_table(each, dataset, 1).shape for each in finish(drawn(dataset, "2018-W01"), dataset.definition)]
+    laws = {each.name: each.noise for each in made[-1].measures}
+    law = laws["requests"]
+    assert laws["median_days"] is None
+    assert law is not None
+    assert (law.step, law.signed, law.tail) == (1.0, False, "normal")
+    assert 0 < law.least <= law.most <= 1.96 * 2 + 0.1
+    assert type(made[-1]).model_validate_json(made[-1].model_dump_json()) == made[-1]
+    wider = replace(law, most=law.most + 1)
+    first, second = ready(catalog, dataset, "2018-W01"), ready(catalog, dataset, "2018-W02")
+    shapes = [shape_of(dataset, "", {"requests": each}) for each in (law, wider)]
+    known = [
+        replace(release, manifest=release.manifest.model_copy(update={"shape": shape}))
+        for release, shape in zip((first, second), shapes, strict=True)
+    ]
+    assert laws_of(known)["requests"] == wider
+    assert laws_of([known[0], second])["requests"] is None
+    listing = replace(listed(place, catalog), shape=shape_of(dataset, "", laws_of(known)))
+    shape = told(listing).shape
+    assert shape is not None
+    assert [each.noise for each in shape.measures] == [wider, None]
 
 
 def test_odds_are_those_of_the_guarantee(place: Workspace, catalog: Catalog) -> None:

@@ -70,7 +70,7 @@ def draw(points: Sequence[ChartPoint]) -> Chart | None:
         band=_band(places, up),
         bars=_bars(places, up),
         line=_line(places, up),
-        dots=_marks(places, up, OK),
+        dots="".join(_marks(places, up, status) for status in (OK, "partial", "")),
         squares=_marks(places, up, CAUTION),
         rings=_marks(places, up, UNRELIABLE),
         gaps="".join(f"M{x} {HEIGHT}v-12" for x, point in places if point.value is None),

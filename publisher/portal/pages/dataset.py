@@ -15,6 +15,7 @@ from publisher.portal.contract import about
 from publisher.portal.discovery.dcat import covered, jsonld, span
 from publisher.portal.downloads.downloads import ahead, standing
 from publisher.portal.pages.citation import citation
+from publisher.portal.pages.compare import compare
 from publisher.portal.pages.examples import MOST, examples
 from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking, headline
@@ -70,8 +71,11 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
     family = family_of(dataset, findable(request))
     base = base_url(request)
     rows = _preview(dataset, known.shape, ask, wanted)
-    ranked = ranking(known.shape, ask, wanted) if known.shape and dataset.rows else None
-    over_time = known.shape is not None and dataset.rows > 0 and ranked is None
+    released = {each.period for each in known.releases}
+    tables = beside(dataset, family, lambda other: asking(request, other))
+    shape = known.shape if dataset.rows else None
+    ranked = ranking(shape, ask, wanted, tables) if shape else None
+    course = trend(shape, ask, wanted, tables, released) if shape and ranked is None else None
     when = covered(dataset)
     coverage = _coverage(known, ask, dataset)
     downloads = standing(request, dataset)
@@ -84,8 +88,9 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         family=family,
         headline=headline(request, family.whole(known.over_time)),
         ranking=ranked,
-        trend=trend(known.shape, ask, wanted, beside(dataset, family)) if known.shape and over_time else None,
-        map=map_of(dataset, known, ask, wanted, portal(request).store.assets),
+        trend=course,
+        compared=compare(shape, ask, wanted, course.selects if course else None, released) if shape else None,
+        map=map_of(dataset, known, ask, wanted, portal(request).store.assets, tables),
         preview=rows,
         wanted=wanted,
         brief_table=TABLE,

@@ -51,6 +51,10 @@ class Language:
             written: str = format_decimal(value, digits, locale=self.locale, decimal_quantization=False)
         return written.replace("-", "\N{MINUS SIGN}")
 
+    def signed(self, value: Decimal | float) -> str:
+        """A number with its sign, unless it is zero."""
+        return f"+{self.number(value)}" if value > 0 else self.number(value)
+
     def month(self, moment: date) -> str:
         """A month of a year for people."""
         return str(format_skeleton("yMMMM", moment, locale=self.locale))

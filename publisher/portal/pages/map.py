@@ -13,7 +13,7 @@ from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.outlines import outlines
-from publisher.portal.pages.trend import ALL, FormSelect, selects_of
+from publisher.portal.pages.trend import ALL, FormSelect, selects_of, table_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import PublisherMetadata, ShapeKey, ShapeMeasure, TableShape
     from publisher.portal.pages.outlines import Outlines
-    from publisher.portal.pages.trend import Ask
+    from publisher.portal.pages.trend import Ask, OtherTable
     from publisher.portal.store.assets import Assets
 
 CLASSES = 5
@@ -118,6 +118,8 @@ class Map:
     """Name and outline of each place that is not in the table, such as a park."""
     parameters: dict[str, str | None]
     """The query parameters, besides the place, that make the trend show the same cells; None for its defaults."""
+    held: OtherTable | None = None
+    """The table that these numbers are from, if the reader asked for sums that it has."""
 
     @property
     def drawn(self) -> list[Area]:
@@ -144,15 +146,31 @@ class Map:
         """The colors under the marks of places with this status."""
         return sorted({a.color for a in self.drawn if a.color is not None and a.cell.status == status})
 
+    @property
+    def added_up(self) -> bool:
+        """Whether these numbers are sums of cells that no table has."""
+        return self.summed and self.held is None
+
+    @property
+    def partial(self) -> bool:
+        """Whether any sum leaves suppressed cells out."""
+        return any(area.cell.status == "partial" for area in self.areas)
+
     def has(self, status: str) -> bool:
         """Whether any place on the map has this status."""
         return any(area.cell.status == status for area in self.drawn)
 
 
 def map_of(
-    dataset: PortalDataset, known: PublisherMetadata, ask: Ask, wanted: Mapping[str, str], assets: Assets
+    dataset: PortalDataset,
+    known: PublisherMetadata,
+    ask: Ask,
+    wanted: Mapping[str, str],
+    assets: Assets,
+    tables: Sequence[OtherTable] = (),
 ) -> Map | None:
-    """The map for the query parameters; None for a dataset without polygons, places, or rows."""
+    """The map for the query parameters; None for a dataset without polygons, places, or rows. `tables` are the tables
+    that may have the totals the reader adds up."""
     shape, told = known.shape, known.boundaries
     file = assets.attached(dataset, told.filename) if told is not None else None
     place = next((key for key in shape.keys if told and key.name == told.key), None) if shape else None
@@ -161,7 +179,7 @@ def map_of(
     drawing, times = outlines(assets.path(file), told.property), _times(shape, ask, wanted)
     if drawing is None or times is None:
         return None
-    return _Question(shape, place, ask, wanted).map(drawing, times, told.source)
+    return _Question(shape, place, ask, wanted, tables).map(drawing, times, told.source)
 
 
 def _times(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Times | None:
@@ -205,13 +223,15 @@ class _Question:
     place: ShapeKey
     ask: Ask
     wanted: Mapping[str, str]
+    tables: Sequence[OtherTable] = ()
 
     def map(self, drawing: Outlines, times: Times, source: str) -> Map:
         """Make the map; the classes cover the whole year, so that its periods can be compared."""
         measure = next((m for m in self.shape.measures if m.name == self.wanted.get("map_measure")), None)
         measure = measure or self.shape.measures[0]
         selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
-        year = self._cells(measure, selects, times.within)
+        held = self._held(measure, selects)
+        year = self._cells(measure, selects, times.within, held)
         values = [cell.value for cell in year if cell.value is not None and drawing.paths.get(cell.place)]
         breaks = class_breaks(values, WIDTH * (_typical(year) or Decimal(0)))
         shown = {cell.place: cell for cell in year if cell.period == times.chosen}
@@ -230,9 +250,22 @@ class _Question:
             elsewhere=drawing.elsewhere,
             parameters={each.name: None if each.chosen == each.usual else each.chosen for each in selects}
             | {"measure": None if measure is self.shape.measures[0] else measure.name},
+            held=held,
         )
 
-    def _cells(self, measure: ShapeMeasure, selects: Sequence[FormSelect], periods: Sequence[str]) -> list[MapCell]:
+    def _held(self, measure: ShapeMeasure, selects: Sequence[FormSelect]) -> OtherTable | None:
+        """The table that has the sums, if the reader asked for some."""
+        if not _summed(selects) or measure.kind not in ADDITIVE:
+            return None
+        return table_with(measure, [self.place.name, *(s.name for s in selects if s.chosen != ALL)], self.tables)
+
+    def _cells(
+        self,
+        measure: ShapeMeasure,
+        selects: Sequence[FormSelect],
+        periods: Sequence[str],
+        held: OtherTable | None,
+    ) -> list[MapCell]:
         """The cells of all places in these periods."""
         if _summed(selects) and measure.kind not in ADDITIVE:
             return []
@@ -241,11 +274,12 @@ class _Question:
         among = ", ".join(literal(period) for period in periods)
         clauses = {"$where": " AND ".join([f"`{shape.period}` IN ({among})", *chosen]), "$limit": str(CELLS)}
         by = list(dict.fromkeys((self.place.name, names, shape.period)))
-        if _summed(selects):
+        if _summed(selects) and held is None:
             found = totals(measure, self.ask, by, clauses)
             return [self._cell(row, each.value, each.low, each.high, each.status) for row, each in found]
+        ask, measure = (held.ask, held.measure_like(measure) or measure) if held else (self.ask, measure)
         clauses["$select"] = ", ".join(f"`{name}`" for name in dict.fromkeys((*by, *measure.fields)))
-        return [self._plain(row, measure) for row in self.ask(clauses)]
+        return [self._plain(row, measure) for row in ask(clauses)]
 
     def _plain(self, row: dict[str, Any], measure: ShapeMeasure) -> MapCell:
         value, low, high = (

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.base.model import PortalDataset
+    from publisher.portal.pages.trend import OtherTable
 
 FONTS = Path(__file__).parent / "fonts"
 FONT = "DejaVu Sans"
@@ -105,18 +106,24 @@ def _chart(request: Request, dataset: PortalDataset) -> dict[str, Any] | None:
     if shape is None:
         return None
     wanted = dict(request.query_params)
-    ranked = ranking(shape, asking(request, dataset), wanted)
+    tables = _tables(request, dataset)
+    ranked = ranking(shape, asking(request, dataset), wanted, tables)
     if ranked is not None:
         return {"ranking": ranked}
-    tables = beside(dataset, family_of(dataset, findable(request)))
     found = trend(shape, asking(request, dataset), wanted, tables)
     return {"trend": found, "chart": found.chart} if found.chart else None
 
 
 def _map(request: Request, dataset: PortalDataset) -> dict[str, Any] | None:
     wanted = dict(request.query_params)
-    found = map_of(dataset, about(dataset), asking(request, dataset), wanted, portal(request).store.assets)
+    ask, tables = asking(request, dataset), _tables(request, dataset)
+    found = map_of(dataset, about(dataset), ask, wanted, portal(request).store.assets, tables)
     return {"map": found} if found and found.classes else None
+
+
+def _tables(request: Request, dataset: PortalDataset) -> tuple[OtherTable, ...]:
+    family = family_of(dataset, findable(request))
+    return beside(dataset, family, lambda other: asking(request, other))
 
 
 def _write_png(svg: str, path: Path) -> None:

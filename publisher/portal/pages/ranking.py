@@ -12,13 +12,13 @@ from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.chart import scale
-from publisher.portal.pages.trend import ALL, FormSelect, selects_of
+from publisher.portal.pages.trend import ALL, FormSelect, selects_of, table_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from publisher.portal.contract import ShapeKey, ShapeMeasure, TableShape
-    from publisher.portal.pages.trend import Ask
+    from publisher.portal.pages.trend import Ask, OtherTable
 
 WIDTH = 1000
 """The width of the value axis in SVG units."""
@@ -81,8 +81,11 @@ class Ranking:
         return any(low <= high if high is not None else True for (low, _), (_, high) in pairwise(ends))
 
 
-def ranking(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Ranking | None:
-    """The ranking for the query parameters; None if the dataset has several periods, no keys, or no numbers."""
+def ranking(
+    shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[OtherTable] = ()
+) -> Ranking | None:
+    """The ranking for the query parameters; None if the dataset has several periods, no keys, or no numbers. `tables`
+    are the tables that may have the totals the reader adds up."""
     if not shape.keys:
         return None
     group = f"`{shape.period}`"
@@ -95,6 +98,10 @@ def ranking(shape: TableShape, ask: Ask, wanted: Mapping[str, str]) -> Ranking |
     summed = any(select.chosen == ALL for select in selects)
     if summed and measure.kind not in ADDITIVE:
         return None
+    keys = [key.name, *(each.name for each in selects if each.chosen != ALL)]
+    held = table_with(measure, keys, tables) if summed else None
+    if held is not None:
+        ask, measure, summed = held.ask, held.measure_like(measure) or measure, False
     found = _cells(key, measure, ask, selects, summed=summed)
     known = sorted((row for row in found if isinstance(row, Ranked)), key=lambda row: (-row.value, row.name))
     if not known:

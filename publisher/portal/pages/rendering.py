@@ -42,7 +42,7 @@ REASONS = {
 }
 STATUSES = dict(
     zip(grades.STATUSES, (message("ok"), message("caution"), message("unreliable"), message("suppressed")), strict=True)
-)
+) | {"partial": message("partial")}
 
 
 @cache
@@ -62,6 +62,7 @@ def environment(language: Language) -> jinja2.Environment:
     foreign = Markup(' lang="{}"').format(ORIGINAL) if language.code != ORIGINAL else Markup("")
     made.filters |= {
         "number": language.number,
+        "signed": language.signed,
         "day": language.day,
         "stamp": _stamp,
         "markdown": _markdown,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -12,10 +12,11 @@ from publisher.portal.base.sql import literal
 from publisher.portal.contract import ADDITIVE, ShapeKey, ShapeMeasure, TableShape
 from publisher.portal.pages.aggregates import totals
 from publisher.portal.pages.chart import Chart, ChartPoint, draw
+from publisher.portal.pages.movement import Movement, movement
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.pages.families import DatasetEntry, Family
@@ -51,12 +52,18 @@ class FormSelect:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """Another table that has the same total the reader adds up: its title and address."""
+class OtherTable:
+    """Another table of the family, which may have the total that a reader adds up."""
 
     title: str
     path: str
     """Without the language prefix."""
+    shape: TableShape
+    ask: Ask
+
+    def measure_like(self, measure: ShapeMeasure) -> ShapeMeasure | None:
+        """The same measure in this table."""
+        return next((m for m in self.shape.measures if (m.name, m.kind) == (measure.name, measure.kind)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +76,13 @@ class Trend:
     chart: Chart | None
     summed: bool
     refused: bool = False
-    held: Held | None = None
+    held: OtherTable | None = None
+    """The table that these numbers are from, if the reader asked for a sum that it has."""
     earlier: int | None = None
     later: int | None = None
     title: str = ""
+    movement: Movement | None = None
+    """What the noise lets one say about the series; None if there is no series, or its noise is not known."""
 
     @property
     def margins(self) -> bool:
@@ -80,23 +90,19 @@ class Trend:
         return any(point.low is not None for point in self.points)
 
     @property
-    def lowest(self) -> ChartPoint | None:
-        """The first point with the smallest value; None if there are fewer than two different values."""
-        return self._extreme(lambda point: point.value or 0)
-
-    @property
-    def highest(self) -> ChartPoint | None:
-        """The first point with the largest value; None as for `lowest`."""
-        return self._extreme(lambda point: -(point.value or 0))
-
-    def _extreme(self, rank: Callable[[ChartPoint], Decimal | int]) -> ChartPoint | None:
-        known = [point for point in self.points if point.value is not None]
-        return min(known, key=rank) if len({point.value for point in known}) > 1 else None
+    def added_up(self) -> bool:
+        """Whether these numbers are sums of cells that no table has."""
+        return self.summed and self.held is None
 
     @property
     def left_out(self) -> int:
         """How many suppressed cells are not in the sums."""
         return sum(point.left_out for point in self.points)
+
+    @property
+    def likely_higher(self) -> bool:
+        """Whether what is left out can only add to a sum."""
+        return self.measure.kind == "count" or (self.measure.noise is not None and not self.measure.noise.signed)
 
 
 def asker(dataset: PortalDataset, fetch: Callable[..., list[dict[str, Any]]]) -> Ask:
@@ -104,11 +110,15 @@ def asker(dataset: PortalDataset, fetch: Callable[..., list[dict[str, Any]]]) ->
     return lambda clauses: fetch(compile_question(dataset, SoqlQuestion(clauses)))
 
 
-def beside(dataset: PortalDataset, family: Family) -> tuple[DatasetEntry, ...]:
+def beside(dataset: PortalDataset, family: Family, asking: Callable[[PortalDataset], Ask]) -> tuple[OtherTable, ...]:
     """The other tables of its family with the same time step, which may have the total that a reader adds up."""
     steps = {each.dataset.id: _step(each) for each in family.members}
     alike = {name for name, step in steps.items() if step is not None and step == steps.get(dataset.id)}
-    return tuple(each for each in family.members if each.dataset.id in alike - {dataset.id})
+    return tuple(
+        OtherTable(each.dataset.name, f"/d/{each.dataset.id}", each.about.shape, asking(each.dataset))
+        for each in family.members
+        if each.dataset.id in alike - {dataset.id} and each.about.shape and each.dataset.rows
+    )
 
 
 def _step(entry: DatasetEntry) -> str | None:
@@ -118,19 +128,29 @@ def _step(entry: DatasetEntry) -> str | None:
     return column.name if column is not None else None
 
 
-def trend(shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequence[DatasetEntry] = ()) -> Trend:
+def trend(
+    shape: TableShape,
+    ask: Ask,
+    wanted: Mapping[str, str],
+    tables: Sequence[OtherTable] = (),
+    released: Collection[str] = (),
+) -> Trend:
     """The trend of the cell and measure in the query parameters, by default of a cell with many reliable numbers.
 
-    `tables` are the tables that may have the total the reader adds up.
+    `tables` are the tables that may have the total the reader adds up, `released` the periods of releases.
     """
     measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.measures[0])
     selects = selects_of(shape, measure, ask, wanted)
     summed = any(select.chosen == ALL for select in selects)
     page = int(wanted["page"]) if wanted.get("page", "").isdecimal() and len(wanted["page"]) < 6 else 0
-    where = " AND ".join(f"`{s.name}` = {literal(s.chosen)}" for s in selects if s.chosen != ALL)
+    where = chosen_where(selects)
     if summed and measure.kind not in ADDITIVE:
         return Trend(measure, selects, [], None, summed, refused=True)
-    read = _sums if summed else _cell
+    held = table_with(measure, [s.name for s in selects if s.chosen != ALL], tables) if summed else None
+    if held is not None:
+        shape, ask, measure = held.shape, held.ask, held.measure_like(measure) or measure
+        held = replace(held, path=f"{held.path}?{urlencode(_parameters(selects, measure))}#trend")
+    read = _sums if summed and held is None else _cell
     found = read(shape, measure, ask, where, page)
     points = found[:PERIODS][::-1]
     return Trend(
@@ -139,11 +159,21 @@ def trend(shape: TableShape, ask: Ask, wanted: Mapping[str, str], tables: Sequen
         points,
         draw(points),
         summed,
-        held=_held(measure, selects, tables) if summed else None,
+        held=held,
         earlier=page + 1 if len(found) > PERIODS else None,
         later=page - 1 if page else None,
         title=" · ".join(s.chosen_name for s in selects if s.chosen != ALL),
+        movement=None if read is _sums else movement(points, measure.noise, released),
     )
+
+
+def chosen_where(selects: Sequence[FormSelect]) -> str:
+    """The condition for the cells that the selects choose."""
+    return " AND ".join(f"`{s.name}` = {literal(s.chosen)}" for s in selects if s.chosen != ALL)
+
+
+def _parameters(selects: Sequence[FormSelect], measure: ShapeMeasure) -> dict[str, str]:
+    return {s.name: s.chosen for s in selects if s.chosen != ALL} | {"measure": measure.name}
 
 
 def selects_of(
@@ -171,19 +201,13 @@ def _select(key: ShapeKey, measure: ShapeMeasure, ask: Ask, wanted: str | None, 
     return FormSelect(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
 
 
-def _held(measure: ShapeMeasure, selects: list[FormSelect], tables: Sequence[DatasetEntry]) -> Held | None:
-    """The table whose cells are exactly these sums: its keys are the ones that are not added up."""
-    chosen = {select.name: select.chosen for select in selects if select.chosen != ALL}
+def table_with(measure: ShapeMeasure, keys: Iterable[str], tables: Sequence[OtherTable]) -> OtherTable | None:
+    """The table whose cells are the sums by these keys."""
+    wanted = set(keys)
     for table in tables:
-        shape = table.about.shape
-        if shape and {key.name for key in shape.keys} == chosen.keys() and _has(shape, measure):
-            query = urlencode(chosen | {"measure": measure.name})
-            return Held(table.dataset.name, f"/d/{table.dataset.id}?{query}#trend")
+        if {key.name for key in table.shape.keys} == wanted and table.measure_like(measure) is not None:
+            return table
     return None
-
-
-def _has(shape: TableShape, measure: ShapeMeasure) -> bool:
-    return any((each.name, each.kind) == (measure.name, measure.kind) for each in shape.measures)
 
 
 def _telling_cell(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> dict[str, str]:
@@ -220,17 +244,19 @@ def _cell(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: 
     clauses = (
         {"$select": fields, "$order": f"`{shape.time}` DESC"} | ({"$where": where} if where else {}) | _window(page)
     )
-    return [
-        ChartPoint(
-            period=str(row[shape.period]),
-            value=_number(row[measure.name]),
-            low=_number(row[measure.low]) if measure.low else None,
-            high=_number(row[measure.high]) if measure.high else None,
-            status=str(row[measure.status] or SUPPRESSED) if measure.status else OK,
-            words=str(row[measure.range] or "") if measure.range else "",
-        )
-        for row in ask(clauses)
-    ]
+    return [point_of(row, shape, measure) for row in ask(clauses)]
+
+
+def point_of(row: Mapping[str, Any], shape: TableShape, measure: ShapeMeasure) -> ChartPoint:
+    """One cell of the table, from a row with the measure's columns."""
+    return ChartPoint(
+        period=str(row[shape.period]),
+        value=_number(row[measure.name]),
+        low=_number(row[measure.low]) if measure.low else None,
+        high=_number(row[measure.high]) if measure.high else None,
+        status=str(row[measure.status] or SUPPRESSED) if measure.status else OK,
+        words=str(row[measure.range] or "") if measure.range else "",
+    )
 
 
 def _sums(shape: TableShape, measure: ShapeMeasure, ask: Ask, where: str, page: int) -> list[ChartPoint]:
