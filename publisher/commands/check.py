@@ -41,7 +41,8 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         also = f"; rolled up to {', '.join(named)}" if named else ""
         totals = [total.name for total in dataset.definition.totals]
         also += f"; totals over time: {', '.join(totals)}" if totals else ""
-        yield f"dataset {dataset.name}: {measures} by {', '.join(key.name for key in dataset.definition.keys)}{also}"
+        keys = ", ".join(key.name for key in dataset.definition.keys)
+        yield f"dataset {dataset.name}: {measures} {f'by {keys}' if keys else 'in one cell'}{also}"
         yield f"  {_odds(workspace, dataset)}"
         yield from (f"warning: {words}" for words in wide_bins(dataset))
     if not workspace.datasets:

@@ -286,6 +286,8 @@ class PortalListing(Model):
     category: Text
     tags: tuple[Text, ...] = ()
     coverage: Coverage | None = None
+    headline: Name | None = None
+    """The measure that leads: on the page and its card, in the chart and on the map. Default: the first."""
 
 
 class Dataset(Model):
@@ -304,7 +306,7 @@ class Dataset(Model):
     """The last period to release. Default: every period that has ended."""
     loss: Loss
     bounds: Bounds = Bounds.model_construct(max_groups=1, max_per_group=1)
-    keys: tuple[Key, ...] = Field(min_length=1)
+    keys: tuple[Key, ...] = ()
     coarser: tuple[CoarserKey, ...] = ()
     """Key columns that only rollups have."""
     rollups: tuple[Rollup, ...] = ()
@@ -370,6 +372,9 @@ class Dataset(Model):
                 raise RuleError(("measures", n, "histogram"), f"this dataset has no histogram {measure.histogram!r}")
             if measure.kind == "quantile" and measure.resolution is not None:
                 self._check_steps(n, measure.resolution, measure.histogram)
+        if self.portal.headline not in (None, *(measure.name for measure in self.measures if measure.shown)):
+            words = f"{self.portal.headline!r} is not a published measure of this dataset"
+            raise RuleError(("portal", "headline"), words)
         if kinds.get(self.suppression.measure) not in ("count", "count_units"):
             raise RuleError(("suppression", "measure"), f"{self.suppression.measure!r} is not a count of this dataset")
 

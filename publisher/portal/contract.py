@@ -112,6 +112,13 @@ class TableShape(FrozenModel):
     place: str | None = None
     keys: list[ShapeKey] = []
     measures: list[ShapeMeasure] = []
+    headline: str = ""
+    """The measure that leads, if it is not the first."""
+
+    @property
+    def leading(self) -> ShapeMeasure:
+        """The measure that leads on the page, on the card, in the chart and on the map."""
+        return next((each for each in self.measures if each.name == self.headline), self.measures[0])
 
     @property
     def fields(self) -> set[str]:
@@ -320,7 +327,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
     address = said.get("license_url", "")
     return PublisherMetadata(
         said.get("dataset", ""),
-        _shape(dataset, said.get("shape", "")),
+        _shape(dataset, said.get("shape", ""), said.get("headline", "")),
         said.get("guarantee", ""),
         said.get("stand_in", "").lower() == "true",
         said.get("contact", ""),
@@ -356,10 +363,11 @@ def _parsed(adapter: TypeAdapter[Any], text: str) -> Any:
         return None
 
 
-def _shape(dataset: PortalDataset, text: str) -> TableShape | None:
+def _shape(dataset: PortalDataset, text: str, headline: str) -> TableShape | None:
     try:
         shape = TableShape.model_validate_json(text)
     except ValidationError:
         return None
     there = {column.field for column in dataset.columns}
-    return shape if shape.measures and shape.fields <= there else None
+    known = shape.measures and shape.fields <= there
+    return shape.model_copy(update={"headline": headline}) if known else None

@@ -75,6 +75,7 @@ def listing_of(
             "releases": release_facts(standings, level),
             "odds": odds_facts(tables[-1]) if tables else "",
             "coverage": coverage_facts(definition),
+            "headline": definition.portal.headline or "",
             "boundaries": polygons,
             "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
             "measurements": measured,

@@ -17,6 +17,7 @@ import pytest
 from publisher.definitions.compatibility import check_reference_files
 from publisher.definitions.dataset import Dataset
 from publisher.definitions.keyset import read_keyset, read_lookup
+from publisher.definitions.period import parse
 from publisher.definitions.schema import KINDS, schema_of
 from publisher.definitions.source import Feed, Place, Source
 from publisher.definitions.toml import Origin, build, read_toml
@@ -221,6 +222,7 @@ FAULTS = [
     (D, 'title = "Zone"\n', "", 12, "keys.0.title: is missing"),
     (D, 'keyset = "zones"', 'keyset = "areas"', 15, r"keys\.0\.keyset: is missing: write datasets/keysets/areas\.csv"),
     (D, 'measure = "visits"', 'measure = "paid"', None, "suppression.measure: 'paid' is not a count"),
+    (D, "[portal]", '[portal]\nheadline = "pad"', None, "portal.headline: 'pad' is not a published measure"),
     (D, 'kind = "count_units"', 'kind = "count"', None, "suppression.customers: customers are units"),
     (D, "customers = 15\n", "", None, "suppression: give customers and largest_share together"),
     (D, "threshold = 10", "threshold = 10.5", None, "suppression.threshold: .*integer"),
@@ -297,6 +299,20 @@ def test_losses_are_exact(tmp_path: Path) -> None:
     assert [definition.loss_of(each) for each in definition.measured] == [Fraction(4, 100), Fraction(6, 100)]
     assert definition.measures[1].clamps == (0, 40)
     assert find_workspace(tmp_path).source("visits").definition.privacy.budget == Decimal("0.5")
+
+
+def test_a_dataset_without_keys_has_one_cell(tmp_path: Path) -> None:
+    """A number a period, and no rollup beside it: it would be the same table."""
+    make(tmp_path)
+    path = tmp_path / D
+    text = path.read_text()
+    keys = text[text.index("[[keys]]") : text.index("[[measures]]")]
+    path.write_text(text.replace(keys, ""))
+    dataset = find_workspace(tmp_path).dataset("visits")
+    assert dataset.grid(parse("2020-01")).size == 1
+    path.write_text(text.replace(keys, '[[rollups]]\nname = "all"\ntitle = "All"\n\n'))
+    with pytest.raises(DefinitionError, match=r"rollups\.0"):
+        load(tmp_path)
 
 
 def test_equal_shares_are_exact(tmp_path: Path) -> None:

@@ -279,6 +279,28 @@ def test_zero_is_named(portal: Running, summed: str) -> None:
     assert re.search(r'class="base" d="M0 6h28"/></svg> zero', section(portal, summed, zone="A", kind="x"))
 
 
+@pytest.mark.parametrize(("headline", "figure", "words"), [("days", "3", "median days"), ("", "40", "requests")])
+def test_the_measure_that_leads_is_the_one_that_the_dataset_names(
+    portal: Running, headline: str, figure: str, words: str
+) -> None:
+    """On the page, on the card of the catalog and in the chart; without a name it is the first one."""
+    row = {
+        "id": "1",
+        "period": "2020-01",
+        "period_start": "2020-01-01",
+        "requests": 40,
+        "days": 3,
+        "days_range": "2 to 4",
+    }
+    title = f"Led by {headline or 'the first'}"
+    identifier = made(portal, title, [row], shape=shape(), headline=headline)
+    page = requests.get(f"{portal.address}/d/{identifier}", timeout=60).text
+    card = requests.get(portal.address, params={"q": title}, timeout=60).text
+    assert f'<p class="headline"><b class="figure">{figure}</b> <span><span>{words}</span>' in page
+    assert f'<b class="figure">{figure}</b> <span>{words}</span>' in card
+    assert numbers(section(portal, identifier, table="1"))["2020-01"][0] == figure
+
+
 PERIODS = 100
 
 
@@ -290,7 +312,7 @@ def trial() -> tuple[list[dict[str, Any]], dict[str, int], NoiseLaw]:
     numbers cut at zero bias their sums.
     """
     workspace = find_workspace(Path(__file__))
-    dataset = workspace.dataset("stlouis-requests")
+    dataset = workspace.dataset("boston-requests")
     suppression = dataset.definition.suppression.model_copy(update={"threshold": 0})
     definition = dataset.definition.model_copy(update={"suppression": suppression})
     levels = dataset.levels(parse(dataset.definition.first))

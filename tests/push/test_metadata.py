@@ -209,6 +209,20 @@ def test_places_come_with_standard_coverage_and_polygons(place: Workspace, catal
     assert [each["properties"] for each in polygons(listing)] == [{"ward": key} for key in "1234"]
 
 
+def test_the_measure_that_leads_is_told(place: Workspace, catalog: Catalog) -> None:
+    """It leads on every table of the dataset; otherwise nothing is told, and the first leads."""
+    path = place.root / "datasets/weekly.toml"
+    assert "headline" not in listed(place, catalog).custom
+    first, last = (measure.name for measure in place.dataset("weekly").definition.measures if measure.shown)
+    path.write_text(path.read_text() + f'headline = "{last}"\n')
+    changed = find_workspace(place.root)
+    for level in ("", "city"):
+        listing = listing_of(changed, changed.dataset("weekly"), level, catalog.standings("weekly"))
+        shape = told(listing).shape
+        assert shape is not None
+        assert (shape.measures[0].name, shape.leading.name) == (first, last)
+
+
 def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Catalog) -> None:
     """A rollup's polygons are those of the wards in it, with its own keys and names; the city has none."""
     features = polygons(listed(place, catalog, "districts"))

@@ -73,7 +73,7 @@ def compare(
     """The comparison in the parameters `compare` (the measure), `first_KEY`, `first_period`, and so on; by default of
     the two latest periods of the cell that `selects` have as usual, which are looked up if the page has none. None for
     a dataset with a single number."""
-    measure = next((m for m in shape.measures if m.name == wanted.get("compare")), shape.measures[0])
+    measure = next((m for m in shape.measures if m.name == wanted.get("compare")), shape.leading)
     selects = selects_of(shape, measure, ask, {}) if selects is None else selects
     periods = _periods(shape, ask)
     if len(periods) < 2 and all(len(select.options) < 2 for select in selects):

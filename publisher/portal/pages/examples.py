@@ -70,7 +70,7 @@ def _question(shape: TableShape | None, summed: ShapeMeasure | None) -> dict[str
     if summed is not None:
         total = f"{shape.period}, sum({summed.name}) AS total"
         return {"$select": total, "$group": shape.period, "$order": shape.period}
-    measure = shape.measures[0]
+    measure = shape.leading
     fields = [shape.period, *(key.names or key.name for key in shape.keys), *measure.fields]
     where = {"$where": f"{measure.status} = '{OK}'"} if measure.status else {}
     return {"$select": ", ".join(dict.fromkeys(fields)), **where, "$order": f"{shape.time} DESC", "$limit": "5"}

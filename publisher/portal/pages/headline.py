@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from publisher.portal.answers.access import portal, sources
+from publisher.portal.contract import ADDITIVE
 from publisher.portal.pages.chart import draw
 from publisher.portal.pages.trend import asker, trend
 
@@ -29,11 +30,19 @@ _seen: OrderedDict[str, Headline | None] = OrderedDict()
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    """The latest point of the first measure, and the points before it."""
+    """The latest point of the leading measure, and the points before it."""
 
     measure: ShapeMeasure
     latest: ChartPoint
     chart: Chart | None
+
+    @property
+    def words(self) -> str:
+        """What the number counts; means and medians need their name too, such as "percent, closed within a week"."""
+        unit, label = self.measure.unit, self.measure.label.lower()
+        if not unit or (self.measure.kind not in ADDITIVE and unit in label.split()):
+            return label
+        return unit if self.measure.kind in ADDITIVE else f"{unit}, {label}"
 
 
 def asking(request: Request, dataset: PortalDataset) -> Ask:
@@ -60,4 +69,4 @@ def _drawn(entry: DatasetEntry, ask: Ask) -> Headline | None:
     shape = entry.about.shape
     points = trend(shape, ask, {}).points[-COURSE:] if shape else []
     known = [point for point in points if point.value is not None]
-    return Headline(shape.measures[0], known[-1], draw(points)) if shape and known else None
+    return Headline(shape.leading, known[-1], draw(points)) if shape and known else None

@@ -228,7 +228,7 @@ class _Question:
     def map(self, drawing: Outlines, times: Times, source: str) -> Map:
         """Make the map; the classes cover the whole year, so that its periods can be compared."""
         measure = next((m for m in self.shape.measures if m.name == self.wanted.get("map_measure")), None)
-        measure = measure or self.shape.measures[0]
+        measure = measure or self.shape.leading
         selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
         held = self._held(measure, selects)
         year = self._cells(measure, selects, times.within, held)
@@ -249,7 +249,7 @@ class _Question:
             source=source,
             elsewhere=drawing.elsewhere,
             parameters={each.name: None if each.chosen == each.usual else each.chosen for each in selects}
-            | {"measure": None if measure is self.shape.measures[0] else measure.name},
+            | {"measure": None if measure is self.shape.leading else measure.name},
             held=held,
         )
 

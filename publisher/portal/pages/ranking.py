@@ -93,7 +93,7 @@ def ranking(
     if len(periods) != 1:
         return None
     key = next((each for each in shape.keys if each.name == shape.place), shape.keys[0])
-    measure = next((each for each in shape.measures if each.name == wanted.get("measure")), shape.measures[0])
+    measure = next((each for each in shape.measures if each.name == wanted.get("measure")), shape.leading)
     selects = selects_of(shape, measure, ask, wanted, but=key.name)
     summed = any(select.chosen == ALL for select in selects)
     if summed and measure.kind not in ADDITIVE:

@@ -139,7 +139,7 @@ def trend(
 
     `tables` are the tables that may have the total the reader adds up, `released` the periods of releases.
     """
-    measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.measures[0])
+    measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.leading)
     selects = selects_of(shape, measure, ask, wanted)
     summed = any(select.chosen == ALL for select in selects)
     page = int(wanted["page"]) if wanted.get("page", "").isdecimal() and len(wanted["page"]) < 6 else 0
