@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from publisher.definitions.dataset import Measure
     from publisher.workspace import DatasetFile
 
-WIDEST = 0.33
-"""Half a bin's width over its middle: beyond it, statistical agencies call a number that is known to its bin unsure."""
+WIDEST = 1 / 3
+"""Half a bin's width over its middle: beyond it, statistical agencies call a number that is known to its bin unsure.
+A bin that ends at twice its beginning is not too wide: without such ones no bins could begin at zero."""
 
 
 def wide_bins(dataset: DatasetFile) -> Iterator[str]:

@@ -64,10 +64,10 @@ def test_wide_bins_are_named(place: Workspace) -> None:
         path.write_text(kept)
         return [each.partition(" has the ")[2].partition(":")[0] for each in found]
 
-    assert named([0, 1, 2, 3, 5, 7, 14, 28, 60, 90]) == ["bins 1 to 2, 7 to 14, 14 to 28, 28 to 60"]
+    assert named([0, 1, 2, 3, 5, 7, 14, 28, 60, 90]) == ["bin 28 to 60"]
     assert named([0, 1, 2, 3, 5, 7, 14, 28, 60, 90], 1) == ["bin 28 to 59"]
     assert named([0, 5, 6], 1) == ["bin 0 to 4"]
-    assert named([-14, -7, -3, 0, 2, 3]) == ["bins -14 to -7, -7 to -3, -3 to 0, 0 to 2"]
+    assert named([-14, -7, -3, 0, 2, 3]) == ["bins -7 to -3, -3 to 0, 0 to 2"]
     assert named([0, 5, 6], 1, publish=False) == []
 
 
