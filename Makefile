@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := $(CURDIR)/.demo
 # The datasets whose sources have stand-in feeds.
-SAMPLED := stlouis-requests stlouis-days-to-close syracuse-permits alicante-water
+SAMPLED := stlouis-requests stlouis-neighborhood-requests stlouis-days-to-close stlouis-closed-within-a-week \
+  syracuse-permits syracuse-permit-kinds alicante-water
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: install demo check test evidence format clean

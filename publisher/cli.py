@@ -304,8 +304,9 @@ def tune(
     \b
     Examples:
       publisher tune alicante-water --period 2016 --rho 0.01
-      publisher tune seattle-energy --period 2016 --rho 0.05 --keep 0.99
-      publisher tune stlouis-311-closed --period 2018-01 --rho 0.01 --column days_to_close --bins 0,1,7,30,90
+      publisher tune seattle-energy --dataset seattle-energy-city --period 2016 --rho 0.05 --keep 0.99
+      publisher tune syracuse-permits --dataset syracuse-permits --period 2013 --rho 0.01
+      publisher tune alicante-water --period 2016 --rho 0.01 --column consumption --bins 0,5000,10000,20000
     """
     from publisher.commands.terminal import print_json
     from publisher.commands.tune import print_advice

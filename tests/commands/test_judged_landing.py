@@ -213,7 +213,7 @@ def test_a_measurement_is_stopped_too(city: Town) -> None:
     """`publisher tune` charges, so it meets the same refusal first."""
     city.edit("pipelines/stlouis-311-closed.toml", '"%Y-%m-%d %H:%M:%S.%f"', '"%m/%d/%Y"')
     question = ("--period", "2018-01", "--rho", "0.01", "--column", "days_to_close", "--bins", "0,1,7,30,90")
-    answer = city.publisher("tune", "stlouis-311-closed", *question, "--yes")
+    answer = city.publisher("tune", "stlouis-311-closed", "--dataset", "stlouis-days-to-close", *question, "--yes")
     assert answer.code == 5
     assert "error: stlouis-311-closed: refused at landing." in answer.err
     assert city.charges() == []

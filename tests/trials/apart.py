@@ -7,8 +7,6 @@ cells of a unit are counted; `totals` gives the same two bounds of a period's to
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,8 @@ ROOT = Path(__file__).parents[2]
 class Exact:
     """One dataset: a row per cell that holds anything, and a row per period with the bounds of its totals.
 
-    `values` has a row per record where quantiles are published: its period, place and value.
+    Sums are in steps of their resolution. `values` has a row per record where quantiles are published: its period,
+    place and value.
     """
 
     cells: pd.DataFrame
@@ -37,25 +36,50 @@ class Exact:
 
 
 def stlouis_requests(_: Path) -> Exact:
-    """Requests by neighborhood, week of opening and category."""
-    raw = _csv("stlouis-311/january_2018.csv", ["REQUESTID", "PROBLEMCODE", "DATETIMEINIT", "SRX", "SRY"])
-    opened = pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce")
+    """Requests by part of the city, week of opening and category."""
+    raw, opened = _stlouis_opened()
     week = opened.dt.isocalendar()
     raw["period"] = week.year.astype(str) + "-W" + week.week.astype(str).str.zfill(2)
+    raw["part"] = _keyed(raw.neighborhood.map(_lookup("stlouis-neighborhood-parts")), "stlouis-parts", "Unknown")
+    raw["category"] = _keyed(raw.PROBLEMCODE.map(_lookup("stlouis-problem-codes")), "stlouis-categories", "Other")
+    return _of_records(raw[opened.notna()], ["part", "category"], {"requests": 1})
+
+
+def stlouis_neighborhood_requests(_: Path) -> Exact:
+    """Requests by neighborhood and month of opening."""
+    raw, opened = _stlouis_opened()
+    raw["period"] = opened.dt.strftime("%Y-%m")
+    return _of_records(raw[opened.notna()], ["neighborhood"], {"requests": 1})
+
+
+def _stlouis_opened() -> tuple[pd.DataFrame, pd.Series[Any]]:
+    raw = _csv("stlouis-311/january_2018.csv", ["REQUESTID", "PROBLEMCODE", "DATETIMEINIT", "SRX", "SRY"])
     raw["neighborhood"] = _keyed(_stlouis_places(raw), "stlouis-neighborhoods", "Unknown")
-    categories = _lookup("stlouis-problem-codes")
-    raw["category"] = _keyed(raw.PROBLEMCODE.map(categories), "stlouis-categories", "Refuse, property and other")
-    return _of_records(raw[opened.notna()], ["neighborhood", "category"], {"requests": 1})
+    return raw, pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce")
 
 
 def stlouis_days_to_close(_: Path) -> Exact:
-    """Closed requests and their days, ten at most for each, by neighborhood and month of closing."""
+    """Closed requests and their days, thirty at most for each, by part of the city and month of closing."""
+    raw, waited = _stlouis_closed()
+    days = np.floor(_days(waited).fillna(0).clip(0, 30) * 10 + 0.5).clip(0, 300)
+    made = _of_records(raw, ["part"], {"closed": 1, "days": days})
+    return Exact(made.cells, made.totals, _values(raw, waited, "part"))
+
+
+def stlouis_closed_within_a_week(_: Path) -> Exact:
+    """Closed requests, and those that took seven days at most, by neighborhood and month of closing."""
+    raw, waited = _stlouis_closed()
+    return _of_records(raw, ["neighborhood"], {"closed": 1, "quickly": _days(waited) <= 7})
+
+
+def _stlouis_closed() -> tuple[pd.DataFrame, pd.Series[Any]]:
     raw = _csv("stlouis-311/january_2018.csv", ["REQUESTID", "DATETIMEINIT", "DATETIMECLOSED", "SRX", "SRY"])
-    opened = pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce").dt.normalize()
+    opened = pd.to_datetime(raw.DATETIMEINIT, format="%Y-%m-%dT%H:%M:%SZ", errors="coerce")
     closed = pd.to_datetime(raw.DATETIMECLOSED, format="%Y-%m-%d %H:%M:%S.%f", errors="coerce")
     raw["period"] = closed.dt.strftime("%Y-%m")
     raw["neighborhood"] = _keyed(_stlouis_places(raw), "stlouis-neighborhoods", "Unknown")
-    return _of_waits(raw, closed.dt.normalize() - opened, closed.notna(), most=10)
+    raw["part"] = _keyed(raw.neighborhood.map(_lookup("stlouis-neighborhood-parts")), "stlouis-parts", "Unknown")
+    return raw[closed.notna()], (closed.dt.floor("s") - opened)[closed.notna()]
 
 
 def boston_requests(_: Path) -> Exact:
@@ -70,18 +94,40 @@ def boston_requests(_: Path) -> Exact:
 
 
 def boston_days_to_close(_: Path) -> Exact:
-    """Closed requests and their days by neighborhood and month of closing."""
+    """Closed requests and their days by area and month of closing."""
+    raw, waited = _boston_closed()
+    made = _of_records(raw, ["area"], {"closed": 1})
+    return Exact(made.cells, made.totals, _values(raw, waited, "area"))
+
+
+def boston_closed_within_a_week(_: Path) -> Exact:
+    """Closed requests, and those that took seven days at most, by neighborhood and month of closing."""
+    raw, waited = _boston_closed()
+    return _of_records(raw, ["neighborhood"], {"closed": 1, "quickly": _days(waited) <= 7})
+
+
+def _boston_closed() -> tuple[pd.DataFrame, pd.Series[Any]]:
     (path,) = sorted((DATA / "boston-311").glob("*.csv.gz"))
     raw = _csv(str(path.relative_to(DATA)), ["CASE_ENQUIRY_ID", "OPEN_DT", "CLOSED_DT", "LATITUDE", "LONGITUDE"])
     form = "%m/%d/%Y %I:%M:%S %p"
     opened, closed = (pd.to_datetime(raw[name], format=form, errors="coerce") for name in ("OPEN_DT", "CLOSED_DT"))
     raw["period"] = closed.dt.strftime("%Y-%m")
     raw["neighborhood"] = _keyed(_boston_places(raw), "boston-neighborhoods", "Unknown")
-    return _of_waits(raw, closed.dt.normalize() - opened.dt.normalize(), closed.notna(), most=None)
+    raw["area"] = _keyed(raw.neighborhood.map(_lookup("boston-neighborhood-areas")), "boston-areas", "Unknown")
+    return raw[closed.notna()], (closed - opened)[closed.notna()]
 
 
 def seattle_energy(_: Path) -> Exact:
     """Buildings and their electricity, three million kWh at most for each, by neighborhood."""
+    return _seattle(["neighborhood"], 3_000_000)
+
+
+def seattle_energy_city(_: Path) -> Exact:
+    """Buildings and their electricity, thirty million kWh at most for each, in the whole city."""
+    return _seattle([], 30_000_000)
+
+
+def _seattle(keys: list[str], most: int) -> Exact:
     columns = ["OSEBuildingID", "DataYear", "Neighborhood", "Electricity(kWh)"]
     raw = _csv("seattle-energy/2016_Building_Energy_Benchmarking.csv", columns)
     spellings = _lookup("seattle-neighborhood-spellings")
@@ -89,29 +135,33 @@ def seattle_energy(_: Path) -> Exact:
     raw["period"], raw["neighborhood"] = raw.DataYear, _keyed(place, "seattle-neighborhoods", "Unknown")
     used = pd.to_numeric(raw["Electricity(kWh)"], errors="coerce").fillna(0)
     used = np.floor(used.abs() + 0.5) * np.sign(used)
-    return _of_records(raw, ["neighborhood"], {"buildings": 1, "electricity": used.clip(0, 3_000_000)})
+    return _of_records(raw, keys, {"buildings": 1, "electricity": used.clip(0, most)})
 
 
-def alicante_water(private: Path) -> Exact:
-    """Accounts and liters, 20,000 at most for each, by invented zone and month.
-
-    A month's use is the last reading less the first. The zone hangs on the pseudonym, hence on the trial's own key.
-    """
+def alicante_water(_: Path) -> Exact:
+    """Accounts and liters, 15,000 at most for each, by month: a month's use is the last reading less the first."""
     raw = _csv("alicante-water/swm_trialA.csv.gz", ["user key", "datetime", "meter reading"], id_columns=2, sep=";")
     time = pd.to_datetime(raw.datetime, format="%d/%m/%Y %H:%M:%S", errors="coerce")
     raw["period"], raw["time"] = time.dt.strftime("%Y-%m"), time
     raw["reading"] = pd.to_numeric(raw["meter reading"], errors="coerce")
     raw = raw[time.notna() & raw["user key"].notna()].sort_values("time")
     months = raw.groupby(["user key", "period"], sort=False)["reading"].agg(["first", "last"]).reset_index()
-    months["liters"] = (months["last"] - months["first"]).fillna(0).clip(0, 20_000)
-    zones = {key: _zone(private, key) for key in months["user key"].unique()}
-    months["zone"], months["accounts"] = months["user key"].map(zones), 1
-    return _bounded(months, ["zone"], ["accounts", "liters"], max_groups=1, unit="user key")
+    months["liters"] = (months["last"] - months["first"]).fillna(0).clip(0, 15_000)
+    return _of_records(months, [], {"accounts": 1, "liters": months["liters"]})
 
 
 def syracuse_permits(_: Path) -> Exact:
-    """Permits and their declared cost by part of the city, quarter and group: two cells for each applicant,
-    two permits and 10,000 dollars in each. Which two of more is not known here, hence least and most."""
+    """Permits by part of the city and quarter: two cells for each applicant, and two permits in each. Which two of more
+    is not known here, hence least and most."""
+    return _syracuse("area")
+
+
+def syracuse_permit_kinds(_: Path) -> Exact:
+    """Permits by kind and quarter, as by part of the city."""
+    return _syracuse("permit_group")
+
+
+def _syracuse(key: str) -> Exact:
     columns = ["Type", "Applicant", "Location", "Issued", "Valuation", "lon", "lat"]
     raw = _csv("syracuse-permits/Permits_processed.csv", columns, id_columns=5)
     issued = pd.to_datetime(raw.Issued, format="%m/%d/%Y", errors="coerce")
@@ -120,16 +170,12 @@ def syracuse_permits(_: Path) -> Exact:
     places = pd.Series(_places(x, y, "syracuse-boundaries/syr_neighborhoods.geojson", "NAME"), raw.index)
     raw["area"] = _keyed(places.map(_lookup("syracuse-areas")), "syracuse-area-names", "Unknown")
     group = raw.Type.map(_lookup("syracuse-permit-types"))
-    raw["permit_group"] = _keyed(group, "syracuse-permit-groups", "Building, site and street works")
-    raw["cost"] = pd.to_numeric(raw.Valuation, errors="coerce").fillna(0)
-    raw["cost"] = np.floor(raw.cost.abs() + 0.5) * np.sign(raw.cost)
+    raw["permit_group"] = _keyed(group, "syracuse-permit-groups", "Building, demolition and site work")
     named = raw.Applicant.str.split().str.join(" ").str.upper()
     raw["unit"] = named.where(named.notna(), "\0" + raw.index.astype(str))
-    keys = ["area", "permit_group"]
-    cells = raw[issued.notna()].groupby(["unit", "period", *keys], sort=False)
-    bounded = cells.agg(permits=("cost", "size"), valuation=("cost", "sum")).reset_index()
-    bounded["permits"], bounded["valuation"] = bounded.permits.clip(upper=2), bounded.valuation.clip(0, 10_000)
-    return _bounded(bounded, keys, ["permits", "valuation"], max_groups=2, unit="unit")
+    cells = raw[issued.notna()].groupby(["unit", "period", key], sort=False)
+    bounded = cells.size().clip(upper=2).rename("permits").reset_index()
+    return _bounded(bounded, [key], ["permits"], max_groups=2, unit="unit")
 
 
 def _csv(name: str, columns: list[str], *, id_columns: int = 1, sep: str = ",") -> pd.DataFrame:
@@ -167,19 +213,14 @@ def _of_records(rows: pd.DataFrame, keys: list[str], measures: dict[str, Any]) -
     return Exact(_twice(cells, measures), _twice(totals, measures))
 
 
-def _of_waits(rows: pd.DataFrame, waited: pd.Series[Any], closed: pd.Series[Any], most: int | None) -> Exact:
-    """Closed requests, their days as they are added up, and every request's days as they are sorted into bins."""
-    days = waited.dt.days
-    measures: dict[str, Any] = {"closed": 1}
-    if most is not None:
-        measures["days"] = days.fillna(0).clip(0, most).astype("int64")
-    made = _of_records(rows[closed], ["neighborhood"], {name: _of(each, closed) for name, each in measures.items()})
-    values = rows.assign(value=days)[closed & days.notna()][["period", "neighborhood", "value"]]
-    return Exact(made.cells, made.totals, values)
+def _days(waited: pd.Series[Any]) -> pd.Series[Any]:
+    """In days of 24 hours."""
+    return waited.dt.total_seconds() / 86400
 
 
-def _of(measure: Any, rows: pd.Series[Any]) -> Any:
-    return measure[rows] if isinstance(measure, pd.Series) else measure
+def _values(rows: pd.DataFrame, waited: pd.Series[Any], place: str) -> pd.DataFrame:
+    """Every request's days as they are sorted into bins."""
+    return rows.assign(value=_days(waited))[waited.notna()][["period", place, "value"]]
 
 
 def _twice(table: pd.DataFrame, measures: Iterable[str]) -> pd.DataFrame:
@@ -203,13 +244,6 @@ def _bounded(rows: pd.DataFrame, keys: list[str], measures: list[str], *, max_gr
         cells.groupby(["period", *keys], as_index=False).sum().convert_dtypes(dtype_backend="numpy_nullable"),
         totals.groupby("period", as_index=False).sum(),
     )
-
-
-def _zone(private: Path, account: str) -> str:
-    """The invented zone, by the first digit of the account's keyed hash."""
-    key = hmac.digest((private / "key").read_bytes(), b"publisher/1/unit/alicante-water", hashlib.sha256)
-    first = hmac.digest(key, account.strip().upper().encode(), hashlib.sha256).hex()[0]
-    return "Zone " + "ABCD"[int(first, 16) // 4]
 
 
 def _stlouis_places(raw: pd.DataFrame) -> pd.Series[Any]:
@@ -287,11 +321,16 @@ def _inside(points: Any, edges: Any) -> Any:
 
 EXACT = {
     "alicante-water": alicante_water,
+    "boston-closed-within-a-week": boston_closed_within_a_week,
     "boston-days-to-close": boston_days_to_close,
     "boston-requests": boston_requests,
     "seattle-energy": seattle_energy,
+    "seattle-energy-city": seattle_energy_city,
+    "stlouis-closed-within-a-week": stlouis_closed_within_a_week,
     "stlouis-days-to-close": stlouis_days_to_close,
+    "stlouis-neighborhood-requests": stlouis_neighborhood_requests,
     "stlouis-requests": stlouis_requests,
+    "syracuse-permit-kinds": syracuse_permit_kinds,
     "syracuse-permits": syracuse_permits,
 }
 """For each shipped dataset its exact tables, given the private folder of the trial."""

@@ -26,11 +26,16 @@ if TYPE_CHECKING:
 
 PERIODS = {
     "alicante-water": "2016-07",
+    "boston-closed-within-a-week": "2015-03",
     "boston-days-to-close": "2015-03",
     "boston-requests": "2015-02",
     "seattle-energy": "2016",
+    "seattle-energy-city": "2016",
+    "stlouis-closed-within-a-week": "2018-01",
     "stlouis-days-to-close": "2018-01",
+    "stlouis-neighborhood-requests": "2018-01",
     "stlouis-requests": "2018-W03",
+    "syracuse-permit-kinds": "2013-Q3",
     "syracuse-permits": "2013-Q3",
 }
 """Of each shipped dataset, the period that is looked at."""

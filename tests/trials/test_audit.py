@@ -114,10 +114,15 @@ OTHERS = [
     for source, dataset, period in (
         ("alicante-water", "alicante-water", "2016-07"),
         ("boston-311", "boston-requests", "2015-02"),
+        ("boston-311-closed", "boston-closed-within-a-week", "2015-03"),
         ("boston-311-closed", "boston-days-to-close", "2015-03"),
         ("seattle-energy", "seattle-energy", "2016"),
+        ("seattle-energy", "seattle-energy-city", "2016"),
+        ("stlouis-311", "stlouis-neighborhood-requests", "2018-01"),
         ("stlouis-311", "stlouis-requests", "2018-W03"),
+        ("stlouis-311-closed", "stlouis-closed-within-a-week", "2018-01"),
         ("stlouis-311-closed", "stlouis-days-to-close", "2018-01"),
+        ("syracuse-permits", "syracuse-permit-kinds", "2013-Q3"),
     )
 ]
 BY_CHANCE = {"bound on the loss"}

