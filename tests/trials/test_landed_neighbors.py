@@ -60,7 +60,8 @@ def _badly_quoted(header: Row, rows: Iterable[Row]) -> str:
     lines = [_csv(header, [])]
     for n, row in enumerate(rows):
         plain = [value.replace("\n", " ").replace('"', "") for value in row]
-        torn = [*plain[:-1], f'"{plain[-1]}']
+        # Never a quote alone: two lines that end with one are, by the grammar of CSV, one record with all between them.
+        torn = [*plain[:-1], f'"{plain[-1] or "torn"}']
         more = ["", _torn(torn), _csv([*row, "more"], [])][n % 3]
         lines += [_csv(row, []), more] if n % 2 else [more, _csv(row, [])]
     return "".join(lines)
