@@ -35,7 +35,7 @@ Exit codes:
 """
 
 SECTIONS = {
-    "Start": ("init", "sample", "preview", "check", "schema"),
+    "Start": ("init", "sample", "keyset", "preview", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land"),
     "Review": ("releases", "show", "revalidate", "accept", "rollback"),
@@ -155,6 +155,44 @@ def sample(folder: Path, rows: int, seed: int) -> None:
     from publisher.sample import write_sample
 
     write_sample(folder, rows=rows, seed=seed, progress=lambda words: click.echo(words, err=True))
+
+
+@_command()
+@click.argument("name")
+@click.option(
+    "--from", "origin", metavar="FILE|URL", required=True, help="The public list: a file, or a dataset's address."
+)
+@click.option("--key", metavar="NAME", help="The property, attribute or column that has the keys.")
+@click.option("--label", metavar="NAME", help="The one with a name for each key, if the keys are codes.")
+@click.option("--replace", is_flag=True, help="Replace the keyset, after showing what changes.")
+@click.option("--yes", is_flag=True, help="Replace its keys without asking.")
+@click.pass_obj
+def keyset(folder: Path, name: str, origin: str, key: str | None, label: str | None, replace: bool, yes: bool) -> None:
+    """Write a keyset from a public list, never from records.
+
+    Writes datasets/keysets/NAME.csv from boundaries (GeoJSON), the services of an Open311 server (services.json), codes
+    (CSV), or a column of a public Socrata dataset. The file says where its keys come from. A raw file of a source is
+    refused. docs/keysets.md has more.
+
+    \b
+    Examples:
+      publisher keyset neighborhoods --from neighborhoods.geojson --key NHD_NUM --label NHD_NAME
+      publisher keyset services --from services.json
+      publisher keyset permit-types --from codes.csv --key code --label meaning
+      publisher keyset wards --from https://data.example.gov/resource/abcd-1234 --key ward
+    """
+    from publisher.commands.keyset import write_keyset
+
+    for line in write_keyset(
+        _workspace(folder),
+        name,
+        origin,
+        key=key,
+        label=label,
+        replace=replace,
+        agree=lambda words: _agree(words, yes=yes, undone="Nothing was written."),
+    ):
+        click.echo(line)
 
 
 @_command()
@@ -689,13 +727,13 @@ def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, 
     click.echo(f"{source}: recorded.")
 
 
-def _agree(words: str, *, yes: bool) -> None:
+def _agree(words: str, *, yes: bool, undone: str = "Nothing was recorded.") -> None:
     """Say what will happen and ask; where no one can be asked, --yes is needed."""
     click.echo(words, err=True)
     if yes:
         return
     if not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on: add --yes to agree. Nothing was recorded.")
+        raise click.UsageError(f"there is no terminal to ask on: add --yes to agree. {undone}")
     click.confirm("Continue?", abort=True, err=True)
 
 

@@ -55,12 +55,16 @@ def write_once(path: Path, content: bytes) -> None:
 
 
 def prepare(path: Path, content: bytes, mode: int = 0o644) -> Path:
-    """A durable file next to the path, for the caller to move into place."""
+    """A durable file next to the path, for the caller to move into place; if it cannot be written, there is none."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
     return beside
 
 

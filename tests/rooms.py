@@ -18,7 +18,7 @@ FLOORS = (
     ("",),
     ("cli",),
     ("commands",),
-    ("planning", "audit"),
+    ("planning", "audit", "reference"),
     ("run",),
     ("analyst",),
     ("push",),

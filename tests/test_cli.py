@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init check sample preview land plan tune run releases show revalidate accept push verify rollback ledger sql "
-    "serve "
+    "init check sample keyset preview land plan tune run releases show revalidate accept push verify rollback ledger "
+    "sql serve "
     "accounts doctor audit schema"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]

@@ -13,6 +13,7 @@ from publisher.pipeline.session import opened
 from publisher.planning.bins import wide_bins
 from publisher.planning.chances import nothing_spent, odds_words, planned_odds, spent_before
 from publisher.planning.raised import raised_budgets
+from publisher.reference.doubts import doubts
 from publisher.release.suite import read_suite, repeated, rules_of
 from publisher.release.table import level_names
 
@@ -45,6 +46,7 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         yield f"dataset {dataset.name}: {measures} {f'by {keys}' if keys else 'in one cell'}{also}"
         yield f"  {_odds(workspace, dataset)}"
         yield from (f"warning: {words}" for words in wide_bins(dataset))
+        yield from (f"warning: {words}" for words in doubts(dataset, workspace.data))
     if not workspace.datasets:
         raise DefinitionError(
             f"{workspace.shown(workspace.root / 'datasets')}: no dataset is defined yet: write <dataset>.toml there, "

@@ -40,7 +40,7 @@ def check_reference_files(source: Source, sources: Mapping[str, Source], origin:
     """
     for setting, path in source.reference_files():
         for name, other in sources.items():
-            if _is_feed(path, other.feed.path):
+            if is_feed(path, other.feed.path):
                 raise origin.error(
                     setting,
                     f"{path} is a file of records, the feed of the source {name}: one record may not decide where "
@@ -48,7 +48,7 @@ def check_reference_files(source: Source, sources: Mapping[str, Source], origin:
                 )
 
 
-def _is_feed(path: str, feed: str) -> bool:
+def is_feed(path: str, feed: str) -> bool:
     """Whether the feed's path (a file, with or without .gz, a folder or a pattern) takes this file."""
     path, feed = (str(PurePosixPath(each)) for each in (path, feed))
     if "**" in feed:

@@ -1,7 +1,8 @@
 """Public keys: the places and categories that a dataset may publish, written down by people.
 
-A keyset is a CSV file `datasets/keysets/<name>.csv` with a column `key`, and `label` where the key is a code.
-Nothing in it may come from the records; a key without records still gets its row.
+A keyset is a CSV file `datasets/keysets/<name>.csv` with a column `key`, and `label` where the key is a code. Lines
+before the header that begin with `#` say where the keys come from. Nothing in it may come from the records; a key
+without records still gets its row.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,11 @@ from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
     from _csv import Reader
+    from collections.abc import Sequence
     from pathlib import Path
+
+MOST_KEYS = 200_000
+"""The most keys of a keyset: each gets a row in every period, and a city has no more census blocks."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Keyset:
     keys: tuple[str, ...]
     labels: tuple[str, ...] | None
     sha256: str
+    notes: tuple[str, ...] = ()
+    """What the lines before the header say, such as where the keys come from."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +49,44 @@ class Lookup:
 
 def read_keyset(path: Path, name: str) -> Keyset:
     """Read a keyset. Raises DefinitionError with file and line for a missing column, an empty or repeated key."""
-    columns, rows, digest = _read(path, name)
+    text, digest = _text(path, name)
+    notes, text = _noted(text)
+    columns, rows = _table(text, name, len(notes), MOST_KEYS)
     if columns[0] != "key" or columns[1:] not in ((), ("label",)):
-        raise DefinitionError(f"{name}:1: a keyset's columns are `key` or `key,label`, not {','.join(columns)}")
+        line = len(notes) + 1
+        raise DefinitionError(f"{name}:{line}: a keyset's columns are `key` or `key,label`, not {','.join(columns)}")
     labels = tuple(row[1] for row in rows) if len(columns) == 2 else None
-    return Keyset(path.stem, tuple(row[0] for row in rows), labels, digest)
+    said = tuple(line.lstrip("#").strip() for line in notes)
+    return Keyset(path.stem, tuple(row[0] for row in rows), labels, digest, said)
+
+
+def keyset_bytes(keys: Sequence[str], labels: Sequence[str] | None, notes: Sequence[str]) -> bytes:
+    """The file that `read_keyset` reads."""
+    text = io.StringIO(newline="")
+    text.writelines(f"# {note}\n" for note in notes)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["key"] if labels is None else ["key", "label"])
+    writer.writerows(([key] for key in keys) if labels is None else zip(keys, labels, strict=True))
+    return text.getvalue().encode()
+
+
+def too_many() -> str:
+    """Why there is no keyset of more than so many keys, and what to do."""
+    return (
+        f"has more than {MOST_KEYS:,} keys, each of which would get a row in every period: use coarser keys, such as "
+        "tracts instead of parcels"
+    )
 
 
 def read_lookup(path: Path, name: str) -> Lookup:
     """Read a lookup; its first column must be unique. Raises DefinitionError with file and line."""
-    columns, rows, digest = _read(path, name)
+    text, digest = _text(path, name)
+    columns, rows = _table(text, name)
     return Lookup(path.stem, columns, rows, digest)
 
 
-def _read(path: Path, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], str]:
+def _text(path: Path, name: str) -> tuple[str, str]:
+    """The text of the file and its SHA-256."""
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -62,28 +94,49 @@ def _read(path: Path, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...]
         raise DefinitionError(f"{name}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise DefinitionError(f"{name}: is not UTF-8 text: save it as UTF-8") from None
+    return text, hashlib.sha256(content).hexdigest()
+
+
+def _noted(text: str) -> tuple[tuple[str, ...], str]:
+    """The lines before the header that begin with #, and the rest."""
+    notes: list[str] = []
+    while text.startswith("#"):
+        line, _, text = text.partition("\n")
+        notes.append(line)
+    return tuple(notes), text
+
+
+def _table(
+    text: str, name: str, before: int = 0, most: int = sys.maxsize
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """The header and at most so many rows; `before` is the number of lines before the header."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        columns, rows = _rows(reader, name)
+        columns, rows = _rows(reader, name, before, most)
     except csv.Error as error:
-        raise DefinitionError(f"{name}:{reader.line_num}: is not CSV: {error}") from None
+        raise DefinitionError(f"{name}:{before + reader.line_num}: is not CSV: {error}") from None
     if not rows:
-        raise DefinitionError(f"{name}:1: has no keys: write a header, then one key per line")
-    return columns, rows, hashlib.sha256(content).hexdigest()
+        raise DefinitionError(f"{name}:{before + 1}: has no keys: write a header, then one key per line")
+    return columns, rows
 
 
-def _rows(reader: Reader, name: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+def _rows(reader: Reader, name: str, before: int, most: int) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     columns = tuple(next(reader, ()))
     if len({column.lower() for column in columns} - {""}) != len(columns):
-        raise DefinitionError(f"{name}:1: two columns have the same name, or one has none: give each its own")
+        raise DefinitionError(
+            f"{name}:{before + 1}: two columns have the same name, or one has none: give each its own"
+        )
     rows: dict[str, tuple[str, ...]] = {}
     first: dict[str, int] = {}
     for row in reader:
+        line = before + reader.line_num
         fault = _fault(row, columns, first)
         if fault:
-            raise DefinitionError(f"{name}:{reader.line_num}: {fault}")
+            raise DefinitionError(f"{name}:{line}: {fault}")
+        if len(rows) == most:
+            raise DefinitionError(f"{name}:{line}: {too_many()}")
         rows[row[0]] = tuple(row)
-        first[row[0]] = reader.line_num
+        first[row[0]] = line
     return columns, tuple(rows.values())
 
 

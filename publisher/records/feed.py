@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from publisher.workspace import SourceFile
 
-_ENDINGS = {
+ENDINGS = {
     "csv": (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz"),
     "parquet": (".parquet", ".pq"),
     "json": (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz"),
@@ -49,7 +49,7 @@ def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
     """The files of the feed, ordered by path. Raises SourceError if there are none, or a name is not text."""
     pattern = source.definition.feed.path
     if data.is_dir() and not pattern.startswith("/"):
-        found = _matching(data, pattern, _ENDINGS[source.definition.feed.format])
+        found = files(data, pattern, source.definition.feed.format)
         for path in found:
             _check_name(path.relative_to(data))
         if found:
@@ -88,7 +88,9 @@ def open_table(
     return _parquet(path, connection)
 
 
-def _matching(data: Path, pattern: str, endings: tuple[str, ...]) -> tuple[Path, ...]:
+def files(data: Path, pattern: str, form: str) -> tuple[Path, ...]:
+    """The files that a feed's path of that format takes, ordered by path."""
+    endings = ENDINGS[form]
     if any(c in pattern for c in "*?["):
         return tuple(sorted(path for path in data.glob(pattern) if path.is_file()))
     path = data / pattern

@@ -66,7 +66,7 @@ def read_polygons(path: Path, boundaries: Boundaries, crs: str) -> Polygons:
         if not content.strip():
             raise SourceError(f"{boundaries.path}: is empty: fetch the boundaries again")
         features = json.loads(content)["features"]
-        found = [(_key(feature["properties"][boundaries.key]), feature["geometry"]) for feature in features]
+        found = [(key_of(feature["properties"][boundaries.key]), feature["geometry"]) for feature in features]
         pairs = sorted(((key, _shape(geometry)) for key, geometry in found if key and geometry), key=lambda p: p[0])
     except OSError as error:
         raise SourceError(f"{boundaries.path}: the boundaries cannot be read: {error.strerror}") from None
@@ -94,11 +94,11 @@ def names_of(path: Path, boundaries: Boundaries) -> dict[str, str]:
     """The name of each polygon's key in a file that `read_polygons` has read: its label, or else the key."""
     pairs = [each["properties"] for each in json.loads(path.read_bytes())["features"]]
     label = boundaries.label or boundaries.key
-    named = {_key(each[boundaries.key]): str(each.get(label) or "").strip() for each in pairs}
+    named = {key_of(each[boundaries.key]): str(each.get(label) or "").strip() for each in pairs}
     return {key: name or key for key, name in named.items() if key}
 
 
-def _key(value: object) -> str:
+def key_of(value: object) -> str:
     key = "" if value is None else _WHOLE.sub(r"\1", str(value).strip())
     key.encode()  # JSON can have half a character, which is not text: a ValueError
     return key
