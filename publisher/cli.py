@@ -126,15 +126,26 @@ def init(folder: Path) -> None:
 
 
 @_command()
+@click.option("--data", is_flag=True, help="Also check whether the files in the data folder fit.")
+@_json_option
 @click.pass_obj
-def check(folder: Path) -> None:
+def check(folder: Path, data: bool, as_json: bool) -> None:
     """Check every definition without reading a record.
 
-    Checks definitions, SELECTs, keysets and expectation suites.
-    """
-    from publisher.commands.check import inspect_workspace
+    Checks definitions, SELECTs, keysets and expectation suites. With --data it also looks at the headers of raw files,
+    their encoding, boundaries with their properties, and address lists, and lists what exists when a name is wrong.
 
-    for line in inspect_workspace(_workspace(folder)):
+    \b
+    Examples:
+      publisher check
+      publisher check --data
+    """
+    from publisher.commands.check import inspect_workspace, print_checks
+
+    workspace = _workspace(folder)
+    if data or as_json:
+        sys.exit(print_checks(workspace, data=data, as_json=as_json))
+    for line in inspect_workspace(workspace):
         click.echo(line)
 
 

@@ -1,19 +1,30 @@
-"""`publisher check`: checks every definition without reading a record."""
+"""`publisher check`: checks every definition without reading a record, and whether the files fit them."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from publisher.commands.terminal import print_json
 from publisher.definitions.period import parse
+from publisher.durable import private_files
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
-from publisher.errors import DefinitionError
+from publisher.errors import DefinitionError, PublisherError, SourceError
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.session import opened
 from publisher.planning.bins import wide_bins
 from publisher.planning.chances import nothing_spent, odds_words, planned_odds, spent_before
 from publisher.planning.raised import raised_budgets
+from publisher.records.judgement import WIDTH
 from publisher.reference.doubts import doubts
+from publisher.reference.files import FileCheck, check_dataset_files, check_source_files
 from publisher.release.suite import read_suite, repeated, rules_of
 from publisher.release.table import level_names
 
@@ -21,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.workspace import DatasetFile, Workspace
+
+
+IN_ORDER = "everything is in order"
 
 
 def inspect_workspace(workspace: Workspace) -> Iterator[str]:
@@ -54,7 +68,74 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         )
     yield from _raised(workspace)
     yield from _strays(workspace)
-    yield "everything is in order"
+    yield IN_ORDER
+
+
+def inspect_definitions(workspace: Workspace) -> Iterator[FileCheck]:
+    """What `inspect_workspace` says, line by line, and last the fault that ended it."""
+    try:
+        for line in inspect_workspace(workspace):
+            warning = line.startswith("warning: ")
+            yield FileCheck("definitions", line.removeprefix("warning: ").strip(), "warning" if warning else "ok")
+    except PublisherError as error:
+        yield FileCheck("definitions", str(error), "wrong", error.exit_code)
+
+
+def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
+    """Whether the files in the data folder fit the definitions, as far as those can be read.
+
+    Raises DefinitionError if no source can be read, SourceError if there is no data folder.
+    """
+    if not workspace.data.is_dir():
+        words = "set the folder of the raw files: PUBLISHER_DATA in the environment or `data` in publisher.toml"
+        raise SourceError(f"{workspace.data}: there is no such folder: {words}")
+    with private_files():
+        temporary = Path(tempfile.mkdtemp(prefix="publisher-check-"))
+    try:
+        for source in workspace.sources.values():
+            yield from check_source_files(workspace, source, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        datasets = workspace.datasets
+    except DefinitionError:
+        return  # what is wrong with them is said among the definitions
+    for dataset in datasets.values():
+        yield from check_dataset_files(workspace, dataset)
+
+
+def print_checks(workspace: Workspace, *, data: bool, as_json: bool) -> int:
+    """Print every finding about definitions and, with `data`, about files; gives the exit code.
+
+    A wrong definition is told before wrong files, with its own exit code.
+    """
+    found = list(inspect_definitions(workspace))
+    if data:
+        try:
+            found += inspect_files(workspace)
+        except PublisherError as error:
+            found.append(FileCheck("files", str(error), "wrong", error.exit_code))
+    if as_json:
+        print_json([asdict(each) for each in found])
+    else:
+        for line in _lines(found):
+            click.echo(line)
+    return next((each.exit_code for each in found if each.exit_code), 0)
+
+
+def _lines(found: list[FileCheck]) -> Iterator[str]:
+    """Each finding in lines of at most 80 columns; of definitions that are in order only that they are."""
+    for each in found:
+        if (each.what, each.status) == ("definitions", "ok") and each.finding != IN_ORDER:
+            continue
+        for line in each.finding.splitlines():
+            yield from textwrap.wrap(
+                f"{each.status:<8}{each.what}: {line}",
+                WIDTH,
+                subsequent_indent=" " * 8,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
 
 
 def _odds(workspace: Workspace, dataset: DatasetFile) -> str:

@@ -42,6 +42,24 @@ def text(path: Path, sheet: str | None, copy: Path, memory: int) -> Path:
     return copy
 
 
+def sheets(path: Path, memory: int) -> tuple[str, ...]:
+    """The names of the sheets; none if the file cannot be read as a workbook within `memory` bytes."""
+    try:
+        return tuple(confined.run(named, str(path), memory=memory, seconds=SECONDS))
+    except confined.StoppedError:
+        return ()
+
+
+def named(path: str) -> list[str]:
+    """The names of a workbook's sheets."""
+    import python_calamine as calamine
+
+    try:
+        return list(calamine.CalamineWorkbook.from_path(path).sheet_names)
+    except (calamine.CalamineError, OSError):
+        return []
+
+
 def write(path: str, name: str | None, copy: str) -> Fault:
     """Write one sheet as CSV; the only use of python-calamine for records."""
     import python_calamine as calamine
