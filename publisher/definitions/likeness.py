@@ -35,7 +35,7 @@ def twins(keys: Iterable[str]) -> Iterator[tuple[str, str]]:
 def near(name: str, there: Iterable[str]) -> list[str]:
     """The names among those that are there that may be meant, the most similar first."""
     known = {likeness(each): each for each in reversed(list(there))}
-    return [known[each] for each in get_close_matches(likeness(name), known, n=3)]
+    return [known[each] for each in get_close_matches(likeness(name), known, n=3, cutoff=0.7)]
 
 
 def there_is(name: str, there: Collection[str]) -> str:

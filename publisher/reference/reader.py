@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
 from publisher.reference import boundaries, codes, open_data, services
-from publisher.reference.records_apart import refuse_record_dataset, refuse_records
+from publisher.reference.records_apart import refuse_columns, refuse_record_dataset, refuse_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,13 +35,16 @@ def read_file(workspace: Workspace, path: Path, shown: str, key: str | None, lab
     if ending not in (*_TABLES, *_OBJECTS):
         raise SourceError(f"{shown}: lists are read from GeoJSON, JSON and CSV: save it as one of them")
     try:
-        header = codes.header_of(path, shown)[0] if ending in _TABLES else ()
-        refuse_records(workspace, path, shown, header)
+        refuse_records(workspace, path, shown)
         if ending in _TABLES:
+            refuse_columns(workspace, shown, codes.header_of(path, shown)[0])
             return codes.code_list(path, shown, key, label)
     except OSError as error:
         raise SourceError(f"{shown}: cannot be read: {error.strerror}") from None
     content = boundaries.read_json(path, shown)
     if ending == ".geojson" or isinstance(content, dict):
-        return boundaries.place_list(boundaries.places_in(content, shown), key, label)
+        places = boundaries.places_in(content, shown)
+        refuse_columns(workspace, shown, places.properties)
+        return boundaries.place_list(places, key, label)
+    refuse_columns(workspace, shown, services.attributes(content))
     return services.service_list(content, shown, key, label)

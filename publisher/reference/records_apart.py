@@ -29,18 +29,29 @@ class _DeclaredFeed:
     path: str
     form: str
     columns: frozenset[str]
+    identifiers: frozenset[str]
 
 
-def refuse_records(workspace: Workspace, path: Path, shown: str, header: Collection[str]) -> None:
-    """Raises DefinitionError if the file is one of records, by its path, its content, or the columns in its header.
+def refuse_columns(workspace: Workspace, shown: str, header: Collection[str]) -> None:
+    """Raises DefinitionError if the names in a file are those of records: all columns of a source, or one that
+    identifies its records beside another one."""
+    for each in _feeds(workspace):
+        shared = each.columns.intersection(header)
+        if len(shared) > 1 and shared == each.columns:
+            _refuse(shown, f"has all columns of the source {each.source}, so it is a table of its records")
+        if len(shared) > 1 and (named := sorted(shared & each.identifiers)):
+            words = f"has the column {', '.join(named)}, which identifies records of the source {each.source}"
+            _refuse(shown, f"{words}, beside others of it, so it is made of them")
+
+
+def refuse_records(workspace: Workspace, path: Path, shown: str) -> None:
+    """Raises DefinitionError if the file is one of records, by its path or its content.
 
     Raises SourceError if a raw file cannot be read for the comparison.
     """
     for each in _feeds(workspace):
         if _is_at(workspace, path, each):
             _refuse(shown, f"is a raw file of the source {each.source}")
-        if len(each.columns) > 1 and each.columns <= {*header}:
-            _refuse(shown, f"has all columns of the source {each.source}, so it is a table of its records")
     size, digest = path.stat().st_size, ""
     for source, other in _raw_files(workspace):
         if other.stat().st_size == size:
@@ -74,8 +85,10 @@ def _feeds(workspace: Workspace) -> Iterator[_DeclaredFeed]:
         values, _ = read_toml(path, workspace.shown(path))
         feed_, columns = values.get("feed"), values.get("columns")
         if isinstance(feed_, dict) and isinstance(feed_.get("path"), str):
-            named = frozenset(columns) if isinstance(columns, dict) else frozenset()
-            yield _DeclaredFeed(path.stem, feed_["path"], str(feed_.get("format", "csv")), named)
+            known = columns if isinstance(columns, dict) else {}
+            named = (name for name, said in known.items() if isinstance(said, dict) and said.get("identifier") is True)
+            form = str(feed_.get("format", "csv"))
+            yield _DeclaredFeed(path.stem, feed_["path"], form, frozenset(known), frozenset(named))
 
 
 def _raw_files(workspace: Workspace) -> Iterator[tuple[str, Path]]:

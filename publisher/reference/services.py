@@ -29,12 +29,18 @@ def service_list(content: Any, shown: str, key: str | None, label: str | None) -
         raise SourceError(f"{shown}: no entry has a {CODE}, so it is not an Open311 list of services")
     if key is None:
         key, label = CODE, label or NAME
-    there = tuple(dict.fromkeys(name for each in content for name in each))
+    there = attributes(content)
     for name in filter(None, (key, label)):
         if name not in there:
             raise DefinitionError(f"{shown}: no service has the attribute {name!r}; {there_is(name, there)}")
     origin = f"{shown} (Open311 services), attribute {key}" + (f", labels from {label}" if label else "")
     return PublicList(origin, "service", label is not None, ordered=True, entries=_entries(content, key, label))
+
+
+def attributes(content: Any) -> tuple[str, ...]:
+    """The names that objects of a list have, in order."""
+    found = content if isinstance(content, list) else []
+    return tuple(dict.fromkeys(name for each in found if isinstance(each, dict) for name in each))
 
 
 def _entries(content: list[dict[str, Any]], key: str, label: str | None) -> Iterator[tuple[int, str, str]]:

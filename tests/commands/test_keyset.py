@@ -195,10 +195,18 @@ def test_a_raw_file_is_refused_wherever_it_is(town: Town) -> None:
     (town.root / "part.csv").write_text("\n".join(lines[:5]))
     said = "has all columns of the source meters"
     _says(town, town.publisher("keyset", "made", "--from", "part.csv", *ask), 2, said, "records must never decide")
+    (town.root / "part.csv").write_text("account,zone\n1,A\n")
+    _says(town, town.publisher("keyset", "made", "--from", "part.csv", *ask), 2, "the column account, which identifies")
+    rows = [dict(zip(lines[0].split(","), line.split(","), strict=True)) for line in lines[1:5]]
+    (town.root / "part.json").write_text(json.dumps(rows))
+    _says(town, town.publisher("keyset", "made", "--from", "part.json", *ask), 2, said)
+    (town.root / "part.geojson").write_text(_features(*rows))
+    _says(town, town.publisher("keyset", "made", "--from", "part.geojson", *ask), 2, said)
     assert town.publisher("land", "meters").code == 0
     zones = town.root / "zones.csv"
     feed.rename(zones)
-    town.edit("pipelines/meters.toml", "liters = {", "litres = {")
+    town.edit("pipelines/meters.toml", "liters = {", "used = {")
+    town.edit("pipelines/meters.toml", ", identifier = true", "")
     gone = town.publisher("keyset", "made", "--from", "zones.csv", *ask)
     _says(town, gone, 2, "is a copy of meters.csv, which was landed for the source meters")
 
@@ -239,6 +247,15 @@ def test_a_keyset_is_replaced_only_knowingly(town: Town) -> None:
     answer = town.publisher(*ask, "--replace", "--yes")
     assert answer.code == 0, answer.err
     assert _made(town, "districts").keys == ("South", "North", "East")
+
+
+def test_a_lookup_is_never_replaced(town: Town) -> None:
+    """A file of that name that is no keyset, such as a lookup, stays as it is, even with --replace."""
+    (town.root / "list.csv").write_text(_codes(["South,s"]))
+    before = town.tree("datasets")
+    answer = town.publisher("keyset", "kinds", "--from", "list.csv", "--key", "code", "--replace", "--yes")
+    assert (answer.code, town.tree("datasets")) == (2, before)
+    assert "datasets/keysets/kinds.csv:1: a keyset's columns are" in answer.err
 
 
 def test_the_same_keys_are_no_other_draw(released: Town) -> None:

@@ -43,6 +43,7 @@ SPANS = {
 COMMANDS = (
     ["land"],
     ["check"],
+    ["check", "--data"],
     ["plan"],
     ["plan", "--json"],
     ["run", "--json"],
