@@ -190,7 +190,7 @@ def _map(
     yield f"{boundaries.path}: {len(found):,} places by {boundaries.key}", "ok"
     mapping = dataset.mappings.get(key.name)
     if mapping is not None:
-        if strange := [row[0] for row in mapping.rows if row[0] not in found]:
+        if strange := [row[0] for row in mapping.rows if row[0] not in found and row[1] != key.other]:
             yield f"datasets/keysets/{mapping.name}.csv: {_some(strange)} in it and not in {boundaries.path}", "warning"
         found = frozenset(row[1] for row in mapping.rows if row[0] in found)
     keyset = dataset.keysets[number]

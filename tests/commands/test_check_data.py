@@ -320,13 +320,13 @@ def test_address_lists(town: Town, content: str, words: str) -> None:
 
 
 def test_boundaries_for_the_map(town: Town) -> None:
-    """Polygons for a map are compared with the mapping and the keyset."""
+    """Polygons for a map are compared with the mapping and the keyset; a line that leads to `other` needs none."""
     town.edit(
         "datasets/water.toml",
         'keyset = "zones"',
         'keyset = "zones"\nboundaries = { path = "districts.geojson", key = "name", mapping = "sides" }',
     )
-    (town.root / "datasets" / "keysets" / "sides.csv").write_text("district,zone\nNorth,A\nWest,B\n")
+    (town.root / "datasets" / "keysets" / "sides.csv").write_text("district,zone\nNorth,A\nWest,B\nNone,Unknown\n")
     assert _found(town, "warning") == [
         "water: map of zone: datasets/keysets/sides.csv: 'West' is in it and not in districts.geojson",
         "water: map of zone: datasets/keysets/zones.csv: 'B' is in it and not on the map",
