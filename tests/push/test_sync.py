@@ -157,7 +157,7 @@ def test_a_dataset_of_before_its_later_columns_gets_them(desk: Desk, monkeypatch
     columns, shape = old.manifest.columns, old.manifest.shape
     with monkeypatch.context() as before:
         before.setattr(metadata, "column_specs", lambda _, level: old.tables[level].manifest.columns)
-        before.setattr(metadata, "shape_of", lambda _, level: old.tables[level].manifest.shape)
+        before.setattr(metadata, "shape_of", lambda _, level, _laws: old.tables[level].manifest.shape)
         desk.push()
     assert "requests_reason" not in [column["fieldName"] for column in desk.view("")["columns"]]
     new = ready(desk.catalog, desk.dataset, "2018-W02")
