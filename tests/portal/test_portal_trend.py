@@ -204,13 +204,48 @@ def test_a_total_is_shown_from_the_table_that_has_it(portal: Running, summed: st
     link = re.findall(r'<a href="([^"]*)">Requests by kind</a>', text)
     assert link == [f"/d/{companion}?kind=x&amp;measure=requests#trend"]
     assert bare(text) == {"2020-01": ["157", "155", "159", "ok"], "2020-02": ["", "", "", "suppressed"]}
-    assert "These totals are those of another table" in text
+    assert "These numbers are from another table" in text
     assert "added up across cells" not in text
     assert "Partial" not in text
     assert numbers(section(portal, companion, kind="x", measure="requests")) == numbers(text)
     for wanted in ({"zone": "A", "kind": "x"}, {"zone": "*", "kind": "*"}, {"zone": "A", "kind": "*"}):
         assert "Requests by kind" not in section(portal, summed, **wanted)
     assert "Requests by kind" not in section(portal, summed, zone="*", kind="x", measure="cost")
+
+
+@pytest.fixture(scope="module")
+def district(portal: Running) -> str:
+    """Places whose whole is a table of its own, also with the people, who are not added up."""
+    people = {"people": 9, "days": 2, "days_range": "up to 2"}
+    rows = [cell(month, "", "", 300, 290, 310, **people) for month in (1, 2)]
+    for row in rows:
+        del row["zone"], row["kind"]
+    parts = json.dumps([{"name": "district", "title": "District"}])
+    made(portal, "Whole district", rows, shape=shape(), dataset="district-whole", companions=parts)
+    cells = [cell(month, "A", "x", 100, 97, 103, **people) for month in (1, 2)]
+    whole = json.dumps([{"name": "district-whole", "title": "Whole district"}])
+    return made(portal, "District", cells, shape=shape("zone", "kind"), dataset="district", companions=whole)
+
+
+@pytest.mark.parametrize(("measure", "first"), [("requests", "300"), ("people", "9"), ("days", "2")])
+def test_the_first_view_is_the_citys_own_line(portal: Running, district: str, measure: str, first: str) -> None:
+    """Until a place is chosen, each list is at "All" and the numbers are those of the table of the whole, whatever the
+    measure: nothing is added up."""
+    text = section(portal, district, measure=measure)
+    assert re.findall(r'<option value="\*"([^>]*)>All\n', text) == [" selected"] * 2
+    assert [cells[0] for cells in numbers(text).values()] == [first] * 2
+    assert "Whole district</a>" in text
+    assert "added up" not in text
+
+
+def test_a_chosen_place_is_that_place(portal: Running, district: str, summed: str) -> None:
+    """A key in the address leads to the cell with the most reliable numbers, as does a family without a whole."""
+    for dataset, wanted in ((district, {"zone": "A"}), (summed, {})):
+        text = section(portal, dataset, **wanted)
+        assert '<option value="*" selected>' not in text
+        assert "<option selected>A\n" in text
+    refused = section(portal, district, zone="A", kind="*", measure="people")
+    assert "these cells cannot be added up" in refused
 
 
 def series(portal: Running, *values: int | None, **fields: str) -> str:

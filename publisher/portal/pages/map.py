@@ -229,7 +229,9 @@ class _Question:
         """Make the map; the classes cover the whole year, so that its periods can be compared."""
         measure = next((m for m in self.shape.measures if m.name == self.wanted.get("map_measure")), None)
         measure = measure or self.shape.leading
-        selects = selects_of(self.shape, measure, self.ask, self.wanted, prefix="map_", but=self.place.name)
+        selects = selects_of(
+            self.shape, measure, self.ask, self.wanted, self.tables, prefix="map_", but=self.place.name
+        )
         held = self._held(measure, selects)
         year = self._cells(measure, selects, times.within, held)
         values = [cell.value for cell in year if cell.value is not None and drawing.paths.get(cell.place)]
@@ -255,7 +257,7 @@ class _Question:
 
     def _held(self, measure: ShapeMeasure, selects: Sequence[FormSelect]) -> OtherTable | None:
         """The table that has the sums, if the reader asked for some."""
-        if not _summed(selects) or measure.kind not in ADDITIVE:
+        if not _summed(selects):
             return None
         return table_with(measure, [self.place.name, *(s.name for s in selects if s.chosen != ALL)], self.tables)
 
@@ -267,7 +269,7 @@ class _Question:
         held: OtherTable | None,
     ) -> list[MapCell]:
         """The cells of all places in these periods."""
-        if _summed(selects) and measure.kind not in ADDITIVE:
+        if _summed(selects) and held is None and measure.kind not in ADDITIVE:
             return []
         shape, names = self.shape, self.place.names or self.place.name
         chosen = [f"`{each.name}` = {literal(each.chosen)}" for each in selects if each.chosen != ALL]

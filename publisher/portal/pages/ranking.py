@@ -94,12 +94,12 @@ def ranking(
         return None
     key = next((each for each in shape.keys if each.name == shape.place), shape.keys[0])
     measure = next((each for each in shape.measures if each.name == wanted.get("measure")), shape.leading)
-    selects = selects_of(shape, measure, ask, wanted, but=key.name)
+    selects = selects_of(shape, measure, ask, wanted, tables, but=key.name)
     summed = any(select.chosen == ALL for select in selects)
-    if summed and measure.kind not in ADDITIVE:
-        return None
     keys = [key.name, *(each.name for each in selects if each.chosen != ALL)]
     held = table_with(measure, keys, tables) if summed else None
+    if summed and held is None and measure.kind not in ADDITIVE:
+        return None
     if held is not None:
         ask, measure, summed = held.ask, held.measure_like(measure) or measure, False
     found = _cells(key, measure, ask, selects, summed=summed)

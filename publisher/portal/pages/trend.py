@@ -41,9 +41,9 @@ class FormSelect:
     """Values with names, without the option to add up all values."""
     chosen: str
     additive: bool = True
-    """Whether all values may be added up."""
+    """Whether all values may be chosen together."""
     usual: str = ""
-    """The default."""
+    """The value of the most telling cell."""
 
     @property
     def chosen_name(self) -> str:
@@ -135,18 +135,19 @@ def trend(
     tables: Sequence[OtherTable] = (),
     released: Collection[str] = (),
 ) -> Trend:
-    """The trend of the cell and measure in the query parameters, by default of a cell with many reliable numbers.
+    """The trend of the cell and measure in the query parameters, by default of all cells together if a table has them,
+    otherwise of a cell with many reliable numbers.
 
     `tables` are the tables that may have the total the reader adds up, `released` the periods of releases.
     """
     measure = next((m for m in shape.measures if m.name == wanted.get("measure")), shape.leading)
-    selects = selects_of(shape, measure, ask, wanted)
+    selects = selects_of(shape, measure, ask, wanted, tables)
     summed = any(select.chosen == ALL for select in selects)
     page = int(wanted["page"]) if wanted.get("page", "").isdecimal() and len(wanted["page"]) < 6 else 0
     where = chosen_where(selects)
-    if summed and measure.kind not in ADDITIVE:
-        return Trend(measure, selects, [], None, summed, refused=True)
     held = table_with(measure, [s.name for s in selects if s.chosen != ALL], tables) if summed else None
+    if summed and held is None and measure.kind not in ADDITIVE:
+        return Trend(measure, selects, [], None, summed, refused=True)
     if held is not None:
         shape, ask, measure = held.shape, held.ask, held.measure_like(measure) or measure
         held = replace(held, path=f"{held.path}?{urlencode(_parameters(selects, measure))}#trend")
@@ -181,21 +182,27 @@ def selects_of(
     measure: ShapeMeasure,
     ask: Ask,
     wanted: Mapping[str, str],
+    tables: Sequence[OtherTable] = (),
     *,
     prefix: str = "",
     but: str | None = None,
 ) -> list[FormSelect]:
-    """A select for every key except `but`; its parameter is the key's name with a prefix."""
-    first = _telling_cell(shape, measure, ask)
-    return [
-        _select(key, measure, ask, wanted.get(f"{prefix}{key.name}"), first.get(key.name))
-        for key in shape.keys
-        if key.name != but
-    ]
+    """A select for every key except `but`; its parameter is the key's name with a prefix.
+
+    Until a reader chooses, they are at "All" if a table has the numbers of all their values together.
+    """
+    telling = _telling_cell(shape, measure, ask)
+    keys = [key for key in shape.keys if key.name != but]
+    given = {key.name: wanted.get(f"{prefix}{key.name}") for key in keys}
+    whole = table_with(measure, [but] if but else [], tables) is not None
+    if whole and not any(given.values()):
+        given = dict.fromkeys(given, ALL)
+    additive = whole or measure.kind in ADDITIVE
+    return [_select(key, ask, given[key.name], telling.get(key.name), additive=additive) for key in keys]
 
 
-def _select(key: ShapeKey, measure: ShapeMeasure, ask: Ask, wanted: str | None, telling: str | None) -> FormSelect:
-    options, additive = _values(key, ask), measure.kind in ADDITIVE
+def _select(key: ShapeKey, ask: Ask, wanted: str | None, telling: str | None, *, additive: bool) -> FormSelect:
+    options = _values(key, ask)
     known = [value for value, _ in options] + [ALL] * additive
     usual = next((value for value in (telling, *known) if value in known), ALL)
     return FormSelect(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
