@@ -40,6 +40,16 @@ for (const each of shown) {
 return [shown.length, hidden];
 """
 
+_SAID = """
+const part = (cell, side) => {
+  const said = getComputedStyle(cell, side).content;
+  return said.startsWith('"') ? said.slice(1, -1).replace('\\\\a', ' ') : '';
+};
+return [...document.querySelectorAll(arguments[0])].map(row => [...row.cells].map(cell =>
+  part(cell, '::before') + cell.textContent + part(cell, '::after')).join('').replace(/\\s+/g, ' ').trim());
+"""
+"""What a row says on the screen, with what the style sheet puts between its cells."""
+
 
 def _looks(number: int) -> list[tuple[str, int, str]]:
     """Of the page of that number two looks in one language, one wide and one narrow, one light and one dark; from page
@@ -118,6 +128,22 @@ def test_the_focus_is_seen(browser: Browser, city: City, page: str, scheme: str)
     count, hidden = browser.run(_FOCUS)
     assert count > 5
     assert hidden == []
+
+
+@pytest.mark.parametrize(("part", "row"), [
+    ("rows", "2024-12 · Harbor · Pothole Requests: 153 ± 12 (8%) (141 – 165) · ok"),
+    ("map", "Harbor · 153 ± 12 (8%) (141 – 165) · ok"),
+    ("trend", "2022-01 · 5,010 ± 150 (3%) (4,900 – 5,200) · ok"),
+])  # fmt: skip
+def test_a_phone_shows_the_range_beside_the_place(browser: Browser, city: City, part: str, row: str) -> None:
+    """At 360 pixels a row of a table is one or two lines, whole without scrolling; a suppressed number leaves none."""
+    browser.look(360, "light")
+    browser.open(city.pages["dataset tables"])
+    cells = browser.run(_SAID, f"#{part} tbody tr")
+    assert row in cells
+    assert all("()" not in each and "– )" not in each for each in cells)
+    assert browser.run("return Math.max(...[...document.querySelectorAll(arguments[0])].map(each => each.scrollWidth))",
+                       f"#{part} .cards") <= 360  # fmt: skip
 
 
 def test_everything_works_without_scripts(browser: Browser, city: City) -> None:

@@ -113,13 +113,13 @@ def test_every_place_says_its_number(portal: Running, mapped: str) -> None:
     """Each polygon bears name, value, margin and status as text; a place without polygon stands beside the map."""
     text = section(portal, mapped, map_kind="a")
     assert titles(text) == [
-        "Nord &amp; &lt;b&gt;: 223 (220 – 227) requests, probably within 2%",
-        "Süd: 323 (320 – 327) requests, probably within 2%, unreliable",
+        "Nord &amp; &lt;b&gt;: 223 (220 – 227), ± 2%",
+        "Süd: 323 (320 – 327), ± 2%, unreliable",
         "West: suppressed",
-        "Ost: 523 (520 – 527) requests, probably within 1%, caution",
+        "Ost: 523 (520 – 527), ± 1%, caution",
         "9: not in the table",
     ]
-    said = r"<span>No known place</span>: 623 \(620 – 627\) requests, probably within 1%</a>"
+    said = r"<span>No known place</span>: 623 \(620 – 627\), ± 1%</a>"
     assert re.search(rf'<ul class="aside">\s*<li><a [^>]*>{said}', text)
     assert EVIL not in text
     assert "The county &lt;script&gt;" in text
@@ -162,7 +162,7 @@ def test_the_table_has_the_same_numbers(portal: Running, mapped: str) -> None:
     assert cells["No known place"] == ["521", "± 4 (1%)", "518", "525", "ok"]
     text = section(portal, mapped, map_kind="a", map_period="2021-02", map_measure="days")
     assert "2 to 3" in text
-    assert "Ost: 2 days, in the bin 2 to 3" in titles(text)
+    assert "Ost: 2, in the bin 2 to 3" in titles(text)
 
 
 def test_the_slider_chooses_a_year(portal: Running, mapped: str) -> None:
@@ -193,7 +193,7 @@ def test_values_of_several_cells_are_added_up(portal: Running, mapped: str) -> N
     text = section(portal, mapped, map_kind="*")
     half = 3.5 * 2**0.5 * 1.005 + 0.5
     assert (448 - 1 - half, 448 + 1 + half) == pytest.approx((441.5, 454.5), abs=0.05)
-    assert "Nord &amp; &lt;b&gt;: 447 (442 – 454) requests, probably within 2%" in titles(text)
+    assert "Nord &amp; &lt;b&gt;: 447 (442 – 454), ± 2%" in titles(text)
     assert "West: suppressed" in titles(text)
     refused = section(portal, mapped, map_kind="*", map_measure="days")
     assert "Median days: 12" not in refused
@@ -219,7 +219,7 @@ def test_totals_are_those_of_the_table_that_has_them(portal: Running) -> None:
         client.publish(view["id"])
         client.set_permission(view["id"], "public")
     text = section(portal, identifier, map_kind="*")
-    assert "West: 777 (770 – 784) requests, probably within 1%" in titles(text)
+    assert "West: 777 (770 – 784), ± 1%" in titles(text)
     assert "Süd: suppressed" in titles(text)
     assert f'<a href="/d/{view["id"]}">By zone</a>' in text
     assert "added up" not in text.split("</form>")[1]

@@ -37,6 +37,8 @@ class TableCell:
     low: Decimal | None = None
     high: Decimal | None = None
     """For a measure: the ends of its margin."""
+    part: str = ""
+    """What it is in its row: `key`, `lo` or `hi` (the ends of a margin), `status`, or something with a name."""
 
     @property
     def number(self) -> bool:
@@ -139,8 +141,9 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
 def _cell(row: Mapping[str, Any], column: PortalColumn, shape: TableShape | None) -> TableCell:
     value, reason = row[column.field], row.get(_reasons(shape).get(column.field, ""))
     measure = next((each for each in shape.measures if each.name == column.field), None) if shape else None
-    ends = (_number(row.get(end or "")) for end in (measure.low, measure.high)) if measure else (None, None)
-    return TableCell(value, column, column.field in _statuses(shape), str(reason or ""), *ends)
+    low, high = (_number(row.get(end or "")) for end in ((measure.low, measure.high) if measure else ("", "")))
+    part = _parts(shape).get(column.field, "")
+    return TableCell(value, column, part == "status", str(reason or ""), low, high, part)
 
 
 def _clauses(read: list[str], order: str, page: int) -> dict[str, str]:
@@ -207,6 +210,15 @@ def _reasons(shape: TableShape | None) -> dict[str, str]:
     """The column with the reason of each column of statuses."""
     measures = shape.measures if shape is not None else []
     return {measure.status: measure.reason for measure in measures if measure.status and measure.reason}
+
+
+def _parts(shape: TableShape | None) -> dict[str, str]:
+    """What the columns are in a row: those that need no name beside them where there is no room for a table."""
+    if shape is None:
+        return {}
+    named = {shape.period: "key"} | {field: "key" for key in shape.keys for field in (key.name, key.names) if field}
+    ends = [end for each in shape.measures for end in ((each.low, "lo"), (each.high, "hi"))]
+    return named | {field: part for field, part in ends if field} | dict.fromkeys(_statuses(shape), "status")
 
 
 def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:

@@ -72,7 +72,7 @@ def environment(language: Language) -> jinja2.Environment:
         "why": lambda reason: spoken.gettext(REASONS[reason]) if reason in REASONS else reason,
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "half": lambda it: half(it.low, it.high),
-        "within": lambda it: grades.margin_percent(it.value, it.low, it.high),
+        "within": lambda it: grades.margin_percent(it.value, it.low, it.high) or None,  # "within 0%" says nothing
         "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
         "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
         "percent": lambda probability: language.number(percent(probability)),
