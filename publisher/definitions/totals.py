@@ -149,3 +149,8 @@ def _check_withheld(dataset: Dataset, n: int, total: TotalOverTime) -> None:
     if rule.customers is not None and any(each.level == total.level for each in dataset.totals[:n]):
         words = "under a customer rule a table can have only one total: a year less three of its quarters shows the"
         raise RuleError(setting, f"{words} fourth, which may be withheld")
+    if rule.customers is not None and any(each.grain != total.grain for each in dataset.totals[:n]):
+        words = (
+            "under a customer rule all totals need the same grain: tables add up, so a year of the cells of one less"
+        )
+        raise RuleError(setting, f"{words} three quarters of another shows the fourth, which may be withheld")

@@ -106,6 +106,18 @@ def test_a_customer_rule_allows_one_total_by_the_calendar(town: Town) -> None:
         declared(people, YEAR, YEAR | {"name": "quarter", "grain": "quarter"})
 
 
+def test_a_customer_rule_allows_one_grain_in_all_tables(town: Town) -> None:
+    """The cells' years add up to the city's year, which less three quarters of the city is the fourth."""
+    says = {"measures": (town.UNITS, town.SUM), "suppression": RULE, "rollups": (CITY | {"share": Decimal("0.5")},)}
+    people = town.people(**says)
+    declared(people, YEAR, YEAR | {"name": "of-city", "of": "city"})
+    quarter = {"name": "quarter", "title": "By quarter", "grain": "quarter", "of": "city"}
+    with pytest.raises(
+        DefinitionError, match=r"totals\.1\.grain: under a customer rule all totals need the same grain"
+    ):
+        declared(people, YEAR, quarter)
+
+
 def test_units_alone_have_no_total(town: Town) -> None:
     """Nothing is left that could be added up; and keys that are found anew in each period have no totals."""
     people = town.people(measures=(town.UNITS,), suppression={"measure": "people", "threshold": 3})
