@@ -286,12 +286,31 @@ def test_what_the_noise_could_not_have_made_is_said(portal: Running) -> None:
 
 
 def test_suppressed_numbers_leave_no_verdict(portal: Running) -> None:
-    """The noise decided which are suppressed, so nothing rises or falls, and one of them may be the lowest."""
+    """The noise decided which are suppressed, so nothing rises or falls. One of them may be the lowest, and where a
+    customer rule or another measure decides, the highest."""
     text = section(portal, series(portal, 20, 22, None, 60, 61, 90))
     assert "1 of these periods has no number, so it is not said whether" in text
     assert "Rising</strong>" not in text
-    assert "Highest: 90 in June 2020." in text
+    assert "Highest" not in text
     assert "Lowest" not in text
+
+
+def test_a_running_total_is_not_taken_for_another(portal: Running) -> None:
+    """The year to date and the last 12 months are named after the same months; a sum of the one is not the other."""
+    rows = [cell(month, zone, "x", 100, 97, 103) for month in (1, 2) for zone in ("A", "B")]
+    whole = [cell(month, "", "x", 4321, 4318, 4324) for month in (1, 2)]
+    for row in whole:
+        del row["zone"]
+
+    def beside(name: str) -> str:
+        return json.dumps([{"name": name, "title": name}])
+
+    said = {"dataset": "burg-moving", "companions": beside("burg"), "over_time": "last_12_months"}
+    other = made(portal, "Burg, moving", whole, shape=shape("kind", measures=[REQUESTS]), **said)
+    own = {"dataset": "burg", "companions": beside("burg-moving"), "over_time": "year_to_date"}
+    text = section(portal, made(portal, "Burg", rows, shape=shape("zone", "kind"), **own), zone="*", kind="x")
+    assert other not in text
+    assert bare(text)["2020-01"][0] == "200"
 
 
 def test_periods_of_one_release_are_not_independent(portal: Running) -> None:

@@ -50,8 +50,9 @@ def movement(points: Sequence[ChartPoint], law: NoiseLaw | None, released: Colle
         rounded(found, law.step / 10) if found is not None else None,
         missing,
         (points[0], points[half - 1], points[-half], points[-1]),
-        highest,
-        lowest if not missing else None,  # a number that is suppressed may be lower
+        # A suppressed number may be lower; where another measure or a customer rule decides, it may be higher too.
+        highest if not missing else None,
+        lowest if not missing else None,
     )
 
 

@@ -122,10 +122,11 @@ def beside(dataset: PortalDataset, family: Family, asking: Callable[[PortalDatas
 
 
 def _step(entry: DatasetEntry) -> str | None:
-    """The time step of a table: the title of its period column."""
+    """The time step of a table: the title of its period column, with what its rows add up over time. The year to date
+    and the last 12 months are both named after their last month."""
     shape = entry.about.shape
     column = entry.dataset.column(shape.period) if shape is not None else None
-    return column.name if column is not None else None
+    return f"{entry.about.over_time} {column.name}" if column is not None else None
 
 
 def trend(
