@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions.totals import NAMES, adds_over_time
@@ -9,7 +10,14 @@ from publisher.portal.contract import BoundariesFacts
 from publisher.push.boundaries import drawn
 from publisher.push.listing import Attachment, Listing
 from publisher.push.measurements import measurements_of
-from publisher.push.provenance import counted_facts, coverage_facts, odds_facts, release_facts, source_facts
+from publisher.push.provenance import (
+    counted_facts,
+    coverage_facts,
+    measured_loss,
+    odds_facts,
+    release_facts,
+    source_facts,
+)
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
 from publisher.release.table import column_specs, laws_of, shape_of, table_names, title_of, total_of
@@ -53,6 +61,8 @@ def listing_of(
     stand_in = any(table.manifest.stand_in for table in tables)
     shape = shape_of(dataset, level, laws_of(tables))
     bounds = " ".join(shape.bounds)
+    counted = counted_facts(dataset, shape, tuned, stand_in=stand_in, level=level)
+    more = measured_loss(standings, tuned) if tuned is not None and counted else Fraction(0)
     described = f"{definition.description} {relation(definition, level)}" if level else definition.description
     return Listing(
         name=dataset.named(level),
@@ -73,14 +83,14 @@ def listing_of(
         facts={
             "source": source_facts(dataset.source),
             "releases": release_facts(standings, level),
-            "odds": odds_facts(tables[-1]) if tables else "",
+            "odds": odds_facts(tables[-1], more) if tables else "",
             "coverage": coverage_facts(definition),
             "headline": definition.portal.headline or "",
             "boundaries": polygons,
             "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
             "measurements": measured,
             "bounds": bounds,
-            "counted": counted_facts(dataset, shape, tuned, stand_in=stand_in),
+            "counted": counted,
         },
         files=(*files, *_guarantee(tables), *downloads),
     )

@@ -24,11 +24,13 @@ from publisher.privacy.chain import Head
 from publisher.privacy.tuning import counted_share, proposal
 from publisher.release import odds
 from publisher.release.manifest import GUARANTEE, csv_file
+from publisher.release.table import rollup_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from publisher.definitions.dataset import Dataset
+    from publisher.definitions.source import Currency
     from publisher.pipeline.catalog import Standing
     from publisher.pipeline.tuning import Tuned
     from publisher.portal.contract import Reason
@@ -128,15 +130,16 @@ def _reason(says: Manifest, before: Manifest) -> Reason:
     return "late records" if says.vintage != before.vintage else "new finish"
 
 
-def odds_facts(release: Release) -> str:
-    """The odds for everything that the dataset publishes about one window of one unit, from the release's guarantee."""
+def odds_facts(release: Release, more: Fraction = Fraction(0)) -> str:
+    """The odds for everything that the dataset publishes about one window of one unit, from the release's guarantee;
+    `more` is what has been spent on what else is shown of it."""
     promised = guarantee_of(release)
     own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
     if not own:
         return ""  # guarantees of the first format do not have it
     after, exception = _NAMES.get(promised["format"], _NAMES[3])
     unit, currency = promised["privacy_unit"], release.manifest.charge.currency
-    loss = Fraction(own[0]["loss"])
+    loss = Fraction(own[0]["loss"]) + more
     belief = promised["odds"]["release"].get("posterior_below")
     if belief is None or loss != Fraction(promised["loss"]["amount"]):  # more than this release was drawn
         belief = float(odds.up(odds.posterior_bound(loss, currency)))
@@ -145,9 +148,9 @@ def odds_facts(release: Release) -> str:
     facts = Odds(
         unit=unit["column"] or "record",
         period="all time" if unit["window"] == "lifetime" else f"a {unit['window']}",
-        after=own[0][after],
+        after=_guess(own[0], after, currency, more),
         household_units=household[0]["count"] if household else 0,
-        household=household[0][after] if household else 0.0,
+        household=_guess(household[0], after, currency, more) if household else 0.0,
         source=source[0][after] if source else 0.0,
         posterior_bound=belief,
         exception=promised["odds"]["budget"][exception],
@@ -156,11 +159,39 @@ def odds_facts(release: Release) -> str:
     return facts.model_dump_json()
 
 
-def counted_facts(dataset: DatasetFile, shape: Shape, tuned: Tuned | None, *, stand_in: bool) -> str:
-    """How much of each bounded total counts, by the newest measurement of the same kind of records."""
-    if tuned is None or tuned.found.stand_in != stand_in:
+def _guess(promised: dict[str, Any], name: str, currency: Currency, more: Fraction) -> float:
+    """How often the best guesser is right, as the guarantee promises it, or after more was spent on each unit: the
+    smaller of two bounds, since losses add up, and so do statistical distances."""
+    if not more:
+        return float(promised[name])
+    added = odds.group(more, currency, promised["count"])
+    together = odds.guess_bound(Fraction(promised["loss"]) + added, currency)
+    apart = Fraction(promised[name]) + Fraction(odds.guess_bound(added, currency)) - Fraction(1, 2)
+    return float(odds.up(min(Fraction(together), apart, Fraction(1))))
+
+
+def measured_loss(standings: Sequence[Standing], tuned: Tuned) -> Fraction:
+    """What showing a measurement adds to the most that the dataset spends on one window: all of its loss if the dataset
+    has a release of the same window, otherwise nothing, unless it is larger than that of every release."""
+    charges = [each.release.manifest.charge for each in standings]
+    loss = Fraction(tuned.found.loss)
+    if any(set(tuned.found.blocks) & set(charge.blocks) for charge in charges):
+        return loss
+    return loss if loss > max((Fraction(charge.loss) for charge in charges), default=Fraction(0)) else Fraction(0)
+
+
+def counted_facts(dataset: DatasetFile, shape: Shape, tuned: Tuned | None, *, stand_in: bool, level: str = "") -> str:
+    """How much of each bounded total counts, by the newest measurement of the same kind of records.
+
+    It measures cells of the finest table: of units that are counted in coarser ones it does not know the share.
+    """
+    if tuned is None or tuned.found.stand_in != stand_in or dataset.definition.discovered is not None:
         return ""
-    bounded = {each.name for each in shape.measures if each.bounds is not None}
+    bounded = {
+        each.name
+        for each in shape.measures
+        if each.bounds is not None and not (each.kind == "count_units" and rollup_of(dataset.definition, level))
+    }
     found = proposal(tuned.found.histograms, 1.0)
     facts = []
     for measure in dataset.definition.measured:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 from math import hypot, sqrt
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from test_tune import ask, kept, spent, tune, write_meters
@@ -18,18 +20,39 @@ from publisher.planning.bounds_known import bounds_known
 from publisher.planning.other_units import other_units, shorter_window
 from publisher.planning.total_error import measured_errors
 from publisher.privacy.tuning import NoisyHistogram
-from publisher.push.provenance import counted_facts
+from publisher.push.provenance import counted_facts, measured_loss
 from publisher.release.table import shape_of
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from township import Town
 
+    from publisher.pipeline.catalog import Standing
     from publisher.pipeline.tuning import TuneResult
     from publisher.workspace import DatasetFile
 
 JANUARY = civil.parse("2024-01")
 ROLLUPS = '[[rollups]]\nname = "city"\ntitle = "Water of the city"\nshare = 0.2\n\n'
+SIDES = """\
+[[coarser]]
+name = "side"
+title = "Side"
+of = "zone"
+mapping = "sides-of-zones"
+keyset = "sides"
+other = "Unknown"
+
+[[rollups]]
+name = "sides"
+title = "Water by side"
+keys = ["side"]
+share = 0.2
+
+"""
+SIDES_FILES = {
+    "datasets/keysets/sides.csv": "key\nnorth\n",
+    "datasets/keysets/sides-of-zones.csv": "zone,side\nA,north\nB,north\n",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +184,35 @@ def test_pages_are_told_the_share_that_is_counted(town: Town) -> None:
     assert counted_facts(dataset, shape_of(dataset), tuned, stand_in=True) == ""
     hidden = Tuned(counted(tune(town), cells={}, total={200: 1000}), "2024-02-01")
     assert counted_facts(dataset, shape_of(dataset), hidden, stand_in=False) == ""
+
+
+def test_the_share_of_units_is_that_of_the_finest_table(town: Town) -> None:
+    """An account in three zones of one side is cut to one zone, and still counted whole in a table of sides."""
+    tuned = Tuned(counted(tune(town), cells={3: 1000}, total={200: 1000}), "2024-02-01")
+    town.edit("datasets/water.toml", "[suppression]", SIDES + "[suppression]")
+    for name, text in SIDES_FILES.items():
+        (town.root / name).write_text(text)
+    dataset = water(town)
+    for level, measures in (("", ["accounts", "used"]), ("sides", ["used"])):
+        shape = shape_of(dataset, level)
+        assert all(each.bounds is not None for each in shape.measures)
+        facts = json.loads(counted_facts(dataset, shape, tuned, stand_in=False, level=level))
+        assert [each["measure"] for each in facts] == measures
+
+
+def test_a_measurement_that_is_shown_is_part_of_the_odds(town: Town) -> None:
+    """All of its loss where the dataset has released the same month; in another month only a larger loss counts."""
+    found = tune(town, rho="0.02")
+    assert found.blocks == ("2024-01",)
+
+    def released(block: str, loss: str) -> Standing:
+        charge = SimpleNamespace(blocks=(block,), loss=loss)
+        return cast("Standing", SimpleNamespace(release=SimpleNamespace(manifest=SimpleNamespace(charge=charge))))
+
+    tuned = Tuned(found, "2024-02-01")
+    assert measured_loss([released("2024-02", "1/10"), released("2024-01", "1/10")], tuned) == Fraction(1, 50)
+    assert measured_loss([released("2024-02", "1/10")], tuned) == 0
+    assert measured_loss([released("2024-02", "1/100")], tuned) == Fraction(1, 50)
 
 
 def test_other_units_and_windows_are_named_where_they_would_serve_better(town: Town) -> None:

@@ -188,6 +188,15 @@ def test_odds_are_those_of_the_guarantee(place: Workspace, catalog: Catalog) -> 
     assert odds["after"] == promised["odds"]["release"]["guess_at_most"]
     assert odds["posterior_bound"] == promised["odds"]["release"]["posterior_below"]
     assert odds["exception"] == promised["odds"]["release"]["posterior_except_with_probability"]
+    more = json.loads(odds_facts(release, Fraction(3, 10)))
+    assert more["loss"] == "ρ = 0.4"
+    assert more["after"] == pytest.approx(0.5 + (0.4 / 8) ** 0.5, abs=1e-5)
+    little = json.loads(odds_facts(release, Fraction(1, 1000)))
+    assert little["after"] == pytest.approx(odds["after"] + (0.001 / 8) ** 0.5, abs=1e-5)
+    assert more["after"] > odds["after"]
+    assert more["household"] > odds["household"]
+    assert more["posterior_bound"] > odds["posterior_bound"]
+    assert more["source"] == odds["source"]
     older = promised | {"household": [each for each in promised["household"] if each["of"] != "dataset"]}
     (release.folder / "guarantee.json").write_text(json.dumps(older))
     release.manifest.files["guarantee.json"] = hash_of(release.folder / "guarantee.json")
