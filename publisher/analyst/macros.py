@@ -23,6 +23,10 @@ TABLE = r"""trim(regexp_extract(in_table, '[^.]+$'), '"')"""
 BY_KEY = (
     "rows may be chosen by key columns only: over rows chosen by value, status or another query no margin would hold"
 )
+OVER_TIME = (
+    "this is a table of totals over time, where each number has its own range: ask for other sums of the table whose "
+    "periods it adds up"
+)
 COMMANDS = r"(?i)\b(select|from|union|with|values|table|query|query_table)\b|;|--|/\*|\$"
 """What a filter has no use for, outside of quoted text."""
 
@@ -136,6 +140,7 @@ told AS MATERIALIZED (
         spread.factor * sqrt(spread.variance) + spread.rounding + ({middles}) * spread.step / 2 AS half,
         CASE
             WHEN {by_value} THEN {by_key}
+            WHEN (SELECT count(*) FROM query_table({p} || '_rows') WHERE table_name = {t}) = 0 THEN {over_time}
             WHEN counted.firsts = 0 OR counted.seconds < {least} THEN 'no row has these keys'
             WHEN NOT counted.known THEN 'this table has no measure of that name'
             WHEN counted.refused IS NOT NULL THEN counted.refused
@@ -226,6 +231,7 @@ def body(
         single="false" if two else "cells = 1",
         by_value=" OR ".join(_by_value(each, columns, keys) for each in filters) or "false",
         by_key=literal(BY_KEY),
+        over_time=literal(OVER_TIME),
         least=1 if two else 0,
         open="false" if taken == PULLED else "true",
     )

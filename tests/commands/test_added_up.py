@@ -169,6 +169,21 @@ def test_a_new_finish_is_a_new_edition(added: Town) -> None:
     assert added.charges() == charges
 
 
+def test_macros_say_that_totals_are_not_their_table(added: Town) -> None:
+    """A choice of rows that are there is not called empty."""
+    asked = (
+        "margin_of_sum('requests_quarter', 'requests')",
+        "margin_of_difference('requests_quarter', 'requests', 'true', 'true')",
+        "differ('requests_quarter', 'requests', 'a', 'b')",
+    )
+    with duckdb.connect(str(added.state / "public/open_data.duckdb"), read_only=True) as file:
+        for each in asked:
+            (reason,) = file.execute(f"SELECT reason FROM {each}").fetchone() or ("",)
+            assert "a table of totals over time" in reason
+        (reason,) = file.execute("SELECT reason FROM margin_of_sum('requests', 'requests')").fetchone() or ("",)
+        assert "over time" not in (reason or "")
+
+
 def test_months_of_several_losses_are_added_up(added: Town) -> None:
     """A month that was drawn again at another loss: the margin is that of the noise which each month has."""
     added.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.001")
