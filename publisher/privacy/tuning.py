@@ -361,9 +361,16 @@ def bias_of(proposal: Proposal, measure: Measure, groups: int, amount: int | Non
 
 def counted_share(proposal: Proposal, dataset: Dataset, measure: Measure) -> tuple[float, float] | None:
     """The least and the largest share of a measure that its bounds let count, given the noise; None if any part of it
-    was not measured, or if totals below zero are among them."""
+    was not measured, or if totals below zero are among them.
+
+    Cells and amounts were measured apart, so the share follows only where one of them is one for every unit. If those
+    with many cells also have much in each, it is smaller than both shares together say, by any factor.
+    """
     lost = []
-    for spread, bound in _pairs(proposal, measure, dataset.bounds.max_groups, bound_of(dataset, measure)):
+    pairs = _pairs(proposal, measure, dataset.bounds.max_groups, bound_of(dataset, measure))
+    if len(pairs) > 1 and all(spread is None or spread.most != 1 or not spread.first for spread, _ in pairs):
+        return None
+    for spread, bound in pairs:
         if spread is None or spread.negatives:
             return None
         lost.append(spread.lost_given_noise(bound))

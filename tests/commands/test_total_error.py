@@ -171,16 +171,18 @@ def test_a_changed_result_is_not_told(town: Town) -> None:
 
 
 def test_pages_are_told_the_share_that_is_counted(town: Town) -> None:
-    """900 of 1,000 accounts in one zone and 100 in two: 1,000 of 1,100 are counted, and of the liters those up to
-    1,000; not for generated records beside real ones, nor where the noise hides a part."""
+    """900 of 1,000 accounts in one zone and 100 in two: 1,000 of 1,100 are counted; of the liters those up to 1,000, if
+    every account is in one zone; not for generated records beside real ones, nor where the noise hides a part."""
     dataset = water(town)
     found = counted(tune(town), cells={1: 900, 2: 100}, total={200: 999, 2000: 1})
     tuned = Tuned(found, "2024-02-01")
-    accounts, used = json.loads(counted_facts(dataset, shape_of(dataset), tuned, stand_in=False))
+    (accounts,) = json.loads(counted_facts(dataset, shape_of(dataset), tuned, stand_in=False))
+    alone = Tuned(counted(tune(town), cells={1: 1000}, total={200: 999, 2000: 1}), "2024-02-01")
+    _, used = json.loads(counted_facts(dataset, shape_of(dataset), alone, stand_in=False))
     assert {(each["period"], each["at"]) for each in (accounts, used)} == {("2024-01", "2024-02-01")}
     assert accounts["low"] == pytest.approx(1000 / 1100, abs=0.001)
     assert accounts["high"] == pytest.approx(1000 / 1100, abs=0.001)
-    assert 0.89 < used["low"] < used["high"] < 0.92
+    assert 0.98 < used["low"] < used["high"] < 1
     assert counted_facts(dataset, shape_of(dataset), tuned, stand_in=True) == ""
     hidden = Tuned(counted(tune(town), cells={}, total={200: 1000}), "2024-02-01")
     assert counted_facts(dataset, shape_of(dataset), hidden, stand_in=False) == ""
@@ -189,15 +191,18 @@ def test_pages_are_told_the_share_that_is_counted(town: Town) -> None:
 def test_the_share_of_units_is_that_of_the_finest_table(town: Town) -> None:
     """An account in three zones of one side is cut to one zone, and still counted whole in a table of sides."""
     tuned = Tuned(counted(tune(town), cells={3: 1000}, total={200: 1000}), "2024-02-01")
+    alone = Tuned(counted(tune(town), cells={1: 1000}, total={200: 1000}), "2024-02-01")
     town.edit("datasets/water.toml", "[suppression]", SIDES + "[suppression]")
     for name, text in SIDES_FILES.items():
         (town.root / name).write_text(text)
     dataset = water(town)
-    for level, measures in (("", ["accounts", "used"]), ("sides", ["used"])):
+    wanted = (("", tuned, ["accounts"]), ("", alone, ["accounts", "used"]), ("sides", alone, ["used"]))
+    for level, found, measures in wanted:
         shape = shape_of(dataset, level)
         assert all(each.bounds is not None for each in shape.measures)
-        facts = json.loads(counted_facts(dataset, shape, tuned, stand_in=False, level=level))
+        facts = json.loads(counted_facts(dataset, shape, found, stand_in=False, level=level))
         assert [each["measure"] for each in facts] == measures
+    assert counted_facts(dataset, shape_of(dataset, "sides"), tuned, stand_in=False, level="sides") == ""
 
 
 def test_a_measurement_that_is_shown_is_part_of_the_odds(town: Town) -> None:
