@@ -35,7 +35,7 @@ Exit codes:
 """
 
 SECTIONS = {
-    "Start": ("init", "sample", "keyset", "preview", "check", "schema"),
+    "Start": ("init", "add", "sample", "keyset", "preview", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land"),
     "Review": ("releases", "show", "revalidate", "accept", "rollback"),
@@ -52,8 +52,8 @@ ONE_LINE = 80
 EPILOG = f"{EXIT_CODES}\nWords: docs/glossary.md"
 
 NOTHING_DEFINED = (
-    "No dataset is defined yet. Describe a source in pipelines/<source>.toml and .sql and a dataset in "
-    "datasets/<dataset>.toml, then run `publisher check`."
+    "No dataset is defined yet. `publisher add SOURCE FILE` drafts pipelines/<source>.toml and .sql and a dataset in "
+    "datasets/<dataset>.toml; then run `publisher check`."
 )
 
 
@@ -108,20 +108,86 @@ def _command(name: str | None = None, **options: Any) -> Callable[..., Any]:
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
+def _adding(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of commands that draft a source."""
+    options = (
+        click.option("--boundaries", metavar="FILE", type=click.Path(path_type=Path), help="GeoJSON of the areas."),
+        click.option("--key", metavar="PROPERTY", help="The property that is the key of an area."),
+        click.option("--label", metavar="PROPERTY", help="The property that names an area, if its key is a code."),
+        click.option("--yes", is_flag=True, help="Take every guess without asking."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @_command()
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
-def init(folder: Path) -> None:
+@click.option(
+    "--from", "files", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Also add this raw file."
+)
+@_adding
+def init(
+    folder: Path, files: tuple[Path, ...], boundaries: Path | None, key: str | None, label: str | None, yes: bool
+) -> None:
     """Create a workspace in FOLDER.
 
-    It gets a settings file, empty folders for definitions, and the key of this installation.
+    It gets a settings file, empty folders for definitions, and the key of this installation. With --from, a source is
+    drafted from raw files, as `publisher add` does, under the name of the first one.
 
     \b
-    Example:
+    Examples:
       publisher init my-city
+      publisher init my-city --from permits.csv --boundaries neighborhoods.geojson --key name
     """
     from publisher.commands.init import scaffold
 
+    files = tuple(file.absolute() if file.exists() else file for file in files)
     for line in scaffold(folder):
+        click.echo(line)
+    if files:
+        from publisher.commands.add import NewSource, source_name
+        from publisher.commands.add import add as add_source
+        from publisher.workspace import find_workspace
+
+        new = NewSource(source_name(files[0]), files, boundaries, key, label, yes)
+        for line in add_source(find_workspace(folder, drafts=True), new):
+            click.echo(line)
+
+
+@_command()
+@click.argument("source")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@_adding
+@click.pass_obj
+def add(
+    folder: Path,
+    source: str,
+    files: tuple[Path, ...],
+    boundaries: Path | None,
+    key: str | None,
+    label: str | None,
+    yes: bool,
+) -> None:
+    """Draft the definitions of SOURCE from its raw files.
+
+    Reads a sample of each FILE and writes pipelines/SOURCE.toml and .sql, and a first dataset: how the files are
+    written, which date and place a record has, what tells records apart, who is protected. On a terminal it asks, one
+    question at a time; Enter takes the guess. What only people can know, such as a statute or a budget, is marked TODO:
+    `publisher check` lists it, and nothing runs before it is filled in. The files hold no value and no count of
+    records. With several files it compares them to see how they follow each other.
+
+    \b
+    Examples:
+      publisher add permits ~/downloads/permits.csv
+      publisher add permits permits/*.csv --boundaries neighborhoods.geojson --key name --yes
+    """
+    from publisher.commands.add import NewSource
+    from publisher.commands.add import add as add_source
+    from publisher.workspace import find_workspace
+
+    new = NewSource(source, files, boundaries, key, label, yes)
+    for line in add_source(find_workspace(folder, drafts=True), new):
         click.echo(line)
 
 
@@ -242,8 +308,9 @@ def preview(folder: Path, source: str, file: str | None, picture: Path | None) -
       publisher preview stlouis-311 ~/downloads/requests.csv --map places.svg
     """
     from publisher.commands.preview import preview as look
+    from publisher.workspace import find_workspace
 
-    workspace = _workspace(folder)
+    workspace = find_workspace(folder, drafts=True)
     for line in look(workspace, workspace.source(source), file, picture):
         click.echo(line)
 

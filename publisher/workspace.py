@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -18,7 +19,7 @@ from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_looku
 from publisher.definitions.levels import MOST_COARSER, CoarserAxis, Level, connected, levels_of
 from publisher.definitions.settings import Settings, address
 from publisher.definitions.source import Feed, Source
-from publisher.definitions.toml import Origin, build, read_text, read_toml
+from publisher.definitions.toml import MARK, Origin, build, marks, read_text, read_toml
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ class Workspace:
     """The folder for the ledger's newest head, outside the state folder."""
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     """The feeds of a rehearsal, by source, which replace those of the definitions."""
+    drafts: bool = False
+    """Whether a source may still have marked places, for looking at its files; datasets that have some are left out."""
 
     @property
     def private(self) -> Path:
@@ -171,7 +174,9 @@ class Workspace:
 
     @cached_property
     def sources(self) -> dict[str, SourceFile]:
-        """Every source of the workspace by name, in order. Raises DefinitionError."""
+        """Every source of the workspace by name, in order. Raises DefinitionError, also for places still marked."""
+        if not self.drafts:
+            self._check_marks()
         found = {path.stem: self._source(path) for path in sorted((self.root / "pipelines").glob("*.toml"))}
         definitions = {name: source.definition for name, source in found.items()}
         for source in found.values():
@@ -190,7 +195,9 @@ class Workspace:
     @cached_property
     def datasets(self) -> dict[str, DatasetFile]:
         """Every dataset of the workspace by name, in order. Raises DefinitionError."""
-        found = {path.stem: self._dataset(path) for path in sorted((self.root / "datasets").glob("*.toml"))}
+        dict(self.sources)  # first: they say which places of all files are still marked
+        paths = sorted((self.root / "datasets").glob("*.toml"))
+        found = {path.stem: self._dataset(path) for path in paths if not (self.drafts and self._marks(path))}
         for dataset in found.values():
             for n, rollup in enumerate(dataset.definition.rollups):
                 if rollup.publish and dataset.named(rollup.name) in found:
@@ -225,9 +232,22 @@ class Workspace:
         """The path as people know it: relative to the workspace if it is inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
+    def _check_marks(self) -> None:
+        """Raise one DefinitionError for all places of all files that are still marked."""
+        definitions = sorted((self.root / "pipelines").glob("*.toml"))
+        paths = [self.root / FILE, *definitions, *sorted((self.root / "datasets").glob("*.toml"))]
+        found = [words for path in paths for words in self._marks(path)] if definitions else []
+        if found:
+            raise DefinitionError("\n".join(found))
+
+    def _marks(self, path: Path) -> list[str]:
+        return marks(*read_toml(path, self.shown(path))) if MARK in read_text(path, self.shown(path)) else []
+
     def _source(self, path: Path) -> SourceFile:
         name = self.shown(path)
         values, origin = read_toml(path, name)
+        if self.drafts:
+            values = _filled(values)
         definition = build(Source, values, origin)
         if path.stem in self.feeds:
             definition = definition.model_copy(update={"feed": self.feeds[path.stem], "late": None})
@@ -298,6 +318,15 @@ class Workspace:
         return mapping
 
 
+def _filled(values: dict[str, Any]) -> dict[str, Any]:
+    """A source that may be looked at: what has to be a number or a time zone is one, whatever is still marked."""
+    privacy = values.get("privacy")
+    made = values | ({"timezone": "UTC"} if values.get("timezone") == MARK else {})
+    if isinstance(privacy, dict) and privacy.get("budget") == MARK:
+        made["privacy"] = privacy | {"budget": Decimal(1)}
+    return made
+
+
 def _same_people(one: SourceFile, other: SourceFile) -> bool:
     if one.definition.population == other.definition.population:
         return True
@@ -311,8 +340,8 @@ def _fixed(path: str) -> tuple[str, ...]:
     return tuple(takewhile(lambda part: not set(part) & set("*?["), parts))
 
 
-def find_workspace(start: Path) -> Workspace:
-    """The workspace at `start` or in the nearest folder above it. Raises DefinitionError.
+def find_workspace(start: Path, *, drafts: bool = False) -> Workspace:
+    """The workspace at `start` or in the nearest folder above it, for work on drafts or not. Raises DefinitionError.
 
     PUBLISHER_DATA and PUBLISHER_STATE override the folders that publisher.toml names, PUBLISHER_PORTAL the url.
     """
@@ -329,7 +358,7 @@ def find_workspace(start: Path) -> Workspace:
                 raise DefinitionError(
                     f"{FILE}: heads is inside the state folder, whose copies it must find: move it out"
                 )
-            return Workspace(folder, settings, data.resolve(), state.resolve(), heads)
+            return Workspace(folder, settings, data.resolve(), state.resolve(), heads, drafts=drafts)
     raise DefinitionError(f"no {FILE} in this folder or one above: run `publisher init` to create a workspace")
 
 

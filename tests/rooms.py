@@ -18,7 +18,7 @@ FLOORS = (
     ("",),
     ("cli",),
     ("commands",),
-    ("planning", "audit", "reference"),
+    ("planning", "audit", "reference", "drafting"),
     ("run",),
     ("analyst",),
     ("push",),

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init check sample keyset preview land plan tune run releases show revalidate accept push verify rollback ledger "
-    "sql serve "
+    "init add check sample keyset preview land plan tune run releases show revalidate accept push verify rollback "
+    "ledger sql serve "
     "accounts doctor audit schema"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
@@ -162,7 +162,9 @@ def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path, command: list[s
     publisher("init", cwd=tmp_path)
     answer = publisher(*command, cwd=tmp_path)
     assert (answer.returncode, answer.stderr, len(answer.stdout.splitlines())) == (0, "", 1)
-    assert answer.stdout.startswith("No dataset is defined yet. Describe a source in pipelines/<source>.toml")
+    assert answer.stdout.startswith(
+        "No dataset is defined yet. `publisher add SOURCE FILE` drafts pipelines/<source>.toml"
+    )
     if command != ["push"]:
         machine = publisher(*command, "--json", cwd=tmp_path)
         assert (machine.returncode, json.loads(machine.stdout), machine.stderr) == (0, [], answer.stdout)

@@ -16,11 +16,11 @@ ROOMS = ("pipelines", "datasets/keysets", "expectations")
 
 SETTINGS = """\
 # This workspace. Every key is described by `publisher schema workspace`.
-organization = "Your city"
-contact = "opendata@example.org"
+organization = "TODO"  # your city
+contact = "TODO"       # an address that readers of the data can write to
 license = "CC0 1.0"
 license_url = "https://creativecommons.org/publicdomain/zero/1.0/"
-jurisdiction = "The open records law that applies to you"
+jurisdiction = "TODO"  # the open records law that applies to you
 data = "data"    # the folder of the raw files; PUBLISHER_DATA overrides it
 state = "state"  # everything that publisher writes; PUBLISHER_STATE overrides it
 
@@ -44,4 +44,4 @@ def scaffold(folder: Path) -> Iterator[str]:
     workspace = find_workspace(folder)
     create_key(workspace.private)
     yield f"the key is in {workspace.private}: keep a copy in a safe place, since pseudonyms depend on it"
-    yield "next: write pipelines/<source>.toml and .sql, datasets/<dataset>.toml, then run `publisher check`"
+    yield "next: `publisher add SOURCE FILE` drafts the definitions of a file; `publisher check` says what is open"

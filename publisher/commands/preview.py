@@ -45,7 +45,7 @@ def preview(workspace: Workspace, source: SourceFile, file: str | None, picture:
         raise DefinitionError(f"--map: {source.origin.name} has no coordinates or addresses to draw")
     path = _file(workspace, source, file)
     with (
-        _folder(workspace) as folder,
+        private_folder(workspace) as folder,
         trial(source, path, data=workspace.data, engine=workspace.settings.engine, folder=folder) as tried,
     ):
         yield from (NOTICE, "")
@@ -83,7 +83,7 @@ def _file(workspace: Workspace, source: SourceFile, named: str | None) -> Path:
 
 
 @contextmanager
-def _folder(workspace: Workspace) -> Iterator[Path]:
+def private_folder(workspace: Workspace) -> Iterator[Path]:
     """A folder for what is read; it is gone afterward. If the process is killed, the next run removes it."""
     with private_files():
         if workspace.private.is_dir():

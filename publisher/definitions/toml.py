@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=Model)
 Key = tuple[str | int, ...]
 
+MARK = "TODO"
+"""What `publisher add` writes where only a person knows what belongs there. Nothing runs before it is filled in."""
+
 _TABLE = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=""")
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
@@ -82,6 +85,27 @@ def build(model: type[M], values: dict[str, Any], origin: Origin) -> M:
         found = error.errors()
         faults = [str(origin.error(_key(fault), _words(fault, model))) for fault in found if not _echo(fault, found)]
         raise DefinitionError("\n".join(faults)) from None
+
+
+def marks(values: dict[str, Any], origin: Origin) -> list[str]:
+    """A line for each key that is still marked, with those of its kind, such as all statutes, in one line."""
+    kinds: dict[str, list[Key]] = {}
+    for key in _marked(values):
+        kinds.setdefault(str(key[-1]), []).append(key)
+    found = []
+    for keys in kinds.values():
+        more = f" (and {len(keys) - 1:,} more like it)" if len(keys) > 1 else ""
+        found.append(str(origin.error(keys[0], f"is marked {MARK}{more}: fill it in")))
+    return found
+
+
+def _marked(value: Any, key: Key = ()) -> Iterator[Key]:
+    if isinstance(value, str) and value.split(maxsplit=1)[:1] == [MARK]:
+        yield key
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        yield from _marked(inner, (*key, name))
+    for number, inner in enumerate(value) if isinstance(value, tuple) else ():
+        yield from _marked(inner, (*key, number))
 
 
 def _decimal(text: str) -> Decimal:

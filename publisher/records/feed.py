@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
+    from publisher.definitions.source import Feed
     from publisher.workspace import SourceFile
 
 ENDINGS = {
@@ -29,6 +30,7 @@ ENDINGS = {
     "json": (".json", ".ndjson", ".jsonl", ".json.gz", ".ndjson.gz", ".jsonl.gz"),
     "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
 }
+"""How the names of files end, by format."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,23 @@ def open_table(
 
     Raises SourceError for a file that is empty or not of the declared format.
     """
+    definition = source.definition
+    return table_of(definition.feed, tuple(definition.columns), path, connection, temporary, memory)
+
+
+def table_of(
+    feed: Feed, declared: tuple[str, ...], path: Path, connection: DuckDBPyConnection, temporary: Path, memory: int
+) -> FeedTable:
+    """The same for a file of a feed and the keys that are declared for it, which only JSON needs."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
-    feed, copy, records = source.definition.feed, temporary / "plain", temporary / "records"
+    copy, records = temporary / "plain", temporary / "records"
     if feed.format == "csv":
         return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name, records)
     if feed.format == "excel":
         return _csv(workbook.text(path, feed.sheet, copy, memory), ",", path.name, records)
     if feed.format == "json":
-        return _json(plain.text(path, feed.encoding, copy), source, path.name, records)
+        return _json(plain.text(path, feed.encoding, copy), declared, path.name, records)
     return _parquet(path, connection)
 
 
@@ -121,9 +131,8 @@ def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
     return FeedTable(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
 
 
-def _json(path: Path, source: SourceFile, shown: str, copy: Path) -> FeedTable:
+def _json(path: Path, declared: tuple[str, ...], shown: str, copy: Path) -> FeedTable:
     """Each declared key of each object; absent ones are NULL."""
-    declared = tuple(source.definition.columns)
     found = objects.read(path, declared, copy)
     if found.empty:
         raise SourceError(f"{shown}: is empty: fetch the file again")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PIECE = 4 << 20
+DAMAGED = zlib.error
+"""What a damaged packed file raises, beside OSError and EOFError."""
 
 
 def text(path: Path, encoding: str, copy: Path) -> Path:
@@ -63,10 +65,10 @@ def _pieces(path: Path, codec: str) -> Iterator[bytes]:
     """The file's content as UTF-8; UTF-8 itself is passed on byte by byte."""
     decoder = None if codec == "utf-8" else codecs.getincrementaldecoder(codec)(errors="replace")
     try:
-        with _open(path) as file:
+        with opened(path) as file:
             while piece := file.read(_PIECE):
                 yield decoder.decode(piece).encode("utf-8", errors="replace") if decoder else piece
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, DAMAGED) as error:
         why = (
             error.strerror
             if isinstance(error, OSError) and error.strerror
@@ -87,5 +89,6 @@ def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:
     yield b"\n" if held else b""
 
 
-def _open(path: Path) -> IO[bytes]:
+def opened(path: Path) -> IO[bytes]:
+    """The file for reading, unpacked."""
     return gzip.open(path, "rb") if _zipped(path) else path.open("rb")  # type: ignore[return-value]

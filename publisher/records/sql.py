@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BLANKS = r"[\s\p{Z}]+"
-_BLANK = tuple(f"chr({code})" for code in (9, 10, 11, 12, 13, 32, 160))
+_BLANK_CODES = (9, 10, 11, 12, 13, 32, 160)
+_BLANK = tuple(f"chr({code})" for code in _BLANK_CODES)
+BLANKS = literal("".join(map(chr, _BLANK_CODES)))
+"""SQL for the blanks that values lose at their ends."""
 
 
 def array(texts: Iterable[str]) -> str:

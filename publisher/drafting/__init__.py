@@ -1,0 +1,1 @@
+"""Drafts of definitions from the layout of raw files."""

@@ -1,0 +1,265 @@
+"""A sample of raw files in a private table, read as landing reads them. It is thrown away with its folder."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from publisher.drafting.layout import layout
+from publisher.duck import literal, safely
+from publisher.errors import SourceError
+from publisher.records import diagnosis, feed, objects, plain, sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
+
+    from publisher.definitions.source import Feed
+
+MOST = 12 << 20
+"""So many bytes of a file are read at most."""
+PIECES = 4
+"""They are the beginning and as many pieces less one, evenly spread."""
+ROWS = 100_000
+"""So many rows of a file are read at most."""
+TOGETHER = 50
+"""So many columns are looked at together."""
+FEW = 10
+"""What fewer rows than this have is never written down."""
+NULLS = ("NA", "N/A", "#N/A", "n/a", "NULL", "null", "(null)", "NaN", "nan", "-", "--", "?", ".")
+"""Texts that usually mean missing."""
+KEY = re.compile(r"[\w:@ -]{1,60}")
+"""What may be the name of a key: an object's keys can be content of records."""
+_PERSONAL = re.compile(r"[^@\s]+@[^@\s]+\.\w+|\+?[\d() -]{7,}|[\d./: -]*\d[\d./: -]*")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Records of one or more files of one layout: texts c0, c1, … in the table `sample`, missing ones NULL."""
+
+    connection: DuckDBPyConnection
+    feed: Feed
+    columns: tuple[str, ...]
+    """The names that all files have, in order."""
+    nulls: tuple[str, ...]
+    rows: int
+    rejected: int
+    whole: bool
+    rare: tuple[str, ...] = ()
+    """Keys of JSON that few objects have: they may be content, so they are for the terminal alone."""
+
+    def cell(self, column: str) -> str:
+        """SQL for a column."""
+        return f"c{self.columns.index(column)}"
+
+    def numbers(self, select: str, where: str = "true") -> tuple[Any, ...]:
+        """The first row of a SELECT from the sample."""
+        return tuple(self.all(f"SELECT {select} FROM sample WHERE {where}")[0])
+
+    def of_each(self, expression: str, columns: Sequence[str], where: str = "true") -> tuple[Any, ...]:
+        """The number that an aggregate of `{}` gives for each column, some columns at a time: memory has an end."""
+        found: list[Any] = []
+        for start in range(0, len(columns), TOGETHER):
+            some = [expression.format(self.cell(each)) for each in columns[start : start + TOGETHER]]
+            found += self.numbers(", ".join(some), where)
+        return tuple(found)
+
+    def all(self, query: str) -> list[Any]:
+        """Every row of a query."""
+        with safely("looking at a sample"):
+            return self.connection.execute(query).fetchall()
+
+    def spread(self, most: int) -> str:
+        """SQL for WHERE: evenly spread rows, `most` of them or a few more."""
+        return f"rowid % {max(1, self.rows // most)} = 0"
+
+
+@dataclass(frozen=True)
+class _File:
+    feed: Feed
+    columns: tuple[str, ...]
+    table: str
+    rejected: int
+    whole: bool
+    rare: tuple[str, ...]
+
+
+def read_sample(paths: Sequence[Path], connection: DuckDBPyConnection, folder: Path, memory: int) -> Sample:
+    """Read a sample of the files. Raises SourceError for a file that landing could not read, or files that differ."""
+    files = [_file(path, f"file{n}", connection, folder / str(n), memory) for n, path in enumerate(paths)]
+    columns = _common(paths, files)
+    parts = []
+    for n, each in enumerate(files):
+        cells = ", ".join(f"trim(c{each.columns.index(name)}, {sql.BLANKS}) AS c{m}" for m, name in enumerate(columns))
+        parts.append(f"SELECT {cells}, {n} AS _file FROM {each.table}")
+    connection.execute(f"CREATE TABLE joined AS {' UNION ALL '.join(parts)}")
+    nulls = _nulls(connection)
+    missing = ", ".join(literal(each) for each in ("", *nulls))
+    cells = ", ".join(f"CASE WHEN c{n} NOT IN ({missing}) THEN c{n} END AS c{n}" for n in range(len(columns)))
+    connection.execute(f"CREATE TABLE sample AS SELECT {cells}, _file FROM joined; DROP TABLE joined")
+    (rows,) = connection.execute("SELECT count(*) FROM sample").fetchall()[0]
+    if not rows:
+        raise SourceError(f"{paths[0].name}: has a header and no record below it: fetch the file again")
+    rare = tuple(dict.fromkeys(chain.from_iterable(each.rare for each in files)))
+    rejected = sum(each.rejected for each in files)
+    return Sample(connection, files[0].feed, columns, nulls, rows, rejected, all(each.whole for each in files), rare)
+
+
+def _file(path: Path, table: str, connection: DuckDBPyConnection, folder: Path, memory: int) -> _File:
+    folder.mkdir()
+    head = _head(path)
+    described = layout(path, head)
+    text = described.format in ("csv", "json")
+    part, whole = _part(path, head, described, folder) if text else (path, True)
+    names: tuple[str, ...] = ()
+    rare: tuple[str, ...] = ()
+    if described.format == "json":
+        part, names, rare = _objects(path, part, described, folder, whole=whole)
+        described_part = described.model_copy(update={"encoding": "utf-8"})
+    else:
+        described_part = described
+    found = feed.table_of(described_part, names, part, connection, folder, memory)
+    with safely(f"{path.name}: reading a sample"):
+        connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {found.relation} LIMIT {ROWS}")
+        (rejected,) = connection.execute(found.rejected).fetchall()[0] if found.rejected else (0,)
+    if described.format == "csv":
+        connection.execute("DELETE FROM reject_errors; DELETE FROM reject_scans")
+    (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
+    if described.format != "json":
+        _check_header(path.name, found.columns, connection, table)
+    return _File(described, found.columns, table, int(rejected), whole and rows < ROWS, rare)
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes, unpacked. Raises SourceError for a file that is empty, damaged or not there."""
+    try:
+        with plain.opened(path) as file:
+            head = file.read(MOST)
+    except (OSError, EOFError, plain.DAMAGED) as error:
+        why = getattr(error, "strerror", None) or "it is damaged or incomplete: fetch the file again"
+        raise SourceError(f"{path.name}: cannot be read: {why}") from None
+    if not head.strip():
+        raise SourceError(f"{path.name}: is empty: fetch the file again")
+    return head
+
+
+def _part(path: Path, head: bytes, described: Feed, folder: Path) -> tuple[Path, bool]:
+    """The file itself if it is small, otherwise a part of it under its own name; and whether it is all."""
+    zipped = path.name.lower().endswith(".gz")
+    if len(head) < MOST and not zipped:
+        return path, True
+    whole = len(head) < MOST
+    part = folder / (path.name[: -len(".gz")] if zipped else path.name)
+    with part.open("wb") as target:
+        if whole or zipped or described.format == "json" or described.encoding == "utf-16":
+            target.write(head)
+        else:
+            target.writelines(_pieces(path, head))
+    return part, whole
+
+
+def _pieces(path: Path, head: bytes) -> Iterator[bytes]:
+    """The beginning of a file of lines, then whole lines from evenly spread places."""
+    size, length = path.stat().st_size, MOST // PIECES
+    yield head[: head.rfind(b"\n", 0, length) + 1] or head
+    with path.open("rb") as file:
+        for n in range(1, PIECES):
+            file.seek((size - length) * n // (PIECES - 1))
+            piece = file.read(length)
+            yield piece[piece.find(b"\n") + 1 : piece.rfind(b"\n") + 1]
+
+
+def _objects(
+    path: Path, part: Path, described: Feed, folder: Path, *, whole: bool
+) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
+    """The objects of a part, one on each line, and the keys of their values, in order: the common and the rare."""
+    lines = folder / f"lines-{path.stem}.json"
+    found = objects.read(plain.text(part, described.encoding, folder / "text"), (), lines)
+    if not found.objects or (found.long and whole):
+        raise SourceError(f"{path.name}: has no objects that can be read: export an array of them, or one on each line")
+    counts: Counter[str] = Counter()
+    with lines.open(encoding="utf-8") as file:
+        for line in islice(file, 5_000):
+            counts.update(dict.fromkeys(_keys(json.loads(line)), 1))
+    if found.objects == 1 and any(key in counts for key in ("features", "data", "results", "value")):
+        raise SourceError(f"{path.name}: its records are inside another object: export them as an array of objects")
+    enough = min(FEW, max(counts.values()))
+    common = tuple(key for key, count in counts.items() if count >= enough and KEY.fullmatch(key.replace(".", "")))
+    return lines, common, tuple(sorted(counts.keys() - set(common)))
+
+
+def _keys(value: dict[str, Any], above: str = "") -> Iterator[str]:
+    """The keys of an object's values; a key with dots leads into inner objects and pairs of coordinates."""
+    for key, inner in value.items():
+        path = f"{above}{key}"
+        if isinstance(inner, dict) and inner:
+            yield from _keys(inner, f"{path}.")
+        elif isinstance(inner, list) and len(inner) == 2 and all(isinstance(each, int | float) for each in inner):
+            yield from (f"{path}.0", f"{path}.1")
+        else:
+            yield path
+
+
+def _check_header(shown: str, names: tuple[str, ...], connection: DuckDBPyConnection, table: str) -> None:
+    """Raise SourceError for names that could not be declared, or that are a record: those would be written down."""
+    named = [name.strip() for name in names]
+    values = sum(bool(_PERSONAL.fullmatch(name)) for name in named if name)
+    repeated = 0
+    for start in range(0, len(named), TOGETHER):
+        some = list(enumerate(named))[start : start + TOGETHER]
+        among = ", ".join(f"count(*) FILTER (trim(c{n}) = {literal(name)}) > 0" for n, name in some if len(name) > 1)
+        repeated += sum(connection.execute(f"SELECT {among} FROM {table}").fetchall()[0]) if among else 0
+    dated = _dated([name for name in named if re.search(r"\d", name)], connection)
+    told = dated or any("@" in name for name in named) or values > len(named) // 3
+    if told or (repeated and values) or 1 < repeated < len(named):  # all of them: a header that comes again
+        raise SourceError(
+            f"{shown}: the first line looks like a record, not like the names of columns: export the file with a header"
+        )
+    twice = [name for name, count in Counter(name for name in names if name).items() if count > 1]
+    if twice:
+        raise SourceError(
+            f"{shown}: several columns have the same name ({', '.join(twice[:5])}): give each its own in the export"
+        )
+    if not any(named):
+        raise SourceError(f"{shown}: no column has a name: export the file with a header")
+
+
+def _dated(names: Sequence[str], connection: DuckDBPyConnection) -> bool:
+    """Whether one of the names is a date."""
+    forms = sql.array(form for form in diagnosis.FORMATS if form not in ("%Y", "%Y-%m"))
+    query = f"SELECT count(try_strptime(name, {forms})) FROM (SELECT unnest({sql.array(names)}) AS name)"
+    return bool(names and connection.execute(query).fetchall()[0][0])
+
+
+def _common(paths: Sequence[Path], files: Sequence[_File]) -> tuple[str, ...]:
+    """The names that all files have, in their order. Raises SourceError for files that cannot be one feed."""
+    first = files[0]
+    for path, each in zip(paths, files, strict=True):
+        same = ("format", "encoding", "delimiter")
+        if any(getattr(each.feed, key) != getattr(first.feed, key) for key in same):
+            raise SourceError(
+                f"{path.name}: has another format, encoding, or delimiter than {paths[0].name}: add them as two sources"
+            )
+    names = tuple(name for name in first.columns if name.strip() and all(name in each.columns for each in files))
+    for path, each in zip(paths, files, strict=True):
+        if tuple(name for name in each.columns if name in names) != names or not names:
+            raise SourceError(
+                f"{path.name}: its columns are not those of {paths[0].name} in the same order: add them as two sources"
+            )
+    return names
+
+
+def _nulls(connection: DuckDBPyConnection) -> tuple[str, ...]:
+    """The texts of NULLS that a good number of values are."""
+    tokens = ", ".join(literal(token) for token in NULLS)
+    found = connection.execute(
+        "SELECT value AS token FROM (UNPIVOT joined ON COLUMNS('c[0-9]+') INTO NAME name VALUE value) "
+        f"WHERE value IN ({tokens}) GROUP BY token HAVING count(*) >= {FEW}"
+    ).fetchall()
+    return tuple(token for token in NULLS if (token,) in found)

@@ -1,0 +1,522 @@
+"""`publisher add`: definitions drafted from how files are written, with nothing of what is in them."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from publisher.cli import main
+
+COMMAND = Path(sys.executable).with_name("publisher")
+CANARY = "Zzyzx"
+HEADER = "Request_ID,Opened_Date,Closed_Date,Service_Type,Applicant_Name,Email,Longitude,Latitude,Notes"
+AREAS = ("--boundaries", "areas.geojson", "--key", "NUM", "--label", "NAME")
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A workspace with a data folder, and the command in it."""
+
+    root: Path
+
+    def put(self, name: str, content: str | bytes) -> str:
+        """Put a file into the data folder."""
+        path = self.root / "data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return name
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Exit code, and everything that was said. No terminal is there."""
+        answer = CliRunner().invoke(main, ["-C", str(self.root), *arguments])
+        return answer.exit_code, answer.output
+
+    def add(self, *files: str, source: str = "requests", more: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Add a source, which works, and return its definition."""
+        code, said = self.run("add", source, *files, *more, "--yes")
+        assert code == 0, said
+        return self.source(source)
+
+    def source(self, name: str = "requests") -> dict[str, Any]:
+        """A source's definition."""
+        return tomllib.loads((self.root / f"pipelines/{name}.toml").read_text())
+
+    def written(self) -> dict[str, str]:
+        """Every definition, by its path."""
+        found = [path for room in ("pipelines", "datasets") for path in (self.root / room).rglob("*") if path.is_file()]
+        return {str(path.relative_to(self.root)): path.read_text() for path in sorted(found)}
+
+    def fill(self, **values: str) -> None:
+        """Fill in what is marked, as a person does."""
+        usual = {"organization": '"Town"', "contact": '"a@example.org"', "jurisdiction": '"Law"', "purpose": '"Tests"'}
+        usual |= {
+            "timezone": '"America/Chicago"',
+            "budget": "0.5",
+            "rho": "0.1",
+            "first": '"2024-01"\nlast = "2024-01"',
+        }
+        usual |= {"max_groups": "1", "max_per_group": "2"}
+        for path in (
+            self.root / "publisher.toml",
+            *self.root.glob("pipelines/*.toml"),
+            *self.root.glob("datasets/*.toml"),
+        ):
+            text = path.read_text()
+            for key, value in (usual | values).items():
+                text = re.sub(rf'^{key} = "TODO"', f"{key} = {value}", text, flags=re.MULTILINE)
+            path.write_text(
+                text.replace('statute = "TODO"', 'statute = "Code 1"').replace('source = "TODO"', 'source = "CC0"')
+            )
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A new workspace, with boundaries of two areas in Illinois."""
+    for name in [name for name in os.environ if name.startswith("PUBLISHER_")]:
+        monkeypatch.delenv(name)
+    for command in (main, *main.commands.values()):
+        monkeypatch.setattr(command, "_help_option", None)  # click keeps it, and the page of commands has it otherwise
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "heads"))
+    monkeypatch.setenv("TZ", "America/Chicago")
+    desk = Desk(tmp_path / "desk")
+    assert CliRunner().invoke(main, ["init", str(desk.root)]).exit_code == 0
+    squares = [
+        {
+            "type": "Feature",
+            "properties": {"NUM": n, "NAME": f"Area {n}"},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [[[-90 + n, 39], [-89 + n, 39], [-89 + n, 40], [-90 + n, 40], [-90 + n, 39]]],
+            },
+        }
+        for n in (0, 1)
+    ]
+    desk.put("areas.geojson", json.dumps({"type": "FeatureCollection", "features": squares}))
+    return desk
+
+
+def rows(count: int = 300, canary: str = CANARY, shift: int = 0) -> list[list[str]]:
+    """Records of requests; `canary` begins every text that is a record's own."""
+    return [
+        [
+            f"{canary}-{n + shift}",
+            f"{n % 12 + 1:02d}/{n % 28 + 1:02d}/2024 01:0{n % 10} PM",
+            f"{n % 12 + 1:02d}/{n % 28 + 1:02d}/2024 02:00 PM",
+            f"{canary} {('pothole', 'trash', 'tree')[n % 3]}",
+            "" if n % 2 else f"{canary} Person {n % 97}",
+            f"{canary}{n}@example.org",
+            f"{-89.5 + n % 2 + n % 7 / 100}",
+            f"{39.5 + n % 5 / 100}",
+            f"{canary} called about it",
+        ]
+        for n in range(count)
+    ]
+
+
+def csv(records: list[list[str]], header: str = HEADER, delimiter: str = ",") -> str:
+    """A CSV file."""
+    return "\n".join(delimiter.join(row) for row in [header.split(","), *records]) + "\n"
+
+
+def test_the_definitions_hold_nothing_of_the_records(desk: Desk) -> None:
+    """No value and no count is in the files or in what a log keeps; other records of the same layout give the same."""
+    desk.put("requests.csv", csv(rows()))
+    code, said = desk.run("add", "requests", "requests.csv", *AREAS, "--yes")
+    assert code == 0
+    before = desk.written()
+    assert set(before) == {
+        "pipelines/requests.toml",
+        "pipelines/requests.sql",
+        "datasets/requests-by-month.toml",
+        "datasets/keysets/requests-area.csv",
+    } - {"datasets/requests-by-month.toml"} | {"datasets/requests-by-quarter.toml"}
+    for text in (*before.values(), said):
+        assert CANARY not in text
+        assert not {"300", "299", "97", "150", "pothole"} & set(re.findall(r"\w+", text))
+    for name in before:
+        (desk.root / name).unlink()
+    desk.put("requests.csv", csv(rows(480, "Other", 70_000)))
+    desk.add("requests.csv", more=AREAS)
+    assert desk.written() == before
+    assert not list((desk.root / "state" / "private").glob(".preview*"))
+
+
+def test_what_is_guessed(desk: Desk) -> None:
+    """Columns in order, the date of opening, the point, the id, who is protected; what is personal is not read."""
+    found = desk.add(desk.put("requests.csv", csv(rows())), more=AREAS)
+    assert list(found["columns"]) == HEADER.split(",")
+    assert found["event"] == {"column": "Opened_Date", "formats": ["%m/%d/%Y %I:%M %p"]}
+    assert found["places"]["area"]["point"] == {"x": "Longitude", "y": "Latitude"}
+    assert found["record_id"] == ["Request_ID"]
+    assert (found["privacy"]["unit"], found["timezone"], found["delivery"]) == (
+        "Applicant_Name",
+        "America/Chicago",
+        "append",
+    )
+    read = {name for name, column in found["columns"].items() if column.get("read", True)}
+    assert read == {"Request_ID", "Opened_Date", "Service_Type", "Applicant_Name", "Longitude", "Latitude"}
+    assert {name for name, column in found["columns"].items() if column.get("identifier")} == {
+        "Request_ID",
+        "Applicant_Name",
+    }
+    text = (desk.root / "pipelines/requests.toml").read_text()
+    assert "# Guess: it protects a person. Other choices: record (each record by itself)" in text
+    private = {name for name, column in found["columns"].items() if column["class"] == "private"}
+    assert private == {"Applicant_Name", "Email", "Longitude", "Latitude", "Notes"}
+    assert (desk.root / "datasets/keysets/requests-area.csv").read_text().splitlines()[1:] == [
+        "# From: areas.geojson, property NUM, labels from NAME",
+        "key,label",
+        "0,Area 0",
+        "1,Area 1",
+    ]
+
+
+def test_nothing_runs_while_something_is_marked(desk: Desk) -> None:
+    """Every command names each marked place with its line and exits with 2; only the preview looks at a draft."""
+    desk.add(desk.put("requests.csv", csv(rows())), more=AREAS)
+    for command in (["check"], ["run", "--no-push", "--yes"], ["land"], ["plan"], ["run", "--rehearse"], ["push"]):
+        code, said = desk.run(*command)
+        assert code == 2, said
+        for place in (
+            "publisher.toml:2: organization: is marked TODO",
+            "pipelines/requests.toml:21: privacy.budget: is marked TODO",
+            "columns.Request_ID.statute: is marked TODO (and 8 more like it): fill it in",
+            "datasets/requests-by-quarter.toml:7: first: is marked TODO",
+            "loss.rho: is marked TODO",
+            "bounds.max_per_group: is marked TODO",
+        ):
+            assert place in said
+    code, said = desk.run("preview", "requests")
+    assert code == 0, said
+    assert "300 rows read" in said
+    desk.fill()
+    for left, key in (('statute = "TODO"', "statute"), ('source = "TODO"', "source")):
+        path = desk.root / "pipelines/requests.toml"
+        whole = path.read_text()
+        path.write_text(re.sub(rf'{key} = "[^"]*"', left, whole, count=1))
+        assert desk.run("land")[0] == 2
+        path.write_text(whole)
+
+
+@pytest.mark.usefixtures("processes")
+def test_from_an_empty_folder_to_a_release(tmp_path: Path, desk: Desk) -> None:
+    """init --from, what only a person knows, and the records are released; a file elsewhere is asked to be moved."""
+    (tmp_path / "Requests of 2024.csv").write_text(csv(rows(1_000)))
+    areas = str(desk.root / "data" / "areas.geojson")
+    fresh = Desk(tmp_path / "fresh")
+    answer = CliRunner().invoke(
+        main,
+        [
+            "init",
+            str(fresh.root),
+            "--from",
+            f"{tmp_path}/Requests of 2024.csv",
+            "--boundaries",
+            areas,
+            *AREAS[2:],
+            "--yes",
+        ],
+    )
+    assert answer.exit_code == 0, answer.output
+    assert f"into {fresh.root / 'data' / 'requests-of-2024'}/" in " ".join(answer.output.split())
+    fresh.put("requests-of-2024/a.csv", csv(rows(1_000)))
+    fresh.put("boundaries/areas.geojson", Path(areas).read_bytes())
+    fresh.fill(first='"2024-Q1"\nlast = "2024-Q2"')
+    code, said = fresh.run("check")
+    assert code == 0, said
+    ran = subprocess.run([COMMAND, "run", "--no-push"], cwd=fresh.root, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert fresh.run("releases")[1].count("ready") == 2
+
+
+def objects(count: int = 200) -> list[dict[str, Any]]:
+    """Requests as an API gives them; one has a key of its own."""
+    found: list[dict[str, Any]] = [
+        {
+            "service_request_id": n,
+            "requested_datetime": f"2024-01-{n % 28 + 1:02d}T10:00:00Z",
+            "location": {"type": "Point", "coordinates": [-89.5 + n % 7 / 100, 39.5]},
+        }
+        for n in range(count)
+    ]
+    found[3][CANARY] = 1
+    return found
+
+
+NAMED = "Número;Fecha de inicio;Tipo"
+SPANISH = "\n".join([NAMED, *(f"A{n};{n % 28 + 1:02d}.05.2024;Señal {n % 3}" for n in range(200))])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "feed"),
+    [
+        ("a.csv", csv(rows()), {}),
+        ("a.csv.gz", gzip.compress(csv(rows()).encode()), {}),
+        ("a.txt", csv(rows(), delimiter="\t"), {"delimiter": "\t"}),
+        ("a.csv", "\ufeff" + csv(rows()).replace("\n", "\r\n"), {}),
+        ("a.csv", SPANISH.encode("cp1252"), {"delimiter": ";", "encoding": "cp1252"}),
+        ("a.csv", SPANISH.encode("utf-16"), {"delimiter": ";", "encoding": "utf-16"}),
+        ("a.json", json.dumps(objects()), {"format": "json"}),
+        ("a.json", "\n".join(map(json.dumps, objects())), {"format": "json"}),
+    ],
+    ids=["csv", "gzip", "tabs", "mark", "windows", "wide", "array", "lines"],
+)
+def test_how_a_file_is_written(desk: Desk, name: str, content: str | bytes, feed: dict[str, str]) -> None:
+    """Format, encoding and delimiter are found, and the file is read by what was written down."""
+    found = desk.add(desk.put(name, content))
+    assert found["feed"] == {"path": name} | feed
+    code, said = desk.run("preview", "requests")
+    assert (code, "rejected: not readable as a row 0" in " ".join(said.split())) == (0, True), said
+    assert "no date 0 0.0%" in " ".join(said.split())
+
+
+def test_keys_of_json(desk: Desk) -> None:
+    """Inner objects and pairs of coordinates get names with dots; a key of few objects, perhaps a value, has none."""
+    found = desk.add(desk.put("a.json", json.dumps(objects())), more=AREAS)
+    assert list(found["columns"]) == [
+        "service_request_id",
+        "requested_datetime",
+        "location.type",
+        "location.coordinates.0",
+        "location.coordinates.1",
+    ]
+    assert found["places"]["area"]["point"] == {"x": "location.coordinates.0", "y": "location.coordinates.1"}
+    assert found["event"]["zone"] == "UTC"
+
+
+def test_a_parquet_file(desk: Desk) -> None:
+    """Times of a Parquet file are read as they are written."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    path = desk.root / "data" / "a.parquet"
+    path.parent.mkdir(exist_ok=True)
+    start = datetime(2024, 1, 1, 10, tzinfo=UTC).replace(tzinfo=None)
+    days = [start + timedelta(hours=n) for n in range(100)]
+    pa.parquet.write_table(pa.table({"id": list(range(100)), "opened": days}), path)
+    found = desk.add("a.parquet")
+    assert (found["feed"]["format"], found["event"]["formats"]) == ("parquet", ["%Y-%m-%d %H:%M:%S"])
+
+
+def dated(dates: list[str]) -> str:
+    """A file whose records have these dates."""
+    return csv([[f"{n}", each] for n, each in enumerate(dates)], "id,opened")
+
+
+@pytest.mark.parametrize(
+    ("dates", "formats"),
+    [
+        ([f"2024-{n % 12 + 1:02d}-{n % 28 + 1:02d}T00:00:00.000" for n in range(100)], ["%Y-%m-%dT%H:%M:%S.%f"]),
+        ([f"{n % 28 + 1:02d}/{n % 12 + 1:02d}/2024" for n in range(100)], ["%d/%m/%Y"]),
+        ([f"{n % 12 + 1}/{n % 12 + 1}/24" for n in range(100)], ["%m/%d/%y"]),
+        (["2024-05-06"] * 60 + ["5/16/2024"] * 40, ["%Y-%m-%d", "%m/%d/%Y"]),
+    ],
+    ids=["milliseconds", "day first", "two digits", "half and half"],
+)
+def test_how_dates_are_written(desk: Desk, dates: list[str], formats: list[str]) -> None:
+    """The formats that read the dates; a column that is half in another one gets both."""
+    assert desk.add(desk.put("a.csv", dated(dates)))["event"]["formats"] == formats
+
+
+def projected(records: list[list[str]], crs: str) -> list[list[str]]:
+    """The same places in another coordinate system."""
+    from pyproj import Transformer
+
+    change = Transformer.from_crs("EPSG:4326", crs, always_xy=True)
+    pairs = [change.transform(float(row[6]), float(row[7])) for row in records]
+    return [[*row[:6], f"{x:.2f}", f"{y:.2f}", row[8]] for row, (x, y) in zip(records, pairs, strict=True)]
+
+
+def test_points_in_other_systems(desk: Desk) -> None:
+    """x and y swapped and a local coordinate system are found by the boundaries; codes are found too."""
+    swapped = [[*row[:6], row[7], row[6], row[8]] for row in rows()]
+    found = desk.add(desk.put("a.csv", csv(swapped)), source="swapped", more=AREAS)
+    assert found["places"]["area"]["point"] == {"x": "Latitude", "y": "Longitude"}
+    local = csv(projected(rows(), "EPSG:26916"), HEADER.replace("Longitude", "X").replace("Latitude", "Y"))
+    point = desk.add(desk.put("b.csv", local), source="local", more=AREAS)["places"]["area"]["point"]
+    assert (point["x"], point["y"], point["crs"][:5]) == ("X", "Y", "EPSG:")
+    coded = csv([[*row[:6], f"{n % 2}.0"] for n, row in enumerate(rows())], HEADER.partition(",Long")[0] + ",Ward")
+    assert desk.add(desk.put("c.csv", coded), source="coded", more=AREAS)["places"] == {"area": {"code": "Ward"}}
+    assert "boundaries = {" in (desk.root / "datasets/coded-by-quarter.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("second", "delivery"),
+    [
+        (rows(300, shift=300), "append"),
+        (rows(600), "snapshot"),
+        ([*rows(100), *rows(400, shift=1_000)], "changes"),
+    ],
+    ids=["append", "snapshot", "changes"],
+)
+def test_how_files_follow_each_other(desk: Desk, second: list[list[str]], delivery: str) -> None:
+    """By the records that two files share; a column that only one of them has is not declared."""
+    desk.put("raw/requests-2024-01.csv", csv(rows()))
+    desk.put("raw/requests-2024-02.csv", csv([[*row, "x"] for row in second], f"{HEADER},New"))
+    found = desk.add("raw/requests-2024-01.csv", "raw/requests-2024-02.csv")
+    assert (found["delivery"], found["feed"]["path"]) == (delivery, "raw/requests-*.csv")
+    assert list(found["columns"]) == HEADER.split(",")
+
+
+ELSEWHERE = [[*row[:6], f"{float(row[6]) + 100}", row[7], row[8]] for row in rows()]
+MIXED = [
+    f"{n % 28 + 1:02d}/{n % 12 + 1:02d}/2024" if n % 2 else f"{n % 12 + 1:02d}/{n % 28 + 1:02d}/2024"
+    for n in range(300)
+]
+
+
+@pytest.mark.usefixtures("processes")  # a workbook is read in a child
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", "", "a.csv: is empty"),
+        ("a.csv", " \n\n", "a.csv: is empty"),
+        ("a.csv", HEADER + "\n", "a header and no record below it"),
+        ("a.csv", bytes(range(256)) * 20, "a.csv: is not text"),
+        ("a.csv", b"PK\x03\x04" + bytes(100), "is an archive or a document: unpack it"),
+        ("a.csv.gz", b"\x1f\x8b" + b"torn" * 20, "a.csv.gz: cannot be read"),
+        ("a.xlsx", "id,opened\n", "a.xlsx: is not what its name says"),
+        ("a.xlsx", b"PK\x03\x04" + bytes(100), "a.xlsx: cannot be read as a workbook"),
+        ("a.parquet", b"PAR1" + bytes(100), "a.parquet: cannot be read as Parquet"),
+        ("a.csv", csv([["1"] * 40] * 20, ",".join(["value"] * 40)), "several columns have the same name (value)"),
+        ("a.csv", csv(rows()[1:], ",".join(rows()[0])), "the first line looks like a record"),
+        ("a.csv", csv([[f"{n}", "soon"] for n in range(50)], "id,opened"), "no column has dates that can be read"),
+        ("a.csv", dated(MIXED), "opened: some dates read only with the month first"),
+        ("a.json", "[1, 2", "a.json: has no objects that can be read"),
+        ("a.json", json.dumps({"data": objects(20)}), "its records are inside another object"),
+        ("a.csv", csv(ELSEWHERE), "hardly a point is inside areas.geojson"),
+    ],
+    ids="empty blank bare binary archive torn text book parquet twins headless undated mixed json inner far".split(),
+)
+def test_a_file_that_cannot_be_added(desk: Desk, name: str, content: str | bytes, words: str) -> None:
+    """One message without any value, exit code 5, and nothing is there afterward."""
+    desk.put(name, content)
+    code, said = desk.run("add", "requests", name, *AREAS, "--yes")
+    assert (code, len(said.splitlines())) == (5, 1), said
+    assert words in said
+    assert CANARY not in said
+    assert desk.written() == {}
+    assert {path.name for path in (desk.root / "state" / "private").iterdir()} == {"key"}
+
+
+def test_what_the_command_line_may_get_wrong(desk: Desk) -> None:
+    """Exit code 2 and nothing written: no terminal and no --yes, names, properties; files that do not exist are 5."""
+    desk.put("requests.csv", csv(rows()))
+    for arguments, code, words in (
+        (["requests", "requests.csv"], 2, "there is no terminal to ask on: add --yes"),
+        (["Requests!", "requests.csv", "--yes"], 2, "must be lower case"),
+        (["requests", "other.csv", "--yes"], 5, "other.csv: there is no such file"),
+        (["requests", "requests.csv", "--yes", "--key", "NUM"], 2, "give that file too"),
+        (["requests", "requests.csv", "--yes", "--boundaries", "areas.geojson"], 2, "areas.geojson has: NUM, NAME"),
+        (["requests", "requests.csv", "--yes", *AREAS[:3], "NO"], 2, "no property 'NO'; areas.geojson has: NUM, NAME"),
+    ):
+        answer = desk.run("add", *arguments)
+        assert answer[0] == code, answer
+        assert words in " ".join(answer[1].split())
+    assert desk.written() == {}
+
+
+def test_no_definition_is_replaced_unasked(desk: Desk) -> None:
+    """With --yes, which is an answer to guesses alone, a definition that is there stays."""
+    desk.add(desk.put("requests.csv", csv(rows())))
+    before = desk.written()
+    desk.put("requests.csv", csv(rows(), HEADER.replace("Notes", "Remarks")))
+    code, said = desk.run("add", "requests", "requests.csv", "--yes")
+    assert (code, desk.written()) == (2, before)
+    assert "pipelines/requests.toml: is there already" in said
+
+
+def test_all_files_are_written_or_none(desk: Desk) -> None:
+    """What stands in the way of one file keeps the others away too."""
+    desk.put("requests.csv", csv(rows()))
+    (desk.root / "datasets/keysets").rmdir()
+    (desk.root / "datasets/keysets").write_text("in the way")
+    code, said = desk.run("add", "requests", "requests.csv", *AREAS, "--yes")
+    assert (code, set(desk.written())) == (5, {"datasets/keysets"}), said
+
+
+def test_odd_names_of_columns(desk: Desk) -> None:
+    """Whatever a column is called, the definition is read as it was meant, and so is the SELECT."""
+    names = ['a "quoted" type', "C.TRACT.", "CASE#", "Straße №", "back\\slash", "rowid", "_event", "a'b"]
+    records = [[str(n % 5), *(f"{n}{m}" for m in range(7)), f"2024-01-{n % 28 + 1:02d}"] for n in range(60)]
+    header = ",".join(f'"{name.replace(chr(34), chr(34) * 2)}"' for name in [*names, "opened"])
+    body = "\n".join(",".join(row) for row in records)
+    found = desk.add(desk.put("a.csv", f"{header}\n{body}\n"))
+    assert list(found["columns"]) == [*names, "opened"]
+    desk.fill(keyset='"areas"')
+    (desk.root / "datasets/keysets").mkdir(exist_ok=True)
+    (desk.root / "datasets/keysets/areas.csv").write_text("key\n1\n")
+    dataset = desk.root / "datasets/requests-by-month.toml"
+    dataset.write_text(dataset.read_text().replace('name = "area"', 'name = "a_quoted_type"'))
+    code, said = desk.run("check")
+    assert code == 0, said
+
+
+def test_only_a_part_of_a_large_file_is_read(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part says it all, also what is written otherwise in the middle of the file; and the answer says so."""
+    from publisher.drafting import sample
+
+    monkeypatch.setattr(sample, "MOST", 40_000)
+    half = rows(2_000)
+    for row in half[1_000:]:
+        month, day, _ = row[1].split("/")
+        row[1] = f"2024-{month}-{day}"
+    desk.put("requests.csv", csv(half))
+    code, said = desk.run("add", "requests", "requests.csv", "--yes")
+    assert (code, "guesses from a sample of requests.csv" in said) == (0, True), said
+    assert desk.source()["event"]["formats"] == ["%Y-%m-%d", "%m/%d/%Y %I:%M %p"]
+
+
+def test_a_thousand_columns(desk: Desk) -> None:
+    """They are all declared, in order."""
+    names = ["id", "opened", *(f"field{n}" for n in range(998))]
+    records = [[str(n), f"2024-01-{n % 28 + 1:02d}", *(str(n * m) for m in range(998))] for n in range(200)]
+    assert list(desk.add(desk.put("a.csv", csv(records, ",".join(names))))["columns"]) == names
+
+
+@pytest.mark.usefixtures("processes")
+def test_on_a_terminal_it_asks(desk: Desk) -> None:
+    """Question by question, where Enter takes the guess and a number another one; counts are shown there alone."""
+    desk.put("requests.csv", csv(rows()))
+    master, slave = pty.openpty()
+    command = [str(COMMAND), "add", "requests", "requests.csv", *AREAS]
+    with subprocess.Popen(command, cwd=desk.root, stdin=slave, stderr=slave, stdout=subprocess.PIPE) as process:
+        os.close(slave)
+        shown = ""
+        answers = {
+            "Which date decides": b"\n",
+            "Who is each record about?": b"1\n",
+            "Time zone": b"\n",
+            "How do files": b"\n",
+        }
+        with suppress(OSError):  # the end of a terminal
+            while piece := os.read(master, 4096):
+                shown += piece.decode()
+                for question in [each for each in answers if each in shown and shown.rstrip().endswith("]:")]:
+                    os.write(master, answers.pop(question))
+                    shown += "\n"
+                    break
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+    os.close(master)
+    assert process.returncode == 0, shown
+    assert answers == {}
+    assert "300 rows, 9 columns" in shown
+    assert "Applicant_Name" in shown
+    assert "300" not in out
+    assert desk.source()["privacy"]["unit"] == "record"
+    assert max(len(line) for line in out.splitlines()) <= 80
