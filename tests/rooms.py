@@ -23,11 +23,11 @@ FLOORS = (
     ("analyst",),
     ("push",),
     ("pipeline",),
-    ("records", "engine", "privacy", "release", "sample"),
+    ("records", "engine", "privacy", "release", "sample", "classify"),
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),
-    ("confined", "grades"),
+    ("confined", "grades", "identifiers"),
     ("errors",),
 )
 """The outer house from the top down, under the package itself, which opens analyst files: a module uses its own room

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from publisher.errors import DefinitionError
-from publisher.release.structure import IDENTIFIERS, with_article
+from publisher.identifiers import IDENTIFIERS
+from publisher.release.structure import with_article
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from publisher.grades import CAUTION, LIMITS, OK, STATUSES, SUPPRESSED
+from publisher.identifiers import IDENTIFIERS
 from publisher.release.table import key_columns
 from publisher.release.validation import Rule
 from publisher.stages import REASONS
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 
 LATER = {"_reason": "reason", "_margin_percent": "margin_percent"}
 """Ends of the columns that earlier versions did not write, with the name of each in the manifest's shape."""
-
-IDENTIFIERS = {
-    "e-mail address": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}",
-    "phone number": r"(?<![\d-])(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}[ .-])[2-9]\d{2}[ .-]\d{4}(?![\d-])"
-    r"|(?<!\d)[2-9]\d{2}[2-9]\d{6}(?!\d)",
-    "social security number": r"(?<![\d-])(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}(?![\d-])",
-    "payment card number": r"(?<![\d-])(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|6(?:011|5\d{2}))(?:[ -]?\d{4}){3}(?![\d-])"
-    r"|(?<![\d-])3[47]\d{2}[ -]\d{6}[ -]\d{5}(?![\d-])",
-    "street address": r"(?i)(?<![\w-])(?<!ward )(?<!zone )(?<!area )(?<!tract )(?<!group )(?<!region )(?<!district )"
-    r"(?<!precinct )\d{1,6}[a-z]?\s+(?:[a-z0-9'.-]+\s+){1,4}(?:street|st|avenue|ave|boulevard|blvd|road|rd|drive|dr"
-    r"|lane|ln|court|ct|place|pl|terrace|parkway|pkwy|circle|cir|highway|hwy|way)(?![\w'-])",
-}
-"""What no published text may look like. Numbered wards and tracts, periods and place codes do not match."""
 
 
 def structure(dataset: DatasetFile, level: str = "", *, without: Collection[str] = ()) -> tuple[Rule, ...]:

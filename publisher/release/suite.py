@@ -10,7 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from publisher.errors import DefinitionError
-from publisher.release.structure import IDENTIFIERS, nonnegative, published, structure, with_article
+from publisher.identifiers import IDENTIFIERS
+from publisher.release.structure import nonnegative, published, structure, with_article
 from publisher.release.table import cell_ids, column_specs, read_published
 from publisher.release.validation import Expectations, Rule
 

@@ -14,9 +14,10 @@ import pytest
 
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, SourceError
+from publisher.identifiers import IDENTIFIERS
 from publisher.release.failure import Failure
 from publisher.release.manifest import Charge, KeyShape, LedgerHead, Manifest, MeasureShape, Release, Shape
-from publisher.release.structure import IDENTIFIERS, structure
+from publisher.release.structure import structure
 from publisher.release.suite import expected_of, repeated, rules_of
 from publisher.release.table import cell_ids
 from publisher.release.validation import Expectations, TableCheck, Validation, validate
