@@ -90,6 +90,8 @@ class Accept(Model):
     """The largest share of a file's rows whose record came before, in this file or an earlier one."""
     empty: tuple[Text, ...] = ()
     """Columns that may be empty in a whole file."""
+    payment: tuple[Text, ...] = ()
+    """Columns that are read although they hold what looks like numbers of cards or bank accounts."""
     reason: Text
     """Why these limits differ from the defaults."""
 
@@ -103,6 +105,7 @@ def accept_all(columns: Iterable[str]) -> Accept:
         rejected=every,
         repeated=every,
         empty=tuple(columns),
+        payment=tuple(columns),
         reason="the records are generated",
     )
 
@@ -317,7 +320,8 @@ class Source(Model):
     def references(self) -> list[tuple[str, str]]:
         """Every (setting, raw column) by which this definition names a column."""
         named = [("record_id", column) for column in self.record_id]
-        named += [("feed.accept", column) for column in (self.feed.accept.empty if self.feed.accept else ())]
+        accepted = (*self.feed.accept.empty, *self.feed.accept.payment) if self.feed.accept else ()
+        named += [("feed.accept", column) for column in accepted]
         named.append(("event.column", self.event.column))
         if self.privacy.unit != "record":
             named.append(("privacy.unit", self.privacy.unit))

@@ -77,8 +77,8 @@ def causes(batch: Suspect, found: Sequence[Oddity]) -> list[str]:
             words += _repeated(batch, each)
         elif each.kind == "rejected":
             words.append(_rejected(batch))
-        elif each.kind == "empty":
-            words.append(_empty(batch, each.level))
+        elif each.kind in ("empty", "payment"):
+            words.append((_empty if each.kind == "empty" else _payment)(batch, each.level))
     kinds = dict.fromkeys(_setting(each) for each in found)
     words.append(
         batch.advice(
@@ -250,9 +250,17 @@ def _empty(batch: Suspect, column: str) -> str:
     )
 
 
+def _payment(batch: Suspect, column: str) -> str:
+    return batch.advice(
+        ("columns", column),
+        "has numbers of cards or bank accounts, by their check digits: set read = false, and ask the department that "
+        "sends this file to leave them out",
+    )
+
+
 def _setting(found: Oddity) -> str:
     """The key that accepts a finding."""
-    return f"empty = [{_text(found.level)}]" if found.kind == "empty" else f"{found.kind} = …"
+    return f"{found.kind} = [{_text(found.level)}]" if found.kind in ("empty", "payment") else f"{found.kind} = …"
 
 
 def _text(value: str) -> str:

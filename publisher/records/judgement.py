@@ -34,17 +34,19 @@ class Oddity:
     """How many rows of a batch are odd in one way."""
 
     kind: str
-    """undated, unplaced, rejected, repeated, empty; or what has no limit: without unit, other."""
+    """undated, unplaced, rejected, repeated, empty, payment; or what has no limit: without unit, other."""
     words: str
     count: int
     of: int
     limit: Decimal | None = None
     level: str = ""
-    """Of unplaced, the level of place; of empty, the column."""
+    """Of unplaced, the level of place; of empty and payment, the column."""
 
     @property
     def beyond(self) -> bool:
         """Whether it is more than the source accepts."""
+        if self.kind == "payment":
+            return self.count >= FEWEST
         if self.kind == "empty" or self.limit is None:
             return self.kind == "empty"
         return self.count >= FEWEST and self.count > self.limit * self.of
@@ -72,6 +74,9 @@ def findings(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     for dataset, keys in batch.other.items():
         of = f" ({dataset})" if len(batch.other) > 1 else ""
         found += [Oddity("other", f"{key} not in the keyset{of}", count, dated) for key, count in keys.items()]
+    for column, count in batch.payment.items():
+        if column not in accept.payment:
+            found.append(Oddity("payment", f"card or bank numbers: {column}", count, batch.rows_read, level=column))
     if landed >= FEWEST:
         odd = [column for column in batch.empty if column not in accept.empty]
         found += [Oddity("empty", f"no value at all: {column}", landed, landed, level=column) for column in odd]
@@ -85,14 +90,16 @@ def beyond(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     if not batch.rows_read and batch.rejected and accept.rejected < 1:
         return tuple(each for each in found if each.kind == "rejected")  # however few: nothing could be read
     if nothing_new(source, batch):
-        return tuple(each for each in found if each.kind == "repeated")
+        return tuple(each for each in found if each.kind == "repeated" or (each.kind == "payment" and each.beyond))
     return tuple(each for each in found if each.beyond)
 
 
 def together(batches: Sequence[BatchReport]) -> BatchReport:
     """Several batches as if they were one."""
     other: dict[str, dict[str, int]] = {}
+    payment: dict[str, int] = {}
     for batch in batches:
+        payment |= {column: payment.get(column, 0) + count for column, count in batch.payment.items()}
         for dataset, keys in batch.other.items():
             counts = other.setdefault(dataset, {})
             counts |= {key: counts.get(key, 0) + count for key, count in keys.items()}
@@ -109,6 +116,7 @@ def together(batches: Sequence[BatchReport]) -> BatchReport:
         unlocated={level: sum(batch.unlocated.get(level, 0) for batch in batches) for level in batches[0].unlocated},
         empty=tuple(column for column in batches[0].empty if all(column in batch.empty for batch in batches)),
         other=other,
+        payment=payment,
     )
 
 

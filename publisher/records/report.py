@@ -39,6 +39,8 @@ class BatchReport:
     """Raw columns that no landed row has a value in."""
     other: dict[str, dict[str, int]] = field(default_factory=dict)
     """By dataset and key column: rows with a date whose key is not in the keyset."""
+    payment: dict[str, int] = field(default_factory=dict)
+    """By raw column: rows with a card or bank number."""
     refused: tuple[str, ...] = ()
     """Why the batch was refused, with the likely causes."""
 
@@ -57,6 +59,7 @@ def counted(batch: str, file: str, unlisted: tuple[str, ...], raw: StagedFile, c
         without_unit=counts.without_unit,
         unlocated=counts.unlocated,
         empty=counts.empty,
+        payment=raw.payment,
     )
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from publisher.duck import literal, quoted, safely
 from publisher.records import columns, sql
+from publisher.records.payment import payment_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ class StagedFile:
     relation: str
     read: int
     rejected: int
+    payment: dict[str, int] = field(default_factory=dict)
+    """By raw column: rows with a card or bank number."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def stage(source: SourceFile, table: FeedTable, shown: str, connection: DuckDBPy
         copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {literal(str(target))} (FORMAT parquet)"
         read = _number(connection, copy)
         rejected = _number(connection, table.rejected) if table.rejected is not None else 0
-    return StagedFile(sql.parquet([target]), read, rejected)
+        payment = payment_numbers(source.definition.landed, sql.parquet([target]), connection)
+    return StagedFile(sql.parquet([target]), read, rejected, payment)
 
 
 def write(
