@@ -35,7 +35,7 @@ Exit codes:
 """
 
 SECTIONS = {
-    "Start": ("init", "add", "sample", "keyset", "preview", "check", "schema"),
+    "Start": ("init", "add", "sample", "keyset", "preview", "classify", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land"),
     "Review": ("releases", "show", "revalidate", "accept", "rollback"),
@@ -312,6 +312,52 @@ def preview(folder: Path, source: str, file: str | None, picture: Path | None) -
 
     workspace = find_workspace(folder, drafts=True)
     for line in look(workspace, workspace.source(source), file, picture):
+        click.echo(line)
+
+
+@_command()
+@click.argument("target", metavar="SOURCE|FILE")
+@click.option(
+    "--law",
+    type=click.Choice(("minnesota", "missouri", "new-york", "washington")),
+    metavar="STATE",
+    help="Propose class and statute by the law of minnesota, missouri, new-york, or washington.",
+)
+@click.option("--write", "writing", is_flag=True, help="Fill in what the definition of SOURCE does not have yet.")
+@_json_option
+@click.pass_obj
+def classify(folder: Path, target: str, law: str | None, *, writing: bool, as_json: bool) -> None:
+    """Guess which columns hold personal content.
+
+    Looks at a sample of FILE, or of the last file of SOURCE, for names, e-mails, phones, government IDs, card and bank
+    numbers, accounts, addresses, parcels, birth dates, license plates, coordinates, links, and free text. Four signals
+    speak for a guess: the column's name, values that match (by check digits where there are any), uniqueness, and
+    shape. It is a proposal for a person to confirm, and no value is ever shown; shares of values are shown on a
+    terminal only.
+
+    With --write, columns that the definition does not have are added as not read, and statutes that are still marked
+    TODO are filled in. What a person decided stays as it is. Nothing is charged, landed or kept.
+
+    \b
+    Examples:
+      publisher classify ~/downloads/permits.csv
+      publisher classify permits --law new-york
+      publisher classify permits --law new-york --write
+    """
+    from publisher.commands.classify import as_json as for_machines
+    from publisher.commands.classify import classified, lines, write
+    from publisher.commands.terminal import print_json
+    from publisher.workspace import find_workspace
+
+    _refuse_together({"--json": as_json, "--write": writing})
+    workspace = find_workspace(folder, drafts=True)
+    if writing and (law is None or target not in workspace.sources):
+        raise click.UsageError("--write needs --law and the name of a SOURCE. Nothing was written.")
+    found = classified(workspace, target, law)
+    if as_json:
+        print_json(for_machines(found, private=sys.stdout.isatty()))
+        return
+    for line in (*lines(found), *(("", *write(workspace, found)) if writing else ())):
         click.echo(line)
 
 

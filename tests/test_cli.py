@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init add check sample keyset preview land plan tune run releases show revalidate accept push verify rollback "
+    "init add check sample keyset preview classify land plan tune run releases show revalidate accept push verify rollback "
     "ledger sql serve "
     "accounts doctor audit schema"
 ).split()

@@ -42,7 +42,7 @@ _WEAK: dict[Kind, str] = {
     "phone": "daytime evening",
     "address": "location loc ubicacion where site lugar intersection place servicio",
     "account": "meter contador badge client key library usuario user",
-    "government-id": "license licence documento document licencia taxid identificacion",
+    "government-id": "license documento document licencia taxid identificacion",
     "card": "card cc pago",
     "bank": "cuenta",
     "plate": "vehicle vehiculo car",

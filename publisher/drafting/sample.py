@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ MOST = 12 << 20
 """So many bytes of a file are read at most."""
 PIECES = 4
 """They are the beginning and as many pieces less one, evenly spread."""
+UNPACKED = 512 << 20
+"""So many bytes of a packed file are unpacked at most."""
+PACKED_PIECE = 256 << 10
+"""The length of its pieces."""
 ROWS = 100_000
 """So many rows of a file are read at most."""
 TOGETHER = 50
@@ -90,9 +95,14 @@ class _File:
     rare: tuple[str, ...]
 
 
-def read_sample(paths: Sequence[Path], connection: DuckDBPyConnection, folder: Path, memory: int) -> Sample:
-    """Read a sample of the files. Raises SourceError for a file that landing could not read, or files that differ."""
-    files = [_file(path, f"file{n}", connection, folder / str(n), memory) for n, path in enumerate(paths)]
+def read_sample(
+    paths: Sequence[Path], connection: DuckDBPyConnection, folder: Path, memory: int, described: Feed | None = None
+) -> Sample:
+    """Read a sample of the files, as a feed describes them or as they look.
+
+    Raises SourceError for a file that landing could not read, or files that differ.
+    """
+    files = [_file(path, f"file{n}", connection, folder / str(n), memory, described) for n, path in enumerate(paths)]
     columns = _common(paths, files)
     parts = []
     for n, each in enumerate(files):
@@ -111,10 +121,12 @@ def read_sample(paths: Sequence[Path], connection: DuckDBPyConnection, folder: P
     return Sample(connection, files[0].feed, columns, nulls, rows, rejected, all(each.whole for each in files), rare)
 
 
-def _file(path: Path, table: str, connection: DuckDBPyConnection, folder: Path, memory: int) -> _File:
+def _file(
+    path: Path, table: str, connection: DuckDBPyConnection, folder: Path, memory: int, described: Feed | None
+) -> _File:
     folder.mkdir()
     head = _head(path)
-    described = layout(path, head)
+    described = described or layout(path, head)
     text = described.format in ("csv", "json")
     part, whole = _part(path, head, described, folder) if text else (path, True)
     names: tuple[str, ...] = ()
@@ -138,15 +150,20 @@ def _file(path: Path, table: str, connection: DuckDBPyConnection, folder: Path, 
 
 def _head(path: Path) -> bytes:
     """The first bytes, unpacked. Raises SourceError for a file that is empty, damaged or not there."""
-    try:
-        with plain.opened(path) as file:
-            head = file.read(MOST)
-    except (OSError, EOFError, plain.DAMAGED) as error:
-        why = getattr(error, "strerror", None) or "it is damaged or incomplete: fetch the file again"
-        raise SourceError(f"{path.name}: cannot be read: {why}") from None
+    with _readable(path), plain.opened(path) as file:
+        head = file.read(MOST)
     if not head.strip():
         raise SourceError(f"{path.name}: is empty: fetch the file again")
     return head
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, EOFError, plain.DAMAGED) as error:
+        why = getattr(error, "strerror", None) or "it is damaged or incomplete: fetch the file again"
+        raise SourceError(f"{path.name}: cannot be read: {why}") from None
 
 
 def _part(path: Path, head: bytes, described: Feed, folder: Path) -> tuple[Path, bool]:
@@ -157,8 +174,10 @@ def _part(path: Path, head: bytes, described: Feed, folder: Path) -> tuple[Path,
     whole = len(head) < MOST
     part = folder / (path.name[: -len(".gz")] if zipped else path.name)
     with part.open("wb") as target:
-        if whole or zipped or described.format == "json" or described.encoding == "utf-16":
+        if whole or described.format == "json" or described.encoding == "utf-16":
             target.write(head)
+        elif zipped:
+            target.writelines(_packed_pieces(path))
         else:
             target.writelines(_pieces(path, head))
     return part, whole
@@ -173,6 +192,23 @@ def _pieces(path: Path, head: bytes) -> Iterator[bytes]:
             file.seek((size - length) * n // (PIECES - 1))
             piece = file.read(length)
             yield piece[piece.find(b"\n") + 1 : piece.rfind(b"\n") + 1]
+
+
+def _packed_pieces(path: Path) -> Iterator[bytes]:
+    """The same of a packed file, whose length shows only at its end: of too many pieces every second one goes."""
+    kept: list[bytes] = []
+    apart = 1
+    with _readable(path), plain.opened(path) as file:
+        for n in range(UNPACKED // PACKED_PIECE):
+            piece = file.read(PACKED_PIECE)
+            if not piece:
+                break
+            kept += [piece] if n % apart == 0 else []
+            if len(kept) > MOST // PACKED_PIECE:
+                kept, apart = kept[::2], 2 * apart
+    yield kept[0][: kept[0].rfind(b"\n") + 1] or kept[0]
+    for piece in kept[1:]:
+        yield piece[piece.find(b"\n") + 1 : piece.rfind(b"\n") + 1]
 
 
 def _objects(
