@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("processes")
 
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
-    "init add check sample keyset preview classify land plan tune run releases show revalidate accept push verify rollback "
-    "ledger sql serve "
+    "init add check sample keyset preview classify land plan tune run releases show revalidate accept push verify "
+    "rollback ledger sql serve "
     "accounts doctor audit schema"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
