@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from publisher.definitions.keyset import MOST_KEYS, too_many
 from publisher.definitions.likeness import twins
 from publisher.errors import DefinitionError
-from publisher.identifiers import IDENTIFIERS, with_article
+from publisher.identifiers import IDENTIFIERS
+from publisher.release.structure import with_article
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
