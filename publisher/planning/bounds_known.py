@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.planning.advice import KEEP, plain
 from publisher.planning.other_units import other_units, shorter_window
 from publisher.planning.total_error import measured_errors
-from publisher.privacy.tuning import bias_of, bound_of, together
+from publisher.privacy.tuning import bias_of, bound_of, counted_share, together
 from publisher.release.bounds import bounds_of
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ def _of_measure(errors: MeasuredErrors, measure: Measure, when: str) -> Iterator
         return
     low, high = (f"{100 * each:.0f}%" for each in bias)
     between = low if low == high else f"{low} to {high}"
+    apart = counted_share(errors.proposal, errors.dataset.definition, measure) is None
+    more = ", more if those in many cells also have much in each" if apart else ""
     yield (
-        f"{measure.title}: bounds cut about {between} (measured on {when}). With noise of {noise:.0%} in an average "
-        f"cell, the total error is {total:.0%}."
+        f"{measure.title}: bounds cut about {between}{more} (measured on {when}). With noise of {noise:.0%} in an "
+        f"average cell, the total error is {total:.0%}."
     )
 
 

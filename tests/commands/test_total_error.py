@@ -154,6 +154,7 @@ def test_plan_says_what_bounds_cut_once_it_was_measured(town: Town) -> None:
     said = " ".join(town.publisher("plan", "water").out.split())
     assert f"(measured on 2024-01, {known.at}). With noise of" in said
     assert "Accounts: bounds cut about 2" in said
+    assert ", more if those in many cells also have much in each (measured on 2024-01" in said
     assert "The total error would be smallest with max_groups = 2" in said
     assert "is not known" not in said
     town.edit("datasets/keysets/zones.csv", "B", "C")
