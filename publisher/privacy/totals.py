@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions.cells import CellGrid
 from publisher.definitions.totals import adds_over_time
+from publisher.privacy.consistency import apportion, project
 from publisher.privacy.estimates import Estimate, estimates_of
 from publisher.privacy.finish import finished
 from publisher.privacy.margins import added
@@ -68,8 +69,19 @@ def _sum(parts: Sequence[Estimate]) -> Estimate:
 
     floor = parts[0].floor
     center: Floats = np.sum([each.center for each in parts], axis=0)
-    value = np.rint(np.maximum(center, floor)).astype(np.int64)
+    value = np.rint(np.maximum(center, floor)).astype(np.int64) if center.shape[1] == 1 else whole_bins(center)
     return Estimate(center, value, added([each.margins for each in parts]), floor)
+
+
+def whole_bins(center: Floats) -> Integers:
+    """Whole bins ≥ 0 that add up to each cell's own total: each cut at zero by itself, the empty ones above a median
+    would pull it up."""
+    import numpy as np
+
+    cells, bins = center.shape
+    totals = np.rint(np.maximum(center.sum(axis=1), 0)).astype(np.int64)
+    families = np.repeat(np.arange(cells), bins)
+    return apportion(project(center.ravel(), families, totals), families, totals).reshape(cells, bins)
 
 
 def _withheld(

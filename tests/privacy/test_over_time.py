@@ -19,7 +19,7 @@ from publisher.privacy.finish import finish
 from publisher.privacy.margins import added, margins_of
 from publisher.privacy.mechanism import add_noise, mechanism_for
 from publisher.privacy.sensitivity import sensitivity_of
-from publisher.privacy.totals import Addend, total_over_time
+from publisher.privacy.totals import Addend, total_over_time, whole_bins
 from publisher.stages import REASONS, BoundedAggregate, NoisyTable
 
 if TYPE_CHECKING:
@@ -314,3 +314,15 @@ def test_customers_are_enough_with_all_months_together(town: Town) -> None:
         strict = city.definition.suppression.model_copy(update={"customers": enough})
         asked = replace(city, definition=city.definition.model_copy(update={"suppression": strict}))
         assert reasons(year(asked, drawn, windows=3)) == [said]
+
+
+def test_bins_of_a_total_add_up_to_it() -> None:
+    """Empty bins above a median do not fill up with noise that was cut at zero: bins keep their cell's own total."""
+    chance = np.random.default_rng(3)
+    truth = np.repeat([720.0, 0.0], [5, 10])
+    center = truth + chance.normal(0, 24, (2_000, 15))
+    found = whole_bins(center)
+    assert found.min() >= 0
+    assert (found.sum(axis=1) == np.rint(center.sum(axis=1))).all()
+    above, cut = (each[:, 5:].sum(axis=1).mean() for each in (found, np.maximum(center, 0)))
+    assert above < 0.7 * cut
