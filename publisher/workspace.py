@@ -235,7 +235,8 @@ class Workspace:
     def _check_marks(self) -> None:
         """Raise one DefinitionError for all places of all files that are still marked."""
         definitions = sorted((self.root / "pipelines").glob("*.toml"))
-        paths = [self.root / FILE, *definitions, *sorted((self.root / "datasets").glob("*.toml"))]
+        settings = [self.root / FILE] if (self.root / FILE).is_file() else []  # an audit's scratch folder has none
+        paths = [*settings, *definitions, *sorted((self.root / "datasets").glob("*.toml"))]
         found = [words for path in paths for words in self._marks(path)] if definitions else []
         if found:
             raise DefinitionError("\n".join(found))
