@@ -53,7 +53,9 @@ def _functions() -> str:
 
 
 def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100)
+    # As in a terminal; click keeps the option that it has made first.
+    names = ["-h", "--help"]
+    context = click.Context(command, info_name=name, max_content_width=100, terminal_width=100, help_option_names=names)
     return f"## {name}\n\n```text\n{command.get_help(context)}\n```\n"
 
 

@@ -88,8 +88,6 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A new workspace, with boundaries of two areas in Illinois."""
     for name in [name for name in os.environ if name.startswith("PUBLISHER_")]:
         monkeypatch.delenv(name)
-    for command in (main, *main.commands.values()):
-        monkeypatch.setattr(command, "_help_option", None)  # click keeps it, and the page of commands has it otherwise
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "heads"))
     monkeypatch.setenv("TZ", "America/Chicago")
     desk = Desk(tmp_path / "desk")
