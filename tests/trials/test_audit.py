@@ -1,7 +1,6 @@
 """The audit passes on the product as it is, and fails on each fault that is planted into a copy of its own code.
 
-A fault is a unified diff in `faults/`. One that no longer applies fails its test: it must be kept in step with the
-code.
+A fault is a unified diff in `faults/` (see `tests/planting.py`).
 The commands are real ones, each in a process of its own that has imported everything but publisher, two at a time.
 
 A sound product fails the bound on the loss by chance, at 99 % for each of two rates: about once in seven thousand
@@ -14,12 +13,10 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -27,16 +24,15 @@ import pytest
 from apart import ROOT
 from burgh import settle
 from forking import Forks
+from planting import FAULTS, PACKAGE, plant
 
-import publisher
 from publisher.audit.bound import clopper_pearson
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
+    from pathlib import Path
 
-PACKAGE = Path(publisher.__file__).parent
-FAULTS = Path(__file__).with_name("faults")
 QUICK = ("--json", "--units", "15", "--releases", "60000")
 HASTY = (*QUICK[:-1], "4000")
 """Where the bound on the loss is not what must fail."""
@@ -149,26 +145,6 @@ Order = tuple[str, tuple[str, ...]]
 """The fault, none where it is empty, and the arguments of the command."""
 
 
-def patched(text: str, patch: str) -> str:
-    """The text with the hunks of a unified diff applied; each must fit, exactly and once."""
-    for hunk in re.split(r"(?m)^@@.*@@.*\n", patch)[1:]:
-        lines = hunk.splitlines(keepends=True)
-        before, after = ("".join(line[1:] for line in lines if line[0] in kinds) for kinds in (" -", " +"))
-        assert text.count(before) == 1, f"the diff no longer fits the code:\n{hunk}"
-        text = text.replace(before, after)
-    return text
-
-
-def plant(fault: str, folder: Path) -> Path:
-    """A copy of the package with the fault in it; byte code of what is unchanged stays good."""
-    shutil.copytree(PACKAGE, folder / "publisher")
-    for part in re.split(r"(?m)^--- a/.*\n", (FAULTS / f"{fault}.patch").read_text())[1:] if fault else ():
-        name, hunks = part.split("\n", 1)
-        path = folder / name.removeprefix("+++ b/")
-        path.write_text(patched(path.read_text(), hunks))
-    return folder
-
-
 def obey(order: Order, burgh: Path, folder: Path) -> Answer:
     """Runs one command of the patched package in a workspace of its own."""
     fault, arguments = order
@@ -267,15 +243,6 @@ def test_the_doctor_sees_narrow_noise(fault: str, code: int, answers: dict[Order
 def test_every_fault_is_tried() -> None:
     """The folder holds the faults that are tried, no other."""
     assert {path.stem for path in FAULTS.glob("*.patch")} == set(CAUGHT_BY)
-
-
-def test_a_diff_that_does_not_fit_is_refused() -> None:
-    """A hunk whose lines are not there, or stand there twice, is an error and no silent pass."""
-    hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
-    assert patched("a\nb\nd\n", hunk) == "a\nc\nd\n"
-    for text in ("a\nx\nd\n", "a\nb\na\nb\n"):
-        with pytest.raises(AssertionError):
-            patched(text, hunk)
 
 
 def test_nothing_is_left_and_nothing_is_spent(burgh: Path, tmp_path: Path) -> None:
