@@ -40,13 +40,13 @@ demo: .venv/installed  ## a sample city, released and published on the embedded 
 	publisher run --yes $$datasets; publisher verify $$datasets; \
 	[ -n "$(ONCE)" ] || { echo "The portal is open at $$PUBLISHER_PORTAL; Ctrl-C ends it."; wait $$portal; }
 
-check: .venv/installed-dev  ## format, lint, types, import rules, docs, and tests that start no process: about 3 minutes
+check: .venv/installed-dev  ## format, lint, types, import rules, docs, and tests that start no process: about 2 minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(PYTEST) -m "not (process or trial or evidence)"
 
-test: .venv/installed-dev  ## every gate: all of check, and each mechanism once: about 35 minutes on 2 cores
+test: .venv/installed-dev  ## every gate: all of check, and each mechanism once: about 30 minutes on 2 cores
 	@./tests/system-packages.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

@@ -31,15 +31,24 @@ STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn
 """Audit events of starting a process."""
 LENGTHY = frozenset(
     {
+        "analyst/test_macros.py",
+        "classify/test_guess.py",
+        "engine/test_aggregate.py",
+        "engine/test_contributions.py",
+        "engine/test_levels.py",
         "privacy/test_lattice_margins.py",
         "privacy/test_noise_check.py",
         "privacy/test_rollups_benchmark.py",
         "privacy/test_sampler.py",
+        "records/test_feed.py",
+        "records/test_judgement.py",
+        "records/test_receipts.py",
         "release/test_acceptance.py",
         "release/test_validation.py",
     }
 )
-"""Modules that start no process and take a fifth of the time: statistics of many draws, and Great Expectations."""
+"""Modules that start no process and take half of the time: statistics of many draws, invented records landed or counted
+in many ways, real columns and files read whole, and Great Expectations."""
 LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks")
 """Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
 
