@@ -74,6 +74,8 @@ class ShapeKey(FrozenModel):
     names: str | None = None
     standard: str | None = None
     """The public standard that its values follow, for joining other data."""
+    other: str | None = None
+    """The value of everything that has none of the others, such as Unknown; it has no place in an order."""
 
 
 class ShapeMeasure(FrozenModel):

@@ -63,6 +63,8 @@ class KeyShape(Model):
     names: str | None
     standard: str | None = None
     """The public standard that its keys follow."""
+    other: str | None = None
+    """The key for everything that is in no list."""
 
 
 class MeasureShape(Model):

@@ -86,7 +86,8 @@ class KeyColumn:
     title: str
     description: str
     labeled: bool
-    standard: str | None = None
+    standard: str | None
+    other: str
 
 
 def published_table(finished: FinishedTable, dataset: DatasetFile, edition: int) -> PublishedTable:
@@ -269,7 +270,7 @@ def key_columns(dataset: DatasetFile, level: str = "") -> tuple[KeyColumn, ...]:
 def _key_column(key: Key | CoarserKey, words: str, *, labeled: bool) -> KeyColumn:
     """The key column, with the standard that analysts use to join other data."""
     standard = f" Its keys are {key.standard}." if key.standard is not None else ""
-    return KeyColumn(key.name, key.title, words + standard, labeled, key.standard)
+    return KeyColumn(key.name, key.title, words + standard, labeled, key.standard, key.other)
 
 
 def column_specs(dataset: DatasetFile, level: str = "") -> tuple[ColumnSpec, ...]:
@@ -309,6 +310,7 @@ def shape_of(dataset: DatasetFile, level: str = "", laws: Mapping[str, NoiseLaw 
                 label=key.title,
                 names=f"{key.name}_name" if key.labeled else None,
                 standard=key.standard,
+                other=key.other,
             )
             for key in keys
         ),

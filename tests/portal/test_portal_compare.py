@@ -60,6 +60,16 @@ def test_numbers_that_differ(portal: Running, town: str) -> None:
     assert text.startswith("Son distintas: la primera es mayor en 12, entre 6 y 18.")
 
 
+def test_one_period_offers_two_places(portal: Running) -> None:
+    """A dataset with a single period has two places in the form, not the same number twice."""
+    rows = [cell(1, zone, "x", 20, 17, 23) for zone in ("A", "B", "C")]
+    found = made(portal, "One month", rows, shape=shape("zone", "kind", measures=[REQUESTS]))
+    page = requests.get(f"{portal.address}/d/{found}", timeout=60).text
+    form = page.split('<section id="compare"')[1].split("</form>")[0]
+    chosen = [re.search(r"<option selected>(\w)", each) for each in form.split('_zone"')[1:]]
+    assert [each[1] for each in chosen if each] == ["A", "B"]
+
+
 def test_numbers_that_do_not(portal: Running, town: str) -> None:
     """Two more is what the noise could have made."""
     text = verdict(portal, town, "A 2020-02", "A 2020-01")

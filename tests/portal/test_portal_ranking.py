@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,21 @@ def places(text: str) -> list[str]:
     """The lines of the list, without the pictures."""
     items = re.findall(r"<li>(.*?)<svg", text, re.DOTALL)
     return [" ".join(html.unescape(re.sub("<[^>]+>", "", each)).split()) for each in items]
+
+
+def test_what_is_in_no_place_has_no_place_in_the_order(portal: Running) -> None:
+    """Records without a place can be the most of all: they stand below the list, and in no row of the picture."""
+    rows = [row("Nord", "a", 100), row("Unknown", "a", 900), row("Süd", "a", 300)]
+    layout = json.loads(shape("zone", "kind", measures=[REQUESTS]))
+    layout["keys"][0] |= {"other": "Unknown"}
+    found = made(portal, "Unplaced", rows, shape=json.dumps(layout))
+    text = section(portal, found, kind="a")
+    assert [each.split()[0] for each in places(text)] == ["Süd", "Nord"]
+    plain = " ".join(html.unescape(re.sub("<[^>]+>", "", text)).split())
+    assert "In none of these: Unknown 900 (896 – 904)" in plain
+    svg = requests.get(f"{portal.address}/d/{found}/chart.svg", params={"kind": "a"}, timeout=60).text
+    assert "Unknown: 900" not in svg
+    assert "In none of these: Unknown, 900 (896 – 904)" in re.sub(r"</text>\s*<text[^>]*>", " ", svg)
 
 
 def test_the_largest_come_first_each_with_its_range(portal: Running, ranked: str) -> None:

@@ -79,9 +79,12 @@ def compare(
     if len(periods) < 2 and all(len(select.options) < 2 for select in selects):
         return None
     asked = "first_period" in wanted and "second_period" in wanted
+    usual = (("first", selects, periods[0]), ("second", selects, periods[min(1, len(periods) - 1)]))
+    if len(periods) == 1:
+        usual = (usual[0], ("second", _next_cell(selects), periods[0]))
     first, second = (
-        _side(name, shape, measure, ask if asked else None, wanted, selects, periods, usual)
-        for name, usual in (("first", periods[0]), ("second", periods[min(1, len(periods) - 1)]))
+        _side(name, shape, measure, ask if asked else None, wanted, cell, periods, period)
+        for name, cell, period in usual
     )
     form = asked or "compare" in wanted
     return Comparison(measure, (first, second), form, asked, _found(measure, first.point, second.point, released))
@@ -109,6 +112,17 @@ def _side(
     period = FormSelect(shape.period, "", [(each, each) for each in periods], given if given in periods else usual)
     point = _point(shape, measure, ask, [*chosen, period]) if ask is not None else None
     return Side(name, chosen, replace(period, additive=False), point)
+
+
+def _next_cell(selects: Sequence[FormSelect]) -> list[FormSelect]:
+    """Another cell than the usual one, for a dataset with one period: the next value of the first key that has two."""
+    found = list(selects)
+    n = next(n for n, select in enumerate(found) if len(select.options) > 1)
+    values = [value for value, _ in found[n].options]
+    usual = found[n].usual
+    at = values.index(usual) if usual in values else 0
+    found[n] = replace(found[n], usual=values[(at + 1) % len(values)])
+    return found
 
 
 def _chosen(select: FormSelect, given: str | None) -> FormSelect:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -18,7 +20,7 @@ from publisher.portal.answers.access import base_url, findable, portal
 from publisher.portal.answers.freshness import has
 from publisher.portal.base.problems import problem
 from publisher.portal.contract import about
-from publisher.portal.downloads.downloads import cache_of, sent
+from publisher.portal.downloads.downloads import kept, sent
 from publisher.portal.pages.dataset import shown_dataset
 from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking
@@ -48,33 +50,40 @@ LINES = 2
 """How many lines the title may have."""
 
 
-def chart(request: Request) -> Response:
+async def chart(request: Request) -> Response:
     """GET /d/{4x4}/chart.svg and chart.png: the ranking, or the trend of the cell and measure in the parameters."""
-    return _picture(request, "chart", _chart)
+    return await _picture(request, "chart", _chart)
 
 
-def plan(request: Request) -> Response:
+async def plan(request: Request) -> Response:
     """GET /d/{4x4}/map.svg and map.png: the map of the measure and period in the query parameters."""
-    return _picture(request, "map", _map)
+    return await _picture(request, "map", _map)
 
 
-def _picture(
+async def _picture(
     request: Request, name: str, context: Callable[[Request, PortalDataset], dict[str, Any] | None]
 ) -> Response:
-    dataset = shown_dataset(request)
-    shown = context(request, dataset) if dataset and dataset.rows and not dataset.blob else None
-    if dataset is None or shown is None:
-        raise problem(404, "not_found", f"There is no such {name}")
-    svg = _drawn(request, "ranking.svg" if "ranking" in shown else f"{name}.svg", dataset, **shown)
+    dataset, svg = await run_in_threadpool(_svg, request, name, context)
     mark = hashlib.sha256(svg.encode()).hexdigest()[:32]
-    ending = request.url.path.rpartition(".")[2]
-    if ending == "png":
-        kept = cache_of(request).make(dataset, f"picture-{mark}.png", lambda path: _write_png(svg, path))
-        return sent(request, dataset, kept, PNG, None)
+    if request.url.path.endswith(".png"):
+        # One at a time, as every other file that takes a processor for seconds.
+        png = await kept(request, dataset, f"picture-{mark}.png", partial(_write_png, svg))
+        return sent(request, dataset, png, PNG, None)
     headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "ETag": f'W/"{mark}"'}
     if has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     return Response(svg, media_type=SVG, headers=headers)
+
+
+def _svg(
+    request: Request, name: str, context: Callable[[Request, PortalDataset], dict[str, Any] | None]
+) -> tuple[PortalDataset, str]:
+    """The dataset and its picture. Raises SodaError, 404 if it has none."""
+    dataset = shown_dataset(request)
+    shown = context(request, dataset) if dataset and dataset.rows and not dataset.blob else None
+    if dataset is None or shown is None:
+        raise problem(404, "not_found", f"There is no such {name}")
+    return dataset, _drawn(request, "ranking.svg" if "ranking" in shown else f"{name}.svg", dataset, **shown)
 
 
 def _drawn(request: Request, template: str, dataset: PortalDataset, **context: Any) -> str:

@@ -51,6 +51,8 @@ class Ranking:
     selects: list[FormSelect]
     period: str
     rows: tuple[Ranked, ...]
+    elsewhere: Ranked | None
+    """What is in none of the places; it has no place in their order."""
     withheld: tuple[str, ...]
     """The names of the places whose number is suppressed."""
     left_out: int
@@ -103,7 +105,8 @@ def ranking(
     if held is not None:
         ask, measure, summed = held.ask, held.measure_like(measure) or measure, False
     found = _cells(key, measure, ask, selects, summed=summed)
-    known = sorted((row for row in found if isinstance(row, Ranked)), key=lambda row: (-row.value, row.name))
+    numbers = sorted((row for row in found if isinstance(row, Ranked)), key=lambda row: (-row.value, row.name))
+    known = [row for row in numbers if row.place != key.other]
     if not known:
         return None
     bottom, top, step = _axis(known[:MOST])
@@ -116,6 +119,7 @@ def ranking(
         selects=selects,
         period=str(periods[0][shape.period]),
         rows=rows,
+        elsewhere=next((row for row in numbers if row.place == key.other), None),
         withheld=tuple(sorted(row for row in found if isinstance(row, str))),
         left_out=len(known) - len(rows),
         zero=_position(Decimal(0), bottom, top),
