@@ -94,8 +94,8 @@ def test_the_portal_is_known_by_its_contract() -> None:
         if room_of(each.target) == "portal" and room_of(each.module) != "portal"
     }
     assert {(module, target) for module, target in users if target != "contract"} == {
-        ("cli", "server"),
-        ("cli", "serving.options"),
+        ("cli.publish", "server"),
+        ("cli.publish", "serving.options"),
         ("commands.accounts", "store.accounts"),
         ("commands.accounts", "store.catalog"),
     }

@@ -212,7 +212,7 @@ def test_a_fault_says_its_kind_and_place_alone(tmp_path: Path) -> None:
     )
     for answer in (short, long):
         assert (answer.returncode, json.loads(answer.stdout)) == (70, {"whole": True})
-        assert "a bug in publisher itself: LookupError at publisher.cli:" in answer.stderr
+        assert "a bug in publisher itself: LookupError at publisher.cli.root:" in answer.stderr
         assert "Zzyzx" not in answer.stderr
         assert "Traceback" not in answer.stderr
     assert (len(short.stderr.splitlines()), "PUBLISHER_TRACE=1" in short.stderr) == (1, True)

@@ -1,0 +1,177 @@
+"""Prove: that the promise holds, and that nothing was changed."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.root import agree, command, datasets_of, json_option, main, nothing_defined, workspace_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@command()
+@click.argument("dataset")
+@click.option("--period", help="The period whose records to use (default: the last one that is due).")
+@click.option("--units", default=200, show_default=True, help="Number of neighbors to try.")
+@click.option(
+    "--releases", default=200_000, show_default=True, help="Least number of releases for the bound on the loss."
+)
+@json_option
+@click.pass_obj
+def audit(folder: Path, dataset: str, period: str | None, units: int, releases: int, as_json: bool) -> None:
+    """Try to break the privacy guarantee of DATASET.
+
+    Uses a private copy of its records and generated worst cases. Charges nothing, shows no exact value, and writes only
+    to a private folder that it deletes afterwards. Exits with code 4 if any check fails. docs/audit.md says what each
+    check proves and what it cannot.
+
+    \b
+    Examples:
+      publisher audit stlouis-requests
+      publisher audit syracuse-permits --period 2013-Q3 --units 500
+      publisher audit alicante-water --json
+    """
+    from publisher.commands.audit import audit as look
+    from publisher.commands.terminal import print_json, print_table, watching
+    from publisher.errors import BudgetError
+
+    workspace = workspace_of(folder)
+    with watching() as observer:
+        findings = look(
+            workspace, workspace.dataset(dataset), period=period, units=units, releases=releases, observer=observer
+        )
+    rows = [{"what": each.what, "finding": each.words, "status": each.status} for each in findings]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table("", ("what", "finding", "status"), [tuple(row.values()) for row in rows])
+    sys.exit(0 if all(each.passed for each in findings) else BudgetError.exit_code)
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@click.option("--offline", is_flag=True, help="Leave the portal out.")
+@click.option("--no-portal", is_flag=True, hidden=True)
+@json_option
+@click.pass_obj
+def verify(folder: Path, datasets: Sequence[str], offline: bool, no_portal: bool, as_json: bool) -> None:
+    """Check that everything is as it was written.
+
+    Checks the ledger and everything that remembers its entries, the key, the files and validation results of releases,
+    and what the portal shows. Changes nothing. Exits with the code of the first row that is wrong.
+    """
+    _verify(folder, datasets, offline=offline or no_portal, as_json=as_json)
+
+
+def _verify(folder: Path, datasets: Sequence[str], *, offline: bool, as_json: bool) -> None:
+    from publisher.commands.terminal import print_error, print_json, print_table
+    from publisher.commands.verify import HEADINGS, verified
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    chosen = datasets_of(workspace, datasets)
+    with opened(workspace) as catalog:
+        findings = list(verified(workspace, catalog, chosen, offline=offline))
+    if as_json:
+        print_json([each.fields for each in findings])
+    else:
+        print_table("", HEADINGS, [(each.what, each.checked, each.result) for each in findings])
+    for each in findings:
+        for fault in each.faults:
+            print_error(fault) if each.exit_code else click.echo(f"warning: {fault}", err=True)
+    sys.exit(next((each.exit_code for each in findings if each.result == "wrong"), 0))
+
+
+@main.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@json_option
+@click.pass_context
+def ledger(ctx: click.Context, as_json: bool) -> None:
+    """Show what each source has spent and what is left.
+
+    `publisher verify` checks the ledger for tampering.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from publisher.commands.ledger import HEADINGS, statement
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(ctx.obj)
+    with opened(workspace) as catalog:
+        accounts = statement(workspace, catalog.ledger)
+    if not accounts and nothing_defined(workspace, as_json=as_json):
+        return
+    if as_json:
+        print_json([asdict(each) for each in accounts])
+    elif accounts:
+        print_table("", HEADINGS, [each.row for each in accounts])
+    else:
+        click.echo("Nothing is spent yet. `publisher plan` shows what releases will cost.")
+
+
+@ledger.command("amend")
+@click.argument("source")
+@click.option("--reason", required=True, help="Why dates were read wrongly. The guarantee shows it.")
+@click.option("--yes", is_flag=True, help="Record it without asking.")
+@click.pass_obj
+def ledger_amend(folder: Path, source: str, reason: str, yes: bool) -> None:
+    """Record that a source's dates were read wrongly.
+
+    Correct the definition first. What was spent stays spent.
+
+    \b
+    Example:
+      publisher ledger amend permits --reason "Day and month were swapped until May"
+    """
+    from publisher.commands.amend import amendment
+    from publisher.pipeline.session import locked
+
+    workspace = workspace_of(folder)
+    with locked(workspace) as catalog:
+        asked = amendment(workspace.source(source), catalog.ledger, reason)
+        agree(asked.words(), yes=yes)
+        catalog.ledger.record("amendment", asked.payload)
+    click.echo(f"{source}: recorded. `publisher plan` shows what is left.")
+
+
+@ledger.command("allow")
+@click.argument("source")
+@click.argument("blocks")
+@click.option("--more", required=True, help="How much more than the budget, in rho or epsilon.")
+@click.option("--delta", default="0", help="How much more δ.  [default: 0]")
+@click.option("--reason", required=True, help="Why. The guarantee shows it.")
+@click.option("--yes", is_flag=True, help="Record it without asking.")
+@click.pass_obj
+def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, reason: str, yes: bool) -> None:
+    """Allow more than the budget on some blocks of a source.
+
+    BLOCKS is a period, or the first and the last one: 2024-01..2024-05. People in them get less protection.
+
+    \b
+    Example:
+      publisher ledger allow permits 2024-01..2024-05 --more 0.1 --reason "Council decision 2024-17"
+    """
+    from publisher.commands.amend import allowance
+    from publisher.pipeline.session import locked
+
+    start, _, end = blocks.partition("..")
+    workspace = workspace_of(folder)
+    with locked(workspace) as catalog:
+        asked = allowance(workspace.source(source), catalog.ledger, start, end or start, more, delta, reason)
+        agree(asked.words(), yes=yes)
+        catalog.ledger.record("allowance", asked.payload)
+    click.echo(f"{source}: recorded.")
+
+
+@ledger.command("verify", hidden=True)
+@click.pass_obj
+def ledger_verify(folder: Path) -> None:
+    """The same as `publisher verify --offline`."""
+    click.echo("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
+    _verify(folder, (), offline=True, as_json=False)

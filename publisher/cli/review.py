@@ -1,0 +1,173 @@
+"""Review: what was released, and what a person decides about it."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from publisher.cli.root import command, datasets_of, json_option, nothing_defined, refuse_together, workspace_of
+from publisher.errors import HeldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@json_option
+@click.pass_obj
+def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
+    """List every release with its status."""
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    chosen = datasets_of(workspace, datasets)
+    if nothing_defined(workspace, as_json=as_json):
+        return
+    with opened(workspace) as catalog:
+        standings = [each for dataset in chosen for each in catalog.standings(dataset.name)]
+    rows = [
+        {
+            "dataset": each.release.manifest.dataset,
+            "period": each.release.manifest.period,
+            "edition": each.release.manifest.edition,
+            "final": each.release.manifest.final,
+            "status": each.status,
+            "cells": each.release.manifest.rows,
+            "suppressed": each.release.manifest.suppressed,
+            "created": each.release.manifest.created,
+        }
+        for each in standings
+    ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table("", list(rows[0]), [list(row.values()) for row in rows])
+    else:
+        click.echo("Nothing is released yet. `publisher run` releases what is due.")
+
+
+@command()
+@click.argument("dataset")
+@click.argument("period", required=False)
+@click.option(
+    "--table", metavar="ROLLUP", help="Show the table of this rollup or total (default: the dataset's own table)."
+)
+@click.option("--suite", is_flag=True, help="Show what is expected of every release, instead of a release.")
+@json_option
+@click.pass_obj
+def show(folder: Path, dataset: str, period: str | None, table: str | None, suite: bool, as_json: bool) -> None:
+    """Show a release: its status, first rows and guarantee.
+
+    If the release is held, also shows which expectations failed. PERIOD defaults to the last one released.
+
+    \b
+    Examples:
+      publisher show stlouis-requests 2018-W03
+      publisher show stlouis-requests --table city
+      publisher show stlouis-requests --suite
+    """
+    from publisher.commands.show import expected, present, present_expected, presented
+    from publisher.commands.terminal import print_json
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    if suite:
+        refuse_together({"PERIOD": period, "--suite": suite})
+        rules = expected(workspace, workspace.dataset(dataset), table)
+        if as_json:
+            print_json([asdict(each) for each in rules])
+        else:
+            present_expected(rules)
+        return
+    with opened(workspace) as catalog:
+        found = presented(catalog, workspace.dataset(dataset), period, table)
+    if as_json:
+        print_json(asdict(found) | {"folder": str(found.folder)})
+    else:
+        present(found)
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@click.pass_obj
+def revalidate(folder: Path, datasets: Sequence[str]) -> None:
+    """Check held releases again after you fix the expectations.
+
+    The bytes stay the same: nothing is drawn again.
+    """
+    from publisher.commands.review import revalidate as again
+
+    workspace = workspace_of(folder)
+    held = []
+    for line, passed in again(workspace, datasets_of(workspace, datasets)):
+        click.echo(line)
+        held += [] if passed else [line]
+    if held:
+        raise HeldError(
+            f"{len(held)} still held. Fix the expectations, then run `publisher revalidate` again; if the numbers are "
+            f"right, `publisher accept` publishes them."
+        )
+
+
+@command()
+@click.argument("dataset")
+@click.argument("period")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the numbers are right. Everyone can read it.")
+@click.option("--yes", is_flag=True, help="Accept it without asking.")
+@click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
+@click.pass_obj
+def accept(folder: Path, dataset: str, period: str, reason: str, yes: bool, no_push: bool) -> None:
+    """Publish a held release whose unusual numbers are right.
+
+    Nothing is drawn again. The reason goes into the ledger and onto the portal, with what was expected. Only what
+    people expect in expectations/ and the comparison with the last release can be accepted (otherwise exit code 3), and
+    only for this edition: a later one is checked again.
+
+    \b
+    Example:
+      publisher accept syracuse-permits 2023-Q3 --reason "The fee went up in October, so many applied before"
+    """
+    from publisher.commands.review import accept as publish_held
+
+    def agree(question: str) -> None:
+        if not (yes or sys.stdin.isatty()):
+            raise click.UsageError(f"{question} There is no terminal to ask on: add --yes to agree. Nothing changed.")
+        if not yes:
+            click.confirm(question, abort=True, err=True)
+
+    workspace = workspace_of(folder)
+    click.echo(publish_held(workspace, workspace.dataset(dataset), period, reason, agree, push=not no_push))
+
+
+@command()
+@click.argument("dataset")
+@click.option("--period", help="The period to retract (default: the one released last).")
+@click.option("--reason", metavar="TEXT", help="Why. Everyone can read it. Without it, asks on a terminal.")
+@click.option("--undo", is_flag=True, help="Restore the release that was retracted.")
+@click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
+@click.pass_obj
+def rollback(folder: Path, dataset: str, period: str | None, reason: str | None, undo: bool, no_push: bool) -> None:
+    """Retract the current edition and restore the one before it.
+
+    The reason goes into the ledger and onto the portal. The budget that the retracted edition spent stays spent.
+
+    \b
+    Examples:
+      publisher rollback stlouis-requests --period 2018-W03 --reason "A file was missing"
+      publisher rollback stlouis-requests --undo --reason "The file was complete after all"
+    """
+    from publisher.commands.review import rollback as retract
+
+    workspace = workspace_of(folder)
+    file = workspace.dataset(dataset)
+    if reason is None:
+        if not sys.stdin.isatty():
+            raise click.UsageError("--reason is missing, and there is no terminal to ask on. Nothing changed.")
+        reason = str(click.prompt("Why? Everyone can read this on the portal", err=True))
+    click.echo(retract(workspace, file, period, reason, undo=undo, push=not no_push))
