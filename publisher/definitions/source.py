@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import available_timezones
@@ -20,8 +21,14 @@ Class = Literal["public", "private", "confidential", "nonpublic", "protected-non
 Currency = Literal["zcdp", "pure"]
 
 
+@cache
+def _zones() -> frozenset[str]:
+    """Every name; Python looks for them in folders each time."""
+    return frozenset(available_timezones())
+
+
 def _zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _zones():
         raise ValueError(f"{name!r} is not a time zone name such as America/Chicago")
     return name
 

@@ -14,6 +14,7 @@ import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
+from functools import cache
 from typing import TYPE_CHECKING
 
 from publisher import durable
@@ -22,6 +23,8 @@ from publisher.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+    from pydantic import TypeAdapter
 
     from publisher.definitions.source import Source
 
@@ -146,12 +149,18 @@ class BatchStore:
                 path.unlink()
 
     def _read(self, path: Path) -> Batch:
-        from pydantic import TypeAdapter
-
         try:
-            return TypeAdapter(Batch).validate_json(path.read_bytes(), strict=True)
+            return _adapter().validate_json(path.read_bytes(), strict=True)
         except (OSError, ValueError):
             raise SourceError(f"{path}: is damaged: remove its folder and land the file again") from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Batch]:
+    """Made once: a run reads every batch several times."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Batch)
 
 
 def by_receipt(batches: Iterable[Batch]) -> tuple[Batch, ...]:
