@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.definitions.period import LIFETIME, parse
 from publisher.errors import SourceError
+from publisher.pipeline.charges import TUNING
 from publisher.pipeline.job import hashes_of
 from publisher.privacy.account import blocks_of
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.composition import account_of
-from publisher.release.guarantee_inputs import NOTHING, Decision, WindowSpending
+from publisher.release.guarantee_inputs import NOTHING, Decision, Tuning, WindowSpending
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -24,14 +26,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetDraws:
-    """What one dataset has spent on blocks, besides the draw that a guarantee is for."""
+    """What one dataset has spent on blocks, besides the draw that a guarantee is for: under earlier definitions, and by
+    measuring for its bounds."""
 
     earlier: WindowSpending
-    """The most that its earlier definitions have spent on any block of the draw."""
+    """The most on any block of the draw."""
     edited: WindowSpending
-    """The same for any block that the definition of the draw has spent on."""
+    """The most on any block that the definition of the draw has spent on, or that was measured and is still to be
+    released."""
     most: WindowSpending
-    """The most on any block, under all definitions."""
+    """The most on any block, with all draws."""
+    tunings: tuple[Tuning, ...] = ()
+    """Every measurement for its bounds."""
+    redefined: bool = False
+    """Whether earlier definitions have spent on a block of the draw."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +76,27 @@ class SourceAccounts:
     def draws(self, dataset: DatasetFile, hashes: Collection[str], blocks: Collection[str]) -> DatasetDraws:
         """What the dataset has spent; `hashes` are those of the definition of the draw. Its charges on another source
         are that source's account."""
-        lines = [line for line in self.ledger.lines(dataset.source.name) if _definition(line)[0] == dataset.name]
-        own = {line.block for line in lines if _definition(line)[1] in hashes}
-        others = _spent(line for line in lines if _definition(line)[1] not in hashes)
+        released = [line for line in self.ledger.lines(dataset.source.name) if _definition(line)[0] == dataset.name]
+        own = {line.block for line in released if _definition(line)[1] in hashes}
+        redefined = [line for line in released if _definition(line)[1] not in hashes]
+        tuned = self._tuned(dataset)
+        others = _spent([*redefined, *tuned])
+        touched = own | set(blocks) | {line.block for line in tuned if released_yet(dataset, line.block)}
         return DatasetDraws(
             earlier=_most(spent for block, spent in others.items() if block in blocks),
-            edited=_most(spent for block, spent in others.items() if block in own or block in blocks),
-            most=_most(_spent(lines).values()),
+            edited=_most(spent for block, spent in others.items() if block in touched),
+            most=_most(_spent([*released, *tuned]).values()),
+            tunings=_tunings(tuned),
+            redefined=any(line.block in blocks for line in redefined),
         )
+
+    def tunings(self, dataset: DatasetFile) -> tuple[Tuning, ...]:
+        """Every measurement for the dataset's bounds, oldest first."""
+        return _tunings(self._tuned(dataset))
+
+    def _tuned(self, dataset: DatasetFile) -> list[ChargeLine]:
+        lines = self.ledger.lines(dataset.source.name)
+        return [line for line in lines if _definition(line)[0] == f"{TUNING}{dataset.name}"]
 
     def _definitions(self, source: SourceFile, datasets: Iterable[DatasetFile]) -> set[tuple[str, str]]:
         """The source's datasets with the hashes of their definitions."""
@@ -84,6 +105,21 @@ class SourceAccounts:
         except SourceError:  # its boundaries are not here: nothing of it is known
             return set()
         return {(each.name, found) for each in datasets for found in hashes_of(each, fingerprint)}
+
+
+def released_yet(dataset: DatasetFile, block: str) -> bool:
+    """Whether the dataset releases the block, now or in time: it does not begin before the dataset's first period."""
+    return block == LIFETIME.label or parse(block).end > parse(dataset.definition.first).start
+
+
+def _tunings(lines: Iterable[ChargeLine]) -> tuple[Tuning, ...]:
+    found: dict[int, list[ChargeLine]] = {}
+    for line in lines:
+        found.setdefault(line.sequence, []).append(line)
+    return tuple(
+        Tuning(entry, each[0].series.split(" ")[1], Fraction(each[0].loss), tuple(line.block for line in each))
+        for entry, each in sorted(found.items())
+    )
 
 
 def _definition(line: ChargeLine) -> tuple[str, str]:

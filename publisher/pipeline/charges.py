@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from publisher.stages import Mechanism
     from publisher.workspace import DatasetFile, SourceFile
 
+TUNING = "tune:"
+"""What the name of a dataset begins with where the ledger has a charge of `publisher tune`."""
+
 
 def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, ...]:
     """The noise of every measured table, rollups first; depends only on the definition."""

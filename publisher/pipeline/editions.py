@@ -120,6 +120,8 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
         earlier=draws.earlier,
         edited=draws.edited,
         dataset_spent=draws.most,
+        tunings=draws.tunings,
+        redefined=draws.redefined,
         vintage=job.number,
         vintages=len(job.vintage.cutoffs) if job.vintage is not None else 1,
         stand_in=stand_in,

@@ -15,7 +15,7 @@ from publisher.definitions.model import ordinary
 from publisher.engine.contributions import ContributionQuestion
 from publisher.engine.guard import guarded
 from publisher.errors import DefinitionError
-from publisher.pipeline.charges import request_of
+from publisher.pipeline.charges import TUNING, request_of
 from publisher.privacy.ledger import decimal
 from publisher.privacy.mechanism import mechanism_for, sampler_version
 from publisher.privacy.sensitivity import Sensitivity
@@ -79,7 +79,7 @@ class Measurement:
         """The charge: on all blocks of the period, apart from the dataset's own releases."""
         return replace(
             request_of(self.dataset, self.period, self.statistical_hash, self.workspace.settings),
-            dataset=f"tune:{self.dataset.name}",
+            dataset=f"{TUNING}{self.dataset.name}",
             loss=self.loss,
             measurements=tuple(each.serialized for each in mechanisms),
             delta=Fraction(0),

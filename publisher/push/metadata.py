@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions.totals import NAMES, adds_over_time
@@ -13,10 +12,10 @@ from publisher.push.measurements import measurements_of
 from publisher.push.provenance import (
     counted_facts,
     coverage_facts,
-    measured_loss,
     odds_facts,
     release_facts,
     source_facts,
+    tuned_since,
 )
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from publisher.definitions.totals import TotalOverTime
     from publisher.pipeline.catalog import Standing
     from publisher.pipeline.tuning import Tuned
+    from publisher.release.guarantee_inputs import Tuning
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -48,9 +48,10 @@ def listing_of(
     standings: Sequence[Standing],
     withheld: Sequence[str] = (),
     tuned: Tuned | None = None,
+    tunings: Sequence[Tuning] = (),
 ) -> Listing:
     """How that table is listed; `withheld` says why totals over time are not there, `tuned` is what was measured of
-    units.
+    units, `tunings` all that was charged for measuring them.
 
     Raises SourceError if its boundaries are not GeoJSON.
     """
@@ -62,7 +63,6 @@ def listing_of(
     shape = shape_of(dataset, level, laws_of(tables))
     bounds = " ".join(shape.bounds)
     counted = counted_facts(dataset, shape, tuned, stand_in=stand_in, level=level)
-    more = measured_loss(standings, tuned) if tuned is not None and counted else Fraction(0)
     described = f"{definition.description} {relation(definition, level)}" if level else definition.description
     return Listing(
         name=dataset.named(level),
@@ -83,7 +83,7 @@ def listing_of(
         facts={
             "source": source_facts(dataset.source),
             "releases": release_facts(standings, level),
-            "odds": odds_facts(tables[-1], more) if tables else "",
+            "odds": odds_facts(tables[-1], tuned_since(tables[-1], dataset, tunings)) if tables else "",
             "coverage": coverage_facts(definition),
             "headline": definition.portal.headline or "",
             "boundaries": polygons,

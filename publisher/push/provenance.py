@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from publisher.pipeline.accounts import released_yet
 from publisher.portal.contract import (
     CountedShare,
     CoverageFacts,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from publisher.pipeline.tuning import Tuned
     from publisher.portal.contract import Reason
     from publisher.push.client import View
+    from publisher.release.guarantee_inputs import Tuning
     from publisher.release.manifest import Manifest, Release, Shape
     from publisher.workspace import DatasetFile, SourceFile
 
@@ -132,7 +134,7 @@ def _reason(says: Manifest, before: Manifest) -> Reason:
 
 def odds_facts(release: Release, more: Fraction = Fraction(0)) -> str:
     """The odds for everything that the dataset publishes about one window of one unit, from the release's guarantee;
-    `more` is what has been spent on what else is shown of it."""
+    `more` is what was spent on measurements for its bounds after the guarantee was written."""
     promised = guarantee_of(release)
     own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
     if not own:
@@ -170,14 +172,19 @@ def _guess(promised: dict[str, Any], name: str, currency: Currency, more: Fracti
     return float(odds.up(min(Fraction(together), apart, Fraction(1))))
 
 
-def measured_loss(standings: Sequence[Standing], tuned: Tuned) -> Fraction:
-    """What showing a measurement adds to the most that the dataset spends on one window: all of its loss if the dataset
-    has a release of the same window, otherwise nothing, unless it is larger than that of every release."""
-    charges = [each.release.manifest.charge for each in standings]
-    loss = Fraction(tuned.found.loss)
-    if any(set(tuned.found.blocks) & set(charge.blocks) for charge in charges):
-        return loss
-    return loss if loss > max((Fraction(charge.loss) for charge in charges), default=Fraction(0)) else Fraction(0)
+def tuned_since(release: Release, dataset: DatasetFile, tunings: Sequence[Tuning]) -> Fraction:
+    """What measurements for the dataset's bounds add to the most that it spends on one window, by the release's
+    guarantee: those that it does not count. Of a window that the dataset never releases, what exceeds that."""
+    promised = guarantee_of(release)
+    counted = {each["entry"] for each in promised.get("tunings", ())}
+    own = [each for each in promised.get("windows", ()) if each["of"] == "dataset" and each["count"] == 1]
+    most = Fraction(own[0]["loss"]) if own else Fraction(0)
+    added = [Fraction(0)]
+    for block in {block for each in tunings if each.entry not in counted for block in each.blocks}:
+        spent = {each.entry: each.loss for each in tunings if block in each.blocks}
+        new = sum((loss for entry, loss in spent.items() if entry not in counted), Fraction(0))
+        added.append(new if released_yet(dataset, block) else sum(spent.values(), Fraction(0)) - most)
+    return max(added)
 
 
 def counted_facts(dataset: DatasetFile, shape: Shape, tuned: Tuned | None, *, stand_in: bool, level: str = "") -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
 from publisher.errors import SourceError
+from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.totals import total_standings, totals_of, withheld
 from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
@@ -109,6 +110,7 @@ def _deliver(
             standings,
             _withheld(catalog, dataset, level),
             newest(workspace, catalog.ledger, dataset),
+            SourceAccounts(workspace, catalog.ledger).tunings(dataset),
         ),
         tables,
         known_id=known,
@@ -132,7 +134,8 @@ def _check(
         return None
     met = _comparing(catalog, client)
     tuned = newest(workspace, catalog.ledger, dataset)
-    listing = listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level), tuned)
+    tunings = SourceAccounts(workspace, catalog.ledger).tunings(dataset)
+    listing = listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level), tuned, tunings)
     return verify(client, listing, tables, known, met).url
 
 

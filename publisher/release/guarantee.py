@@ -47,6 +47,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
         "loss": _loss(account.currency, facts.loss, facts.delta) | {"selection": facts.charge.selection},
         "approximate": _approximate(facts),
         **({"earlier": _loss(account.currency, *facts.earlier)} if any(facts.earlier) else {}),
+        **({"tunings": _tunings(facts)} if facts.tunings else {}),
         "blocks": list(facts.charge.blocks),
         "budget": _budget(facts),
         **({"decisions": [asdict(each) for each in facts.decisions]} if facts.decisions else {}),
@@ -71,6 +72,10 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
 
 def _loss(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, str]:
     return {"currency": _letter(currency), "amount": str(loss), "delta": str(delta)}
+
+
+def _tunings(facts: GuaranteeInputs) -> list[dict[str, Any]]:
+    return [{"entry": each.entry, "period": each.period, "loss": str(each.loss)} for each in facts.tunings]
 
 
 def _budget(facts: GuaranteeInputs) -> dict[str, Any]:

@@ -54,6 +54,17 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Tuning:
+    """A measurement of how much units contribute, drawn with noise to choose a dataset's bounds by."""
+
+    entry: int
+    """The number of its charge in the ledger."""
+    period: str
+    loss: Fraction
+    blocks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class GuaranteeInputs:
     """One release. Losses are exact and in the source's currency."""
 
@@ -69,11 +80,16 @@ class GuaranteeInputs:
     apart: Mapping[str, str] = field(default_factory=dict)
     """The sources over the same files that are declared to be about other people, and why."""
     earlier: WindowSpending = NOTHING
-    """The most that earlier definitions of this dataset have spent on any block of this release."""
+    """The most that earlier definitions of this dataset, and measurements for its bounds, have spent on any block of
+    this release."""
     edited: WindowSpending = NOTHING
-    """The same for any block that this definition has spent on."""
+    """The same for any block that this definition spends on."""
     dataset_spent: WindowSpending = NOTHING
-    """The most that this dataset has spent on any block, under all of its definitions."""
+    """The most that this dataset has spent on any block, by all of these."""
+    tunings: tuple[Tuning, ...] = ()
+    """The measurements for its bounds."""
+    redefined: bool = True
+    """Whether earlier definitions are among what was spent earlier."""
     decisions: tuple[Decision, ...] = ()
     """What people recorded about the source's budget and dates, oldest first."""
     vintage: int = 1
@@ -107,6 +123,11 @@ class GuaranteeInputs:
     def drawn(self) -> WindowSpending:
         """What this dataset has spent on each block of this release: all draws together."""
         return WindowSpending(self.loss + self.earlier.loss, self.delta + self.earlier.delta)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether a block of this release was measured for the dataset's bounds."""
+        return any(set(each.blocks) & set(self.charge.blocks) for each in self.tunings)
 
     @property
     def account(self) -> SourceAccount:

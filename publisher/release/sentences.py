@@ -217,24 +217,35 @@ def _again(facts: GuaranteeInputs) -> str:
     """That the records of this period were counted before; empty if they were not."""
     if not any(facts.earlier):
         return ""
+    tuned = " Records of this period were also counted to choose the bounds by, with noise of its own." * facts.tuned
+    if not facts.redefined:
+        return f"{tuned} Both losses apply to them."
     return (
         " Records of this period were counted before, under an earlier definition of this table, and those numbers may "
         "have been published. This release counts the records again, with new noise; both losses apply to them."
+        f"{tuned}"
     )
 
 
 def drawn_before(facts: GuaranteeInputs) -> str:
-    """What earlier definitions spent on the same windows; empty if nothing."""
+    """What was spent on the same windows before; empty if nothing."""
     if not any(facts.earlier):
         return ""
     letter = symbol(facts.charge.currency)
     earlier, both = facts.earlier, facts.drawn
     deltas = (f" and δ = {tiny(each.delta)}" if each.delta else "" for each in (earlier, both))
     return (
-        f" Earlier definitions of this table had already spent up to {letter} = {amount(earlier.loss)}{next(deltas)} "
+        f" {_who_spent(facts)} had already spent up to {letter} = {amount(earlier.loss)}{next(deltas)} "
         f"on the same time. Together that is up to {letter} = {amount(both.loss)}{next(deltas)} on "
         f"{each_window(facts.account.window)}; the odds and tables here count all of it."
     )
+
+
+def _who_spent(facts: GuaranteeInputs) -> str:
+    earlier = ["Earlier definitions of this table"] * facts.redefined
+    tuned = ["measuring how much units contribute to choose the bounds by"] * facts.tuned
+    words = " and ".join([*earlier, *tuned])
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def lowered(facts: GuaranteeInputs) -> str:

@@ -6,13 +6,13 @@ import json
 from dataclasses import replace
 from fractions import Fraction
 from math import hypot, sqrt
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_tune import ask, kept, spent, tune, write_meters
 
 from publisher.definitions import period as civil
+from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.session import opened
 from publisher.pipeline.tuning import Tuned, newest
 from publisher.planning.advice import advice
@@ -20,14 +20,14 @@ from publisher.planning.bounds_known import bounds_known
 from publisher.planning.other_units import other_units, shorter_window
 from publisher.planning.total_error import measured_errors
 from publisher.privacy.tuning import NoisyHistogram
-from publisher.push.provenance import counted_facts, measured_loss
+from publisher.push.provenance import counted_facts, odds_facts, tuned_since
+from publisher.release.odds import guess_bound, up
 from publisher.release.table import shape_of
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from township import Town
 
-    from publisher.pipeline.catalog import Standing
     from publisher.pipeline.tuning import TuneResult
     from publisher.workspace import DatasetFile
 
@@ -206,19 +206,62 @@ def test_the_share_of_units_is_that_of_the_finest_table(town: Town) -> None:
     assert counted_facts(dataset, shape_of(dataset, "sides"), tuned, stand_in=False, level="sides") == ""
 
 
-def test_a_measurement_that_is_shown_is_part_of_the_odds(town: Town) -> None:
-    """All of its loss where the dataset has released the same month; in another month only a larger loss counts."""
-    found = tune(town, rho="0.02")
-    assert found.blocks == ("2024-01",)
+def stated(town: Town, period: str) -> dict[str, Any]:
+    """What the guarantee of a release says of all that the dataset spends on one month."""
+    says = town.guarantee("water", period)
+    (dataset,) = (each for each in says["windows"] if (each["of"], each["count"]) == ("dataset", 1))
+    return {"dataset": dataset, "release": says["odds"]["release"], "tunings": says.get("tunings")}
 
-    def released(block: str, loss: str) -> Standing:
-        charge = SimpleNamespace(blocks=(block,), loss=loss)
-        return cast("Standing", SimpleNamespace(release=SimpleNamespace(manifest=SimpleNamespace(charge=charge))))
 
-    tuned = Tuned(found, "2024-02-01")
-    assert measured_loss([released("2024-02", "1/10"), released("2024-01", "1/10")], tuned) == Fraction(1, 50)
-    assert measured_loss([released("2024-02", "1/10")], tuned) == 0
-    assert measured_loss([released("2024-02", "1/100")], tuned) == Fraction(1, 50)
+def page_odds(town: Town, period: str) -> dict[str, Any]:
+    """What the page states, by the ledger as it is now."""
+    workspace = find_workspace(town.root)
+    with opened(workspace) as catalog:
+        tunings = SourceAccounts(workspace, catalog.ledger).tunings(water(town))
+        (release,) = (each for each in catalog.current("water") if each.manifest.period == period)
+        found: dict[str, Any] = json.loads(odds_facts(release, tuned_since(release, water(town), tunings)))
+        return found
+
+
+def test_guarantee_odds_and_ledger_count_what_was_measured_for_the_bounds(town: Town) -> None:
+    """Two measurements of January, before its release and after it: the guarantees count what the ledger
+    had, the plan and the page what it has, and both are one sum once a release is written again."""
+    tune(town, rho="0.02")
+    assert town.run("water").code == 0
+    january = stated(town, "2024-01")
+    (charge,) = spent(town)
+    assert january["tunings"] == [{"entry": 2, "period": "2024-01", "loss": "1/50"}]
+    assert (charge["loss"], january["dataset"]["loss"]) == ("1/50", "3/25")
+    assert january["release"]["guess_at_most"] == float(up(guess_bound(Fraction(3, 25), "zcdp")))
+    says = (town.releases / "water/2024-01/1/guarantee.md").read_text()
+    assert "Measuring how much units contribute to choose the bounds by had already spent up to ρ = 0.02" in says
+    assert "Earlier definitions" not in says
+    assert "counted once" not in says
+    page = page_odds(town, "2024-01")
+    assert (page["loss"], page["after"]) == ("ρ = 0.12", january["dataset"]["guess_at_most"])
+    planned = json.loads(town.publisher("plan", "--json").out)
+    odds = next(row["odds"] for row in planned if row["dataset"] == "water")
+    assert odds["dataset"] == january["dataset"]["guess_at_most"]
+    tune(town, rho="0.01")
+    assert page_odds(town, "2024-01")["loss"] == "ρ = 0.13"
+    town.edit("datasets/water.toml", "threshold = ", "threshold = 1")  # another finish: the guarantee is written again
+    assert town.run("water").code == 0
+    again = town.guarantee("water", "2024-01", 2)
+    (dataset,) = (each for each in again["windows"] if (each["of"], each["count"]) == ("dataset", 1))
+    assert (dataset["loss"], len(again["tunings"])) == ("13/100", 2)
+    assert page_odds(town, "2024-01")["loss"] == "ρ = 0.13"
+
+
+def test_a_month_that_is_never_released_is_not_added_to_another(town: Town) -> None:
+    """Of a measurement before the first period only what exceeds the loss of any released month counts."""
+    town.edit("datasets/water.toml", 'first = "2024-01"', 'first = "2024-02"')
+    tune(town, rho="0.02")
+    assert town.run("water").code == 0
+    assert stated(town, "2024-02")["dataset"]["loss"] == "1/10"
+    tune(town, rho="0.03")
+    assert page_odds(town, "2024-02")["loss"] == "ρ = 0.1"
+    tune(town, rho="0.06")
+    assert page_odds(town, "2024-02")["loss"] == "ρ = 0.11"
 
 
 def test_other_units_and_windows_are_named_where_they_would_serve_better(town: Town) -> None:
