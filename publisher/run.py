@@ -185,8 +185,7 @@ class _Run:
         try:
             refresh_totals(self.workspace, self.catalog, dataset)
         except PublisherError as error:
-            if str(error) not in map(str, self.errors):  # its releases met the same
-                self._failed(error)
+            self._failed(error)
 
     def refresh_analyst_file(self) -> None:
         try:
@@ -272,5 +271,7 @@ class _Run:
         ]
 
     def _failed(self, error: PublisherError) -> None:
+        if str(error) in map(str, self.errors):  # releases, totals and the push may meet the same fault
+            return
         self.errors.append(error)
         self.observer.warn(error)

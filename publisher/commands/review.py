@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.errors import DefinitionError, HeldError
+from publisher.errors import DefinitionError, HeldError, PublisherError
 from publisher.pipeline.decisions import public_reason
 from publisher.pipeline.job import Job
 from publisher.pipeline.publish import check
@@ -67,11 +67,9 @@ def accept(
             _refuse_unacceptable(name, validation)
             agree(f"{name} is held: {'; '.join(validation.words)}. Accept and publish it because {reason!r}?")
             catalog.accept(chosen, validation, reason)
-        refresh_totals(workspace, catalog, dataset)
-        refresh_analyst_file(workspace, catalog)
-        if push:
-            _deliver(workspace, catalog, dataset)
-        return f"{name}: {'passes now' if validation.passed else 'accepted'}; {_now_current(catalog, chosen)}"
+        done = f"{name}: {'passes now' if validation.passed else 'accepted'}; {_now_current(catalog, chosen)}"
+        _follow(workspace, catalog, dataset, done, push=push)
+        return done
 
 
 def _refuse_unacceptable(name: str, validation: Validation) -> None:
@@ -102,10 +100,29 @@ def rollback(
             raise DefinitionError(f"{dataset.name}: {words}; `publisher releases` shows each status")
         chosen = catalog.newest(dataset.name, found, retracted=undo)
         catalog.retract(chosen, reason, undo=undo)
-        refresh_analyst_file(workspace, catalog)
-        if push:
-            _deliver(workspace, catalog, dataset)
-        return f"{chosen.manifest.name}: {'restored' if undo else 'retracted'}; {_now_current(catalog, chosen)}"
+        done = f"{chosen.manifest.name}: {'restored' if undo else 'retracted'}; {_now_current(catalog, chosen)}"
+        _follow(workspace, catalog, dataset, done, push=push)
+        return done
+
+
+def _follow(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, done: str, *, push: bool) -> None:
+    """Bring all that people read up to what is current now. What is `done` stays done, and no fault of one of these
+    keeps the others from what was retracted. Raises the first fault."""
+    steps: list[Callable[[], object]] = [
+        lambda: refresh_totals(workspace, catalog, dataset),
+        lambda: refresh_analyst_file(workspace, catalog),
+    ]
+    if push:
+        steps.append(lambda: _deliver(workspace, catalog, dataset))
+    faults: list[PublisherError] = []
+    for step in steps:
+        try:
+            step()
+        except PublisherError as error:
+            faults.append(error)
+    if faults:
+        words = "; ".join(dict.fromkeys(map(str, faults)))
+        raise type(faults[0])(f"{done}. But not all of what people read could be brought up to that: {words}")
 
 
 def _deliver(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> None:

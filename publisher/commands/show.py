@@ -10,7 +10,7 @@ import click
 from publisher.commands.terminal import print_table
 from publisher.errors import DefinitionError
 from publisher.pipeline.report import next_step
-from publisher.pipeline.totals import total_standings
+from publisher.pipeline.totals import refuse_damaged_totals, total_standings
 from publisher.release.measurements import columns_of, read_measurements
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names, read_published
@@ -58,6 +58,7 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
     totals = [total.name for total in dataset.definition.totals]
     found = catalog.standings(dataset.name)
     if table in totals:
+        refuse_damaged_totals(catalog, dataset)
         found = [each for each in total_standings(catalog, dataset) if each.release.level == table]
     standings = [each for each in found if period in (None, each.release.manifest.period)]
     if not standings:

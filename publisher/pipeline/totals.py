@@ -20,6 +20,7 @@ from publisher.privacy.totals import Addend, total_over_time
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import same_counts, total_hash
 from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.store import changed_files
 from publisher.release.table import kept_draw, read_published
 from publisher.release.totals import ADVICE, TotalStore, manifest_of
 
@@ -91,16 +92,62 @@ class TotalTable:
         names = [self.current[each.label].manifest.name for each in span.addends]
         return {name: self.paid[name] for name in names} if self.paid.keys() >= set(names) else {}
 
-    @cached_property
+    @property
     def standings(self) -> list[Standing]:
-        """Every edition that was entered in the ledger, with its status, by period and edition."""
+        """Every edition that was entered in the ledger, with its status, by period and edition. Raises SourceError when
+        one is not as it was written."""
+        self.refuse_damaged()
+        return self.intact
+
+    def refuse_damaged(self) -> None:
+        """Raise SourceError when a total is not as it was written."""
+        for error in self._read.values():
+            if isinstance(error, SourceError):
+                raise error
+
+    @cached_property
+    def intact(self) -> list[Standing]:
+        """The same without those that are damaged: they are never shown, nor is what they replaced."""
         wanted = {span.period.label: self.added(span) for span in self.spans}
         found: list[Standing] = []
-        for folder in reversed(self.folders):
-            total = self.read(folder)
+        for total in reversed(self._read.values()):
+            if isinstance(total, SourceError):
+                continue
             later = {each.release.manifest.period for each in found if each.status == "ready"}
             found.append(Standing(total, None, self._status(total, wanted, later)))
         return found[::-1]
+
+    @property
+    def ready(self) -> dict[str, Release]:
+        """The current total of each period that has one."""
+        return {each.release.manifest.period: each.release for each in self.intact if each.status == "ready"}
+
+    @cached_property
+    def _read(self) -> dict[Path, Release | SourceError]:
+        """What each folder holds, or what is wrong with it."""
+        found: dict[Path, Release | SourceError] = {}
+        for folder in self.folders:
+            try:
+                found[folder] = self.read(folder)
+            except SourceError as error:
+                found[folder] = error
+        return found
+
+    @cached_property
+    def lost(self) -> dict[str, int]:
+        """By period, the newest edition that the ledger has and that is not there as it was written."""
+        whole = {self._name(folder) for folder, total in self._read.items() if not isinstance(total, SourceError)}
+        names = [name.split("/") for name in sorted(self.entered.keys() - whole)]
+        found: dict[str, int] = {}
+        for table, period, edition in names:
+            if table == self.table:
+                found[period] = max(found.get(period, 0), int(edition))
+        return found
+
+    @cached_property
+    def damaged(self) -> set[str]:
+        """The periods whose folders a person has to look at."""
+        return {folder.parent.name for folder, total in self._read.items() if isinstance(total, SourceError)}
 
     @property
     def folders(self) -> list[Path]:
@@ -112,6 +159,8 @@ class TotalTable:
         total = self.store.read(folder, self.total.name)
         if hash_of(folder / MANIFEST).sha256 != self.entered[self._name(folder)]:
             raise SourceError(f"{folder / MANIFEST}: changed since it was written{ADVICE}")
+        if changed_files(total):
+            raise SourceError(f"{folder}: changed since it was written{ADVICE}")
         return total
 
     def _name(self, folder: Path) -> str:
@@ -120,7 +169,8 @@ class TotalTable:
     def _status(self, total: Release, wanted: Mapping[str, dict[str, str]], later: set[str]) -> Status:
         says = total.manifest
         if wanted.get(says.period) == says.added:
-            return "superseded" if says.period in later else "ready"
+            replaced = says.period in later or self.lost.get(says.period, 0) > says.edition
+            return "superseded" if replaced else "ready"
         taken = {
             each.release.manifest.name for all_ in self.periods.values() for each in all_ if each.status == "retracted"
         }
@@ -133,19 +183,27 @@ def totals_of(catalog: Catalog, dataset: DatasetFile) -> list[TotalTable]:
 
 
 def total_standings(catalog: Catalog, dataset: DatasetFile) -> list[Standing]:
-    """Every edition of every total over time of a dataset."""
-    return [each for totals in totals_of(catalog, dataset) for each in totals.standings]
+    """Every edition of every total over time of a dataset that is as it was written; damaged ones are never shown."""
+    return [each for totals in totals_of(catalog, dataset) for each in totals.intact]
+
+
+def refuse_damaged_totals(catalog: Catalog, dataset: DatasetFile) -> None:
+    """Raise SourceError when a total over time is not as it was written."""
+    for totals in totals_of(catalog, dataset):
+        totals.refuse_damaged()
 
 
 def refresh_totals(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> None:
-    """Write every total over time whose releases or finish are new. Charges nothing. Raises SourceError."""
+    """Write every total over time whose releases or finish are new. Charges nothing. Raises SourceError, for damaged
+    totals once all others are written."""
     for totals in totals_of(catalog, dataset):
         finish = total_hash(dataset, totals.total)
-        made = {each.release.manifest.period: each.release for each in totals.standings if each.status == "ready"}
+        made = totals.ready
         due = [
             span
             for span in totals.spans
             if totals.added(span)
+            and span.period.label not in totals.damaged
             and (span.period.label not in made or made[span.period.label].manifest.finishing_hash != finish)
         ]
         fingerprint = boundaries_fingerprint(dataset.source, workspace.data) if due else ""
@@ -153,6 +211,7 @@ def refresh_totals(workspace: Workspace, catalog: Catalog, dataset: DatasetFile)
             releases = [totals.current[each.label] for each in span.addends]
             if _alike(dataset, fingerprint, releases):
                 _write(totals, span, releases, finish)
+    refuse_damaged_totals(catalog, dataset)
 
 
 def computed(totals: TotalTable, span: Span, releases: Sequence[Release]) -> FinishedTable:
@@ -168,18 +227,28 @@ def computed(totals: TotalTable, span: Span, releases: Sequence[Release]) -> Fin
     )
 
 
-def withheld(totals: TotalTable) -> Iterator[str]:
+def withheld(workspace: Workspace, totals: TotalTable) -> Iterator[str]:
     """A sentence for each reason why totals are not there, though their last period was released."""
-    made = {each.release.manifest.period for each in totals.standings if each.status == "ready"}
-    gone = [(span.period.label, totals.missing(span)) for span in totals.spans if span.period.label not in made]
-    for missing, group in groupby(gone, lambda each: each[1]):
-        labels = [label for label, _ in group]
-        names = labels[0] if len(labels) == 1 else f"{labels[0]} to {labels[-1]}"
-        if missing:
-            be = "is" if len(missing) == 1 else "are"
-            yield f"Withheld: {names}, because {', '.join(missing)} {be} not published."
-        else:
-            yield f"Withheld: {names}, because its {totals.dataset.definition.period}s were counted in different ways."
+    gone = [span for span in totals.spans if span.period.label not in totals.ready]
+    for reason, group in groupby(gone, lambda span: _reason(workspace, totals, span)):
+        labels = [span.period.label for span in group]
+        yield f"Withheld: {labels[0] if len(labels) == 1 else f'{labels[0]} to {labels[-1]}'}, because {reason}."
+
+
+def _reason(workspace: Workspace, totals: TotalTable, span: Span) -> str:
+    missing = totals.missing(span)
+    if missing:
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not published"
+    if span.period.label in totals.damaged:
+        return "what was computed is damaged; the publisher has to restore it"
+    releases = [totals.current[each.label] for each in span.addends]
+    try:
+        alike = _alike(totals.dataset, boundaries_fingerprint(totals.dataset.source, workspace.data), releases)
+    except SourceError:  # a file that decides places is not here
+        alike = True
+    if not alike:
+        return f"its {totals.dataset.definition.period}s were counted in different ways"
+    return "it has not been computed yet"
 
 
 def _alike(dataset: DatasetFile, fingerprint: str, releases: Sequence[Release]) -> bool:
@@ -198,12 +267,20 @@ def _windows(dataset: DatasetFile, span: Span) -> int:
 
 
 def _write(totals: TotalTable, span: Span, releases: Sequence[Release], finish: str) -> None:
-    """The next edition, entered in the ledger once it is durable. One that was not entered was never shown."""
+    """The next edition, entered in the ledger once it is durable. One that was not entered was never shown.
+
+    If the newest edition is gone and its bytes come out again, they are put back.
+    """
     finished = computed(totals, span, releases)
     label, table = span.period.label, totals.table
-    names = (name.split("/") for name in totals.entered)
-    edition = 1 + max((int(each[2]) for each in names if each[:2] == [table, label]), default=0)
-    manifest = manifest_of(finished, totals.dataset, releases, totals.added(span), edition, finish)
+    names = [name.split("/") for name in totals.entered]
+    last = max((int(each[2]) for each in names if each[:2] == [table, label]), default=0)
+    manifest = manifest_of(finished, totals.dataset, releases, totals.added(span), last + 1, finish)
+    if totals.lost.get(label) == last:
+        before, wanted = manifest.model_copy(update={"edition": last}), totals.entered[f"{table}/{label}/{last}"]
+        if totals.store.write(before, finished, totals.dataset, releases[-1], wanted) is not None:
+            return
     made = totals.store.write(manifest, finished, totals.dataset, releases[-1])
-    facts = {"dataset": table, "period": label, "edition": edition}
-    totals.catalog.ledger.record("total", facts | {"manifest": hash_of(made.folder / MANIFEST).sha256})
+    if made is not None:
+        facts = {"dataset": table, "period": label, "edition": last + 1}
+        totals.catalog.ledger.record("total", facts | {"manifest": hash_of(made.folder / MANIFEST).sha256})

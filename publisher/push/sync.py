@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.accounts import SourceAccounts
-from publisher.pipeline.totals import total_standings, totals_of, withheld
+from publisher.pipeline.totals import refuse_damaged_totals, total_standings, totals_of, withheld
 from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
@@ -61,8 +61,9 @@ def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Make the portal have exactly the current releases; returns the page's address, or None if there is nothing.
 
-    Raises PortalError, SourceError for damaged files, and BudgetError when the portal has a release that the ledger has
-    not paid for: another copy of this state made it. Delivering again changes nothing.
+    Raises PortalError, SourceError for damaged files (of totals over time once all else is there), and BudgetError
+    when the portal has a release that the ledger has not paid for: another copy of this state made it. Delivering again
+    changes nothing.
     """
     catalog.reconcile(dataset.name)
     standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
@@ -73,6 +74,7 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
     urls = [_deliver(workspace, catalog, client, dataset, level, standings) for level in levels]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
+    refuse_damaged_totals(catalog, dataset)
     return urls[0]
 
 
@@ -108,7 +110,7 @@ def _deliver(
             dataset,
             level,
             standings,
-            _withheld(catalog, dataset, level),
+            _withheld(workspace, catalog, dataset, level),
             newest(workspace, catalog.ledger, dataset),
             SourceAccounts(workspace, catalog.ledger).tunings(dataset),
         ),
@@ -135,13 +137,16 @@ def _check(
     met = _comparing(catalog, client)
     tuned = newest(workspace, catalog.ledger, dataset)
     tunings = SourceAccounts(workspace, catalog.ledger).tunings(dataset)
-    listing = listing_of(workspace, dataset, level, standings, _withheld(catalog, dataset, level), tuned, tunings)
+    listing = listing_of(
+        workspace, dataset, level, standings, _withheld(workspace, catalog, dataset, level), tuned, tunings
+    )
     return verify(client, listing, tables, known, met).url
 
 
-def _withheld(catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:
+def _withheld(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:
     """Why totals over time are not there; nothing for the tables of releases."""
-    return tuple(line for each in totals_of(catalog, dataset) if each.total.name == level for line in withheld(each))
+    named = [each for each in totals_of(catalog, dataset) if each.total.name == level]
+    return tuple(line for each in named for line in withheld(workspace, each))
 
 
 def _comparing(catalog: Catalog, client: SocrataClient) -> Callable[[View], None]:

@@ -1,7 +1,8 @@
 """The store of totals over time: one immutable folder each, `totals/<dataset>-<total>/<period>/<edition>`.
 
 A folder has the table, the guarantee of the newest release in it, and a manifest that names every release in it. All of
-it follows from those releases, so a total that is written again has the same bytes.
+it follows from those releases and the versions of the programs that the manifest names: a total that is gone and was
+computed again by the same ones has the same bytes, and is the same edition.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from publisher import __version__
 from publisher.durable import make_folder, new_folder, writing
 from publisher.errors import SourceError
 from publisher.grades import CAUTION, UNRELIABLE
-from publisher.release.manifest import GUARANTEE, MANIFEST, PAGE, STATEMENT, Charge, Manifest, Release, read_release
+from publisher.release.manifest import (
+    GUARANTEE,
+    MANIFEST,
+    PAGE,
+    STATEMENT,
+    Charge,
+    Manifest,
+    Release,
+    hash_of,
+    read_release,
+)
 from publisher.release.store import seal, write_table
 from publisher.release.table import column_specs, published_table, shape_of
 
@@ -56,22 +67,34 @@ class TotalStore:
             raise SourceError(f"{folder / MANIFEST}: is missing or damaged{ADVICE}") from None
         return Release(folder, folder, found.manifest, level)
 
-    def write(self, manifest: Manifest, finished: FinishedTable, dataset: DatasetFile, newest: Release) -> Release:
+    def write(
+        self, manifest: Manifest, finished: FinishedTable, dataset: DatasetFile, newest: Release, wanted: str = ""
+    ) -> Release | None:
         """Write the whole folder and make it visible with one rename; what a killed run left there is replaced.
 
-        Raises SourceError when it cannot be written.
+        None, and nothing is written, if its manifest would not have the `wanted` SHA-256. Raises SourceError when it
+        cannot be written.
         """
         folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
         published = published_table(finished, dataset, manifest.edition)
         with writing(manifest.name):
             shutil.rmtree(folder, ignore_errors=True)
             make_folder(folder.parent, self.public)
-        with new_folder(folder) as staging:
-            write_table(staging, finished.level, published)
-            for name in (GUARANTEE, STATEMENT, PAGE):
-                (staging / name).write_bytes(newest.content(name))
-            complete = seal(staging, manifest, {})
+        try:
+            with new_folder(folder) as staging:
+                write_table(staging, finished.level, published)
+                for name in (GUARANTEE, STATEMENT, PAGE):
+                    (staging / name).write_bytes(newest.content(name))
+                complete = seal(staging, manifest, {})
+                if wanted and hash_of(staging / MANIFEST).sha256 != wanted:
+                    raise _OtherBytesError
+        except _OtherBytesError:
+            return None
         return Release(folder, folder, complete, finished.level)
+
+
+class _OtherBytesError(Exception):
+    """What was computed again is not what there was."""
 
 
 def manifest_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -10,7 +11,10 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from publisher.pipeline.session import opened
+from publisher.pipeline.totals import totals_of, withheld
 from publisher.privacy.distribution import Noise
+from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -221,7 +225,9 @@ def test_a_changed_measurement_is_named(first_town: Town, tmp_path: Path) -> Non
 
 
 def test_verify_finds_a_changed_total(added: Town) -> None:
-    """The folder is named; deleted, the next run writes the total again."""
+    """The folder is named; deleted, the next run writes the total again: the same edition with the same bytes, and
+    nothing in the ledger."""
+    before, entries = totals(added), added.ledger("SELECT count(*) FROM entries")
     folder = added.state / "public/totals/requests-quarter/2024-Q1/1"
     path = folder / "rollup-quarter.csv"
     path.write_text(path.read_text() + " ")
@@ -233,12 +239,80 @@ def test_verify_finds_a_changed_total(added: Town) -> None:
     answer = added.publisher("verify", "--offline")
     assert f"{manifest}: changed since it was written: delete that folder" in answer.out + answer.err
     assert added.publisher("show", "requests", "--table", "quarter").code == 5
+    answer = added.run("requests")
+    assert (answer.code, answer.err.count("changed since it was written")) == (5, 1)
+    assert in_analyst_file(added) == []
     for each in folder.iterdir():
         each.unlink()
     folder.rmdir()
     assert added.run("requests").code == 0
-    assert in_analyst_file(added) == [("2024-Q1", 2, 9)]
+    assert in_analyst_file(added) == [("2024-Q1", 1, 9)]
+    assert (totals(added), added.ledger("SELECT count(*) FROM entries")) == (before, entries)
     assert added.publisher("verify", "--offline").code == 0
+
+
+def test_what_a_lost_total_replaced_stays_hidden(added: Town) -> None:
+    """Another threshold withheld more: the edition before is not shown instead, and the next has its own number."""
+    added.edit("datasets/requests.toml", "threshold = 5", "threshold = 100000")
+    assert added.run("requests").code == 0
+    folder = added.state / "public/totals/requests-quarter/2024-Q1/2"
+    shutil.rmtree(folder)
+    other = added.publisher("rollback", "water", *WHY)
+    assert other.code == 0, other.err
+    assert in_analyst_file(added) == []
+    added.edit("datasets/requests.toml", "threshold = 100000", "threshold = 90000")
+    assert added.run("requests").code == 0
+    assert in_analyst_file(added) == [("2024-Q1", 3, 9)]
+
+
+@pytest.mark.parametrize("damage", ["manifest.json", "rollup-quarter.csv", "the folder"])
+def test_a_damaged_total_never_keeps_a_month_from_being_retracted(added: Town, damage: str) -> None:
+    """The month and every total with it are gone from what people read, and then the damage is told."""
+    folder = added.state / "public/totals/requests-quarter/2024-Q1/1"
+    if damage == "the folder":
+        shutil.rmtree(folder)
+    else:
+        (folder / damage).write_text("{")
+    answer = added.publisher("rollback", "requests", "--period", "2024-02", *WHY)
+    assert answer.code == (0 if damage == "the folder" else 5)
+    assert "requests/2024-02/1: retracted; 2024-02: no edition is current" in answer.out + answer.err
+    assert ("delete that folder" in answer.err) == (damage != "the folder")
+    assert [period for period, *_ in in_analyst_file(added, "requests")] == ["2024-01", "2024-03"]
+    assert in_analyst_file(added) == []
+
+
+def test_a_month_rolled_back_to_the_edition_before_is_added_up_at_once(added: Town) -> None:
+    """The total with the retracted edition goes, and the one with the edition before is there without another run."""
+    added.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.12")
+    assert added.run("requests", "--redraw", "2024-03", "--yes", "--period", "2024-03").code == 0
+    assert in_analyst_file(added) == [("2024-Q1", 2, 9)]
+    answer = added.publisher("rollback", "requests", "--period", "2024-03", *WHY)
+    assert answer.code == 0, answer.err
+    assert in_analyst_file(added) == [("2024-Q1", 1, 9)]
+
+
+def test_reasons_of_withheld_totals_are_true(added: Town) -> None:
+    """A month that is not published, a damaged folder, months that count other things, and what is yet to be computed
+    are four reasons."""
+
+    def reasons() -> list[str]:
+        workspace = find_workspace(added.root)
+        with opened(workspace) as catalog:
+            tables = totals_of(catalog, workspace.dataset("requests"))
+            return [line for table in tables for line in withheld(workspace, table)]
+
+    assert reasons() == []
+    folder = added.state / "public/totals/requests-quarter/2024-Q1/1"
+    kept = (folder / "manifest.json").read_bytes()
+    (folder / "manifest.json").write_bytes(kept + b" ")
+    assert reasons() == ["Withheld: 2024-Q1, because what was computed is damaged; the publisher has to restore it."]
+    shutil.rmtree(folder)
+    assert reasons() == ["Withheld: 2024-Q1, because it has not been computed yet."]
+    added.edit("pipelines/requests.sql", "SELECT kinds.sort", "SELECT upper(kinds.sort) AS sort")
+    assert added.run("requests", "--redraw", "2024-03", "--yes", "--period", "2024-03").code == 0
+    assert reasons() == ["Withheld: 2024-Q1, because its months were counted in different ways."]
+    assert added.publisher("rollback", "requests", "--period", "2024-02", *WHY).code == 0
+    assert reasons() == ["Withheld: 2024-Q1, because 2024-02 is not published."]
 
 
 def test_running_totals_come_with_every_month(first_town: Town, tmp_path: Path) -> None:
