@@ -146,11 +146,17 @@ def _check_withheld(dataset: Dataset, n: int, total: TotalOverTime) -> None:
         raise RuleError(
             setting, f"{words} publish_measurements = true if everyone may read them, or use quarter or year"
         )
-    if rule.customers is not None and any(each.level == total.level for each in dataset.totals[:n]):
-        words = "under a customer rule a table can have only one total: a year less three of its quarters shows the"
+    if rule.customers is None:
+        return
+    if n:
+        words = "under a customer rule there can be only one total: a year less three of its quarters shows the"
         raise RuleError(setting, f"{words} fourth, which may be withheld")
-    if rule.customers is not None and any(each.grain != total.grain for each in dataset.totals[:n]):
-        words = (
-            "under a customer rule all totals need the same grain: tables add up, so a year of the cells of one less"
+    if published := [each.name for each in dataset.rollups if each.publish]:
+        # Two cells withheld in one month, and one of them in another month too, where it follows from its rollup: a
+        # total in which two months are withheld is shown, so that cell follows in the first month, then the other.
+        # And a total that is withheld for one month's sake follows from the rollup's total and its siblings.
+        words = "under a customer rule totals are for a dataset with one published table: tables add up, so a cell"
+        advice = f"give {', '.join(published)} publish = false, or delete the totals"
+        raise RuleError(
+            ("totals", n), f"{words} withheld in one month can follow from another month's and the total: {advice}"
         )
-        raise RuleError(setting, f"{words} three quarters of another shows the fourth, which may be withheld")
