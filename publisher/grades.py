@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Flags = NDArray[np.bool_]
     Floats = NDArray[np.float64]
     Positions = NDArray[np.int64]
 
@@ -52,23 +53,27 @@ def margin_percents(value: Floats, low: Floats, high: Floats) -> Floats:
     return np.where(known, np.ceil(share * (1 - 1e-12)), np.nan)
 
 
-def grade(value: Decimal, low: Decimal | None, high: Decimal | None) -> str:
-    """The grade of a number by its margin. A margin without an end has no grade but unreliable, nor has a zero that
-    may be more; a number without any margin is as it is.
+def grade(value: Decimal, low: Decimal | None, high: Decimal | None, *, exact: bool = False) -> str:
+    """The grade of a number by its margin. A margin without an end has no grade but unreliable, nor has a zero, nor a
+    margin that limits have cut to nothing; a number in which there is no noise is as it is: `exact`.
 
     >>> grade(Decimal(100), Decimal(67), Decimal(133)), grade(Decimal(100), Decimal(66), Decimal(133))
     ('ok', 'caution')
+    >>> grade(Decimal(0), Decimal(0), Decimal(0)), grade(Decimal(0), Decimal(0), Decimal(0), exact=True)
+    ('unreliable', 'ok')
     """
-    if low == high:
-        return OK
+    if exact or low == high:
+        return OK if exact else UNRELIABLE
     percent = margin_percent(value, low, high)
     return STATUSES[sum(percent > limit for limit in LIMITS)] if percent is not None else UNRELIABLE
 
 
-def grades(value: Floats, low: Floats, high: Floats) -> Positions:
-    """The grades of an array of numbers as positions in `STATUSES`; a missing value or end is unreliable."""
+def grades(value: Floats, low: Floats, high: Floats, exact: Flags) -> Positions:
+    """The grades of an array of numbers as positions in `STATUSES`; a missing value or end is unreliable, and so is a
+    margin of nothing, unless the number is `exact`: its margin was nothing before limits cut it."""
     import numpy as np
 
     percent = margin_percents(value, low, high)
-    found: Positions = np.where(np.isnan(percent), STATUSES.index(UNRELIABLE), np.searchsorted(LIMITS, percent))
-    return np.where(low == high, STATUSES.index(OK), found)
+    unknown = np.isnan(percent) | (low == high)
+    found: Positions = np.where(unknown, STATUSES.index(UNRELIABLE), np.searchsorted(LIMITS, percent))
+    return np.where(exact, STATUSES.index(OK), found)

@@ -199,7 +199,7 @@ def finished(noisy: NoisyTable, dataset: DatasetFile) -> tuple[FinishedTable, ..
                 words = [None if np.isnan(each) else f"{each:g} to {each + 1:g}" for each in value]
                 texts = tuple(words) if measure.kind == "quantile" else None
                 low, high = np.maximum(value - 2, 0), value + 2
-                graded = np.where(suppressed, STATUSES.index(SUPPRESSED), grades(value, low, high))
+                graded = np.where(suppressed, STATUSES.index(SUPPRESSED), grades(value, low, high, low >= high))
                 percent = margin_percents(value, low, high)
                 measures.append(FinishedMeasure(measure.name, value, low, high, percent, graded, texts))
         tables.append(FinishedTable(level.name, level.grid, tuple(measures), suppressed.astype(np.int64)))

@@ -23,20 +23,21 @@ def test_the_percentage_never_understates_and_decides_the_grade(
     """Half the margin is at most that percentage of the value and more than one less; one number and an array agree."""
     step = Decimal(1).scaleb(-places)
     number, low, high = value * step, (value - below) * step, (value + above) * step
-    percent, graded = margin_percent(number, low, high), grade(number, low, high)
+    exact = below == above == 0
+    percent, graded = margin_percent(number, low, high), grade(number, low, high, exact=exact)
     arrays = [np.array([float(each)]) for each in (number, low, high)]
-    (several,), (position,) = margin_percents(*arrays), grades(*arrays)
+    (several,), (position,) = margin_percents(*arrays), grades(*arrays, np.array([exact]))
     if value == 0:
         assert percent is None
         assert np.isnan(several)
-        assert graded == STATUSES[position] == (OK if below == above == 0 else UNRELIABLE)
+        assert graded == STATUSES[position] == (OK if exact else UNRELIABLE)
         return
-    exact = Fraction(50 * (below + above), abs(value))
+    share = Fraction(50 * (below + above), abs(value))
     assert percent is not None
-    assert percent - 1 < exact <= percent
+    assert percent - 1 < share <= percent
     # Binary fractions tell eleven digits of a percentage apart, and so does no reader.
-    assert abs(several - percent) <= (1 if abs(exact - round(exact)) < Fraction(1, 10**4) else 0)
-    assert graded == ("ok" if exact <= 33 else "caution" if exact <= 65 else "unreliable")
+    assert abs(several - percent) <= (1 if abs(share - round(share)) < Fraction(1, 10**4) else 0)
+    assert graded == ("ok" if share <= 33 else "caution" if share <= 65 else "unreliable")
     assert STATUSES[position] == ("ok" if several <= LIMITS[0] else "caution" if several <= LIMITS[1] else "unreliable")
 
 
@@ -53,17 +54,17 @@ def test_the_limits_are_those_of_statistical_agencies() -> None:
         (100.0, 35.0, 165.0, "caution", 65),
         (1000.0, 350.0, 1651.0, "unreliable", 66),
         (-100.0, -133.0, -67.0, "ok", 33),
-        (7.0, 7.0, 7.0, "ok", 0),
-        (0.0, 0.0, 0.0, "ok", None),
+        (7.0, 7.0, 7.0, "unreliable", 0),
+        (0.0, 0.0, 0.0, "unreliable", None),
         (0.0, 0.0, 4.0, "unreliable", None),
         (30.0, 30.0, np.nan, "unreliable", None),
         (np.nan, np.nan, np.nan, "unreliable", None),
     ],
 )
 def test_grades(value: float, low: float, high: float, graded: str, percent: int | None) -> None:
-    """On a limit is within it; a zero that may be more, no value, and no upper end are unreliable, without percent."""
+    """On a limit is within it; a zero, no value, no upper end, and a margin that was cut to nothing are unreliable."""
     arrays = [np.array([each]) for each in (value, low, high)]
-    (position,), (found,) = grades(*arrays), margin_percents(*arrays)
+    (position,), (found,) = grades(*arrays, np.array([False])), margin_percents(*arrays)
     assert STATUSES[position] == graded
     assert (None if np.isnan(found) else found) == percent
     if not np.isnan(value):

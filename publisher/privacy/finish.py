@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from publisher.stages import Flags, Floats, Integers, NoisyTable, Table
 
     Texts = tuple[str | None, ...] | None
-    Columns = tuple[Floats, Floats, Floats, Flags, Texts]
-    """Value, low, high, whether there may be nothing behind it, and words of every cell."""
+    Columns = tuple[Floats, Floats, Floats, Flags, Flags, Texts]
+    """Value, low, high, whether there is no noise in it, whether there may be nothing behind it, and words of every
+    cell."""
 
 __all__ = ["CONFIDENCE", "finish", "finished"]
 
@@ -80,9 +81,9 @@ def _law(measure: Measure, estimate: Estimate) -> NoiseLaw:
 def _shown(measure: Measure, columns: Columns, suppressed: Flags) -> FinishedMeasure:
     import numpy as np
 
-    value, low, high, empty, texts = columns
+    value, low, high, exact, empty, texts = columns
     value, low, high = (np.where(suppressed, np.nan, each) for each in _rounded(value, low, high, measure))
-    graded = np.where(empty, STATUSES.index(UNRELIABLE), grades(value, low, high))
+    graded = np.where(empty, STATUSES.index(UNRELIABLE), grades(value, low, high, exact))
     graded = np.where(suppressed, STATUSES.index(SUPPRESSED), graded)
     if texts is not None:
         texts = tuple(None if gone else text for gone, text in zip(suppressed.tolist(), texts, strict=True))
@@ -121,9 +122,11 @@ def _number(estimate: Estimate, measure: Measure) -> Columns:
 
     step = _step(measure)
     value = estimate.value[:, 0].astype(np.float64)
-    low, high = (np.maximum(end, estimate.floor) for end in estimate.interval(CONFIDENCE))
-    columns = value * step, np.minimum(low, value) * step, np.maximum(high, value) * step
-    return *columns, np.zeros(len(value), dtype=bool), None
+    least, most = estimate.interval(CONFIDENCE)
+    low, high = (np.maximum(end, estimate.floor) for end in (least, most))
+    low, high = np.minimum(low, value), np.maximum(high, value)
+    exact, empty = (least >= most) & (low == high), np.zeros(len(value), dtype=bool)
+    return value * step, low * step, high * step, exact, empty, None
 
 
 def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
@@ -145,7 +148,8 @@ def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], data
     blank = np.isnan(value)
     low, high = np.where(blank, np.nan, np.minimum(low, value)), np.where(blank, np.nan, np.maximum(high, value))
     step = _step(total)
-    return value * step, low * step, high * step, few, None
+    exact = (sum_low == sum_high) & (count_low == count_high)
+    return value * step, low * step, high * step, exact, few, None
 
 
 def _most(level: Level, measure: Measure, dataset: Dataset) -> int:
@@ -172,7 +176,7 @@ def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], 
     columns = (inside(public, bins), lower[bins.low], upper[bins.high])
     value, low, high = (np.where(bins.empty, np.nan, each) for each in columns)
     empty = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
-    return value, low, high, empty, words(public, bins)
+    return value, low, high, np.zeros(len(value), dtype=bool), empty, words(public, bins)
 
 
 def _named(dataset: Dataset, name: str | None) -> Measure:

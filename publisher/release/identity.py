@@ -65,7 +65,7 @@ def finishing_hash(dataset: DatasetFile) -> str:
     definition = dataset.definition
     value: dict[str, Any] = {
         "suppression": _suppression(definition.suppression),
-        "grades": LIMITS,
+        "grades": [*LIMITS, "uncut"],  # a margin cut to nothing was ok before
         "measures": [_finished(measure) for measure in definition.measures],
         "labels": [keyset.labels for keyset in dataset.keysets],
     }

@@ -216,16 +216,20 @@ def test_finishing_is_a_function_of_the_noisy_tables(town: Town) -> None:
 
 
 def test_margins_decide_the_grade(town: Town) -> None:
-    """Half a margin of up to 33% of the value is ok, up to 65% is caution, and more is unreliable, like a zero."""
+    """Half a margin of up to 33% of the value is ok, up to 65% is caution, and more is unreliable, like a zero,
+    also where all of its margin was cut; a number in which there is no noise is ok."""
     dataset = definition(town, town.COUNT)
     width = half_width(noise("discrete gaussian", 100.0), 0.95)
     least = [-(-100 * width // limit) for limit in LIMITS]
-    counts = [10**6, least[0], least[0] - 1, least[1], least[1] - 1, 0]
+    counts = [10**6, least[0], least[0] - 1, least[1], least[1] - 1, 0, -width - 1]
     count = finished_table(noisy(dataset, "discrete gaussian", {"requests": counts}, 100.0), dataset).measures[0]
     statuses = [STATUSES[each] for each in count.graded]
-    assert statuses == ["ok", "ok", "caution", "caution", "unreliable", "unreliable"]
+    assert statuses == ["ok", "ok", "caution", "caution", "unreliable", "unreliable", "unreliable"]
+    assert (count.value[6], count.low[6], count.high[6]) == (0, 0, 0)  # all of its margin was below zero, and was cut
     assert count.percent[:5].tolist() == [1, LIMITS[0], LIMITS[0] + 1, LIMITS[1], LIMITS[1] + 1]
-    assert np.isnan(count.percent[5])
+    assert np.isnan(count.percent[5:]).all()
+    still = finished_table(noisy(dataset, "discrete gaussian", {"requests": [0, 7]}, 0.1), dataset).measures[0]
+    assert [STATUSES[each] for each in still.graded] == ["ok", "ok"]  # in 95% of cases there is no noise in them
 
 
 def test_a_mean_of_too_few_is_unreliable(town: Town) -> None:
