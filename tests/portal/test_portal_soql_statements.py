@@ -242,6 +242,8 @@ MALFORMED = [
     ("SELECT id\nWHERE zone = 'x' GROUP", 2, 18),
     ("SELECT id WHERE zone = 'x", 1, 24),
     ("SELECT id LIMIT x", 1, 17),
+    ("SELECT id\n/* no end /* at all", 2, 1),
+    ("SELECT 1" + "/* " * 1_000, 1, 9),
     ("SELECT id WHERE open NOT", 1, 25),
     ("SELECT id FROM @this", 1, 21),
     ("SELECT id WHERE on = 1", 1, 17),

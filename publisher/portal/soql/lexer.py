@@ -11,6 +11,7 @@ from publisher.portal.base.problems import malformed
 _PATTERN = re.compile(
     r"""
       (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
+    | (?P<open>/\*)
     | (?P<number>(?:\d+(?:\.\d*)? | \.\d+)(?:e[+-]?\d+)?)
     | (?P<string>'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*")
     | (?P<quoted>`[^`]+`)
@@ -117,10 +118,8 @@ def tokens(text: str) -> list[Token]:
     position, line, line_start = 0, 1, 0
     while position < len(text):
         match = _PATTERN.match(text, position)
-        if match is None:
-            shown = "the end of a string" if text[position] in "'\"`" else repr(text[position])
-            what = f"{shown} is missing" if shown.startswith("the") else f"unexpected {shown}"
-            raise malformed(text, line, position - line_start + 1, what)
+        if match is None or match.lastgroup == "open":
+            raise malformed(text, line, position - line_start + 1, _fault(text[position]))
         kind, value = match.lastgroup, match[0]
         if kind != "space":
             token_type, shown = _read(kind, value)
@@ -130,6 +129,13 @@ def tokens(text: str) -> list[Token]:
             line_start = position + value.rindex("\n") + 1
         position = match.end()
     return found
+
+
+def _fault(character: str) -> str:
+    """What is wrong where no token starts."""
+    # A comment without an end is refused at once: read as two signs, each of many would be searched to the end.
+    missing = "the end of a comment" if character == "/" else "the end of a string" if character in "'\"`" else None
+    return f"{missing} is missing" if missing else f"unexpected {character!r}"
 
 
 def _read(kind: str | None, value: str) -> tuple[TokenType, str]:  # noqa: PLR0911 -- one way for each sort
