@@ -9,6 +9,7 @@ from publisher.grades import STATUSES, SUPPRESSED, UNRELIABLE, grades, margin_pe
 from publisher.portal.contract import NoiseLaw
 from publisher.privacy.estimates import estimates_of
 from publisher.privacy.quantile import PublicBins, bins_of, counted_low, inside, words
+from publisher.privacy.ratio import quotients
 from publisher.privacy.suppression import CONFIDENCE, withheld_cells
 from publisher.stages import FinishedMeasure, FinishedTable
 
@@ -29,9 +30,6 @@ __all__ = ["CONFIDENCE", "finish", "finished"]
 
 DECIMALS = 2
 """Means are published to this many decimals; their margins are rounded outwards."""
-
-PAIR_CONFIDENCE = 0.975
-"""The confidence of each part of a quotient, so that both together hold with 95%."""
 
 
 def finish(noisy: NoisyTable, dataset: Dataset) -> tuple[FinishedTable, ...]:
@@ -130,25 +128,21 @@ def _number(estimate: Estimate, measure: Measure) -> Columns:
 
 
 def _mean(level: Level, measure: Measure, estimates: dict[Table, Estimate], dataset: Dataset) -> Columns:
-    """The quotient of a sum and a count with the range of the quotients of their 97.5% intervals."""
+    """The quotient of a sum and a count; where the count may be zero there may be nothing behind it."""
     import numpy as np
 
     total = _named(dataset, measure.sum_)
     sums, counts = estimates[level.name, total.name], estimates[level.name, measure.count or ""]
-    sum_low, sum_high = (np.maximum(end, sums.floor) for end in sums.interval(PAIR_CONFIDENCE))
-    count_low, count_high = counts.interval(PAIR_CONFIDENCE)
-    few = count_low <= 0
-    count_low, count_high = np.maximum(count_low, 1), np.maximum(count_high, 1)
+    most = _most(level, measure, dataset)
+    ends = float(min(0, total.clamps[0] * most)), float(total.clamps[1] * most)
+    low, high = quotients(sums, counts, *ends, CONFIDENCE)
+    few = counts.interval(CONFIDENCE)[0] <= 0
     count = counts.value[:, 0]
-    value = np.where(count >= 1, sums.value[:, 0] / np.maximum(count, 1), np.nan)
-    low = np.minimum(sum_low / count_low, sum_low / count_high)
-    high = np.maximum(sum_high / count_low, sum_high / count_high)
-    ends = min(sums.floor, total.clamps[0]), total.clamps[1] * _most(level, measure, dataset)
-    value, low, high = (np.clip(column, *ends) for column in (value, low, high))
+    value = np.clip(np.where(count >= 1, sums.value[:, 0] / np.maximum(count, 1), np.nan), *ends)
     blank = np.isnan(value)
     low, high = np.where(blank, np.nan, np.minimum(low, value)), np.where(blank, np.nan, np.maximum(high, value))
+    exact = (sums.margins.deviations == 0) & (counts.margins.deviations == 0)
     step = _step(total)
-    exact = (sum_low == sum_high) & (count_low == count_high)
     return value * step, low * step, high * step, exact, few, None
 
 

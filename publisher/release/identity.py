@@ -99,6 +99,8 @@ def _suppression(rule: Suppression) -> dict[str, Any]:
 def _finished(measure: Measure) -> dict[str, Any]:
     value = {"name": measure.name, "kind": measure.kind, "publish": measure.publish}
     value |= {"sum": measure.sum_, "count": measure.count}
+    if measure.kind == "mean":
+        value |= {"range": "joint"}  # older releases had that of two ranges, of the sum and the count
     if measure.kind == "quantile":
         value |= {"histogram": measure.histogram, "probability": _exact(measure.probability)}
         value |= {"interpolated": _exact(measure.resolution) or "anywhere"}  # older releases had the bin's end

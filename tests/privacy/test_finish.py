@@ -235,7 +235,7 @@ def test_margins_decide_the_grade(town: Town) -> None:
 def test_a_mean_of_too_few_is_unreliable(town: Town) -> None:
     """Where the count's low end reaches zero a mean is unreliable, and below one record it is empty."""
     dataset = definition(town, town.COUNT, town.SUM, town.MEAN)
-    width = half_width(noise("discrete gaussian", 3.0), 0.975)
+    width = half_width(noise("discrete gaussian", 3.0), 0.95)
     # At the upper clamp the margin is narrow however few the records are, so it does not grade them.
     made = noisy(dataset, "discrete gaussian", {"requests": [width, width + 1, 0, -4], "paid": [90, 90, 90, 90]}, 3.0)
     mean = finished_table(made, dataset).measures[2]
