@@ -95,8 +95,11 @@ def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release], titl
         [[str(table.data) for table in tables]],
     )
     _comment(connection, "TABLE", quoted(name), title)
+    rollup = bool(tables[-1].level) and not says.added
+    counted = {each.measure: f" {each.words()}" for each in says.shape.known_shares(says.counted, rollup=rollup)}
     for spec in says.columns:
-        _comment(connection, "COLUMN", f"{quoted(name)}.{quoted(spec.name)}", spec.description)
+        words = spec.description + counted.get(spec.name, "")
+        _comment(connection, "COLUMN", f"{quoted(name)}.{quoted(spec.name)}", words)
     return name
 
 

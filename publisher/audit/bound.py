@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from publisher.audit.replay import distance
 from publisher.pipeline.charges import mechanisms_of
 from publisher.privacy.mechanism import add_noise, mechanism_for
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.privacy.sensitivity import sensitivity_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -52,7 +52,7 @@ class Pair:
         measures = {each.name: each for each in definition.measured}
         paid = total = 0.0
         for level, name in tables:
-            claim = sensitivity_of(measures[name], definition.bounds, coarser=bool(level))
+            claim = sensitivity_at(definition, measures[name], level)
             l1, l2_squared = distance(self.with_unit[level, name], self.without[level, name])
             part = l2_squared / claim.l2_squared if definition.loss.currency == "zcdp" else l1 / claim.l1
             paid += part * float(definition.loss_of(measures[name], level))
@@ -205,7 +205,7 @@ def _cut(mechanism: Mechanism, dataset: DatasetFile, settings: Settings) -> Mech
     return mechanism_for(
         mechanism.measure,
         definition.loss.currency,
-        sensitivity_of(measure, definition.bounds, coarser=bool(mechanism.level)),
+        sensitivity_at(definition, measure, mechanism.level),
         mechanism.loss / Fraction(9, 10) ** power,
         level=mechanism.level,
         sampler=settings.noise,

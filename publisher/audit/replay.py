@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.definitions.dataset import WIDER
 from publisher.errors import PublisherError
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.privacy.sensitivity import sensitivity_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,11 +70,9 @@ def replay(bench: Bench, neighbors: Sequence[Neighbor], seen: Replay) -> list[st
 def claims(bench: Bench) -> dict[Table, Sensitivity]:
     """The declared sensitivity of every measured table."""
     definition = bench.dataset.definition
-    return {
-        (level.name, measure.name): sensitivity_of(measure, definition.bounds, coarser=bool(level.name))
-        for level in bench.dataset.levels(bench.period)
-        for measure in definition.measured
-    }
+    tables = [(level.name, each) for level in bench.dataset.levels(bench.period) for each in definition.measured]
+    tables += [(WIDER, each) for each in definition.covered]
+    return {(level, each.name): sensitivity_at(definition, each, level) for level, each in tables}
 
 
 def distance(one: Integers, other: Integers) -> Distance:

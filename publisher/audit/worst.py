@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from publisher.definitions.dataset import WIDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from publisher.definitions.dataset import Measure
+    from publisher.definitions.dataset import Bounds, Measure
     from publisher.definitions.levels import Level
     from publisher.definitions.period import Period
     from publisher.stages import Integers, Table
@@ -73,7 +75,7 @@ class Worst:
     @property
     def each(self) -> int:
         """How many records an attaining unit has in each cell: more than c, unless that is too many."""
-        return min(self.dataset.definition.bounds.max_per_group + 2, MOST_RECORDS) if self.people else 1
+        return min(self.dataset.definition.bounds.wider.max_per_group + 2, MOST_RECORDS) if self.people else 1
 
     @property
     def groups(self) -> int:
@@ -101,7 +103,16 @@ class Worst:
                     found[level.name, measure.name] = apart, apart
                 elif measure.column not in self.columns["keys"]:
                     found[level.name, measure.name] = self._together_moves(level, self._moved(measure))
+        for measure in self.dataset.definition.covered:
+            if measure.column not in self.columns["keys"]:
+                moved = len(self._widely(0)) * self._moved(measure.wider, self.dataset.definition.bounds.wider)
+                found[WIDER, measure.name] = moved, moved**2
         return found
+
+    def _widely(self, window: int) -> Integers:
+        """The cells of a unit that attains the wider bounds."""
+        chosen: Integers = self._cells(window)[: min(self.dataset.definition.bounds.wider.max_groups, MOST_CELLS)]
+        return chosen
 
     def rows(self) -> pa.Table:
         """All records as texts, with the number of their vintage in the column `vintage`."""
@@ -112,13 +123,15 @@ class Worst:
     @property
     def attaining(self) -> range:
         """The numbers of the units that are made to attain the sensitivity: they come first."""
-        return range(4 * len(self.dataset.levels(self.period)))
+        return range(4 * len(self.dataset.levels(self.period)) + bool(self.dataset.definition.covered))
 
-    def _moved(self, measure: Measure) -> int:
+    def _moved(self, measure: Measure, bounds: Bounds | None = None) -> int:
         """How far an attaining unit moves a finest cell."""
         if measure.kind == "sum":
             return max(map(abs, measure.clamps))
-        return min(self.each, self.dataset.definition.bounds.max_per_group)
+        if measure.kind == "count_units":
+            return 1
+        return min(self.each, (bounds or self.dataset.definition.bounds).max_per_group)
 
     def _together_moves(self, level: Level, each: int) -> tuple[int, int]:
         import numpy as np
@@ -177,6 +190,9 @@ class Worst:
                 yield self._full(number, self._together(level, together), together, amount)
                 yield self._full(number + 1, self._apart(level, apart), apart, amount)
                 number += 2
+        if self.dataset.definition.covered:
+            yield self._full(number, self._widely(0), 0, "most")
+            number += 1
         yield from self._others(number, np.random.default_rng(1))
 
     def _others(self, number: int, chance: np.random.Generator) -> Iterator[WorstCase]:
@@ -275,7 +291,7 @@ class Worst:
         for measure in self.dataset.definition.measured:
             if measure.column == column:
                 largest += [
-                    abs(end) for end in (measure.lower, measure.upper, *(measure.bins or ())) if end is not None
+                    abs(end) for end in (measure.lower, measure.wider.upper, *(measure.bins or ())) if end is not None
                 ]
                 step = [measure.resolution] if measure.resolution is not None else step
         return 2 * max(largest), step[0]

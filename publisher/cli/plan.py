@@ -52,7 +52,7 @@ def plan(
       publisher plan stlouis-requests --picture margins.svg
     """
     from publisher.commands.chart import write_picture
-    from publisher.commands.plan import print_candidates, print_plans, print_split
+    from publisher.commands.plan import for_machines, print_candidates, print_plans, print_split
     from publisher.commands.terminal import print_json
     from publisher.planning.comparison import candidates, split, the_one
     from publisher.planning.forecast import public
@@ -76,7 +76,7 @@ def plan(
         write_picture(facts.plan(the_one(chosen, "--picture")), picture)
         click.echo(f"Wrote {picture}: margin of error by the value of a cell")
     elif as_json:
-        print_json([asdict(table) for each in chosen for table in facts.plan(each).tables])
+        print_json([row for each in chosen for row in for_machines(facts.plan(each))])
     else:
         print_plans([facts.plan(each) for each in chosen])
         for words in facts.warnings:

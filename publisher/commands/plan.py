@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +12,7 @@ from publisher.commands.terminal import print_table
 from publisher.grades import CAUTION, LIMITS, STATUSES, UNRELIABLE
 from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
-from publisher.planning.bounds_known import bounds_known
+from publisher.planning.bounds_known import bounds_known, coverage_planned, error_shares
 from publisher.planning.chances import odds_words
 from publisher.planning.comparison import toml_of
 from publisher.planning.forecast import margin_words
@@ -55,6 +56,17 @@ def print_plans(plans: Sequence[Plan]) -> None:
     )
     marks = " / ".join(f"{mark} {status}" for status, mark in MARKS.items())
     click.echo(f"cells: {marks}. No record was read and nothing was spent.")
+
+
+def for_machines(plan: Plan) -> list[dict[str, Any]]:
+    """Every measured table of a plan, with what bounds cut of it."""
+    measures = {each.name: each for each in plan.dataset.definition.measured}
+    return [
+        asdict(table)
+        | asdict(error_shares(plan.dataset, plan.tuned, measures[table.measure]))
+        | asdict(coverage_planned(plan.dataset, measures[table.measure]))
+        for table in plan.tables
+    ]
 
 
 def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:

@@ -73,7 +73,12 @@ def _check_losses(dataset: Dataset, source: Source, origin: Origin) -> None:
 
 
 def _check_bounds(dataset: Dataset, source: Source, origin: Origin) -> None:
-    if source.privacy.unit == "record" and (dataset.bounds.max_groups, dataset.bounds.max_per_group) != (1, 1):
+    groups = dataset.bounds.max_groups, dataset.bounds.max_per_group
+    wider = dataset.bounds.wider.max_groups, dataset.bounds.wider.max_per_group
+    if source.privacy.unit == "record" and wider != (1, 1) and groups == (1, 1):
+        words = "a record counts once in one cell, so only a sum is bounded: delete wider_groups and wider_per_group"
+        raise origin.error(("bounds", "coverage_share"), words)
+    if source.privacy.unit == "record" and groups != (1, 1):
         raise origin.error(("bounds",), "a record counts once in one cell: delete [bounds] if the unit is record")
     if source.privacy.unit != "record" and "bounds" not in dataset.model_fields_set:
         raise origin.error((), "[bounds] is missing: set max_groups and max_per_group for the source's unit")

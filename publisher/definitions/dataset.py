@@ -26,6 +26,9 @@ MOST_STEPS = 10**11
 LEAST_SHARE = Fraction(1, 1000)
 """The least share of the dataset's own table: with less, floats cannot tell its noise from that of its rollups."""
 
+WIDER = "_wider"
+"""The level of the totals within wider bounds: one number for each measure whose share that counts is measured."""
+
 LEAST_LOSS = Decimal("0.000000001")
 """The least loss of any one table: with less, even a count of single records has noise above ten thousand."""
 
@@ -65,6 +68,30 @@ class Bounds(Model):
     """k: the most cells of the finest table."""
     max_per_group: int = Field(1, ge=1, le=1_000_000)
     """c: the most records in one cell."""
+    coverage_share: Exact | None = Field(None, gt=0, lt=1)
+    """The share of the release's loss that measures how much of each bounded total counts. Default: none, and then
+    nobody knows how much the bounds cut."""
+    wider_groups: int | None = Field(None, ge=1, le=100_000)
+    """With coverage_share, k': of what one unit has in at most so many cells is the share. Default: max_groups."""
+    wider_per_group: int | None = Field(None, ge=1, le=1_000_000)
+    """With coverage_share, c': with at most so many records in each. Default: max_per_group."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for wider, bound in (("wider_groups", "max_groups"), ("wider_per_group", "max_per_group")):
+            given = getattr(self, wider)
+            if given is not None and self.coverage_share is None:
+                raise RuleError((wider,), "is for the share that counts: give coverage_share too")
+            if given is not None and given < getattr(self, bound):
+                raise RuleError((wider,), f"must be at least {bound}")
+        return self
+
+    @property
+    def wider(self) -> Bounds:
+        """The bounds of what the share that counts is a share of."""
+        return Bounds(
+            max_groups=self.wider_groups or self.max_groups, max_per_group=self.wider_per_group or self.max_per_group
+        )
 
 
 class Discover(Model):
@@ -161,6 +188,8 @@ class Measure(Model):
     """sum: a smaller total of a unit in one cell counts as this."""
     upper: Exact | None = None
     """sum: a larger total of a unit in one cell counts as this."""
+    wider_upper: Exact | None = None
+    """sum, with bounds.coverage_share: the upper clamp of what the share that counts is a share of. Default: upper."""
     resolution: Exact | None = Field(None, gt=0)
     """sum: the smallest step, in `unit`; sums are whole multiples of it. quantile: the step in which values come, such
     as 1 for whole days; without one they may lie anywhere between the bins' edges."""
@@ -200,7 +229,9 @@ class Measure(Model):
     def _check_clamps(self, lower: Decimal, upper: Decimal, resolution: Decimal) -> None:
         if lower >= upper:
             raise RuleError(("lower",), "must be less than upper")
-        for name, clamp in (("lower", lower), ("upper", upper)):
+        if self.wider_upper is not None and self.wider_upper < upper:
+            raise RuleError(("wider_upper",), "must be at least upper")
+        for name, clamp in (("lower", lower), ("upper", upper), ("wider_upper", self.wider_upper or upper)):
             steps = Fraction(clamp) / Fraction(resolution)
             if steps.denominator != 1:
                 raise RuleError((name,), "must be a whole multiple of the resolution")
@@ -229,6 +260,11 @@ class Measure(Model):
         return max(map(abs, self.clamps)) if self.kind == "sum" else bounds.max_per_group
 
     @property
+    def wider(self) -> Measure:
+        """The same with the clamps of what the share that counts is a share of."""
+        return self.model_copy(update={"upper": self.wider_upper or self.upper})
+
+    @property
     def clamps(self) -> tuple[int, int]:
         """A sum's (lower, upper) in steps of its resolution."""
         if self.lower is None or self.upper is None or self.resolution is None:
@@ -244,7 +280,7 @@ _NEEDED: dict[str, tuple[str, ...]] = {
     "quantile": ("histogram", "probability"),
 }
 """The settings that only some kinds of measure have."""
-_OPTIONAL = {("quantile", "resolution")}
+_OPTIONAL = {("quantile", "resolution"), ("sum", "wider_upper")}
 """Those that a kind may have."""
 
 
@@ -329,6 +365,7 @@ class Dataset(Model):
         self._check_measures()
         self._check_shares()
         self._check_discovery()
+        self._check_coverage()
         self._check_coarser()
         self._check_rollups()
         check_totals(self)
@@ -396,6 +433,7 @@ class Dataset(Model):
     def _check_losses(self) -> None:
         levels = ("", *(rollup.name for rollup in self.rollups))
         losses = [self.loss_of(measure, level) for measure in self.measured for level in levels]
+        losses += [self.loss_of(measure, WIDER) for measure in self.covered]
         if min([*losses, *([self.selection_loss] if self.discovered else [])]) < Fraction(LEAST_LOSS):
             raise RuleError(("loss",), f"gives a table less than {LEAST_LOSS:f}: increase it, or the smallest share")
 
@@ -407,6 +445,21 @@ class Dataset(Model):
             raise RuleError(("keys", found[0], "discover"), "charges δ, which a pure-ε budget does not have")
         if found and self.rollups:
             raise RuleError(("rollups",), "need public keys, but this dataset discovers some")
+
+    def _check_coverage(self) -> None:
+        share = self.bounds.coverage_share
+        for n, measure in enumerate(self.measures):
+            if measure.wider_upper is not None and share is None:
+                words = "is for the share that counts: give bounds.coverage_share too"
+                raise RuleError(("measures", n, "wider_upper"), words)
+        if share is None:
+            return
+        setting = ("bounds", "coverage_share")
+        if self.discovered is not None:
+            raise RuleError(setting, "needs public keys, but this dataset discovers some")
+        if not self.covered:
+            words = "has nothing to measure: give wider bounds (wider_groups, wider_per_group, or wider_upper of a sum"
+            raise RuleError(setting, f"{words} whose lower is 0 or more)")
 
     def _check_coarser(self) -> None:
         known = {key.name for key in self.keys}
@@ -523,9 +576,30 @@ class Dataset(Model):
         return shares[level] if level else 1 - sum(shares.values(), Fraction(0))
 
     def loss_of(self, measure: Measure, level: str = "") -> Fraction:
-        """The exact loss spent on one measured table of one level."""
+        """The exact loss spent on one measured table of one level, or on the total within wider bounds."""
+        if level == WIDER:
+            return self.coverage_loss / len(self.covered)
         share = Fraction(measure.share) if measure.share is not None else Fraction(1, len(self.measured))
-        return (self.loss.amount - self.selection_loss) * share * self.share_of(level)
+        return (self.loss.amount - self.selection_loss - self.coverage_loss) * share * self.share_of(level)
+
+    @property
+    def coverage_loss(self) -> Fraction:
+        """The loss that measures how much of each bounded total counts."""
+        return self.loss.amount * Fraction(self.bounds.coverage_share or 0)
+
+    @property
+    def covered(self) -> tuple[Measure, ...]:
+        """The counts and sums of which the share that counts is measured: wider bounds let more of them count. With
+        totals below zero there is no such share."""
+        bounds, wider = self.bounds, self.bounds.wider
+        if bounds.coverage_share is None:
+            return ()
+        return tuple(
+            each
+            for each in self.measured
+            if (each.kind in ("count", "count_units") or (each.kind == "sum" and each.clamps[0] >= 0))
+            and (wider.max_groups > bounds.max_groups or each.wider.reach(wider) > each.reach(bounds))
+        )
 
     @property
     def selection_loss(self) -> Fraction:

@@ -6,8 +6,12 @@ the same bounded cells; nothing is bounded twice.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from publisher.definitions.cells import CellGrid
+from publisher.definitions.dataset import WIDER
+from publisher.definitions.levels import Level
 from publisher.duck import safely
 from publisher.engine.bounding import LARGEST, Rows, bounded, halves_of, limited, packing_of
 from publisher.engine.input import BoundedInput, RecordSource, check_columns
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.dataset import Measure
-    from publisher.definitions.levels import Level
     from publisher.definitions.period import Period
     from publisher.engine.bounding import Contributions, Packed, Packing
     from publisher.stages import Integers, Table
@@ -41,7 +44,7 @@ def bound_and_aggregate(
     with safely(f"{dataset.name} {period.label}: aggregating"):
         rows.load()
         if not rows.people:
-            tables = _count_records(rows, levels)
+            tables = _count_records(rows, levels) | _wider_records(rows)
         else:
             tables = _bound_units(rows, levels, ordering_key, records.vintage)
             if rows.increment and records.vintage > 1:
@@ -79,6 +82,21 @@ def _count_records(rows: BoundedInput, levels: tuple[Level, ...]) -> dict[Table,
         for level in levels
         for name, table in finest.items()
     }
+
+
+def _wider_records(rows: BoundedInput) -> dict[Table, Integers]:
+    """The same where records are the units: only sums are bounded, by their clamps."""
+    import numpy as np
+
+    numbers = {each.name: n for n, each in enumerate(rows.sums)}
+    found: dict[Table, Integers] = {}
+    for measure in rows.dataset.definition.covered:
+        low, high = measure.wider.clamps
+        total = f"sum(least(greatest(coalesce(sum_{numbers[measure.name]}, 0), {low}), {high}))"
+        held = f"CAST(least(greatest(coalesce({total}, 0), -{LARGEST}), {LARGEST}) AS BIGINT)"  # no record: no total
+        ((value,),) = rows.run(f"SELECT {held} FROM bounded_input").fetchall()
+        found[WIDER, measure.name] = np.array([value], dtype=np.int64)
+    return found
 
 
 def _fetched(rows: BoundedInput, select: str, width: int) -> Integers:
@@ -123,7 +141,28 @@ def _bound_units(
         for measure in measures:
             for level in levels:
                 _add(tables[level.name, measure.name], measure, level, survivors, bounds.max_per_group)
-    return tables
+    return tables | _wider_units(rows, packing, ordering_key, parts, vintage)
+
+
+def _wider_units(
+    rows: BoundedInput, packing: Packing, ordering_key: int, parts: int, vintage: int
+) -> dict[Table, Integers]:
+    """The total of each covered measure within wider bounds, by the same order: what counts is a part of it."""
+    import numpy as np
+
+    definition, bounds = rows.dataset.definition, rows.dataset.definition.bounds.wider
+    whole = Level("", CellGrid((rows.period,), ()), Fraction(1), np.zeros(rows.grid.size, dtype=np.int64))
+    found = {(WIDER, each.name): np.zeros((2 if each.kind == "sum" else 1, 1), np.int64) for each in definition.covered}
+    for part in range(parts if found else 0):
+        packed = _packed(rows, packing, ordering_key, parts, part, vintage)
+        survivors = bounded(packed, packing, bounds.max_groups, bounds.max_per_group)
+        for each in definition.covered:
+            table = found[WIDER, each.name]
+            if each.kind == "count_units":  # a unit counts once in every one of its cells
+                table[0, 0] += len(survivors.cells)
+            else:
+                _add(table, each.wider, whole, survivors, bounds.max_per_group)
+    return found
 
 
 def _add(table: Integers, measure: Measure, level: Level, survivors: Contributions, most: int) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.definitions.dataset import WIDER
 from publisher.privacy.amendment import RECEIPT, DateReading
 from publisher.privacy.ledger import ChargeRequest
 from publisher.privacy.mechanism import mechanism_for, sampler_version
 from publisher.privacy.selection import KeySelection, selection_for
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.privacy.sensitivity import sensitivity_at
 from publisher.release.manifest import Charge, TableCharge
 
 if TYPE_CHECKING:
@@ -28,17 +29,18 @@ TUNING = "tune:"
 def mechanisms_of(dataset: DatasetFile, settings: Settings) -> tuple[Mechanism, ...]:
     """The noise of every measured table, rollups first; depends only on the definition."""
     definition = dataset.definition
+    levels = [*(rollup.name for rollup in definition.rollups), ""]
+    tables = [(level, measure) for level in levels for measure in definition.measured]
     return tuple(
         mechanism_for(
             measure.name,
             definition.loss.currency,
-            sensitivity_of(measure, definition.bounds, coarser=bool(level)),
+            sensitivity_at(definition, measure, level),
             definition.loss_of(measure, level),
             level=level,
             sampler=settings.noise,
         )
-        for level in (*(rollup.name for rollup in definition.rollups), "")
-        for measure in definition.measured
+        for level, measure in (*tables, *((WIDER, each) for each in definition.covered))
     )
 
 

@@ -10,11 +10,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from publisher import __version__
+from publisher.definitions.dataset import WIDER
 from publisher.grades import CAUTION, UNRELIABLE
 from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.charges import charge_of
+from publisher.portal.contract import CountedShare
+from publisher.privacy.coverage import coverages
 from publisher.privacy.distribution import Noise
 from publisher.privacy.mechanism import epsilon_of
+from publisher.release.bounds import within
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.guarantee_page import page
@@ -23,7 +27,7 @@ from publisher.release.measurements import published_measurements
 from publisher.release.odds import TINY
 from publisher.release.statement import statement
 from publisher.release.store import Contents
-from publisher.release.table import measurements_table, published_table, rollup_table, whole_table
+from publisher.release.table import measurements_table, published_table, rollup_table, whole_table, wider_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,11 +76,13 @@ def write_edition(
         files={},
         vintage=job.number,
         final=job.vintage is None or job.vintage.final,
+        counted=_counted(job, noisy, entry.at[:10]),
     )
     facts = _facts(job, charge, entry.at[:10], stand_in=stand_in)
     contents = Contents(
         published=published,
-        measurements={level.name: measurements_table(noisy, level) for level in noisy.levels},
+        measurements={level.name: measurements_table(noisy, level) for level in noisy.levels}
+        | ({WIDER: wider} if (wider := wider_table(noisy, job.period.label)) is not None else {}),
         guarantee=guarantee(facts),
         statement=statement(facts),
         page=page(facts),
@@ -84,6 +90,24 @@ def write_edition(
         unbiased=unbiased(job.dataset, noisy, edition),
     )
     return job.catalog.store.write(manifest, contents)
+
+
+def _counted(job: Job, noisy: NoisyTable, day: str) -> tuple[CountedShare, ...]:
+    """The shares that the bounds let count, of what lies within the wider ones."""
+    definition = job.dataset.definition
+    measures = {each.name: each for each in definition.covered}
+    return tuple(
+        CountedShare(
+            measure=each.measure,
+            low=each.low,
+            high=each.high,
+            period=job.period.label,
+            at=day,
+            share=each.share,
+            within=within(job.dataset, measures[each.measure]),
+        )
+        for each in coverages(noisy, definition)
+    )
 
 
 def unbiased(dataset: DatasetFile, noisy: NoisyTable, edition: int) -> dict[str, pa.Table]:

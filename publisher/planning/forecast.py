@@ -24,7 +24,7 @@ from publisher.privacy.charge import decimal
 from publisher.privacy.distribution import Noise
 from publisher.privacy.margins import expected_half_widths, half_width, reconciled
 from publisher.privacy.mechanism import mechanism_for
-from publisher.privacy.sensitivity import Sensitivity, sensitivity_of
+from publisher.privacy.sensitivity import Sensitivity, sensitivity_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -247,7 +247,7 @@ def _widths(cells: Floats, step: float) -> Widths:
 
 def noise_of(definition: Dataset, measure: Measure, level: str) -> Mechanism:
     """The noise of one measured table."""
-    sensitivity = sensitivity_of(measure, definition.bounds, coarser=bool(level))
+    sensitivity = sensitivity_at(definition, measure, level)
     return _mechanism(measure.name, definition.loss.currency, sensitivity, definition.loss_of(measure, level), level)
 
 

@@ -13,7 +13,6 @@ from math import ceil, inf, sqrt
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
-from publisher.definitions.dataset import Bounds
 from publisher.planning.expected import TWO_SIDED
 from publisher.planning.forecast import CONFIDENCE, noise_of
 from publisher.privacy.margins import expected_half_widths
@@ -166,7 +165,8 @@ def choices_of(spread: Spread) -> list[int]:
 
 
 def _scaled(definition: Dataset, groups: int) -> Dataset:
-    return definition.model_copy(update={"bounds": Bounds(max_groups=groups, max_per_group=UNIT)})
+    bounds = definition.bounds.model_copy(update={"max_groups": groups, "max_per_group": UNIT})
+    return definition.model_copy(update={"bounds": bounds})
 
 
 def _stepped(measure: Measure) -> Measure:

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import isqrt
 from typing import TYPE_CHECKING
 
+from publisher.definitions.dataset import WIDER
+
 if TYPE_CHECKING:
-    from publisher.definitions.dataset import Bounds, Measure
+    from publisher.definitions.dataset import Bounds, Dataset, Measure
 
 
 @dataclass(frozen=True)
@@ -55,3 +57,14 @@ def sensitivity_of(measure: Measure, bounds: Bounds, *, coarser: bool = False) -
     k, most = bounds.max_groups, measure.reach(bounds)
     together = coarser and measure.kind != "count_units"
     return Sensitivity(1, k * most) if together else Sensitivity(k, most)
+
+
+def sensitivity_at(definition: Dataset, measure: Measure, level: str) -> Sensitivity:
+    """The sensitivity of one measured table: of the finest one (""), a rollup, or the total within wider bounds.
+
+    That total is one number: all of what a unit has in its k' cells is in it, so it moves by k'·c', k'·M', or k'.
+    """
+    if level == WIDER:
+        bounds = definition.bounds.wider
+        return Sensitivity(1, bounds.max_groups * measure.wider.reach(bounds))
+    return sensitivity_of(measure, definition.bounds, coarser=bool(level))

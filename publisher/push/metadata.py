@@ -11,6 +11,7 @@ from publisher.push.listing import Attachment, Listing
 from publisher.push.measurements import measurements_of
 from publisher.push.provenance import (
     counted_facts,
+    counted_shares,
     coverage_facts,
     odds_facts,
     release_facts,
@@ -61,8 +62,9 @@ def listing_of(
     measured, downloads = measurements_of(definition, level, tables)
     stand_in = any(table.manifest.stand_in for table in tables)
     shape = shape_of(dataset, level, laws_of(tables))
-    bounds = " ".join(shape.bounds)
-    counted = counted_facts(dataset, shape, tuned, stand_in=stand_in, level=level)
+    newest = tables[-1].manifest if tables else None
+    counted = counted_shares(dataset, shape, tuned, stand_in=stand_in, level=level, newest=newest)
+    bounds = " ".join([*shape.bounds, *shape.counted_words(counted)])
     described = f"{definition.description} {relation(definition, level)}" if level else definition.description
     return Listing(
         name=dataset.named(level),
@@ -90,7 +92,7 @@ def listing_of(
             "over_time": total.grain if (total := total_of(definition, level)) is not None else "",
             "measurements": measured,
             "bounds": bounds,
-            "counted": counted,
+            "counted": counted_facts(counted),
         },
         files=(*files, *_guarantee(tables), *downloads),
     )

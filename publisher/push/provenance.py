@@ -187,26 +187,35 @@ def tuned_since(release: Release, dataset: DatasetFile, tunings: Sequence[Tuning
     return max(added)
 
 
-def counted_facts(dataset: DatasetFile, shape: Shape, tuned: Tuned | None, *, stand_in: bool, level: str = "") -> str:
-    """How much of each bounded total counts, by the newest measurement of the same kind of records.
-
-    It measures cells of the finest table: of units that are counted in coarser ones it does not know the share.
-    """
+def counted_shares(
+    dataset: DatasetFile,
+    shape: Shape,
+    tuned: Tuned | None,
+    *,
+    stand_in: bool,
+    level: str = "",
+    newest: Manifest | None = None,
+) -> tuple[CountedShare, ...]:
+    """How much of each bounded total counts: by the newest release, if it measured that, or else by the newest
+    measurement of the same kind of records."""
+    rollup = rollup_of(dataset.definition, level) is not None
+    if newest is not None and newest.counted:
+        return shape.known_shares(newest.counted, rollup=rollup)
     if tuned is None or tuned.found.stand_in != stand_in or dataset.definition.discovered is not None:
-        return ""
-    bounded = {
-        each.name
-        for each in shape.measures
-        if each.bounds is not None and not (each.kind == "count_units" and rollup_of(dataset.definition, level))
-    }
+        return ()
     found = proposal(tuned.found.histograms, 1.0)
     facts = []
     for measure in dataset.definition.measured:
-        share = counted_share(found, dataset.definition, measure) if measure.name in bounded else None
+        share = counted_share(found, dataset.definition, measure)
         if share is not None:
             low, high = share
             facts.append(CountedShare(measure=measure.name, low=low, high=high, period=tuned.found.period, at=tuned.at))
-    return _COUNTED.dump_json(tuple(facts)).decode() if facts else ""
+    return shape.known_shares(facts, rollup=rollup)
+
+
+def counted_facts(shares: Sequence[CountedShare]) -> str:
+    """The same as the portal reads it."""
+    return _COUNTED.dump_json(tuple(shares)).decode() if shares else ""
 
 
 def coverage_facts(definition: Dataset) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
@@ -26,6 +27,13 @@ def bounds_of(dataset: DatasetFile, measure: Measure, rollup: Rollup | None = No
     if measure.kind == "count_units" and (cells is None or _whole(dataset, rollup)):
         return None
     return BoundFacts.model_validate({"kind": measure.kind, **_people(dataset, measure), **clamped, "cells": cells})
+
+
+def within(dataset: DatasetFile, measure: Measure) -> BoundFacts | None:
+    """The wider bounds within which the share of the measure that counts is measured."""
+    definition = dataset.definition
+    wider = replace(dataset, definition=definition.model_copy(update={"bounds": definition.bounds.wider}))
+    return bounds_of(wider, measure.wider)
 
 
 def _people(dataset: DatasetFile, measure: Measure) -> dict[str, object]:

@@ -79,18 +79,20 @@ def account_of(source: SourceFile, datasets: Iterable[DatasetFile], spent: Windo
 
 def _grains(definition: Dataset) -> set[Grain]:
     """The time steps of everything that is measured; keys are found over the whole period."""
-    found = {definition.period} if definition.discovered else set()
+    found = {definition.period} if definition.discovered or definition.covered else set()
     return {definition.cell_grain, *(each.grain or definition.cell_grain for each in definition.rollups), *found}
 
 
 def spans(facts: GuaranteeInputs) -> tuple[tuple[Fraction, int], ...]:
-    """(part of the loss, s) of each level, and of finding keys, whose counts cover the whole period."""
+    """(part of the loss, s) of each level, and of finding keys and totals within wider bounds, which cover the whole
+    period."""
     definition, window = facts.dataset.definition, facts.account.window
     found = Fraction(facts.charge.selection) / facts.loss
+    whole = found + definition.coverage_loss / definition.loss.amount
     levels = [(rollup.name, rollup.grain or definition.cell_grain) for rollup in definition.rollups]
     levels.append(("", definition.cell_grain))
-    parts = [((1 - found) * definition.share_of(name), span(grain, window)) for name, grain in levels]
-    return (*parts, (found, span(definition.period, window))) if found else tuple(parts)
+    parts = [((1 - whole) * definition.share_of(name), span(grain, window)) for name, grain in levels]
+    return (*parts, (whole, span(definition.period, window))) if whole else tuple(parts)
 
 
 def releases_of_one_window(facts: GuaranteeInputs) -> int | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
+    from publisher.definitions.dataset import Dataset
     from publisher.definitions.source import Currency
     from publisher.release.composition import Bearing
     from publisher.release.guarantee_inputs import GuaranteeInputs
@@ -52,6 +53,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
         "budget": _budget(facts),
         **({"decisions": [asdict(each) for each in facts.decisions]} if facts.decisions else {}),
         "bounds": {"max_groups": definition.bounds.max_groups, "max_per_group": definition.bounds.max_per_group},
+        **({"coverage": _coverage(definition)} if definition.covered else {}),
         "clamps": {
             each.name: {"lower": str(each.lower), "upper": str(each.upper), "unit": each.unit}
             for each in definition.measures
@@ -72,6 +74,17 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
 
 def _loss(currency: Currency, loss: Fraction, delta: Fraction) -> dict[str, str]:
     return {"currency": _letter(currency), "amount": str(loss), "delta": str(delta)}
+
+
+def _coverage(definition: Dataset) -> dict[str, Any]:
+    wider = definition.bounds.wider
+    return {
+        "loss": str(definition.coverage_loss),
+        "max_groups": wider.max_groups,
+        "max_per_group": wider.max_per_group,
+        "uppers": {each.name: str(each.wider.upper) for each in definition.covered if each.kind == "sum"},
+        "measures": [each.name for each in definition.covered],
+    }
 
 
 def _tunings(facts: GuaranteeInputs) -> list[dict[str, Any]]:

@@ -131,11 +131,15 @@ def _dataset(dataset: DatasetFile) -> dict[str, Any]:
         "period": definition.period,
         "grain": definition.cell_grain,
         "keys": [[key.name, _keys(key, keyset), key.other] for key, keyset in pairs],
-        "bounds": definition.bounds.model_dump(),
+        "bounds": definition.bounds.model_dump(include={"max_groups", "max_per_group"}),
         "loss": [definition.loss.currency, str(definition.loss.amount)],
         "measures": [_measured(definition, each) for each in definition.measured],
     }
     # What a definition does not use is left out: a part that a later version adds must not make every release new.
+    if definition.covered:
+        wider = definition.bounds.wider
+        uppers = {each.name: _exact(each.wider.upper) for each in definition.covered}
+        value["coverage"] = [str(definition.coverage_loss), wider.max_groups, wider.max_per_group, uppers]
     if definition.rollups:
         value["rollups"] = [
             [each.name, each.keys, each.grain or definition.cell_grain, str(definition.share_of(each.name))]

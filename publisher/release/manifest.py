@@ -10,9 +10,10 @@ from pydantic import Field
 
 from publisher.definitions.model import Model
 from publisher.errors import SourceError
-from publisher.portal.contract import BoundFacts, NoiseLaw
+from publisher.portal.contract import BoundFacts, CountedShare, NoiseLaw
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 DATA = "data.parquet"
@@ -104,6 +105,25 @@ class Shape(Model):
         bounded = [each for each in self.measures if each.bounds is not None]
         said = [(each.label, each.bounds.words()) for each in bounded if each.bounds is not None]
         return tuple(words if len(self.measures) == 1 else f"{label}: {words}" for label, words in said)
+
+    def counted_words(self, shares: Iterable[CountedShare]) -> tuple[str, ...]:
+        """How much the bounds let count, one sentence for each measure of which that was measured."""
+        labels = {each.name: each.label for each in self.measures}
+        return tuple(
+            each.words() if len(labels) == 1 else f"{labels[each.measure]}: {each.words()}"
+            for each in shares
+            if each.measure in labels
+        )
+
+    def known_shares(self, shares: Iterable[CountedShare], *, rollup: bool) -> tuple[CountedShare, ...]:
+        """Those of this table's bounded measures. Shares are measured of finest cells: of units that are counted in
+        coarser ones nothing is known."""
+        bounded = {
+            each.name
+            for each in self.measures
+            if each.bounds is not None and not (rollup and each.kind == "count_units")
+        }
+        return tuple(each for each in shares if each.measure in bounded)
 
 
 class FileHash(Model):
@@ -197,6 +217,8 @@ class Manifest(Model):
     """Which of the period's scheduled editions this is."""
     added: dict[str, str] = Field(default_factory=dict)
     """A total over time: the releases that it adds up, by name, with the SHA-256 of their manifests."""
+    counted: tuple[CountedShare, ...] = ()
+    """How much of each total its bounds let count, where the release measured it."""
     final: bool = True
     """False while a later scheduled edition of the same period is still to come."""
 

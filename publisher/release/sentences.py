@@ -141,7 +141,21 @@ def bounds(facts: GuaranteeInputs) -> list[str]:
             "Meter readings were turned into differences between one reading and the next of the same unit in the same "
             "window before these limits were applied."
         )
-    return [*said, _keys(facts)]
+    return [*said, *_coverage(facts), _keys(facts)]
+
+
+def _coverage(facts: GuaranteeInputs) -> list[str]:
+    """What is measured of what the bounds cut, and what it costs."""
+    definition = facts.dataset.definition
+    if not definition.covered:
+        return []
+    wider, names = definition.bounds.wider, ", ".join(f"“{plain(each.title)}”" for each in definition.covered)
+    sums = [f"{each.wider.upper:f} {plain(each.unit)}" for each in definition.covered if each.kind == "sum"]
+    totals = f", and a total of at most {', '.join(sums)} in a cell" if sums else ""
+    loss = f"{symbol(facts.charge.currency)} = {amount(definition.coverage_loss)}"
+    limits = f"{_several(wider.max_groups, 'cell')}, {_several(wider.max_per_group, 'record')} in each{totals}"
+    words = f"{loss} of the loss measures how much of {names} these limits let count:"
+    return [f"{words} one noisy total each for the whole period, within wider limits ({limits})."]
 
 
 def _contribution(facts: GuaranteeInputs) -> str:

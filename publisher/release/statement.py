@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.definitions.dataset import WIDER
 from publisher.release import composition, odds
 from publisher.release import sentences as say
 from publisher.release.chances import belief_here, right_guess_here
@@ -123,6 +124,7 @@ def _tables(facts: GuaranteeInputs) -> str:
         each.name: f"{plain(each.title)}{'' if each.publish else ' (not published)'}"
         for each in facts.dataset.definition.rollups
     }
+    titles[WIDER] = "Total within wider bounds"
     measures = {each.name: plain(each.title) for each in facts.dataset.definition.measures}
     rows = {
         (each.level, each.measure, each.scale): (

@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions import period as civil
+from publisher.definitions.dataset import WIDER
 from publisher.definitions.period import NESTS
 from publisher.definitions.totals import NAMES, adds_over_time
 from publisher.errors import SourceError
@@ -142,6 +143,14 @@ def measurements_table(noisy: NoisyTable, level: Level) -> pa.Table:
     A histogram's bins become the columns <name>_0, <name>_1 and so on.
     """
     return _numbered(level, {name: values for (of, name), values in noisy.tables.items() if of == level.name})
+
+
+def wider_table(noisy: NoisyTable, period: str) -> pa.Table | None:
+    """The noisy totals within wider bounds, in whole steps; None if the share that counts is not measured."""
+    import pyarrow as pa
+
+    totals = {name: pa.array(values, pa.int64()) for (of, name), values in noisy.tables.items() if of == WIDER}
+    return pa.table({"id": [period], **totals}) if totals else None
 
 
 def whole_table(noisy: NoisyTable) -> pa.Table | None:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from publisher.definitions.dataset import WIDER
 from publisher.release.loss_distribution import REACH, Kind, Shift
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ def parts_of(definition: Dataset, measure: Measure, units: int, *, coarser: bool
     return Parts(reach, cells, cells if coarser else units)
 
 
+def wider_part(definition: Dataset, measure: Measure, units: int) -> Parts:
+    """What so many units bring to the total within wider bounds: it is one cell, so all of it meets there."""
+    bounds = definition.bounds.wider
+    return Parts(units * bounds.max_groups * measure.wider.reach(bounds), 1, 1)
+
+
 def one_worst_shift(definition: Dataset) -> bool:
     """Whether no two parts of a unit can meet anywhere, so that the worst is the same whatever keys were found."""
     levels = (False, True) if definition.rollups else (False,)
@@ -104,7 +111,11 @@ def worst_shifts(
     measures = {each.name: each for each in definition.measured}
     found, slack = [], 0.0
     for table in tables:
-        parts = parts_of(definition, measures[table.measure], units, coarser=bool(table.level))
+        measure = measures[table.measure]
+        if table.level == WIDER:
+            parts = wider_part(definition, measure, units)
+        else:
+            parts = parts_of(definition, measure, units, coarser=bool(table.level))
         if spread:
             parts = Parts(1, parts.number * parts.size, parts.most * parts.size)
         if table.kind == "discrete gaussian":

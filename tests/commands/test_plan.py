@@ -26,6 +26,7 @@ from publisher.commands.chart import PLOT_HEIGHT, PLOT_WIDTH, picture, write_pic
 from publisher.commands.plan import print_candidates, print_plans, print_split
 from publisher.errors import DefinitionError, SourceError
 from publisher.grades import STATUSES
+from publisher.planning.bounds_known import CoveragePlanned, ErrorShares
 from publisher.planning.comparison import MOST, candidates, split, the_one, toml_of
 from publisher.planning.expected import known_from
 from publisher.planning.forecast import Forecast, Public, public
@@ -420,7 +421,7 @@ def test_every_field_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "planning.md").read_text(encoding="utf-8")
     rows = page.partition("| field | meaning |")[2].splitlines()
     named = {name for row in rows for name in re.findall(r"`(\w+)`", row.partition("` | ")[0] + "`")}
-    assert named == {field.name for field in fields(Forecast)}
+    assert named == {field.name for part in (Forecast, ErrorShares, CoveragePlanned) for field in fields(part)}
 
 
 def test_a_picture_that_cannot_be_written(city: Workspace, tmp_path: Path) -> None:

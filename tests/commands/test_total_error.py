@@ -20,7 +20,7 @@ from publisher.planning.bounds_known import bounds_known
 from publisher.planning.other_units import other_units, shorter_window
 from publisher.planning.total_error import measured_errors
 from publisher.privacy.tuning import NoisyHistogram
-from publisher.push.provenance import counted_facts, odds_facts, tuned_since
+from publisher.push.provenance import counted_facts, counted_shares, odds_facts, tuned_since
 from publisher.release.odds import guess_bound, up
 from publisher.release.table import shape_of
 from publisher.workspace import find_workspace
@@ -177,16 +177,16 @@ def test_pages_are_told_the_share_that_is_counted(town: Town) -> None:
     dataset = water(town)
     found = counted(tune(town), cells={1: 900, 2: 100}, total={200: 999, 2000: 1})
     tuned = Tuned(found, "2024-02-01")
-    (accounts,) = json.loads(counted_facts(dataset, shape_of(dataset), tuned, stand_in=False))
+    (accounts,) = json.loads(counted_facts(counted_shares(dataset, shape_of(dataset), tuned, stand_in=False)))
     alone = Tuned(counted(tune(town), cells={1: 1000}, total={200: 999, 2000: 1}), "2024-02-01")
-    _, used = json.loads(counted_facts(dataset, shape_of(dataset), alone, stand_in=False))
+    _, used = json.loads(counted_facts(counted_shares(dataset, shape_of(dataset), alone, stand_in=False)))
     assert {(each["period"], each["at"]) for each in (accounts, used)} == {("2024-01", "2024-02-01")}
     assert accounts["low"] == pytest.approx(1000 / 1100, abs=0.001)
     assert accounts["high"] == pytest.approx(1000 / 1100, abs=0.001)
     assert 0.98 < used["low"] < used["high"] < 1
-    assert counted_facts(dataset, shape_of(dataset), tuned, stand_in=True) == ""
+    assert counted_shares(dataset, shape_of(dataset), tuned, stand_in=True) == ()
     hidden = Tuned(counted(tune(town), cells={}, total={200: 1000}), "2024-02-01")
-    assert counted_facts(dataset, shape_of(dataset), hidden, stand_in=False) == ""
+    assert counted_facts(counted_shares(dataset, shape_of(dataset), hidden, stand_in=False)) == ""
 
 
 def test_the_share_of_units_is_that_of_the_finest_table(town: Town) -> None:
@@ -201,9 +201,9 @@ def test_the_share_of_units_is_that_of_the_finest_table(town: Town) -> None:
     for level, found, measures in wanted:
         shape = shape_of(dataset, level)
         assert all(each.bounds is not None for each in shape.measures)
-        facts = json.loads(counted_facts(dataset, shape, found, stand_in=False, level=level))
-        assert [each["measure"] for each in facts] == measures
-    assert counted_facts(dataset, shape_of(dataset, "sides"), tuned, stand_in=False, level="sides") == ""
+        shares = counted_shares(dataset, shape, found, stand_in=False, level=level)
+        assert [each["measure"] for each in json.loads(counted_facts(shares))] == measures
+    assert counted_shares(dataset, shape_of(dataset, "sides"), tuned, stand_in=False, level="sides") == ()
 
 
 def stated(town: Town, period: str) -> dict[str, Any]:

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from publisher.definitions import period as civil
+from publisher.definitions.dataset import WIDER
 from publisher.definitions.keyset import Keyset, Lookup
 from publisher.engine import aggregate
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource, cast_failures
 from publisher.errors import DefinitionError, SourceError
-from publisher.privacy.sensitivity import sensitivity_of
+from publisher.privacy.sensitivity import sensitivity_at
 
 if TYPE_CHECKING:
     from conftest import Row, Town
@@ -78,11 +79,9 @@ def replay(town: Town, rows: list[Row], window: str, period: str) -> None:
     """Every neighbor stays within the declared sensitivity, and some neighbor attains it in every table."""
     dataset = town.dataset_file().definition
     levels = (*(rollup.name for rollup in dataset.rollups), "")
-    claims = {
-        (level, each.name): sensitivity_of(each, dataset.bounds, coarser=bool(level))
-        for level in levels
-        for each in dataset.measured
-    }
+    tables = [*((level, each) for level in levels for each in dataset.measured)]
+    tables += [(WIDER, each) for each in dataset.covered]
+    claims = {(level, each.name): sensitivity_at(dataset, each, level) for level, each in tables}
     whole = town.aggregate(rows, period)
     farthest: dict[Table, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for unit in sorted({unit_of(row, window) for row in rows}, key=str):
@@ -396,3 +395,45 @@ def test_a_keyset_without_labels_or_catch_all(town: Town) -> None:
     made = replace(town, keysets=keysets).aggregate(rows)
     assert made.levels[-1].grid.shape == (1, 2, 3)
     assert made.tables["", "requests"].tolist() == [1, 0, 0, 1, 0, 0]
+
+
+WIDE = {"coverage_share": Decimal("0.2")}
+
+
+@pytest.mark.parametrize(
+    ("window", "k", "c", "wider", "upper", "dataset"),
+    [
+        ("month", 1, 1, {"wider_groups": 3, "wider_per_group": 2}, 9, QUARTER | {"grain": "month"}),
+        ("quarter", 2, 2, {"wider_groups": 5}, 7, QUARTER | {"grain": "month"}),
+        ("lifetime", 1, 1, {"wider_per_group": 3}, 20, QUARTER),
+    ],
+)
+def test_totals_within_wider_bounds(
+    town: Town, window: str, k: int, c: int, wider: dict[str, int], upper: int, dataset: dict[str, Any]
+) -> None:
+    """The total within wider bounds is one number; some neighbor moves it by k'·c', k'·M' or k', and none farther. What
+    counts is a part of it."""
+    paid = town.SUM | {"lower": Decimal(0), "wider_upper": Decimal(upper)}
+    bounds = {"max_groups": k, "max_per_group": c, **wider} | WIDE
+    measured = town.people(window, measures=(town.COUNT, town.UNITS, paid), bounds=bounds, **dataset)
+    rows = some_rows(k)
+    replay(measured, rows, window, "2020-Q1")
+    definition, found = measured.dataset_file().definition, measured.aggregate(rows, "2020-Q1").tables
+    assert [name for level, name in found if level == WIDER] == [each.name for each in definition.covered]
+    for each in definition.covered:
+        assert found[WIDER, each.name].shape == (1,)
+        assert 0 < found["", each.name].sum() <= found[WIDER, each.name][0]
+
+
+def test_clamped_records_within_a_wider_clamp(town: Town) -> None:
+    """Where records are the units, only their clamps cut, and a record moves the wider total by the wider one."""
+    paid = town.SUM | {"lower": Decimal(0), "wider_upper": Decimal(20)}
+    records = replace(town, dataset={"measures": (town.COUNT, paid), "bounds": WIDE})
+    rows = [row for row in some_rows(5) if row[2] < 31]
+    whole = records.aggregate(rows)
+    gaps = [
+        distances(records, whole, records.aggregate([each for each in rows if each is not row]))[WIDER, "paid"][0]
+        for row in rows
+    ]
+    assert (max(gaps), [name for level, name in whole.tables if level == WIDER]) == (20, ["paid"])
+    assert records.aggregate([]).tables[WIDER, "paid"].tolist() == [0]

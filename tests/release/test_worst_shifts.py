@@ -12,7 +12,7 @@ from guarantee_examples import increment, rollups, utility
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from publisher.definitions.dataset import Bounds, Measure
+from publisher.definitions.dataset import WIDER, Bounds, Measure
 from publisher.privacy.sensitivity import sensitivity_of
 from publisher.release.loss_distribution import Kind, Shift, composed
 from publisher.release.worst_shifts import (
@@ -119,6 +119,10 @@ def test_every_table_is_moved() -> None:
     assert five is not None
     assert five.shifts == (Shift("discrete gaussian", 5.0, 5),) * 3
     assert worst_shifts(definition, tables, 20) is None
+    covering = {"coverage_share": Decimal("0.1"), "wider_groups": 4, "wider_per_group": 2}
+    covered = definition.model_copy(update={"bounds": Bounds(**covering)})
+    wider = NoiseOf("requests", WIDER, "discrete gaussian", 5.0)
+    assert worst_shifts(covered, [wider], 5) == WorstShifts((Shift("discrete gaussian", 5.0, 40),), 0.0)
     assert one_worst_shift(definition)
     wide = definition.model_copy(update={"bounds": Bounds(max_groups=2, max_per_group=1)})
     assert not one_worst_shift(wide)

@@ -70,6 +70,16 @@ SHARE_AT_LEAST = message(
 )
 
 
+ABOUT = message(
+    "By a noisy measurement of %(period)s, about %(share)s%% (%(low)s%% to %(high)s%%) of %(within)s is counted."
+)
+EVERYTHING = message("everything")
+WITHIN = message("what lies within wider limits for each (%(clauses)s)")
+WITHIN_CELLS = message("cells: %(number)s")
+WITHIN_RECORDS = message("records in a cell: %(number)s")
+WITHIN_TOTALS = message("total in a cell: %(number)s")
+
+
 def _same(text: str) -> str:
     return text
 
@@ -153,6 +163,10 @@ class CountedShare(BaseModel):
     """What was measured."""
     at: str
     """The day it was made, in ISO 8601."""
+    share: float | None = None
+    """About how much, if it was measured as a share; None if only the two ends are known."""
+    within: BoundFacts | None = None
+    """The wider bounds of what it is a share of; None if it is one of everything, or if these leave nothing out."""
 
     def words(
         self,
@@ -164,4 +178,24 @@ class CountedShare(BaseModel):
         """The sentence: `period` and `day` write dates for people; shares are rounded outwards."""
         low, high = str(floor(100 * self.low)), str(ceil(100 * self.high))
         facts = {"low": number(low), "high": number(high), "period": period(self.period), "day": day(self.at)}
+        if self.share is not None:
+            facts["share"] = number(str(min(max(round(100 * self.share), int(low)), int(high))))
+            facts["within"] = self._within(say, number)
+            return say(ABOUT) % facts
         return say(SHARE if high != "100" else SHARE_AT_LEAST) % facts
+
+    def _within(self, say: Callable[[str], str], number: Callable[[str], str]) -> str:
+        """What it is a share of: the clauses of the wider bounds that leave anything out."""
+        wider = self.within
+        if wider is None:
+            return say(EVERYTHING)
+        clauses = [
+            say(text) % {"number": number(str(limit))}
+            for text, limit in (
+                (WITHIN_CELLS, wider.cells),
+                (WITHIN_RECORDS, wider.each),
+                (WITHIN_TOTALS, wider.upper or None),
+            )
+            if limit is not None
+        ]
+        return say(WITHIN) % {"clauses": ", ".join(clauses)} if clauses else say(EVERYTHING)
