@@ -298,3 +298,27 @@ def test_nothing_is_said_where_bounds_cut_nothing(town: Town) -> None:
     """Records that count once each have no bounds to speak of."""
     requests = find_workspace(town.root).dataset("requests")
     assert list(bounds_known(requests, None, JANUARY)) == []
+
+
+def test_the_plan_for_machines_has_what_bounds_cut(town: Town) -> None:
+    """Nothing before it was measured; then the numbers of the sentences, for each measure: the total error is the root
+    of the squares of the noise and of the middle of what is cut."""
+    parts = ("bounds_cut_least", "bounds_cut_most", "noise_in_average_cell", "total_error", "bounds_measured")
+
+    def rows() -> dict[str, dict[str, Any]]:
+        answer = town.publisher("plan", "water", "--json")
+        assert answer.code == 0, answer.err
+        return {row["measure"]: row for row in json.loads(answer.out)}
+
+    assert {row[part] for row in rows().values() for part in parts} == {None}
+    write_meters(town, {400: 700, 4000: 300}, both_zones=200)
+    tune(town, rho="0.2")
+    found = rows()
+    words = town.publisher("plan", "water").out
+    for row in found.values():
+        assert row["bounds_measured"] == "2024-01"
+        assert 0 <= row["bounds_cut_least"] <= row["bounds_cut_most"] <= 1
+        middle = (row["bounds_cut_least"] + row["bounds_cut_most"]) / 2
+        assert row["total_error"] == pytest.approx(hypot(middle, row["noise_in_average_cell"]))
+        assert f"the total error is {row['total_error']:.0%}." in words
+    assert found["used"]["bounds_cut_most"] > found["accounts"]["bounds_cut_most"] > 0
