@@ -82,10 +82,10 @@ def _default(field: dict[str, Any]) -> str:
 def _type(field: dict[str, Any]) -> str:
     if "$ref" in field:
         return field["$ref"].rsplit("/", 1)[1]
-    if "enum" in field:
-        return ", ".join(f"`{value}`" for value in field["enum"])
-    if "anyOf" in field:
-        return " or ".join(_type(each) for each in field["anyOf"] if each.get("type") != "null")
+    if values := field.get("enum") or ([field["const"]] if "const" in field else []):
+        return ", ".join(f"`{value}`" for value in values)
+    if choices := field.get("anyOf") or field.get("oneOf"):
+        return " or ".join(_type(each) for each in choices if each.get("type") != "null")
     if field.get("type") == "array":
         return f"list of {_type(field.get('items', {}))}" if "items" in field else "list"
     if field.get("type") == "object":

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -18,7 +17,7 @@ from publisher.definitions.dataset import CoarserKey, Dataset
 from publisher.definitions.keyset import Keyset, Lookup, read_keyset, read_lookup
 from publisher.definitions.levels import MOST_COARSER, CoarserAxis, Level, connected, levels_of
 from publisher.definitions.settings import Settings, address
-from publisher.definitions.source import Feed, Source
+from publisher.definitions.source import Source
 from publisher.definitions.toml import MARK, Origin, build, marks, read_text, read_toml
 from publisher.errors import DefinitionError
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from publisher.definitions import period as civil
+    from publisher.definitions.feed import Feed
 
 FILE = "publisher.toml"
 
@@ -42,9 +42,8 @@ class SourceFile:
     origin: Origin
 
     def shares_files(self, other: SourceFile) -> bool:
-        """Whether the feeds of both may have a file in common: one path is, or is inside, the other, up to the first
-        wildcard."""
-        mine, theirs = _fixed(self.definition.feed.path), _fixed(other.definition.feed.path)
+        """Whether the feeds of both may have a record in common: one place is, or is inside, the other."""
+        mine, theirs = self.definition.feed.place, other.definition.feed.place
         shorter = min(len(mine), len(theirs))
         return mine[:shorter] == theirs[:shorter]
 
@@ -333,12 +332,6 @@ def _same_people(one: SourceFile, other: SourceFile) -> bool:
         return True
     decided = one.apart_from(other) is not None or other.apart_from(one) is not None
     return one.shares_files(other) and not decided
-
-
-def _fixed(path: str) -> tuple[str, ...]:
-    """The parts of a feed's path before its first wildcard."""
-    parts = (part for part in path.split("/") if part not in {"", "."})
-    return tuple(takewhile(lambda part: not set(part) & set("*?["), parts))
 
 
 def find_workspace(start: Path, *, drafts: bool = False) -> Workspace:

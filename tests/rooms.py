@@ -23,7 +23,7 @@ FLOORS = (
     ("analyst",),
     ("push",),
     ("pipeline",),
-    ("records", "engine", "privacy", "release", "sample", "classify"),
+    ("records", "engine", "privacy", "release", "sample", "classify", "feeds"),
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),

@@ -10,7 +10,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from publisher.definitions.source import Feed, accept_all
+from publisher.definitions.feed import FileFeed, accept_all
 from publisher.duck import connect
 from publisher.errors import SourceError
 from publisher.records import sql
@@ -94,7 +94,7 @@ def _trial(workspace: Workspace, source: SourceFile, folder: Path) -> LandingTri
         (data / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(workspace.data / path, data / path)
     definition = source.definition
-    feed = Feed(path="feed", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
+    feed = FileFeed(path="feed", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
     own = definition.model_copy(update={"feed": feed, "late": None, "delivery": "append"})
     return LandingTrial(replace(source, definition=own), workspace.settings.engine, workspace.private / "key", folder)
 

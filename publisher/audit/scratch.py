@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from publisher.audit.worst import RECORD, TIME, TIME_FORM, UNIT, worst_of
-from publisher.definitions.source import Column, Event, Feed, accept_all
+from publisher.definitions.feed import FileFeed, accept_all
+from publisher.definitions.source import Column, Event
 from publisher.definitions.vintage import vintages_of
 from publisher.durable import private_files, writing
 from publisher.errors import LockedError
@@ -159,7 +160,7 @@ def _declared(definition: Source, worst: Worst) -> Source:
             "delivery": "append",
             "record_id": (RECORD,),
             "event": Event(column=TIME, formats=(TIME_FORM,)),
-            "feed": Feed(path=FEED, accept=accept_all(columns)),
+            "feed": FileFeed(path=FEED, accept=accept_all(columns)),
             "privacy": definition.privacy.model_copy(update={"unit": unit}),
         }
     )

@@ -16,6 +16,7 @@ from zoneinfo import available_timezones
 import click
 
 from publisher.commands.preview import private_folder
+from publisher.definitions.feed import FileFeed
 from publisher.definitions.source import Boundaries
 from publisher.definitions.toml import MARK
 from publisher.drafting import dates, identity, points, words
@@ -145,7 +146,8 @@ def _draft(
     others = [each.definition for each in workspace.sources.values() if each.name != new.name]
     zones = {each.timezone for each in others} - {"UTC"}  # which drafts have while theirs is marked
     populations = {each.population for each in others}
-    feed = sample.feed.model_copy(update={"path": _feed_path(workspace, new, files, sample.feed.format)})
+    path = _feed_path(workspace, new, files, sample.feed.format)
+    feed = FileFeed(path=path, **sample.feed.basis())
     return SourceDraft(
         source=new.name,
         feed=feed,

@@ -12,7 +12,8 @@ from publisher.classify.declaration import declared
 from publisher.classify.kinds import STOPPED, TITLES
 from publisher.classify.law import read_law
 from publisher.classify.proposal import proposals
-from publisher.commands.preview import private_folder
+from publisher.commands.preview import beginning, private_folder
+from publisher.definitions.feed import FileFormat
 from publisher.definitions.toml import read_text
 from publisher.drafting.sample import read_sample
 from publisher.duck import connect
@@ -56,17 +57,26 @@ class Classified:
 def classified(workspace: Workspace, target: str, law: str | None) -> Classified:
     """Look at the last file of a source, or at a file. Raises DefinitionError and SourceError."""
     source = workspace.sources.get(target)
-    path = feed.find(source, workspace.data)[-1] if source else _file(workspace, target)
     engine = workspace.settings.engine
     with private_folder(workspace) as folder, connect(engine, folder) as connection:
-        sample = read_sample(
-            [path], connection, folder, engine.memory_bytes, source.definition.feed if source else None
-        )
+        path, described = _look_at(workspace, source, target, folder)
+        sample = read_sample([path], connection, folder, engine.memory_bytes, described)
         rows = min(ROWS, CELLS // len(sample.columns))
         found = _values(sample, rows)
         whole = sample.whole and sample.rows <= rows
     pack = read_law(law) if law else None
     return Classified(source, pack, proposals(found, pack), whole)
+
+
+def _look_at(
+    workspace: Workspace, source: SourceFile | None, target: str, folder: Path
+) -> tuple[Path, FileFormat | None]:
+    """The file to look at, and how it is written if a source says so."""
+    if source is None:
+        return _file(workspace, target), None
+    declared = source.definition.feed
+    path = beginning(source, folder) if source.definition.fetched else feed.find(source, workspace.data)[-1]
+    return path, declared if isinstance(declared, FileFormat) else FileFormat(format=declared.format)
 
 
 def _file(workspace: Workspace, target: str) -> Path:

@@ -17,6 +17,7 @@ from publisher.engine.folding import folded
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource, check_columns
 from publisher.errors import DefinitionError, SourceError
+from publisher.feeds.fetch import sample
 from publisher.records import feed
 from publisher.records.judgement import WIDTH, table, wrapped
 from publisher.records.trial import trial
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile, Workspace
 
 ROWS = 5
+ROWS_FETCHED = 1_000
+"""So many records are fetched, where they are fetched, or those of one answer."""
 WIDEST = 22
 NOTICE = "PRIVATE: this shows records as they are. Do not copy, send or log it."
 
@@ -43,10 +46,15 @@ def preview(workspace: Workspace, source: SourceFile, file: str | None, picture:
         raise DefinitionError(f"--map: {picture} must be a name that ends in .svg")
     if picture is not None and not levels:
         raise DefinitionError(f"--map: {source.origin.name} has no coordinates or addresses to draw")
-    path = _file(workspace, source, file)
     with (
         private_folder(workspace) as folder,
-        trial(source, path, data=workspace.data, engine=workspace.settings.engine, folder=folder) as tried,
+        trial(
+            source,
+            _file(workspace, source, file, folder),
+            data=workspace.data,
+            engine=workspace.settings.engine,
+            folder=folder,
+        ) as tried,
     ):
         yield from (NOTICE, "")
         records = RecordSource(tried.dated, (), query)
@@ -63,8 +71,19 @@ def preview(workspace: Workspace, source: SourceFile, file: str | None, picture:
         yield from ("", "Nothing was charged, and no record was kept. What is above is private.")
 
 
-def _file(workspace: Workspace, source: SourceFile, named: str | None) -> Path:
-    """The file that is named, on disk or in the feed; by default the feed's last."""
+def beginning(source: SourceFile, folder: Path) -> Path:
+    """The beginning of a source that is fetched, in a private folder. Raises SourceError."""
+    found = sample(source, folder, ROWS_FETCHED)
+    if not found:
+        raise SourceError(f"{source.origin.name}: feed: there is no record to look at")
+    return found[0]
+
+
+def _file(workspace: Workspace, source: SourceFile, named: str | None, folder: Path) -> Path:
+    """The file that is named, on disk or in the feed; by default the feed's last, or the beginning of what is
+    fetched."""
+    if named is None and source.definition.fetched:
+        return beginning(source, folder)
     if named is None:
         return feed.find(source, workspace.data)[-1]
     for path in (Path(named), workspace.data / named):

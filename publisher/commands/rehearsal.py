@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from publisher.definitions.source import Feed, accept_all
+from publisher.definitions.feed import FileFeed, accept_all
 from publisher.durable import writing
 from publisher.errors import SourceError
 from publisher.records.secrets import create_key
@@ -45,9 +45,11 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
     return replace(workspace, data=data, state=state, feeds=feeds)
 
 
-def _feed(source: SourceFile) -> Feed:
+def _feed(source: SourceFile) -> FileFeed:
     definition = source.definition
-    return Feed(path=f"{FOLDER}/{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed))
+    return FileFeed(
+        path=f"{FOLDER}/{source.name}.csv", nulls=definition.feed.nulls, accept=accept_all(definition.landed)
+    )
 
 
 def _copy(data: Path, target: Path, path: str) -> None:

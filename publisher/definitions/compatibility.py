@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from publisher.definitions.feed import FileFeed
 from publisher.definitions.period import NESTS
 from publisher.definitions.vintage import check_editions
 
@@ -40,7 +41,7 @@ def check_reference_files(source: Source, sources: Mapping[str, Source], origin:
     """
     for setting, path in source.reference_files():
         for name, other in sources.items():
-            if is_feed(path, other.feed.path):
+            if isinstance(other.feed, FileFeed) and is_feed(path, other.feed.path):
                 raise origin.error(
                     setting,
                     f"{path} is a file of records, the feed of the source {name}: one record may not decide where "

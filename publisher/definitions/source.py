@@ -6,16 +6,14 @@ import re
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
+from publisher.definitions.feed import DataPath, Feed, TableFeed
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 from publisher.definitions.period import Grain
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Class = Literal["public", "private", "confidential", "nonpublic", "protected-nonpublic"]
 Currency = Literal["zcdp", "pure"]
@@ -33,12 +31,6 @@ def _zone(name: str) -> str:
     return name
 
 
-def _relative(path: str) -> str:
-    if path.startswith(("/", "~")) or ".." in path.split("/"):
-        raise ValueError(f"{path!r} must be inside the data folder: write it relative to that folder")
-    return path
-
-
 def _form(form: str) -> str:
     unknown = re.findall(r"%(?!-?[aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%]).?", form)
     if unknown or "%" not in form:
@@ -47,7 +39,6 @@ def _form(form: str) -> str:
 
 
 Zone = Annotated[str, AfterValidator(_zone)]
-DataPath = Annotated[Text, AfterValidator(_relative)]
 Form = Annotated[Text, AfterValidator(_form)]
 
 
@@ -79,58 +70,6 @@ class Privacy(Model):
                 ("window",), "a day works only if the unit is record; use a month or longer for other units"
             )
         return self
-
-
-Share = Annotated[Exact, Field(ge=0, le=1)]
-
-
-class Accept(Model):
-    """What may be odd about a file of this feed without stopping the run, and why."""
-
-    undated: Share = Decimal("0.2")
-    """The largest share of a file's records without a date that can be read."""
-    unplaced: Share = Decimal("0.5")
-    """The largest share of a file's records without a place, for each level of place."""
-    rejected: Share = Decimal("0.2")
-    """The largest share of a file's rows that cannot be read."""
-    repeated: Share = Decimal("0.5")
-    """The largest share of a file's rows whose record came before, in this file or an earlier one."""
-    empty: tuple[Text, ...] = ()
-    """Columns that may be empty in a whole file."""
-    payment: tuple[Text, ...] = ()
-    """Columns that are read although they hold what looks like numbers of cards or bank accounts."""
-    reason: Text
-    """Why these limits differ from the defaults."""
-
-
-def accept_all(columns: Iterable[str]) -> Accept:
-    """Limits that nothing is beyond, for generated records."""
-    every = Decimal(1)
-    return Accept(
-        undated=every,
-        unplaced=every,
-        rejected=every,
-        repeated=every,
-        empty=tuple(columns),
-        payment=tuple(columns),
-        reason="the records are generated",
-    )
-
-
-class Feed(Model):
-    """The raw files, as the city publishes them."""
-
-    path: DataPath
-    """Relative to the data folder; may be a folder or contain wildcards."""
-    format: Literal["csv", "parquet", "json", "excel"] = "csv"
-    delimiter: str = Field(",", min_length=1, max_length=1)
-    encoding: Text = "utf-8"
-    nulls: tuple[str, ...] = ()
-    """Texts that mean missing, in addition to the empty text."""
-    sheet: Text | None = None
-    """The sheet of an Excel workbook. Default: the first."""
-    accept: Accept | None = None
-    """What may be odd about a file. Default: the limits of Accept, with no reason needed."""
 
 
 class Event(Model):
@@ -290,6 +229,7 @@ class Source(Model):
     def _check(self) -> Self:
         if self.late is not None and self.late.policy == "increment":
             self._check_increment()
+        self._check_feed()
         for what, column in self.references():
             if column not in self.columns:
                 raise RuleError(
@@ -303,6 +243,26 @@ class Source(Model):
         if self.register_ is not None and unit == "record":
             raise RuleError(("register",), "needs an identifier as privacy unit, such as the account")
         return self
+
+    def _check_feed(self) -> None:
+        """Check what a feed that publisher fetches asks of the rest."""
+        feed = self.feed
+        if self.delivery not in feed.deliveries:
+            allowed = " or ".join(f'"{each}"' for each in feed.deliveries)
+            raise RuleError(("delivery",), f"a feed of kind {feed.kind} needs delivery = {allowed}")
+        if not isinstance(feed, TableFeed):
+            return
+        if self.delivery == "changes" and not self.record_id:
+            raise RuleError(("record_id",), f"is missing: what a {feed.kind} feed sends again is known by it")
+        if self.late is not None and self.late.received is not None:
+            words = "is for the names of files: delete it; records are received on the day they are fetched and landed"
+            raise RuleError(("late", "received"), words)
+        for column in self.landed:
+            if not re.fullmatch(feed.names, column):
+                raise RuleError(("columns", column), f"is not a field name of {feed.kind}: see how its API names it")
+            if feed.never.intersection(column.split(".")):
+                words = "is about a person, a picture or free text, which publisher never fetches: set read = false"
+                raise RuleError(("columns", column), words)
 
     def _check_increment(self) -> None:
         if not self.record_id:
@@ -335,6 +295,16 @@ class Source(Model):
         for level, place in self.places.items():
             named += [(f"places.{level}", column) for column in place_columns(place)]
         return named
+
+    @property
+    def fetched(self) -> bool:
+        """Whether publisher fetches the raw files itself: they are private then, and deleted once they are landed."""
+        return self.feed.kind != "files"
+
+    @property
+    def delivered(self) -> tuple[str, ...]:
+        """The raw columns of a file, in order: every declared one, or those that are read if publisher writes it."""
+        return self.landed if isinstance(self.feed, TableFeed) else tuple(self.columns)
 
     @property
     def landed(self) -> tuple[str, ...]:

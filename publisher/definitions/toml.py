@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from publisher.definitions.error_hints import refusal
+from publisher.definitions.feed import KINDS
 from publisher.definitions.model import Model, RuleError
 from publisher.errors import DefinitionError
 
@@ -134,8 +135,11 @@ def _echo(fault: ErrorDetails, found: list[ErrorDetails]) -> bool:
 
 def _key(fault: ErrorDetails) -> Key:
     rule = fault.get("ctx", {}).get("error")
+    parts = fault["loc"]
+    if len(parts) > 1 and parts[0] == "feed" and parts[1] in KINDS:  # which model of a feed was tried
+        parts = (parts[0], *parts[2:])
     return (
-        *(part for part in fault["loc"] if part not in ("function-after", "[key]")),
+        *(part for part in parts if part not in ("function-after", "[key]")),
         *(rule.key if isinstance(rule, RuleError) else ()),
     )
 

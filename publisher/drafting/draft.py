@@ -16,7 +16,7 @@ from publisher.duck import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.definitions.source import Feed
+    from publisher.definitions.feed import FileFeed
     from publisher.drafting.dates import DateColumn
     from publisher.drafting.identity import Delivery
     from publisher.drafting.points import AreaFile, PointColumns
@@ -44,7 +44,7 @@ class SourceDraft:
     """What was guessed, and what a person chose instead."""
 
     source: str
-    feed: Feed
+    feed: FileFeed
     columns: tuple[str, ...]
     nulls: tuple[str, ...]
     date: DateColumn

@@ -10,7 +10,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Literal
 
-from publisher.definitions.source import Feed
+from publisher.definitions.feed import FileFeed
 from publisher.errors import SourceError
 from publisher.records.feed import ENDINGS
 
@@ -28,17 +28,17 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _OBJECTS = re.compile(rb"\s*(?:\{|\[\s*\{)")
 
 
-def layout(path: Path, content: bytes) -> Feed:
+def layout(path: Path, content: bytes) -> FileFeed:
     """How a file is to be read, but for where it is. Raises SourceError if landing cannot read such a file."""
     form = _format(path, content)
     if form in ("parquet", "excel"):
-        return Feed(path=path.name, format=form)
+        return FileFeed(path=path.name, format=form)
     encoding = _encoding(path, content)
     text = content.decode(encoding, errors="replace").removeprefix("\ufeff")
     if not text.strip():
         raise SourceError(f"{path.name}: is empty: fetch the file again")
     delimiter = _delimiter(text) if form == "csv" else ","
-    return Feed(path=path.name, format=form, encoding=encoding, delimiter=delimiter)
+    return FileFeed(path=path.name, format=form, encoding=encoding, delimiter=delimiter)
 
 
 def _format(path: Path, content: bytes) -> Format:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.definitions.source import Feed
+    from publisher.definitions.feed import FileFormat
 
 MOST = 12 << 20
 """So many bytes of a file are read at most."""
@@ -49,7 +49,7 @@ class Sample:
     """Records of one or more files of one layout: texts c0, c1, … in the table `sample`, missing ones NULL."""
 
     connection: DuckDBPyConnection
-    feed: Feed
+    feed: FileFormat
     columns: tuple[str, ...]
     """The names that all files have, in order."""
     nulls: tuple[str, ...]
@@ -87,7 +87,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class _File:
-    feed: Feed
+    feed: FileFormat
     columns: tuple[str, ...]
     table: str
     rejected: int
@@ -96,7 +96,11 @@ class _File:
 
 
 def read_sample(
-    paths: Sequence[Path], connection: DuckDBPyConnection, folder: Path, memory: int, described: Feed | None = None
+    paths: Sequence[Path],
+    connection: DuckDBPyConnection,
+    folder: Path,
+    memory: int,
+    described: FileFormat | None = None,
 ) -> Sample:
     """Read a sample of the files, as a feed describes them or as they look.
 
@@ -122,7 +126,7 @@ def read_sample(
 
 
 def _file(
-    path: Path, table: str, connection: DuckDBPyConnection, folder: Path, memory: int, described: Feed | None
+    path: Path, table: str, connection: DuckDBPyConnection, folder: Path, memory: int, described: FileFormat | None
 ) -> _File:
     folder.mkdir()
     head = _head(path)
@@ -166,7 +170,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise SourceError(f"{path.name}: cannot be read: {why}") from None
 
 
-def _part(path: Path, head: bytes, described: Feed, folder: Path) -> tuple[Path, bool]:
+def _part(path: Path, head: bytes, described: FileFormat, folder: Path) -> tuple[Path, bool]:
     """The file itself if it is small, otherwise a part of it under its own name; and whether it is all."""
     zipped = path.name.lower().endswith(".gz")
     if len(head) < MOST and not zipped:
@@ -212,7 +216,7 @@ def _packed_pieces(path: Path) -> Iterator[bytes]:
 
 
 def _objects(
-    path: Path, part: Path, described: Feed, folder: Path, *, whole: bool
+    path: Path, part: Path, described: FileFormat, folder: Path, *, whole: bool
 ) -> tuple[Path, tuple[str, ...], tuple[str, ...]]:
     """The objects of a part, one on each line, and the keys of their values, in order: the common and the rare."""
     lines = folder / f"lines-{path.stem}.json"

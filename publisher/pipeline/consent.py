@@ -104,11 +104,12 @@ def questions(workspace: Workspace, dataset: DatasetFile, drawn: Sequence[Period
 
 
 def newest_arrival(source: SourceFile, workspace: Workspace) -> date | None:
-    """The day on which the newest raw file was written, on the source's own clock; None for stand-in feeds.
+    """The day on which the newest raw file was written, on the source's own clock; None for stand-in feeds
+    and for records that are fetched when they are needed.
 
     Raises SourceError when there is no file.
     """
-    if source.name in workspace.feeds:
+    if source.name in workspace.feeds or source.definition.fetched:
         return None
     try:
         newest = max(path.stat().st_mtime for path in find(source, workspace.data))

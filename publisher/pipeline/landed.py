@@ -1,4 +1,5 @@
-"""A source is landed and judged, and its private report says how many rows its datasets fold into `other`."""
+"""A source is fetched if it lies elsewhere, landed and judged, and its private report says how many rows its datasets
+fold into `other`."""
 
 from __future__ import annotations
 
@@ -9,20 +10,26 @@ from publisher.duck import connect
 from publisher.engine.folding import folded
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
+from publisher.errors import SourceError
+from publisher.feeds.fetch import fetch, forget_landed
 from publisher.records import report
-from publisher.records.landing import land
+from publisher.records.batch import BatchStore, basis
+from publisher.records.landing import RawFiles, land
 from publisher.records.reader import of_batch
+from publisher.records.secrets import create_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from publisher.feeds.fetch import Fetched
     from publisher.records.landing import Landing
     from publisher.records.report import BatchReport
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 
-def land_source(workspace: Workspace, source: SourceFile) -> Landing:
+def land_source(workspace: Workspace, source: SourceFile, progress: Callable[[str], None] | None = None) -> Landing:
     """Land the source. Raises RefusedAtLandingError where a file is beyond what the source accepts, and SourceError."""
+    fetched = _fetch(workspace, source, progress) if source.definition.fetched else None
     datasets = [each for each in workspace.datasets.values() if each.source.name == source.name]
     landing = land(
         source,
@@ -30,12 +37,30 @@ def land_source(workspace: Workspace, source: SourceFile) -> Landing:
         private=workspace.private,
         engine=workspace.settings.engine,
         received=source.today(),
+        fetched=RawFiles(fetched.folder, fetched.paths) if fetched else None,
+        progress=progress,
     )
+    if fetched is not None:
+        forget_landed(source, workspace.private, fetched)
     if not landing.batches or not datasets:
         return landing
     batches = tuple(_with_other(workspace, datasets, batch) for batch in landing.batches)
     report.write(workspace.private, source.name, batches)
     return replace(landing, batches=batches)
+
+
+def _fetch(workspace: Workspace, source: SourceFile, progress: Callable[[str], None] | None) -> Fetched:
+    """Fetch what is new. Raises SourceError."""
+    private, own = workspace.private, basis(source.definition)
+    create_key(private)
+    batches = BatchStore(private, source.name).batches()
+    if source.definition.late is not None and any(batch.basis != own for batch in batches):
+        raise SourceError(
+            f"{source.origin.name}: has changed since its records were fetched. Fetched again, they would all count as "
+            "received today, which [late] does not allow: undo the change, or define a new source"
+        )
+    landed = any(batch.basis == own for batch in batches)
+    return fetch(source, private, basis=own, landed=landed, progress=progress)
 
 
 def _with_other(workspace: Workspace, datasets: Sequence[DatasetFile], batch: BatchReport) -> BatchReport:

@@ -172,7 +172,7 @@ def basis(definition: Source) -> str:
     """SHA-256 over what decides how a raw file is landed; places have a separate fingerprint."""
     unit = definition.privacy.unit
     parts = {
-        "feed": definition.feed.model_dump(exclude={"path", "accept"}),
+        "feed": definition.feed.basis(),
         "timezone": definition.timezone,
         "event": definition.event.model_dump(),
         "record_id": [*([unit] if unit != "record" else []), *definition.record_id],

@@ -114,7 +114,7 @@ def landed_types(definition: Source) -> dict[str, str]:
 
 def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[str, ...]:
     """The columns of a file that are not declared. Raises SourceError if declared ones are missing or out of order."""
-    declared = tuple(source.definition.columns)
+    declared = source.definition.delivered
     new = tuple(column for column in columns if column not in source.definition.columns)
     missing = [column for column in declared if column not in columns]
     found = tuple(column for column in columns if column in source.definition.columns)

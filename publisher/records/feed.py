@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.definitions.feed import FileFeed, TableFeed
 from publisher.duck import literal, quoted, safely
 from publisher.errors import SourceError
 from publisher.records import delimited, objects, plain, sql, workbook
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from publisher.definitions.source import Feed
+    from publisher.definitions.feed import FileFormat
     from publisher.workspace import SourceFile
 
 ENDINGS = {
@@ -48,10 +49,16 @@ class FeedTable:
 
 
 def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
-    """The files of the feed, ordered by path. Raises SourceError if there are none, or a name is not text."""
-    pattern = source.definition.feed.path
+    """The files of the feed in the data folder, ordered by path; none of a feed that is fetched.
+
+    Raises SourceError if there are none, or a name is not text.
+    """
+    feed = source.definition.feed
+    if not isinstance(feed, FileFeed):
+        return ()
+    pattern = feed.path
     if data.is_dir() and not pattern.startswith("/"):
-        found = files(data, pattern, source.definition.feed.format)
+        found = files(data, pattern, feed.format)
         for path in found:
             _check_name(path.relative_to(data))
         if found:
@@ -79,11 +86,18 @@ def open_table(
     Raises SourceError for a file that is empty or not of the declared format.
     """
     definition = source.definition
+    if isinstance(definition.feed, TableFeed):
+        return _parquet(path, connection)
     return table_of(definition.feed, tuple(definition.columns), path, connection, temporary, memory)
 
 
 def table_of(
-    feed: Feed, declared: tuple[str, ...], path: Path, connection: DuckDBPyConnection, temporary: Path, memory: int
+    feed: FileFormat,
+    declared: tuple[str, ...],
+    path: Path,
+    connection: DuckDBPyConnection,
+    temporary: Path,
+    memory: int,
 ) -> FeedTable:
     """The same for a file of a feed and the keys that are declared for it, which only JSON needs."""
     if path.stat().st_size == 0:

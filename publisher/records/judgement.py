@@ -10,7 +10,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.definitions.source import Accept
+from publisher.definitions.feed import Accept
 from publisher.records.report import BatchReport
 
 if TYPE_CHECKING:
@@ -89,6 +89,9 @@ def beyond(source: Source, batch: BatchReport) -> tuple[Oddity, ...]:
     accept = source.feed.accept or USUAL
     if not batch.rows_read and batch.rejected and accept.rejected < 1:
         return tuple(each for each in found if each.kind == "rejected")  # however few: nothing could be read
+    if source.fetched and batch.batch:
+        # An hour's changes may well have no value in a column; all deliveries together are still judged.
+        found = tuple(each for each in found if each.kind != "empty")
     if nothing_new(source, batch):
         return tuple(each for each in found if each.kind == "repeated" or (each.kind == "payment" and each.beyond))
     return tuple(each for each in found if each.beyond)

@@ -32,6 +32,14 @@ SAMPLE = "SAMPLE.json"
 
 
 @dataclass(frozen=True)
+class RawFiles:
+    """The raw files of a source, and the folder to which their names are relative."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
 class Landing:
     """What a landing did."""
 
@@ -54,25 +62,30 @@ def land(
     private: Path,
     engine: EngineSettings,
     received: date,
+    fetched: RawFiles | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Landing:
     """Land the files of the source that have not been landed, and place landed records again if places changed.
+
+    Those of a source that publisher fetches itself are `fetched`.
 
     Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written. Raises
     RefusedAtLandingError for the first file that is beyond what the source accepts: neither it nor any file after it
     is landed, so that both fixing the definition and replacing the file help.
     """
     columns.check_names(source)
-    files = feed.find(source, data)
+    raw = fetched or RawFiles(data, feed.find(source, data))
     secrets.create_key(private)
     with durable.writing(private), durable.private_files():
-        return _Job(source, data, private, engine, received, progress or _silent).run(files)
+        return _Job(source, data, raw.folder, private, engine, received, progress or _silent).run(raw.paths)
 
 
 @dataclass
 class _Job:
     source: SourceFile
     data: Path
+    raw: Path
+    """The folder of the raw files."""
     private: Path
     engine: EngineSettings
     received: date
@@ -125,7 +138,7 @@ class _Job:
 
     def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
         """The sha256 of the content, which is read unless name, size and time are those of a landed file."""
-        status, file = path.stat(), str(path.relative_to(self.data))
+        status, file = path.stat(), self._name(path)
         for batch in batches:
             if (batch.file, batch.size, batch.modified) == (file, status.st_size, status.st_mtime_ns):
                 return batch.sha256
@@ -159,7 +172,7 @@ class _Job:
         """If the latest batch's file has earlier content again, that content becomes the latest again."""
         latest = self._latest()
         if latest is not None:
-            path = self.data / latest.file
+            path = self.raw / latest.file
             for batch in self._batches():
                 if batch.sha256 == digests.get(path):
                     self._make_latest(batch, path)
@@ -183,7 +196,7 @@ class _Job:
         self.shelf.rewrite(replace(batch, received=latest.received) if self.late else batch)
 
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.data))
+        return str(path.relative_to(self.raw))
 
     def _know_places(self, digests: dict[Path, str], *, old: bool = False) -> None:
         """Remember where each content lies now; of `old` batches, which do not say, that it has lain there before."""
@@ -207,7 +220,7 @@ class _Job:
             return new
         batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
         known, form = self.receipts.days(), self.late.received
-        named = {batch.sha256: day_in_name(self.data / batch.file, form) if form else None for batch in batches}
+        named = {batch.sha256: day_in_name(self.raw / batch.file, form) if form else None for batch in batches}
         days = self.receipts.given({batch.sha256: named[batch.sha256] or batch.received for batch in batches} | new)
         for batch in batches:
             if batch.sha256 not in known and batch.received != days[batch.sha256]:
@@ -271,9 +284,10 @@ class _Job:
 
     def _outdated(self, batches: tuple[Batch, ...], digests: set[str]) -> dict[str, Batch]:
         """The batches of an earlier definition, by content; their files must be there to be landed again, unless only
-        the latest file is ever counted."""
+        the latest file is ever counted or all were fetched again."""
         outdated = {batch.sha256: batch for batch in batches if batch.basis != self.basis}
-        gone = [] if self._only_latest else [batch.file for digest, batch in outdated.items() if digest not in digests]
+        replaced = self._only_latest or self.source.definition.fetched  # by everything, fetched again
+        gone = [] if replaced else [batch.file for digest, batch in outdated.items() if digest not in digests]
         if gone:
             raise SourceError(
                 f"{self.source.origin.name}: has changed since these files were landed: {', '.join(gone)}: put them "
@@ -345,7 +359,7 @@ class _Job:
         known = report.reported(self.private, self.source.name)
         counts = [known.get(batch.batch) or self._count_again(batch) for batch in batches]
         files = [self.shelf.files(batch) for batch in batches]
-        if len(batches) > 1:
+        if len(batches) > 1 or (batches and self.source.definition.fetched):
             counts.append(judgement.together(counts))
             files.append([path for paths in files for path in paths])
         for counted, paths in zip(counts, files, strict=True):
@@ -375,7 +389,7 @@ class _Job:
             received=received,
             unlisted=unlisted,
             fingerprint=self.fingerprint,
-            generated=(self.data / SAMPLE).is_file(),
+            generated=(self.raw / SAMPLE).is_file(),
             paths=(self._name(path),),
             key=self.key,
         )

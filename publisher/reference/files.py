@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.definitions.feed import FileFeed
 from publisher.definitions.likeness import there_is
 from publisher.errors import DefinitionError, SourceError
+from publisher.feeds.fetch import check as check_server
 from publisher.records import feed
 from publisher.records.places import crs_of
 from publisher.records.polygons import read_polygons
@@ -79,6 +81,9 @@ def _each(what: str, look: Iterator[tuple[str, str]]) -> Iterator[FileCheck]:
 
 def _feed(workspace: Workspace, source: SourceFile, temporary: Path) -> Iterator[FileCheck]:
     definition, what = source.definition, f"{source.name}: feed"
+    if definition.fetched:
+        yield from _each(what, _server(source))
+        return
     try:
         found = _raw_files(workspace, source)
     except (SourceError, DefinitionError) as error:
@@ -99,10 +104,19 @@ def _feed(workspace: Workspace, source: SourceFile, temporary: Path) -> Iterator
     yield from (FileCheck(what, words, "warning") for words in _first(odd))
 
 
+def _server(source: SourceFile) -> Iterator[tuple[str, str]]:
+    odd = check_server(source)
+    yield (
+        f"{source.definition.feed.kind}: answers, with the {len(source.definition.landed):,} columns that are read",
+        "ok",
+    )
+    yield from ((words, "warning") for words in odd)
+
+
 def _raw_files(workspace: Workspace, source: SourceFile) -> tuple[Path, ...]:
     """The files of the feed. Raises DefinitionError if there are none, with what is there, and SourceError."""
     declared = source.definition.feed
-    if not feed.files(workspace.data, declared.path, declared.format):
+    if isinstance(declared, FileFeed) and not feed.files(workspace.data, declared.path, declared.format):
         words = f"no file {declared.path!r} in {workspace.data}; {there(workspace.data, declared.path)}"
         raise source.origin.error(("feed", "path"), words)
     return feed.find(source, workspace.data)

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.definitions.feed import FileFormat
 from publisher.definitions.likeness import likeness, there_is
 from publisher.errors import SourceError
 from publisher.records import columns, objects, workbook
@@ -21,7 +22,6 @@ from publisher.records import columns, objects, workbook
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from publisher.definitions.source import Feed
     from publisher.workspace import SourceFile
 
 BEGINNING = 4 << 20
@@ -45,7 +45,7 @@ class Header:
 
 def check_header(source: SourceFile, path: Path, temporary: Path, memory: int) -> tuple[str, ...]:
     """What is odd about the header of a raw file, in words. Raises SourceError if the file could not be landed."""
-    feed = source.definition.feed
+    feed = _format(source)
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
     if feed.format == "json":
@@ -75,13 +75,20 @@ def first_line(path: Path, encoding: str, delimiter: str) -> Header:
     return Header(tuple(names), rows, certain=False, odd=tuple(f"{path.name}: {words}" for words in odd))
 
 
-def _header(feed: Feed, path: Path, temporary: Path, memory: int) -> Header:
+def _header(feed: FileFormat, path: Path, temporary: Path, memory: int) -> Header:
     if feed.format == "parquet":
         return _schema(path)
     if feed.format == "excel":
         _check_sheet(feed.sheet, path, memory)
         return first_line(workbook.text(path, feed.sheet, temporary / "sheet", memory), "utf-8", ",")
     return first_line(path, feed.encoding, feed.delimiter)
+
+
+def _format(source: SourceFile) -> FileFormat:
+    """How the files of the source are written, by its definition."""
+    feed = source.definition.feed
+    assert isinstance(feed, FileFormat)  # noqa: S101 - for the type checker: what publisher writes needs no look
+    return feed
 
 
 def _check_sheet(sheet: str | None, path: Path, memory: int) -> None:
@@ -107,7 +114,7 @@ def _check_names(source: SourceFile, header: Header, path: Path) -> None:
     missing = [column for column in declared if column not in names]
     if not missing:
         return
-    feed = source.definition.feed
+    feed = _format(source)
     if feed.format == "csv" and (delimiter := _better(source, path)):
         shown = "a tab" if delimiter == "\t" else repr(delimiter)
         value = r"\t" if delimiter == "\t" else delimiter
@@ -128,7 +135,7 @@ def _check_names(source: SourceFile, header: Header, path: Path) -> None:
 def _better(source: SourceFile, path: Path) -> str | None:
     """The delimiter with which the first line has more than half of the declared columns, if the declared one has
     fewer."""
-    feed, declared = source.definition.feed, source.definition.columns.keys()
+    feed, declared = _format(source), source.definition.columns.keys()
 
     def found(delimiter: str) -> int:
         return len(declared & set(first_line(path, feed.encoding, delimiter).names))
@@ -196,7 +203,7 @@ def _decoded(content: bytes, codec: str) -> str | None:
 
 def _check_objects(source: SourceFile, path: Path, temporary: Path) -> tuple[str, ...]:
     """The same for JSON. Names of keys that are not declared are content of records, so they are never shown."""
-    text, odd = _text(path, source.definition.feed.encoding)
+    text, odd = _text(path, _format(source).encoding)
     part = temporary / "beginning.json"
     part.write_text(text, encoding="utf-8", errors="replace")
     whole = path.stat().st_size < BEGINNING and not path.name.lower().endswith(".gz")

@@ -26,8 +26,11 @@ class _DeclaredFeed:
     """What a source says about its raw files, even while other parts of its definition are still wrong."""
 
     source: str
-    path: str
+    path: str | None
+    """None if the records are fetched."""
     form: str
+    dataset: str
+    """Of a Socrata dataset, its id."""
     columns: frozenset[str]
     identifiers: frozenset[str]
 
@@ -67,7 +70,10 @@ def refuse_records(workspace: Workspace, path: Path, shown: str) -> None:
 
 def refuse_record_dataset(workspace: Workspace, identifier: str, shown: str) -> None:
     """The same for a Socrata dataset whose id is in the name of a raw file."""
-    named = [(each.source, each.path) for each in _feeds(workspace)]
+    for each in _feeds(workspace):
+        if each.dataset == identifier:
+            _refuse(shown, f"is the dataset that the source {each.source} fetches")
+    named = [(each.source, each.path or "") for each in _feeds(workspace)]
     named += [(source, path.name) for source, path in _raw_files(workspace)]
     named += [(source, batch.file) for source, batch in _landed(workspace)]
     for source, name in named:
@@ -84,20 +90,30 @@ def _feeds(workspace: Workspace) -> Iterator[_DeclaredFeed]:
     for path in sorted((workspace.root / "pipelines").glob("*.toml")):
         values, _ = read_toml(path, workspace.shown(path))
         feed_, columns = values.get("feed"), values.get("columns")
-        if isinstance(feed_, dict) and isinstance(feed_.get("path"), str):
+        if isinstance(feed_, dict):
+            place = feed_.get("path") if feed_.get("kind", "files") == "files" else None
             known = columns if isinstance(columns, dict) else {}
             named = (name for name, said in known.items() if isinstance(said, dict) and said.get("identifier") is True)
             form = str(feed_.get("format", "csv"))
-            yield _DeclaredFeed(path.stem, feed_["path"], form, frozenset(known), frozenset(named))
+            yield _DeclaredFeed(
+                path.stem,
+                place if isinstance(place, str) else None,
+                form,
+                str(feed_.get("dataset", "")),
+                frozenset(known),
+                frozenset(named),
+            )
 
 
 def _raw_files(workspace: Workspace) -> Iterator[tuple[str, Path]]:
     for each in _feeds(workspace):
-        if each.form in feed.ENDINGS and not each.path.startswith("/"):
+        if each.form in feed.ENDINGS and each.path is not None and not each.path.startswith("/"):
             yield from ((each.source, path) for path in feed.files(workspace.data, each.path, each.form))
 
 
 def _is_at(workspace: Workspace, path: Path, declared: _DeclaredFeed) -> bool:
+    if declared.path is None:
+        return False
     for place in (path.absolute(), path.resolve()):
         if place.is_relative_to(workspace.data) and is_feed(
             place.relative_to(workspace.data).as_posix(), declared.path

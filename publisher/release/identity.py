@@ -114,8 +114,8 @@ def _source(source: SourceFile, fingerprint: str) -> dict[str, Any]:
     values = definition.model_dump(mode="json", include=fields, exclude_defaults=True)
     values["privacy"].pop("budget")
     values["privacy"].pop("delta", None)
-    values["feed"].pop("path")
-    values["feed"].pop("accept", None)  # whether there is a release, not what is in it
+    feed = definition.feed  # neither where files lie nor how a server is asked decides what is in a release
+    values["feed"] = feed.model_dump(mode="json", include=set(feed.basis()), exclude_defaults=True)
     return values | {
         "columns": {name: definition.columns[name].identifier for name in definition.landed},
         "lookups": {name: [lookup.columns, sorted(lookup.rows)] for name, lookup in source.lookups.items()},

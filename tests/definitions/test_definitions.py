@@ -16,10 +16,11 @@ import pytest
 
 from publisher.definitions.compatibility import check_reference_files
 from publisher.definitions.dataset import Dataset
+from publisher.definitions.feed import FileFeed
 from publisher.definitions.keyset import read_keyset, read_lookup
 from publisher.definitions.period import parse
 from publisher.definitions.schema import KINDS, schema_of
-from publisher.definitions.source import Feed, Place, Source
+from publisher.definitions.source import Place, Source
 from publisher.definitions.toml import Origin, build, read_toml
 from publisher.errors import DefinitionError
 from publisher.workspace import find_workspace
@@ -497,7 +498,7 @@ def test_a_feed_locates_no_records(feed: str, path: str, refused: bool, which: s
     else:
         listed = {"path": path, "address": "a", "x": "x", "y": "y", "source": "County, CC0"}
         place["address"] = {"column": "x", "list": listed}
-    source = Source.model_construct(places={"zone": Place.model_validate(place)}, feed=Feed(path="own.csv"))
-    other = Source.model_construct(places={}, feed=Feed(path=feed))
+    source = Source.model_construct(places={"zone": Place.model_validate(place)}, feed=FileFeed(path="own.csv"))
+    other = Source.model_construct(places={}, feed=FileFeed(path=feed))
     with pytest.raises(DefinitionError, match="the feed of the source other") if refused else nullcontext():
         check_reference_files(source, {"own": source, "other": other}, Origin("own.toml", {}))

@@ -1,0 +1,218 @@
+"""`[feed]`: where the raw records of a source come from, by its `kind`, and what may be odd about them."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from itertools import takewhile
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from publisher.definitions.model import Exact, Model, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def _relative(path: str) -> str:
+    if path.startswith(("/", "~")) or ".." in path.split("/"):
+        raise ValueError(f"{path!r} must be inside the data folder: write it relative to that folder")
+    return path
+
+
+DataPath = Annotated[Text, AfterValidator(_relative)]
+Share = Annotated[Exact, Field(ge=0, le=1)]
+
+
+class Accept(Model):
+    """What may be odd about a file of this feed without stopping the run, and why."""
+
+    undated: Share = Decimal("0.2")
+    """The largest share of a file's records without a date that can be read."""
+    unplaced: Share = Decimal("0.5")
+    """The largest share of a file's records without a place, for each level of place."""
+    rejected: Share = Decimal("0.2")
+    """The largest share of a file's rows that cannot be read."""
+    repeated: Share = Decimal("0.5")
+    """The largest share of a file's rows whose record came before, in this file or an earlier one."""
+    empty: tuple[Text, ...] = ()
+    """Columns that may be empty in a whole file."""
+    payment: tuple[Text, ...] = ()
+    """Columns that are read although they hold what looks like numbers of cards or bank accounts."""
+    reason: Text
+    """Why these limits differ from the defaults."""
+
+
+def accept_all(columns: Iterable[str]) -> Accept:
+    """Limits that nothing is beyond, for generated records."""
+    every = Decimal(1)
+    return Accept(
+        undated=every,
+        unplaced=every,
+        rejected=every,
+        repeated=every,
+        empty=tuple(columns),
+        payment=tuple(columns),
+        reason="the records are generated",
+    )
+
+
+class FileFormat(Model):
+    """How raw files are written, wherever they are."""
+
+    format: Literal["csv", "parquet", "json", "excel"] = "csv"
+    delimiter: str = Field(",", min_length=1, max_length=1)
+    encoding: Text = "utf-8"
+    nulls: tuple[str, ...] = ()
+    """Texts that mean missing, in addition to the empty text."""
+    sheet: Text | None = None
+    """The sheet of an Excel workbook. Default: the first."""
+    accept: Accept | None = None
+    """What may be odd about a file. Default: the limits of Accept, with no reason needed."""
+
+    deliveries: ClassVar[tuple[str, ...]] = ("append", "snapshot", "changes")
+
+    def basis(self) -> dict[str, Any]:
+        """What decides how a file of the feed is landed."""
+        return self.model_dump(include={"format", "delimiter", "encoding", "nulls", "sheet"})
+
+
+class FileFeed(FileFormat):
+    """The raw files, as the city publishes them, in the data folder."""
+
+    kind: Literal["files"] = "files"
+    path: DataPath
+    """Relative to the data folder; may be a folder or contain wildcards."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from: feeds share records if one's place is, or is inside, the other's. The path up
+        to its first wildcard."""
+        parts = (part for part in self.path.split("/") if part not in {"", "."})
+        return ("files", *takewhile(lambda part: not set(part) & set("*?["), parts))
+
+
+class Secret(Model):
+    """A password or token: it is read where it is needed and written nowhere."""
+
+    env: Text | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The variable of the environment that holds it."""
+    file: Text | None = Field(None, pattern=r"^/")
+    """The file that holds it, by its full path."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give exactly one of env, the name of a variable, and file, a full path")
+        return self
+
+
+class TableFeed(Model):
+    """Records that publisher fetches itself, each column as text, and writes as its own private files."""
+
+    nulls: tuple[str, ...] = ()
+    """Texts that mean missing, in addition to the empty text."""
+    accept: Accept | None = None
+    """What may be odd about what is fetched. Default: the limits of Accept, with no reason needed."""
+
+    format: ClassVar[Literal["parquet"]] = "parquet"
+    deliveries: ClassVar[tuple[str, ...]] = ("changes",)
+    never: ClassVar[frozenset[str]] = frozenset()
+    """Columns that are never read: who reported it, names, pictures and free text."""
+    names: ClassVar[str] = r".+"
+    """What the names of columns are like."""
+
+
+def _domain(domain: str) -> str:
+    """A host, with a port if it has one. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", domain):
+        raise ValueError(f"{domain!r} is not a domain such as data.example.gov")
+    return domain.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
+    return host in _LOOPBACK
+
+
+def web_address(domain: str) -> str:
+    """The address of a domain: https, but for this machine."""
+    return f"{'http' if is_loopback(urlsplit(f'//{domain}').hostname or '') else 'https'}://{domain}"
+
+
+class WebFeed(TableFeed):
+    """Records that a server on the web gives out page by page."""
+
+    token: Secret | None = None
+    """The server's token for applications, if it wants one."""
+    overlap_minutes: int = Field(60, ge=1, le=44_640)
+    """How far a fetch reaches back before the beginning of the one before, for changes that the server shows late."""
+    requests_per_second: Exact = Field(Decimal(2), gt=0, le=50)
+    """At most so many requests are sent in a second."""
+    attempts: int = Field(5, ge=1, le=20)
+    """How often one request is tried before the fetch stops."""
+    timeout: int = Field(60, ge=1, le=3600)
+    """Seconds that one answer may take as a whole."""
+    longest_wait: int = Field(300, ge=0, le=86_400)
+    """The longest pause in seconds before another try; a server that asks for a longer one ends the fetch."""
+    user_agent: Text | None = Field(None, pattern=r"^[\x20-\x7e]+$")
+    """How publisher names itself to the server, best with an address for questions. Default: its name and version."""
+
+
+class SocrataFeed(WebFeed):
+    """A dataset of a Socrata portal, by the time of each row's last change."""
+
+    kind: Literal["socrata"]
+    domain: Annotated[Text, AfterValidator(_domain)]
+    """Such as data.example.gov."""
+    dataset: Text = Field(pattern=r"^[a-z0-9]{4}-[a-z0-9]{4}$")
+    """Its id, the last part of the dataset's address."""
+    user: Secret | None = None
+    """The account, or the id of an API key, for a dataset that is not public."""
+    password: Secret | None = None
+    """Its password, or the key's secret."""
+    page_size: int = Field(1000, ge=1, le=50_000)
+    """Rows in one answer."""
+
+    names: ClassVar[str] = r"[a-z_][a-z0-9_]*(\..+)?"
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("give both user and password, or neither")
+        return self
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from."""
+        return (self.kind, self.domain, self.dataset)
+
+    def basis(self) -> dict[str, Any]:
+        """What decides what is fetched and how it is landed."""
+        return self.model_dump(include={"kind", "domain", "dataset", "nulls"})
+
+
+def _kind(feed: object) -> str | None:
+    """The kind of a feed; a feed without one has files."""
+    kind = feed.get("kind", "files") if isinstance(feed, dict) else getattr(feed, "kind", None)
+    return kind if isinstance(kind, str) else None
+
+
+KINDS: dict[str, type[FileFormat | TableFeed]] = {
+    "files": FileFeed,
+    "socrata": SocrataFeed,
+}
+
+Feed = Annotated[
+    Annotated[FileFeed, Tag("files")] | Annotated[SocrataFeed, Tag("socrata")],
+    Discriminator(
+        _kind,
+        custom_error_type="feed_kind",
+        custom_error_message=f"kind must be one of {', '.join(KINDS)}",
+    ),
+]
+"""Where the raw records of a source come from: one model for each kind."""

@@ -1,0 +1,101 @@
+"""Fetch what is new of a source, by the kind of its feed, one durable delivery after the other.
+
+Each kind has one module with two functions:
+
+- `deliver(source, feed, cursor, files, most)` writes complete raw files into the private folder `files` and returns a
+  `Step`. `cursor` is the one of the step before, or None to begin at the beginning. A step may end after `most` rows
+  and say that there is more, if the source's delivery allows several files. It must read everything again that may have
+  been missed, since a record that comes twice counts once and one that never comes is lost.
+- `check(source, feed)` asks the server, and gives what is odd in words.
+
+Both read the columns in `source.definition.landed` alone, and raise SourceError for whatever goes wrong, in words of
+their own: no value of a record, no credential, and not what a server or driver says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher import durable
+from publisher.definitions.feed import SocrataFeed
+from publisher.feeds import socrata
+from publisher.feeds.delivery import STEP, Deliveries, Remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from publisher.feeds.delivery import Cursor, Step
+    from publisher.workspace import SourceFile
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """The raw files of a source that are to be landed now, in order, and the folder of their names."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+
+
+def fetch(
+    source: SourceFile,
+    private: Path,
+    *,
+    basis: str,
+    landed: bool,
+    progress: Callable[[str], None] | None = None,
+) -> Fetched:
+    """Fetch what is new. `basis` is the digest of what decides what is landed, and `landed` says whether anything is
+    landed under it; where it has changed, or what was landed is gone, everything is fetched again.
+
+    Raises SourceError; every delivery that was complete before stays, and the next fetch goes on after it.
+    """
+    with durable.private_files():
+        store = Deliveries(private, source.name)
+        store.tidy()
+        last = store.last()
+        if last is not None and (last.basis != basis or (last.delivered and not landed and not store.pending())):
+            store.restart()
+            last = None
+        more = True
+        while more:
+            with store.new() as delivery:
+                step = _deliver(source, last.cursor if last else None, delivery.files, STEP)
+                came = any(path.is_file() for path in delivery.files.rglob("*"))
+                last = Remembered(basis, step.cursor, step.more, came or (last is not None and last.delivered))
+                delivery.remember(last)
+            more = step.more
+            if progress is not None and came:
+                progress(f"{source.name}: fetched a delivery{', more to come' if more else ''}")
+        return Fetched(store.folder, store.pending())
+
+
+def forget_landed(source: SourceFile, private: Path, fetched: Fetched) -> None:
+    """Delete the fetched files after they are durably landed: raw identifiers do not stay."""
+    with durable.private_files():
+        Deliveries(private, source.name).landed(fetched.paths)
+
+
+def sample(source: SourceFile, folder: Path, most: int) -> tuple[Path, ...]:
+    """The beginning of the source's records as raw files in a private folder, for someone to look at. Nothing is
+    remembered. Raises SourceError."""
+    _deliver(source, None, folder, most)
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def check(source: SourceFile) -> tuple[str, ...]:
+    """Ask the server whether it has what the definition reads: what is odd, in words. Raises SourceError."""
+    feed = source.definition.feed
+    match feed:
+        case SocrataFeed():
+            return socrata.check(source, feed)
+    raise AssertionError(feed.kind)
+
+
+def _deliver(source: SourceFile, cursor: Cursor | None, files: Path, most: int) -> Step:
+    feed = source.definition.feed
+    match feed:
+        case SocrataFeed():
+            return socrata.deliver(source, feed, cursor, files, most)
+    raise AssertionError(feed.kind)

@@ -1,0 +1,125 @@
+"""A Socrata dataset, row by row in the order of last change.
+
+Every page is asked for after the last row of the page before, by its `:updated_at` and, among rows of the same time,
+its `:id`: rows that are added, changed or deleted between two pages move no other row to another page. `:id` is
+Socrata's own number of a row and no column of the record.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from publisher.definitions.feed import web_address
+from publisher.definitions.likeness import there_is
+from publisher.errors import SourceError
+from publisher.feeds.credentials import revealed
+from publisher.feeds.delivery import Step
+from publisher.feeds.table import row_of, write_table
+from publisher.feeds.web import Server, TornError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from publisher.definitions.feed import SocrataFeed
+    from publisher.feeds.delivery import Cursor
+    from publisher.feeds.table import Row
+    from publisher.workspace import SourceFile
+
+_TIME, _ID = ":updated_at", ":id"
+
+
+def deliver(source: SourceFile, feed: SocrataFeed, cursor: Cursor | None, files: Path, most: int) -> Step:
+    """Rows that were changed after the cursor, at most about `most` of them. Raises SourceError."""
+    at = dict(cursor or {})
+    rows: dict[str, Row] = {}
+    with _server(source, feed) as server:
+        more = True
+        while more and len(rows) < most:
+            page = server.get(f"/resource/{feed.dataset}.json", _query(source, feed, at), _rows)
+            at.setdefault("begun", server.now.isoformat())
+            for record in page:
+                rows.pop(record[_ID], None)  # a row that has changed meanwhile: what came last counts
+                rows[record[_ID]] = row_of(source, record)
+            more = bool(page)
+            if page:
+                if (page[-1][_TIME], page[-1][_ID]) == (at.get("updated"), at.get("id")):
+                    raise server.error(f"does not order its rows by {_TIME} and {_ID}: this feed cannot be read")
+                at |= {"updated": page[-1][_TIME], "id": page[-1][_ID]}
+                more = _moment(at["updated"], server) < datetime.fromisoformat(at["begun"])
+        write_table(files, source.definition.landed, rows.values())
+        return Step(at if more else _after(at, feed, server), more)
+
+
+def check(source: SourceFile, feed: SocrataFeed) -> tuple[str, ...]:
+    """Whether the dataset can be read and has the columns that are read. Raises SourceError."""
+    with _server(source, feed) as server:
+        there = server.get(f"/api/views/{feed.dataset}.json", {}, _names)
+        missing = [name for name in _roots(source) if name not in there]
+        if missing:
+            said = "; ".join(f"{name!r}: {there_is(name, there)}" for name in missing)
+            raise SourceError(f"{source.origin.name}: columns that are read and not in the dataset: {said}")
+        server.get(f"/resource/{feed.dataset}.json", {"$select": f"{_ID},{_TIME}", "$limit": "1"}, _rows)
+    return ()
+
+
+def _server(source: SourceFile, feed: SocrataFeed) -> Server:
+    server = Server(source, feed, web_address(feed.domain))
+    server.send(source, "X-App-Token")
+    if feed.user is not None and feed.password is not None:
+        server.log_in(revealed(source, "user", feed.user), revealed(source, "password", feed.password))
+    return server
+
+
+def _roots(source: SourceFile) -> tuple[str, ...]:
+    """The dataset's columns that are read, also for the sake of what is inside them."""
+    return tuple(dict.fromkeys(column.split(".")[0] for column in source.definition.landed))
+
+
+def _query(source: SourceFile, feed: SocrataFeed, at: Cursor) -> dict[str, str]:
+    query = {
+        "$select": ",".join((_ID, _TIME, *_roots(source))),
+        "$order": f"{_TIME},{_ID}",
+        "$limit": str(feed.page_size),
+    }
+    if "updated" in at:
+        after = f"{_TIME} > '{at['updated']}'"
+        if "id" in at:
+            after += f" OR ({_TIME} = '{at['updated']}' AND {_ID} > '{at['id']}')"
+        query["$where"] = after
+    return query
+
+
+def _after(at: Cursor, feed: SocrataFeed, server: Server) -> Cursor:
+    """Where the next fetch begins: after the last row, but for times at which a change may still become visible."""
+    begun = datetime.fromisoformat(at["begun"])
+    settled = begun - timedelta(minutes=feed.overlap_minutes)
+    if "updated" not in at or _moment(at["updated"], server) <= settled:
+        return {key: at[key] for key in ("updated", "id") if key in at}
+    return {"updated": settled.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")}
+
+
+def _moment(text: str, server: Server) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise server.error(f"has a {_TIME} that is no time: this feed cannot be read") from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _rows(answer: Any) -> list[dict[str, Any]]:
+    if not isinstance(answer, list) or not all(isinstance(row, dict) and _known(row) for row in answer):
+        raise TornError("sends an answer that is not a list of rows")
+    return answer
+
+
+def _known(row: dict[str, Any]) -> bool:
+    """Whether a row says which one it is, in letters that a query can hold."""
+    return all(isinstance(row.get(name), str) and not set(row[name]) & {"'", "\\"} for name in (_TIME, _ID))
+
+
+def _names(answer: Any) -> tuple[str, ...]:
+    try:
+        return tuple(str(column["fieldName"]) for column in answer["columns"])
+    except (KeyError, TypeError):
+        raise TornError("sends an answer that does not name the columns of a dataset") from None
