@@ -206,7 +206,9 @@ class _Write:
         self.dataset = dataset
         self.old = old
         self.replace = replace
-        self.now = {"now": datetime.now(UTC).replace(tzinfo=None)}
+        now = datetime.now(UTC).replace(tzinfo=None)
+        # As answers show it: a client may ask for what was changed after the time that it has read.
+        self.now = {"now": now.replace(microsecond=now.microsecond // 1000 * 1000)}
         if isinstance(sent, Path):
             connection.execute(f"CREATE VIEW raw AS SELECT * FROM {parts([sent])}")
         else:
