@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from publisher.commands.terminal import print_landed
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
@@ -14,10 +16,14 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile, Workspace
 
 
+def _say(words: str) -> None:
+    click.echo(words, err=True)
+
+
 def land_sources(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterator[str]:
     """Land each source; one line per source. Raises SourceError."""
     with locked(workspace):
         for source in sources:
-            landing = land_source(workspace, source)
+            landing = land_source(workspace, source, _say if source.definition.fetched else None)
             print_landed(source, landing)
             yield f"{source.name}: {landing.new} new files, {landing.known} known"

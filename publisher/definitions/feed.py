@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -134,6 +135,20 @@ def _domain(domain: str) -> str:
     return domain.lower()
 
 
+def _url(url: str) -> str:
+    """An address without an account, a query or an end; strangers cannot read along. Raises ValueError."""
+    try:
+        parts = urlsplit(url)
+        known = parts.hostname and parts.port != 0 and not (parts.query or parts.fragment or parts.username)
+    except ValueError:  # a port that is none
+        known = False
+    if not known or "@" in url or re.search(r"\s", url):
+        raise ValueError("is not an address such as https://example.gov/open311/v2, without account and query")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+        raise ValueError("must begin with https://, so that no one can read or change the records on their way")
+    return url.rstrip("/")
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
     return host in _LOOPBACK
@@ -142,6 +157,16 @@ def is_loopback(host: str) -> bool:
 def web_address(domain: str) -> str:
     """The address of a domain: https, but for this machine."""
     return f"{'http' if is_loopback(urlsplit(f'//{domain}').hostname or '') else 'https'}://{domain}"
+
+
+def _zoned(time: datetime) -> datetime:
+    if time.tzinfo is None:
+        raise ValueError("has no time zone: write it such as 2024-01-01T00:00:00Z")
+    return time
+
+
+Url = Annotated[Text, AfterValidator(_url)]
+Start = Annotated[datetime, AfterValidator(_zoned)]
 
 
 class WebFeed(TableFeed):
@@ -196,6 +221,66 @@ class SocrataFeed(WebFeed):
         return self.model_dump(include={"kind", "domain", "dataset", "nulls"})
 
 
+_REPORTER = "email device_id account_id first_name last_name phone phone_number contact name user username screen_name"
+_PEOPLE = "reporter reporter_name witty_title assignee civic_points"
+_WORDS = "description summary comments comment notes note status_notes service_notice html_url"
+_PICTURES = "media media_url media_urls image image_url images photo photos photo_url avatar"
+_NEVER = frozenset(f"{_REPORTER} {_PEOPLE} {_WORDS} {_PICTURES}".split())
+
+
+class Open311Feed(WebFeed):
+    """The service requests of an Open311 GeoReport v2 server, in windows of the time of request."""
+
+    kind: Literal["open311"]
+    url: Url
+    """The endpoint, such as https://example.gov/open311/v2: requests.json is below it."""
+    jurisdiction_id: Text | None = None
+    """Needed where one server serves several jurisdictions."""
+    start: Start
+    """The time from which requests are fetched, with its zone, such as 2024-01-01T00:00:00Z."""
+    revisit_days: int = Field(90, ge=1, le=3660)
+    """How many days back every fetch reads again, since the standard cannot ask for what has changed."""
+    window_days: int = Field(30, ge=1, le=89)
+    """The days that one answer covers at first; a window with too many requests is halved."""
+    page_size: int = Field(1000, ge=2, le=1000)
+    """The most requests that the server puts in one answer."""
+
+    never: ClassVar[frozenset[str]] = _NEVER
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from."""
+        return (self.kind, self.url, self.jurisdiction_id or "")
+
+    def basis(self) -> dict[str, Any]:
+        """What decides what is fetched and how it is landed."""
+        return self.model_dump(include={"kind", "url", "jurisdiction_id", "start", "nulls"}, mode="json")
+
+
+class SeeClickFixFeed(WebFeed):
+    """The issues of one place in SeeClickFix, in windows of the time of creation, by the time of the last change."""
+
+    kind: Literal["seeclickfix"]
+    url: Url = "https://seeclickfix.com/api/v2"
+    place_url: Text = Field(pattern=r"^[a-z0-9_-]+$")
+    """The place, as in the address of its page: minneapolis in seeclickfix.com/minneapolis."""
+    start: Start
+    """The time from which issues are fetched, with its zone, such as 2024-01-01T00:00:00Z."""
+    page_size: int = Field(100, ge=2, le=1000)
+    """Issues in one answer: the public server gives at most 100."""
+
+    never: ClassVar[frozenset[str]] = _NEVER
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from."""
+        return (self.kind, self.url, self.place_url)
+
+    def basis(self) -> dict[str, Any]:
+        """What decides what is fetched and how it is landed."""
+        return self.model_dump(include={"kind", "url", "place_url", "start", "nulls"}, mode="json")
+
+
 def _kind(feed: object) -> str | None:
     """The kind of a feed; a feed without one has files."""
     kind = feed.get("kind", "files") if isinstance(feed, dict) else getattr(feed, "kind", None)
@@ -205,10 +290,15 @@ def _kind(feed: object) -> str | None:
 KINDS: dict[str, type[FileFormat | TableFeed]] = {
     "files": FileFeed,
     "socrata": SocrataFeed,
+    "open311": Open311Feed,
+    "seeclickfix": SeeClickFixFeed,
 }
 
 Feed = Annotated[
-    Annotated[FileFeed, Tag("files")] | Annotated[SocrataFeed, Tag("socrata")],
+    Annotated[FileFeed, Tag("files")]
+    | Annotated[SocrataFeed, Tag("socrata")]
+    | Annotated[Open311Feed, Tag("open311")]
+    | Annotated[SeeClickFixFeed, Tag("seeclickfix")],
     Discriminator(
         _kind,
         custom_error_type="feed_kind",

@@ -22,7 +22,7 @@ def revealed(source: SourceFile, setting: str, secret: Secret) -> str:
         found = os.environ.get(secret.env, "").strip()
         if not found:
             raise SourceError(f"{where} {secret.env} is not set: set it in the environment")
-        return _usable(found, where)
+        return _usable(found, f"{where} {secret.env}")
     path = Path(secret.file or "")
     try:
         with path.open("rb") as file:
@@ -33,7 +33,7 @@ def revealed(source: SourceFile, setting: str, secret: Secret) -> str:
         raise SourceError(f"{where} {path} is not text") from None
     if not content.strip():
         raise SourceError(f"{where} {path} is empty")
-    return _usable(content.strip(), where)
+    return _usable(content.strip(), f"{where} {path}")
 
 
 def _usable(secret: str, where: str) -> str:

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher import durable
-from publisher.definitions.feed import SocrataFeed
-from publisher.feeds import socrata
+from publisher.definitions.feed import Open311Feed, SeeClickFixFeed, SocrataFeed
+from publisher.feeds import open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
 
 if TYPE_CHECKING:
@@ -90,6 +90,10 @@ def check(source: SourceFile) -> tuple[str, ...]:
     match feed:
         case SocrataFeed():
             return socrata.check(source, feed)
+        case Open311Feed():
+            return open311.check(source, feed)
+        case SeeClickFixFeed():
+            return seeclickfix.check(source, feed)
     raise AssertionError(feed.kind)
 
 
@@ -98,4 +102,8 @@ def _deliver(source: SourceFile, cursor: Cursor | None, files: Path, most: int) 
     match feed:
         case SocrataFeed():
             return socrata.deliver(source, feed, cursor, files, most)
+        case Open311Feed():
+            return open311.deliver(source, feed, cursor, files, most)
+        case SeeClickFixFeed():
+            return seeclickfix.deliver(source, feed, cursor, files, most)
     raise AssertionError(feed.kind)

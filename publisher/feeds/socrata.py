@@ -37,18 +37,12 @@ def deliver(source: SourceFile, feed: SocrataFeed, cursor: Cursor | None, files:
         more = True
         while more and len(rows) < most:
             page = server.get(f"/resource/{feed.dataset}.json", _query(source, feed, at), _rows)
-            at.setdefault("begun", server.now.isoformat())
+            at, more = _after_page(at, page, server), bool(page)
             for record in page:
                 rows.pop(record[_ID], None)  # a row that has changed meanwhile: what came last counts
                 rows[record[_ID]] = row_of(source, record)
-            more = bool(page)
-            if page:
-                if (page[-1][_TIME], page[-1][_ID]) == (at.get("updated"), at.get("id")):
-                    raise server.error(f"does not order its rows by {_TIME} and {_ID}: this feed cannot be read")
-                at |= {"updated": page[-1][_TIME], "id": page[-1][_ID]}
-                more = _moment(at["updated"], server) < datetime.fromisoformat(at["begun"])
         write_table(files, source.definition.landed, rows.values())
-        return Step(at if more else _after(at, feed, server), more)
+        return Step(at if more else _after_all(at, feed, server), more)
 
 
 def check(source: SourceFile, feed: SocrataFeed) -> tuple[str, ...]:
@@ -90,7 +84,18 @@ def _query(source: SourceFile, feed: SocrataFeed, at: Cursor) -> dict[str, str]:
     return query
 
 
-def _after(at: Cursor, feed: SocrataFeed, server: Server) -> Cursor:
+def _after_page(at: Cursor, page: list[dict[str, Any]], server: Server) -> Cursor:
+    """Where the next page begins; it remembers when this fetch began."""
+    at = {"begun": (server.began or server.now).isoformat()} | at
+    if not page:
+        return at
+    if (page[-1][_TIME], page[-1][_ID]) == (at.get("updated"), at.get("id")):
+        words = f"gives more rows of one {_TIME} than one answer holds, again and again"
+        raise server.error(f"{words}: set a larger feed.page_size")
+    return at | {"updated": page[-1][_TIME], "id": page[-1][_ID]}
+
+
+def _after_all(at: Cursor, feed: SocrataFeed, server: Server) -> Cursor:
     """Where the next fetch begins: after the last row, but for times at which a change may still become visible."""
     begun = datetime.fromisoformat(at["begun"])
     settled = begun - timedelta(minutes=feed.overlap_minutes)

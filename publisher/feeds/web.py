@@ -62,6 +62,8 @@ class Server:
         self._next = 0.0
         self.now = datetime.now(UTC)
         """The server's own time at its last answer; until it has said so, this machine's."""
+        self.began: datetime | None = None
+        """The same at its first answer."""
 
     def __enter__(self) -> Server:
         return self
@@ -153,6 +155,7 @@ class Server:
         if there is not None and abs((here - there).total_seconds()) > _WRONG_CLOCK:
             raise self.error(f"has {there:%Y-%m-%d} and this machine {here:%Y-%m-%d}: set the clock that is wrong")
         self.now = there or here
+        self.began = self.began or self.now
 
 
 def _as_it_is(request: T) -> T:

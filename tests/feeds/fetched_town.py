@@ -47,11 +47,21 @@ timeout = 1
 
 [event]
 column = "{time}"
-formats = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
+formats = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S%z"]
+zone = "UTC"
 
 [columns]
 """
-READ = '{{ class = "public", statute = "s. 1" }}'
+DATASET = """title = "Requests"
+description = "How many requests the town got."
+source = "requests"
+period = "day"
+first = "{first}"
+loss = {{ rho = 0.1 }}
+measures = [{{ name = "requests", title = "Requests", kind = "count", unit = "requests" }}]
+suppression = {{ measure = "requests", threshold = 1 }}
+portal = {{ category = "Tests" }}
+"""
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,11 @@ class FetchedTown:
         (root / "pipelines" / "requests.toml").write_text(text)
         (root / "pipelines" / "requests.sql").write_text("SELECT 1 AS one FROM raw\n")
         return FetchedTown(root)
+
+    def count(self, first: str) -> None:
+        """Define a dataset: how many requests there were each day, from this day on."""
+        (self.root / "datasets").mkdir()
+        (self.root / "datasets" / "requests.toml").write_text(DATASET.format(first=first))
 
     @property
     def path(self) -> Path:

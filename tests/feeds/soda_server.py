@@ -23,10 +23,10 @@ class SodaDataset:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     seconds: int = 0
 
-    def put(self, key: str, later: int = 1, **values: Any) -> None:
+    def put(self, key: str, later: int = 1, at: datetime | None = None, **values: Any) -> None:
         """Add or change a row; with `later` 0, at the same time as the last one."""
         self.seconds += later
-        time = BEGINNING + timedelta(seconds=self.seconds)
+        time = at or BEGINNING + timedelta(seconds=self.seconds)
         self.rows[key] = values | {":id": f"row-{key}", ":updated_at": time.strftime("%Y-%m-%dT%H:%M:%S.000Z")}
 
     def server(self) -> FeedServer:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet
@@ -14,10 +19,10 @@ from publisher import durable
 from publisher.errors import DefinitionError, RefusedAtLandingError, SourceError
 from publisher.feeds import delivery, fetch
 from publisher.records.batch import BatchStore
+from publisher.release.identity import statistical_hash
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from feed_servers import FeedServer
 
@@ -228,7 +233,7 @@ def test_a_damaged_cursor_is_one_error(town: FetchedTown) -> None:
 
 
 BAD = {
-    'kind = "socrata"': ('kind = "ftp"', r"feed: kind must be one of files, socrata"),
+    'kind = "socrata"': ('kind = "ftp"', r"feed: kind must be one of files, socrata, open311, seeclickfix"),
     f'dataset = "{ID}"': ('dataset = "abc"', r"feed.dataset: String should match"),
     "page_size = 2": ("page_size = 2\ntoken = {}", r"feed.token: give exactly one of env"),
     "attempts = 2": ('attempts = 2\npath = "raw"', r"feed.path: unknown key"),
@@ -271,3 +276,45 @@ def test_the_last_folder_alone_is_kept(town: FetchedTown, dataset: SodaDataset) 
     assert [path.name for path in town.fetched.iterdir()] == ["000003"]
     assert not list((town.fetched / "000003" / "files").iterdir())
     assert delivery.Deliveries(town.private, "requests").last() is not None
+
+
+def test_a_change_that_shows_late_is_fetched(town: FetchedTown, dataset: SodaDataset) -> None:
+    """A row whose change becomes visible only after later ones were read is not lost: each fetch reaches back."""
+    now = datetime.now(UTC)
+    dataset.put("6", at=now - timedelta(minutes=10), id="6", day="2026-01-06", what="early")
+    town.land()
+    dataset.put("7", at=now - timedelta(minutes=40), id="7", day="2026-01-06", what="late")
+    town.land()
+    assert town.rows("id, what") == everything(dataset)
+
+
+@pytest.mark.parametrize("request_number", [1, 3, 4])
+def test_a_killed_command_loses_and_repeats_nothing(
+    request_number: int, town: FetchedTown, server: FeedServer, dataset: SodaDataset, processes: None
+) -> None:
+    """`publisher land` killed while it waits for an answer: nothing half is there, and the next one lands all,
+    once."""
+    command = [str(Path(sys.executable).with_name("publisher")), "land"]
+    with subprocess.Popen(command, cwd=town.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        server.before = {request_number: process.kill}
+        assert process.wait(60) == -signal.SIGKILL
+    assert not list(town.private.glob("landed/*/*"))
+    subprocess.run(command, cwd=town.root, check=True, capture_output=True, timeout=60)
+    assert town.rows("id, what") == everything(dataset)
+    assert [path.name for path in town.fetched.iterdir()] == ["000001"]
+
+
+def test_how_a_server_is_asked_changes_no_record(town: FetchedTown, server: FeedServer) -> None:
+    """Another pace, page or token fetches nothing again, and is no reason to draw a release again."""
+    town.count("2026-01-01")
+    town.land()
+    before, identity = len(server.asked), statistical_hash(town.workspace.dataset("requests"), "")
+    town.edit(
+        "attempts = 2", 'attempts = 3\nuser_agent = "Town"\naccept = { rejected = 0, reason = "all can be read" }'
+    )
+    town.edit("page_size = 2", "page_size = 3")
+    assert town.land().new == 0
+    assert len(server.asked) == before + 1
+    assert statistical_hash(town.workspace.dataset("requests"), "") == identity
+    town.edit(f'dataset = "{ID}"', 'dataset = "zzzz-9999"')
+    assert statistical_hash(town.workspace.dataset("requests"), "") != identity
