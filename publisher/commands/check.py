@@ -84,9 +84,9 @@ def inspect_definitions(workspace: Workspace) -> Iterator[FileCheck]:
 def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
     """Whether the files in the data folder fit the definitions, as far as those can be read.
 
-    Raises DefinitionError if no source can be read, SourceError if there is no data folder.
+    Raises DefinitionError if no source can be read, SourceError if there is no data folder for files.
     """
-    if not workspace.data.is_dir():
+    if not workspace.data.is_dir() and not all(source.definition.fetched for source in workspace.sources.values()):
         words = "set the folder of the raw files: PUBLISHER_DATA in the environment or `data` in publisher.toml"
         raise SourceError(f"{workspace.data}: there is no such folder: {words}")
     with private_files():

@@ -184,6 +184,8 @@ class WebFeed(TableFeed):
     """Seconds that one answer may take as a whole."""
     longest_wait: int = Field(300, ge=0, le=86_400)
     """The longest pause in seconds before another try; a server that asks for a longer one ends the fetch."""
+    page_size: int = Field(1000, ge=1, le=1000)
+    """Records in one answer."""
     user_agent: Text | None = Field(None, pattern=r"^[\x20-\x7e]+$")
     """How publisher names itself to the server, best with an address for questions. Default: its name and version."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher import durable
-from publisher.definitions.feed import Open311Feed, SeeClickFixFeed, SocrataFeed
+from publisher.definitions.feed import Open311Feed, SeeClickFixFeed, SocrataFeed, WebFeed
 from publisher.feeds import open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from publisher.feeds.delivery import Cursor, Step
     from publisher.workspace import SourceFile
+
+ANSWERS = 100
+"""So many full answers make a delivery at most."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ def check(source: SourceFile) -> tuple[str, ...]:
 
 def _deliver(source: SourceFile, cursor: Cursor | None, files: Path, most: int) -> Step:
     feed = source.definition.feed
+    if isinstance(feed, WebFeed):  # where answers are small, a fetch that fails has less to repeat
+        most = min(most, ANSWERS * feed.page_size)
     match feed:
         case SocrataFeed():
             return socrata.deliver(source, feed, cursor, files, most)

@@ -3,6 +3,9 @@
 Every page is asked for after the last row of the page before, by its `:updated_at` and, among rows of the same time,
 its `:id`: rows that are added, changed or deleted between two pages move no other row to another page. `:id` is
 Socrata's own number of a row and no column of the record.
+
+sodapy tries nothing again, waits without an end for an answer that drips, and quotes what a server says, so it is not
+used here.
 """
 
 from __future__ import annotations

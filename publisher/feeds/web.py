@@ -57,8 +57,9 @@ class Server:
         self._session.headers["Accept"] = "application/json"
         self._session.headers["User-Agent"] = feed.user_agent or f"publisher/{publisher.__version__}"
         self._session.auth = _as_it_is  # no account from ~/.netrc
+        host = urlsplit(url).hostname or ""
         # A proxy from the environment is for servers elsewhere, never for one on this machine.
-        self._session.trust_env = not is_loopback(urlsplit(url).hostname or "")
+        self._proxies = {"no_proxy": host} if is_loopback(host) else {}
         self._next = 0.0
         self.now = datetime.now(UTC)
         """The server's own time at its last answer; until it has said so, this machine's."""
@@ -97,7 +98,7 @@ class Server:
             except _LateError:
                 words = "does not answer in time"
             except _network_errors() as error:
-                words = _network_words(error)
+                words = self._network_words(error)
             if attempt == self._feed.attempts:
                 raise self.error(f"{words}: try again later. What came before is kept")
             self._pause(attempt, asked)
@@ -115,7 +116,9 @@ class Server:
         end, content = time.monotonic() + seconds, bytearray()
         wait = (min(10.0, seconds), seconds)
         url = f"{self.url}{path}"
-        with self._session.get(url, params=dict(query), timeout=wait, stream=True, allow_redirects=False) as reply:
+        with self._session.get(
+            url, params=dict(query), timeout=wait, stream=True, allow_redirects=False, proxies=self._proxies
+        ) as reply:
             while piece := reply.raw.read1(1 << 16, decode_content=True):
                 content += piece
                 if time.monotonic() > end:
@@ -123,6 +126,17 @@ class Server:
                 if len(content) > LARGEST:
                     raise self.error(f"sends more than {LARGEST // 10**6} MB at once: set a smaller feed.page_size")
         return reply, bytes(content)
+
+    def _network_words(self, error: Exception) -> str:
+        """Words for a failure that another try may change. Raises SourceError for the others."""
+        from requests import exceptions
+        from urllib3.exceptions import ReadTimeoutError
+
+        if isinstance(error, exceptions.SSLError):
+            raise self.error("has a certificate that this machine does not trust: ask who runs the server")
+        if isinstance(error, exceptions.Timeout | ReadTimeoutError | TimeoutError):
+            return "does not answer in time"
+        return "cannot be reached, or closed the connection"
 
     def _refusal(self, reply: Response) -> str:
         """Words for a status that another try may change. Raises SourceError for the others."""
@@ -177,17 +191,6 @@ def _network_errors() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return (RequestException, HTTPError, OSError)
-
-
-def _network_words(error: Exception) -> str:
-    from requests import exceptions
-    from urllib3.exceptions import ReadTimeoutError
-
-    if isinstance(error, exceptions.SSLError):
-        return "has a certificate that is not trusted"
-    if isinstance(error, exceptions.Timeout | ReadTimeoutError | TimeoutError):
-        return "does not answer in time"
-    return "cannot be reached, or closed the connection"
 
 
 def _asked(reply: Response) -> float:

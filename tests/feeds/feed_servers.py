@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import ssl
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 Fault = Literal["429", "500", "cut", "half", "silent", "other", "slow"]
 """429 with Retry-After, 500, a connection cut in the answer, half of the JSON, no answer at all, JSON of another kind,
@@ -42,6 +45,8 @@ class FeedServer:
     """What happens in the city just before that request is answered."""
     retry_after: str = "0"
     clock: timedelta = timedelta(0)
+    certificate: tuple[Path, Path] | None = None
+    """A certificate and its key: the server then speaks HTTPS."""
     stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -50,7 +55,7 @@ class FeedServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}"
+        return f"{'https' if self.certificate else 'http'}://{self.host}"
 
     @contextmanager
     def running(self) -> Iterator[FeedServer]:
@@ -69,8 +74,17 @@ class FeedServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", self.port), Handler) as server:
-            server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """A client that hangs up, or does not trust the certificate, is no news."""
+
+        with Server(("127.0.0.1", self.port), Handler) as server:
+            if self.certificate is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(*self.certificate)
+                server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
             self.port = server.server_port
             self.stopped.clear()
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -95,12 +109,14 @@ class FeedServer:
         status, content = self.answer(asked)
         if fault in ("429", "500"):
             status, content = int(fault), {"message": "a message of the server"}
-        body = json.dumps({"a": [1]} if fault == "other" else content).encode()
+        text = json.dumps({"a": [1]} if fault == "other" else content)
+        body = gzip.compress((text[: len(text) // 2] if fault == "half" else text).encode())
         handler.send_response(status)
         handler.send_header("Content-Type", "application/json")
         if fault == "429":
             handler.send_header("Retry-After", self.retry_after)
-        handler.send_header("Content-Length", str(len(body) // 2 if fault == "half" else len(body)))
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         if fault == "slow":
             for byte in body:
@@ -108,4 +124,4 @@ class FeedServer:
                 handler.wfile.flush()
                 if self.stopped.wait(0.2):
                     return
-        handler.wfile.write(body[: len(body) // 2] if fault in ("half", "cut") else body)
+        handler.wfile.write(body[: len(body) // 2] if fault == "cut" else body)

@@ -74,7 +74,6 @@ class FetchedTown:
     def made(root: Path, feed: str, columns: dict[str, bool], *, key: str, time: str, more: str = "") -> FetchedTown:
         """Write the definitions; `columns` says of each whether it is read."""
         (root / "pipelines").mkdir(parents=True)
-        (root / "data").mkdir()
         (root / "publisher.toml").write_text(SETTINGS)
         lines = [
             f'"{name}" = {{ class = "public", statute = "s. 1"{"" if read else ", read = false"} }}'

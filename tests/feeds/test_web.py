@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from certificates import write_certificate
 
 import publisher
 from publisher.errors import SourceError
@@ -142,3 +143,29 @@ def test_an_account_of_the_machine_is_not_sent(
     monkeypatch.setenv("NETRC", str(netrc))
     city.town.land()
     assert not [asked for asked in city.server.asked if "Authorization" in asked.headers]
+
+
+def test_a_certificate_that_is_not_trusted_ends_the_fetch(
+    tmp_path: Path, city_of: Callable[[str], FetchedCity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No record is asked for from a server that may be another; with its certificate trusted, the same one is read."""
+    city = city_of("Open311")
+    chain, key = write_certificate(tmp_path)
+    server = city.records.server()
+    server.certificate = (chain, key)
+    with server.running():
+        city.town.edit(city.server.url, server.url)
+        assert "has a certificate that this machine does not trust" in refused(city)
+        assert server.asked == []
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(chain))
+        city.town.edit("timeout = 1", 'timeout = 1\nuser_agent = "Town"')
+        city.town.land()
+    assert city.lost_and_twice() == (0, 0)
+
+
+def test_a_proxy_is_for_servers_elsewhere(city: FetchedCity, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on this machine is asked directly, whatever proxy the environment names."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    city.town.land()
+    assert city.lost_and_twice() == (0, 0)
