@@ -7,11 +7,11 @@ from datetime import datetime
 from decimal import Decimal
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from publisher.definitions.model import Exact, Model, Text
+from publisher.definitions.model import Exact, Model, RuleError, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,6 +99,13 @@ class FileFeed(FileFormat):
 
 class Secret(Model):
     """A password or token: it is read where it is needed and written nowhere."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_itself(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError('is never in a definition: write { env = "NAME" } or { file = "/full/path" }')
+        return value
 
     env: Text | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """The variable of the environment that holds it."""
@@ -283,6 +290,119 @@ class SeeClickFixFeed(WebFeed):
         return self.model_dump(include={"kind", "url", "place_url", "start", "nulls"}, mode="json")
 
 
+_DATABASE = re.compile(
+    r"[a-z][a-z0-9_]*(?:\+[a-z][a-z0-9_]*)?://(?:[^:/?#@\s]+@)?(?:[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?"
+    r"(?:/[^?#@\s]*)?(?:\?[^#@\s]*)?"
+)
+"""The URL of a database. Stricter than its readers, so that no password is taken for a part of it."""
+_PASSWORD = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#\s]+")
+
+
+def _database(url: str) -> str:
+    """The URL of a database, without a password, which no message shows. Raises ValueError."""
+    if not _DATABASE.fullmatch(url) or _PASSWORD.search(unquote(url.partition("?")[2])):
+        raise ValueError(
+            "must be a database URL without a password, such as postgresql+psycopg://reader@db.example.gov/permits: "
+            "`password` says where the password is"
+        )
+    return url
+
+
+def _objects(url: str) -> str:
+    """Names in a bucket. Raises ValueError."""
+    scheme, known, _ = url.partition("://")
+    if known and scheme != "s3":
+        raise ValueError(
+            f"{scheme}:// is not a store that publisher can read: it reads s3://, from Amazon S3 and stores with the "
+            "same interface; for files on this machine use `path`"
+        )
+    if not _BUCKET.fullmatch(url) or "**" in url or {"", ".."} & set(url.split("/")[3:]):
+        raise ValueError("must be s3://bucket/ and a pattern of names, such as s3://city-exports/permits/*.csv")
+    return url
+
+
+def _endpoint(url: str) -> str:
+    """The address of a store. Raises ValueError."""
+    try:
+        parts = urlsplit(url)
+        known = re.fullmatch(r"https?://[^/?#@\s]+", url) and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is none
+        known = False
+    if not known:
+        raise ValueError("is not an address without a path, such as https://objects.example.gov:9000")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise ValueError("must begin with https://, so that no one can read or change the records on their way")
+    return url
+
+
+Database = Annotated[Text, AfterValidator(_database)]
+Objects = Annotated[Text, AfterValidator(_objects)]
+Endpoint = Annotated[Text, AfterValidator(_endpoint)]
+
+
+class SqlFeed(TableFeed):
+    """A table or view of a database: all of its rows, or those that changed since the last fetch."""
+
+    kind: Literal["sql"]
+    url: Database | None = None
+    """The database, as an SQLAlchemy URL without a password."""
+    password: Secret | None = None
+    """The password that belongs to it."""
+    secret_url: Secret | None = None
+    """Instead of both: the whole URL with its password."""
+    table: Text
+    """The table or view, with its schema if it is not the database's usual one: schema.table."""
+    by: Text | None = None
+    """The column with the time of a row's last change, for delivery = "changes". Default: every fetch reads all rows,
+    for delivery = "snapshot"."""
+    overlap_minutes: int = Field(120, ge=1, le=44_640)
+    """How far a fetch reaches back before the newest change that the one before knew of: longer than any transaction
+    that writes the table, and than the hour by which clocks are set back."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.url is None) == (self.secret_url is None):
+            raise ValueError("give exactly one of url and secret_url")
+        if self.url is None and self.password is not None:
+            raise RuleError(("password",), "is in secret_url: delete it")
+        return self
+
+    @property
+    def deliveries(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the fetched files are."""
+        return ("changes",) if self.by else ("snapshot",)
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from: one name of a table is one table, whatever the database is called."""
+        return (self.kind, self.table.rpartition(".")[2].casefold())
+
+    def basis(self) -> dict[str, Any]:
+        """What decides what is fetched and how it is landed."""
+        return self.model_dump(include={"kind", "table", "nulls"})
+
+
+class ObjectsFeed(FileFormat):
+    """Raw files in an object store."""
+
+    kind: Literal["objects"]
+    url: Objects
+    """The bucket and the names in it, such as s3://city-exports/permits/*.csv."""
+    endpoint: Endpoint | None = None
+    """The address of a store that is not Amazon's, such as https://objects.example.gov:9000."""
+    region: Text | None = None
+    """The bucket's region. Default: what the environment says."""
+    anonymous: bool = False
+    """True: the bucket is public and is read without keys."""
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """Where the records come from: up to the first wildcard."""
+        parts = (part for part in self.url.removeprefix("s3://").split("/") if part)
+        return (self.kind, *takewhile(lambda part: not set(part) & set("*?["), parts))
+
+
 def _kind(feed: object) -> str | None:
     """The kind of a feed; a feed without one has files."""
     kind = feed.get("kind", "files") if isinstance(feed, dict) else getattr(feed, "kind", None)
@@ -294,13 +414,17 @@ KINDS: dict[str, type[FileFormat | TableFeed]] = {
     "socrata": SocrataFeed,
     "open311": Open311Feed,
     "seeclickfix": SeeClickFixFeed,
+    "sql": SqlFeed,
+    "objects": ObjectsFeed,
 }
 
 Feed = Annotated[
     Annotated[FileFeed, Tag("files")]
     | Annotated[SocrataFeed, Tag("socrata")]
     | Annotated[Open311Feed, Tag("open311")]
-    | Annotated[SeeClickFixFeed, Tag("seeclickfix")],
+    | Annotated[SeeClickFixFeed, Tag("seeclickfix")]
+    | Annotated[SqlFeed, Tag("sql")]
+    | Annotated[ObjectsFeed, Tag("objects")],
     Discriminator(
         _kind,
         custom_error_type="feed_kind",

@@ -101,6 +101,12 @@ class Deliveries:
                 if not any(path.is_file() for path in (folder / _FILES).rglob("*")):
                     self._drop(folder)
 
+    def drop_replaced(self) -> None:
+        """Delete raw files that came again, under the same name, before they were landed."""
+        waiting = self.pending()
+        newest = {path.relative_to(self.folder).parts[1:]: path for path in waiting}
+        self.landed([path for path in waiting if path not in newest.values()])
+
     def restart(self) -> None:
         """Forget everything, the newest first, so that an older cursor never stands for what came after it."""
         with durable.writing(self.folder):

@@ -8,8 +8,11 @@ Each kind has one module with two functions:
   been missed, since a record that comes twice counts once and one that never comes is lost.
 - `check(source, feed)` asks the server, and gives what is odd in words.
 
-Both read the columns in `source.definition.landed` alone, and raise SourceError for whatever goes wrong, in words of
-their own: no value of a record, no credential, and not what a server or driver says.
+A database and an object store, which are not read in pages, have no `most` there, and `sample` for a look at them.
+
+All but objects, which are copied whole, are read in the columns of `source.definition.landed` alone. For whatever goes
+wrong they raise SourceError in words of their own: no value of a record, no credential, and not what a server or driver
+says.
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher import durable
-from publisher.definitions.feed import Open311Feed, SeeClickFixFeed, SocrataFeed, WebFeed
-from publisher.feeds import open311, seeclickfix, socrata
+from publisher.definitions.feed import ObjectsFeed, Open311Feed, SeeClickFixFeed, SocrataFeed, SqlFeed, WebFeed
+from publisher.feeds import database, object_store, open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
 
 if TYPE_CHECKING:
@@ -71,6 +74,8 @@ def fetch(
             more = step.more
             if progress is not None and came:
                 progress(f"{source.name}: fetched a delivery{', more to come' if more else ''}")
+        if isinstance(source.definition.feed, ObjectsFeed):
+            store.drop_replaced()
         return Fetched(store.folder, store.pending())
 
 
@@ -83,7 +88,14 @@ def forget_landed(source: SourceFile, private: Path, fetched: Fetched) -> None:
 def sample(source: SourceFile, folder: Path, most: int) -> tuple[Path, ...]:
     """The beginning of the source's records as raw files in a private folder, for someone to look at. Nothing is
     remembered. Raises SourceError."""
-    _deliver(source, None, folder, most)
+    feed = source.definition.feed
+    match feed:
+        case SqlFeed():
+            database.sample(source, feed, folder, most)
+        case ObjectsFeed():
+            object_store.sample(source, feed, folder)
+        case _:
+            _deliver(source, None, folder, most)
     return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
@@ -97,6 +109,10 @@ def check(source: SourceFile) -> tuple[str, ...]:
             return open311.check(source, feed)
         case SeeClickFixFeed():
             return seeclickfix.check(source, feed)
+        case SqlFeed():
+            return database.check(source, feed)
+        case ObjectsFeed():
+            return object_store.check(source, feed)
     raise AssertionError(feed.kind)
 
 
@@ -111,4 +127,8 @@ def _deliver(source: SourceFile, cursor: Cursor | None, files: Path, most: int) 
             return open311.deliver(source, feed, cursor, files, most)
         case SeeClickFixFeed():
             return seeclickfix.deliver(source, feed, cursor, files, most)
+        case SqlFeed():
+            return database.deliver(source, feed, cursor, files)
+        case ObjectsFeed():
+            return object_store.deliver(source, feed, cursor, files)
     raise AssertionError(feed.kind)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from publisher import durable
+from publisher.definitions.feed import ObjectsFeed, TableFeed
 from publisher.duck import connect, safely
 from publisher.errors import RefusedAtLandingError, SourceError
 from publisher.records import columns, diagnosis, feed, judgement, places, report, rows, secrets, sql
@@ -284,14 +285,16 @@ class _Job:
 
     def _outdated(self, batches: tuple[Batch, ...], digests: set[str]) -> dict[str, Batch]:
         """The batches of an earlier definition, by content; their files must be there to be landed again, unless only
-        the latest file is ever counted or all were fetched again."""
+        the latest file is ever counted or all rows were fetched again."""
         outdated = {batch.sha256: batch for batch in batches if batch.basis != self.basis}
-        replaced = self._only_latest or self.source.definition.fetched  # by everything, fetched again
+        declared = self.source.definition.feed
+        replaced = self._only_latest or isinstance(declared, TableFeed)
         gone = [] if replaced else [batch.file for digest, batch in outdated.items() if digest not in digests]
         if gone:
+            place = declared.url if isinstance(declared, ObjectsFeed) else self.data
             raise SourceError(
                 f"{self.source.origin.name}: has changed since these files were landed: {', '.join(gone)}: put them "
-                f"back into {self.data} so that they can be landed again, or remove their batches from "
+                f"back into {place} so that they can be landed again, or remove their batches from "
                 f"{self.shelf.folder}"
             )
         return outdated

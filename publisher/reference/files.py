@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.definitions.feed import FileFeed
+from publisher.definitions.feed import FileFeed, ObjectsFeed
 from publisher.definitions.likeness import there_is
 from publisher.errors import DefinitionError, SourceError
 from publisher.feeds.fetch import check as check_server
+from publisher.feeds.fetch import sample
 from publisher.records import feed
 from publisher.records.places import crs_of
 from publisher.records.polygons import read_polygons
@@ -82,7 +83,7 @@ def _each(what: str, look: Iterator[tuple[str, str]]) -> Iterator[FileCheck]:
 def _feed(workspace: Workspace, source: SourceFile, temporary: Path) -> Iterator[FileCheck]:
     definition, what = source.definition, f"{source.name}: feed"
     if definition.fetched:
-        yield from _each(what, _server(source))
+        yield from _each(what, _server(workspace, source, temporary))
         return
     try:
         found = _raw_files(workspace, source)
@@ -104,13 +105,16 @@ def _feed(workspace: Workspace, source: SourceFile, temporary: Path) -> Iterator
     yield from (FileCheck(what, words, "warning") for words in _first(odd))
 
 
-def _server(source: SourceFile) -> Iterator[tuple[str, str]]:
-    odd = check_server(source)
-    yield (
-        f"{source.definition.feed.kind}: answers, with the {len(source.definition.landed):,} columns that are read",
-        "ok",
-    )
-    yield from ((words, "warning") for words in odd)
+def _server(workspace: Workspace, source: SourceFile, temporary: Path) -> Iterator[tuple[str, str]]:
+    definition = source.definition
+    odd = list(check_server(source))
+    words = f"answers, with the {len(definition.landed):,} columns that are read"
+    if isinstance(definition.feed, ObjectsFeed):
+        words = f"answers; its last object has the {len(definition.columns):,} declared columns"
+        for path in sample(source, temporary / "object", 1):
+            odd += check_header(source, path, temporary, workspace.settings.engine.memory_bytes)
+    yield f"{definition.feed.kind}: {words}", "ok"
+    yield from ((each, "warning") for each in odd)
 
 
 def _raw_files(workspace: Workspace, source: SourceFile) -> tuple[Path, ...]:
