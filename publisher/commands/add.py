@@ -15,6 +15,9 @@ from zoneinfo import available_timezones
 
 import click
 
+from publisher.classify.kinds import TITLES
+from publisher.classify.proposal import proposals
+from publisher.commands.classify import looked_at
 from publisher.commands.preview import private_folder
 from publisher.definitions.feed import FileFeed
 from publisher.definitions.source import Boundaries
@@ -306,10 +309,23 @@ def _read(files: Sequence[Path], sample: Sample) -> Iterator[str]:
         yield f"  taken for missing: {' '.join(sample.nulls)}"
     if sample.rare:
         yield f"  keys that few objects have, not declared: {', '.join(map(_clean, sample.rare[:10]))}"
-    told = [f"{name} ({what})" for name in sample.columns if (what := words.personal(name))]
-    if told:
-        yield f"Columns that look personal: {', '.join(told[:20])}. They are not read, or only as pseudonyms or places."
+    yield from _personal(sample)
     yield NOTICE
+
+
+def _personal(sample: Sample) -> Iterator[str]:
+    """The columns that look personal by name or values. The draft goes by names alone, so that it tells no value."""
+    found = {each.column: each.kind for each in proposals(sample.values(looked_at(sample))) if each.kind}
+    named = {name: kind for name in sample.columns if (kind := words.personal(name))}
+    if named:
+        shown = ", ".join(f"{_clean(name)} ({TITLES[found.get(name, kind)]})" for name, kind in named.items())
+        yield f"Columns that look personal: {shown}. They are not read, or only as pseudonyms or places."
+    others = ", ".join(f"{_clean(name)} ({TITLES[kind]})" for name, kind in found.items() if name not in named)
+    if others:
+        yield (
+            f"Personal by their values, not by their names: {others}. The draft calls them public, since it must not "
+            "depend on records: write their class yourself, and read = false where it is missing."
+        )
 
 
 def _identified(named: Sequence[str], told: float) -> Iterator[str]:
@@ -318,7 +334,7 @@ def _identified(named: Sequence[str], told: float) -> Iterator[str]:
 
 
 def _say(lines: Iterable[str]) -> None:
-    """Show what is private, if a person is looking."""
+    """Show what is private, if a person is looking; otherwise it is not even looked for."""
     if sys.stderr.isatty():
         click.echo("\n".join(wrapped(lines)), err=True)
 
@@ -352,6 +368,7 @@ def _next(workspace: Workspace, new: NewSource, files: Sequence[Path], draft: So
         if not wanted.is_file():
             yield f"  put {new.boundaries.name} into {wanted.parent}/"
     yield f"  publisher preview {new.name}   the rows as they will be counted"
+    yield f"  publisher classify {new.name}   what its columns hold, by their values too"
     yield f"  publisher check   what is still open: every {MARK}"
 
 

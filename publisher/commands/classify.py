@@ -61,8 +61,8 @@ def classified(workspace: Workspace, target: str, law: str | None) -> Classified
     with private_folder(workspace) as folder, connect(engine, folder) as connection:
         path, described = _look_at(workspace, source, target, folder)
         sample = read_sample([path], connection, folder, engine.memory_bytes, described)
-        rows = min(ROWS, CELLS // len(sample.columns))
-        found = _values(sample, rows)
+        rows = looked_at(sample)
+        found = sample.values(rows)
         whole = sample.whole and sample.rows <= rows
     pack = read_law(law) if law else None
     return Classified(source, pack, proposals(found, pack), whole)
@@ -79,19 +79,17 @@ def _look_at(
     return path, declared if isinstance(declared, FileFormat) else FileFormat(format=declared.format)
 
 
+def looked_at(sample: Sample) -> int:
+    """So many rows are looked at: a few even of very many columns."""
+    return min(ROWS, max(1, CELLS // len(sample.columns)))
+
+
 def _file(workspace: Workspace, target: str) -> Path:
     for path in (Path(target), workspace.data / target):
         if path.is_file():
             return path.resolve()
     known = f"sources: {', '.join(workspace.sources)}" if workspace.sources else "no source is defined yet"
     raise SourceError(f"{target}: is neither a source nor a file here or in {workspace.data} ({known})")
-
-
-def _values(sample: Sample, rows: int) -> dict[str, list[str | None]]:
-    """Evenly spread rows of the sample, column by column, in the order of the file."""
-    cells = ", ".join(sample.cell(column) for column in sample.columns)
-    found = sample.all(f"SELECT {cells} FROM sample WHERE {sample.spread(rows)} ORDER BY rowid")
-    return {column: [row[n] for row in found] for n, column in enumerate(sample.columns)}
 
 
 def as_json(found: Classified, *, private: bool) -> dict[str, Any]:

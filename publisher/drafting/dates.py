@@ -61,7 +61,7 @@ def date_columns(sample: Sample) -> list[DateColumn]:
     looks = _DATED.replace("{", "{{").replace("}", "}}")
     like = sample.of_each(f"count(*) FILTER (regexp_matches({{}}, '{looks}'))", sample.columns, where)
     named = zip(sample.columns, like, there, strict=True)
-    likely = [name for name, dated, count in named if count and dated > 0.5 * count and "birth" not in personal(name)]
+    likely = [name for name, dated, count in named if count and dated > 0.5 * count and personal(name) != "birth-date"]
     found = [each for name in likely[:MOST] if (each := _read(sample, name)) is not None]
     found = found or _years(sample, where)
     return sorted(found, key=lambda each: (-_rank(each), sample.columns.index(each.column)))

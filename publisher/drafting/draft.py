@@ -8,6 +8,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from publisher.classify.kinds import TITLES
 from publisher.definitions.keyset import keyset_bytes
 from publisher.definitions.toml import MARK
 from publisher.drafting import words
@@ -16,6 +17,7 @@ from publisher.duck import quoted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from publisher.classify.kinds import Kind
     from publisher.definitions.feed import FileFeed
     from publisher.drafting.dates import DateColumn
     from publisher.drafting.identity import Delivery
@@ -207,7 +209,7 @@ class SourceDraft:
             )
 
     def _without_places(self) -> Iterator[str]:
-        address = next((name for name in self.columns if words.personal(name) == "an address"), None)
+        address = next((name for name in self.columns if words.personal(name) == "address"), None)
         if self.point is None and address is None:
             return
         yield ""
@@ -223,21 +225,22 @@ class SourceDraft:
 
     def _columns(self) -> Iterator[str]:
         yield from _note(
-            "Every column in the order of the file. Each class is a guess by the column's name; each statute is "
-            "yours to name. A column with read = false never reaches the landed records."
+            "Every column in the order of the file. Each class is a guess by the column's name alone; `publisher "
+            f"classify {self.source}` also looks at values, and --law with --write proposes statutes. A column with "
+            "read = false never reaches the landed records."
         )
         for name in self.columns:
             what = self._nature(name)
-            kind = "private" if what else "public"
+            kind = "private" if what or name == self.unit else "public"
             read = "" if name in self._read() else ", read = false"
             hashed = ", identifier = true" if name in (*self.record_id, self.unit) else ""
-            comment = f"  # looks like {what}" if what else ""
+            comment = f"  # looks personal: {TITLES[what]}" if what else ""
             yield f'{_key(name)} = {{ class = "{kind}", statute = "{MARK}"{read}{hashed} }}{comment}'
 
-    def _nature(self, name: str) -> str:
-        """What is personal about a column, in words."""
+    def _nature(self, name: str) -> Kind | None:
+        """What is personal about a column: coordinates are as revealing as an address."""
         if self.point is not None and name in (self.point.x, self.point.y):
-            return "a coordinate, as revealing as an address"
+            return "coordinates"
         return words.personal(name)
 
     def _read(self) -> set[str]:

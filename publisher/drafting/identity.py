@@ -116,7 +116,7 @@ def kinds(sample: Sample, without: Sequence[str]) -> list[str]:
     likely = [
         name
         for name in sample.columns
-        if name not in without and words.says(name, words.KIND) and words.personal(name) in ("", "an account")
+        if name not in without and words.says(name, words.KIND) and words.personal(name) in (None, "account")
     ]
     counts = sample.of_each("count(DISTINCT {})", likely)
     return [name for name, count in zip(likely, counts, strict=True) if 2 <= count <= min(MANY, 0.1 * sample.rows + 2)]
@@ -147,7 +147,7 @@ def _row(sample: Sample, names: Sequence[str]) -> str:
 
 def _written(name: str) -> bool:
     """Whether a column seems to have texts that people write: never an id."""
-    return words.personal(name) in ("free text", "an e-mail address", "a phone number", "a birth date")
+    return words.personal(name) in ("text", "email", "phone", "birth-date")
 
 
 def _like_id(name: str) -> int:

@@ -80,6 +80,12 @@ class Sample:
         with safely("looking at a sample"):
             return self.connection.execute(query).fetchall()
 
+    def values(self, most: int) -> dict[str, list[str | None]]:
+        """The columns in the order of the file, with the values of evenly spread rows."""
+        cells = ", ".join(self.cell(column) for column in self.columns)
+        found = self.all(f"SELECT {cells} FROM sample WHERE {self.spread(most)} ORDER BY rowid")
+        return {column: [row[n] for row in found] for n, column in enumerate(self.columns)}
+
     def spread(self, most: int) -> str:
         """SQL for WHERE: evenly spread rows, `most` of them or a few more."""
         return f"rowid % {max(1, self.rows // most)} = 0"

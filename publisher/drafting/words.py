@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+from publisher.classify.column_names import named
+from publisher.classify.kinds import KINDS
+
+if TYPE_CHECKING:
+    from publisher.classify.kinds import Kind
 
 LONG = 5
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -19,18 +26,6 @@ PARCEL = {"parcel", "property", "pin", "apn", "bbl", "lot", "parcela", "building
 ADDRESS = {"address", "addr", "street", "location", "house", "direccion", "calle", "domicilio"}
 CASE = {"id", "number", "no", "num", "case", "key", "record", "code", "numero", "folio", "sr", "permit"}
 KIND = {"type", "category", "kind", "reason", "problem", "subject", "class", "service", "tipo", "categoria", "motivo"}
-_FREE = {
-    *("description", "comment", "comments", "note", "notes", "remark", "remarks", "narrative", "text", "details"),
-    *("memo", "resolution", "descripcion", "comentario", "comentarios", "observaciones", "closure"),
-}
-_NAMES = PERSON | {"first", "last", "full", "middle", "surname", "customername"}
-_PERSONAL = (
-    ("an e-mail address", {"email", "mail", "correo"}),
-    ("a phone number", {"phone", "telephone", "tel", "cell", "fax", "telefono"}),
-    ("a birth date", {"birth", "dob", "birthdate", "birthday", "nacimiento"}),
-    ("an identity number", {"ssn", "passport", "plate", "license", "licence", "dni", "nif", "iban", "card"}),
-    ("free text", _FREE),
-)
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -45,16 +40,13 @@ def says(name: str, signs: set[str]) -> bool:
     return any(word in signs or any(len(sign) >= LONG and sign in word for sign in signs) for word in said)
 
 
-def personal(name: str) -> str:
-    """What personal matter a column seems to hold, in words; empty if its name says nothing of the kind."""
-    for what, signs in _PERSONAL:
-        if says(name, signs):
-            return what
-    said = set(words(name))
-    if says(name, PERSON) or said == {"name"} or ("name" in said and said & _NAMES):
-        return "a name"
-    others = (("an address", ADDRESS), ("an account", ACCOUNT), ("a parcel or a building", PARCEL))
-    return next((what for what, signs in others if says(name, signs)), "")
+def personal(name: str) -> Kind | None:
+    """The kind of personal content that a column's name speaks of, also weakly; what is in the column does not count.
+
+    So a draft says the same whatever the records are. Of two kinds that are as likely, the first of all kinds is meant.
+    """
+    found = named(name)
+    return max((kind for kind in KINDS if kind in found), key=lambda kind: found[kind], default=None)
 
 
 def spoken(name: str) -> str:

@@ -153,6 +153,21 @@ def test_the_definitions_hold_nothing_of_the_records(desk: Desk) -> None:
     assert not list((desk.root / "state" / "private").glob(".preview*"))
 
 
+def test_what_values_say_is_not_written(desk: Desk) -> None:
+    """Classes are by the names of columns alone: e-mails in a column called Extra, or colors, give the same draft."""
+    written = []
+    for extra in ("red", "ann@example.org"):
+        desk.put(
+            "a.csv", csv([[f"{n}", f"2024-01-{n % 28 + 1:02d}", f"{n}{extra}"] for n in range(200)], "id,opened,Extra")
+        )
+        found = desk.add("a.csv")
+        assert found["columns"]["Extra"] == {"class": "public", "statute": "TODO", "read": False}
+        written.append(desk.written())
+        for name in written[-1]:
+            (desk.root / name).unlink()
+    assert written[0] == written[1]
+
+
 def test_what_is_guessed(desk: Desk) -> None:
     """Columns in order, the date of opening, the point, the id, who is protected; what is personal is not read."""
     found = desk.add(desk.put("requests.csv", csv(rows())), more=AREAS)
@@ -489,7 +504,8 @@ def test_a_thousand_columns(desk: Desk) -> None:
 @pytest.mark.usefixtures("processes")
 def test_on_a_terminal_it_asks(desk: Desk) -> None:
     """Question by question, where Enter takes the guess and a number another one; counts are shown there alone."""
-    desk.put("requests.csv", csv(rows()))
+    more = [[*row, f"{n}@example.org"] for n, row in enumerate(rows())]
+    desk.put("requests.csv", csv(more, f"{HEADER},Extra"))
     master, slave = pty.openpty()
     command = [str(COMMAND), "add", "requests", "requests.csv", *AREAS]
     with subprocess.Popen(command, cwd=desk.root, stdin=slave, stderr=slave, stdout=subprocess.PIPE) as process:
@@ -513,8 +529,9 @@ def test_on_a_terminal_it_asks(desk: Desk) -> None:
     os.close(master)
     assert process.returncode == 0, shown
     assert answers == {}
-    assert "300 rows, 9 columns" in shown
-    assert "Applicant_Name" in shown
+    assert "300 rows, 10 columns" in shown
+    assert "Applicant_Name (name), Email (e-mail)" in shown
+    assert "Personal by their values, not by their names: Extra (e-mail)." in " ".join(shown.split())
     assert "300" not in out
     assert desk.source()["privacy"]["unit"] == "record"
     assert max(len(line) for line in out.splitlines()) <= 80
