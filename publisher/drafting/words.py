@@ -6,13 +6,15 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from publisher.classify.column_names import named
+from publisher.classify.column_names import STRONG, named
 from publisher.classify.kinds import KINDS
 
 if TYPE_CHECKING:
     from publisher.classify.kinds import Kind
 
 LONG = 5
+SHORT = 2
+"""A name of so many words is short."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 PERSON = {
@@ -41,12 +43,14 @@ def says(name: str, signs: set[str]) -> bool:
 
 
 def personal(name: str) -> Kind | None:
-    """The kind of personal content that a column's name speaks of, also weakly; what is in the column does not count.
+    """The kind of personal content that a column's name speaks of; what is in the column does not count.
 
-    So a draft says the same whatever the records are. Of two kinds that are as likely, the first of all kinds is meant.
+    So a draft says the same whatever the records are. A weak sign counts in a short name alone: Location, not
+    LocationEnergyUse.
     """
     found = named(name)
-    return max((kind for kind in KINDS if kind in found), key=lambda kind: found[kind], default=None)
+    kind = max((kind for kind in KINDS if kind in found), key=lambda kind: found[kind], default=None)
+    return kind if kind is not None and (found[kind] >= STRONG or len(words(name)) <= SHORT) else None
 
 
 def spoken(name: str) -> str:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "SAMPLE.json"
-FOLDERS = ("alicante-water", "stlouis-311", "stlouis-boundaries", "syracuse-boundaries", "syracuse-permits")
+FOLDERS = (
+    *("alicante-water", "seattle-boundaries", "seattle-permits", "stlouis-311", "stlouis-boundaries"),
+    *("syracuse-boundaries", "syracuse-permits"),
+)
 START = date(2018, 1, 1)
 DAYS = 42
 """Six weeks: January 2018 and the following days in which its requests are closed."""
@@ -50,9 +53,11 @@ def _write(folder: Path, rows: int, seed: int, start: date, days: int, say: Call
     from publisher.sample.meters import write_meters
     from publisher.sample.permits import write_permits
     from publisher.sample.requests import write_requests
+    from publisher.sample.seattle import write_seattle_permits
 
     say("writing permits")
     write_permits(folder, rows, seed)
+    write_seattle_permits(folder, rows, seed)
     say("writing meter readings")
     write_meters(folder, rows, seed)
     write_requests(folder, rows, start, days, seed, say)

@@ -105,6 +105,13 @@ SYRACUSE = (
 )  # fmt: skip
 """Syracuse's neighborhoods: the shipped dataset knows these keys."""
 
+SEATTLE = (
+    "Alki", "Ballard", "Beacon Hill", "Broadview", "Capitol Hill", "Columbia City", "Crown Hill", "Delridge", "Fremont",
+    "Georgetown", "Green Lake", "Greenwood", "High Point", "Lake City", "Laurelhurst", "Magnolia", "Maple Leaf",
+    "Montlake", "Northgate", "Phinney Ridge", "Rainier Beach", "Ravenna", "Wallingford", "Wedgwood",
+)  # fmt: skip
+"""Some of Seattle's neighborhoods."""
+
 TRADES = ("Electric Inc", "Mechanical", "Contracting LLC", "Builders", "Sprinkler Co", "Signs & Sons", "Plumbing")
 
 
