@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong, `landed`
-    what was landed, which is private.
+    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong, `note` what
+    the run goes on without, `landed` what was landed, which is private.
 
     `agree` asks a person; it is False if no one can be asked and nothing was agreed to beforehand.
     """
@@ -47,6 +47,8 @@ class Observer(Protocol):
     def step(self, words: str) -> None: ...
 
     def warn(self, error: PublisherError) -> None: ...
+
+    def note(self, words: str) -> None: ...
 
     def landed(self, source: SourceFile, landing: Landing) -> None: ...
 
@@ -90,6 +92,8 @@ def run(
     """
     due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
+    for words in workspace.left_out():
+        observer.note(words)
     with locked(workspace) as catalog:
         work = _Run(workspace, catalog, observer, redraw)
         for dataset, periods in due:

@@ -150,7 +150,8 @@ class Workspace:
     feeds: Mapping[str, Feed] = field(default_factory=dict)
     """The feeds of a rehearsal, by source, which replace those of the definitions."""
     drafts: bool = False
-    """Whether a source may still have marked places, for looking at its files; datasets that have some are left out."""
+    """Whether a source may still have marked places, for looking at its files; datasets that have some are left out.
+    Otherwise sources that have some are left out too."""
 
     @property
     def private(self) -> Path:
@@ -173,15 +174,15 @@ class Workspace:
 
     @cached_property
     def sources(self) -> dict[str, SourceFile]:
-        """Every source of the workspace by name, in order. Raises DefinitionError, also for places still marked."""
-        if not self.drafts:
-            self._check_marks()
-        found = {path.stem: self._source(path) for path in sorted((self.root / "pipelines").glob("*.toml"))}
+        """Every source of the workspace by name, in order, but for drafts. Raises DefinitionError."""
+        paths = sorted((self.root / "pipelines").glob("*.toml"))
+        found = {path.stem: self._source(path) for path in paths if self.drafts or path not in self.unfinished}
         definitions = {name: source.definition for name, source in found.items()}
         for source in found.values():
             check_reference_files(source.definition, definitions, source.origin)
             for n, each in enumerate(source.definition.apart):
-                if each.source not in found or not source.shares_files(found[each.source]):
+                draft = self._pipeline(each.source) in self.unfinished
+                if not draft and (each.source not in found or not source.shares_files(found[each.source])):
                     words = f"{each.source} is not a source that reads the same files: delete it"
                     raise source.origin.error(("apart", n, "source"), words)
         return found
@@ -193,10 +194,10 @@ class Workspace:
 
     @cached_property
     def datasets(self) -> dict[str, DatasetFile]:
-        """Every dataset of the workspace by name, in order. Raises DefinitionError."""
-        dict(self.sources)  # first: they say which places of all files are still marked
+        """Every dataset of the workspace by name, in order, but for drafts. Raises DefinitionError."""
+        dict(self.sources)  # first: what is wrong with them is told before what is wrong with datasets
         paths = sorted((self.root / "datasets").glob("*.toml"))
-        found = {path.stem: self._dataset(path) for path in paths if not (self.drafts and self._marks(path))}
+        found = {path.stem: self._dataset(path) for path in paths if not self._is_draft(path)}
         for dataset in found.values():
             for n, rollup in enumerate(dataset.definition.rollups):
                 if rollup.publish and dataset.named(rollup.name) in found:
@@ -215,6 +216,7 @@ class Workspace:
     def dataset(self, name: str) -> DatasetFile:
         """One dataset. Raises DefinitionError naming those that exist."""
         if name not in self.datasets:
+            self._refuse_draft(self.root / "datasets" / f"{name}.toml")
             known = ", ".join(self.datasets) or "none"
             raise DefinitionError(f"there is no dataset {name!r}; this workspace has: {known}")
         return self.datasets[name]
@@ -222,6 +224,7 @@ class Workspace:
     def source(self, name: str) -> SourceFile:
         """One source. Raises DefinitionError naming those that exist."""
         if name not in self.sources:
+            self._refuse_draft(self._pipeline(name))
             raise DefinitionError(
                 f"there is no source {name!r}; this workspace has: {', '.join(self.sources) or 'none'}"
             )
@@ -231,14 +234,59 @@ class Workspace:
         """The path as people know it: relative to the workspace if it is inside."""
         return str(path.relative_to(self.root)) if path.is_relative_to(self.root) else str(path)
 
-    def _check_marks(self) -> None:
-        """Raise one DefinitionError for all places of all files that are still marked."""
+    @cached_property
+    def unfinished(self) -> dict[Path, list[str]]:
+        """What is still marked in the sources and datasets that are left out until a person has filled it in.
+
+        Raises one DefinitionError for all marked places if the settings have some, if nothing else is there to work
+        with, or if what has them was landed or released before: without it, charges would be overlooked.
+        """
         definitions = sorted((self.root / "pipelines").glob("*.toml"))
+        datasets = sorted((self.root / "datasets").glob("*.toml"))
         settings = [self.root / FILE] if (self.root / FILE).is_file() else []  # an audit's scratch folder has none
-        paths = [*settings, *definitions, *sorted((self.root / "datasets").glob("*.toml"))]
-        found = [words for path in paths for words in self._marks(path)] if definitions else []
-        if found:
-            raise DefinitionError("\n".join(found))
+        paths = [*settings, *definitions, *datasets] if definitions else []
+        found = {path: words for path in paths if (words := self._marks(path))}
+        whole = [path for path in datasets if path not in found and self._pipeline(self._source_of(path)) not in found]
+        if found and (not whole or any(path in settings or self._begun(path, datasets) for path in found)):
+            raise DefinitionError("\n".join(words for each in found.values() for words in each))
+        return found
+
+    def left_out(self) -> list[str]:
+        """A line for each draft. Raises DefinitionError."""
+        return [
+            f"{self.shown(path)} is a draft and left out: {len(words)} kind(s) of places are marked {MARK}. "
+            "`publisher check` lists them"
+            for path, words in ({} if self.drafts else self.unfinished).items()
+        ]
+
+    def _begun(self, path: Path, datasets: list[Path]) -> bool:
+        """Whether a definition has landed or released anything."""
+        if path in datasets:
+            return (self.public / "releases" / path.stem).exists()
+        theirs = [each for each in datasets if self._source_of(each) == path.stem]
+        return (self.private / "landed" / path.stem).exists() or any(self._begun(each, datasets) for each in theirs)
+
+    def _is_draft(self, path: Path) -> bool:
+        """Whether a dataset is left out."""
+        if self.drafts:
+            return bool(self._marks(path))
+        return path in self.unfinished or self._pipeline(self._source_of(path)) in self.unfinished
+
+    def _refuse_draft(self, path: Path) -> None:
+        """Raise DefinitionError with all that is marked in a definition and in its source."""
+        if self.drafts or not path.is_file():
+            return
+        paths = [self._pipeline(self._source_of(path)), path] if path.parent.name == "datasets" else [path]
+        words = [words for each in paths for words in self.unfinished.get(each, [])]
+        if words:
+            raise DefinitionError("\n".join(words))
+
+    def _pipeline(self, source: str) -> Path:
+        return self.root / "pipelines" / f"{source}.toml"
+
+    def _source_of(self, path: Path) -> str:
+        """The source that a dataset names, whatever else is in its file."""
+        return str(read_toml(path, self.shown(path))[0].get("source", ""))
 
     def _marks(self, path: Path) -> list[str]:
         return marks(*read_toml(path, self.shown(path))) if MARK in read_text(path, self.shown(path)) else []

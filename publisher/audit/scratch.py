@@ -87,6 +87,9 @@ class _Silent:
         """Always."""
         return True
 
+    def note(self, words: str) -> None:
+        """Show nothing."""
+
     def warn(self, error: PublisherError) -> None:
         """Show nothing; the report has it."""
 

@@ -80,8 +80,8 @@ def add(
     Reads a sample of each FILE and writes pipelines/SOURCE.toml and .sql, and a first dataset: how the files are
     written, which date and place a record has, what tells records apart, who is protected. On a terminal it asks, one
     question at a time; Enter takes the guess. What only people can know, such as a statute or a budget, is marked TODO:
-    `publisher check` lists it, and nothing runs before it is filled in. The files hold no value and no count of
-    records. With several files it compares them to see how they follow each other.
+    `publisher check` lists it, and the source is left out until it is filled in. The files hold no value and no count
+    of records. With several files it compares them to see how they follow each other.
 
     \b
     Examples:

@@ -68,6 +68,8 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         )
     yield from _raised(workspace)
     yield from _strays(workspace)
+    if workspace.unfinished:
+        raise DefinitionError("\n".join(words for each in workspace.unfinished.values() for words in each))
     yield IN_ORDER
 
 

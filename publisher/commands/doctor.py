@@ -57,6 +57,7 @@ def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
 def _definitions(workspace: Workspace) -> Diagnosis:
     try:
         words = f"{len(workspace.sources)} sources, {len(workspace.datasets)} datasets"
+        words += f"; drafts left out: {len(workspace.unfinished)}" if workspace.unfinished else ""
         return Diagnosis("definitions", words)
     except PublisherError as error:
         return Diagnosis("definitions", str(error), error.exit_code)

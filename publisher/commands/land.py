@@ -21,7 +21,8 @@ def _say(words: str) -> None:
 
 
 def land_sources(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterator[str]:
-    """Land each source; one line per source. Raises SourceError."""
+    """Land each source; one line per source, and for each draft. Raises SourceError."""
+    yield from workspace.left_out()
     with locked(workspace):
         for source in sources:
             landing = land_source(workspace, source, _say if source.definition.fetched else None)

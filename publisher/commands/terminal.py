@@ -204,6 +204,10 @@ class Watch:
             self._progress.start()
         self._progress.console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
+    def note(self, words: str) -> None:
+        """Say what the run goes on without."""
+        self._progress.console.print(f"note: {words}", markup=False, highlight=False, soft_wrap=True)
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show what was landed."""
         self._progress.stop()

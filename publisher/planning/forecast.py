@@ -184,7 +184,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
     if guesses:
         known = _guessed(datasets, guesses)
     wide = tuple(words for each in datasets for words in wide_bins(each))
-    return Public(workspace, spent, known, edited, (*warnings, *wide), before, tuned)
+    return Public(workspace, spent, known, edited, (*workspace.left_out(), *warnings, *wide), before, tuned)
 
 
 def _terms(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iterator[str]:

@@ -234,6 +234,9 @@ class _Watcher:
         """Always."""
         return True
 
+    def note(self, words: str) -> None:
+        pass
+
     def warn(self, error: PublisherError) -> None:
         raise error
 

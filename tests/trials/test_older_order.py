@@ -52,6 +52,9 @@ class Watcher:
     def agree(self, question: str) -> bool:  # noqa: ARG002 -- whatever it is
         return False
 
+    def note(self, words: str) -> None:
+        pass
+
     def warn(self, error: PublisherError) -> None:
         pass
 
