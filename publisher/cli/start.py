@@ -46,19 +46,21 @@ def init(
       publisher init my-city
       publisher init my-city --from permits.csv --boundaries neighborhoods.geojson --key name
     """
-    from publisher.commands.init import scaffold
+    from publisher.commands.init import all_or_nothing, scaffold
+
+    if not files:
+        for line in scaffold(folder):
+            click.echo(line)
+        return
+    from publisher.commands.add import NewSource, source_name
+    from publisher.commands.add import add as add_source
+    from publisher.workspace import find_workspace
 
     files = tuple(file.absolute() if file.exists() else file for file in files)
-    for line in scaffold(folder):
-        click.echo(line)
-    if files:
-        from publisher.commands.add import NewSource, source_name
-        from publisher.commands.add import add as add_source
-        from publisher.workspace import find_workspace
-
-        new = NewSource(source_name(files[0]), files, boundaries, key, label, yes)
-        for line in add_source(find_workspace(folder, drafts=True), new):
-            click.echo(line)
+    new = NewSource(source_name(files[0]), files, boundaries, key, label, yes)
+    with all_or_nothing(folder):
+        lines = [*scaffold(folder), *add_source(find_workspace(folder, drafts=True), new)]
+    click.echo("\n".join(lines))
 
 
 @command()

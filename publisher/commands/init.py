@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from publisher.durable import write_file, writing
@@ -28,6 +30,22 @@ state = "state"  # everything that publisher writes; PUBLISHER_STATE overrides i
 kind = "embedded"
 url = "http://127.0.0.1:8311"
 """
+
+
+@contextmanager
+def all_or_nothing(folder: Path) -> Iterator[None]:
+    """Remove what was made in the folder, and the folder if it is new, when what follows fails."""
+    before = {*folder.iterdir()} if folder.is_dir() else None
+    try:
+        yield
+    except BaseException:
+        made = [folder] if before is None else [path for path in folder.iterdir() if path not in before]
+        for path in made:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def scaffold(folder: Path) -> Iterator[str]:

@@ -32,7 +32,7 @@ AREAS = ("neighborhood", "district", "ward", "tract", "precinct", "community", "
 
 HEAD = """\
 # Drafted by `publisher add` from how the files are written. Whoever knows the records confirms every guess and fills in
-# every {mark}: `publisher check` lists what is open; before, this source is left out. No value or count of records is here.
+# every {mark}: `publisher check` lists what is open, and the source waits for it. No value or count of records is here.
 """
 
 DATASET_HEAD = """\

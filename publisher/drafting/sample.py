@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
+from publisher.classify.column import SampledColumn
+from publisher.classify.column_names import named
+from publisher.classify.guess import guess
+from publisher.classify.values import matched
 from publisher.drafting.layout import layout
 from publisher.duck import literal, safely
 from publisher.errors import SourceError
@@ -37,6 +41,8 @@ TOGETHER = 50
 """So many columns are looked at together."""
 FEW = 10
 """What fewer rows than this have is never written down."""
+TOLD_BY = 200
+"""So many values tell what a column holds."""
 NULLS = ("NA", "N/A", "#N/A", "n/a", "NULL", "null", "(null)", "NaN", "nan", "-", "--", "?", ".")
 """Texts that usually mean missing."""
 KEY = re.compile(r"[\w:@ -]{1,60}")
@@ -254,33 +260,67 @@ def _keys(value: dict[str, Any], above: str = "") -> Iterator[str]:
 
 def _check_header(shown: str, names: tuple[str, ...], connection: DuckDBPyConnection, table: str) -> None:
     """Raise SourceError for names that could not be declared, or that are a record: those would be written down."""
-    named = [name.strip() for name in names]
-    values = sum(bool(_PERSONAL.fullmatch(name)) for name in named if name)
-    repeated = 0
-    for start in range(0, len(named), TOGETHER):
-        some = list(enumerate(named))[start : start + TOGETHER]
-        among = ", ".join(f"count(*) FILTER (trim(c{n}) = {literal(name)}) > 0" for n, name in some if len(name) > 1)
-        repeated += sum(connection.execute(f"SELECT {among} FROM {table}").fetchall()[0]) if among else 0
-    dated = _dated([name for name in named if re.search(r"\d", name)], connection)
-    told = dated or any("@" in name for name in named) or values > len(named) // 3
-    if told or (repeated and values) or 1 < repeated < len(named):  # all of them: a header that comes again
+    stripped = [name.strip() for name in names]
+    suspect = _record_at(stripped, connection, table)
+    if suspect is not None:
         raise SourceError(
-            f"{shown}: the first line looks like a record, not like the names of columns: export the file with a header"
+            f"{shown}: the first line looks like a record, not like the names of columns (see column {suspect + 1}): "
+            "export the file with a header. If these are names, give that column another one"
         )
     twice = [name for name, count in Counter(name for name in names if name).items() if count > 1]
     if twice:
         raise SourceError(
             f"{shown}: several columns have the same name ({', '.join(twice[:5])}): give each its own in the export"
         )
-    if not any(named):
+    if not any(stripped):
         raise SourceError(f"{shown}: no column has a name: export the file with a header")
 
 
-def _dated(names: Sequence[str], connection: DuckDBPyConnection) -> bool:
-    """Whether one of the names is a date."""
+def _record_at(names: Sequence[str], connection: DuckDBPyConnection, table: str) -> int | None:
+    """The first column that tells that the names are a record: they are dates, numbers, or values that come again."""
+    values = [n for n, name in enumerate(names) if name and _PERSONAL.fullmatch(name)]
+    dated = _dates([name if re.search(r"\d", name) else "" for name in names], connection)
+    sure = [n for n, name in enumerate(names) if "@" in name or dated[n]]
+    again = _repeated(names, connection, table)
+    many = values if len(values) > len(names) // 3 else []
+    return min((*sure, *many, *again, *_like_their_values(names, connection, table)), default=None)
+
+
+def _repeated(names: Sequence[str], connection: DuckDBPyConnection, table: str) -> list[int]:
+    """The columns whose name is a value of theirs, unless a whole header comes again."""
+    tried = [n for n, name in enumerate(names) if len(name) > 1]
+    same = {n: f"trim(c{n}) = {literal(names[n])}" for n in tried}
+    found: list[int] = []
+    for start in range(0, len(tried), TOGETHER):
+        among = ", ".join(f"count(*) FILTER ({same[n]})" for n in tried[start : start + TOGETHER])
+        found += connection.execute(f"SELECT {among} FROM {table}").fetchall()[0]
+    again = [n for n, repeats in zip(tried, found, strict=True) if repeats]
+    if len(again) == len(tried) > 1 and len(set(found)) == 1:
+        whole = f"SELECT count(*) FROM {table} WHERE {' AND '.join(same.values())}"
+        return again if connection.execute(whole).fetchall()[0][0] != found[0] else []
+    return again
+
+
+def _like_their_values(names: Sequence[str], connection: DuckDBPyConnection, table: str) -> list[int]:
+    """The columns of names, addresses and the like whose own name is one of these."""
+    found = []
+    for n, name in enumerate(names):
+        kinds = {} if named(name) else matched(SampledColumn("", (name,)))
+        if kinds:
+            rows = connection.execute(
+                f"SELECT DISTINCT c{n} FROM {table} WHERE c{n} IS NOT NULL LIMIT {TOLD_BY}"
+            ).fetchall()
+            if guess(SampledColumn("", tuple(value for (value,) in rows))).kind in kinds:
+                found.append(n)
+    return found
+
+
+def _dates(names: Sequence[str], connection: DuckDBPyConnection) -> list[bool]:
+    """Which of the names are dates."""
     forms = sql.array(form for form in diagnosis.FORMATS if form not in ("%Y", "%Y-%m"))
-    query = f"SELECT count(try_strptime(name, {forms})) FROM (SELECT unnest({sql.array(names)}) AS name)"
-    return bool(names and connection.execute(query).fetchall()[0][0])
+    cells = f"unnest({sql.array(names)}) AS name, unnest(range({len(names)})) AS n"
+    query = f"SELECT try_strptime(name, {forms}) IS NOT NULL FROM (SELECT {cells}) ORDER BY n"
+    return [dated for (dated,) in connection.execute(query).fetchall()]
 
 
 def _common(paths: Sequence[Path], files: Sequence[_File]) -> tuple[str, ...]:

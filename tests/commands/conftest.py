@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
+from desk import Desk, prepared
 from township import Town, build
 
 if TYPE_CHECKING:
@@ -46,3 +48,13 @@ def due(released: Town) -> Town:
     """The town that has released everything, whose requests are all due again since their loss was changed."""
     released.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.05")
     return released
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A new workspace, with boundaries of two areas in Illinois, on a machine there."""
+    for name in [name for name in os.environ if name.startswith("PUBLISHER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "heads"))
+    monkeypatch.setenv("TZ", "America/Chicago")
+    return prepared(tmp_path / "desk")

@@ -6,19 +6,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from test_add import AREAS, HEADER, Desk, csv, desk, rows
+from desk import AREAS, HEADER, QUARTER, Desk, csv, rows
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-__all__ = ["desk"]
 
 
 @pytest.fixture
 def busy(desk: Desk) -> Desk:
     """A workspace with a source that is complete, and the draft of another one."""
     desk.add(desk.put("requests.csv", csv(rows(1_000))), more=AREAS)
-    desk.fill(first='"2024-Q1"\nlast = "2024-Q1"')
+    desk.fill(first=QUARTER)
     desk.add(desk.put("permits.csv", csv(rows(300), HEADER.replace("Request", "Permit"))), source="permits", more=AREAS)
     return desk
 

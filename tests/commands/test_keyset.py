@@ -140,6 +140,15 @@ BAD: dict[str, tuple[str, bytes | str, tuple[str, ...], int, tuple[str, ...]]] =
         2,
         (f"more than {MOST_KEYS:,} keys",),
     ),
+    "two million": (
+        "list.csv",
+        "code\n" + "\n".join(map(str, range(2_000_000))),
+        ("--key", "code"),
+        2,
+        (f"more than {MOST_KEYS:,} keys",),
+    ),
+    "forty names": ("list.csv", ",".join(["v"] * 40) + "\n", ("--key", "v"), 2, ("has the column 'v' twice",)),
+    "zip": ("list.zip", b"PK\x03\x04", ("--key", "a"), 5, ("list.zip",)),
     "not JSON": ("list.geojson", "{", ("--key", "a"), 5, ("cannot be read as JSON",)),
     "no features": ("list.geojson", '{"features": []}', ("--key", "a"), 5, ("has no feature",)),
     "no such property": (
