@@ -61,7 +61,7 @@ def texts() -> Iterator[tuple[Path, int, str]]:
     """What people read, file by file."""
     for path in sorted(ROOT.rglob("*.py")):
         yield from ((path, line, text) for line, text in words_of_code(path))
-    pages = [*ROOT.rglob("*.html"), *ROOT.rglob("*.po"), *(TOP / "docs").glob("*.md"), *TOP.glob("*.md")]
+    pages = [*ROOT.rglob("*.html"), *ROOT.rglob("*.po"), *(TOP / "docs").rglob("*.md"), *TOP.glob("*.md")]
     definitions = [*(TOP / "pipelines").iterdir(), *(TOP / "datasets").glob("*.toml"), TOP / "publisher.toml"]
     for path in sorted((*pages, *definitions)):
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -130,3 +130,21 @@ def test_months_spread_the_requests_over_calendar_months(tmp_path: Path) -> None
     assert rows == 3000
     assert months == {"2018-11", "2018-12", *(f"2019-{month:02d}" for month in range(1, 11))}
     assert told[-1] == "requests: 3,000 of 3,000"
+
+
+def test_permits_in_the_layout_of_seattle(sample: Path) -> None:
+    """Each permit has the public dataset's columns, a number of its own, and a place in the sample's boundaries."""
+    from shapely.geometry import Point, shape
+    from shapely.ops import unary_union
+
+    with (sample / "seattle-permits" / "building_permits.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len({row["PermitNum"] for row in rows}) == 5_000
+    assert {"PermitClassMapped", "IssuedDate", "EstProjectCost", "OriginalAddress1", "ContractorCompanyName"} <= {
+        *rows[0]
+    }
+    assert all(row["AppliedDate"] <= row["IssuedDate"] for row in rows if row["IssuedDate"])
+    boundaries = json.loads((sample / "seattle-boundaries" / "seattle_neighborhoods.geojson").read_text())
+    city = unary_union([shape(feature["geometry"]) for feature in boundaries["features"]])
+    points = [Point(float(row["Longitude"]), float(row["Latitude"])) for row in rows[:200] if row["Latitude"]]
+    assert sum(city.contains(point) for point in points) > 0.95 * len(points)
