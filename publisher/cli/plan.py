@@ -96,6 +96,7 @@ def plan(
     type=click.FloatRange(0.5, 1),
     help="Propose bounds that leave this share of units uncut, instead of those with the smallest total error.",
 )
+@click.option("--details", is_flag=True, help="Also print the noisy histograms and every choice of bounds.")
 @click.option("--yes", is_flag=True, help="Charge the budget without asking.")
 @json_option
 @click.pass_obj
@@ -109,13 +110,15 @@ def tune(
     column: str | None,
     bins: str | None,
     keep: float | None,
+    details: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
     """Measure how much units contribute, and propose bounds.
 
-    The answer is noisy and charged to the budget. The same question is drawn and charged once; asking it again is
-    free, also with another --keep.
+    Says what is common, what the bounds cut and the noise costs, and proposes one choice. The answer is noisy and
+    charged to the budget. The same question is drawn and charged once; asking it again is free, also with another
+    --keep or with --details.
 
     \b
     Examples:
@@ -129,11 +132,12 @@ def tune(
     from publisher.pipeline.measurement import measurement
     from publisher.pipeline.tuning import measured
     from publisher.planning.advice import advice
+    from publisher.records.judgement import wrapped
 
     asked = measurement(
         workspace_of(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins
     )
-    click.echo(asked.words(), err=True)
+    click.echo("\n".join(wrapped([asked.words()])), err=True)
     if not (yes or asked.known):
         if not sys.stdin.isatty():
             raise click.UsageError(
@@ -144,4 +148,4 @@ def tune(
     if as_json:
         print_json(advised.as_json())
     else:
-        print_advice(advised)
+        print_advice(advised, details=details)

@@ -185,6 +185,29 @@ def test_what_is_shown_depends_on_the_draw_alone(
     assert shown[0][2].err == ""
 
 
+def test_a_person_can_decide_by_the_answer(town: Town, capsys: pytest.CaptureFixture[str]) -> None:
+    """A third of the lines of every choice, none wider than 80 columns: what is common, what the bounds in use cut and
+    cost beside the one choice that is proposed, its lines, and what to type next."""
+    write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
+    advised = advice(ask(town, rho="0.02"), tune(town, rho="0.02"))
+    print_advice(advised)
+    short = capsys.readouterr().out.splitlines()
+    print_advice(advised, details=True)
+    both = capsys.readouterr().out.splitlines()
+    assert both[: len(short)] == short
+    assert len(short) <= (len(both) - len(short)) / 3
+    assert max(map(len, short)) <= 80
+    said = [" ".join(line.split()) for line in short]
+    assert "2024-01, of one account and month: half have 9 in 10 the most" in said
+    assert any(line.startswith("cells it is in 1 2 ") for line in said)
+    assert any(line.startswith("liters in its largest cell, at most 500 500 5,000") for line in said)
+    assert any(line.startswith("used now 1 cell, to 1,000 ") for line in said)
+    assert any(line.startswith("used proposed 2 cells, to ") for line in said)
+    assert "type: publisher check" in " ".join(said)
+    assert "max_groups = 2" in said
+    assert town.publisher("tune", "meters", "--period", "2024-01", "--rho", "0.02").out.splitlines() == short
+
+
 def test_known_bounds_are_proposed(town: Town) -> None:
     """Of 4,000 accounts 30 in 100 lie in both zones, and 97 in 100 use up to 400 liters: k = 2, from 0 to 500."""
     write_meters(town, {400: 3880, 5000: 120}, both_zones=1200)
