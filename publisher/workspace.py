@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FILE = "publisher.toml"
 
+OPEN_BUDGET = Decimal("0.5")
+"""What a budget that is still marked is taken for in work on drafts, which charges nothing."""
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -312,7 +315,10 @@ class Workspace:
         return read_lookup(path, self.shown(path))
 
     def _dataset(self, path: Path) -> DatasetFile:
-        values, origin = read_toml(path, self.shown(path))
+        return self.defined(path.stem, *read_toml(path, self.shown(path)))
+
+    def defined(self, name: str, values: dict[str, Any], origin: Origin) -> DatasetFile:
+        """The dataset that these values define, with its source, keysets and mappings. Raises DefinitionError."""
         definition = build(Dataset, values, origin)
         if definition.source not in self.sources:
             known = ", ".join(self.sources) or "none"
@@ -328,7 +334,7 @@ class Workspace:
             for n, key in enumerate(definition.keys)
             if key.boundaries is not None and key.boundaries.mapping is not None
         }
-        made = DatasetFile(path.stem, definition, source, keysets, origin, coarser, mappings)
+        made = DatasetFile(name, definition, source, keysets, origin, coarser, mappings)
         if not definition.chained and (cells := connected(definition, made.key_counts)) > MOST_COARSER:
             words = f"{cells:,} of their cells share finest cells, more than {MOST_COARSER:,}"
             raise origin.error(
@@ -371,7 +377,7 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     privacy = values.get("privacy")
     made = values | ({"timezone": "UTC"} if values.get("timezone") == MARK else {})
     if isinstance(privacy, dict) and privacy.get("budget") == MARK:
-        made["privacy"] = privacy | {"budget": Decimal(1)}
+        made["privacy"] = privacy | {"budget": OPEN_BUDGET}
     return made
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, nothing_defined, refuse_together, workspace_of
+from publisher.cli.root import agree, command, datasets_of, json_option, nothing_defined, refuse_together, workspace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @command()
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 @click.option("--split", "splitting", is_flag=True, help="Suggest how to split the loss among the tables.")
 @click.option("--weights", metavar="TABLE=NUMBER,...", help="Weight of each table in the split (default: 1).")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the margins in an SVG file.")
+@click.option("--goal", metavar="WORDS", help="Say what numbers should be good for, and get the settings for it.")
+@click.option("--guess", "sizes", multiple=True, metavar="WORDS", help="For --goal: how much there is, from elsewhere.")
+@click.option("--tune", "measuring", metavar="PERIOD", help="For --goal: measure what units have, for a charge.")
+@click.option("--write", "writing", is_flag=True, help="For --goal: write the settings into the dataset's file.")
+@click.option("--yes", is_flag=True, help="Agree to the charge of --tune and to what --write changes.")
 @json_option
 @click.pass_obj
 def plan(
@@ -36,11 +41,19 @@ def plan(
     splitting: bool,
     weights: str | None,
     picture: Path | None,
+    goal: str | None,
+    sizes: tuple[str, ...],
+    measuring: str | None,
+    writing: bool,
+    yes: bool,
     as_json: bool,
 ) -> None:
     """Show what releases will cost and how accurate they will be.
 
     Spends nothing. Reads definitions, keysets, the ledger and earlier releases, never a record.
+
+    With --goal it proposes time step, keys, rollups, bounds, loss and threshold for one dataset, which may still be a
+    draft, and shows what a resident, a planner and a privacy officer would see. Only --tune charges, after asking.
 
     \b
     Examples:
@@ -50,14 +63,26 @@ def plan(
       publisher plan stlouis-requests --compare share.city=0.05,0.2
       publisher plan stlouis-requests --split --weights city=1,finest=3
       publisher plan stlouis-requests --picture margins.svg
+      publisher plan stlouis-requests --goal "weekly by part, within 20%" --guess "2,000 requests a week"
+      publisher plan syracuse-permits --goal "quarterly by area, ±15" --tune 2013 --write
     """
+    refuse_together({"--goal": goal, "--compare": settings, "--split": splitting or weights, "--picture": picture})
+    refuse_together({"--goal": goal, "--typical": guesses})
+    _refuse_without_goal(goal, {"--guess": sizes, "--tune": measuring, "--write": writing, "--yes": yes})
+    if goal is not None:
+        from publisher.commands.goal import GoalRequest, plan_goal
+
+        if len(datasets) != 1:
+            raise click.UsageError("--goal works on one dataset: name it, as in publisher plan NAME --goal WORDS")
+        asked = GoalRequest(datasets[0], goal, sizes, measuring, writing, as_json)
+        plan_goal(folder, asked, lambda words, undone: agree(words, yes=yes, undone=undone))
+        return
     from publisher.commands.chart import write_picture
     from publisher.commands.plan import for_machines, print_candidates, print_plans, print_split
     from publisher.commands.terminal import print_json
     from publisher.planning.comparison import candidates, split, the_one
     from publisher.planning.forecast import public
 
-    refuse_together({"--compare": settings, "--split": splitting or weights, "--picture": picture})
     refuse_together({"--picture": picture, "--json": as_json})
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
@@ -81,6 +106,13 @@ def plan(
         print_plans([facts.plan(each) for each in chosen])
         for words in facts.warnings:
             click.echo(f"warning: {words}", err=True)
+
+
+def _refuse_without_goal(goal: str | None, options: Mapping[str, object]) -> None:
+    """Refuse options that would do nothing."""
+    given = [name for name, value in options.items() if value]
+    if given and goal is None:
+        raise click.UsageError(f"{given[0]} is for --goal: say what the numbers should be good for")
 
 
 @command()

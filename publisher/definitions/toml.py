@@ -55,7 +55,11 @@ def read_toml(path: Path, name: str) -> tuple[dict[str, Any], Origin]:
 
     Raises DefinitionError when the file cannot be read or is not TOML.
     """
-    text = read_text(path, name)
+    return parse_toml(read_text(path, name), name)
+
+
+def parse_toml(text: str, name: str) -> tuple[dict[str, Any], Origin]:
+    """The same of a text. Raises DefinitionError when it is not TOML."""
     try:
         values = tomllib.loads(text, parse_float=_decimal)
         frozen = {key: _frozen(value) for key, value in values.items()}
@@ -155,25 +159,41 @@ def _words(fault: ErrorDetails, model: type[Model]) -> str:
     return fault["msg"].removeprefix("Value error, ")
 
 
-def _lines(text: str) -> dict[Key, int]:
-    """Each key's line number. Keys inside an inline table share the line of the table."""
-    lines: dict[Key, int] = {}
+@dataclass(frozen=True)
+class Statement:
+    """The header of a table, or an entry, with its key and the number of its line."""
+
+    key: Key
+    line: int
+    header: bool
+
+
+def statements(text: str) -> Iterator[Statement]:
+    """Every header and entry in order; tables of an array are numbered by their place in it."""
     table: Key = ()
     arrays: dict[Key, int] = {}
-    for number, line in _beginnings(text):
+    for number, line in beginnings(text):
         if header := _TABLE.match(line):
             table = _within(_parts(header[2]), arrays)
             if header[1] == "[[":
-                lines.setdefault(table, number)
                 arrays[table] = arrays.get(table, -1) + 1
                 table = (*table, arrays[table])
-            lines.setdefault(table, number)
+            yield Statement(table, number, header=True)
         elif entry := _ENTRY.match(line):
-            lines.setdefault((*table, *_parts(entry[1])), number)
+            yield Statement((*table, *_parts(entry[1])), number, header=False)
+
+
+def _lines(text: str) -> dict[Key, int]:
+    """Each key's line number. Keys inside an inline table share the line of the table."""
+    lines: dict[Key, int] = {}
+    for each in statements(text):
+        if each.header and each.key and isinstance(each.key[-1], int):
+            lines.setdefault(each.key[:-1], each.line)
+        lines.setdefault(each.key, each.line)
     return lines
 
 
-def _beginnings(text: str) -> Iterator[tuple[int, str]]:
+def beginnings(text: str) -> Iterator[tuple[int, str]]:
     """The lines, with their numbers, that do not begin inside a text, an array or an inline table."""
     lines = text.split("\n")  # no other character ends a line of TOML
     number, depth = 1, 0

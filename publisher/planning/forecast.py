@@ -149,14 +149,18 @@ class Public:
     def odds(self, dataset: DatasetFile) -> PlannedOdds:
         """The odds of a dataset as it is given."""
         before = self.before.get(dataset.name) or nothing_spent(self.workspace, dataset)
-        same = dataset.definition == self.workspace.datasets[dataset.name].definition
+        defined = self.workspace.datasets.get(dataset.name)  # a draft is not among them
+        same = defined is not None and dataset.definition == defined.definition
         return planned_odds(self.workspace, dataset, before if same else before.redefined())
 
     def pace(self, dataset: DatasetFile) -> Pace:
         """The pace of a dataset as it is given, its neighbors as they are defined."""
-        others = [each for each in self.workspace.datasets.values() if each.source.name == dataset.source.name]
-        siblings = [dataset if each.name == dataset.name else each for each in others]
-        return pace_of(dataset, siblings, self.spent, dataset.source.today())
+        return pace_of(dataset, [dataset, *self.others(dataset)], self.spent, dataset.source.today())
+
+    def others(self, dataset: DatasetFile) -> list[DatasetFile]:
+        """The other datasets of its source."""
+        found = [each for each in self.workspace.datasets.values() if each.source.name == dataset.source.name]
+        return [each for each in found if each.name != dataset.name]
 
 
 def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Sequence[str] = ()) -> Public:
@@ -176,7 +180,7 @@ def public(workspace: Workspace, datasets: Sequence[DatasetFile], guesses: Seque
                 before[each.name] = spent_before(workspace, catalog, each)
                 if (measured := newest(workspace, catalog.ledger, each)) is not None:
                     tuned[each.name] = measured
-                if (redraw := _edited(workspace, catalog, each)) is not None:
+                if (redraw := redrawn_by(workspace, catalog, each)) is not None:
                     edited[each.name] = redraw
                 current = catalog.current(each.name)
                 if current:
@@ -198,7 +202,7 @@ def _terms(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iter
         return
 
 
-def _edited(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:
+def redrawn_by(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Redraw | None:
     """What the definition would do to released periods; None if the files that decide places are missing."""
     if not catalog.store.periods(dataset.name):
         return None

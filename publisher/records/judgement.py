@@ -157,10 +157,10 @@ def table(source: SourceFile, batch: BatchReport) -> Iterator[str]:
         yield f"{line}{stops}".rstrip()
 
 
-def wrapped(sentences: Iterable[str]) -> Iterator[str]:
-    """Sentences as lines of at most 80 columns, as far as words allow."""
+def wrapped(sentences: Iterable[str], width: int = WIDTH) -> Iterator[str]:
+    """Sentences as lines of at most 80 columns, or of the width given, as far as words allow."""
     for each in sentences:
-        yield from textwrap.wrap(each, WIDTH, break_long_words=False, break_on_hyphens=False)
+        yield from textwrap.wrap(each, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _cut(text: str, width: int) -> str:
