@@ -273,8 +273,8 @@ class SourceDraft:
         yield ""
         yield "[loss]"
         yield from _note(
-            f"{MARK}: what one {period} spends of the budget of each {self.window}. Compare values with "
-            f"`publisher plan {self.dataset} --compare rho=0.02,0.05,0.1`."
+            f"{MARK}: what one {period} spends of the budget of each {self.window}. Say what numbers should be good "
+            f'for: `publisher plan {self.dataset} --goal "{period}ly by {area}, within 20%" --write` writes it here.'
         )
         yield f'rho = "{MARK}"'
         yield from self._bounds()

@@ -364,6 +364,25 @@ def test_a_draft_gets_its_loss_and_bounds(town: Town) -> None:
     assert 'rho = "TODO"' not in after
 
 
+def test_what_a_new_draft_says_works(town: Town) -> None:
+    """The command that `publisher add` writes beside the loss finds it, with a guess, and writes it there."""
+    added = town.publisher(
+        "add", "calls", "data/requests/first.csv", "--boundaries", "data/districts.geojson", "--key", "name", "--yes"
+    )
+    assert added.code == 0, added.err
+    (path,) = (town.root / "datasets").glob("calls-*.toml")
+    comment = " ".join(path.read_text().replace("\n# ", " ").split())
+    name, _, goal, _ = shlex.split(comment.partition("`publisher plan ")[2].partition("`")[0])
+    assert name == path.stem
+    guesses = ("--guess", "3,000 records a month", "--guess", "at most 2 records in each of 2 districts")
+    written = town.publisher("plan", name, "--goal", goal, *guesses, "--write", "--yes")
+    assert written.code == 0, written.err
+    open_ = town.publisher("check").err
+    assert f"datasets/{name}.toml:" in open_  # the first month is for people to choose
+    assert "loss" not in open_
+    assert "bounds" not in open_
+
+
 def test_a_draft_without_keys_is_told_what_is_open(town: Town) -> None:
     """Which public list counts is not a goal's to decide; no budget of a draft is charged either."""
     town.edit("datasets/water.toml", 'keyset = "zones"', 'keyset = "TODO"')
