@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from publisher.cli import main
+from publisher.definitions.schema import KINDS, schema_of
 from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError
 
 if TYPE_CHECKING:
@@ -40,6 +41,20 @@ def test_definitions_page_lists_every_key(generate: ModuleType) -> None:
     """The tables of docs/definitions.md are those of the models."""
     page = (ROOT / "docs" / "definitions.md").read_text(encoding="utf-8")
     assert page == generate.definitions_page(page)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_key_says_what_it_means(kind: str) -> None:
+    """Editors and docs/definitions.md show a meaning for each key. How a feed's files are written says itself."""
+    schema = schema_of(kind)
+    parts = {kind: schema, **schema.get("$defs", {})}
+    silent = [
+        f"{name}.{key}"
+        for name, part in parts.items()
+        for key, field in part.get("properties", {}).items()
+        if not field.get("description") and not name.endswith("Feed")
+    ]
+    assert silent == []
 
 
 def test_soql_page_lists_every_function(generate: ModuleType) -> None:

@@ -40,7 +40,9 @@ class Loss(Model):
     """The privacy cost per block of one release: ρ (zCDP) or ε (pure), never both."""
 
     rho: Exact | None = Field(None, gt=0, le=1000)
+    """For a source with a budget in ρ."""
     epsilon: Exact | None = Field(None, gt=0, le=1000)
+    """For a source with a budget in ε."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -116,6 +118,7 @@ class Key(Model):
     name: Name
     """A place level of the source, or a column of its SELECT."""
     title: Text
+    """Its name for readers."""
     keyset: Slug | None = None
     """The public keys, `datasets/keysets/<keyset>.csv`."""
     discover: Discover | None = None
@@ -123,6 +126,7 @@ class Key(Model):
     other: Text
     """The key for everything that the keyset does not list: Other, or Unknown for places."""
     description: Text | None = None
+    """What it says, for the data dictionary."""
     standard: Text | None = None
     """The public standard that its keys follow, such as GEOID of census tracts. The data dictionary shows it."""
     boundaries: KeyBoundaries | None = None
@@ -142,7 +146,9 @@ class CoarserKey(Model):
     """A key column that only rollups use. Each key of a finer column belongs to exactly one of its keys."""
 
     name: Name
+    """The name of the key column."""
     title: Text
+    """Its name for readers."""
     of: Name
     """The finer key column, or another coarser one."""
     mapping: Slug
@@ -152,6 +158,7 @@ class CoarserKey(Model):
     other: Text
     """The coarser key for finer keys that the mapping does not list."""
     description: Text | None = None
+    """What it says, for the data dictionary."""
     standard: Text | None = None
     """The public standard that its keys follow."""
 
@@ -162,6 +169,7 @@ class Rollup(Model):
     name: Slug
     """Its table is published as <dataset>-<name>."""
     title: Text
+    """The title of its table."""
     keys: tuple[Name, ...] = ()
     """Its key columns, from [[keys]] and [[coarser]]; none for the whole city."""
     grain: civil.Grain | None = None
@@ -177,11 +185,15 @@ class Measure(Model):
     computed from them."""
 
     name: Name
+    """The name of its column in files and the API."""
     title: Text
+    """Its name for readers."""
     kind: Kind
+    """What is computed. The keys below say which kinds need them."""
     unit: Text
     """What it counts: requests, liters, US dollars, days."""
     description: Text | None = None
+    """What it says, for the data dictionary."""
     column: Name | None = None
     """sum, histogram: the column of the SELECT that is added up or sorted into bins."""
     lower: Exact | None = None
@@ -320,8 +332,11 @@ class PortalListing(Model):
     """How the portal lists the dataset."""
 
     category: Text
+    """The category of its pages, such as City services."""
     tags: tuple[Text, ...] = ()
+    """Words that readers may search for."""
     coverage: Coverage | None = None
+    """The place that the data is about."""
     headline: Name | None = None
     """The measure that leads: on the page and its card, in the chart and on the map. Default: the first."""
 
@@ -330,8 +345,11 @@ class Dataset(Model):
     """`datasets/<dataset>.toml`."""
 
     title: Text
+    """The title of its page."""
     description: Text
+    """What is counted, and who uses it for what. Readers see it first."""
     source: Slug
+    """The name of the source, as in `pipelines/<source>.toml`."""
     period: civil.Grain
     """One release covers one such period."""
     grain: civil.Grain | None = None
@@ -341,8 +359,11 @@ class Dataset(Model):
     last: PeriodName | None = None
     """The last period to release. Default: every period that has ended."""
     loss: Loss
+    """What one release spends on each block that it covers."""
     bounds: Bounds = Bounds.model_construct(max_groups=1, max_per_group=1)
+    """How much one unit can contribute in one window."""
     keys: tuple[Key, ...] = ()
+    """The key columns of its own table. Without any, it has one number for each period."""
     coarser: tuple[CoarserKey, ...] = ()
     """Key columns that only rollups have."""
     rollups: tuple[Rollup, ...] = ()
@@ -350,11 +371,14 @@ class Dataset(Model):
     totals: tuple[TotalOverTime, ...] = ()
     """Totals over time, such as by year, computed from the noisy numbers of released periods at no cost."""
     measures: tuple[Measure, ...] = Field(min_length=1)
+    """The numbers of each cell."""
     suppression: Suppression
+    """Which numbers are left out, by their noisy counts."""
     publish_measurements: bool = False
     """Offer every cell's noisy number before it was reconciled, cut or suppressed as a download: it shows suppressed
     cells, and sums of it are unbiased."""
     portal: PortalListing
+    """How the portal lists it."""
     limitations: tuple[Text, ...] = ()
     """What a reader should know about the data, one sentence each."""
 

@@ -45,6 +45,7 @@ class EngineSettings(Model):
     """Limits of DuckDB."""
 
     memory: Text = Field("1500MB", pattern=r"^\d+(MB|GB)$")
+    """The most memory of a query, such as 1500MB or 4GB."""
     threads: int | None = Field(None, ge=1, le=256)
     """Default: all processors."""
 
@@ -58,6 +59,7 @@ class PortalSettings(Model):
     """Where releases are published. Credentials come from the environment, never from this file."""
 
     kind: Literal["embedded", "socrata"] = "embedded"
+    """embedded: the portal of `publisher serve`; socrata: a Socrata domain."""
     url: Annotated[Text, AfterValidator(address)] = Field("http://127.0.0.1:8311", pattern=r"^https?://[^/]+$")
     """embedded: where `publisher serve` listens. Without a port: 443 for https, 80 for http. PUBLISHER_PORTAL overrides
     it."""
@@ -81,10 +83,13 @@ class Settings(Model):
     """`publisher.toml`."""
 
     organization: Text
+    """Who publishes, as readers see it."""
     contact: Text
+    """An address that readers of the data can write to."""
     license: Text
     """The license of the published data, such as CC0 1.0."""
     license_url: Text | None = None
+    """The address of the license's text."""
     jurisdiction: Text
     """The open records law that applies to you."""
     data: Text = "data"
@@ -102,4 +107,6 @@ class Settings(Model):
     most_periods: int = Field(24, ge=1)
     """How many new periods of one dataset a run may release without asking."""
     engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None)
+    """Limits of the engine that reads and counts the records."""
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
+    """Where releases are published."""

@@ -54,6 +54,7 @@ class Privacy(Model):
     delta: Exact = Field(Decimal(0), ge=0, le=Decimal("0.001"))
     """zcdp: what all releases together may spend of δ on one block, for discovered keys."""
     currency: Currency = "zcdp"
+    """zcdp: losses are ρ, the noise is Gaussian; pure: losses are ε, the noise is Laplace."""
     missing: Literal["own-unit", "drop"] | None = None
     """A row without an identifier is a unit of its own by record id, or not counted. Required unless unit is record."""
 
@@ -76,6 +77,7 @@ class Event(Model):
     """The event time of a record. It decides the window, block and period of the record."""
 
     column: Text
+    """The raw column with the time."""
     formats: tuple[Form, ...] = Field(min_length=1)
     """strptime formats, tried in order."""
     zone: Zone | None = None
@@ -86,6 +88,7 @@ class Column(Model):
     """A raw column: its legal class, and whether it is read at all."""
 
     class_: Class = Field(alias="class")
+    """Its class under your open records law."""
     statute: Text
     """The legal authority for the class."""
     read: bool = True
@@ -93,13 +96,16 @@ class Column(Model):
     identifier: bool = False
     """True: replaced by a pseudonym (a keyed hash) when landed."""
     description: Text | None = None
+    """What it holds, for readers of the data inventory."""
 
 
 class Point(Model):
     """Coordinates in two raw columns."""
 
     x: Text
+    """The raw column with the easting or longitude."""
     y: Text
+    """The raw column with the northing or latitude."""
     crs: Text = "EPSG:4326"
     """Any name that pyproj knows; x is easting or longitude, y is northing or latitude."""
     unknown: tuple[tuple[Exact, Exact], ...] = ()
@@ -110,32 +116,41 @@ class AddressList(Model):
     """A file in the data folder that gives coordinates to addresses, from a public source and never from records."""
 
     path: DataPath
+    """The list, a file in the data folder."""
     source: Text
     """The public source of the list, and its license. A list made of records would let one record locate others."""
     address: Text
     """Its address column; case, punctuation and repeated spaces are ignored."""
     x: Text
+    """Its column with the easting or longitude."""
     y: Text
+    """Its column with the northing or latitude."""
     crs: Text = "EPSG:4326"
+    """The coordinate system of its points."""
     nulls: tuple[str, ...] = ()
+    """Texts in it that mean missing."""
 
 
 class Address(Model):
     """An address column, located through a list."""
 
     column: Text
+    """The raw column with the address."""
     list_: AddressList = Field(alias="list")
+    """The list that locates it."""
 
 
 class Boundaries(Model):
     """Polygons in a GeoJSON file in the data folder."""
 
     path: DataPath
+    """The GeoJSON file, in the data folder."""
     key: Text
     """The property that names the place; whole numbers are compared without decimals."""
     label: Text | None = None
     """The property with the names of polygons that have no row in the table, such as parks; default: `key`."""
     crs: Text = "OGC:CRS84"
+    """The coordinate system of the file."""
     source: Text | None = None
     """Who made them, and under which license; required in a source. Shown next to the portal's map."""
 
@@ -146,8 +161,11 @@ class Place(Model):
     code: Text | None = None
     """A raw column that holds the place's key."""
     point: Point | None = None
+    """Coordinates, located in the boundaries."""
     address: Address | None = None
+    """An address, located through a list and then in the boundaries."""
     boundaries: Boundaries | None = None
+    """The polygons of the places, for a point or an address."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -193,6 +211,7 @@ class OtherPeople(Model):
     """A decision that another source, which reads the same files, is about other people."""
 
     source: Slug
+    """The other source."""
     reason: Text
     """Shown in the guarantee of every release."""
 
@@ -201,27 +220,37 @@ class Source(Model):
     """`pipelines/<source>.toml`; its row-level SELECT is next to it in `<source>.sql`."""
 
     title: Text
+    """The name of the source for readers."""
     description: Text
+    """What its records are."""
     purpose: Text
+    """Why the city collects the records, and why it publishes numbers about them."""
     population: Slug
     """Sources of the same population add up for a household, and so do sources that read the same files."""
     apart: tuple[OtherPeople, ...] = ()
     """Sources that read the same files but are about other people, by a decision with a reason."""
     timezone: Zone
+    """Where days and periods are cut, such as America/Chicago."""
     retention_months: int = Field(gt=0, le=12_000)
+    """How long records are kept by your records schedule. The data inventory shows it; nothing is deleted by it."""
     delivery: Literal["append", "snapshot", "changes"] = "append"
     """append: files hold new rows; snapshot: each file holds everything; changes: later rows replace earlier."""
     privacy: Privacy
+    """Who is protected, and how much may ever be spent on them."""
     feed: Feed
+    """The raw files, and how they are written."""
     record_id: tuple[Text, ...] = ()
     """The raw columns that identify a record; rows of one unit that share them are one record. Empty: the whole row."""
     event: Event
+    """The time of a record."""
     columns: dict[str, Column] = Field(min_length=1)
     """Every raw column, in the order of the file."""
     places: dict[Name, Place] = Field(default_factory=dict)
+    """Levels of place, such as a neighborhood; the name of a level can be a key of datasets."""
     lookups: tuple[Slug, ...] = ()
     """Keyset files that the SQL may join to, each by its unique first column."""
     register_: Register | None = Field(None, alias="register")
+    """Only for cumulative meters: turns readings into differences."""
     late: Late | None = None
     """Default: a period is released once, and late records count only in what is drawn after they arrived."""
 

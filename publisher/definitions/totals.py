@@ -36,6 +36,7 @@ class TotalOverTime(Model):
     name: Slug
     """Its table is published as <dataset>-<name>."""
     title: Text
+    """The title of its table."""
     grain: TotalGrain
     """What each row adds up: a quarter, a year, the year to date, or the last 12 months."""
     of: Slug | None = None
