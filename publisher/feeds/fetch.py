@@ -64,14 +64,15 @@ def fetch(
         if last is not None and (last.basis != basis or (last.delivered and not landed and not store.pending())):
             store.restart()
             last = None
-        more = True
+        more, resumed = True, last is not None and last.more
         while more:
             with store.new() as delivery:
                 step = _deliver(source, last.cursor if last else None, delivery.files, STEP)
                 came = any(path.is_file() for path in delivery.files.rglob("*"))
                 last = Remembered(basis, step.cursor, step.more, came or (last is not None and last.delivered))
                 delivery.remember(last)
-            more = step.more
+            # What changed behind an interrupted fetch, perhaps for a day, is fetched when that one is complete.
+            more, resumed = step.more or resumed, resumed and step.more
             if progress is not None and came:
                 progress(f"{source.name}: fetched a delivery{', more to come' if more else ''}")
         if isinstance(source.definition.feed, ObjectsFeed):

@@ -80,8 +80,7 @@ def _gone(city: FetchedCity) -> None:
     with pytest.raises(SourceError, match=r"cannot answer \(HTTP 500\)"):
         city.town.land()
     city.put(7, "open")
-    city.put(1, "closed")
-    city.town.land()
+    city.put(0, "closed")
     city.town.land()
 
 
