@@ -166,8 +166,7 @@ def test_means_on_lattices(town: Town, kind: Kind) -> None:
 
 
 @pytest.mark.evidence("means on lattices in 20,000 draws")
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("scale", [0.8, 4.0])
+@pytest.mark.parametrize(("kind", "scale"), [("discrete gaussian", 4.0), ("discrete laplace", 0.8)])
 def test_means_on_lattices_in_many_draws(town: Town, kind: Kind, scale: float) -> None:
     """The same in 20,000 towns, a thousand at once: a range that holds 93.2% is found."""
     holds_in(town, *towns(1_000, uneven=False), 1_000, kind, scale, times=20)
