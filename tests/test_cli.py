@@ -205,10 +205,11 @@ main(["stumble"])
 
 def test_a_fault_says_its_kind_and_place_alone(tmp_path: Path) -> None:
     """Exit code 70 without a traceback or a message, which could quote a record; what was printed is left whole."""
-    traced = os.environ | {"PUBLISHER_TRACE": "1"}
+    plain = dict(os.environ)  # not what readline, which pytest loads, adds for children: COLUMNS
+    traced = plain | {"PUBLISHER_TRACE": "1"}
     short, long = (
         subprocess.run([sys.executable, "-c", FAULTY], capture_output=True, text=True, env=env, check=False)
-        for env in (None, traced)
+        for env in (plain, traced)
     )
     for answer in (short, long):
         assert (answer.returncode, json.loads(answer.stdout)) == (70, {"whole": True})

@@ -26,7 +26,7 @@ def sql(folder: Path, query: str | None, *, as_csv: bool, as_json: bool) -> None
     \b
     Examples:
       publisher sql "SELECT table_name, title FROM _tables"
-      publisher sql "SELECT sum(requests) FROM stlouis_requests WHERE period = '2018-W03'"
+      publisher sql "SELECT sum(requests) FROM stlouis_requests"
       publisher sql --csv "FROM _values WHERE measure = 'requests'" > values.csv
     """
     from publisher.commands.answers import show, write_csv, write_json

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import agree, command, datasets_of, json_option, nothing_defined, refuse_together, workspace_of
+from publisher.cli.root import (
+    agree,
+    command,
+    datasets_of,
+    json_option,
+    nothing_defined,
+    refuse_together,
+    say,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,7 +68,7 @@ def plan(
     Examples:
       publisher plan
       publisher plan stlouis-requests --typical 25
-      publisher plan stlouis-requests --compare rho=0.05,0.1 --compare threshold=5,10
+      publisher plan alicante-water --compare rho=0.1,0.2 --compare threshold=5,10
       publisher plan stlouis-requests --compare share.city=0.05,0.2
       publisher plan stlouis-requests --split --weights city=1,finest=3
       publisher plan stlouis-requests --picture margins.svg
@@ -99,13 +108,13 @@ def plan(
         print_json(asdict(best)) if as_json else print_split(best, facts.plan(dataset))
     elif picture is not None:
         write_picture(facts.plan(the_one(chosen, "--picture")), picture)
-        click.echo(f"Wrote {picture}: margin of error by the value of a cell")
+        say(f"Wrote {picture}: margin of error by the value of a cell")
     elif as_json:
         print_json([row for each in chosen for row in for_machines(facts.plan(each))])
     else:
         print_plans([facts.plan(each) for each in chosen])
         for words in facts.warnings:
-            click.echo(f"warning: {words}", err=True)
+            say(f"warning: {words}", err=True)
 
 
 def _refuse_without_goal(goal: str | None, options: Mapping[str, object]) -> None:
@@ -155,21 +164,22 @@ def tune(
     \b
     Examples:
       publisher tune alicante-water --period 2016 --rho 0.01
-      publisher tune seattle-energy --dataset seattle-energy-city --period 2016 --rho 0.05 --keep 0.99
-      publisher tune syracuse-permits --dataset syracuse-permits --period 2013 --rho 0.01
-      publisher tune alicante-water --period 2016 --rho 0.01 --column consumption --bins 0,5000,10000,20000
+      publisher tune alicante-water --period 2016 --rho 0.01 --keep 0.99
+      publisher tune seattle-energy --dataset seattle-energy-city \\
+        --period 2016 --rho 0.05
+      publisher tune alicante-water --period 2016 --rho 0.01 \\
+        --column consumption --bins 0,5000,10000,20000
     """
     from publisher.commands.terminal import print_json
     from publisher.commands.tune import print_advice
     from publisher.pipeline.measurement import measurement
     from publisher.pipeline.tuning import measured
     from publisher.planning.advice import advice
-    from publisher.records.judgement import wrapped
 
     asked = measurement(
         workspace_of(folder), source, dataset=dataset, period=period, rho=rho, epsilon=epsilon, column=column, bins=bins
     )
-    click.echo("\n".join(wrapped([asked.words()])), err=True)
+    say(asked.words(), err=True)
     if not (yes or asked.known):
         if not sys.stdin.isatty():
             raise click.UsageError(

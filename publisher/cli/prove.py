@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import agree, command, datasets_of, json_option, main, nothing_defined, workspace_of
+from publisher.cli.root import agree, command, datasets_of, json_option, main, nothing_defined, say, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +84,7 @@ def _verify(folder: Path, datasets: Sequence[str], *, offline: bool, as_json: bo
         print_table("", HEADINGS, [(each.what, each.checked, each.result) for each in findings])
     for each in findings:
         for fault in each.faults:
-            print_error(fault) if each.exit_code else click.echo(f"warning: {fault}", err=True)
+            print_error(fault) if each.exit_code else say(f"warning: {fault}", err=True)
     sys.exit(next((each.exit_code for each in findings if each.result == "wrong"), 0))
 
 
@@ -112,7 +112,7 @@ def ledger(ctx: click.Context, as_json: bool) -> None:
     elif accounts:
         print_table("", HEADINGS, [each.row for each in accounts])
     else:
-        click.echo("Nothing is spent yet. `publisher plan` shows what releases will cost.")
+        say("Nothing is spent yet. `publisher plan` shows what releases will cost.")
 
 
 @ledger.command("amend")
@@ -127,7 +127,7 @@ def ledger_amend(folder: Path, source: str, reason: str, yes: bool) -> None:
 
     \b
     Example:
-      publisher ledger amend permits --reason "Day and month were swapped until May"
+      publisher ledger amend permits --reason "Day and month were swapped"
     """
     from publisher.commands.amend import amendment
     from publisher.pipeline.session import locked
@@ -137,7 +137,7 @@ def ledger_amend(folder: Path, source: str, reason: str, yes: bool) -> None:
         asked = amendment(workspace.source(source), catalog.ledger, reason)
         agree(asked.words(), yes=yes)
         catalog.ledger.record("amendment", asked.payload)
-    click.echo(f"{source}: recorded. `publisher plan` shows what is left.")
+    say(f"{source}: recorded. `publisher plan` shows what is left.")
 
 
 @ledger.command("allow")
@@ -155,7 +155,8 @@ def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, 
 
     \b
     Example:
-      publisher ledger allow permits 2024-01..2024-05 --more 0.1 --reason "Council decision 2024-17"
+      publisher ledger allow permits 2024-01..2024-05 --more 0.1 \\
+        --reason "Council decision 2024-17"
     """
     from publisher.commands.amend import allowance
     from publisher.pipeline.session import locked
@@ -166,12 +167,12 @@ def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, 
         asked = allowance(workspace.source(source), catalog.ledger, start, end or start, more, delta, reason)
         agree(asked.words(), yes=yes)
         catalog.ledger.record("allowance", asked.payload)
-    click.echo(f"{source}: recorded.")
+    say(f"{source}: recorded.")
 
 
 @ledger.command("verify", hidden=True)
 @click.pass_obj
 def ledger_verify(folder: Path) -> None:
     """The same as `publisher verify --offline`."""
-    click.echo("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
+    say("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
     _verify(folder, (), offline=True, as_json=False)

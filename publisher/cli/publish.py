@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, main, nothing_defined, workspace_of
+from publisher.cli.root import command, datasets_of, json_option, main, nothing_defined, say, workspace_of
 from publisher.errors import PortalError
 from publisher.portal.serving.options import options as serving_options
 
@@ -34,9 +34,9 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
         for number, dataset in enumerate(chosen):
             with telling(chosen[number:]):
                 url = deliver(workspace, catalog, client, dataset)
-            click.echo(f"{dataset.name}: {url or 'nothing to publish yet'}")
+            say(f"{dataset.name}: {url or 'nothing to publish yet'}")
     for line in map_notes(workspace, chosen):
-        click.echo(line)
+        say(line)
 
 
 @command()
@@ -50,8 +50,10 @@ def serve(folder: Path, /, **given: Any) -> None:
     \b
     Examples:
       publisher serve
-      publisher serve --host 0.0.0.0 --port 443 --workers 4 --tls-certificate chain.pem --tls-key key.pem
-      publisher serve --public-url https://data.example.gov --trusted-proxy 127.0.0.1 --log-format json
+      publisher serve --host 0.0.0.0 --port 443 --workers 4 \\
+        --tls-certificate chain.pem --tls-key key.pem
+      publisher serve --public-url https://data.example.gov \\
+        --trusted-proxy 127.0.0.1 --log-format json
     """
     from publisher.portal.server import serve as serve_portal
     from publisher.portal.serving.options import Serving
@@ -125,7 +127,7 @@ def accounts_remove(folder: Path, name: str) -> None:
     from publisher.commands.accounts import remove
 
     remove(workspace_of(folder).portal, name)
-    click.echo(f"{name} is removed")
+    say(f"{name} is removed")
 
 
 @accounts.command("token")
@@ -153,4 +155,4 @@ def accounts_revoke(folder: Path, identifier: str) -> None:
     from publisher.commands.accounts import revoke
 
     revoke(workspace_of(folder).portal, identifier)
-    click.echo(f"{identifier} is revoked; the portal may accept an app token for five more seconds")
+    say(f"{identifier} is revoked; the portal may accept an app token for five more seconds")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, nothing_defined, refuse_together, workspace_of
+from publisher.cli.root import command, datasets_of, json_option, nothing_defined, refuse_together, say, workspace_of
 from publisher.errors import HeldError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     elif rows:
         print_table("", list(rows[0]), [list(row.values()) for row in rows])
     else:
-        click.echo("Nothing is released yet. `publisher run` releases what is due.")
+        say("Nothing is released yet. `publisher run` releases what is due.")
 
 
 @command()
@@ -104,10 +104,13 @@ def revalidate(folder: Path, datasets: Sequence[str]) -> None:
     from publisher.commands.review import revalidate as again
 
     workspace = workspace_of(folder)
-    held = []
+    checked, held = 0, []
     for line, passed in again(workspace, datasets_of(workspace, datasets)):
-        click.echo(line)
+        say(line)
+        checked += 1
         held += [] if passed else [line]
+    if not checked:
+        say("Nothing is held.")
     if held:
         raise HeldError(
             f"{len(held)} still held. Fix the expectations, then run `publisher revalidate` again; if the numbers are "
@@ -131,18 +134,20 @@ def accept(folder: Path, dataset: str, period: str, reason: str, yes: bool, no_p
 
     \b
     Example:
-      publisher accept syracuse-permits 2023-Q3 --reason "The fee went up in October, so many applied before"
+      publisher accept syracuse-permits 2023-Q3 \\
+        --reason "The fee went up in October, so many applied before"
     """
     from publisher.commands.review import accept as publish_held
+    from publisher.commands.terminal import fitted
 
     def agree(question: str) -> None:
         if not (yes or sys.stdin.isatty()):
             raise click.UsageError(f"{question} There is no terminal to ask on: add --yes to agree. Nothing changed.")
         if not yes:
-            click.confirm(question, abort=True, err=True)
+            click.confirm(fitted(question, err=True), abort=True, err=True)
 
     workspace = workspace_of(folder)
-    click.echo(publish_held(workspace, workspace.dataset(dataset), period, reason, agree, push=not no_push))
+    say(publish_held(workspace, workspace.dataset(dataset), period, reason, agree, push=not no_push))
 
 
 @command()
@@ -159,8 +164,10 @@ def rollback(folder: Path, dataset: str, period: str | None, reason: str | None,
 
     \b
     Examples:
-      publisher rollback stlouis-requests --period 2018-W03 --reason "A file was missing"
-      publisher rollback stlouis-requests --undo --reason "The file was complete after all"
+      publisher rollback stlouis-requests --period 2018-W03 \\
+        --reason "A file was missing"
+      publisher rollback stlouis-requests --undo \\
+        --reason "The file was complete after all"
     """
     from publisher.commands.review import rollback as retract
 
@@ -170,4 +177,4 @@ def rollback(folder: Path, dataset: str, period: str | None, reason: str | None,
         if not sys.stdin.isatty():
             raise click.UsageError("--reason is missing, and there is no terminal to ask on. Nothing changed.")
         reason = str(click.prompt("Why? Everyone can read this on the portal", err=True))
-    click.echo(retract(workspace, file, period, reason, undo=undo, push=not no_push))
+    say(retract(workspace, file, period, reason, undo=undo, push=not no_push))

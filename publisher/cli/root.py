@@ -124,8 +124,15 @@ def nothing_defined(workspace: Workspace, *, as_json: bool = False) -> bool:
         return False
     if as_json:
         click.echo("[]")
-    click.echo(NOTHING_DEFINED, err=as_json)
+    say(NOTHING_DEFINED, err=as_json)
     return True
+
+
+def say(words: str, *, err: bool = False) -> None:
+    """Print words for people, as wide as they read."""
+    from publisher.commands.terminal import say as print_words
+
+    print_words(words, err=err)
 
 
 def refuse_together(options: Mapping[str, object]) -> None:
@@ -137,7 +144,7 @@ def refuse_together(options: Mapping[str, object]) -> None:
 
 def agree(words: str, *, yes: bool, undone: str = "Nothing was recorded.") -> None:
     """Say what will happen and ask; where no one can be asked, --yes is needed."""
-    click.echo(words, err=True)
+    say(words, err=True)
     if yes:
         return
     if not sys.stdin.isatty():

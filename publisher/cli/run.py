@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, nothing_defined, workspace_of
+from publisher.cli.root import command, datasets_of, json_option, nothing_defined, say, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def run(
     print_report(report, as_json=as_json)
     if not as_json:
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
-            click.echo(line)
+            say(line)
     sys.exit(report.exit_code)
 
 
@@ -89,4 +89,4 @@ def land(folder: Path, sources: Sequence[str]) -> None:
 
     workspace = workspace_of(folder)
     for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
-        click.echo(line)
+        say(line)

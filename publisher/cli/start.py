@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.root import agree, command, json_option, refuse_together, workspace_of
+from publisher.cli.root import agree, command, json_option, refuse_together, say, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +44,14 @@ def init(
     \b
     Examples:
       publisher init my-city
-      publisher init my-city --from permits.csv --boundaries neighborhoods.geojson --key name
+      publisher init my-city --from permits.csv \\
+        --boundaries neighborhoods.geojson --key name
     """
     from publisher.commands.init import all_or_nothing, scaffold
 
     if not files:
         for line in scaffold(folder):
-            click.echo(line)
+            say(line)
         return
     from publisher.commands.add import NewSource, source_name
     from publisher.commands.add import add as add_source
@@ -60,7 +61,8 @@ def init(
     new = NewSource(source_name(files[0]), files, boundaries, key, label, yes)
     with all_or_nothing(folder):
         lines = [*scaffold(folder), *add_source(find_workspace(folder, drafts=True), new)]
-    click.echo("\n".join(lines))
+    for line in lines:
+        say(line)
 
 
 @command()
@@ -88,7 +90,8 @@ def add(
     \b
     Examples:
       publisher add permits ~/downloads/permits.csv
-      publisher add permits permits/*.csv --boundaries neighborhoods.geojson --key name --yes
+      publisher add permits permits/*.csv --yes \\
+        --boundaries neighborhoods.geojson --key name
     """
     from publisher.commands.add import NewSource
     from publisher.commands.add import add as add_source
@@ -96,7 +99,7 @@ def add(
 
     new = NewSource(source, files, boundaries, key, label, yes)
     for line in add_source(find_workspace(folder, drafts=True), new):
-        click.echo(line)
+        say(line)
 
 
 @command()
@@ -115,7 +118,7 @@ def sample(folder: Path, rows: int, seed: int) -> None:
     """
     from publisher.sample import write_sample
 
-    write_sample(folder, rows=rows, seed=seed, progress=lambda words: click.echo(words, err=True))
+    write_sample(folder, rows=rows, seed=seed, progress=lambda words: say(words, err=True))
 
 
 @command()
@@ -137,10 +140,12 @@ def keyset(folder: Path, name: str, origin: str, key: str | None, label: str | N
 
     \b
     Examples:
-      publisher keyset neighborhoods --from neighborhoods.geojson --key NHD_NUM --label NHD_NAME
+      publisher keyset neighborhoods --from neighborhoods.geojson \\
+        --key NHD_NUM --label NHD_NAME
       publisher keyset services --from services.json
       publisher keyset permit-types --from codes.csv --key code --label meaning
-      publisher keyset wards --from https://data.example.gov/resource/abcd-1234 --key ward
+      publisher keyset wards --key ward \\
+        --from https://data.example.gov/resource/abcd-1234
     """
     from publisher.commands.keyset import write_keyset
 
@@ -153,7 +158,7 @@ def keyset(folder: Path, name: str, origin: str, key: str | None, label: str | N
         replace=replace,
         agree=lambda words: agree(words, yes=yes, undone="Nothing was written."),
     ):
-        click.echo(line)
+        say(line)
 
 
 @command()
@@ -180,7 +185,7 @@ def preview(folder: Path, source: str, file: str | None, picture: Path | None) -
 
     workspace = find_workspace(folder, drafts=True)
     for line in look(workspace, workspace.source(source), file, picture):
-        click.echo(line)
+        say(line)
 
 
 @command()
@@ -226,7 +231,7 @@ def classify(folder: Path, target: str, law: str | None, *, writing: bool, as_js
         print_json(for_machines(found, private=sys.stdout.isatty()))
         return
     for line in (*lines(found), *(("", *write(workspace, found)) if writing else ())):
-        click.echo(line)
+        say(line)
 
 
 @command()
@@ -250,7 +255,7 @@ def check(folder: Path, data: bool, as_json: bool) -> None:
     if data or as_json:
         sys.exit(print_checks(workspace, data=data, as_json=as_json))
     for line in inspect_workspace(workspace):
-        click.echo(line)
+        say(line)
 
 
 @command()

@@ -19,6 +19,7 @@ from publisher.classify.kinds import TITLES
 from publisher.classify.proposal import proposals
 from publisher.commands.classify import looked_at
 from publisher.commands.preview import private_folder
+from publisher.commands.terminal import fitted
 from publisher.definitions.feed import FileFeed
 from publisher.definitions.source import Boundaries
 from publisher.definitions.toml import MARK
@@ -128,7 +129,7 @@ def _check_free(workspace: Workspace, new: NewSource, areas: AreaFile | None) ->
     if there and new.yes:
         raise DefinitionError(f"{there[0]}: is there already: choose another name for the source, or delete the file")
     if there:
-        click.confirm(f"{', '.join(there)}: there already. Replace?", abort=True, err=True)
+        click.confirm(fitted(f"{', '.join(there)}: there already. Replace?", err=True), abort=True, err=True)
 
 
 def _draft(

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import math
-import shutil
 import sys
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from publisher.commands.terminal import print_table
+from publisher.commands.layout import GAP, width_of
+from publisher.commands.ranges import with_ranges
+from publisher.commands.terminal import print_table, say, shown
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
@@ -46,20 +47,22 @@ def show(cursor: RowStream) -> None:
     """Print an answer for people: what is left out of it is said on standard error."""
     headings = _headings(cursor)
     rows = cursor.fetchmany(MOST_ROWS + 1)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else PIPED
+    width = width_of(sys.stdout) or PIPED
+    if _fitting(headings, [tuple(_cut(value, LONGEST[-1]) for value in row) for row in rows], width) < len(headings):
+        headings, rows = with_ranges(headings, rows)
     for longest in LONGEST:
-        shown = [tuple(_cut(value, longest) for value in row) for row in rows[:MOST_ROWS]]
-        kept = _fitting(headings, shown, width)
+        cut = [tuple(_cut(value, longest) for value in row) for row in rows[:MOST_ROWS]]
+        kept = _fitting(headings, cut, width)
         if kept == len(headings):
             break
-    if kept < len(headings) and len(shown) <= FEW:
+    if kept < len(headings) and len(cut) <= FEW:
         _print_records(headings, rows, width)
     else:
-        print_table("", headings[:kept], [row[:kept] for row in shown])
+        print_table("", headings[:kept], [row[:kept] for row in cut])
         if left := headings[kept:]:
-            click.echo(f"Too wide; not shown: {', '.join(left)}. Name the columns you want, or add --csv.", err=True)
+            say(f"Too wide; not shown: {', '.join(left)}. Name the columns you want, or add --csv.", err=True)
     if len(rows) > MOST_ROWS:
-        click.echo(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or --csv for all of them.", err=True)
+        say(f"Only the first {MOST_ROWS:,} rows are shown: add a LIMIT, or --csv for all of them.", err=True)
 
 
 def write_csv(cursor: RowStream) -> None:
@@ -135,16 +138,12 @@ def _cut(value: Any, longest: int) -> Any:
 
 def _fitting(headings: Sequence[str], rows: Sequence[Row], width: int) -> int:
     """How many of the first columns fit; at least one."""
-    used = 1
+    used = -GAP
     for n, heading in enumerate(headings):
-        used += 3 + max([len(heading), *(len(_shown(row[n])) for row in rows)])
+        used += GAP + max([len(heading), *(len(shown(row[n])) for row in rows)])
         if used > width:
             return max(n, 1)
     return len(headings)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _print_records(headings: Sequence[str], rows: Sequence[Row], width: int) -> None:
@@ -155,6 +154,6 @@ def _print_records(headings: Sequence[str], rows: Sequence[Row], width: int) -> 
             click.echo(f"row {n}")
         for heading, value in zip(headings, row, strict=True):
             plain = _plain(value)
-            text = "" if plain is None else " ".join(_shown(plain).split())
+            text = "" if plain is None else " ".join(shown(plain).split())
             most = max(width - room - 4, 10)
             click.echo(f"  {heading:<{room}}  {text if len(text) <= most else text[: most - 1] + '…'}".rstrip())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ROWS = 5_000
 CELLS = 500_000
 """Of files with many columns fewer rows are looked at, so that it takes seconds."""
-_COLUMN = 20
+_COLUMN = 18
 _SIGNALS = {"uniqueness": "unique"}
 NOTICE = "PRIVATE: shares come from records. Do not copy, send or log them."
 
@@ -124,7 +124,7 @@ def lines(found: Classified) -> Iterator[str]:
     others = [each.column for each in found.proposals if not each.kind]
     if personal:
         share = "share" if private else ""
-        yield f"{'column':<{_COLUMN}} {'looks like':<14} {share:>5} {'by its':<25} {'class':<8} now".rstrip()
+        yield f"{'column':<{_COLUMN}} {'looks like':<14} {share:>5} {'by its':<27} {'class':<7} now".rstrip()
     for each in personal:
         yield _line(found, each, private=private)
     yield from ("",) if personal else ()
@@ -142,7 +142,7 @@ def _line(found: Classified, each: ColumnProposal, *, private: bool) -> str:
     now = "read" if found.read_now(each.column) else ""
     column = _clean(each.column)
     column = column if len(column) <= _COLUMN else f"{column[: _COLUMN - 1]}…"
-    return f"{column:<{_COLUMN}} {TITLES[each.kind]:<14} {share:>5} {signals:<25} {each.class_:<8} {now}".rstrip()
+    return f"{column:<{_COLUMN}} {TITLES[each.kind]:<14} {share:>5} {signals:<27} {each.class_:<7} {now}".rstrip()
 
 
 def _meaning(found: Classified, personal: Sequence[ColumnProposal]) -> Iterator[str]:

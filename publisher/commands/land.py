@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher.commands.terminal import print_landed
+from publisher.commands.terminal import now_and_then, print_landed
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
 
@@ -25,6 +26,7 @@ def land_sources(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterato
     yield from workspace.left_out()
     with locked(workspace):
         for source in sources:
-            landing = land_source(workspace, source, _say if source.definition.fetched else None)
+            with now_and_then(partial(str, f"{source.name}: still reading its files")):
+                landing = land_source(workspace, source, _say if source.definition.fetched else None)
             print_landed(source, landing)
             yield f"{source.name}: {landing.new} new files, {landing.known} known"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.commands.terminal import print_table
+from publisher.commands.terminal import print_table, say
 from publisher.grades import CAUTION, LIMITS, STATUSES, UNRELIABLE
 from publisher.pipeline.consent import spanned
 from publisher.pipeline.report import loss_words
@@ -37,25 +37,25 @@ UNKNOWN = "unknown"
 def print_plans(plans: Sequence[Plan]) -> None:
     """One paragraph and one table for each dataset, then how to read them."""
     for plan in plans:
-        click.secho(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
+        say(f"{plan.dataset.name}: {plan.dataset.definition.title}", bold=True)
         known = bounds_known(plan.dataset, plan.tuned, plan.release)
         for line in (*_paragraph(plan), *_free(plan), *_edited(plan), *known):
-            click.echo(f"  {line}")
+            say(f"  {line}")
         headings = ("table", "measure", "cells", "loss", "margin (95%)", "ok from", f"cells {plan.known.origin}")
         print_table("", headings, [_row(plan, table) for table in plan.tables])
-        click.echo()
+        say()
     if any(
         table.suppressed is None and plan.dataset.definition.shows(table.level)
         for plan in plans
         for table in plan.tables
     ):
-        click.echo("unknown: nothing is released yet. Guess a cell's value with --typical 25 or --typical MEASURE=25.")
-    click.echo(
+        say("unknown: nothing is released yet. Guess a cell's value with --typical 25 or --typical MEASURE=25.")
+    say(
         "margin: of one cell, after the tables are made to add up. ok from: half the margin of smaller values is more "
         f"than {LIMITS[0]}% of them ({CAUTION}), or more than {LIMITS[1]}% ({UNRELIABLE})."
     )
     marks = " / ".join(f"{mark} {status}" for status, mark in MARKS.items())
-    click.echo(f"cells: {marks}. No record was read and nothing was spent.")
+    say(f"cells: {marks}. No record was read and nothing was spent.")
 
 
 def for_machines(plan: Plan) -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def print_candidates(plan: Plan, found: Sequence[Alternative]) -> None:
             continue
         rows = [_compared(each, measure) for each in found]
         levels = [table.level or table.dataset for table in found[0].tables if table.measure == measure.name]
-        headings = (*found[0].settings, *levels, "releases left", "on a new block")
+        headings = ("settings", *levels, "releases left", "on a new block")
         title = f"{plan.dataset.name}: {measure.title}: margin (95%) · {'/'.join(STATUSES)} ({plan.known.origin})"
         print_table(title, headings, rows)
 
@@ -94,9 +94,9 @@ def print_split(found: Split, plan: Plan) -> None:
         rows.append(row)
     print_table(f"{found.dataset}: the split with the smallest weighted error", headings, rows)
     if found.gain < 0.005:
-        click.echo("The shares in use are as good as any.")
+        say("The shares in use are as good as any.")
         return
-    click.echo(f"The weighted error falls by {_percent(found.gain)}. Shares for datasets/{found.dataset}.toml:\n")
+    say(f"The weighted error falls by {_percent(found.gain)}. Shares for datasets/{found.dataset}.toml:\n")
     click.echo(toml_of(found, plan.dataset.definition))
 
 
@@ -189,7 +189,7 @@ def _compared(each: Alternative, measure: Measure) -> list[object]:
     tables = [table for table in each.tables if table.measure == measure.name]
     first = tables[0]
     return [
-        *each.settings.values(),
+        ", ".join(f"{name} {value}" for name, value in each.settings.items()),
         *(f"{table.margin.split()[0]} · {_shortly(_shares(table))}" for table in tables),
         first.releases_left,
         each.releases_a_block,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
-from publisher.commands.terminal import print_table
+from publisher.commands.markdown import print_markdown
+from publisher.commands.ranges import with_ranges
+from publisher.commands.terminal import print_table, say
 from publisher.errors import DefinitionError
 from publisher.pipeline.report import next_step
 from publisher.pipeline.totals import refuse_damaged_totals, total_standings
@@ -43,7 +43,7 @@ class Presented:
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
     companions: tuple[str, ...]
-    """The release's other tables."""
+    """The dataset's other tables, by their names."""
     bounds: tuple[str, ...]
     """What bounds leave out of its numbers."""
     noise: tuple[tuple[str, str, str, str, str], ...] = ()
@@ -69,29 +69,29 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
     if (table or "") not in tables:
         known = ", ".join(name for name in (*tables, *totals) if name) or "none"
         raise DefinitionError(f"{standing.release.manifest.name}: has no table {table!r}; its other tables: {known}")
-    shown = tables[table or ""]
-    rows = read_published(shown).slice(0, ROWS)
+    chosen = tables[table or ""]
+    rows = read_published(chosen).slice(0, ROWS)
     says, held = standing.release.manifest, standing.validation if standing.status == "held" else None
     return Presented(
-        name=shown.manifest.name,
+        name=chosen.manifest.name,
         status=standing.status,
         failures=standing.validation.words if standing.validation is not None else (),
         next_step=next_step(f"{says.dataset} {says.period}", held) if held is not None else "",
         decisions=tuple(
             f"{each.what} on {each.at[:10]}: {each.reason or 'no reason given'}" for each in standing.decisions
         ),
-        folder=shown.folder,
-        statement=shown.statement,
+        folder=chosen.folder,
+        statement=chosen.statement,
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
-        companions=tuple(name for name in (*tables, *totals) if name),
-        bounds=shown.manifest.shape.bounds,
-        noise=tuple(_noise(shown)),
+        companions=tuple(name for name in dict.fromkeys((*tables, *totals)) if name not in ("", table)),
+        bounds=chosen.manifest.shape.bounds,
+        noise=tuple(_noise(chosen)),
     )
 
 
-def _noise(shown: Release) -> Iterator[tuple[str, str, str, str, str]]:
-    table = read_measurements(shown, shown.level)
+def _noise(release: Release) -> Iterator[tuple[str, str, str, str, str]]:
+    table = read_measurements(release, release.level)
     for name, column in (columns_of(table) if table is not None else {}).items():
         if column.draws:
             kinds, scales = zip(*column.draws, strict=True)
@@ -135,16 +135,16 @@ def expected(workspace: Workspace, dataset: DatasetFile, table: str | None = Non
 def present_expected(found: Sequence[Expected]) -> None:
     """Print the expectations of each table by where they come from, and what is said of one column on one line."""
     for table in dict.fromkeys(each.table for each in found):
-        click.secho(table, bold=True)
+        say(table, bold=True)
         for origin, heading in HEADINGS.items():
             lines = [each for each in found if (each.table, each.origin) == (table, origin)]
             if not lines and origin == "people":
-                click.echo(f"  Decided by people: nothing. Write expectations/{table}.json to expect more.")
+                say(f"  Decided by people: nothing. Write expectations/{table}.json to expect more.")
             elif lines:
-                click.echo(f"  {heading}{f' ({lines[0].file})' if lines[0].file else ''}")
+                say(f"  {heading}{f' ({lines[0].file})' if lines[0].file else ''}")
                 for words in _joined([each.words for each in lines]):
-                    click.echo(f"    {words}")
-        click.echo()
+                    say(f"    {words}")
+        say()
 
 
 def _joined(words: Sequence[str]) -> list[str]:
@@ -165,22 +165,24 @@ def _once(line: str, phrase: str) -> str:
 
 def present(found: Presented) -> None:
     """Print a release: its status, then its first rows, then its guarantee."""
-    click.secho(f"{found.name}: {found.status}", bold=True)
+    say(f"{found.name}: {found.status}", bold=True)
     for failure in found.failures:
-        click.secho(f"  failed: {failure}", fg="yellow")
+        say(f"  failed: {failure}", fg="yellow")
     for decision in found.decisions:
-        click.echo(f"  {decision}")
+        say(f"  {decision}")
     if found.next_step:
-        click.echo(f"  It is not public and will not be drawn again. {found.next_step}")
-    shown = [[("" if value is None else value) for value in row] for row in found.rows]
-    print_table(f"First {len(shown)} rows", found.columns, shown)
+        say(f"  It is not public and will not be drawn again. {found.next_step}")
+    headings, cells = with_ranges(found.columns, found.rows)
+    same = {n for n, name in enumerate(headings) if name == "period" and len({row[n] for row in cells}) == 1}
+    rows = [["" if value is None else value for n, value in enumerate(row) if n not in same] for row in cells]
+    print_table(f"First {len(rows)} rows", [name for n, name in enumerate(headings) if n not in same], rows)
     for line in found.bounds:
-        click.echo(line)
+        say(line)
     if found.companions:
-        click.echo(f"Other tables: {', '.join(found.companions)}. Show one with --table.\n")
+        say(f"Other tables: {', '.join(found.companions)}. Show one with --table.")
     if found.noise:
-        headings = ("column", "noise", "scale", "standard deviation", "unit")
-        click.echo("The unbiased measurements of every cell are also published: they show what suppression hides.")
-        print_table("Their noise", headings, found.noise)
-    click.echo(found.statement)
-    click.echo(f"The files are in {found.folder}.")
+        say("The unbiased measurements of every cell are also published: they show what suppression hides.")
+        print_table("Their noise", ("column", "noise", "scale", "standard deviation", "unit"), found.noise)
+    say()
+    print_markdown(found.statement)
+    say(f"The files are in {found.folder}.")

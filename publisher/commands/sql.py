@@ -5,10 +5,9 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from publisher.analyst.file import FILE
 from publisher.commands.answers import show
+from publisher.commands.terminal import say
 from publisher.duck import open_file, reason
 from publisher.errors import DefinitionError, SourceError
 
@@ -33,7 +32,7 @@ def prompt(public: Path) -> None:
     """Read queries until the input ends."""
     with _opened(public) as connection:
         tables = ", ".join(row[0] for row in connection.execute(TABLES).fetchall())
-        click.echo(f"Tables: {tables}; _tables describes them. One query per line; end with Ctrl-D.")
+        say(f"Tables: {tables}; _tables describes them. One query per line; end with Ctrl-D.")
         while True:
             try:
                 query = input("sql> ").strip()
@@ -43,7 +42,7 @@ def prompt(public: Path) -> None:
                 if query:
                     _answer(connection, query, show)
             except DefinitionError as error:
-                click.echo(str(error), err=True)
+                say(str(error), err=True)
 
 
 def _answer(connection: DuckDBPyConnection, query: str, write: Callable[[RowStream], None]) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from threading import Event, Thread
+from time import monotonic
 from traceback import walk_tb
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from publisher.commands.layout import table, width_of, wrapped
 from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError, RefusedAtLandingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.progress import Progress
 
     from publisher.pipeline.report import RunReport
     from publisher.records.landing import Landing
@@ -28,6 +33,7 @@ COLORS = {
     "superseded": "bright_black",
     "retracted": "yellow",
     "held": "yellow",
+    "HELD": "yellow",
     "warning": "yellow",
     "unchecked": "yellow",
     "refused": "red",
@@ -36,30 +42,43 @@ COLORS = {
     "wrong": "red",
 }
 
+EVERY = 10.0
+"""Seconds between two lines of progress where no bar can be drawn."""
+
 
 def print_json(value: object) -> None:
     """Print JSON for machines, on standard output only."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def say(words: str = "", *, err: bool = False, **style: Any) -> None:
+    """Print words for people, broken at blanks where a line is wider than who reads it."""
+    click.secho(fitted(words, err=err), err=err, **style)
+
+
+def fitted(words: str, *, err: bool = False) -> str:
+    """Words as `say` prints them, for a question."""
+    return wrapped(words, width_of(sys.stderr if err else sys.stdout))
+
+
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns of numbers are right-aligned, statuses colored."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    if title:
+        say(title)
+    numeric = [
+        bool(rows) and all(isinstance(row[n], int | float) and not isinstance(row[n], bool) for row in rows)
+        for n in range(len(headings))
+    ]
+    cells = [[shown(value) for value in row] for row in rows]
+    for line in table(headings, cells, width_of(sys.stdout), _styled, numeric):
+        click.echo(line)
 
-    table = Table(title=title or None, title_justify="left", header_style="bold")
-    for number, heading in enumerate(headings):
-        numeric = bool(rows) and all(isinstance(row[number], int | float) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_shown(value), style=COLORS.get(str(value), "")) for value in row))
-    console = Console()
-    # A pipe or a file has no width: give the table all it needs.
-    console = console if console.is_terminal else Console(width=220)
-    with console.capture() as drawn:  # rich would end the process itself where nobody reads on
-        console.print(table)
-    click.echo(drawn.get(), nl=False)
+
+def _styled(part: str, cell: str | None) -> str:
+    """A part of a cell in the color of its status, or of a heading (None), in bold."""
+    if cell is None:
+        return click.style(part, bold=True) if part else part
+    return click.style(part, fg=COLORS[cell]) if cell in COLORS and part else part
 
 
 @contextmanager
@@ -81,7 +100,11 @@ def ending() -> Iterator[None]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it ends
         sys.exit(UNREAD)
-    except (click.ClickException, click.exceptions.Exit):
+    except click.ClickException as error:
+        words = fitted(f"Error: {error.format_message()}", err=True).removeprefix("Error: ")
+        vars(error)["format_message"] = lambda: words
+        raise
+    except click.exceptions.Exit:
         raise
     except Exception as error:  # noqa: BLE001 - what nobody foresaw: its message, or a traceback, may quote a record
         _print_fault(error)
@@ -101,7 +124,7 @@ def print_landed(source: SourceFile, landing: Landing, *, quiet: bool = False) -
         click.echo("\n".join(tables(source, landing.batches)), err=True)
     elif quiet:
         return
-    click.echo(f"{source.name}: the private report is in {landing.report.parent}", err=True)
+    say(f"{source.name}: the private report is in {landing.report.parent}", err=True)
 
 
 def print_private(error: PublisherError) -> None:
@@ -112,7 +135,7 @@ def print_private(error: PublisherError) -> None:
 
 def print_error(words: str) -> None:
     """Print one message on standard error."""
-    click.secho(f"error: {words}", err=True, fg="red")
+    say(f"error: {words}", err=True, fg="red")
 
 
 def _print_fault(error: Exception) -> None:
@@ -157,7 +180,7 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
         return
     if not report.outcomes:
         if not report.errors:
-            click.echo("Nothing is due yet: no period of these datasets has ended.")
+            say("Nothing is due yet: no period of these datasets has ended.")
         return
     headings = ("dataset", "period", "edition", "cells", "suppressed", "margin (95%)", "cost per block", "status")
     rows = [
@@ -175,11 +198,11 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
     ]
     print_table("", headings, rows)
     for dataset, url in {each.dataset: each.portal_url for each in report.outcomes if each.portal_url}.items():
-        click.echo(f"{dataset}: {url}")
+        say(f"{dataset}: {url}")
 
 
 class Watch:
-    """Shows a run's progress on standard error: a bar on a terminal, nothing elsewhere but errors."""
+    """Shows a run's progress on standard error: a bar on a terminal, elsewhere a line now and then."""
 
     def __init__(self, progress: Any, *, yes: bool = False, quiet: bool = False) -> None:
         self._progress = progress
@@ -202,7 +225,8 @@ class Watch:
             self._progress.stop()
             print_private(error)
             self._progress.start()
-        self._progress.console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        words = fitted(f"error: {error}", err=True)
+        self._progress.console.print(words, style="red", markup=False, highlight=False, soft_wrap=True)
 
     def note(self, words: str) -> None:
         """Say what the run goes on without."""
@@ -219,7 +243,7 @@ class Watch:
         if self._yes or not sys.stdin.isatty():
             return self._yes
         self._progress.stop()
-        agreed = click.confirm(f"{question} Continue?", err=True)
+        agreed = click.confirm(fitted(f"{question} Continue?", err=True), err=True)
         self._progress.start()
         return agreed
 
@@ -231,6 +255,7 @@ def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(file=sys.stderr)
+    drawn = sys.stderr.isatty() and not console.is_dumb_terminal
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -238,9 +263,41 @@ def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with (
+        Progress(*columns, console=console, transient=True, disable=not drawn) as progress,
+        now_and_then(lambda: _so_far(progress)) if not drawn else nullcontext(),
+    ):
         yield Watch(progress, yes=yes, quiet=quiet)
 
 
-def _shown(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+@contextmanager
+def now_and_then(words: Callable[[], str]) -> Iterator[None]:
+    """While the work goes on, a line on standard error every few seconds: in a log, nothing can be redrawn."""
+    ended, began = Event(), monotonic()
+
+    def tell() -> None:
+        while not ended.wait(EVERY):
+            say(f"{words()}, after {monotonic() - began:,.0f} s", err=True)
+
+    teller = Thread(target=tell, name="progress", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _so_far(progress: Progress) -> str:
+    """How far a run is, in one line."""
+    if not progress.tasks:
+        return "starting"
+    task = progress.tasks[0]
+    return f"{task.description}: {task.completed:.0f} of {task.total or 0:.0f} steps done"
+
+
+def shown(value: object) -> str:
+    """A value for people: whole numbers with commas, and yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

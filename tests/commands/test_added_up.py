@@ -104,6 +104,7 @@ def test_people_are_told_of_totals(added: Town) -> None:
     shown = added.publisher("show", "requests", "--table", "quarter")
     assert shown.out.startswith("requests-quarter/2024-Q1/1: ready\n"), shown.err
     assert "How privacy is protected" in shown.out
+    assert "Other tables" not in shown.out, "it has no other"
     assert "Other tables: quarter." in added.publisher("show", "requests").out
     strange = added.publisher("show", "requests", "--table", "year")
     assert (strange.code, "its other tables: quarter" in strange.err) == (2, True)

@@ -128,14 +128,14 @@ def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pyte
     main, city = presented(catalog, dataset, None), presented(catalog, dataset, "2018-W01", "city")
     assert (main.name, city.name) == ("weekly/2018-W01/1", "weekly-city/2018-W01/1")
     assert (main.status, main.statement, main.folder) == (city.status, city.statement, city.folder)
-    assert main.companions == city.companions == ("city", "districts")
+    assert (main.companions, city.companions) == (("city", "districts"), ("districts",))
     release = catalog.current("weekly")[0]
     assert list(city.columns) == pq.read_table(release.companion("city").data).column_names
     assert [row[0] for row in city.rows] == ["2018-W01"]
     present(city)
     shown = capsys.readouterr().out
     assert shown.startswith("weekly-city/2018-W01/1: ready\n")
-    assert "Other tables: city, districts" in shown
+    assert "Other tables: districts." in shown
     with pytest.raises(DefinitionError, match=r"weekly/2018-W01/1: has no table 'wards'; .*: city, districts$"):
         presented(catalog, dataset, None, "wards")
 

@@ -220,7 +220,16 @@ def test_candidates_stand_side_by_side(city: Workspace, capsys: pytest.CaptureFi
     assert found[1].tables[0].half_width < found[0].tables[0].half_width
     assert found[1].tables[-1].half_width > found[0].tables[-1].half_width
     print_candidates(facts.plan(dataset), found)
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("│")]) == 8
+    assert (
+        len(
+            [
+                line
+                for line in capsys.readouterr().out.splitlines()
+                if re.match(r"rho 0\.[0-9]+, threshold [0-9]+, ", line)
+            ]
+        )
+        == 8
+    )
 
 
 @pytest.mark.parametrize(
@@ -308,7 +317,7 @@ keys = ["sort"]
     pasted = tomllib.loads(toml_of(found, dataset.definition))["rollups"]
     assert [each.get("publish", True) for each in pasted] == [False, True, True]
     print_plans([plan])
-    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("│ city")]
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("city ")]
     assert "not published" in row
 
 
@@ -373,7 +382,7 @@ def test_the_plan_is_a_page(city: Workspace, capsys: pytest.CaptureFixture[str])
     assert "whether one record is in the data is right at most 58.9% of the time after reading this dataset" in out
     assert "(a coin: 50%), 67.7% after everything that this source may release" in out
     assert "For a household with 5 records: 86.9% after this dataset." in out
-    assert len([line for line in out.splitlines() if line.startswith("│")]) == 5
+    assert len([line for line in out.splitlines() if "±" in line]) == 5
     assert "▒" in out
 
 

@@ -61,7 +61,7 @@ def test_a_wide_table_has_the_columns_that_fit(printed: Any) -> None:
     assert "column_0" in out
     assert "column_11" not in out
     assert said.startswith("Too wide; not shown: column_")
-    assert "column_11. Name the columns you want, or add --csv." in said
+    assert "column_11. Name the columns you want, or add --csv." in " ".join(said.split())
     out, said = printed("SELECT range AS n, 'short' AS word FROM range(5)")
     assert ("n" in out, said) == (True, "")
 
