@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("processes")
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
     "init add check sample keyset preview classify land plan tune run releases show revalidate accept push verify "
-    "rollback ledger sql serve "
+    "rollback ledger status sql serve "
     "accounts doctor audit schema"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
@@ -153,7 +153,7 @@ def test_names_and_periods_that_do_not_exist(tmp_path: Path) -> None:
         assert "Traceback" not in answer.stderr
 
 
-EMPTY = (["plan"], ["run"], ["run", "--rehearse"], ["releases"], ["ledger"], ["push"])
+EMPTY = (["plan"], ["run"], ["run", "--rehearse"], ["releases"], ["ledger"], ["push"], ["status"])
 
 
 @pytest.mark.parametrize("command", EMPTY, ids=" ".join)

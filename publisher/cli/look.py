@@ -1,15 +1,55 @@
-"""Look: at everything that is released."""
+"""Look: at where everything stands, and at everything that is released."""
 
 from __future__ import annotations
 
+import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import main, refuse_together, workspace_of
+from publisher.cli.root import command, datasets_of, json_option, main, nothing_defined, refuse_together, workspace_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@click.option("--check", "checking", is_flag=True, help="Exit with a code other than 0 if anything needs a person.")
+@click.option("--offline", is_flag=True, help="Leave the portal out.")
+@json_option
+@click.pass_obj
+def status(folder: Path, datasets: Sequence[str], *, checking: bool, offline: bool, as_json: bool) -> None:
+    """Show where every dataset stands and what needs a person.
+
+    One row for each dataset: its last release and its state, when the next one is due, how long the budget lasts if all
+    goes on as defined, and whether the portal shows what was released. Below it, everything that needs a person, with
+    the command to type, and the last file of each source. Reads no record and changes nothing.
+
+    With --check the exit code is that of the first of these: 5 a release is late, 4 the budget refuses what is due, 6
+    the portal does not answer or does not show what was released, 3 a release is held, 2 an edited definition would
+    draw released periods again.
+
+    \b
+    Examples:
+      publisher status
+      publisher status --check || mail -s "Look at the releases" data@example.gov
+    """
+    from publisher.commands.status import overview, print_overview
+    from publisher.commands.terminal import print_json
+
+    workspace = workspace_of(folder)
+    chosen = datasets_of(workspace, datasets)
+    if nothing_defined(workspace, as_json=as_json):
+        return
+    found = overview(workspace, chosen, offline=offline)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        print_overview(found, max(each.source.today() for each in chosen))
+    sys.exit(found.exit_code if checking else 0)
 
 
 @main.command(context_settings={"max_content_width": 100, "ignore_unknown_options": True})  # SQL has -- comments

@@ -38,7 +38,7 @@ SECTIONS = {
     "Review": ("releases", "show", "revalidate", "accept", "rollback"),
     "Prove": ("audit", "verify", "ledger"),
     "Publish": ("push", "serve", "accounts"),
-    "Look": ("sql",),
+    "Look": ("status", "sql"),
     "Keep": ("doctor",),
 }
 """Commands by what people do with them, in the order of `publisher --help`."""
@@ -92,6 +92,7 @@ def main(ctx: click.Context, folder: Path) -> None:
       publisher plan      see what releases will cost
       publisher run       land, release, validate and push what is due
       publisher serve     start the embedded portal
+      publisher status    see where everything stands
     """
     no_core_dumps()
     os.umask(os.umask(0o077) | 0o022)  # whatever it was, no one else can write to the files of this process

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from publisher.definitions.source import Late, Source
     from publisher.definitions.toml import Origin
 
+AHEAD = timedelta(days=3 * 366)
+"""How far ahead the next edition is looked for: longer than any period."""
+
 
 @dataclass(frozen=True)
 class Vintage:
@@ -51,6 +54,17 @@ def due_vintages(late: Late | None, period: Period, today: date) -> tuple[Vintag
         return (None,)
     due = tuple(vintage for vintage in vintages_of(late, period) if vintage.cutoff <= today)
     return due[-1:] if late.policy == "charge" else due
+
+
+def next_due(dataset: Dataset, late: Late | None, today: date) -> date | None:
+    """The first day after today from which an edition of the dataset is due; None if no other is scheduled."""
+    until = max(today, civil.parse(dataset.first).end) + AHEAD
+    days = (
+        day
+        for period in dataset.periods_until(until)
+        for day in ([each.cutoff for each in vintages_of(late, period)] if late is not None else [period.end])
+    )
+    return min((day for day in days if day > today), default=None)
 
 
 def check_editions(dataset: Dataset, source: Source, origin: Origin) -> None:

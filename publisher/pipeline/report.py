@@ -20,6 +20,8 @@ from publisher.privacy.finish import CONFIDENCE
 from publisher.privacy.ledger import decimal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from publisher.definitions.period import Period
     from publisher.release.manifest import Release
     from publisher.release.validation import Validation
@@ -55,9 +57,15 @@ class RunReport:
     @property
     def exit_code(self) -> int:
         """0, or the code of the first of source, budget, portal, held, definition that happened."""
-        order = (SourceError, BudgetError, PortalError, HeldError, DefinitionError)
-        codes = [kind.exit_code for kind in order if any(isinstance(error, kind) for error in self.errors)]
-        return codes[0] if codes else 0
+        return most_serious(error.exit_code for error in self.errors)
+
+
+def most_serious(codes: Iterable[int]) -> int:
+    """The exit code of several faults: that of the first kind of source, budget, portal, held, definition; 0 for
+    none."""
+    found = set(codes)
+    kinds = (SourceError, BudgetError, PortalError, HeldError, DefinitionError)
+    return next((kind.exit_code for kind in kinds if kind.exit_code in found), 0)
 
 
 def outcome_of(dataset: DatasetFile, release: Release, status: str) -> Outcome:

@@ -117,12 +117,23 @@ def _edition(standing: Standing, level: str, before: Manifest | None) -> Release
 
 def heads_on(view: View, url: str) -> list[Head]:
     """The ledger entries that a portal's dataset says its releases were paid with; none if it does not say."""
-    try:
-        told = _RELEASES.validate_json(view.custom.get("releases") or "[]")
-    except ValueError:
-        return []
+    told = _told(view)
     named = {(each.entry, each.entry_hash): f"{url}, release {each.period}/{each.edition}," for each in told}
     return [Head(who, sequence, digest) for (sequence, digest), who in named.items() if sequence]
+
+
+def editions_on(view: View) -> set[tuple[str, int]]:
+    """Period and edition of each release whose rows a portal's dataset has; none if it does not say, or is just being
+    written."""
+    return {(each.period, each.edition) for each in _told(view) if each.current and "unfinished" not in view.custom}
+
+
+def _told(view: View) -> tuple[ReleaseFacts, ...]:
+    """The releases that a portal's dataset says it has."""
+    try:
+        return _RELEASES.validate_json(view.custom.get("releases") or "[]")
+    except ValueError:
+        return ()
 
 
 def _reason(says: Manifest, before: Manifest) -> Reason:

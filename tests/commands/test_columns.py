@@ -34,6 +34,7 @@ READ = (
     "plan water",
     "plan requests --compare rho=0.05,0.1,0.2 --compare threshold=5,10",
     "plan requests --typical 25",
+    "status",
     "releases",
     "show requests",
     "show water --suite",

@@ -1,0 +1,99 @@
+"""`publisher status`: where every dataset stands, and what needs a person, on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from publisher.commands.standing import Look
+from publisher.commands.terminal import print_table, say
+from publisher.pipeline.report import most_serious
+from publisher.pipeline.session import opened
+from publisher.planning.pace import Spent, spent_of
+from publisher.records.batch import BatchStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from publisher.commands.standing import Matter, Morning
+    from publisher.workspace import DatasetFile, Workspace
+
+LONGEST_FILE = 40
+"""The most characters of a file's path that are shown: its end."""
+
+HEADINGS = ("dataset", "last release", "state", "next due", "budget", "portal")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """The last raw file of a source; the fields of `publisher status --json`."""
+
+    source: str
+    file: str | None
+    """The one that was landed last, relative to the data folder."""
+    received: str | None
+    """The day on which it was landed first."""
+    days: int | None
+    """Since then."""
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """The row of the table, by ARRIVALS."""
+        if self.file is None or self.days is None or self.received is None:
+            return (self.source, "none yet", "-")
+        file = self.file if len(self.file) <= LONGEST_FILE else f"…{self.file[1 - LONGEST_FILE :]}"
+        ago = {0: "today", 1: "yesterday"}.get(self.days, f"{self.days:,} days ago")
+        return (self.source, file, ago)
+
+
+ARRIVALS = ("source", "last file", "landed")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that `publisher status` says."""
+
+    datasets: tuple[Morning, ...]
+    needs: tuple[Matter, ...]
+    sources: tuple[Arrival, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0, or the code of the most serious thing that needs a person."""
+        return most_serious(each.exit_code for each in self.needs)
+
+
+def overview(workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: bool) -> Overview:
+    """Read definitions, ledger, releases and what was landed, and ask the portal; no record is read. Raises
+    BudgetError and SourceError when what is needed for all of it is damaged."""
+    look = Look(workspace, offline)
+    if workspace.private.is_dir():
+        with opened(workspace) as catalog:
+            spent = spent_of(catalog.ledger)
+            mornings = tuple([look.at(catalog, dataset, spent) for dataset in datasets])
+    else:
+        mornings = tuple([look.at(None, dataset, Spent()) for dataset in datasets])
+    sources = {dataset.source.name: dataset.source for dataset in datasets}
+    arrivals = tuple(_arrival(workspace, name, source.today()) for name, source in sources.items())
+    return Overview(mornings, (*look.needs, *look.portal_needs()), arrivals)
+
+
+def print_overview(found: Overview, today: date) -> None:
+    """The table of datasets, a paragraph for each thing that needs a person, and the last file of each source."""
+    print_table("", HEADINGS, [each.row(today) for each in found.datasets])
+    say()
+    for matter in found.needs:
+        say(f"{matter.subject}: {matter.words}")
+    if not found.needs:
+        say("Nothing needs you.")
+    say()
+    print_table("", ARRIVALS, [each.row for each in found.sources])
+
+
+def _arrival(workspace: Workspace, source: str, today: date) -> Arrival:
+    batches = BatchStore(workspace.private, source).batches()
+    if not batches:
+        return Arrival(source, None, None, None)
+    last = batches[-1]
+    return Arrival(source, last.file, last.received.isoformat(), (today - last.received).days)
