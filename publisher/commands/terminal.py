@@ -265,7 +265,7 @@ def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
     )
     with (
         Progress(*columns, console=console, transient=True, disable=not drawn) as progress,
-        now_and_then(lambda: _so_far(progress)) if not drawn else nullcontext(),
+        nullcontext() if drawn or quiet else now_and_then(lambda: _so_far(progress)),
     ):
         yield Watch(progress, yes=yes, quiet=quiet)
 
