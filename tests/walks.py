@@ -51,6 +51,8 @@ class Walk:
     page: Path
     folder: Path
     settings: dict[str, str] = field(default_factory=dict)
+    instead: dict[str, str] = field(default_factory=dict)
+    """What stands for a text of the page, such as a server of ours for a city's."""
     said: str = ""
     before: list[str] = field(default_factory=list)
     """What each later command needs: the folder and the settings that the page has chosen."""
@@ -59,6 +61,9 @@ class Walk:
     def go(self) -> Walk:
         """Run every command and write every file of the page; last the commands of its table."""
         text = self.page.read_text(encoding="utf-8")
+        for before, after in self.instead.items():
+            assert before in text
+            text = text.replace(before, after)
         with ExitStack() as stack:
             for named, _, kind, indented in _BLOCK.findall(text):
                 block = dedent(indented)
