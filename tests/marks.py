@@ -63,6 +63,8 @@ def processes() -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for name in ("COLUMNS", "LINES"):  # readline, which pytest loads, sets them for workers and for what they start
+        os.environ.pop(name, None)
     os.environ["TESTS_SESSION"] = secrets.token_hex(8)  # what this process starts has it, too
     config.addinivalue_line("markers", "process: starts a process; set by the fixture `processes`, never by hand")
     config.addinivalue_line("markers", "trial: tried at length; set for tests/trials and the modules in LENGTHY")

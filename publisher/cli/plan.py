@@ -72,8 +72,10 @@ def plan(
       publisher plan stlouis-requests --compare share.city=0.05,0.2
       publisher plan stlouis-requests --split --weights city=1,finest=3
       publisher plan stlouis-requests --picture margins.svg
-      publisher plan stlouis-requests --goal "weekly by part, within 20%" --guess "2,000 requests a week"
-      publisher plan syracuse-permits --goal "quarterly by area, ±15" --tune 2013 --write
+      publisher plan stlouis-requests --goal "weekly by part, within 20%" \\
+        --guess "2,000 requests a week"
+      publisher plan syracuse-permits --goal "quarterly by area, ±15" \\
+        --tune 2013 --write
     """
     refuse_together({"--goal": goal, "--compare": settings, "--split": splitting or weights, "--picture": picture})
     refuse_together({"--goal": goal, "--typical": guesses})

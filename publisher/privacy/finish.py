@@ -170,7 +170,8 @@ def _quantile(level: Level, measure: Measure, estimates: dict[Table, Estimate], 
     columns = (inside(public, bins), lower[bins.low], upper[bins.high])
     value, low, high = (np.where(bins.empty, np.nan, each) for each in columns)
     empty = bins.empty | (counted_low(histogram, CONFIDENCE) <= 0)
-    return value, low, high, np.zeros(len(value), dtype=bool), empty, words(public, bins)
+    exact = low == high  # the noise allows one bin, which holds one value: nothing was cut
+    return value, low, high, exact, empty, words(public, bins)
 
 
 def _named(dataset: Dataset, name: str | None) -> Measure:

@@ -22,7 +22,7 @@ from apart import ROOT
 from neighbors import LIMITS, PERIODS, bench_of, farthest_of
 
 from publisher.definitions import period as civil
-from publisher.definitions.source import accept_all
+from publisher.definitions.feed import accept_all
 from publisher.records import secrets
 from publisher.records.landing import land
 from publisher.workspace import find_workspace
