@@ -53,7 +53,7 @@ def test_the_share_is_measured_and_told(covered: Town) -> None:
     with opened(workspace) as catalog:
         listing = listing_of(workspace, workspace.dataset("water"), "", catalog.standings("water"))
     assert [each["measure"] for each in json.loads(listing.facts["counted"])] == ["accounts", "used"]
-    said = "By a noisy measurement of 2024-01, about 83% ("
+    said = f"By a noisy measurement of 2024-01, about {shares['accounts']['share']:.0%} ("
     assert said in listing.facts["bounds"]
     assert said in listing.description
     assert "of what lies within wider limits for each (" in listing.description

@@ -30,8 +30,8 @@ def test_a_city_reaches_the_portal_through_seeclickfix(tmp_path: Path, city: str
         # Our server need not be spared.
         instead = {'url = "https://seeclickfix.com/api/v2"': f'url = "{server.url}/api/v2"\nrequests_per_second = 50'}
         walk = Walk(PAGES / f"{city}.md", tmp_path, {"TZ": "UTC", "PUBLISHER_DATA": str(data)}, instead).go()
-    assert len(re.findall(rf"^{dataset} .* published", walk.said, re.MULTILINE)) == periods
-    assert len(re.findall(rf"^{dataset} .* ready", walk.said, re.MULTILINE)) == periods
+    assert len(re.findall(rf"^{dataset} +\d.* published", walk.said, re.MULTILINE)) == periods
+    assert len(re.findall(rf"^{dataset} +\d.* ready", walk.said, re.MULTILINE)) == periods
     for path in (path for path in walk.workspace.rglob("*") if path.is_file()):
         content = path.read_bytes()
         assert not [words for words in NEVER if words in content], path

@@ -59,8 +59,8 @@ def test_a_city_reaches_the_portal(tmp_path: Path, city: str) -> None:
     dataset, periods = PERIODS[city]
     said = Walk(PAGES / f"{city}.md", tmp_path, settings(city)).go().said
     assert "everything is in order" in said or re.search(r"ok +definitions", said)
-    assert len(re.findall(rf"^{dataset} .* published", said, re.MULTILINE)) == periods
-    assert len(re.findall(rf"^{dataset} .* ready", said, re.MULTILINE)) == periods
+    assert len(re.findall(rf"^{dataset} +\d.* published", said, re.MULTILINE)) == periods
+    assert len(re.findall(rf"^{dataset} +\d.* ready", said, re.MULTILINE)) == periods
 
 
 @pytest.mark.parametrize("city", ["cincinnati", "los-angeles"])
