@@ -33,11 +33,21 @@ LENGTHY = frozenset(
     {
         "analyst/test_macros.py",
         "classify/test_guess.py",
+        "commands/test_bad_files.py",
+        "commands/test_drafts.py",
         "engine/test_aggregate.py",
         "engine/test_contributions.py",
         "engine/test_levels.py",
+        "feeds/test_any_faults.py",
+        "feeds/test_faults.py",
+        "feeds/test_web.py",
+        "feeds/test_windows.py",
+        "portal/test_portal_connection.py",
+        "privacy/test_counted_shares.py",
         "privacy/test_lattice_margins.py",
         "privacy/test_noise_check.py",
+        "privacy/test_ratio.py",
+        "privacy/test_rollups.py",
         "privacy/test_rollups_benchmark.py",
         "privacy/test_sampler.py",
         "records/test_feed.py",
@@ -45,10 +55,11 @@ LENGTHY = frozenset(
         "records/test_receipts.py",
         "release/test_acceptance.py",
         "release/test_validation.py",
+        "release/test_worst_shifts.py",
     }
 )
 """Modules that start no process and take half of the time: statistics of many draws, invented records landed or counted
-in many ways, real columns and files read whole, and Great Expectations."""
+in many ways, servers with every fault, real columns and files read whole, and Great Expectations."""
 LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks")
 """Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
 
