@@ -11,7 +11,7 @@ from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, RefusedAtLandingError, SourceError
-from publisher.pipeline.consent import questions, redraw_of, spanned
+from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.publish import afford, check, draw, refinish
@@ -62,13 +62,14 @@ class PeriodSelection:
     start: date | None = None
     end: date | None = None
 
-    def periods(self, dataset: DatasetFile, today: date) -> tuple[Period, ...]:
-        """The dataset's periods of which an edition is due, or those asked for. Never looked up in the
+    def periods(self, dataset: DatasetFile) -> tuple[Period, ...]:
+        """The dataset's periods of which an edition is due by its schedule, or those asked for. Never looked up in the
         records."""
+        day = dataset.due_day()
         return tuple(
             period
-            for period in dataset.definition.periods_until(today)
-            if due_vintages(dataset.source.definition.late, period, today) and self.holds(period)
+            for period in dataset.definition.periods_until(day)
+            if due_vintages(dataset.source.definition.late, period, day) and self.holds(period)
         )
 
     def holds(self, period: Period) -> bool:
@@ -90,7 +91,7 @@ def run(
 
     Released periods of an edited definition are drawn and charged again only if `redraw` holds them.
     """
-    due = [(dataset, selection.periods(dataset, dataset.source.today())) for dataset in datasets]
+    due = [(dataset, selection.periods(dataset)) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     for words in workspace.left_out():
         observer.note(words)
@@ -99,6 +100,7 @@ def run(
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
             work.refresh_totals(dataset)
+        work.land_early(datasets)
         work.refresh_analyst_file()
         if push:
             before = _addresses(workspace)
@@ -185,6 +187,22 @@ class _Run:
             if not self.observer.agree(question):
                 raise DefinitionError(f"{question} Nothing was charged. To agree, run again with --yes.")
 
+    def land_early(self, datasets: Sequence[DatasetFile]) -> None:
+        """Land the files of datasets with a schedule though nothing of them is due: a bad one is noticed on the day on
+        which it comes. Where there is no file yet, none is missing yet."""
+        for dataset in datasets:
+            source = dataset.source
+            if (
+                dataset.definition.schedule is None
+                or source.definition.fetched
+                or not has_files(source, self.workspace)
+            ):
+                continue
+            try:
+                self._land(source)
+            except PublisherError as error:
+                self._failed(error)
+
     def refresh_totals(self, dataset: DatasetFile) -> None:
         try:
             refresh_totals(self.workspace, self.catalog, dataset)
@@ -221,7 +239,7 @@ class _Run:
         A retracted edition has none after it: it would hold the same numbers.
         """
         late = job.dataset.source.definition.late
-        due = due_vintages(late, job.period, job.dataset.source.today())
+        due = due_vintages(late, job.period, job.dataset.due_day())
         jobs = [job if vintage == job.vintage else replace(job, vintage=vintage) for vintage in due]
         for each in [each for each in jobs if each.number >= job.last_vintage]:
             release = self._release(each)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -54,9 +54,13 @@ class SourceFile:
         """The reason why the other source is about other people, if this one's definition says so."""
         return next((each.reason for each in self.definition.apart if each.source == other.name), None)
 
+    def now(self) -> datetime:
+        """Now, on the source's own clock."""
+        return datetime.now(UTC).astimezone(ZoneInfo(self.definition.timezone))
+
     def today(self) -> date:
         """Today, on the source's own clock."""
-        return datetime.now(UTC).astimezone(ZoneInfo(self.definition.timezone)).date()
+        return self.now().date()
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,20 @@ class DatasetFile:
     coarser: tuple[CoarserFile, ...] = ()
     mappings: Mapping[str, Lookup] = field(default_factory=dict)
     """By key column: which of its keys each polygon belongs to, if its boundaries have a mapping."""
+
+    def due_day(self) -> date:
+        """What is complete by this day is due: today, or the day of its schedule's latest time."""
+        schedule = self.definition.schedule
+        if schedule is None:
+            return self.source.today()
+        now = self.source.now()
+        return schedule.last(now).astimezone(now.tzinfo).date()
+
+    def comes(self, day: date) -> datetime:
+        """When what is complete by that day comes out: then, or at the next time of its schedule."""
+        begins = datetime.combine(day, time(), ZoneInfo(self.source.definition.timezone))
+        schedule = self.definition.schedule
+        return begins if schedule is None else schedule.next(begins - timedelta(minutes=1)).astimezone(begins.tzinfo)
 
     def grid(self, period: civil.Period) -> CellGrid:
         """The cells of one release: every cell period with every combination of keys."""

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 @command()
 @click.argument("datasets", nargs=-1)
 @click.option("--check", "checking", is_flag=True, help="Exit with a code other than 0 if anything needs a person.")
+@click.option("--due", "due_alone", is_flag=True, help="Show only what is due now, and what comes out next.")
 @click.option("--offline", is_flag=True, help="Leave the portal out.")
 @json_option
 @click.pass_obj
-def status(folder: Path, datasets: Sequence[str], *, checking: bool, offline: bool, as_json: bool) -> None:
+def status(
+    folder: Path, datasets: Sequence[str], *, checking: bool, due_alone: bool, offline: bool, as_json: bool
+) -> None:
     """Show where every dataset stands and what needs a person.
 
     One row for each dataset: its last release and its state, when the next one is due, how long the budget lasts if all
@@ -32,9 +35,13 @@ def status(folder: Path, datasets: Sequence[str], *, checking: bool, offline: bo
     the portal does not answer or does not show what was released, 3 a release is held, 2 an edited definition would
     draw released periods again.
 
+    With --due: the schedule of each dataset, the periods that a run would release now, and when the next one comes
+    out.
+
     \b
     Examples:
       publisher status
+      publisher status --due
       publisher status --check || mail -s "Look at the releases" data@example.gov
     """
     from publisher.commands.status import overview, print_overview
@@ -42,8 +49,14 @@ def status(folder: Path, datasets: Sequence[str], *, checking: bool, offline: bo
 
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
+    refuse_together({"--check": checking, "--due": due_alone})
     if nothing_defined(workspace, as_json=as_json):
-        return
+        return None
+    if due_alone:
+        from publisher.commands.due import due_of, print_due
+
+        due = due_of(workspace, chosen)
+        return print_json([asdict(each) for each in due]) if as_json else print_due(due, chosen)
     found = overview(workspace, chosen, offline=offline)
     if as_json:
         print_json(asdict(found))

@@ -154,7 +154,7 @@ def audit(
 
 def _period(dataset: DatasetFile, text: str | None) -> Period:
     """The period asked for, or the last one that is due."""
-    due = PeriodSelection().periods(dataset, dataset.source.today())
+    due = PeriodSelection().periods(dataset)
     if not due:
         raise DefinitionError(f"{dataset.origin.name}: no period is due yet")
     if text is None:

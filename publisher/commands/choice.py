@@ -57,7 +57,7 @@ def _checked(
     found = PeriodSelection(start.start if start else None, end.end if end else None)
     if found.start is not None and found.end is not None and found.start >= found.end:
         raise DefinitionError(f"{words}: the end is before the start")
-    without = [each for each in datasets if not found.periods(each, each.source.today())]
+    without = [each for each in datasets if not found.periods(each)]
     if found != PeriodSelection() and without and (named or len(without) == len(datasets)):
         have = "; ".join(_has(each) for each in without)
         raise DefinitionError(f"{words}: this does not cover any whole period that can be released: {have}")
@@ -66,8 +66,13 @@ def _checked(
 
 def _has(dataset: DatasetFile) -> str:
     """The periods that a dataset has, for people."""
-    grain, periods = dataset.definition.period, PeriodSelection().periods(dataset, dataset.source.today())
+    grain, periods, schedule = (
+        dataset.definition.period,
+        PeriodSelection().periods(dataset),
+        dataset.definition.schedule,
+    )
+    kept = f" (schedule: {schedule.when})" if schedule is not None else ""
     if not periods:
-        return f"no {grain} of {dataset.name} is due yet; its first is {dataset.definition.first}"
-    more = " so far" if dataset.definition.last != periods[-1].label else ""
+        return f"no {grain} of {dataset.name} is due yet{kept}; its first is {dataset.definition.first}"
+    more = f" so far{kept}" if dataset.definition.last != periods[-1].label else ""
     return f"{dataset.name} has the {grain}s {periods[0].label} to {periods[-1].label}{more}"

@@ -19,6 +19,7 @@ from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from publisher.definitions.period import Period
     from publisher.pipeline.catalog import Catalog, Standing
@@ -84,11 +85,11 @@ class Look:
         today = dataset.source.today()
         standings = catalog.standings(dataset.name) if catalog is not None else []
         newest = {each.release.manifest.period: each for each in standings}
-        missing = _missing(dataset, standings, today)
+        missing = missing_of(dataset, standings)
         siblings = [each for each in self.workspace.datasets.values() if each.source.name == dataset.source.name]
         pace = pace_of(dataset, siblings, spent, today)
         late = (today - missing[0][1]).days if missing else 0
-        next_day = next_due(dataset.definition, dataset.source.definition.late, today)
+        following = next_release(dataset)
         if missing and missing[0][0].label == pace.refused:
             self._refused(dataset, pace.refused)
         elif late:
@@ -101,7 +102,7 @@ class Look:
             last_release=max(newest, default=None),
             state=_state(newest, missing, late),
             days_late=late,
-            next_due=next_day.isoformat() if next_day is not None else None,
+            next_due=following.date().isoformat() if following is not None else None,
             budget_until=pace.refused,
             budget=_lasting(pace, today),
             portal=self._portal(dataset, standings),
@@ -191,21 +192,27 @@ class Look:
         return "as sent" if current[-1] == standings[-1].release.manifest.period else f"{current[-1]} shown"
 
 
-def _missing(dataset: DatasetFile, standings: Sequence[Standing], today: date) -> list[tuple[Period, date]]:
+def next_release(dataset: DatasetFile) -> datetime | None:
+    """When the next edition that is not due yet comes out; None if no other is scheduled."""
+    day = next_due(dataset.definition, dataset.source.definition.late, dataset.due_day())
+    return dataset.comes(day) if day is not None else None
+
+
+def missing_of(dataset: DatasetFile, standings: Sequence[Standing]) -> list[tuple[Period, date]]:
     """The periods of which an edition is due and was not drawn, earliest first, and since when."""
     drawn: dict[str, int] = {}
     for each in standings:
         says = each.release.manifest
         drawn[says.period] = max(drawn.get(says.period, 0), says.vintage)
-    late = dataset.source.definition.late
+    late, today = dataset.source.definition.late, dataset.due_day()
     found = []
-    for period in PeriodSelection().periods(dataset, today):
+    for period in PeriodSelection().periods(dataset):
         due = [
             (vintage.number, vintage.cutoff) if vintage is not None else (1, period.end)
             for vintage in due_vintages(late, period, today)
         ]
         days = [day for number, day in due if number > drawn.get(period.label, 0)]
-        found += [(period, days[0])] if days else []
+        found += [(period, dataset.comes(days[0]).date())] if days else []
     return found
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions import period as civil
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
+from publisher.definitions.schedule import Schedule
 from publisher.definitions.source import Boundaries
 from publisher.definitions.totals import TotalOverTime, check_totals
 
@@ -358,6 +359,8 @@ class Dataset(Model):
     """The first period to release. People choose it; it is never looked up in the records."""
     last: PeriodName | None = None
     """The last period to release. Default: every period that has ended."""
+    schedule: Schedule | None = None
+    """When its releases come out. Default: as soon as they are due and someone runs `publisher run`."""
     loss: Loss
     """What one release spends on each block that it covers."""
     bounds: Bounds = Bounds.model_construct(max_groups=1, max_per_group=1)

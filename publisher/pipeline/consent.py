@@ -103,6 +103,15 @@ def questions(workspace: Workspace, dataset: DatasetFile, drawn: Sequence[Period
         )
 
 
+def has_files(source: SourceFile, workspace: Workspace) -> bool:
+    """Whether a raw file is there, or comes when it is needed."""
+    try:
+        newest_arrival(source, workspace)
+    except SourceError:
+        return False
+    return True
+
+
 def newest_arrival(source: SourceFile, workspace: Workspace) -> date | None:
     """The day on which the newest raw file was written, on the source's own clock; None for stand-in feeds
     and for records that are fetched when they are needed.
