@@ -34,7 +34,7 @@ Exit codes:
 SECTIONS = {
     "Start": ("init", "add", "sample", "keyset", "preview", "classify", "check", "schema"),
     "Plan": ("plan", "tune"),
-    "Run": ("run", "land"),
+    "Run": ("run", "land", "schedule"),
     "Review": ("releases", "show", "revalidate", "accept", "rollback"),
     "Prove": ("audit", "verify", "ledger"),
     "Publish": ("push", "serve", "accounts"),

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, nothing_defined, say, workspace_of
+from publisher.cli.root import (
+    command,
+    datasets_of,
+    json_option,
+    main,
+    nothing_defined,
+    refuse_together,
+    say,
+    workspace_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from publisher.commands.schedule import Scheduler
 
 
 @command()
@@ -25,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--yes", is_flag=True, help="Answer yes to every question, such as many periods at once or a redraw.")
 @click.option("--no-push", is_flag=True, help="Release and validate without updating the portal.")
 @click.option("--rehearse", is_flag=True, help="Try everything on generated records. Nothing is charged or pushed.")
+@click.option("--quiet", is_flag=True, help="Print only what needs a person; for schedulers.")
 @json_option
 @click.pass_obj
 def run(
@@ -37,11 +49,13 @@ def run(
     yes: bool,
     no_push: bool,
     rehearse: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Land, release, validate and push what is due.
 
-    Safe to repeat: each release is drawn and charged once.
+    Safe to repeat, even every minute: each release is drawn and charged once, and not before the time that the
+    dataset's schedule says. `publisher schedule export` prints the entry of a scheduler.
 
     \b
     Examples:
@@ -51,6 +65,7 @@ def run(
     """
     from publisher.commands.choice import redrawn, selection
     from publisher.commands.terminal import print_report, watching
+    from publisher.errors import LockedError
     from publisher.push.sync import report_notes
     from publisher.run import run as run_all
 
@@ -58,6 +73,7 @@ def run(
     chosen = datasets_of(workspace, datasets)
     asked = selection(chosen, period=period, first=first, last=last, named=bool(datasets))
     again = redrawn(chosen, redraw, named=bool(datasets))
+    refuse_together({"--quiet": quiet, "--json": as_json})
     if nothing_defined(workspace, as_json=as_json):
         return
     if rehearse:
@@ -67,10 +83,16 @@ def run(
         click.get_current_context().with_resource(private_files())  # its public folder too is inside the private one
         workspace = rehearsal_of(workspace, chosen)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
-    with watching(yes=yes or rehearse, quiet=as_json) as observer:
-        report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
-    print_report(report, as_json=as_json)
-    if not as_json:
+    with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer:
+        try:
+            report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
+        except LockedError as error:
+            if quiet:  # the run before is still at work, which needs no one
+                sys.exit(error.exit_code)
+            raise
+    if not quiet:
+        print_report(report, as_json=as_json)
+    if not (as_json or quiet):
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
             say(line)
     sys.exit(report.exit_code)
@@ -90,3 +112,31 @@ def land(folder: Path, sources: Sequence[str]) -> None:
     workspace = workspace_of(folder)
     for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
         say(line)
+
+
+@main.group(context_settings={"max_content_width": 100})
+def schedule() -> None:
+    """Have a scheduler run publisher.
+
+    When releases come out, each dataset says itself, under [schedule]; `publisher status --due` shows it.
+    """
+
+
+@schedule.command("export")
+@click.argument("scheduler", type=click.Choice(["cron", "systemd", "windows", "github", "airflow", "dagster"]))
+@click.option("--every", default=15, show_default=True, help="Minutes between two runs; a divisor of 60.")
+@click.pass_obj
+def schedule_export(folder: Path, scheduler: Scheduler, every: int) -> None:
+    """Print the entry of a scheduler that runs publisher.
+
+    A run that finds nothing due takes a moment, and two never overlap, so run it often: what was missed while the
+    machine was off is caught up with. The entry has the paths of this machine; it changes nothing by itself.
+
+    \b
+    Examples:
+      publisher schedule export cron >> entries
+      publisher schedule export systemd --every 5
+    """
+    from publisher.commands.schedule import entry
+
+    click.echo(entry(workspace_of(folder), scheduler, every), nl=False)

@@ -57,7 +57,7 @@ def scaffold(folder: Path) -> Iterator[str]:
         for room in ROOMS:
             (folder / room).mkdir(parents=True, exist_ok=True)
     if not (folder / ".gitignore").is_file():
-        write_file(folder / ".gitignore", b"state/\ndata/\n")
+        write_file(folder / ".gitignore", b"state/\ndata/\nrun.log\n")
         yield f"wrote {folder / '.gitignore'}: it keeps state and raw data out of the repository"
     workspace = find_workspace(folder)
     create_key(workspace.private)

@@ -204,9 +204,10 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
 class Watch:
     """Shows a run's progress on standard error: a bar on a terminal, elsewhere a line now and then."""
 
-    def __init__(self, progress: Any, *, yes: bool = False, quiet: bool = False) -> None:
+    def __init__(self, progress: Any, *, yes: bool, quiet: bool, notes: bool) -> None:
         self._progress = progress
         self._quiet = quiet
+        self._notes = notes
         self._yes = yes
         self._task: Any = None
 
@@ -230,7 +231,8 @@ class Watch:
 
     def note(self, words: str) -> None:
         """Say what the run goes on without."""
-        self._progress.console.print(f"note: {words}", markup=False, highlight=False, soft_wrap=True)
+        if self._notes:
+            self._progress.console.print(f"note: {words}", markup=False, highlight=False, soft_wrap=True)
 
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show what was landed."""
@@ -249,8 +251,9 @@ class Watch:
 
 
 @contextmanager
-def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
-    """A progress display for the length of a run; `yes` agrees to every question, `quiet` is for a run with --json."""
+def watching(*, yes: bool = False, quiet: bool = False, notes: bool = True) -> Iterator[Watch]:
+    """A progress display for the length of a run; `yes` agrees to every question, `quiet` is for a run with --json,
+    and without `notes` only errors are told."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -267,7 +270,7 @@ def watching(*, yes: bool = False, quiet: bool = False) -> Iterator[Watch]:
         Progress(*columns, console=console, transient=True, disable=not drawn) as progress,
         nullcontext() if drawn or quiet else now_and_then(lambda: _so_far(progress)),
     ):
-        yield Watch(progress, yes=yes, quiet=quiet)
+        yield Watch(progress, yes=yes, quiet=quiet, notes=notes)
 
 
 @contextmanager
