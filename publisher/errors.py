@@ -46,12 +46,19 @@ class RefusedAtLandingError(SourceError):
     """A file is beyond what its source accepts. Only `private` says which, how much and why."""
 
     def __init__(self, source: str, reports: Path, private: str) -> None:
+        self.source = source
         super().__init__(f"{source}: {REFUSED}. Nothing was charged. The reasons are private, in {reports}")
         self.private = private
 
 
 class PortalError(PublisherError):
     """The portal cannot be reached, refused a write, or does not have what was sent."""
+
+    exit_code = 6
+
+
+class NoticeError(PublisherError):
+    """A notice could not be sent."""
 
     exit_code = 6
 

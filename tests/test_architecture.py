@@ -14,6 +14,9 @@ DOORS = {
     "great_expectations": ["release.validation"],
     "sodapy": ["push.client"],
     "duckdb": ["duck"],
+    "apprise": ["commands.notices"],
+    "cronsim": ["definitions.schedule"],
+    "holidays": ["definitions.schedule"],
 }
 LIGHT = ("duckdb", "pandas", "pyarrow", "opendp", "great_expectations", "sqlalchemy", "pydantic", "sqlglot", "shapely")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import click
@@ -64,7 +65,8 @@ def run(
       publisher run --from 2015-01 --to 2015-06 --json
     """
     from publisher.commands.choice import redrawn, selection
-    from publisher.commands.terminal import print_report, watching
+    from publisher.commands.notices import after_run, told_if_stopped
+    from publisher.commands.terminal import print_error, print_report, watching
     from publisher.errors import LockedError
     from publisher.push.sync import report_notes
     from publisher.run import run as run_all
@@ -85,17 +87,21 @@ def run(
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
     with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer:
         try:
-            report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
+            with nullcontext() if rehearse else told_if_stopped(workspace):
+                report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
         except LockedError as error:
             if quiet:  # the run before is still at work, which needs no one
                 sys.exit(error.exit_code)
             raise
+    untold = None if rehearse else after_run(workspace, chosen, report, offline=no_push)
     if not quiet:
         print_report(report, as_json=as_json)
     if not (as_json or quiet):
         for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
             say(line)
-    sys.exit(report.exit_code)
+    if untold is not None:
+        print_error(str(untold))
+    sys.exit(report.exit_code or (untold.exit_code if untold is not None else 0))
 
 
 @command()
@@ -112,6 +118,41 @@ def land(folder: Path, sources: Sequence[str]) -> None:
     workspace = workspace_of(folder)
     for line in land_sources(workspace, [workspace.source(name) for name in sources or workspace.sources]):
         say(line)
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@click.option("--test", "trial", is_flag=True, help="Send a trial to every address.")
+@click.option("--offline", is_flag=True, help="Leave the portal out.")
+@click.pass_obj
+def notify(folder: Path, datasets: Sequence[str], *, trial: bool, offline: bool) -> None:
+    """Tell people what needs them, by e-mail or in a chat.
+
+    `publisher run` does so at its end; run this once a day beside it, to hear of it when nothing runs at all. Each
+    thing is told once, and told again only if it was over in between. A notice says which dataset and why, in fixed
+    words: no number and nothing of a record. The addresses are under [notices] in publisher.toml.
+
+    \b
+    Examples:
+      publisher notify --test
+      publisher notify
+    """
+    from publisher.commands.notices import send, tell
+
+    workspace = workspace_of(folder)
+    if trial:
+        error = send(workspace, [])
+        if error is not None:
+            raise error
+        return say("A trial was sent to every address.")
+    if workspace.settings.notices is None:
+        send(workspace, [])  # says what is missing
+    told = tell(workspace, datasets_of(workspace, datasets), offline=offline)
+    for notice in told:
+        say(notice.words)
+    if not told:
+        say("There is nothing to tell that was not told before.")
+    return None
 
 
 @main.group(context_settings={"max_content_width": 100})

@@ -7,17 +7,18 @@ import platform
 import stat
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher.commands.verify import ledger_findings
 from publisher.errors import BudgetError, PublisherError
+from publisher.feeds.credentials import content_of
 from publisher.pipeline.session import opened
 from publisher.privacy.noise_check import DRAWS, installed_fits
 from publisher.push.embedded import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from publisher.workspace import Workspace
 
@@ -52,6 +53,7 @@ def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
     yield _heads(workspace)
     yield _noise()
     yield _portal(workspace)
+    yield _notices(workspace)
 
 
 def _definitions(workspace: Workspace) -> Diagnosis:
@@ -119,3 +121,17 @@ def _portal(workspace: Workspace) -> Diagnosis:
         return Diagnosis("portal", f"{target.domain}: checked when you push")
     running = "answers" if answers(target.url) else "is not running; `publisher run` starts it for a push"
     return Diagnosis("portal", f"{target.url} {running}")
+
+
+def _notices(workspace: Workspace) -> Diagnosis:
+    settings = workspace.settings.notices
+    if settings is None:
+        return Diagnosis("notices", "no one is told when something needs a person: add [notices]", risky=True)
+    try:
+        content_of(settings.addresses, "publisher.toml: notices.addresses:")
+    except PublisherError as error:
+        return Diagnosis("notices", str(error), error.exit_code)
+    file = settings.addresses.file
+    if file is not None and stat.S_IMODE(Path(file).stat().st_mode) & 0o077:
+        return Diagnosis("notices", f"{file} is open to others, and may hold passwords: chmod 600", risky=True)
+    return Diagnosis("notices", "have addresses: `publisher notify --test` tries them")

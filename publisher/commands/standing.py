@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FEW = 3
 """So many datasets are named in one command; for more it is the command for all."""
 
+Reason = Literal["feed missing", "late", "under review", "budget refuses", "portal", "definition"]
+"""Why something needs a person, in words that say nothing about records."""
+
 State = Literal["ok", "held", "unchecked", "retracted", "late", "due", "none"]
 
 
@@ -37,6 +40,8 @@ class Matter:
     """Something that needs a person; the fields of `publisher status --json`."""
 
     subject: str
+    """The dataset, with its period where it is about one, or the portal."""
+    reason: Reason
     words: str
     """What is wrong, and what to do."""
     exit_code: int
@@ -92,7 +97,7 @@ class Look:
         following = next_release(dataset)
         if missing and missing[0][0].label == pace.refused:
             self._refused(dataset, pace.refused)
-        elif late:
+        elif late or (missing and dataset.definition.schedule is not None and self._no_file(dataset, missing)):
             self._late(dataset, missing, today)
         self._held(dataset, list(newest.values()))
         if catalog is not None:
@@ -113,11 +118,11 @@ class Look:
         if self.unreachable:
             settings = self.workspace.settings.portal
             again = "`publisher serve` starts it" if settings.kind == "embedded" else "try again later"
-            yield Matter("portal", f"{self.unreachable}; {again}.", PortalError.exit_code)
+            yield Matter("portal", "portal", f"{self.unreachable}; {again}.", PortalError.exit_code)
         if self.behind:
             names = f" {' '.join(self.behind)}" if len(self.behind) <= FEW else ""
             words = f"does not show {counted(sum(self.behind.values()), 'period')} as released: `publisher push{names}`"
-            yield Matter("portal", f"{words}.", PortalError.exit_code)
+            yield Matter("portal", "portal", f"{words}.", PortalError.exit_code)
 
     def _late(self, dataset: DatasetFile, missing: Sequence[tuple[Period, date]], today: date) -> None:
         period, since = missing[0]
@@ -125,7 +130,16 @@ class Look:
         many = f", nor {'is' if others == 1 else 'are'} {counted(others, 'later period')}" if others else ""
         words = f"{period.label} was due {day_words(since, today)} and is not released{many}. "
         words += self._way_on(dataset, max(each.end for each, _ in missing), today)
-        self.needs.append(Matter(dataset.name, words, SourceError.exit_code))
+        reason: Reason = "feed missing" if self._no_file(dataset, missing) else "late"
+        self.needs.append(Matter(dataset.name, reason, words, SourceError.exit_code))
+
+    def _no_file(self, dataset: DatasetFile, missing: Sequence[tuple[Period, date]]) -> bool:
+        """Whether no file has come since the last missing period ended."""
+        try:
+            arrived = newest_arrival(dataset.source, self.workspace)
+        except SourceError:
+            return True
+        return arrived is not None and arrived < max(each.end for each, _ in missing)
 
     def _way_on(self, dataset: DatasetFile, end: date, today: date) -> str:
         """What to do about a release that is late: the file for it may not be there."""
@@ -145,17 +159,19 @@ class Look:
                 more = f"; and {len(checked.words) - 2} more" if checked.words[2:] else ""
                 why = f"{'; '.join(checked.words[:2])}{more}"
                 step = next_step(f"{says.dataset} {says.period}", checked)
-                self.needs.append(Matter(f"{dataset.name} {says.period}", f"held: {why}. {step}", HeldError.exit_code))
+                subject = f"{dataset.name} {says.period}"
+                self.needs.append(Matter(subject, "under review", f"held: {why}. {step}", HeldError.exit_code))
             elif each.status == "unchecked":
                 words = f"not checked yet: `publisher revalidate {dataset.name}`."
-                self.needs.append(Matter(f"{dataset.name} {says.period}", words, HeldError.exit_code))
+                subject = f"{dataset.name} {says.period}"
+                self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
 
     def _refused(self, dataset: DatasetFile, period: str) -> None:
         words = (
             f"{period} is due, and the budget of {dataset.source.name} does not pay for it: "
             f"`publisher plan {dataset.name}` shows what is left."
         )
-        self.needs.append(Matter(dataset.name, words, BudgetError.exit_code))
+        self.needs.append(Matter(dataset.name, "budget refuses", words, BudgetError.exit_code))
 
     def _edited(self, catalog: Catalog, dataset: DatasetFile, today: date) -> None:
         """What a run would refuse because a definition was edited."""
@@ -167,11 +183,11 @@ class Look:
         except SourceError:  # the files that decide places are missing, which the next run says
             return
         except PublisherError as error:
-            self.needs.append(Matter(dataset.name, str(error), error.exit_code))
+            self.needs.append(Matter(dataset.name, "definition", str(error), error.exit_code))
             return
         if redraw is not None and redraw.periods:
             words = redraw.words().removeprefix(f"{dataset.name}: ")
-            self.needs.append(Matter(dataset.name, words, DefinitionError.exit_code))
+            self.needs.append(Matter(dataset.name, "definition", words, DefinitionError.exit_code))
 
     def _portal(self, dataset: DatasetFile, standings: Sequence[Standing]) -> str:
         if self.offline or not standings:

@@ -7,6 +7,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from publisher.commands.notices import after_run, told_if_stopped
 from publisher.pipeline.report import most_serious
 from publisher.run import PeriodSelection, run
 from publisher.workspace import find_workspace
@@ -56,9 +57,13 @@ def run_due(folder: str | PathLike[str]) -> list[dict[str, Any]]:
     is done.
     """
     workspace = find_workspace(Path(folder))
-    report = run(workspace, [*workspace.datasets.values()], PeriodSelection(), Logged(), push=True)
-    worst = most_serious(error.exit_code for error in report.errors)
-    for error in report.errors:
+    datasets = [*workspace.datasets.values()]
+    with told_if_stopped(workspace):
+        report = run(workspace, datasets, PeriodSelection(), Logged(), push=True)
+    untold = after_run(workspace, datasets, report, offline=False)
+    errors = (*report.errors, *([untold] if untold is not None else ()))
+    worst = most_serious(error.exit_code for error in errors)
+    for error in errors:
         if error.exit_code == worst:
             raise error
     return [asdict(each) for each in report.outcomes]

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from publisher.definitions.feed import Secret
 from publisher.definitions.model import Model, Text
 
 SERVER = re.compile(
@@ -79,6 +80,15 @@ class PortalSettings(Model):
         return address.port or (443 if address.scheme == "https" else 80)
 
 
+class NoticeSettings(Model):
+    """Who is told when something needs a person. Addresses contain passwords, so they are never in this file."""
+
+    addresses: Secret
+    """Where the addresses are, one on each line, such as mailto://user:password@mail.example.gov?to=data@example.gov."""
+    budget_periods: int = Field(3, ge=0, le=1000)
+    """So many periods before a budget refuses, it is told."""
+
+
 class Settings(Model):
     """`publisher.toml`."""
 
@@ -110,3 +120,5 @@ class Settings(Model):
     """Limits of the engine that reads and counts the records."""
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
     """Where releases are published."""
+    notices: NoticeSettings | None = None
+    """Who is told when something needs a person. Default: no one."""

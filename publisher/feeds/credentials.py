@@ -18,11 +18,20 @@ _LONGEST = 10_000
 def revealed(source: SourceFile, setting: str, secret: Secret) -> str:
     """The password or token itself, without the blanks around it. Raises SourceError, which never shows it."""
     where = f"{source.origin.name}: feed.{setting}:"
+    found, place = content_of(secret, where)
+    if not found.isprintable() or not found.isascii():
+        raise SourceError(f"{where} {place} has characters that no password or token has: check how it was saved")
+    return found
+
+
+def content_of(secret: Secret, where: str) -> tuple[str, str]:
+    """What the variable or the file holds, without the blanks around it, and the name of either; `where` is the setting
+    that names it. Raises SourceError, which never shows it."""
     if secret.env is not None:
         found = os.environ.get(secret.env, "").strip()
         if not found:
             raise SourceError(f"{where} {secret.env} is not set: set it in the environment")
-        return _usable(found, f"{where} {secret.env}")
+        return found, secret.env
     path = Path(secret.file or "")
     try:
         with path.open("rb") as file:
@@ -33,10 +42,4 @@ def revealed(source: SourceFile, setting: str, secret: Secret) -> str:
         raise SourceError(f"{where} {path} is not text") from None
     if not content.strip():
         raise SourceError(f"{where} {path} is empty")
-    return _usable(content.strip(), f"{where} {path}")
-
-
-def _usable(secret: str, where: str) -> str:
-    if not secret.isprintable() or not secret.isascii():
-        raise SourceError(f"{where} has characters that no password or token has: check how it was saved")
-    return secret
+    return content.strip(), str(path)
