@@ -40,6 +40,7 @@ LENGTHY = frozenset(
         "engine/test_levels.py",
         "feeds/test_any_faults.py",
         "feeds/test_faults.py",
+        "feeds/test_hostile_servers.py",
         "feeds/test_web.py",
         "feeds/test_windows.py",
         "portal/test_portal_connection.py",

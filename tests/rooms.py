@@ -27,7 +27,7 @@ FLOORS = (
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),
-    ("confined", "grades", "identifiers"),
+    ("confined", "grades", "identifiers", "strict_http"),
     ("errors",),
 )
 """The outer house from the top down, under the package itself, which opens analyst files: a module uses its own room

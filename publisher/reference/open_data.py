@@ -16,7 +16,9 @@ from publisher.reference.listing import PublicList
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from requests import Response, Session
+    from requests import Response
+
+    from publisher.strict_http import StrictSession
 
 TOKEN = "SOCRATA_APP_TOKEN"  # noqa: S105 - the name of a variable
 """An app token is no account: it raises the portal's limits and opens nothing."""
@@ -73,7 +75,7 @@ def _named(there: tuple[str, ...]) -> str:
     return f"there is: {', '.join(there)}"
 
 
-def _columns(session: Session, address: str) -> tuple[str, ...]:
+def _columns(session: StrictSession, address: str) -> tuple[str, ...]:
     """The names of the dataset's columns."""
     _, content = _asked(session, address, {})
     try:
@@ -84,7 +86,7 @@ def _columns(session: Session, address: str) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith(":"))
 
 
-def _rows(session: Session, address: str, key: str, label: str | None) -> tuple[list[tuple[str, str]], int]:
+def _rows(session: StrictSession, address: str, key: str, label: str | None) -> tuple[list[tuple[str, str]], int]:
     """Each different pair of key and label, and how many of the dataset's rows are not the first of theirs."""
     names = ",".join(filter(None, (key, label)))
     pairs: list[tuple[str, str]] = []
@@ -112,7 +114,7 @@ def _page(content: bytes, address: str) -> list[dict[str, Any]]:
 
 
 def _counted(row: dict[str, Any]) -> bool:
-    return str(row.get(COUNT, "")).isdigit()
+    return re.fullmatch(r"\d{1,18}", str(row.get(COUNT, "")), re.ASCII) is not None
 
 
 def _text(value: object) -> str:
@@ -121,10 +123,10 @@ def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _session(environment: Mapping[str, str]) -> Session:
-    import requests
+def _session(environment: Mapping[str, str]) -> StrictSession:
+    from publisher.strict_http import StrictSession
 
-    session = requests.Session()
+    session = StrictSession()
     session.auth = lambda request: request  # no account, neither from ~/.netrc nor from elsewhere
     session.headers["Accept"] = "application/json"
     if token := environment.get(TOKEN):
@@ -132,7 +134,7 @@ def _session(environment: Mapping[str, str]) -> Session:
     return session
 
 
-def _asked(session: Session, address: str, query: dict[str, str]) -> tuple[Response, bytes]:
+def _asked(session: StrictSession, address: str, query: dict[str, str]) -> tuple[Response, bytes]:
     """An answer, tried again where that may help. Raises PortalError."""
     import requests
 
@@ -155,17 +157,12 @@ def _asked(session: Session, address: str, query: dict[str, str]) -> tuple[Respo
     raise AssertionError
 
 
-def _once(session: Session, address: str, query: dict[str, str]) -> tuple[Response, bytes]:
+def _once(session: StrictSession, address: str, query: dict[str, str]) -> tuple[Response, bytes]:
     """One answer, as long as its limits allow."""
-    import requests
-
-    end, content = time.monotonic() + SECONDS, bytearray()
-    wait = (min(10.0, SECONDS / 3), SECONDS / 3)
-    with session.get(address, params=query, timeout=wait, stream=True, allow_redirects=False) as reply:
-        for piece in reply.iter_content(1 << 16):
+    content, wait = bytearray(), (min(10.0, SECONDS / 3), SECONDS / 3)
+    with session.within(SECONDS), session.get(address, params=query, timeout=wait, stream=True) as reply:
+        for piece in reply.iter_content(1 << 16) if reply.status_code == 200 else ():
             content += piece
-            if time.monotonic() > end:
-                raise requests.Timeout
             if len(content) > LARGEST:
                 raise PortalError(f"{address}: the answer is larger than {LARGEST // 10**6} MB. Nothing was written")
     return reply, bytes(content)
