@@ -95,6 +95,8 @@ def _after_page(at: Cursor, page: list[dict[str, Any]], server: Server) -> Curso
     if (page[-1][_TIME], page[-1][_ID]) == (at.get("updated"), at.get("id")):
         words = f"gives more rows of one {_TIME} than one answer holds, again and again"
         raise server.error(f"{words}: set a larger feed.page_size")
+    if "updated" in at and _moment(page[-1][_TIME], server) < _moment(at["updated"], server):
+        raise server.error(f"gives rows in another order than that of {_TIME}: this feed cannot be read")
     return at | {"updated": page[-1][_TIME], "id": page[-1][_ID]}
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from publisher.errors import SourceError
     from publisher.feeds.table import Row
     from publisher.feeds.web import Server
 
@@ -20,6 +21,10 @@ SECOND = timedelta(seconds=1)
 AHEAD = timedelta(hours=1)
 """Windows end so long after the server's time: its clocks may differ."""
 _FAR = timedelta(days=1)
+STALE = 10
+"""After so many seconds with full answers and nothing new in them, a server gives the same whatever is asked for."""
+CROWDED = 200_000
+"""More records than this in one second are no answer of a city's server."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ class WindowReader:
     row: Callable[[dict[str, Any]], Row]
     page_size: int
     rows: dict[str, Row] = field(default_factory=dict, repr=False)
+    _stale: int = 0
+    """How many seconds in a row, each with more than one answer holds, had nothing new."""
     _largest: int = 1
     """The most records that the server has put in one answer: it puts as many in every answer if there are as many."""
 
@@ -82,9 +89,10 @@ class WindowReader:
         """Raise SourceError for a server that gives the same records whatever the window: halving would not end."""
         times = [time for record in page.records if (time := _moment(record.get(self.time))) is not None]
         if times and not any(window.start - _FAR <= time <= window.end + _FAR for time in times):
-            raise self.server.error(
-                f"gives records whose {self.time} is not what was asked for: this feed cannot be read"
-            )
+            raise self._elsewhere()
+
+    def _elsewhere(self) -> SourceError:
+        return self.server.error(f"gives records whose {self.time} is not what was asked for: this feed cannot be read")
 
     def _has_more(self, page: WindowPage) -> bool:
         count = len(page.records)
@@ -107,11 +115,18 @@ class WindowReader:
         return keys
 
     def _take_pages(self, window: Window, page: WindowPage) -> None:
-        """Read page after page of a second until one has nothing new."""
+        """Read page after page of a second until one has nothing new. Raises SourceError for pages without end, and for
+        many seconds with the same records, whose times `_check` could not read."""
         full = len(page.records) >= self.page_size or page.more is True
+        before = len(self.rows)
         seen, number = self._take(page), 2
         while new := self._take(page := self.ask(window, number)) - seen:
             seen, number = seen | new, number + 1
+            if len(seen) > CROWDED:
+                raise self.server.error(f"has more than {CROWDED:,} records in one second: this feed cannot be read")
+        self._stale = self._stale + 1 if full and len(self.rows) == before else 0
+        if self._stale > STALE:
+            raise self._elsewhere()
         if full and number == 2 and (page.records or page.more):  # the same page again
             raise self.server.error(
                 "has more records in one second than it puts in one answer, and no further page of them: set "
@@ -135,12 +150,12 @@ def stamp(time: datetime) -> str:
 
 
 def _moment(text: object) -> datetime | None:
-    """The time of a record, if it is one with a zone."""
+    """The time of a record, if it is one; without a zone it is less than a day from the same one in UTC."""
     try:
         time = datetime.fromisoformat(str(text))
     except ValueError:
         return None
-    return time if time.tzinfo is not None else None
+    return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
 
 
 def moment(text: str) -> datetime:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import time
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from raw_server import raw_server
@@ -15,6 +17,7 @@ from publisher.reference import open_data
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from feed_servers import Asked
     from fetched_cities import FetchedCity
     from raw_server import RawConnection
 
@@ -123,3 +126,58 @@ def test_a_public_list_is_asked_for_in_the_same_way(monkeypatch: pytest.MonkeyPa
     for sending, words in ((_headers, "does not answer in time"), (moved, "has moved")):
         with raw_server(sending) as (host, _), pytest.raises(PortalError, match=words):
             open_data.column_list(f"http://{host}/resource/abcd-1234", "kind", None, {})
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%dT%H:%M:%S", "%m/%d/%Y"])
+@pytest.mark.parametrize("kind", ["Open311", "SeeClickFix"])
+def test_windows_that_change_nothing_end_the_fetch(kind: str, form: str, city_of: Callable[[str], FetchedCity]) -> None:
+    """A server that gives the same records whatever the window is noticed also by times without a zone, and by times
+    that cannot be read, after some seconds with nothing new."""
+    city = city_of(kind)
+    long_ago = f"{datetime(2000, 2, 1, tzinfo=UTC):{form}}"
+    records = [row | {"created_at": long_ago, "requested_datetime": long_ago} for row in city.records.rows.values()]
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        page = int(asked.query["page"])
+        shown = records[2 * page - 2 : 2 * page]
+        pages = {"pagination": {"page": page, "pages": 3}}
+        return 200, shown if kind == "Open311" else {"issues": shown, "metadata": pages}
+
+    city.server.answer = answer
+    with pytest.raises(SourceError, match="is not what was asked for: this feed cannot be read"):
+        city.town.land()
+    assert len(city.server.asked) < 100
+
+
+def test_a_second_without_end_ends_the_fetch(
+    city_of: Callable[[str], FetchedCity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that always have something new would fill the memory."""
+    monkeypatch.setattr("publisher.feeds.windows.CROWDED", 50)
+    city = city_of("SeeClickFix")
+    numbers = count()
+
+    def answer(asked: Asked) -> tuple[int, Any]:
+        row = {"created_at": asked.query["after"], "status": "open"}
+        pages = {"page": asked.query["page"], "pages": 10**30}
+        return 200, {"issues": [row | {"id": next(numbers)} for _ in range(10)], "metadata": {"pagination": pages}}
+
+    city.server.answer = answer
+    with pytest.raises(SourceError, match="has more than 50 records in one second"):
+        city.town.land()
+    assert city.town.raw_files() == []
+
+
+def test_rows_that_go_around_end_the_fetch(city_of: Callable[[str], FetchedCity]) -> None:
+    """A Socrata server, or a cache before it, that answers with earlier pages: they would be asked for forever."""
+    city = city_of("Socrata")
+    answer = city.server.answer
+    pages = count()
+
+    def around(asked: Asked) -> tuple[int, Any]:
+        where = {"$where": ""} if next(pages) % 3 == 2 else {}
+        return answer(type(asked)(asked.path, asked.query | where, asked.headers, asked.target))
+
+    city.server.answer = around
+    with pytest.raises(SourceError, match="gives rows in another order than that of :updated_at"):
+        city.town.land()
