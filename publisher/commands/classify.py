@@ -173,10 +173,12 @@ def _statutes(law: Law, personal: Sequence[ColumnProposal]) -> Iterator[str]:
 
 
 def write(workspace: Workspace, found: Classified) -> Iterator[str]:
-    """Fill in what the source's definition does not have yet. Raises DefinitionError."""
+    """Fill in what the source's definition does not have yet, by the names of columns alone: the file is committed, and
+    one record could decide what values look like. Raises DefinitionError."""
     assert found.source is not None  # noqa: S101 - the command line asks for a source
     path = workspace.root / "pipelines" / f"{found.source.name}.toml"
-    made = declared(found.source, read_text(path, found.source.origin.name), found.proposals)
+    by_name = proposals({each.column: () for each in found.proposals}, found.law)
+    made = declared(found.source, read_text(path, found.source.origin.name), by_name)
     if made.added or made.filled:
         write_file(path, made.text.encode())
     name = found.source.origin.name
@@ -190,6 +192,11 @@ def write(workspace: Workspace, found: Classified) -> Iterator[str]:
             yield from wrapped([f"{words}: {', '.join(map(_clean, columns))}"])
     if not (made.added or made.filled):
         yield f"{name} has nothing to fill in; nothing was changed."
+    named = {each.column for each in by_name if each.kind}
+    if any(each.kind and each.column not in named for each in found.proposals):
+        yield from wrapped(
+            [f"What values alone say is not in {name}, which must not depend on records: write it there."]
+        )
 
 
 def _clean(text: str) -> str:

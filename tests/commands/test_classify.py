@@ -129,6 +129,25 @@ def test_a_source_gets_what_it_does_not_have(town: Town) -> None:
     assert (town.root / SOURCE).read_text() == after
 
 
+def test_no_record_decides_what_is_written(town: Town) -> None:
+    """Neighbors: with an e-mail address in one record and without it, the definition becomes the same, byte for byte;
+    what values say is on the terminal."""
+    path = next((town.data / "requests").glob("*.csv"))
+    (head, *body), before = path.read_text().splitlines(), (town.root / SOURCE).read_text()
+    made, seen_ = [], []
+    for outcome in ("fine", "ann@example.org"):
+        (town.root / SOURCE).write_text(before)
+        path.write_text("\n".join([f"{head},outcome", f"{body[0]},{outcome}", *(f"{row},fine" for row in body[1:20])]))
+        answer = town.publisher("classify", "requests", "--law", "missouri", "--write")
+        assert answer.code == 0, answer.err
+        made.append((town.root / SOURCE).read_text())
+        seen_.append(" ".join(answer.out.split()))
+    assert made[0] == made[1]
+    assert 'outcome = { class = "public"' in made[0]
+    words = f"What values alone say is not in {SOURCE}, which must not depend on records: write it there."
+    assert [words in each for each in seen_] == [False, True]
+
+
 def test_it_is_not_written_without_a_source_and_a_law(town: Town) -> None:
     """One line says what is missing, and nothing is written."""
     before = (town.root / SOURCE).read_text()
