@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.audit import arithmetic, conduct, independence, invariance, landing, over_time
+from publisher.audit import arithmetic, conduct, independence, invariance, landing, over_time, shares
 from publisher.audit.bench import bench_of
 from publisher.audit.bound import bound_of, farthest_of, pair_of
 from publisher.audit.finding import Finding
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNITS = 200
 RELEASES = 200_000
-STEPS = 15
+STEPS = 16
 """The most checks there can be."""
 
 
@@ -97,6 +97,8 @@ class Audit:
             "post-processing",
             lambda: conduct.faults_of_finishing(scratch) + conduct.faults_of_dependence(full, empty),
         )
+        if self.dataset.definition.covered:
+            yield self._look("share that counts", lambda: shares.faults_of_shares(scratch))
         if self.dataset.definition.totals:
             yield self._look("totals over time", lambda: over_time.faults_of_totals(scratch, folder))
 

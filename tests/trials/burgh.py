@@ -72,6 +72,7 @@ threshold = 5
 category = "Tests"
 """
 BOUNDS = "[bounds]\nmax_groups = 3\nmax_per_group = 2"
+WIDER = f"{BOUNDS}\ncoverage_share = 0.25\nwider_groups = 6\nwider_per_group = 4"
 AREA = '[[keys]]\nname = "area"\ntitle = "Area"\nkeyset = "areas"\nother = "Unknown"'
 KIND = '[[keys]]\nname = "kind"\ntitle = "Kind"\nkeyset = "kinds"\nother = "Other"'
 FOUND = '[[keys]]\nname = "kind"\ntitle = "Kind"\nother = "Other"\n[keys.discover]\nshare = 0.5\ndelta = 0.00001'
@@ -146,7 +147,7 @@ DATASETS = {
         more=PAID,
     ),
     "rolled-up": DATASET.format(
-        source="visits", period="quarter", first="2024-Q1", loss="rho = 0.5", bounds=BOUNDS,
+        source="visits", period="quarter", first="2024-Q1", loss="rho = 0.5", bounds=WIDER,
         keys=f"{AREA}\n{KIND}\n{ROLLUPS}", more=OTHERS,
     ),
     "found": DATASET.format(

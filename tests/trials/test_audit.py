@@ -47,6 +47,7 @@ CAUGHT_BY = {
     "charge-of-the-first-block-only": ("rolled-up", "every block pays"),
     "cells-added-up": ("pure", "totals over time"),
     "clamps-skipped": ("plain", "worst-case neighbors"),
+    "coverage-beside-the-loss": ("rolled-up", "noise on paper"),
     "coarser-tables-as-the-finest": ("rolled-up", "worst-case neighbors"),
     "drawn-again-until-it-passes": ("plain", "same release, same bytes"),
     "editions-bounded-apart": ("late", "worst-case neighbors or neighbors among the records"),
@@ -65,9 +66,11 @@ CAUGHT_BY = {
     "priority-by-row-number": ("plain", "order of the worst case"),
     "records-without-cap": ("plain", "worst-case neighbors"),
     "selection-threshold-too-low": ("found", "discovered keys"),
+    "share-with-the-noise-of-one-cell": ("rolled-up", "share that counts"),
     "sensitivity-without-root-k": ("plain", "worst-case neighbors"),
     "threshold-on-true-counts": ("plain", "post-processing"),
     "units-by-a-short-hash": ("plain", "order of the worst case"),
+    "wider-totals-as-the-bounded": ("rolled-up", "worst-case neighbors"),
 }
 """Of each planted fault the dataset of the burgh by whose audit it is caught, and one of the looks that fail."""
 
@@ -78,6 +81,7 @@ SHOWS_IN = {
     "charge-of-the-first-block-only": {"rolled-up", "pure"},
     "cells-added-up": {"pure"},
     "clamps-skipped": {"plain"},
+    "coverage-beside-the-loss": {"rolled-up"},
     "coarser-tables-as-the-finest": {"rolled-up"},
     "drawn-again-until-it-passes": {"plain", "rolled-up", "found", "late", "pure", "placed"},
     "editions-bounded-apart": {"late"},
@@ -96,9 +100,11 @@ SHOWS_IN = {
     "priority-by-row-number": {"plain", "rolled-up", "found", "late", "placed"},
     "records-without-cap": {"plain", "rolled-up", "found", "late", "placed"},
     "selection-threshold-too-low": {"found"},
+    "share-with-the-noise-of-one-cell": {"rolled-up"},
     "sensitivity-without-root-k": {"plain", "rolled-up", "found", "late", "placed"},
     "threshold-on-true-counts": {"plain", "rolled-up", "found", "late", "pure", "placed"},
     "units-by-a-short-hash": {"plain", "rolled-up", "found", "late", "placed"},
+    "wider-totals-as-the-bounded": {"rolled-up"},
 }
 """Of each fault all datasets of the burgh whose releases go through it."""
 
