@@ -44,6 +44,8 @@ _NAMES = 40
 """So many names of tables or columns are in a message."""
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)
 """No row changed earlier."""
+_WRONG_CLOCK = timedelta(days=1)
+"""A server's clock and ours differ by less."""
 _WEST = timedelta(hours=12)
 """No clock is farther behind UTC."""
 _WHOLE = re.compile(r"[a-z][a-z0-9_+]*://(?:[^:/?#@\s]+(?::[^:/?#@\s]*)?@)?[^/?#@\s]*(?:[/?][^#@]*)?")
@@ -126,6 +128,7 @@ class _Database:
                 with self.patient():
                     for statement in _POSTGRES if self.postgres else ():
                         self.connection.exec_driver_sql(statement)
+                    self.check_clock()
                 yield
         except sa.exc.DBAPIError as error:
             code = getattr(error.orig, "sqlstate", None)
@@ -139,6 +142,14 @@ class _Database:
             raise SourceError(f"{self.place}: {words}") from None
         except (sa.exc.SQLAlchemyError, ValueError, ArithmeticError) as error:
             raise SourceError(f"{self.place}: the rows could not be read ({type(error).__name__})") from None
+
+    def check_clock(self) -> None:
+        """Raise SourceError if it is another day on a server, since days decide what is released and charged."""
+        if self.postgres:
+            there, here = self.connection.exec_driver_sql("SELECT now()").scalar_one(), _now()
+            if abs(there - here) > _WRONG_CLOCK:
+                words = f"has {there.astimezone(UTC):%Y-%m-%d} and this machine {here:%Y-%m-%d}"
+                raise SourceError(f"{self.place}: {words}: set the clock that is wrong")
 
     def batches(self, select: sa.Select[Any]) -> Generator[Sequence[sa.Row[Any]]]:
         """The rows of a query, some at a time, and never more than those in memory."""
@@ -176,6 +187,10 @@ class _Database:
             yield
         finally:
             timer.cancel()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _cut(number: int) -> None:
@@ -278,7 +293,7 @@ class _Table:
         return bool(getattr(self.types[str(self.feed.by)], "timezone", False))
 
     def _now(self) -> datetime | date:
-        now = datetime.now(UTC)
+        now = _now()
         return self._as(now if self._zoned else now - _WEST)
 
     def _as(self, moment: datetime) -> datetime | date:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,23 @@ def test_times_of_the_future_and_missing_ones_stop_nothing(postgres: Server, tab
     postgres.sql(f"UPDATE {table} SET what = 'changed' WHERE id = 3")
     place.land()
     holds(place, there(postgres, table), "rows have times in the future, infinite ones or none")
+
+
+def test_a_clock_that_is_a_day_wrong_ends_the_fetch(
+    postgres: Server, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days decide what is released and charged, and no raw file tells when it arrived: a machine whose clock runs ahead
+    would spend the budget of days to come."""
+    place = made(tmp_path, postgres, table)
+    put(postgres, table, 1, 3)
+    monkeypatch.setattr(database, "_now", lambda: datetime.now(UTC) + timedelta(days=40))
+    with pytest.raises(
+        SourceError, match=r"the database postgres on 127.0.0.1: has .* and this machine .*: set the clock"
+    ):
+        place.land()
+    monkeypatch.undo()
+    place.land()
+    assert len(place.rows("id")) == 3
 
 
 @pytest.mark.parametrize("kind", ["timestamp", "date"])
