@@ -138,7 +138,7 @@ class TableFeed(Model):
 def _domain(domain: str) -> str:
     """A host, with a port if it has one. Raises ValueError."""
     if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", domain):
-        raise ValueError(f"{domain!r} is not a domain such as data.example.gov")
+        raise ValueError("is not a domain such as data.example.gov, without account and path")
     return domain.lower()
 
 

@@ -11,7 +11,7 @@ import pytest
 from certificates import write_certificate
 
 import publisher
-from publisher.errors import SourceError
+from publisher.errors import DefinitionError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,3 +169,11 @@ def test_a_proxy_is_for_servers_elsewhere(city: FetchedCity, monkeypatch: pytest
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     city.town.land()
     assert city.lost_and_twice() == (0, 0)
+
+
+def test_a_password_in_a_domain_is_not_shown(city: FetchedCity) -> None:
+    """Whoever puts an account there finds the line, and a log does not find the password."""
+    city.town.edit(f'domain = "{city.server.host}"', 'domain = "ann:hunter2@town.example"')
+    with pytest.raises(DefinitionError, match=r"feed\.domain: is not a domain such as data") as error:
+        _ = city.town.source
+    assert "hunter2" not in str(error.value)
