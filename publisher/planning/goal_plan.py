@@ -227,7 +227,7 @@ class GoalSearch:
             return table
         if bounds is not None:
             values = {"max_groups": bounds.max_groups, "max_per_group": bounds.max_per_group}
-            return table.changed(bounds=values)
+            return table.changed(bounds={**table.values.get("bounds", {}), **values})
         if self.draft.bounds_open:
             raise self.draft.origin.error(
                 ("bounds",),

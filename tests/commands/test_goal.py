@@ -277,6 +277,17 @@ def test_keys_that_noise_finds_have_no_goal(tmp_path: Path) -> None:
         answered(planned.build(tmp_path, edits, found=own), "by district, within 20%", GUESS, name="found")
 
 
+def test_guessed_bounds_leave_the_share_that_counts(tmp_path: Path) -> None:
+    """What a release measures of its bounds stays in the definition, with its part of the loss."""
+    wider = "max_groups = 1\nmax_per_group = 1\ncoverage_share = 0.2\nwider_groups = 3\n"
+    edits = {"datasets/water.toml": ("max_groups = 1\nmax_per_group = 1\n", wider)}
+    workspace, goal = planned.build(tmp_path / "city", edits), "accounts by zone, ±1000"
+    bounds = answered(workspace, goal, "at most 1 in each of 2 zones", name="water").found.dataset.definition.bounds
+    assert (bounds.max_groups, bounds.coverage_share, bounds.wider_groups) == (2, Decimal("0.2"), 3)
+    with pytest.raises(DefinitionError, match="wider_groups: must be at least max_groups"):
+        answered(workspace, goal, "at most 1 in each of 4 zones", name="water")
+
+
 def test_a_longer_step_keeps_whole_periods(city: Workspace) -> None:
     """Months become the one whole quarter between them; where no whole year lies between, it says so."""
     found = answered(city, "quarterly by district, within 20%", GUESS).found
