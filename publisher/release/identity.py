@@ -84,9 +84,10 @@ def total_hash(dataset: DatasetFile, total: TotalOverTime) -> str:
 
 
 def same_counts(dataset: DatasetFile, fingerprint: str, parts: Mapping[str, str]) -> bool:
-    """Whether a release with these parts counts what this definition counts: it may have spent another loss."""
+    """Whether a release with these parts counts what this definition counts: it may have spent another loss, or
+    measured in addition how much its bounds let count."""
     own = statistical_parts(dataset, fingerprint)
-    return all(parts.get(name) == value for name, value in own.items() if name not in ("loss", "shares"))
+    return all(parts.get(name) == value for name, value in own.items() if name not in ("loss", "shares", "coverage"))
 
 
 def _suppression(rule: Suppression) -> dict[str, Any]:

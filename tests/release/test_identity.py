@@ -11,7 +11,7 @@ from release_examples import QUANTILE
 
 from publisher.definitions.keyset import Keyset, Lookup
 from publisher.definitions.period import parse
-from publisher.release.identity import finishing_hash, statistical_hash
+from publisher.release.identity import finishing_hash, same_counts, statistical_hash, statistical_parts
 
 if TYPE_CHECKING:
     from conftest import Town
@@ -346,3 +346,22 @@ def test_how_keys_are_found_decides_the_draw_not_which(town: Town) -> None:
     assert hashes(discovering(town, delta=Decimal("0.000002")))[0] != before[0]
     assert hashes(discovering(town, share=Decimal("0.10")))[0] == before[0]
     assert hashes(town)[0] != before[0]
+
+
+def test_a_share_that_counts_is_another_draw_of_the_same_counts(people: Town) -> None:
+    """With it, or with other wider bounds, a definition draws and charges again, and its releases still add up over
+    time with those from before; with other bounds they do not."""
+    bounds = {"max_groups": 2, "max_per_group": 3}
+    made = [
+        dataset(people, bounds=bounds | more).dataset_file()
+        for more in (
+            {},
+            {"coverage_share": Decimal("0.1"), "wider_groups": 4},
+            {"coverage_share": Decimal("0.1"), "wider_groups": 5},
+            {"max_groups": 1},
+        )
+    ]
+    assert len({statistical_hash(each, PLACES) for each in made}) == 4
+    parts = [statistical_parts(each, PLACES) for each in made]
+    assert all(same_counts(one, PLACES, other) for one in made[:3] for other in parts[:3])
+    assert not any(same_counts(one, PLACES, parts[3]) for one in made[:3])
