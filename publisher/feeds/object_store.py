@@ -252,7 +252,12 @@ def _name(feed: ObjectsFeed) -> str:
 
 
 def _matches(path: list[str], pattern: list[str]) -> bool:
-    return len(path) == len(pattern) and all(map(fnmatchcase, path, pattern))
+    """As in a shell, where no wildcard takes the dot that a hidden name begins with: such names are of files that are
+    not finished, and the private folder is tidied of those."""
+    hidden = any(
+        name.startswith(".") and not wanted.startswith(".") for name, wanted in zip(path, pattern, strict=False)
+    )
+    return len(path) == len(pattern) and not hidden and all(map(fnmatchcase, path, pattern))
 
 
 def _target(files: Path, path: str) -> Path:

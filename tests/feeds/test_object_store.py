@@ -14,6 +14,7 @@ from stored_town import documented, example, holds, shown_by, town
 from publisher.definitions.feed import ObjectsFeed
 from publisher.errors import DefinitionError, RefusedAtLandingError, SourceError
 from publisher.feeds import fetch, object_store
+from publisher.pipeline.session import locked
 from publisher.reference.files import check_source_files
 
 if TYPE_CHECKING:
@@ -85,6 +86,24 @@ def test_each_object_is_landed_once(store: Store, line: Line, bucket: str, tmp_p
     store.put(bucket, permits__c=rows(6, 7))
     assert (place.land().new, place.rows("id, what")) == (1, expected(7))
     assert b"Ann Example" not in place.held()
+
+
+def test_a_hidden_object_is_not_taken(
+    store: Store, line: Line, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of one that another program still writes, which the next run would have tidied away with its records
+    before they were landed, while the cursor knew it as read."""
+    store.put(bucket, permits__a=rows(1, 3))
+    store.client.put_object(Bucket=bucket, Key="permits/.b.csv.1", Body=rows(4, 5).encode())
+    place = made(tmp_path, line, bucket)
+    place.edit("permits/*.csv", "permits/*")
+    with monkeypatch.context() as patched:
+        patched.setattr("publisher.pipeline.landed.land", lambda *_, **__: (_ for _ in ()).throw(SourceError("killed")))
+        with pytest.raises(SourceError, match="killed"):
+            place.land()
+    with locked(place.workspace):
+        assert [path.name for path in place.raw_files()] == ["a.csv"]
+    assert (place.land().new, place.rows("id, what")) == (1, expected(3))
 
 
 def test_what_was_read_long_after_it_was_written_is_known_by_the_list(
