@@ -24,7 +24,7 @@ sys.path.insert(1, str(Path(__file__).parents[1] / "tests" / "trials"))
 
 import attacks_cases as attack
 from apart import DATA
-from attacks_files import life, structure
+from attacks_files import drawn_again, life, structure
 from attacks_model import mechanisms_in
 from attacks_town import Town, build, command, real_targets
 from host import hosted
@@ -95,8 +95,7 @@ def editions(town: Town, case: attack.Case, url: str, trials: int) -> Iterator[L
     """Every copy of every number that the town ever showed; then a second draw."""
     copies = life(town, command, url)
     note(f"{copies.total} copies of {len(copies.seen)} numbers were read; the most values of one: {copies.most_values}")
-    town.edit("datasets/keysets/kinds.csv", "Lamp\nPothole", "Pothole\nLamp")
-    command(town, "run", "calls", "--no-push")
+    drawn_again(town, command)
     says = town.guarantee("calls", 4)
     yield attack.two_draws(case, mechanisms_in(says), says["odds"]["budget"]["guess_at_most"], trials)
 

@@ -15,7 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 def ran(*command: str) -> None:
     """Run a benchmark, whose exit code says whether its claims hold."""
     done = subprocess.run([sys.executable, *command], cwd=BENCHMARKS, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
 
 
 @pytest.mark.evidence("benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from publisher.definitions.settings import PortalSettings
 
 START_SECONDS = 60
+CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
+"""A portal that took the connection may be long in answering on a busy machine; a second one could not start there."""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def answers(url: str) -> bool:
     import requests
 
     try:
-        return requests.get(f"{url}/health", timeout=5).ok
+        return requests.get(f"{url}/health", timeout=(CONNECT_SECONDS, ANSWER_SECONDS)).ok
     except requests.RequestException:
         return False
 

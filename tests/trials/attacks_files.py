@@ -82,6 +82,12 @@ def life(town: Town, publisher: Callable[..., None], portal: str) -> Copies:
     return copies
 
 
+def drawn_again(town: Town, publisher: Callable[..., None]) -> None:
+    """A second draw of the same records: another order of the keys is another question, which a person consents to."""
+    town.edit("datasets/keysets/kinds.csv", "Lamp\nPothole", "Pothole\nLamp")
+    publisher(town, "run", "calls", "--no-push", "--redraw", "2024-01", "--yes")
+
+
 def structure(folder: Path) -> dict[str, Any]:
     """Everything of a release but its numbers: files, columns, rows, ids and their order, the keys of its manifest, and
     its guarantee whole, but for the day of the charge."""

@@ -382,7 +382,7 @@ def command(town: Town | Borrowed, *arguments: str) -> None:
     done = subprocess.run(
         [COMMAND, *arguments], cwd=town.folder, env=environment, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, f"{arguments} ended with {done.returncode}\n{done.stdout}{done.stderr}"
 
 
 def real_targets(

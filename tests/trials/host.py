@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-START_SECONDS = 120
+START_SECONDS = STOP_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -74,4 +74,4 @@ def hosted(folder: Path, port: int = 0) -> Iterator[Host]:
             yield Host(ready.read_text(), state, log, process)
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(STOP_SECONDS)

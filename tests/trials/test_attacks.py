@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import attacks_cases as attack
 import pytest
-from attacks_files import life, structure, without_empty
+from attacks_files import drawn_again, life, structure, without_empty
 from attacks_model import mechanisms_in
 from attacks_town import build, real_targets
 from host import hosted
@@ -84,8 +84,7 @@ def test_all_copies_of_a_cell_are_one_draw(town: Town, publisher: Publisher, tmp
     copies = life(changed, publisher, publisher.host.url)
     assert copies.most_values == 1
     assert copies.total >= 10 * len(copies.seen)
-    changed.edit("datasets/keysets/kinds.csv", "Lamp\nPothole", "Pothole\nLamp")
-    publisher(changed, "run", "calls", "--no-push", "--redraw", "2024-01", "--yes")
+    drawn_again(changed, publisher)
     copies.look(changed, "calls")
     assert copies.most_values > 1
     says = changed.guarantee("calls", 4)
