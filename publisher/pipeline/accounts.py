@@ -40,6 +40,10 @@ class DatasetDraws:
     """Every measurement for its bounds."""
     redefined: bool = False
     """Whether earlier definitions have spent on a block of the draw."""
+    one_definition: bool = True
+    """Whether no release of another definition of the dataset has spent anything."""
+    released: bool = False
+    """Whether any release has."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class SourceAccounts:
             most=_most(_spent([*released, *tuned]).values()),
             tunings=_tunings(tuned),
             redefined=any(line.block in blocks for line in redefined),
+            one_definition=not redefined,
+            released=bool(released),
         )
 
     def tunings(self, dataset: DatasetFile) -> tuple[Tuning, ...]:

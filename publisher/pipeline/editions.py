@@ -146,6 +146,7 @@ def _facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> Guarant
         dataset_spent=draws.most,
         tunings=draws.tunings,
         redefined=draws.redefined,
+        one_definition=draws.one_definition,
         vintage=job.number,
         vintages=len(job.vintage.cutoffs) if job.vintage is not None else 1,
         stand_in=stand_in,

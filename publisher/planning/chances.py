@@ -52,7 +52,10 @@ class SpentBefore:
 
     def redefined(self) -> SpentBefore:
         """The same for another definition of the dataset: all of its draws are earlier ones."""
-        return SpentBefore(self.account, DatasetDraws(NOTHING, self.draws.most, self.draws.most))
+        draws = self.draws
+        if not draws.released:
+            return self  # measurements for the bounds are the same for every definition
+        return SpentBefore(self.account, DatasetDraws(NOTHING, draws.most, draws.most, one_definition=False))
 
 
 def nothing_spent(workspace: Workspace, dataset: DatasetFile) -> SpentBefore:
@@ -96,6 +99,8 @@ def planned_odds(workspace: Workspace, dataset: DatasetFile, before: SpentBefore
         spent=definition.loss.amount,
         edited=before.draws.edited,
         dataset_spent=before.draws.most,
+        tunings=before.draws.tunings,
+        one_definition=before.draws.one_definition,
         vintages=len(vintages_of(source.late, period)) if source.late is not None else 1,
     )
     units = household_sizes(facts)[1]

@@ -111,13 +111,13 @@ def releases_of_one_window(facts: GuaranteeInputs) -> int | None:
 def in_this_release(facts: GuaranteeInputs) -> Bearing:
     """One unit with records in every window that this release covers, by all draws of these windows."""
     each = WindowSpending(facts.loss, facts.delta)
-    return _over(facts, len(facts.charge.blocks), each, 1, facts.earlier, alone=not any(facts.earlier))
+    return _over(facts, len(facts.charge.blocks), each, 1, facts.earlier, facts.before)
 
 
 def in_this_dataset(facts: GuaranteeInputs, windows: int) -> Bearing:
     """One unit with records in that many windows, all releases of this dataset; never more than the budget allows."""
     times, planned = _planned(facts)
-    return _over(facts, windows, planned, times, _edited(facts, planned), alone=_alone(facts, planned))
+    return _over(facts, windows, planned, times, _edited(facts, planned), _before(facts, planned))
 
 
 def household_in_this_dataset(facts: GuaranteeInputs, units: int) -> Bearing:
@@ -125,11 +125,13 @@ def household_in_this_dataset(facts: GuaranteeInputs, units: int) -> Bearing:
     times, planned = _planned(facts)
     earlier = _edited(facts, planned)
     spent = WindowSpending(planned.loss + earlier.loss, planned.delta + earlier.delta)
-    bearing = household(facts.account.currency, *spent, units)
-    if not _alone(facts, planned):
+    currency, before = facts.account.currency, _before(facts, planned)
+    bearing = household(currency, *spent, units)
+    if before is None:
         return bearing
-    together = WindowSpending(bearing.loss, units * spent.delta)
-    chance = right_guess(facts, together, bearing.guess_bound, units=units, releases=times)
+    together = WindowSpending(group(planned.loss, currency, units), units * planned.delta)
+    earlier_ones = tuple(group(each, currency, units) for each in before)
+    chance = right_guess(facts, together, bearing.guess_bound, units=units, releases=times, before=earlier_ones)
     return replace(bearing, guess_bound=chance)
 
 
@@ -152,9 +154,15 @@ def _edited(facts: GuaranteeInputs, planned: WindowSpending) -> WindowSpending:
     return WindowSpending(min(loss, account.budget - planned.loss), min(delta, account.delta - planned.delta))
 
 
-def _alone(facts: GuaranteeInputs, planned: WindowSpending) -> bool:
-    """Whether nothing but releases like this one has spent; within a full budget, earlier draws add no loss."""
-    return not any((*facts.earlier, *facts.edited, *_edited(facts, planned)))
+def _before(facts: GuaranteeInputs, planned: WindowSpending) -> tuple[Fraction, ...] | None:
+    """The losses of the measurements for its bounds, if nothing else but releases like this one has spent; None if it
+    has. Within a full budget, earlier draws add no loss."""
+    if not any((*facts.earlier, *facts.edited, *_edited(facts, planned))):
+        return ()
+    misread = any(each.kind == "amendment" for each in facts.decisions)
+    if misread or not facts.one_definition:
+        return None
+    return tuple(each.loss for each in facts.tunings) or None
 
 
 def in_this_source(facts: GuaranteeInputs, windows: int) -> Bearing:
@@ -197,11 +205,10 @@ def _over(
     each: WindowSpending,
     releases: int | None,
     earlier: WindowSpending,
-    *,
-    alone: bool,
+    before: tuple[Fraction, ...] | None,
 ) -> Bearing:
     """W windows of one unit, `each` spent on every one of them by so many releases like this one, and `earlier` by
-    tables of which only that is known, unless those releases are `alone`.
+    tables of which only that is known, or, if `before` is not None, by measurements of these losses.
 
     Pure: what the windows change adds up in Δ₁, so W·ε. zCDP: in a table whose cells touch at most s windows, at most
     min(W, s) of the unit's windows meet in one cell period, and other cell periods are other cells. With v the change
@@ -211,15 +218,16 @@ def _over(
     """
     account, parts = facts.account, spans(facts)
     met = sum((part * min(windows, s) for part, s in parts), Fraction(0)) if account.currency == "zcdp" else 1
-    total, largest = each.loss * windows * met, max(s for _, s in parts)
+    alone = WindowSpending(each.loss * windows * met, windows * each.delta)
+    total, largest, most = alone.loss, max(s for _, s in parts), widest(account.window)
+    often = windows * (min(windows, most) if account.currency == "zcdp" else 1)
     if any(earlier):
-        most = widest(account.window)
-        total += earlier.loss * windows * (min(windows, most) if account.currency == "zcdp" else 1)
+        total += earlier.loss * often
         each, largest = WindowSpending(each.loss + earlier.loss, each.delta + earlier.delta), max(largest, most)
     chance = _guess(account, total, each, windows, largest)
-    if alone:
-        spent = WindowSpending(total, windows * each.delta)
-        chance = right_guess(facts, spent, chance, windows=windows, releases=releases)
+    if before is not None:
+        measured = tuple(loss * often for loss in before)
+        chance = right_guess(facts, alone, chance, windows=windows, releases=releases, before=measured)
     return Bearing(windows, total, chance)
 
 

@@ -90,6 +90,8 @@ class GuaranteeInputs:
     """The measurements for its bounds."""
     redefined: bool = True
     """Whether earlier definitions are among what was spent earlier."""
+    one_definition: bool = False
+    """Whether every release of this dataset, of any period, is of this definition."""
     decisions: tuple[Decision, ...] = ()
     """What people recorded about the source's budget and dates, oldest first."""
     vintage: int = 1
@@ -128,6 +130,16 @@ class GuaranteeInputs:
     def tuned(self) -> bool:
         """Whether a block of this release was measured for the dataset's bounds."""
         return any(set(each.blocks) & set(self.charge.blocks) for each in self.tunings)
+
+    @property
+    def before(self) -> tuple[Fraction, ...] | None:
+        """The losses of the measurements for its bounds that this dataset has drawn of the release's windows; None if
+        an earlier definition was drawn, too."""
+        if not any(self.earlier):
+            return ()
+        here = set(self.charge.blocks)
+        found = tuple(each.loss for each in self.tunings if here.intersection(each.blocks))
+        return None if self.redefined or not found else found
 
     @property
     def account(self) -> SourceAccount:

@@ -54,8 +54,8 @@ class Shift:
 
 @dataclass(frozen=True)
 class LossDistribution:
-    """The law of the loss, the same for both laws as the noise is symmetric: POINTS masses `step` apart, the middle one
-    at zero, and the mass of an infinite loss."""
+    """The law of the loss, the same for both laws as the noise is symmetric: masses `step` apart, the middle one at
+    zero, and the mass of an infinite loss."""
 
     step: float
     mass: Floats
@@ -66,8 +66,9 @@ class LossDistribution:
         """The total variation distance, never below the true one."""
         import numpy as np
 
-        losses = np.arange(1, POINTS // 2) * self.step
-        return min(1.0, self.infinite + float(self.mass[POINTS // 2 + 1 :] @ -np.expm1(-losses)))
+        middle = self.mass.size // 2
+        losses = np.arange(1, middle) * self.step
+        return min(1.0, self.infinite + float(self.mass[middle + 1 :] @ -np.expm1(-losses)))
 
 
 def lattice_distance(rho: float) -> float:
