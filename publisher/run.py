@@ -19,7 +19,7 @@ from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step,
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
-from publisher.push.sync import deliver, portal_addresses, portal_of, telling
+from publisher.push.sync import LeftError, deliver, portal_addresses, portal_of, telling
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names
 
@@ -226,6 +226,9 @@ class _Run:
                             url = deliver(self.workspace, self.catalog, client, dataset)
                     except UnreachableError:
                         raise
+                    except LeftError as error:
+                        self._failed(error)
+                        self._delivered(dataset.name, error.url)
                     except PublisherError as error:
                         self._failed(error)
                     else:

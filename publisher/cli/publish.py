@@ -23,6 +23,8 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
     Pushing again changes nothing.
     """
+    from publisher.commands.terminal import print_error
+    from publisher.errors import SourceError
     from publisher.pipeline.session import locked
     from publisher.push.sync import deliver, map_notes, portal_of, telling
 
@@ -30,13 +32,22 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
     chosen = datasets_of(workspace, datasets)
     if nothing_defined(workspace):
         return
+    damaged = None
     with locked(workspace) as catalog, portal_of(workspace) as client:
         for number, dataset in enumerate(chosen):
-            with telling(chosen[number:]):
-                url = deliver(workspace, catalog, client, dataset)
-            say(f"{dataset.name}: {url or 'nothing to publish yet'}")
+            try:
+                with telling(chosen[number:]):
+                    url = deliver(workspace, catalog, client, dataset)
+            except SourceError as error:  # what is damaged of one dataset does not stop the others
+                if damaged is not None:
+                    print_error(str(damaged))
+                damaged = error
+            else:
+                say(f"{dataset.name}: {url or 'nothing to publish yet'}")
     for line in map_notes(workspace, chosen):
         say(line)
+    if damaged is not None:
+        raise damaged
 
 
 @command()

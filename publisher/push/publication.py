@@ -9,12 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.errors import PortalError
+from publisher.definitions import period as civil
+from publisher.errors import PortalError, SourceError
 from publisher.push.listing import described
+from publisher.push.provenance import editions_on
 from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from publisher.push.client import Fields, Receipt, SocrataClient, View
     from publisher.push.listing import Listing
@@ -47,12 +49,14 @@ def publish(
     remember: Callable[[str], None],
     met: Callable[[View], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
+    left: Sequence[Release] = (),
 ) -> Publication:
     """Make the dataset have exactly these releases, read it back and make it public.
 
     `remember` gets the dataset's id at once if it was not `known_id`; `met` gets what the portal has before anything is
-    written, and may raise; `progress` gets the rows sent and the rows to send. Without any release the dataset is
-    retracted. Raises PortalError; the next call completes what is left.
+    written, and may raise; `progress` gets the rows sent and the rows to send. The rows of releases that are `left`
+    stay as they are, which the portal must show already. Without any release the dataset is retracted. Raises
+    PortalError; the next call completes what is left.
     """
     refuse_stand_ins(client, listing, releases)
     if not releases:
@@ -61,20 +65,21 @@ def publish(
     view = find(client, listing, known_id)
     if view is not None:
         met(view)
+    _refuse_unseen(view, left)
     changed = view is None
     if view is None:
         view = client.create(listing.name, listing.creation())
     if view.id != known_id:
         remember(view.id)
     view, added = _fit(client, listing, view)
-    before = _held(client, view, listing, wanted)
+    before = _held(client, view, listing, wanted, left)
     if before.ids and view.public and "releases" in view.custom:
         client.update(view.id, listing.begun(view))
         view = client.view(view.id) or view
     sent = _send(client, view, listing, wanted, before, progress)
     if not view.published:
         client.publish(view.id)
-    _prove(client, view, wanted, _held(client, view, listing, wanted) if sent or not view.published else before)
+    _prove(client, view, wanted, _held(client, view, listing, wanted, left) if sent or not view.published else before)
     shown = _show(client, listing, view)
     return Publication(
         dataset_id=view.id,
@@ -150,10 +155,10 @@ def _send(
     for batch in batches(difference, listing.columns, client.chunk):
         receipt = client.upsert(view.id, batch)
         if not _taken(receipt, batch):
-            left = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted).ids)
+            unlike = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted).ids)
             raise PortalError(
                 f"{client.link(view.id)}: of {len(batch)} rows sent, the portal accepted {receipt.done} and refused "
-                f"{receipt.errors}; rows that differ: {named(sorted(left)) or 'none'}"
+                f"{receipt.errors}; rows that differ: {named(sorted(unlike)) or 'none'}"
             )
         done += len(batch)
         if progress is not None:
@@ -177,9 +182,28 @@ def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Diff
         )
 
 
-def _held(client: SocrataClient, view: View, listing: Listing, wanted: dict[str, Row]) -> Difference:
+def _refuse_unseen(view: View | None, left: Sequence[Release]) -> None:
+    """Raise SourceError if the portal does not show a release whose rows are to stay as they are there."""
+    seen = editions_on(view) if view is not None else set()
+    for each in left:
+        if (each.manifest.period, each.manifest.edition) not in seen:
+            raise SourceError(f"{each.manifest.name}: is damaged, and the portal does not have it: restore it first")
+
+
+def _held(
+    client: SocrataClient, view: View, listing: Listing, wanted: dict[str, Row], left: Sequence[Release] = ()
+) -> Difference:
     rows = client.rows(view.id, [column.name for column in listing.columns])
-    return compare(wanted, rows, listing.columns)
+    return compare(wanted, _without(rows, left), listing.columns)
+
+
+def _without(rows: Iterable[Fields], left: Sequence[Release]) -> Iterator[Fields]:
+    """The rows that are not of these releases' periods."""
+    periods = [civil.parse(each.manifest.period) for each in left]
+    for row in rows:
+        start = civil.parse(str(row["period"])).start if periods else None
+        if start is None or not any(each.start <= start < each.end for each in periods):
+            yield row
 
 
 def _show(client: SocrataClient, listing: Listing, view: View) -> bool:

@@ -27,12 +27,20 @@ from publisher.release.store import refuse_if_changed
 from publisher.release.table import table_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.push.client import View
     from publisher.workspace import DatasetFile, Workspace
+
+
+class LeftError(SourceError):
+    """An old release is damaged; all else is on the portal, with the page at `url`."""
+
+    def __init__(self, words: str, url: str | None) -> None:
+        super().__init__(words)
+        self.url = url
 
 
 @contextmanager
@@ -61,21 +69,40 @@ def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
 def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Make the portal have exactly the current releases; returns the page's address, or None if there is nothing.
 
-    Raises PortalError, SourceError for damaged files (of totals over time once all else is there), and BudgetError
-    when the portal has a release that the ledger has not paid for: another copy of this state made it. Delivering again
-    changes nothing.
+    Raises PortalError, SourceError for damaged files (once all else is there, unless the page needs them), and
+    BudgetError when the portal has a release that the ledger has not paid for: another copy of this state made it.
+    Delivering again changes nothing.
     """
     catalog.reconcile(dataset.name)
     standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
-    for each in standings:
-        if each.status == "ready":
-            refuse_if_changed(each.release)
     levels = table_names(dataset.definition)
-    urls = [_deliver(workspace, catalog, client, dataset, level, standings) for level in levels]
+    damaged = _damaged(standings, levels)
+    urls = [_deliver(workspace, catalog, client, dataset, level, standings, damaged) for level in levels]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
+    for error in damaged.values():
+        raise LeftError(
+            f"{error}. All else is on the portal, where the rows of this release stay as they were", urls[0]
+        )
     refuse_damaged_totals(catalog, dataset)
     return urls[0]
+
+
+def _damaged(standings: Sequence[Standing], levels: Sequence[str]) -> dict[Path, SourceError]:
+    """The folders of current releases whose files were changed. Raises SourceError if the latest of a table is among
+    them: its words and odds are those of the page."""
+    found: dict[Path, SourceError] = {}
+    for each in standings:
+        try:
+            if each.status == "ready":
+                refuse_if_changed(each.release)
+        except SourceError as error:
+            found[each.release.folder] = error
+    for level in levels:
+        for latest in tables_of(standings, level)[-1:]:
+            if latest.folder in found:
+                raise found[latest.folder]
+    return found
 
 
 def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
@@ -96,8 +123,10 @@ def _deliver(
     dataset: DatasetFile,
     level: str,
     standings: Sequence[Standing],
+    damaged: Mapping[Path, SourceError],
 ) -> str | None:
-    """Push one table; returns its page's address, or None if there is nothing to show."""
+    """Push one table; returns its page's address, or None if there is nothing to show. Rows of damaged releases stay as
+    they are."""
     tables = tables_of(standings, level)
     key = _key(client, dataset, level)
     known = _known(workspace).get(key)
@@ -114,10 +143,11 @@ def _deliver(
             newest(workspace, catalog.ledger, dataset),
             SourceAccounts(workspace, catalog.ledger).tunings(dataset),
         ),
-        tables,
+        [each for each in tables if each.folder not in damaged],
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
         met=_comparing(catalog, client),
+        left=[each for each in tables if each.folder in damaged],
     )
     return publication.url if tables else None
 

@@ -270,6 +270,41 @@ def test_a_companions_file_that_was_changed_is_not_pushed(desk: Desk) -> None:
     assert desk.broken.requests == []
 
 
+@pytest.mark.parametrize("name", ["data.parquet", "rollup-city.parquet", "data.csv", "guarantee.json"])
+def test_a_damaged_old_release_does_not_stop_a_new_one(desk: Desk, name: str) -> None:
+    """It is named once the new one is there; its rows on the portal are left as they were, and stay when it is
+    restored."""
+    old = ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    before = {level: desk.rows(level) for level in TITLES}
+    new = ready(desk.catalog, desk.dataset, "2018-W02")
+    content = (old.folder / name).read_bytes()
+    (old.folder / name).write_bytes(content[:-9])
+    for _ in range(2):
+        with pytest.raises(
+            SourceError, match=rf"^{old.folder}: changed .*{name}.* All else is on the portal"
+        ) as caught:
+            desk.push()
+        assert caught.value.exit_code == 5
+    for level in TITLES:
+        rows = desk.rows(level)
+        assert [row for row in rows if row["period"] == "2018-W01"] == before[level]
+        assert len(rows) == len(before[level]) + new.tables[level].manifest.rows
+    (old.folder / name).write_bytes(content)
+    desk.push()
+    desk.check()
+
+
+def test_a_damaged_release_that_nobody_has_seen_is_refused(desk: Desk) -> None:
+    """The page would say that it has numbers which are not there."""
+    old = ready(desk.catalog, desk.dataset, "2018-W01")
+    ready(desk.catalog, desk.dataset, "2018-W02")
+    old.data.write_bytes(old.data.read_bytes()[:-9])
+    with pytest.raises(SourceError, match=r"^weekly/2018-W01/1: is damaged, and the portal does not have it"):
+        desk.push()
+    assert not (desk.place.state / "portal_ids.json").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"a": [1]}', b"[" * 200_000, b"\xff", None])
 def test_damaged_ids_are_one_error(desk: Desk, content: bytes | None) -> None:
     """The file is named and may be deleted: then the dataset is found again on the portal, and stays one."""

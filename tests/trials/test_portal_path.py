@@ -107,6 +107,20 @@ def test_a_run_publishes_every_dataset(published: Published) -> None:
     assert published.run("verify") == 0
 
 
+def test_what_is_damaged_of_one_dataset_does_not_stop_the_others(published: Published) -> None:
+    """An old release is named with the documented exit code, by push and by run; all other datasets are delivered."""
+    path = published.town.state / "public/releases/stlouis-requests/2018-W01/1/data.csv"
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    for command in (("push",), ("run",)):
+        assert published.run(*command) == 5
+        said = output_of(published.town).read_text()
+        assert f"{path.parent}: changed since it was written: data.csv" in said
+        assert published.ids["syracuse-permits"] in said
+    path.write_bytes(content)
+    assert published.run("verify") == 0
+
+
 def test_sodapy_reads_what_was_released(published: Published) -> None:
     """In a process of its own, without an account, `get_all` gives every row of every release, and no other."""
     command = [sys.executable, "-c", READER, urlsplit(published.host.url).netloc, *published.ids.values()]
