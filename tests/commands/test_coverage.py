@@ -56,7 +56,7 @@ def test_the_share_is_measured_and_told(covered: Town) -> None:
     said = f"By a noisy measurement of 2024-01, about {shares['accounts']['share']:.0%} ("
     assert said in listing.facts["bounds"]
     assert said in listing.description
-    assert "of what lies within wider limits for each (" in listing.description
+    assert "of what wider limits would count (" in listing.description
     with duckdb.connect(str(covered.state / "public/open_data.duckdb"), read_only=True) as file:
         query = "SELECT comment FROM duckdb_columns() WHERE table_name = 'water' AND column_name = 'accounts'"
         assert said in file.execute(query).fetchall()[0][0]

@@ -34,7 +34,9 @@ COUNTED = {
 }
 LINK = {"en": "Counted within limits : Requests", "es": "Contado dentro de límites : Requests"}
 """What stands instead where the page has the sentence above, and leads to it."""
-RANGE = re.compile(r"95 ?%|\d \(\d+ – \d+\)|· (?:de )?\d[\d,.]* (?:to|a) \d|>(?:Low|Mín|Bajo)|Requests, low</a>")
+RANGE = re.compile(
+    r"95 ?%|\d \(\d+ – \d+\)|(?:·|counted,|contado,) (?:de )?\d[\d,.]* (?:to|a) \d|>(?:Low|Mín|Bajo)|Requests, low</a>"
+)
 """What shows that a part of a page has ranges: their confidence, or a pair of ends, or a column of them."""
 
 PARTS = ('id="trend"', 'id="map"', 'id="rows"', 'id="sure"', 'class="head"', 'class="card"')
@@ -96,6 +98,8 @@ def test_confidence_is_said_of_what_is_counted(city: City) -> None:
     said = re.findall(r"(.{24})between [\d,]+ and [\d,]+ with 95% confidence", words)
     assert said
     assert all(each.endswith("counted total lies ") for each in said)
+    (card,) = re.findall(r"[^·]* [\d,]+ to [\d,]+, probably within", Page(read(city, "/")).words)
+    assert card.startswith(" of what is counted, ")
 
 
 def test_harvesters_and_files_are_told(city: City) -> None:

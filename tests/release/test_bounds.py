@@ -148,13 +148,17 @@ def test_the_share_is_rounded_outwards(low: float, high: float, said: str) -> No
 
 
 def test_a_measured_share_says_of_what() -> None:
-    """About how much, between rounded ends, and the wider bounds that leave anything out."""
+    """About how much, between rounded ends unless they are far apart, and the wider bounds that leave anything out."""
     wider = BoundFacts(kind="count", unit="applicant", cells=20, each=10, items="permits")
     found = CountedShare(measure="x", low=0.744, high=0.861, period="2021-Q4", at="2022-02-01", share=0.8, within=wider)
     about = "By a noisy measurement of 2021-Q4, about 80% (74% to 87%) of"
-    within = "what lies within wider limits for each (cells: 20, records in a cell: 10)"
+    within = "what wider limits would count (cells: 20, records in a cell: 10)"
     assert found.words() == f"{about} {within} is counted."
+    wide = found.model_copy(update={"low": 0.331})
+    assert wide.words() == f"By a noisy measurement of 2021-Q4, between 33% and 87% of {within} is counted."
     everything = found.model_copy(update={"within": None, "share": 0.99999, "high": 1.0})
-    assert everything.words() == "By a noisy measurement of 2021-Q4, about 100% (74% to 100%) of everything is counted."
+    assert everything.words() == "By a noisy measurement of 2021-Q4, at least 74% of everything is counted."
+    hidden = everything.model_copy(update={"low": 0.004})
+    assert hidden.words() == "A noisy measurement of 2021-Q4 cannot tell how much of everything is counted."
     clamped = found.model_copy(update={"within": BoundFacts(kind="sum", lower="0", upper="50000", amount="liters")})
     assert "(total in a cell: 50,000)" in clamped.words()

@@ -73,8 +73,13 @@ SHARE_AT_LEAST = message(
 ABOUT = message(
     "By a noisy measurement of %(period)s, about %(share)s%% (%(low)s%% to %(high)s%%) of %(within)s is counted."
 )
+BETWEEN = message("By a noisy measurement of %(period)s, between %(low)s%% and %(high)s%% of %(within)s is counted.")
+AT_LEAST = message("By a noisy measurement of %(period)s, at least %(low)s%% of %(within)s is counted.")
+UNKNOWN = message("A noisy measurement of %(period)s cannot tell how much of %(within)s is counted.")
+WIDEST = 20
+"""Of a range of more percent than this, the middle would say more than was measured."""
 EVERYTHING = message("everything")
-WITHIN = message("what lies within wider limits for each (%(clauses)s)")
+WITHIN = message("what wider limits would count (%(clauses)s)")
 WITHIN_CELLS = message("cells: %(number)s")
 WITHIN_RECORDS = message("records in a cell: %(number)s")
 WITHIN_TOTALS = message("total in a cell: %(number)s")
@@ -88,6 +93,13 @@ def _grouped(number: str) -> str:
     """A number with its thousands set apart, as English writes it."""
     whole, point, rest = number.partition(".")
     return f"{int(whole):,}{point}{rest}"
+
+
+def _form(low: int, high: int) -> str:
+    """The form that says no more of a share than its range, in percent."""
+    if high == 100:
+        return AT_LEAST if low else UNKNOWN
+    return BETWEEN if high - low > WIDEST else ABOUT
 
 
 class BoundFacts(BaseModel):
@@ -181,7 +193,7 @@ class CountedShare(BaseModel):
         if self.share is not None:
             facts["share"] = number(str(min(max(round(100 * self.share), int(low)), int(high))))
             facts["within"] = self._within(say, number)
-            return say(ABOUT) % facts
+            return say(_form(int(low), int(high))) % facts
         return say(SHARE if high != "100" else SHARE_AT_LEAST) % facts
 
     def _within(self, say: Callable[[str], str], number: Callable[[str], str]) -> str:
