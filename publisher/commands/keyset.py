@@ -73,7 +73,10 @@ def write_keyset(
         yield from changes or ["the keys and labels stay as they are"]
         if keys != before.keys and uses:
             agree(_another_draw(uses))
-    write_file(path, keyset_bytes(keys, labels, _notes(found)))
+    others = (
+        {code: dict(zip(before.keys, called, strict=True)) for code, called in before.others.items()} if before else {}
+    )
+    write_file(path, keyset_bytes(keys, labels, _notes(found), others))
     yield f"wrote {shown}: {len(keys):,} public keys from {found.origin}"
 
 

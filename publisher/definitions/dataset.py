@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions import period as civil
-from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
+from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text, Wording
 from publisher.definitions.schedule import Schedule
 from publisher.definitions.source import Boundaries
 from publisher.definitions.totals import TotalOverTime, check_totals
@@ -118,15 +118,15 @@ class Key(Model):
 
     name: Name
     """A place level of the source, or a column of its SELECT."""
-    title: Text
+    title: Wording
     """Its name for readers."""
     keyset: Slug | None = None
     """The public keys, `datasets/keysets/<keyset>.csv`."""
     discover: Discover | None = None
     """Only if no public keyset can exist: find the keys by a charged, noisy selection."""
-    other: Text
+    other: Wording
     """The key for everything that the keyset does not list: Other, or Unknown for places."""
-    description: Text | None = None
+    description: Wording | None = None
     """What it says, for the data dictionary."""
     standard: Text | None = None
     """The public standard that its keys follow, such as GEOID of census tracts. The data dictionary shows it."""
@@ -148,7 +148,7 @@ class CoarserKey(Model):
 
     name: Name
     """The name of the key column."""
-    title: Text
+    title: Wording
     """Its name for readers."""
     of: Name
     """The finer key column, or another coarser one."""
@@ -156,9 +156,9 @@ class CoarserKey(Model):
     """`datasets/keysets/<mapping>.csv`: two columns, the finer key and the coarser one."""
     keyset: Slug
     """The coarser keys, in order, with their labels."""
-    other: Text
+    other: Wording
     """The coarser key for finer keys that the mapping does not list."""
-    description: Text | None = None
+    description: Wording | None = None
     """What it says, for the data dictionary."""
     standard: Text | None = None
     """The public standard that its keys follow."""
@@ -169,7 +169,7 @@ class Rollup(Model):
 
     name: Slug
     """Its table is published as <dataset>-<name>."""
-    title: Text
+    title: Wording
     """The title of its table."""
     keys: tuple[Name, ...] = ()
     """Its key columns, from [[keys]] and [[coarser]]; none for the whole city."""
@@ -187,13 +187,13 @@ class Measure(Model):
 
     name: Name
     """The name of its column in files and the API."""
-    title: Text
+    title: Wording
     """Its name for readers."""
     kind: Kind
     """What is computed. The keys below say which kinds need them."""
-    unit: Text
+    unit: Wording
     """What it counts: requests, liters, US dollars, days."""
-    description: Text | None = None
+    description: Wording | None = None
     """What it says, for the data dictionary."""
     column: Name | None = None
     """sum, histogram: the column of the SELECT that is added up or sorted into bins."""
@@ -332,7 +332,7 @@ class Coverage(Model):
 class PortalListing(Model):
     """How the portal lists the dataset."""
 
-    category: Text
+    category: Wording
     """The category of its pages, such as City services."""
     tags: tuple[Text, ...] = ()
     """Words that readers may search for."""
@@ -345,9 +345,9 @@ class PortalListing(Model):
 class Dataset(Model):
     """`datasets/<dataset>.toml`."""
 
-    title: Text
+    title: Wording
     """The title of its page."""
-    description: Text
+    description: Wording
     """What is counted, and who uses it for what. Readers see it first."""
     source: Slug
     """The name of the source, as in `pipelines/<source>.toml`."""
@@ -382,7 +382,7 @@ class Dataset(Model):
     cells, and sums of it are unbiased."""
     portal: PortalListing
     """How the portal lists it."""
-    limitations: tuple[Text, ...] = ()
+    limitations: tuple[Wording, ...] = ()
     """What a reader should know about the data, one sentence each."""
 
     @model_validator(mode="after")

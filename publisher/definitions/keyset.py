@@ -1,8 +1,8 @@
 """Public keys: the places and categories that a dataset may publish, written down by people.
 
-A keyset is a CSV file `datasets/keysets/<name>.csv` with a column `key`, and `label` where the key is a code. Lines
-before the header that begin with `#` say where the keys come from. Nothing in it may come from the records; a key
-without records still gets its row.
+A keyset is a CSV file `datasets/keysets/<name>.csv` with a column `key`, `label` where the key is a code, and
+`label.es` for what readers of another language see instead. Lines before the header that begin with `#` say where the
+keys come from. Nothing in it may come from the records; a key without records still gets its row.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ import csv
 import hashlib
 import io
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from publisher.definitions.model import LANGUAGES
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
     from _csv import Reader
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 MOST_KEYS = 200_000
@@ -35,6 +36,13 @@ class Keyset:
     sha256: str
     notes: tuple[str, ...] = ()
     """What the lines before the header say, such as where the keys come from."""
+    others: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    """By language, what each key is called in it, aligned with `keys`; empty where it is called the same."""
+
+    def in_language(self, code: str) -> dict[str, str]:
+        """What readers of that language see instead of each label, or of each key that has none."""
+        shown = self.labels or self.keys
+        return {label: other for label, other in zip(shown, self.others.get(code, ()), strict=False) if other}
 
 
 @dataclass(frozen=True)
@@ -52,21 +60,30 @@ def read_keyset(path: Path, name: str) -> Keyset:
     text, digest = _text(path, name)
     notes, text = _noted(text)
     columns, rows = _table(text, name, len(notes), MOST_KEYS)
-    if columns[0] != "key" or columns[1:] not in ((), ("label",)):
+    known = ["key", "label", *(f"label.{code}" for code in LANGUAGES[1:])]
+    if columns[0] != "key" or [each for each in known if each in columns] != list(columns):
         line = len(notes) + 1
-        raise DefinitionError(f"{name}:{line}: a keyset's columns are `key` or `key,label`, not {','.join(columns)}")
-    labels = tuple(row[1] for row in rows) if len(columns) == 2 else None
+        raise DefinitionError(f"{name}:{line}: a keyset's columns are {','.join(known)}, not {','.join(columns)}")
+    by_name = dict(zip(columns, zip(*rows, strict=True), strict=True))
     said = tuple(line.lstrip("#").strip() for line in notes)
-    return Keyset(path.stem, tuple(row[0] for row in rows), labels, digest, said)
+    others = {code: by_name[f"label.{code}"] for code in LANGUAGES[1:] if f"label.{code}" in columns}
+    return Keyset(path.stem, by_name["key"], by_name.get("label"), digest, said, others)
 
 
-def keyset_bytes(keys: Sequence[str], labels: Sequence[str] | None, notes: Sequence[str]) -> bytes:
-    """The file that `read_keyset` reads."""
+def keyset_bytes(
+    keys: Sequence[str],
+    labels: Sequence[str] | None,
+    notes: Sequence[str],
+    others: Mapping[str, Mapping[str, str]] | None = None,
+) -> bytes:
+    """The file that `read_keyset` reads; `others` has what keys are called, by language and key."""
+    columns = {"key": keys} | ({"label": labels} if labels is not None else {})
+    columns |= {f"label.{code}": [called.get(key, "") for key in keys] for code, called in (others or {}).items()}
     text = io.StringIO(newline="")
     text.writelines(f"# {note}\n" for note in notes)
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["key"] if labels is None else ["key", "label"])
-    writer.writerows(([key] for key in keys) if labels is None else zip(keys, labels, strict=True))
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
     return text.getvalue().encode()
 
 

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Model(BaseModel):
@@ -30,6 +42,58 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 """Text that is not empty."""
+
+LANGUAGES = ("en", "es")
+"""The languages of the portal's pages; the first is that of definitions."""
+
+
+class Translated(str):
+    """A text in English that knows itself in other languages."""
+
+    __slots__ = ("others",)
+    others: Mapping[str, str]
+
+
+def _wording(value: Any, plain: ValidatorFunctionWrapHandler) -> str:
+    if not isinstance(value, dict):
+        text: str = plain(value)
+        return text
+    for code, said in value.items():
+        if code not in LANGUAGES:
+            raise RuleError((code,), f"is no language of the pages: they are in {' and '.join(LANGUAGES)}")
+        if not isinstance(said, str) or not said.strip():
+            raise RuleError((code,), "must be text that is not empty")
+    english, *codes = LANGUAGES
+    if english not in value:
+        raise RuleError((), f"needs {english}, which every page without a translation shows")
+    found = Translated(plain(value[english]))
+    found.others = {code: plain(value[code]) for code in codes if code in value}
+    return found
+
+
+def in_other_languages(text: str) -> Mapping[str, str]:
+    """By language, what a text of a definition is in it; empty if it is in English only."""
+    return text.others if isinstance(text, Translated) else {}
+
+
+Wording = Annotated[
+    Text,
+    WrapValidator(_wording),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {
+                    "type": "object",
+                    "properties": {code: {"type": "string", "minLength": 1} for code in LANGUAGES},
+                    "required": [LANGUAGES[0]],
+                    "additionalProperties": False,
+                },
+            ]
+        }
+    ),
+]
+"""Text for readers: in English, or a table of languages."""
 
 MOST_PLACES = 40
 """Digits before the point of a number, or zeros after it: far more than anything counted or measured has."""

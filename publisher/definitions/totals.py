@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Literal
 
-from publisher.definitions.model import Model, RuleError, Slug, Text
+from publisher.definitions.model import Model, RuleError, Slug, Wording
 from publisher.definitions.period import NESTS, Period, containing
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class TotalOverTime(Model):
 
     name: Slug
     """Its table is published as <dataset>-<name>."""
-    title: Text
+    title: Wording
     """The title of its table."""
     grain: TotalGrain
     """What each row adds up: a quarter, a year, the year to date, or the last 12 months."""

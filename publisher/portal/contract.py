@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from html import escape
@@ -26,6 +26,8 @@ from publisher.portal.base.differences import (
 from publisher.portal.base.licenses import address_of, name_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from markdown_it import MarkdownIt
 
     from publisher.portal.base.model import PortalDataset
@@ -306,6 +308,8 @@ class PublisherMetadata:
     """What bounds leave out, as it stands at the end of the description."""
     counted: tuple[CountedShare, ...] = ()
     """How much they let count, where it was measured."""
+    translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By language, what each of the publisher's own texts is in it."""
     unfinished: bool = False
     """True while the publisher is changing the rows, which then may not match `releases`."""
 
@@ -319,6 +323,7 @@ _BOUNDARIES = TypeAdapter(BoundariesFacts)
 _COVERAGE = TypeAdapter(CoverageFacts)
 _MEASUREMENTS = TypeAdapter(tuple[MeasurementsFacts, ...])
 _COUNTED = TypeAdapter(tuple[CountedShare, ...])
+_TRANSLATIONS: TypeAdapter[Mapping[str, Mapping[str, str]]] = TypeAdapter(dict[str, dict[str, str]])
 
 
 def about(dataset: PortalDataset) -> PublisherMetadata:
@@ -346,6 +351,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         _read(_MEASUREMENTS, said.get("measurements", "")) or (),
         said.get("bounds", ""),
         _read(_COUNTED, said.get("counted", "")) or (),
+        _read(_TRANSLATIONS, said.get("translations", "")) or {},
         said.get("unfinished", "") == "true",
     )
 

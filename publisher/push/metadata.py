@@ -18,6 +18,7 @@ from publisher.push.provenance import (
     source_facts,
     tuned_since,
 )
+from publisher.push.translations import translations_of
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
 from publisher.release.table import column_specs, laws_of, shape_of, table_names, title_of, total_of
@@ -93,6 +94,7 @@ def listing_of(
             "measurements": measured,
             "bounds": bounds,
             "counted": counted_facts(counted),
+            "translations": translations_of(dataset),
         },
         files=(*files, *_guarantee(tables), *downloads),
     )

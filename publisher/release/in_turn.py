@@ -50,7 +50,7 @@ def composed_in_turn(currency: Currency, losses: tuple[float, ...]) -> LossDistr
     step = 2 * math.fsum(reaches) / (POINTS - 4 * len(losses) - 4)
     product, infinite = np.ones(POINTS // 2 + 1, dtype=np.complex128), 0.0
     for loss, reach in zip(losses, reaches, strict=True):
-        points = np.arange(math.ceil(reach / step) + 1) * step
+        points = np.arange(math.ceil(reach / step) + 1, dtype=np.float64) * step
         curve = gaussian_curve(loss, points) if currency == "zcdp" else _coin_curve(loss, points)
         mass, beyond = _law(curve, step)
         product *= np.fft.rfft(np.fft.ifftshift(mass))
@@ -75,7 +75,7 @@ def tail_in_turn(rhos: tuple[float, ...], probability: float) -> float:
     step = math.fsum(map(_reach, rhos)) / POINTS
     mass = np.ones(1)
     for rho in rhos:
-        points = np.arange(math.ceil(_reach(rho) / step) + 1) * step
+        points = np.arange(math.ceil(_reach(rho) / step) + 1, dtype=np.float64) * step
         above = np.concatenate([[1.0], _reached(rho, points[1:]), [0.0]])
         mass = np.convolve(mass, np.concatenate([[0.0], -np.diff(above)]))  # each at the end of its step
     rare = mass[::-1].cumsum()[::-1] <= probability / ALMOST

@@ -49,7 +49,7 @@ def symbol(currency: Currency) -> str:
 def amount(number: Fraction) -> str:
     """The exact number if it is short, otherwise rounded up."""
     text = _digits(up(number))
-    if Fraction(text) == number:
+    if Fraction(text.replace(",", "")) == number:
         return text
     return str(number) if number.denominator < 1000 and number.numerator < 1000 else text
 
@@ -128,8 +128,8 @@ def bounds(facts: GuaranteeInputs) -> list[str]:
     for each in definition.measures:
         if each.kind == "sum":
             said.append(
-                f"{plain(each.title)}: one unit's total in one cell is limited to between {each.lower} and "
-                f"{each.upper} {plain(each.unit)}. The margins do not cover what this cuts off."
+                f"{plain(each.title)}: one unit's total in one cell is limited to between {each.lower:,f} and "
+                f"{each.upper:,f} {plain(each.unit)}. The margins do not cover what this cuts off."
             )
         if each.bins is not None:
             said.append(
@@ -150,7 +150,7 @@ def _coverage(facts: GuaranteeInputs) -> list[str]:
     if not definition.covered:
         return []
     wider, names = definition.bounds.wider, ", ".join(f"“{plain(each.title)}”" for each in definition.covered)
-    sums = [f"{each.wider.upper:f} {plain(each.unit)}" for each in definition.covered if each.kind == "sum"]
+    sums = [f"{each.wider.upper:,f} {plain(each.unit)}" for each in definition.covered if each.kind == "sum"]
     totals = f", and a total of at most {', '.join(sums)} in a cell" if sums else ""
     loss = f"{symbol(facts.charge.currency)} = {amount(definition.coverage_loss)}"
     limits = f"{_several(wider.max_groups, 'cell')}, {_several(wider.max_per_group, 'record')} in each{totals}"
@@ -425,4 +425,4 @@ def anonymous(facts: GuaranteeInputs) -> str:
 def _digits(number: Decimal) -> str:
     """The number without an exponent where that is readable, and without trailing zeros."""
     short = number.normalize()
-    return f"{short:f}" if -7 < short.adjusted() < 16 else str(short)
+    return f"{short:,f}" if -7 < short.adjusted() < 16 else str(short)

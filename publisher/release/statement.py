@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -131,8 +132,8 @@ def _tables(facts: GuaranteeInputs) -> str:
             titles.get(each.level, "Finest table"),
             measures.get(each.measure, each.measure),
             each.mechanism,
-            f"{odds.up(each.scale, 5).normalize():f}",
-            each.sensitivity,
+            f"{odds.up(each.scale, 5).normalize():,f}",
+            re.sub(r"\d{4,}", lambda digits: f"{int(digits[0]):,}", each.sensitivity),
             amount(Fraction(each.loss)),
         )
         for each in facts.charge.tables

@@ -256,6 +256,10 @@ def test_a_keyset_is_replaced_only_knowingly(town: Town) -> None:
     answer = town.publisher(*ask, "--replace", "--yes")
     assert answer.code == 0, answer.err
     assert _made(town, "districts").keys == ("South", "North", "East")
+    path = town.root / "datasets/keysets/districts.csv"
+    path.write_text("key,label.es\nSouth,Sur\nNorth,\nEast,Este\n")
+    assert town.publisher(*ask, "--replace").code == 0
+    assert _made(town, "districts").in_language("es") == {"South": "Sur", "East": "Este"}
 
 
 def test_a_lookup_is_never_replaced(town: Town) -> None:

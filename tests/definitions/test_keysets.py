@@ -24,6 +24,20 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert found.notes == ('From: a "list", page 2', "Read on: 2024-01-01")
 
 
+@pytest.mark.parametrize("labels", [None, ("North", "South")])
+def test_labels_in_other_languages_are_read(labels: tuple[str, ...] | None, tmp_path: Path) -> None:
+    """`label.es` names the keys, or their labels, for Spanish pages; where it is empty nothing is said."""
+    path = tmp_path / "places.csv"
+    path.write_bytes(keyset_bytes(("N", "S"), labels, (), {"es": {"N": "Norte"}}))
+    found = read_keyset(path, "places.csv")
+    assert (found.keys, found.labels) == (("N", "S"), labels)
+    assert found.in_language("es") == {labels[0] if labels else "N": "Norte"}
+    assert found.in_language("fr") == {}
+    path.write_text("key,label.fr\nN,Nord\n")
+    with pytest.raises(DefinitionError, match=r"^places.csv:1: a keyset's columns are key,label,label.es, not key,lab"):
+        read_keyset(path, "places.csv")
+
+
 def test_lines_are_counted_with_the_notes(tmp_path: Path) -> None:
     """A fault names the line of the file, however many notes come before the header."""
     path = tmp_path / "places.csv"

@@ -232,6 +232,29 @@ def test_the_measure_that_leads_is_told(place: Workspace, catalog: Catalog) -> N
         assert (shape.measures[0].name, shape.leading.name) == (first, last)
 
 
+def test_words_in_other_languages_are_told_beside_the_english_ones(place: Workspace, catalog: Catalog) -> None:
+    """Titles, units and labels by English text; name, columns and shape stay as they were, and a dataset without
+    translations is told as before."""
+    before = listed(place, catalog)
+    assert before.facts["translations"] == ""
+    path = place.root / "datasets/weekly.toml"
+    text = path.read_text().replace(
+        'title = "Requests by ward"', 'title.en = "Requests by ward"\ntitle.es = "Por distrito"'
+    )
+    path.write_text(text.replace('unit = "requests"', 'unit = { en = "requests", es = "solicitudes" }', 1))
+    wards = place.root / "datasets/keysets/wards.csv"
+    head, *rows = wards.read_text().splitlines()
+    wards.write_text("\n".join([f"{head},label.es", f"{rows[0]},Puerto", *(f"{row}," for row in rows[1:])]) + "\n")
+    place = find_workspace(place.root)
+    after = listed(place, catalog)
+    (ward, *_), *_ = ((each.labels or each.keys) for each in place.dataset("weekly").keysets)
+    assert json.loads(after.facts["translations"]) == {
+        "es": {"Requests by ward": "Por distrito", "requests": "solicitudes", ward: "Puerto"}
+    }
+    assert (after.title, after.columns, after.shape) == (before.title, before.columns, before.shape)
+    assert told(after).translations["es"]["requests"] == "solicitudes"
+
+
 def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Catalog) -> None:
     """A rollup's polygons are those of the wards in it, with its own keys and names; the city has none."""
     features = polygons(listed(place, catalog, "districts"))

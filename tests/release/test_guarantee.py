@@ -194,7 +194,7 @@ def spending(made: GuaranteeInputs, loss: Fraction) -> GuaranteeInputs:
 def never_less(cells: list[str], bearings: list[composition.Bearing]) -> None:
     """(loss, chance) twice: at or above what is exact, by less than a millionth part or a tenth of a percent."""
     for n, bearing in enumerate(bearings):
-        loss, chance = Fraction(cells[2 * n]), percents(cells[2 * n + 1])[0]
+        loss, chance = Fraction(cells[2 * n].replace(",", "")), percents(cells[2 * n + 1])[0]
         assert 0 <= loss - bearing.loss <= bearing.loss / 10**5
         assert 0 <= chance - Fraction(bearing.guess_bound) < Fraction(11, 10_000)
 

@@ -27,8 +27,9 @@ from publisher.portal.pages.headline import asking
 from publisher.portal.pages.language import language_of
 from publisher.portal.pages.map import map_of
 from publisher.portal.pages.ranking import ranking
-from publisher.portal.pages.rendering import environment, in_every_language
+from publisher.portal.pages.rendering import environment, in_every_language, in_words_of
 from publisher.portal.pages.trend import beside, trend
+from publisher.portal.pages.wording import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,21 +89,22 @@ def _svg(
 
 def _drawn(request: Request, template: str, dataset: PortalDataset, **context: Any) -> str:
     language = language_of(request)
-    return (
-        environment(language)
-        .get_template(template)
-        .render(
-            dataset=dataset,
-            about=about(dataset),
-            address=f"{base_url(request)}{language.address(f'/d/{dataset.id}')}",
-            font=FONT,
-            title_lines=lambda text: textwrap.wrap(_plain(text), TITLE, max_lines=LINES, placeholder=" …"),
-            name_line=textwrap.shorten(dataset.name, NAME, placeholder=" …"),
-            name_of=lambda name: textwrap.shorten(name, NAME_OF_PLACE, placeholder=" …"),
-            text_lines=lambda text: textwrap.wrap(_plain(text), TEXT),
-            **context,
+    with in_words_of(request, dataset):
+        return (
+            environment(language)
+            .get_template(template)
+            .render(
+                dataset=dataset,
+                about=about(dataset),
+                address=f"{base_url(request)}{language.address(f'/d/{dataset.id}')}",
+                font=FONT,
+                title_lines=lambda text: textwrap.wrap(_plain(text), TITLE, max_lines=LINES, placeholder=" …"),
+                name_line=textwrap.shorten(said(dataset.name), NAME, placeholder=" …"),
+                name_of=lambda name: textwrap.shorten(said(name), NAME_OF_PLACE, placeholder=" …"),
+                text_lines=lambda text: textwrap.wrap(_plain(text), TEXT),
+                **context,
+            )
         )
-    )
 
 
 def _plain(text: str) -> str:

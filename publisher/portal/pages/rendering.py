@@ -25,11 +25,15 @@ from publisher.portal.discovery.dcat import span
 from publisher.portal.pages.chart import HEIGHT, WIDTH
 from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, plain_path, translations
 from publisher.portal.pages.statics import files
+from publisher.portal.pages.wording import said, speaking, translated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from starlette.requests import Request
+
+    from publisher.portal.base.model import PortalDataset
 
 from publisher.portal.pages.language import Language
 
@@ -60,6 +64,11 @@ def environment(language: Language) -> jinja2.Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.install_gettext_translations(spoken, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
     foreign = Markup(' lang="{}"').format(ORIGINAL) if language.code != ORIGINAL else Markup("")
+
+    def marked(text: str) -> Markup:
+        """The attribute that marks a text of the publisher which is not in the page's language."""
+        return foreign if translated(text) is None else Markup("")
+
     made.filters |= {
         "number": language.number,
         "signed": language.signed,
@@ -73,7 +82,12 @@ def environment(language: Language) -> jinja2.Environment:
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "half": lambda it: half(it.low, it.high),
         "within": lambda it: grades.margin_percent(it.value, it.low, it.high) or None,  # "within 0%" says nothing
-        "own": lambda text: Markup("<span{}>{}</span>").format(foreign, text) if foreign else text,
+        "own": lambda text: (
+            Markup("<span{}>{}</span>").format(marked(text), said(text)) if marked(text) else said(text)
+        ),
+        "said": said,
+        "lang": marked,
+        "turned": lambda text: Markup(' lang="{}"').format(language.code) if foreign and not marked(text) else "",
         "chance": lambda probability: language.number(math.floor(1 / probability)),  # never said smaller than it is
         "percent": lambda probability: language.number(percent(probability)),
         "size": lambda size: _size(language, size),
@@ -82,7 +96,7 @@ def environment(language: Language) -> jinja2.Environment:
             lambda text: language.number(Decimal(text)),
             made.filters["own"],
         ),
-        "bounds_text": lambda facts: facts.words(spoken.gettext, lambda text: language.number(Decimal(text))),
+        "bounds_text": lambda facts: facts.words(spoken.gettext, lambda text: language.number(Decimal(text)), said),
         "counted": lambda share: share.words(
             spoken.gettext,
             lambda text: language.number(Decimal(text)),
@@ -101,24 +115,32 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
     language = language_of(request)
     path = plain_path(request)
     query = f"?{request.url.query}" if request.url.query else ""
-    html = (
-        environment(language)
-        .get_template(template)
-        .render(
-            site=_site(request),
-            base=base_url(request),
-            path=path,
-            query=query,
-            link=linker(request),
-            static={name: file.address for name, file in files().items()},
-            **context,
+    with in_words_of(request, context.get("dataset")):
+        html = (
+            environment(language)
+            .get_template(template)
+            .render(
+                site=_site(request),
+                base=base_url(request),
+                path=path,
+                query=query,
+                link=linker(request),
+                static={name: file.address for name, file in files().items()},
+                **context,
+            )
         )
-    )
     tag = f'W/"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
     headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "Content-Language": language.code, "ETag": tag}
     if status == 200 and has(request, tag):
         return Response(status_code=304, headers=headers)
     return HTMLResponse(html, status, headers)
+
+
+def in_words_of(request: Request, dataset: PortalDataset | None) -> AbstractContextManager[None]:
+    """For the time of a page: what the publishers' own words are in its language, this dataset's before others'."""
+    language = language_of(request)
+    shown = [] if language.code == ORIGINAL else [*findable(request), *([dataset] if dataset is not None else [])]
+    return speaking(language.code, translations(language.code).gettext, shown)
 
 
 def missing(request: Request) -> Response:
