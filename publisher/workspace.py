@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FILE = "publisher.toml"
 
+_LATELY = 30
+"""So many days back is the beginning of a feed whose `start` is still marked."""
+
 OPEN_BUDGET = Decimal("0.5")
 """What a budget that is still marked is taken for in work on drafts, which charges nothing."""
 
@@ -391,11 +394,14 @@ class Workspace:
 
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:
-    """A source that may be looked at: what has to be a number or a time zone is one, whatever is still marked."""
+    """A source that may be looked at: a number, a time or a time zone that is still marked is one."""
     privacy = values.get("privacy")
     made = values | ({"timezone": "UTC"} if values.get("timezone") == MARK else {})
     if isinstance(privacy, dict) and privacy.get("budget") == MARK:
         made["privacy"] = privacy | {"budget": OPEN_BUDGET}
+    feed = values.get("feed")
+    if isinstance(feed, dict) and feed.get("start") == MARK:
+        made["feed"] = feed | {"start": datetime.now(UTC) - timedelta(days=_LATELY)}
     return made
 
 

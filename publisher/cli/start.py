@@ -14,12 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+law_option = click.option(
+    "--law",
+    type=click.Choice(("minnesota", "missouri", "new-york", "washington")),
+    metavar="STATE",
+    help="Propose class and statute by the law of minnesota, missouri, new-york, or washington.",
+)
+
+
 def _adding(drafting: Callable[..., Any]) -> Callable[..., Any]:
     """The options of commands that draft a source."""
     options = (
         click.option("--boundaries", metavar="FILE", type=click.Path(path_type=Path), help="GeoJSON of the areas."),
         click.option("--key", metavar="PROPERTY", help="The property that is the key of an area."),
         click.option("--label", metavar="PROPERTY", help="The property that names an area, if its key is a code."),
+        click.option("--sheet", metavar="NAME", help="The sheet of a workbook. Default: the first that is a table."),
+        law_option,
         click.option("--yes", is_flag=True, help="Take every guess without asking."),
     )
     for option in reversed(options):
@@ -33,9 +43,7 @@ def _adding(drafting: Callable[..., Any]) -> Callable[..., Any]:
     "--from", "files", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Also add this raw file."
 )
 @_adding
-def init(
-    folder: Path, files: tuple[Path, ...], boundaries: Path | None, key: str | None, label: str | None, yes: bool
-) -> None:
+def init(folder: Path, files: tuple[Path, ...], **given: Any) -> None:
     """Create a workspace in FOLDER.
 
     It gets a settings file, empty folders for definitions, and the key of this installation. With --from, a source is
@@ -49,6 +57,8 @@ def init(
     """
     from publisher.commands.init import all_or_nothing, scaffold
 
+    if any(":/" in str(file) for file in files):
+        raise click.UsageError("--from takes raw files here: init first, then publisher add SOURCE --from URL")
     if not files:
         for line in scaffold(folder):
             say(line)
@@ -58,7 +68,7 @@ def init(
     from publisher.workspace import find_workspace
 
     files = tuple(file.absolute() if file.exists() else file for file in files)
-    new = NewSource(source_name(files[0]), files, boundaries, key, label, yes)
+    new = NewSource(source_name(files[0]), files, **given)
     with all_or_nothing(folder):
         lines = [*scaffold(folder), *add_source(find_workspace(folder, drafts=True), new)]
     for line in lines:
@@ -67,19 +77,27 @@ def init(
 
 @command()
 @click.argument("source")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--from", "address", metavar="URL", help="The address of a server, instead of files.")
+@click.option("--table", metavar="NAME", help="The table or view, if the address is a database.")
+@click.option("--token", metavar="WHERE", help="Variable or file with the server's token.")
+@click.option("--user", metavar="WHERE", help="Variable or file with the account of a Socrata dataset.")
+@click.option("--password", metavar="WHERE", help="Variable or file with its password, or a database's.")
 @_adding
 @click.pass_obj
 def add(
     folder: Path,
+    /,
     source: str,
     files: tuple[Path, ...],
-    boundaries: Path | None,
-    key: str | None,
-    label: str | None,
-    yes: bool,
+    address: str | None,
+    table: str | None,
+    token: str | None,
+    user: str | None,
+    password: str | None,
+    **given: Any,
 ) -> None:
-    """Draft the definitions of SOURCE from its raw files.
+    """Draft the definitions of SOURCE from its raw files, or from a server.
 
     Reads a sample of each FILE and writes pipelines/SOURCE.toml and .sql, and a first dataset: how the files are
     written, which date and place a record has, what tells records apart, who is protected. On a terminal it asks, one
@@ -87,17 +105,30 @@ def add(
     `publisher check` lists it, and the source is left out until it is filled in. The files hold no value and no count
     of records. With several files it compares them to see how they follow each other.
 
+    With --from it asks a server for its columns and one answer of records: a Socrata dataset, an Open311 endpoint, a
+    SeeClickFix place, or a table of a database. Tokens and passwords are named, by a variable of the environment or the
+    full path of a file, and never given.
+
     \b
     Examples:
       publisher add permits ~/downloads/permits.csv
       publisher add permits permits/*.csv --yes \\
         --boundaries neighborhoods.geojson --key name
+      publisher add requests --from https://seeclickfix.com/example-city
+      publisher add permits --from postgresql://reader@db.example.gov/city \
+        --table public.permits --password PERMITS_PASSWORD
     """
     from publisher.commands.add import NewSource
     from publisher.commands.add import add as add_source
+    from publisher.drafting.address import ServerAddress
     from publisher.workspace import find_workspace
 
-    new = NewSource(source, files, boundaries, key, label, yes)
+    if address is None and any((table, token, user, password)):
+        raise click.UsageError(
+            "--table, --token, --user, --password: belong to the address of a server: add --from URL"
+        )
+    server = ServerAddress(address, table, token, user, password) if address is not None else None
+    new = NewSource(source, files, server, **given)
     for line in add_source(find_workspace(folder, drafts=True), new):
         say(line)
 
@@ -190,12 +221,7 @@ def preview(folder: Path, source: str, file: str | None, picture: Path | None) -
 
 @command()
 @click.argument("target", metavar="SOURCE|FILE")
-@click.option(
-    "--law",
-    type=click.Choice(("minnesota", "missouri", "new-york", "washington")),
-    metavar="STATE",
-    help="Propose class and statute by the law of minnesota, missouri, new-york, or washington.",
-)
+@law_option
 @click.option("--write", "writing", is_flag=True, help="Fill in what the definition of SOURCE does not have yet.")
 @json_option
 @click.pass_obj

@@ -3,41 +3,47 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import textwrap
 from dataclasses import dataclass
 from itertools import chain, takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, get_args
-from zoneinfo import available_timezones
 
 import click
 
 from publisher.classify.kinds import TITLES
+from publisher.classify.law import read_law
 from publisher.classify.proposal import proposals
+from publisher.commands import add_questions as questions
+from publisher.commands.add_questions import clean
 from publisher.commands.classify import looked_at
 from publisher.commands.preview import private_folder
-from publisher.commands.terminal import fitted
-from publisher.definitions.feed import FileFeed
+from publisher.commands.terminal import fitted, now_and_then
+from publisher.definitions.feed import FileFeed, FileFormat
+from publisher.definitions.likeness import there_is
 from publisher.definitions.source import Boundaries
 from publisher.definitions.toml import MARK
 from publisher.drafting import dates, identity, points, words
+from publisher.drafting.address import feed_at, shown
 from publisher.drafting.draft import Period, SourceDraft, dataset_name, level_of
+from publisher.drafting.first_records import first_records
 from publisher.drafting.sample import read_sample
 from publisher.duck import connect
 from publisher.durable import prepare, sync, writing
 from publisher.errors import DefinitionError, SourceError
+from publisher.records import workbook
 from publisher.records.feed import ENDINGS
-from publisher.records.judgement import WIDTH, wrapped
+from publisher.records.judgement import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from publisher.drafting.dates import DateColumn
-    from publisher.drafting.identity import UnitGuess
-    from publisher.drafting.points import AreaFile, PointColumns
+    from publisher.classify.law import LawName
+    from publisher.definitions.feed import ServerFeed
+    from publisher.drafting.address import ServerAddress
+    from publisher.drafting.first_records import FirstRecords
+    from publisher.drafting.points import AreaFile
     from publisher.drafting.sample import Sample
     from publisher.workspace import Workspace
 
@@ -50,7 +56,11 @@ class NewSource:
     """What the command line says about a source to add."""
 
     name: str
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+    server: ServerAddress | None = None
+    """Instead of files."""
+    sheet: str | None = None
+    law: LawName | None = None
     boundaries: Path | None = None
     key: str | None = None
     label: str | None = None
@@ -60,19 +70,54 @@ class NewSource:
 def add(workspace: Workspace, new: NewSource) -> Iterator[str]:
     """Draft the definitions and write them, all or none. Raises DefinitionError and SourceError."""
     _check(new)
+    server = feed_at(new.server) if new.server else None
     files = tuple(_found(workspace, file) for file in new.files)
     areas = _areas(workspace, new)
     _check_free(workspace, new, areas)
     engine = workspace.settings.engine
     with private_folder(workspace) as folder, connect(engine, folder) as connection:
-        sample = read_sample(files, connection, folder, engine.memory_bytes)
-        _say(_read(files, sample))
-        draft = _draft(workspace, new, files, sample, areas)
+        records = _of_server(server, folder) if server else _of_files(new, files, engine.memory_bytes)
+        sample = read_sample(records.paths, connection, folder, engine.memory_bytes, records.described)
+        _say(_read(records, sample))
+        draft = _draft(workspace, new, records, sample, areas)
     made = {workspace.root / name: content for name, content in draft.files().items()}
     _write(made)
     yield from wrapped([f"Wrote {', '.join(workspace.shown(path) for path in made)}"])
-    yield from wrapped([f"They are guesses from {'all' if sample.whole else 'a sample'} of {_named(files)}."])
+    part = "the first records" if server else "all" if sample.whole else "a sample"
+    yield from wrapped([f"They are guesses from {part} of {records.shown}."])
     yield from _next(workspace, new, files, draft)
+
+
+@dataclass(frozen=True)
+class _Records:
+    """What a sample is read from."""
+
+    shown: str
+    paths: tuple[Path, ...]
+    described: FileFormat | None = None
+    first: FirstRecords | None = None
+    """What a server says of its records."""
+
+
+def _of_files(new: NewSource, files: tuple[Path, ...], memory: int) -> _Records:
+    """Raw files, and the sheet that a person names."""
+    for path in files if new.sheet is not None else ():
+        there = workbook.sheets(path, memory)
+        if new.sheet not in there:
+            raise DefinitionError(
+                f"--sheet: {path.name} has no sheet {new.sheet!r}; {there_is(new.sheet or '', there)}"
+                if there
+                else f"--sheet: {path.name} is not a workbook: leave it out"
+            )
+    described = FileFormat(format="excel", sheet=new.sheet) if new.sheet is not None else None
+    return _Records(_named(files), files, described)
+
+
+def _of_server(feed: ServerFeed, folder: Path) -> _Records:
+    """The first records of a server, which are asked for now."""
+    with now_and_then(lambda: f"waiting for {shown(feed)}"):
+        first = first_records(feed, folder)
+    return _Records(shown(feed), (first.path,), FileFormat(format="json"), first)
 
 
 def source_name(file: Path) -> str:
@@ -86,6 +131,10 @@ def _check(new: NewSource) -> None:
         raise DefinitionError(f"SOURCE: {new.name!r} must be lower case letters, digits, and -, such as permits")
     if (new.boundaries is None) and (new.key or new.label):
         raise DefinitionError("--key, --label: name properties of --boundaries FILE: give that file too")
+    if bool(new.files) == bool(new.server):
+        raise click.UsageError("give raw files, or --from with the address of a server, and not both")
+    if new.sheet is not None and new.server is not None:
+        raise click.UsageError("--sheet is for workbooks: leave it out for a server")
     if not new.yes and not _person():
         raise click.UsageError("there is no terminal to ask on: add --yes to take every guess. Nothing was written.")
 
@@ -133,32 +182,33 @@ def _check_free(workspace: Workspace, new: NewSource, areas: AreaFile | None) ->
 
 
 def _draft(
-    workspace: Workspace, new: NewSource, files: Sequence[Path], sample: Sample, areas: AreaFile | None
+    workspace: Workspace, new: NewSource, records: _Records, sample: Sample, areas: AreaFile | None
 ) -> SourceDraft:
     """Guess, and ask."""
+    first, files = records.first, records.paths
     dated = dates.date_columns(sample)
-    date = _date(new, sample, dated)
-    point, code = _place(new, sample, areas)
+    dated = [each for each in dated if each.column in first.times] or dated if first else dated
+    date = questions.date_of(sample, dated, yes=new.yes)
+    point, code = questions.place_of(sample, areas, yes=new.yes)
     spoken_for = [each.column for each in dated]
     placed = [point.x, point.y] if point is not None else []
-    named, told = identity.record_id(sample, spoken_for, placed)
+    named, told = first.record_id if first else (), 1.0
+    if not named:
+        named, told = identity.record_id(sample, spoken_for, placed)
     candidates = identity.units(sample)
-    unit = _unit(new, candidates)
+    unit = questions.unit_of(candidates, yes=new.yes)
     kinds = identity.kinds(sample, [*spoken_for, *placed, *named, unit, code or ""])[:1]
-    found, repeated = identity.delivery(sample, len(files), named)
     _say(_identified(named, told))
     others = [each.definition for each in workspace.sources.values() if each.name != new.name]
     zones = {each.timezone for each in others} - {"UTC"}  # which drafts have while theirs is marked
     populations = {each.population for each in others}
-    path = _feed_path(workspace, new, files, sample.feed.format)
-    feed = FileFeed(path=path, **sample.feed.basis())
     return SourceDraft(
         source=new.name,
-        feed=feed,
-        columns=sample.columns,
+        feed=first.feed if first else _file_feed(workspace, new, files, sample),
+        columns=first.in_order(sample) if first else sample.columns,
         nulls=sample.nulls,
         date=date,
-        zone=_zone(new, zones.pop() if len(zones) == 1 else _machine_zone()),
+        zone=questions.zone_of(zones.pop() if len(zones) == 1 else questions.machine_zone(), yes=new.yes),
         level=level_of(areas.boundaries.path) if areas is not None else "area",
         point=point,
         code=code,
@@ -167,108 +217,15 @@ def _draft(
         unit=unit,
         units=tuple((each.unit, each.protects) for each in candidates),
         kinds=tuple(kinds),
-        delivery=_delivery(new, found, repeated, len(files)),
+        delivery=first.delivery if first else questions.delivery_of(sample, named, len(files), yes=new.yes),
         compared=len(files) > 1,
         population=populations.pop() if len(populations) == 1 else None,
+        law=read_law(new.law) if new.law else None,
     )
 
 
-def _date(new: NewSource, sample: Sample, found: Sequence[DateColumn]) -> DateColumn:
-    usable = [each for each in found if not each.torn and each.readable >= dates.READABLE]
-    if not usable and any(each.torn for each in found):
-        torn = next(each for each in found if each.torn)
-        raise SourceError(
-            f"{torn.column}: some dates read only with the month first, others only with the day first, so most could "
-            "be either: export the column in one format, such as 2024-12-31"
-        )
-    if not usable:
-        raise SourceError(
-            "no column has dates that can be read: every record needs one, in a usual format such as 2024-12-31"
-        )
-    options = [
-        f"{each.column}   such as {_example(sample, each.column)}   {each.readable * each.filled:.1%} readable"
-        for each in usable[:9]
-    ]
-    return usable[_choose(new, "Which date decides when a record counts?", options)]
-
-
-def _place(new: NewSource, sample: Sample, areas: AreaFile | None) -> tuple[PointColumns | None, str | None]:
-    pairs = points.point_columns(sample)
-    if areas is None:
-        return (points.located(sample, pairs[0], None) if pairs else None), None
-    found, fault = [], None
-    for pair in pairs:
-        try:
-            found.append(points.located(sample, pair, areas))
-        except SourceError as error:
-            fault = fault or error
-    codes = points.code_columns(sample, areas)
-    path = areas.boundaries.path
-    if not found and not codes:
-        raise fault or SourceError(
-            f"no column has coordinates, or keys of {path}: leave --boundaries out, or export coordinates too"
-        )
-    options = [
-        f"{each.x}, {each.y}   {each.crs}   {each.inside or 0:.0%} inside{' (x and y swapped)' if each.swapped else ''}"
-        for each in found
-    ]
-    options += [f"{name}   {share:.0%} are keys of {Path(path).name}" for name, share in codes]
-    chosen = _choose(new, "Place of each record?", options)
-    return (found[chosen], None) if chosen < len(found) else (None, codes[chosen - len(found)][0])
-
-
-def _unit(new: NewSource, found: Sequence[UnitGuess]) -> str:
-    guess = next((n for n, each in enumerate(found) if each.usual), 0)
-    options = [
-        f"{each.unit}   {each.distinct:,} of them; one has {each.largest:,} records   protects {each.protects}"
-        if each.distinct
-        else "nobody in particular   protects each record by itself"
-        for each in found
-    ]
-    return found[_choose(new, "Who is each record about?", options, guess)].unit
-
-
-def _delivery(new: NewSource, found: identity.Delivery, repeated: float, files: int) -> identity.Delivery:
-    kinds: list[identity.Delivery] = ["append", "snapshot", "changes"]
-    say = ("each file holds new records", "each file holds everything", "later records replace earlier ones")
-    why = f" ({repeated:.0%} of a file's records are in the one before)" if files > 1 else ""
-    options = [f"{kind}   {each}" for kind, each in zip(kinds, say, strict=True)]
-    return kinds[_choose(new, f"How do files follow each other?{why}", options, kinds.index(found))]
-
-
-def _zone(new: NewSource, guess: str | None) -> str | None:
-    if new.yes:
-        return guess
-    while True:
-        said = str(click.prompt("Time zone of the city, such as America/Chicago", default=guess or MARK, err=True))
-        if said == MARK:
-            return None
-        if said in available_timezones():
-            return said
-        click.echo(f"{said} is not the name of a time zone", err=True)
-
-
-def _machine_zone() -> str | None:
-    """The time zone that this machine is set to, unless it is a server's."""
-    try:
-        name = os.environ.get("TZ") or str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
-    except OSError:
-        return None
-    return name if name in available_timezones() and "/" in name and not name.startswith("Etc/") else None
-
-
-def _choose(new: NewSource, question: str, options: Sequence[str], guess: int = 0) -> int:
-    """The number of the option chosen; the guess where no one is asked."""
-    if new.yes:
-        return guess
-    alone = len(options) == 1
-    click.echo(f"\n{question}{' There is one answer:' if alone else ''}", err=True)
-    for n, each in enumerate(options, 1):
-        lines = textwrap.wrap(_clean(each), WIDTH - 5, replace_whitespace=False, break_on_hyphens=False)
-        click.echo("\n".join(f"  {'' if m else n:>1}  {line}" for m, line in enumerate(lines)), err=True)
-    if alone:
-        return guess
-    return int(click.prompt("Choose", type=click.IntRange(1, len(options)), default=guess + 1, err=True)) - 1
+def _file_feed(workspace: Workspace, new: NewSource, files: Sequence[Path], sample: Sample) -> FileFeed:
+    return FileFeed(path=_feed_path(workspace, new, files, sample.feed.format), **sample.feed.basis())
 
 
 def _feed_path(workspace: Workspace, new: NewSource, files: Sequence[Path], form: str) -> str:
@@ -293,23 +250,20 @@ def _shared(names: Sequence[str]) -> str:
     return "".join(letters[0] for letters in alike)
 
 
-def _example(sample: Sample, column: str) -> str:
-    cell = sample.cell(column)
-    (found,) = sample.numbers(f"min({cell})")
-    return str(found)[:26]
-
-
-def _read(files: Sequence[Path], sample: Sample) -> Iterator[str]:
+def _read(records: _Records, sample: Sample) -> Iterator[str]:
     """What is shown on a terminal alone: how the files are written, and what looks personal."""
     how = {"csv": f"{sample.feed.encoding}, delimiter {sample.feed.delimiter!r}"}.get(sample.feed.format, "")
-    part = "" if sample.whole else "a sample of "
-    yield f"Read {part}{_named(files)}: {sample.rows:,} rows, {len(sample.columns):,} columns, {sample.feed.format}"
+    part = "the first records of " if records.first else "" if sample.whole else "a sample of "
+    form = "" if records.first else f", {sample.feed.format}"
+    yield f"Read {part}{records.shown}: {sample.rows:,} rows, {len(sample.columns):,} columns{form}"
+    if sample.feed.sheet is not None:
+        yield f"  sheet {clean(sample.feed.sheet)!r}"
     if how:
         yield f"  {how}; {sample.rejected:,} rows cannot be read"
     if sample.nulls:
         yield f"  taken for missing: {' '.join(sample.nulls)}"
     if sample.rare:
-        yield f"  keys that few objects have, not declared: {', '.join(map(_clean, sample.rare[:10]))}"
+        yield f"  keys that few objects have, not declared: {', '.join(map(clean, sample.rare[:10]))}"
     yield from _personal(sample)
     yield NOTICE
 
@@ -319,9 +273,9 @@ def _personal(sample: Sample) -> Iterator[str]:
     found = {each.column: each.kind for each in proposals(sample.values(looked_at(sample))) if each.kind}
     named = {name: kind for name in sample.columns if (kind := words.personal(name))}
     if named:
-        shown = ", ".join(f"{_clean(name)} ({TITLES[found.get(name, kind)]})" for name, kind in named.items())
+        shown = ", ".join(f"{clean(name)} ({TITLES[found.get(name, kind)]})" for name, kind in named.items())
         yield f"Columns that look personal: {shown}. They are not read, or only as pseudonyms or places."
-    others = ", ".join(f"{_clean(name)} ({TITLES[kind]})" for name, kind in found.items() if name not in named)
+    others = ", ".join(f"{clean(name)} ({TITLES[kind]})" for name, kind in found.items() if name not in named)
     if others:
         yield (
             f"Personal by their values, not by their names: {others}. The draft calls them public, since it must not "
@@ -375,8 +329,3 @@ def _next(workspace: Workspace, new: NewSource, files: Sequence[Path], draft: So
 
 def _named(files: Sequence[Path]) -> str:
     return files[0].name if len(files) == 1 else f"{len(files):,} files"
-
-
-def _clean(text: str) -> str:
-    """A value without what a terminal would obey."""
-    return "".join(c if c.isprintable() else "·" for c in text)

@@ -45,8 +45,10 @@ class Classified:
     source: SourceFile | None
     law: Law | None
     proposals: tuple[ColumnProposal, ...]
+    looked_at: str
+    """Which rows were looked at, in words."""
     whole: bool
-    """Whether every row was looked at."""
+    """Whether these are all rows of the file."""
 
     def read_now(self, column: str) -> bool:
         """Whether the definition reads it."""
@@ -63,9 +65,11 @@ def classified(workspace: Workspace, target: str, law: str | None) -> Classified
         sample = read_sample([path], connection, folder, engine.memory_bytes, described)
         rows = looked_at(sample)
         found = sample.values(rows)
-        whole = sample.whole and sample.rows <= rows
+        fetched = source is not None and source.definition.fetched
+        whole = sample.whole and sample.rows <= rows and not fetched
+        words = _looked_at(sample, rows, None if fetched else path.name)
     pack = read_law(law) if law else None
-    return Classified(source, pack, proposals(found, pack), whole)
+    return Classified(source, pack, proposals(found, pack), words, whole)
 
 
 def _look_at(
@@ -82,6 +86,17 @@ def _look_at(
 def looked_at(sample: Sample) -> int:
     """So many rows are looked at: a few even of very many columns."""
     return min(ROWS, max(1, CELLS // len(sample.columns)))
+
+
+def _looked_at(sample: Sample, rows: int, file: str | None) -> str:
+    """Which rows were looked at: no more is claimed than is true."""
+    if file is None:
+        return "the first records that the feed gave: later ones may hold other things"
+    if sample.part == "beginning":
+        return f"rows at the beginning of {file}"
+    if sample.part == "spread" or sample.rows > rows:
+        return f"about {rows:,} rows, evenly spread over {file}"
+    return f"every row of {file}"
 
 
 def _file(workspace: Workspace, target: str) -> Path:
@@ -147,7 +162,7 @@ def _line(found: Classified, each: ColumnProposal, *, private: bool) -> str:
 
 def _meaning(found: Classified, personal: Sequence[ColumnProposal]) -> Iterator[str]:
     """What follows, in sentences."""
-    yield f"From {'every row' if found.whole else 'a sample of the rows'}. These are guesses: a person decides."
+    yield f"From {found.looked_at}. These are guesses: a person decides."
     if personal:
         yield "Proposed for each column above: read = false, unless the pipeline needs it."
     stopped = [each.column for each in personal if each.kind in STOPPED and found.read_now(each.column)]

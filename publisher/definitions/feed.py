@@ -383,6 +383,10 @@ class SqlFeed(TableFeed):
         return self.model_dump(include={"kind", "table", "nulls"})
 
 
+ServerFeed = SocrataFeed | Open311Feed | SeeClickFixFeed | SqlFeed
+"""Feeds whose columns publisher chooses itself."""
+
+
 class ObjectsFeed(FileFormat):
     """Raw files in an object store."""
 

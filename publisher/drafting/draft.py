@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import textwrap
 from dataclasses import dataclass
@@ -12,13 +11,16 @@ from publisher.classify.kinds import TITLES
 from publisher.definitions.keyset import keyset_bytes
 from publisher.definitions.toml import MARK
 from publisher.drafting import words
+from publisher.drafting.feed_lines import feed_lines, text
 from publisher.duck import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from publisher.classify.kinds import Kind
-    from publisher.definitions.feed import FileFeed
+    from publisher.classify.law import Law
+    from publisher.definitions.feed import FileFeed, ServerFeed
+    from publisher.definitions.source import Class
     from publisher.drafting.dates import DateColumn
     from publisher.drafting.identity import Delivery
     from publisher.drafting.points import AreaFile, PointColumns
@@ -31,8 +33,8 @@ AREAS = ("neighborhood", "district", "ward", "tract", "precinct", "community", "
 """What areas are called, as far as the name of their file says it."""
 
 HEAD = """\
-# Drafted by `publisher add` from how the files are written. Whoever knows the records confirms every guess and fills in
-# every {mark}: `publisher check` lists what is open, and the source waits for it. No value or count of records is here.
+# Drafted by `publisher add` from how records are written. Whoever knows them confirms every guess and fills in every
+# {mark}: `publisher check` lists what is open, and the source waits for it. No value or count of records is here.
 """
 
 DATASET_HEAD = """\
@@ -46,7 +48,7 @@ class SourceDraft:
     """What was guessed, and what a person chose instead."""
 
     source: str
-    feed: FileFeed
+    feed: FileFeed | ServerFeed
     columns: tuple[str, ...]
     nulls: tuple[str, ...]
     date: DateColumn
@@ -64,6 +66,8 @@ class SourceDraft:
     compared: bool
     """Whether several files were there to compare."""
     population: str | None
+    law: Law | None = None
+    """The pack that proposes class and statute of each column by its name."""
 
     @property
     def dataset(self) -> str:
@@ -116,7 +120,7 @@ class SourceDraft:
         yield from self._delivered()
         yield from self._identified()
         yield from ("", "[privacy]", *self._protected())
-        yield from ("", "[feed]", *self._fed())
+        yield from ("", "[feed]", *feed_lines(self.feed, self.nulls))
         yield from ("", "[event]", *self._dated())
         yield from self._registered()
         yield from self._places()
@@ -128,6 +132,11 @@ class SourceDraft:
         return f"timezone = {text(self.zone)}  # guess: where the city is"
 
     def _delivered(self) -> Iterator[str]:
+        if self.feed.kind != "files":
+            known = self.delivery == "changes"
+            yield f"# {'What is fetched again replaces what came before.' if known else 'Every fetch reads all rows.'}"
+            yield f'delivery = "{self.delivery}"'
+            return
         why = "by comparing the files" if self.compared else "one file cannot tell"
         yield f"# Guess, {why}: append (files hold new records), snapshot (each file holds everything), or changes"
         yield "# (later records replace earlier ones)."
@@ -155,17 +164,6 @@ class SourceDraft:
             f"{MARK}: what all releases together may ever spend on one {self.window}. docs/privacy.md has a table."
         )
         yield f'budget = "{MARK}"'
-
-    def _fed(self) -> Iterator[str]:
-        yield f"path = {text(self.feed.path)}  # in the data folder; what is new there is read too"
-        if self.feed.format != "csv":
-            yield f"format = {text(self.feed.format)}"
-        if self.feed.format == "csv" and self.feed.delimiter != ",":
-            yield f"delimiter = {text(self.feed.delimiter)}"
-        if self.feed.encoding != "utf-8":
-            yield f"encoding = {text(self.feed.encoding)}  # guess: look at names with accents"
-        if self.nulls:
-            yield f"nulls = [{', '.join(map(text, self.nulls))}]  # guess: do they mean missing in every column?"
 
     def _dated(self) -> Iterator[str]:
         yield "# Guess: the date that decides in which period a record counts."
@@ -224,18 +222,30 @@ class SourceDraft:
         )
 
     def _columns(self) -> Iterator[str]:
+        order = "file" if self.feed.kind == "files" else "server"
+        statutes = f"Statutes by {self.law.title}" if self.law else "--law with --write proposes statutes"
         yield from _note(
-            "Every column in the order of the file. Each class is a guess by the column's name alone; `publisher "
-            f"classify {self.source}` also looks at values, and --law with --write proposes statutes. A column with "
-            "read = false never reaches the landed records."
+            f"Every column in the order of the {order}. Each class is a guess by the column's name alone; `publisher "
+            f"classify {self.source}` also looks at values. {statutes}. A column with read = false never reaches the "
+            "landed records."
         )
         for name in self.columns:
             what = self._nature(name)
-            kind = "private" if what or name == self.unit else "public"
+            kind, statute = self._lawful(what, unit=name == self.unit)
             read = "" if name in self._read() else ", read = false"
             hashed = ", identifier = true" if name in (*self.record_id, self.unit) else ""
-            comment = f"  # looks personal: {TITLES[what]}" if what else ""
-            yield f'{_key(name)} = {{ class = "{kind}", statute = "{MARK}"{read}{hashed} }}{comment}'
+            said = [f"looks personal: {TITLES[what]}"] if what else []
+            said += ["a lawyer has to confirm it"] if statute != MARK else []
+            comment = f"  # {'; '.join(said)}" if said else ""
+            yield f'{_key(name)} = {{ class = "{kind}", statute = {text(statute)}{read}{hashed} }}{comment}'
+
+    def _lawful(self, what: Kind | None, *, unit: bool) -> tuple[Class, str]:
+        """Class and statute of a column. Who is protected is never public, whatever the pack says of other columns."""
+        if self.law is None or (unit and what is None):
+            return "private" if what or unit else "public", MARK
+        if what is None:
+            return "public", self.law.open
+        return self.law.rule(what).class_, self.law.rule(what).statute
 
     def _nature(self, name: str) -> Kind | None:
         """What is personal about a column: coordinates are as revealing as an address."""
@@ -354,11 +364,6 @@ def level_of(path: str) -> str:
 def _note(said: str) -> Iterator[str]:
     """Comment lines."""
     return (f"# {line}" for line in textwrap.wrap(said, 98, break_long_words=False, break_on_hyphens=False))
-
-
-def text(value: str) -> str:
-    """A text as TOML writes it."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _key(name: str) -> str:

@@ -118,6 +118,7 @@ def kinds(sample: Sample, without: Sequence[str]) -> list[str]:
         for name in sample.columns
         if name not in without and words.says(name, words.KIND) and words.personal(name) in (None, "account")
     ]
+    likely.sort(key=lambda name: words.words(name)[-1:] in (("id",), ("code",), ("key",)))  # its name tells more
     counts = sample.of_each("count(DISTINCT {})", likely)
     return [name for name, count in zip(likely, counts, strict=True) if 2 <= count <= min(MANY, 0.1 * sample.rows + 2)]
 

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from publisher.classify.column import SampledColumn
 from publisher.classify.column_names import named
@@ -17,10 +17,10 @@ from publisher.classify.values import matched
 from publisher.drafting.layout import layout
 from publisher.duck import literal, safely
 from publisher.errors import SourceError
-from publisher.records import diagnosis, feed, objects, plain, sql
+from publisher.records import diagnosis, feed, objects, plain, sql, workbook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -36,7 +36,9 @@ UNPACKED = 512 << 20
 PACKED_PIECE = 256 << 10
 """The length of its pieces."""
 ROWS = 100_000
-"""So many rows of a file are read at most."""
+"""So many rows of a file that is read whole are read at most."""
+CELLS = 4_000_000
+"""So many of its values: a Parquet file of many columns is packed small."""
 TOGETHER = 50
 """So many columns are looked at together."""
 FEW = 10
@@ -47,7 +49,12 @@ NULLS = ("NA", "N/A", "#N/A", "n/a", "NULL", "null", "(null)", "NaN", "nan", "-"
 """Texts that usually mean missing."""
 KEY = re.compile(r"[\w:@ -]{1,60}")
 """What may be the name of a key: an object's keys can be content of records."""
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][-+]?\d+)?")
 _PERSONAL = re.compile(r"[^@\s]+@[^@\s]+\.\w+|\+?[\d() -]{7,}|[\d./: -]*\d[\d./: -]*")
+
+
+Part = Literal["whole", "spread", "beginning"]
+"""Which rows of a file are in a sample: all, rows from evenly spread places, or those at its beginning."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +68,14 @@ class Sample:
     nulls: tuple[str, ...]
     rows: int
     rejected: int
-    whole: bool
+    part: Part
     rare: tuple[str, ...] = ()
     """Keys of JSON that few objects have: they may be content, so they are for the terminal alone."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has every row."""
+        return self.part == "whole"
 
     def cell(self, column: str) -> str:
         """SQL for a column."""
@@ -103,7 +115,7 @@ class _File:
     columns: tuple[str, ...]
     table: str
     rejected: int
-    whole: bool
+    part: Part
     rare: tuple[str, ...]
 
 
@@ -134,7 +146,12 @@ def read_sample(
         raise SourceError(f"{paths[0].name}: has a header and no record below it: fetch the file again")
     rare = tuple(dict.fromkeys(chain.from_iterable(each.rare for each in files)))
     rejected = sum(each.rejected for each in files)
-    return Sample(connection, files[0].feed, columns, nulls, rows, rejected, all(each.whole for each in files), rare)
+    return Sample(connection, files[0].feed, columns, nulls, rows, rejected, _least(each.part for each in files), rare)
+
+
+def _least(parts: Iterable[Part]) -> Part:
+    found = set(parts)
+    return "beginning" if "beginning" in found else "spread" if "spread" in found else "whole"
 
 
 def _file(
@@ -142,26 +159,38 @@ def _file(
 ) -> _File:
     folder.mkdir()
     head = _head(path)
-    described = described or layout(path, head)
+    described = described or _layout(path, head, memory)
     text = described.format in ("csv", "json")
-    part, whole = _part(path, head, described, folder) if text else (path, True)
+    part, seen = _part(path, head, described, folder) if text else (path, "whole")
     names: tuple[str, ...] = ()
     rare: tuple[str, ...] = ()
     if described.format == "json":
-        part, names, rare = _objects(path, part, described, folder, whole=whole)
+        part, names, rare = _objects(path, part, described, folder, whole=seen == "whole")
         described_part = described.model_copy(update={"encoding": "utf-8"})
     else:
         described_part = described
     found = feed.table_of(described_part, names, part, connection, folder, memory)
+    most = min(ROWS, max(FEW, CELLS // max(1, len(found.columns))))
     with safely(f"{path.name}: reading a sample"):
-        connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {found.relation} LIMIT {ROWS}")
+        limit = f"LIMIT {most}" if seen == "whole" else ""  # of a part every row counts
+        connection.execute(f"CREATE TABLE {table} AS SELECT * FROM {found.relation} {limit}")
         (rejected,) = connection.execute(found.rejected).fetchall()[0] if found.rejected else (0,)
     if described.format == "csv":
         connection.execute("DELETE FROM reject_errors; DELETE FROM reject_scans")
     (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0]
     if described.format != "json":
         _check_header(path.name, found.columns, connection, table)
-    return _File(described, found.columns, table, int(rejected), whole and rows < ROWS, rare)
+    return _File(
+        described, found.columns, table, int(rejected), "beginning" if seen == "whole" and rows == most else seen, rare
+    )
+
+
+def _layout(path: Path, head: bytes, memory: int) -> FileFormat:
+    """How a file looks. Of a workbook, the first sheet that is a table if the first one of all is none."""
+    found = layout(path, head)
+    if found.format != "excel":
+        return found
+    return found.model_copy(update={"sheet": workbook.first_table(path, memory)})
 
 
 def _head(path: Path) -> bytes:
@@ -182,21 +211,22 @@ def _readable(path: Path) -> Iterator[None]:
         raise SourceError(f"{path.name}: cannot be read: {why}") from None
 
 
-def _part(path: Path, head: bytes, described: FileFormat, folder: Path) -> tuple[Path, bool]:
-    """The file itself if it is small, otherwise a part of it under its own name; and whether it is all."""
+def _part(path: Path, head: bytes, described: FileFormat, folder: Path) -> tuple[Path, Part]:
+    """The file itself if it is small, otherwise a part of it under its own name; and which part that is."""
     zipped = path.name.lower().endswith(".gz")
     if len(head) < MOST and not zipped:
-        return path, True
+        return path, "whole"
     whole = len(head) < MOST
     part = folder / (path.name[: -len(".gz")] if zipped else path.name)
     with part.open("wb") as target:
         if whole or described.format == "json" or described.encoding == "utf-16":
             target.write(head)
-        elif zipped:
+            return part, "whole" if whole else "beginning"
+        if zipped:
             target.writelines(_packed_pieces(path))
         else:
             target.writelines(_pieces(path, head))
-    return part, whole
+    return part, "spread"
 
 
 def _pieces(path: Path, head: bytes) -> Iterator[bytes]:
@@ -252,10 +282,15 @@ def _keys(value: dict[str, Any], above: str = "") -> Iterator[str]:
         path = f"{above}{key}"
         if isinstance(inner, dict) and inner:
             yield from _keys(inner, f"{path}.")
-        elif isinstance(inner, list) and len(inner) == 2 and all(isinstance(each, int | float) for each in inner):
+        elif isinstance(inner, list) and len(inner) == 2 and all(map(_is_number, inner)):
             yield from (f"{path}.0", f"{path}.1")
         else:
             yield path
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number; what a server gives is read as it is written, as a text."""
+    return isinstance(value, int | float) or (isinstance(value, str) and bool(_NUMBER.fullmatch(value)))
 
 
 def _check_header(shown: str, names: tuple[str, ...], connection: DuckDBPyConnection, table: str) -> None:
@@ -327,10 +362,11 @@ def _common(paths: Sequence[Path], files: Sequence[_File]) -> tuple[str, ...]:
     """The names that all files have, in their order. Raises SourceError for files that cannot be one feed."""
     first = files[0]
     for path, each in zip(paths, files, strict=True):
-        same = ("format", "encoding", "delimiter")
+        same = ("format", "encoding", "delimiter", "sheet")
         if any(getattr(each.feed, key) != getattr(first.feed, key) for key in same):
             raise SourceError(
-                f"{path.name}: has another format, encoding, or delimiter than {paths[0].name}: add them as two sources"
+                f"{path.name}: has another format, encoding, delimiter, or sheet than {paths[0].name}: add them as two "
+                "sources"
             )
     names = tuple(name for name in first.columns if name.strip() and all(name in each.columns for each in files))
     for path, each in zip(paths, files, strict=True):

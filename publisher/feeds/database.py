@@ -13,7 +13,7 @@ import os
 import re
 import socket
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,9 +21,11 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from publisher.definitions.source import Column
 from publisher.errors import DefinitionError, SourceError
 from publisher.feeds.credentials import revealed
 from publisher.feeds.delivery import Step
+from publisher.feeds.table import FirstPage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -40,6 +42,7 @@ CONNECT = 10
 """Seconds that a server has to let us in."""
 SILENCE = 600
 """Seconds that a server may take for the next rows."""
+_UNDECIDED = Column.model_validate({"class": "private", "statute": "not decided yet"})
 _NAMES = 40
 """So many names of tables or columns are in a message."""
 _FIRST = datetime(1900, 1, 1, tzinfo=UTC)
@@ -97,6 +100,27 @@ def sample(source: SourceFile, feed: SqlFeed, files: Path, most: int) -> None:
     """Write at most so many rows into `files`, for someone to look at. Raises DefinitionError and SourceError."""
     with _connected(source, feed) as database, database.reading():
         _write(_Table.found(database, source, feed).rows(None, most), source.definition.landed, _file(files))
+
+
+def first_page(source: SourceFile, feed: SqlFeed, most: int) -> FirstPage:
+    """At most so many rows with all columns of the table, its primary key and its times. Raises DefinitionError and
+    SourceError."""
+    import sqlalchemy as sa
+
+    schema, name = _parts(feed.table)
+    with _connected(source, feed) as database, database.reading():
+        types = _Table.found(database, source, feed).types
+        every = source.definition.model_copy(update={"columns": dict.fromkeys(types, _UNDECIDED)})
+        table = _Table(database, replace(source, definition=every), feed, types)
+        with closing(table.rows(None, most)) as batches:
+            records = [dict(zip(types, map(text, row), strict=True)) for batch in batches for row in batch]
+        with database.patient():
+            key = sa.inspect(database.connection).get_pk_constraint(name, schema)["constrained_columns"]
+    timed = database.connection.dialect.name != "sqlite"  # it has no type for times
+    times = [each for each, kind in types.items() if timed and isinstance(kind, sa.DateTime | sa.Date)]
+    if not records:
+        raise SourceError(f"{database.place}: the table {feed.table} has no rows to look at")
+    return FirstPage(records, tuple(types), tuple(key), tuple(times))
 
 
 def check(source: SourceFile, feed: SqlFeed) -> tuple[str, ...]:

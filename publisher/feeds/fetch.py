@@ -18,20 +18,33 @@ says.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from publisher import durable
-from publisher.definitions.feed import ObjectsFeed, Open311Feed, SeeClickFixFeed, SocrataFeed, SqlFeed, WebFeed
+from publisher.definitions.feed import (
+    ObjectsFeed,
+    Open311Feed,
+    SeeClickFixFeed,
+    ServerFeed,
+    SocrataFeed,
+    SqlFeed,
+    WebFeed,
+)
+from publisher.definitions.source import Source
+from publisher.definitions.toml import Origin
 from publisher.feeds import database, object_store, open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
+from publisher.workspace import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from publisher.feeds.delivery import Cursor, Step
-    from publisher.workspace import SourceFile
+    from publisher.feeds.table import FirstPage
 
+_UNDECLARED: dict[str, Any] = {"columns": {}, "record_id": ()}
+"""What is known of a source that no one has declared."""
 ANSWERS = 100
 """So many full answers make a delivery at most."""
 
@@ -98,6 +111,24 @@ def sample(source: SourceFile, folder: Path, most: int) -> tuple[Path, ...]:
         case _:
             _deliver(source, None, folder, most)
     return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def first_page(feed: ServerFeed, most: int) -> FirstPage:
+    """Some records of a server whose columns no one has declared, for a first definition: about `most`, or one answer.
+
+    What is never fetched is not among them. Raises DefinitionError and SourceError.
+    """
+    undeclared = Source.model_construct(**_UNDECLARED, feed=feed)
+    source = SourceFile("", undeclared, "", {}, Origin("--from", {}))
+    match feed:
+        case SocrataFeed():
+            return socrata.first_page(source, feed.model_copy(update={"page_size": most}))
+        case Open311Feed():
+            return open311.first_page(source, feed)
+        case SeeClickFixFeed():
+            return seeclickfix.first_page(source, feed)
+        case SqlFeed():
+            return database.first_page(source, feed, most)
 
 
 def check(source: SourceFile) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from publisher.feeds.delivery import Step
-from publisher.feeds.table import row_of, write_table
+from publisher.feeds.table import FirstPage, row_of, without, write_table
 from publisher.feeds.web import Server, TornError
 from publisher.feeds.windows import SECOND, Window, WindowPage, WindowReader, moment, read_until_now, stamp
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 KEY, TIME = "service_request_id", "requested_datetime"
+_MOST_DAYS = 89
+"""The standard answers for 90 days at once."""
 
 
 def deliver(source: SourceFile, feed: Open311Feed, cursor: Cursor | None, files: Path, most: int) -> Step:
@@ -47,6 +49,17 @@ def check(source: SourceFile, feed: Open311Feed) -> tuple[str, ...]:
         page = _page(server, feed, Window(server.now - timedelta(days=feed.window_days), server.now), 1)
     missing = absent(source, page.records)
     return (f"no request of the last {feed.window_days} days has {', '.join(missing)}",) if missing else ()
+
+
+def first_page(source: SourceFile, feed: Open311Feed) -> FirstPage:
+    """The latest requests, without what is never fetched. Raises SourceError."""
+    records: list[dict[str, Any]] = []
+    with _server(source, feed) as server:
+        for days in (feed.window_days, _MOST_DAYS):
+            records = records or _page(server, feed, Window(server.now - timedelta(days=days), server.now), 1).records
+        if not records:
+            raise server.error(f"has no request of the last {_MOST_DAYS} days to look at: add from a file")
+    return FirstPage([without(feed.never, each) for each in records], record_id=(KEY,), times=(TIME,))
 
 
 def absent(source: SourceFile, records: list[dict[str, Any]]) -> list[str]:

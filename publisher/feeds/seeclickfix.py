@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.feeds.delivery import Step
 from publisher.feeds.open311 import absent
-from publisher.feeds.table import row_of, write_table
+from publisher.feeds.table import FirstPage, row_of, without, write_table
 from publisher.feeds.web import Server, TornError
 from publisher.feeds.windows import Window, WindowPage, WindowReader, moment, read_until_now, stamp
 
@@ -47,6 +47,16 @@ def check(source: SourceFile, feed: SeeClickFixFeed) -> tuple[str, ...]:
         page = _page(server, feed, None, Window(server.now - timedelta(days=30), server.now), 1)
     missing = absent(source, page.records)
     return (f"no issue of the last 30 days has {', '.join(missing)}",) if missing else ()
+
+
+def first_page(source: SourceFile, feed: SeeClickFixFeed) -> FirstPage:
+    """Issues of the last year, without what is never fetched. Raises SourceError."""
+    with _server(source, feed) as server:
+        year = Window(server.now - timedelta(days=365), server.now)
+        records = _page(server, feed, None, year, 1).records
+        if not records:
+            raise server.error("has no issue of the last year of this place: check its name, or add from a file")
+    return FirstPage([without(feed.never, each) for each in records], record_id=(KEY,), times=(TIME,))
 
 
 def _server(source: SourceFile, feed: SeeClickFixFeed) -> Server:

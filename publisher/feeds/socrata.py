@@ -10,6 +10,7 @@ used here.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from publisher.definitions.likeness import there_is
 from publisher.errors import SourceError
 from publisher.feeds.credentials import revealed
 from publisher.feeds.delivery import Step
-from publisher.feeds.table import row_of, write_table
+from publisher.feeds.table import FirstPage, row_of, write_table
 from publisher.feeds.web import Server, TornError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 _TIME, _ID = ":updated_at", ":id"
+_FIELD = r"[a-z_][a-z0-9_]*"
+"""The name of a column; the others are the portal's own."""
 
 
 def deliver(source: SourceFile, feed: SocrataFeed, cursor: Cursor | None, files: Path, most: int) -> Step:
@@ -58,6 +61,22 @@ def check(source: SourceFile, feed: SocrataFeed) -> tuple[str, ...]:
             raise SourceError(f"{source.origin.name}: columns that are read and not in the dataset: {said}")
         server.get(f"/resource/{feed.dataset}.json", {"$select": f"{_ID},{_TIME}", "$limit": "1"}, _rows)
     return ()
+
+
+def first_page(source: SourceFile, feed: SocrataFeed) -> FirstPage:
+    """The rows that have changed last, with all columns of the dataset. Raises SourceError."""
+    with _server(source, feed) as server:
+        page = server.get(f"/api/views/{feed.dataset}.json", {}, _described)
+        if not page.columns:
+            raise server.error("has no columns at this address: it may be a map or a document, not a dataset")
+        query = {
+            "$select": ",".join((_ID, _TIME, *page.columns)),
+            "$order": f"{_TIME} DESC,{_ID}",
+            "$limit": str(feed.page_size),
+        }
+        rows = server.get(f"/resource/{feed.dataset}.json", query, _rows)
+    records = [{name: value for name, value in row.items() if name not in (_ID, _TIME)} for row in rows]
+    return FirstPage(records, page.columns, page.record_id)
 
 
 def _server(source: SourceFile, feed: SocrataFeed) -> Server:
@@ -126,6 +145,14 @@ def _rows(answer: Any) -> list[dict[str, Any]]:
 def _known(row: dict[str, Any]) -> bool:
     """Whether a row says which one it is, in letters that a query can hold."""
     return all(isinstance(row.get(name), str) and not set(row[name]) & {"'", "\\"} for name in (_TIME, _ID))
+
+
+def _described(answer: Any) -> FirstPage:
+    """The columns that the dataset has, and the one that tells its rows apart if its owner has said so."""
+    names = [name for name in _names(answer) if re.fullmatch(_FIELD, name)]
+    row_id = answer.get("rowIdentifierColumnId")
+    own = [str(each["fieldName"]) for each in answer["columns"] if row_id is not None and each.get("id") == row_id]
+    return FirstPage((), tuple(names), tuple(name for name in own if name in names))
 
 
 def _names(answer: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,19 @@ if TYPE_CHECKING:
     from publisher.workspace import SourceFile
 
 Row = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class FirstPage:
+    """Some records of a server whose columns no one has declared yet, and what it says of them itself."""
+
+    records: Sequence[dict[str, Any]] = field(repr=False)
+    columns: tuple[str, ...] = ()
+    """The names of its columns in order, if the server lists them."""
+    record_id: tuple[str, ...] = ()
+    """The columns that it says tell records apart."""
+    times: tuple[str, ...] = ()
+    """The columns of dates and times, if the server knows types."""
 
 
 def write_table(files: Path, columns: Sequence[str], rows: Collection[Row]) -> None:
@@ -34,6 +48,13 @@ def row_of(source: SourceFile, record: Mapping[str, Any]) -> Row:
     SourceError for a column that holds an object: more could be in it than its name says.
     """
     return tuple(_text(source, column, _value(record, column)) for column in source.definition.landed)
+
+
+def without(never: frozenset[str], value: Any) -> Any:
+    """A record without the keys that are never read, at any depth."""
+    if isinstance(value, dict):
+        return {key: without(never, inner) for key, inner in value.items() if key not in never}
+    return [without(never, inner) for inner in value] if isinstance(value, list) else value
 
 
 def _value(record: Mapping[str, Any], column: str) -> Any:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from publisher import confined
 from publisher.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Cell = int | float | str | bool | time | date | datetime | timedelta
 Fault = Literal["", "sheet", "workbook", "large"]
@@ -17,6 +22,8 @@ Fault = Literal["", "sheet", "workbook", "large"]
 CELLS = 50_000_000
 """The most cells of a sheet, empty ones between others included."""
 SECONDS = 900
+_LOOKED_AT = 20
+"""So many rows tell whether a sheet is a table."""
 
 
 def text(path: Path, sheet: str | None, copy: Path, memory: int) -> Path:
@@ -48,6 +55,43 @@ def sheets(path: Path, memory: int) -> tuple[str, ...]:
         return tuple(confined.run(named, str(path), memory=memory, seconds=SECONDS))
     except confined.StoppedError:
         return ()
+
+
+def first_table(path: Path, memory: int) -> str | None:
+    """The first sheet that is a table, if the first one of all is none; None where there is no better one."""
+    try:
+        found: str | None = confined.run(better, str(path), memory=memory, seconds=SECONDS)
+    except confined.StoppedError:
+        return None
+    return found
+
+
+def better(path: str) -> str | None:
+    """The same, in the child. A workbook with one sheet is not looked at."""
+    import python_calamine as calamine
+
+    try:
+        book = calamine.CalamineWorkbook.from_path(path)
+        names = book.sheet_names if len(book.sheet_names) > 1 else []
+        found = next((name for name in names if _is_table(book.get_sheet_by_name(name).iter_rows())), None)
+    except (calamine.CalamineError, OSError):
+        return None
+    return found if names and found != names[0] else None
+
+
+def _is_table(rows: Iterator[list[Cell]]) -> bool:
+    """Whether the first row that is not empty has several names, all texts, and the next ones several cells too."""
+    some = list(islice((cells for row in rows if any(cells := [_text(cell) for cell in row])), _LOOKED_AT))
+    header = [cell for cell in some[0] if cell] if some else []
+    several = [row for row in some[1:] if sum(map(bool, row)) > 1]
+    return len(header) > 1 and not any(map(_number, header)) and len(several) > len(some[1:]) / 2
+
+
+def _number(text: str) -> bool:
+    with suppress(ValueError):
+        float(text)
+        return True
+    return False
 
 
 def named(path: str) -> list[str]:

@@ -280,6 +280,68 @@ def test_a_workbook(desk: Desk) -> None:
     assert (code, said.splitlines()[-1]) == (0, "requests: 1 new files, 0 known")
 
 
+def book(*sheets: tuple[str, list[list[str]]]) -> bytes:
+    """A workbook of these sheets."""
+    from openpyxl import Workbook
+
+    made = Workbook()
+    made.remove(made.active)
+    for name, cells in sheets:
+        sheet = made.create_sheet(name)
+        for row in cells:
+            sheet.append(row)
+    target = io.BytesIO()
+    made.save(target)
+    return target.getvalue()
+
+
+PROSE = [["Requests of 2024"], [], ["Made by the data office.", ""], ["Ask us", "311"], ["before you use it"]]
+TABLE = [HEADER.split(","), *rows(50)]
+
+
+@pytest.mark.usefixtures("processes")
+def test_the_sheet_of_a_workbook(desk: Desk) -> None:
+    """The first sheet that is a table is found behind one of prose, and another can be named; both are landed by it."""
+    desk.put("a.xlsx", book(("Read me", PROSE), ("Requests", TABLE), ("Codes", [["a", "b"], ["c", "d"]])))
+    desk.put("b.xlsx", book(("Requests", TABLE), ("Read me", PROSE)))
+    assert desk.add("a.xlsx", source="found")["feed"] == {"path": "a.xlsx", "format": "excel", "sheet": "Requests"}
+    assert desk.add("b.xlsx", source="first")["feed"] == {"path": "b.xlsx", "format": "excel"}
+    named = desk.add("a.xlsx", source="named", more=("--sheet", "Requests"))
+    assert named["feed"]["sheet"] == "Requests"
+    code, said = desk.run("preview", "found")
+    assert (code, "50 rows read" in said) == (0, True), said
+    before = desk.written()
+    desk.put("c.csv", csv(rows()))
+    for file, sheet, words in (
+        ("a.xlsx", "Request", "--sheet: a.xlsx has no sheet 'Request'; do you mean Requests?"),
+        ("a.xlsx", "2019", "a.xlsx has no sheet '2019'; there is: Read me, Requests, Codes"),
+        ("c.csv", "Requests", "--sheet: c.csv is not a workbook: leave it out"),
+    ):
+        code, said = desk.run("add", "other", file, "--sheet", sheet, "--yes")
+        assert (code, desk.written()) == (2, before), said
+        assert words in " ".join(said.split())
+
+
+def test_a_pack_proposes_statutes(desk: Desk) -> None:
+    """Class and statute are those of the pack by the column's name, for a lawyer to confirm; a wrong one lists all."""
+    desk.put("requests.csv", csv(rows()))
+    found = desk.add("requests.csv", more=("--law", "new-york"))["columns"]
+    assert found["Email"] == {
+        "class": "private",
+        "statute": "Public Officers Law § 87(2)(b), § 89(2)(b)",
+        "read": False,
+    }
+    assert found["Service_Type"] == {"class": "public", "statute": "Public Officers Law § 87(2)"}
+    text = (desk.root / "pipelines/requests.toml").read_text()
+    columns = text.partition("[columns]")[2].splitlines()[1:]
+    declared = [line for line in columns if " = { class" in line]
+    assert len(declared) == len(found)
+    assert all(line.endswith("a lawyer has to confirm it") for line in declared)
+    code, said = desk.run("add", "other", "requests.csv", "--yes", "--law", "ohio")
+    assert (code, "pipelines/other.toml" in desk.written()) == (2, False)
+    assert "'ohio' is not one of 'minnesota', 'missouri', 'new-york', 'washington'" in " ".join(said.split())
+
+
 def test_what_the_command_line_may_get_wrong(desk: Desk) -> None:
     """Exit code 2 and nothing written: no terminal and no --yes, names, properties; files that do not exist are 5."""
     desk.put("requests.csv", csv(rows()))
@@ -389,3 +451,21 @@ def test_on_a_terminal_it_asks(desk: Desk) -> None:
     assert "300" not in out
     assert desk.source()["privacy"]["unit"] == "record"
     assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_a_thousand_columns_of_a_parquet_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is packed small, so it is not its bytes but its values that are limited; the answer says that it is a part."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    from publisher.drafting import sample
+
+    monkeypatch.setattr(sample, "CELLS", 50_000)
+    path = desk.root / "data" / "a.parquet"
+    path.parent.mkdir(exist_ok=True)
+    days = [f"2024-01-{n % 28 + 1:02d}" for n in range(200)]
+    columns = {"id": list(range(200)), "opened": days} | {f"field{n}": [n] * 200 for n in range(998)}
+    pa.parquet.write_table(pa.table(columns), path)
+    code, said = desk.run("add", "requests", "a.parquet", "--yes")
+    assert (code, "guesses from a sample of a.parquet" in said) == (0, True), said
+    assert list(desk.source()["columns"]) == list(columns)

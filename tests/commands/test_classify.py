@@ -9,7 +9,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from township import COMMAND, Town
+
+from publisher.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +52,33 @@ def _part(master: int) -> bytes:
         return b""  # the other end is closed
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", rows(300), "From every row of a.csv."),
+        ("a.csv", rows(6_000), "From about 5,000 rows, evenly spread over a.csv."),
+        ("large.csv", rows(20_000), "From about 5,000 rows, evenly spread over large.csv."),
+        (
+            "large.json",
+            "\n".join(f'{{"id": {n}, "opened": "2024-01-01"}}' for n in range(20_000)),
+            "From rows at the beginning of large.json.",
+        ),
+    ],
+    ids=["all", "some", "part", "beginning"],
+)
+def test_it_says_which_rows_were_looked_at(
+    name: str, content: str, words: str, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All, rows from everywhere in the file, or those at its beginning: no more is claimed than is true."""
+    from publisher.drafting import sample
+
+    monkeypatch.setattr(sample, "MOST", 400_000)
+    (town.data / name).write_text(content)
+    answer = CliRunner().invoke(main, ["-C", str(town.root), "classify", name])
+    assert answer.exit_code == 0, answer.output
+    assert f"{words} These are guesses: a person decides." in " ".join(answer.output.split())
+
+
 def test_a_file_is_classified_and_nothing_is_kept(town: Town) -> None:
     """Every column with its kind and signals, in 80 columns, without any value, share or count of rows; no state comes
     of it."""
@@ -65,7 +95,7 @@ def test_a_file_is_classified_and_nothing_is_kept(town: Town) -> None:
     assert "phone phone name, values, unique, shape private" in words
     assert "owner name name, values, shape public" in words
     assert "Not personal, by these signals (3): id, opened, ward" in words
-    assert "From every row. These are guesses: a person decides." in words
+    assert "From every row of permits.csv. These are guesses: a person decides." in words
     assert "- e-mail" not in words
     assert "- phone: Minn. Stat. § 13.356. To confirm: covers contact details" in words
     assert "%" not in answer.out
