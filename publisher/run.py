@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 
 class Observer(Protocol):
-    """Watches a run: `total` is the number of steps, `step` says what is done now, `warn` what went wrong, `note` what
-    the run goes on without, `landed` what was landed, which is private.
+    """Watches a run: `total` is the number of steps, `step` begins the next one, `doing` says what takes long in it,
+    `warn` what went wrong, `note` what the run goes on without, `landed` what was landed, which is private.
 
     `agree` asks a person; it is False if no one can be asked and nothing was agreed to beforehand.
     """
@@ -45,6 +45,8 @@ class Observer(Protocol):
     def total(self, steps: int) -> None: ...
 
     def step(self, words: str) -> None: ...
+
+    def doing(self, words: str) -> None: ...
 
     def warn(self, error: PublisherError) -> None: ...
 
@@ -269,8 +271,9 @@ class _Run:
     def _land(self, source: SourceFile) -> None:
         """Land and judge a source once; what is refused stays refused for this run."""
         if source.name not in self.landed:
+            self.observer.doing(f"{source.name}: {'fetching' if source.definition.fetched else 'reading'} its records")
             try:
-                landing = land_source(self.workspace, source)
+                landing = land_source(self.workspace, source, self.observer.doing)
             except RefusedAtLandingError as error:
                 self.landed[source.name] = error
                 raise

@@ -80,6 +80,9 @@ class _Silent:
     def step(self, words: str) -> None:
         """Show nothing."""
 
+    def doing(self, words: str) -> None:
+        """Show nothing."""
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show nothing."""
 

@@ -172,7 +172,7 @@ def tune(
       publisher tune alicante-water --period 2016 --rho 0.01 \\
         --column consumption --bins 0,5000,10000,20000
     """
-    from publisher.commands.terminal import print_json
+    from publisher.commands.terminal import print_json, working
     from publisher.commands.tune import print_advice
     from publisher.pipeline.measurement import measurement
     from publisher.pipeline.tuning import measured
@@ -188,7 +188,9 @@ def tune(
                 "this charges the budget, and there is no terminal to ask on: add --yes to agree. Nothing was charged."
             )
         click.confirm("Continue?", abort=True, err=True)
-    advised = advice(asked, measured(asked), keep)
+    with working(f"measuring {asked.dataset.name}", quiet=as_json) as progress:
+        found = measured(asked, progress)
+    advised = advice(asked, found, keep)
     if as_json:
         print_json(advised.as_json())
     else:

@@ -23,7 +23,7 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
 
     Pushing again changes nothing.
     """
-    from publisher.commands.terminal import print_error
+    from publisher.commands.terminal import print_error, working
     from publisher.errors import SourceError
     from publisher.pipeline.session import locked
     from publisher.push.sync import deliver, map_notes, portal_of, telling
@@ -36,7 +36,7 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
     with locked(workspace) as catalog, portal_of(workspace) as client:
         for number, dataset in enumerate(chosen):
             try:
-                with telling(chosen[number:]):
+                with telling(chosen[number:]), working(f"pushing {dataset.name}"):
                     url = deliver(workspace, catalog, client, dataset)
             except SourceError as error:  # what is damaged of one dataset does not stop the others
                 if damaged is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.commands.goal_text import as_json, lines
-from publisher.commands.terminal import print_json
+from publisher.commands.terminal import print_json, working
 from publisher.definitions.toml import marks, parse_toml
 from publisher.definitions.toml_edit import rewritten
 from publisher.durable import write_file
@@ -61,7 +61,7 @@ def plan_goal(folder: Path, asked: GoalRequest, agree: Callable[[str, str], None
     goal = parse_goal(asked.goal, words, dataset.definition)
     guesses = parse_guesses(asked.guesses, words, goal.measures[0], goal.grain)
     if asked.tune is not None:
-        _tune(folder, asked.tune, dataset, agree)
+        _tune(folder, asked, asked.tune, dataset, agree)
     facts = public(workspace, [dataset])
     answer = GoalSearch(draft, dataset, facts, guesses, facts.tuned.get(dataset.name)).answer(goal)
     text = rewritten(draft.text, draft.values, answer.found.table.values)
@@ -81,7 +81,9 @@ def plan_goal(folder: Path, asked: GoalRequest, agree: Callable[[str, str], None
         click.echo("\n".join(["", *wrapped([f"Next: add --write to put this into {draft.origin.name}."])]))
 
 
-def _tune(folder: Path, period: str, dataset: DatasetFile, agree: Callable[[str, str], None]) -> None:
+def _tune(
+    folder: Path, asked: GoalRequest, period: str, dataset: DatasetFile, agree: Callable[[str, str], None]
+) -> None:
     """Measure what units have, after a person agreed to the charge."""
     sums = any(each.kind == "sum" for each in dataset.definition.measured)
     if dataset.source.definition.privacy.unit == "record" and not sums:
@@ -92,7 +94,8 @@ def _tune(folder: Path, period: str, dataset: DatasetFile, agree: Callable[[str,
     question = measurement(workspace, dataset.source.name, dataset=dataset.name, period=period, **given)
     if not question.known:
         agree("\n".join(wrapped([question.words()])), "Nothing was charged.")
-    measured(question)
+    with working(f"measuring {dataset.name}", quiet=asked.as_json) as progress:
+        measured(question, progress)
 
 
 def _changes(before: str, after: str) -> list[str]:

@@ -220,6 +220,11 @@ class Watch:
         started = self._progress.tasks[0].fields.get("started", False)
         self._progress.update(self._task, description=words, advance=1 if started else 0, started=True)
 
+    def doing(self, words: str) -> None:
+        """Say what takes long in this step, if a step has begun."""
+        if self._task is not None:
+            self._progress.update(self._task, description=words)
+
     def warn(self, error: PublisherError) -> None:
         """Show an error; the run goes on where it can."""
         if isinstance(error, RefusedAtLandingError):
@@ -271,6 +276,14 @@ def watching(*, yes: bool = False, quiet: bool = False, notes: bool = True) -> I
         nullcontext() if drawn or quiet else now_and_then(lambda: _so_far(progress)),
     ):
         yield Watch(progress, yes=yes, quiet=quiet, notes=notes)
+
+
+@contextmanager
+def working(words: str, *, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """The same as `now_and_then`; what is yielded changes the words. With `quiet`, which is for --json, no line."""
+    latest = [words]
+    with nullcontext() if quiet else now_and_then(lambda: latest[-1]):
+        yield latest.append
 
 
 @contextmanager

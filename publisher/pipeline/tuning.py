@@ -27,6 +27,8 @@ from publisher.records.reader import raw
 from publisher.release.manifest import LedgerHead
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from publisher.engine.contributions import ContributionQuestion
     from publisher.pipeline.measurement import Measurement
     from publisher.privacy.ledger import Ledger
@@ -51,7 +53,7 @@ class TuneResult(Model):
     histograms: tuple[NoisyHistogram, ...]
 
 
-def measured(asked: Measurement) -> TuneResult:
+def measured(asked: Measurement, progress: Callable[[str], None] | None = None) -> TuneResult:
     """The noisy result: the stored one, or a new, charged one. Raises BudgetError and SourceError."""
     with locked(asked.workspace) as catalog:
         ledger = catalog.ledger
@@ -61,7 +63,7 @@ def measured(asked: Measurement) -> TuneResult:
         mechanisms = asked.mechanisms()
         request = asked.request(mechanisms)
         ledger.afford(request)  # before any record is read
-        exact, stand_in = _exact(asked)
+        exact, stand_in = _exact(asked, progress)
         entry = ledger.charge(request)  # durable when it returns; only now may noise be drawn
         found = TuneResult(
             source=request.source,
@@ -151,10 +153,10 @@ def _enter(asked: Measurement, ledger: Ledger, drawn: str) -> None:
     )
 
 
-def _exact(asked: Measurement) -> tuple[tuple[Integers, ...], bool]:
+def _exact(asked: Measurement, progress: Callable[[str], None] | None) -> tuple[tuple[Integers, ...], bool]:
     """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
     workspace, source = asked.workspace, asked.dataset.source
-    land_source(workspace, source)
+    land_source(workspace, source, progress)
     query, releases, generated = guarded(source), [], False
     for release in asked.period.cut(asked.dataset.definition.period):
         landed = raw(source, workspace.private, release.start, release.end)  # all that has arrived, as one vintage

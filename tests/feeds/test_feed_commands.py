@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from click.testing import CliRunner
 from fetched_cities import START
 
 from publisher.cli import main
+from publisher.commands import terminal
 from publisher.definitions.source import Source
 from publisher.definitions.toml import read_toml
 from publisher.pipeline.consent import newest_arrival
@@ -112,6 +115,22 @@ def test_a_run_fetches_lands_and_releases(
     assert code == 0, out + err
     assert len(list((city.town.root / "state").rglob("manifest.json"))) == 1
     assert city.lost_and_twice() == (0, 0)
+
+
+def test_a_run_tells_that_it_fetches(city_of: Callable[[str], FetchedCity], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a pipe, a line now and then while a server takes long; none with --json, whose log is for errors."""
+    monkeypatch.setattr(terminal, "EVERY", 0.05)
+    city = city_of("SeeClickFix")
+    day = (START + timedelta(days=1)).date().isoformat()
+    city.town.count(day)
+    city.server.before = {number: partial(time.sleep, 0.3) for number in (1, 2)}
+    code, _, err = said(city, monkeypatch, "run", "requests", "--period", day, "--no-push")
+    assert code == 0, err
+    assert "requests: fetching its records: 0 of 1 steps done, after 0 s\n" in err
+    city.server.before = {number: partial(time.sleep, 0.3) for number in range(1, 50)}
+    day = (START + timedelta(days=2)).date().isoformat()
+    code, _, err = said(city, monkeypatch, "run", "requests", "--period", day, "--no-push", "--json")
+    assert (code, "fetching" in err) == (0, False), err
 
 
 def test_a_fetched_source_has_no_newest_file(city_of: Callable[[str], FetchedCity]) -> None:

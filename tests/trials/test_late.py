@@ -227,6 +227,9 @@ class _Watcher:
     def step(self, words: str) -> None:
         pass
 
+    def doing(self, words: str) -> None:
+        pass
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         pass
 

@@ -46,6 +46,9 @@ class Watcher:
     def step(self, words: str) -> None:
         pass
 
+    def doing(self, words: str) -> None:
+        pass
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         pass
 
