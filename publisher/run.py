@@ -59,20 +59,22 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class PeriodSelection:
-    """Which periods to run: those within [start, end), or everything due."""
+    """Which periods to run: those within [start, end), or everything due; with `newest`, the last of them alone."""
 
     start: date | None = None
     end: date | None = None
+    newest: bool = False
 
     def periods(self, dataset: DatasetFile) -> tuple[Period, ...]:
         """The dataset's periods of which an edition is due by its schedule, or those asked for. Never looked up in the
         records."""
         day = dataset.due_day()
-        return tuple(
+        found = tuple(
             period
             for period in dataset.definition.periods_until(day)
             if due_vintages(dataset.source.definition.late, period, day) and self.holds(period)
         )
+        return found[-1:] if self.newest else found
 
     def holds(self, period: Period) -> bool:
         """Whether the period is within."""

@@ -133,7 +133,8 @@ def scratch_of(
     with writing(folder):
         _write(worst, [folder / "data" / FEED / f"{day.isoformat()}.csv" for day in days], only)
         for part in ("pipelines", "datasets/keysets"):  # what a guarantee says about the population's other sources
-            shutil.copytree(workspace.root / part, folder / part)
+            if (workspace.root / part).is_dir():
+                shutil.copytree(workspace.root / part, folder / part)
     feeds = {source.name: source.definition.feed}
     own = replace(workspace, root=folder, data=folder / "data", state=folder, feeds=feeds)
     return Scratch(own, replace(dataset, source=source), period, worst)
@@ -173,7 +174,7 @@ def _declared(definition: Source, worst: Worst) -> Source:
 
 
 def _select(worst: Worst) -> str:
-    names = (*worst.columns["keys"], *worst.columns["amounts"])
+    names = (*worst.columns["keys"], *worst.columns["amounts"]) or (RECORD,)  # a SELECT has a column
     return "SELECT " + ", ".join(f'raw."{name}"' for name in names) + " FROM raw\n"
 
 

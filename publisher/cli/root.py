@@ -93,6 +93,9 @@ def main(ctx: click.Context, folder: Path) -> None:
       publisher run       land, release, validate and push what is due
       publisher serve     start the embedded portal
       publisher status    see where everything stands
+
+    On a terminal, what is printed is as wide as it (COLUMNS overrides it). In a pipe or a file it is not wrapped: each
+    message and each row of a table is one line, whatever COLUMNS says. Some pages are made for 80 columns everywhere.
     """
     no_core_dumps()
     os.umask(os.umask(0o077) | 0o022)  # whatever it was, no one else can write to the files of this process

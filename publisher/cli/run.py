@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option("--yes", is_flag=True, help="Answer yes to every question, such as many periods at once or a redraw.")
 @click.option("--no-push", is_flag=True, help="Release and validate without updating the portal.")
-@click.option("--rehearse", is_flag=True, help="Try everything on generated records. Nothing is charged or pushed.")
+@click.option(
+    "--rehearse",
+    is_flag=True,
+    help="Try it on generated records. Nothing is charged or pushed.",
+)
 @click.option("--quiet", is_flag=True, help="Print only what needs a person; for schedulers.")
 @json_option
 @click.pass_obj
@@ -56,7 +60,8 @@ def run(
     """Land, release, validate and push what is due.
 
     Safe to repeat, even every minute: each release is drawn and charged once, and not before the time that the
-    dataset's schedule says. `publisher schedule export` prints the entry of a scheduler.
+    dataset's schedule says. `publisher schedule export` prints the entry of a scheduler. With --rehearse it tries the
+    newest period of each dataset, unless you ask for others.
 
     \b
     Examples:
@@ -79,11 +84,12 @@ def run(
     if nothing_defined(workspace, as_json=as_json):
         return
     if rehearse:
-        from publisher.commands.rehearsal import rehearsal_of
+        from publisher.commands.rehearsal import rehearsal_of, rehearsed
         from publisher.durable import private_files
 
         click.get_current_context().with_resource(private_files())  # its public folder too is inside the private one
-        workspace = rehearsal_of(workspace, chosen)
+        asked = rehearsed(asked)
+        workspace = rehearsal_of(workspace, chosen, asked)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
     with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer:
         try:

@@ -115,7 +115,7 @@ def add(
       publisher add permits permits/*.csv --yes \\
         --boundaries neighborhoods.geojson --key name
       publisher add requests --from https://seeclickfix.com/example-city
-      publisher add permits --from postgresql://reader@db.example.gov/city \
+      publisher add permits --from postgresql://reader@db.example.gov/city \\
         --table public.permits --password PERMITS_PASSWORD
     """
     from publisher.commands.add import NewSource

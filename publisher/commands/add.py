@@ -325,6 +325,7 @@ def _next(workspace: Workspace, new: NewSource, files: Sequence[Path], draft: So
     yield f"  publisher preview {new.name}   the rows as they will be counted"
     yield f"  publisher classify {new.name}   what its columns hold, by their values too"
     yield f"  publisher check   what is still open: every {MARK}"
+    yield f"  publisher plan {draft.dataset} --goal WORDS   then: loss and bounds"
 
 
 def _named(files: Sequence[Path]) -> str:

@@ -25,12 +25,15 @@ _BLANK = "\N{NO-BREAK SPACE}"
 
 
 def width_of(stream: TextIO | None) -> int | None:
-    """How many columns a stream has; None where no one looks, such as in a pipe or a file."""
+    """How many columns a terminal has; None for a pipe or a file, where a message stays one line.
+
+    COLUMNS sets the width of a terminal alone: what a program reads does not depend on where its caller sat.
+    """
+    if stream is None or not stream.isatty():
+        return None
     said = os.environ.get("COLUMNS", "")
     if said.isdigit() and int(said):
         return int(said)
-    if stream is None or not stream.isatty():
-        return None
     try:
         return os.get_terminal_size(stream.fileno()).columns or UNKNOWN
     except (OSError, ValueError):

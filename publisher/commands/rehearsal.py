@@ -10,6 +10,7 @@ from publisher.definitions.feed import FileFeed, accept_all
 from publisher.durable import writing
 from publisher.errors import SourceError
 from publisher.records.secrets import create_key
+from publisher.run import PeriodSelection
 from publisher.sample.stand_in import write_stand_in
 
 FOLDER = "stand-in feeds"
@@ -17,13 +18,19 @@ FOLDER = "stand-in feeds"
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
     from pathlib import Path
 
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 
-def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Workspace:
-    """The same definitions with stand-in feeds, in a state folder of their own that starts empty. Raises SourceError.
+def rehearsed(asked: PeriodSelection) -> PeriodSelection:
+    """The periods that are rehearsed: those asked for, or the newest one of each dataset, which tells enough."""
+    return replace(asked, newest=True) if asked == PeriodSelection() else asked
+
+
+def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile], asked: PeriodSelection) -> Workspace:
+    """The same definitions with stand-in feeds of the periods, in a state folder that starts empty. Raises SourceError.
 
     Boundaries and address lists are copied from the real data folder; nothing else in it is read.
     """
@@ -39,10 +46,18 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Works
                 _copy(workspace.data, data, path)
     for source in sources.values():
         wanted = [dataset for dataset in workspace.datasets.values() if dataset.source.name == source.name]
-        write_stand_in(source, wanted, data, data / FOLDER / f"{source.name}.csv")
+        target = data / FOLDER / f"{source.name}.csv"
+        write_stand_in(source, wanted, data, target, _span(source, datasets, asked))
     (data / "SAMPLE.json").write_text('{"generated_by": "publisher"}\n', encoding="utf-8")
     feeds = {name: _feed(source) for name, source in sources.items()}
     return replace(workspace, data=data, state=state, feeds=feeds)
+
+
+def _span(source: SourceFile, datasets: Sequence[DatasetFile], asked: PeriodSelection) -> tuple[date, date] | None:
+    """The days of the periods that are rehearsed; None if none is due."""
+    named = [each for each in datasets if each.source.name == source.name]
+    periods = [period for each in named for period in asked.periods(each, source.today())]
+    return (min(each.start for each in periods), max(each.end for each in periods)) if periods else None
 
 
 def _feed(source: SourceFile) -> FileFeed:

@@ -303,8 +303,9 @@ class SourceDraft:
         yield from _note(
             f"{MARK}: how many records of one {text(self.unit)} count: in at most max_groups areas, max_per_group in "
             "each. The largest number in the records would reveal that someone has so many: decide by what is "
-            f"ordinary. `publisher tune {self.source} --period {self.period.upper()} --rho 0.01` measures it with "
-            "noise, and charges the budget."
+            "ordinary. When all else is filled in, `publisher plan --goal` proposes them from guesses, which cost "
+            f"nothing. Last, where guesses do not do, `publisher tune {self.source} --period {self.period.upper()} "
+            "--rho 0.01` measures them with noise and charges the budget."
         )
         yield "[bounds]"
         yield f'max_groups = "{MARK}"'

@@ -15,6 +15,7 @@ from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
     from pathlib import Path
 
     import numpy as np
@@ -31,16 +32,30 @@ _DISCOVERED = tuple(f"Stand-in {n}" for n in range(1, 41))
 """Keys of a column that has no public ones."""
 
 
-def write_stand_in(source: SourceFile, datasets: Sequence[DatasetFile], data: Path, target: Path) -> None:
-    """Write a CSV file with the declared columns in order; boundaries and address lists must already be in `data`."""
+def write_stand_in(
+    source: SourceFile,
+    datasets: Sequence[DatasetFile],
+    data: Path,
+    target: Path,
+    span: tuple[date, date] | None = None,
+) -> None:
+    """Write a CSV file with the declared columns in order; boundaries and address lists must already be in `data`.
+
+    Events are in [start, end) of the span; by default in all periods of the datasets, or in the first if none is last.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.csv
 
-    draft = _Draft(source, tuple(datasets), data, np.random.default_rng(SEED))
+    draft = _Draft(source, tuple(datasets), data, np.random.default_rng(SEED), span or _span(datasets))
     columns = draft.columns()
     table = pa.table({name: pa.array([str(value) for value in columns[name]]) for name in source.definition.columns})
     pyarrow.csv.write_csv(table, target)
+
+
+def _span(datasets: Sequence[DatasetFile]) -> tuple[date, date]:
+    start = min(civil.parse(each.definition.first).start for each in datasets)
+    return start, max(civil.parse(each.definition.last or each.definition.first).end for each in datasets)
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,7 @@ class _Draft:
     datasets: tuple[DatasetFile, ...]
     data: Path
     chance: np.random.Generator
+    span: tuple[date, date]
 
     def columns(self) -> dict[str, Column]:
         """One array of texts or numbers per raw column; more specific rules override less specific ones."""
@@ -154,11 +170,10 @@ class _Draft:
         return self._drawn(sorted({text for text in found[0].to_pylist() if text}))
 
     def _times(self) -> Column:
-        """Event times over all periods of the source's datasets, in order, in the feed's first form."""
+        """Event times, in order, in the feed's first form."""
         import numpy as np
 
-        start = min(civil.parse(each.definition.first).start for each in self.datasets)
-        end = max(civil.parse(each.definition.last or each.definition.first).end for each in self.datasets)
+        start, end = self.span
         seconds = np.sort(self.chance.integers(0, int((end - start).total_seconds()), ROWS))
         times = (np.datetime64(start, "s") + seconds).astype(datetime)
         form = self.source.definition.event.formats[0]

@@ -91,6 +91,20 @@ def test_what_is_guessed(desk: Desk) -> None:
     ]
 
 
+def test_steps_are_named_in_their_order(desk: Desk) -> None:
+    """First what is marked, then a plan from guesses, which is free; a measurement, which is charged, comes last."""
+    desk.put("requests.csv", csv(rows()))
+    code, said = desk.run("add", "requests", "requests.csv", *AREAS, "--yes")
+    assert code == 0
+    steps = ("publisher preview requests", "publisher check", "publisher plan requests-by-quarter --goal")
+    assert [*map(said.index, steps)] == sorted(map(said.index, steps))
+    assert "publisher tune" not in said
+    note = " ".join((desk.root / "datasets/requests-by-quarter.toml").read_text().replace("\n# ", " ").split())
+    assert note.index("When all else is filled in, `publisher plan --goal`") < note.index(
+        "Last, where guesses do not do"
+    )
+
+
 def test_nothing_runs_while_something_is_marked(desk: Desk) -> None:
     """Every command names each marked place with its line and exits with 2; only the preview looks at a draft."""
     desk.add(desk.put("requests.csv", csv(rows())), more=AREAS)

@@ -67,13 +67,13 @@ def too_wide(text: str) -> list[str]:
     return [line for line in text.splitlines() if len(line) > 80 and not re.search(r"\S*/\S{40,}", line)]
 
 
-def on_a_terminal(town: Town, *arguments: str, columns: int = 80) -> str:
+def on_a_terminal(town: Town, *arguments: str, columns: int = 80, command: tuple[str, ...] = (str(COMMAND),)) -> str:
     """What a command shows on a terminal, both streams together, as it was sent."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     environment = {name: text for name, text in town.environment(TERM="xterm").items() if name != "COLUMNS"}
     with subprocess.Popen(
-        [COMMAND, *arguments], cwd=town.root, stdin=slave, stdout=slave, stderr=slave, env=environment
+        [*command, *arguments], cwd=town.root, stdin=slave, stdout=slave, stderr=slave, env=environment
     ):
         os.close(slave)
         parts = list(_parts(master))
@@ -98,24 +98,43 @@ def as_seen(sent: str) -> str:
     return "\n".join(line.split("\r")[-1] for line in plain.split("\n"))
 
 
+IN_TURN = """
+import sys
+from publisher.cli import main
+for command in sys.argv[1:]:
+    print(f"<{command}>", flush=True)
+    try:
+        main([word.replace(":", " ") for word in command.split()])
+    except SystemExit:
+        sys.stderr.flush()
+"""
+
+
 def test_every_command_fits_80_columns(released: Town) -> None:
     """Tables, sentences and errors; nothing is shown as raw Markdown, and no word is broken by a table."""
-    for command in READ:
-        answer = released.publisher(*(word.replace(":", " ") for word in command.split()), COLUMNS="80")
-        both = answer.out + answer.err
+    shown = as_seen(on_a_terminal(released, *READ, command=(sys.executable, "-c", IN_TURN)))
+    for command, following in zip(READ, (*READ[1:], None), strict=True):
+        _, _, rest = shown.partition(f"<{command}>\n")
+        both = rest.partition(f"<{following}>\n")[0] if following else rest
         assert both, command
         assert too_wide(both) == [], command
         assert "**" not in both, command
+        both = re.sub(r".*━.* \d+/\d+ \d:\d\d:\d\d\n", "", both)  # the bar of a run
         assert not re.search(r"[│┃┏━]", both), command
 
 
 def test_where_no_one_looks_lines_are_whole(released: Town) -> None:
-    """A pipe has no width: each message and each row is one line, for those who search a log."""
+    """A pipe has no width, whatever COLUMNS says: each message and each row is one line, for those who search a log.
+    COLUMNS decides on a terminal alone."""
     lines = released.publisher("plan", "requests").out.splitlines()
     assert any(len(line) > 120 and line.endswith(".") for line in lines)
     rows = released.publisher("releases").out.splitlines()
     assert len(rows) == 7
     assert all(len(row.split()) == 8 for row in rows)
+    narrow = released.publisher("plan", "requests", COLUMNS="40")
+    assert narrow.out.splitlines() == lines
+    shown = as_seen(on_a_terminal(released, "plan", "requests", command=("env", "COLUMNS=60", str(COMMAND))))
+    assert max(map(len, shown.splitlines())) <= 60
 
 
 def _commands(command: Command, name: str) -> Iterator[tuple[str, Command]]:
