@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from publisher.durable import write_file
@@ -38,22 +38,34 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class _Record:
+    """What the ledger has about one dataset's releases."""
+
+    decided: Mapping[Key, Sequence[ReleaseDecision]]
+    checked: Mapping[str, str]
+    """The SHA-256 of the last check of each release, of all datasets."""
+
+
+@dataclass(frozen=True)
 class Catalog:
-    """Read the store and the ledger together."""
+    """Read the store and the ledger together.
+
+    The standings of a period are found once, until something is written about it: only the owner of the lock writes.
+    """
 
     store: ReleaseStore
     ledger: Ledger
+    _periods: dict[tuple[str, str], list[Standing]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _records: dict[str, _Record] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition."""
-        decided = decisions(self.ledger, dataset)
-        recorded, periods = self.ledger.validations(), self.store.periods(dataset)
-        return [each for period in periods for each in self._of_period(dataset, period, decided, recorded)]
+        return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period)]
 
     def standing(self, release: Release) -> Standing:
         """One release with its status."""
         says = release.manifest
-        editions = self._of_period(says.dataset, says.period, decisions(self.ledger, says.dataset))
+        editions = self._of_period(says.dataset, says.period)
         return next(each for each in editions if each.release.manifest.edition == says.edition)
 
     def current(self, dataset: str) -> list[Release]:
@@ -63,10 +75,8 @@ class Catalog:
 
     def before(self, dataset: str, period: str) -> Release | None:
         """The current release of the last earlier period that has one."""
-        decided = decisions(self.ledger, dataset)
-        recorded = self.ledger.validations()
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
-            for standing in self._of_period(dataset, earlier, decided, recorded):
+            for standing in self._of_period(dataset, earlier):
                 if standing.status == "ready":
                     return standing.release
         return None
@@ -91,7 +101,7 @@ class Catalog:
             raise SourceError(
                 f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
             ) from None
-        known = self.ledger.validations() if recorded is None else recorded
+        known = self._record(says.dataset).checked if recorded is None else recorded
         digest = known.get(f"{says.dataset}/{says.period}/{says.edition}")
         # A result that someone else wrote is none: the release is checked again. A ledger from before results were
         # recorded has none at all, until they are adopted.
@@ -108,11 +118,12 @@ class Catalog:
         If people accepted the release, the result has their reason.
         """
         says = release.manifest
-        made = decisions(self.ledger, says.dataset).get((says.period, says.edition), ())
+        made = self._record(says.dataset).decided.get((says.period, says.edition), ())
         accepted = next((each.reason for each in made if _covers(each, validation)), "")
         content = validation.model_copy(update={"accepted": accepted}).model_dump_json(indent=2).encode() + b"\n"
         self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
+        self._forget(release)
 
     def adopt(self) -> None:
         """Enter the results of checks from before the ledger recorded them; one that it lacks later is nobody's."""
@@ -122,6 +133,8 @@ class Catalog:
         for path in sorted(results.glob("*/[0-9]*/[0-9]*.json")):
             dataset, period, edition = path.relative_to(results).with_suffix("").parts
             self._enter_validation(dataset, period, int(edition), path.read_bytes())
+        self._records.clear()
+        self._periods.clear()
 
     def _enter_validation(self, dataset: str, period: str, edition: int, content: bytes) -> None:
         facts = {"dataset": dataset, "period": period, "edition": edition}
@@ -132,11 +145,8 @@ class Catalog:
 
         Raises SourceError when a release that the ledger has is missing: it must never be drawn again.
         """
-        known = {
-            (entry.payload["period"], entry.payload["edition"])
-            for entry in self.ledger.entries("release")
-            if entry.payload["dataset"] == dataset
-        }
+        entries = self.ledger.about(dataset, "release")
+        known = {(entry.payload["period"], entry.payload["edition"]) for entry in entries}
         there = {(period, n) for period in self.store.periods(dataset) for n in self.store.numbers(dataset, period)}
         gone = sorted(f"{dataset}/{period}/{edition}" for period, edition in known - there)
         if gone:
@@ -162,41 +172,51 @@ class Catalog:
             },
             drawn=says.ledger.hash,
         )
+        self._forget(release)
 
     def retract(self, release: Release, reason: str, *, undo: bool = False) -> None:
         """Retract a release, or (`undo`) restore it; the folder stays."""
         decide(self.ledger, "restored" if undo else "retracted", release, reason)
+        self._forget(release)
 
     def accept(self, release: Release, validation: Validation, reason: str) -> None:
         """Let a release that does not meet the expectations of people be published all the same."""
         decide(self.ledger, "accepted", release, reason, validation.words)
+        self._forget(release)
         self.keep(release, validation)
 
     def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
         """The one of these releases of a dataset that, by the ledger, was released (or `retracted`) last."""
         kinds = NAMES["retracted"] if retracted else ("release",)
-        entries = [each for each in self.ledger.entries(*kinds) if each.payload["dataset"] == dataset]
+        entries = self.ledger.about(dataset, *kinds)
         last = {(each.payload["period"], each.payload["edition"]): each.sequence for each in entries}
         # A killed run may have left one that it did not record: nothing is newer.
         return max(releases, key=lambda each: last.get((each.manifest.period, each.manifest.edition), math.inf))
 
-    def _of_period(
-        self,
-        dataset: str,
-        period: str,
-        decided: Mapping[Key, Sequence[ReleaseDecision]],
-        recorded: Mapping[str, str] | None = None,
-    ) -> list[Standing]:
+    def _of_period(self, dataset: str, period: str) -> list[Standing]:
         """The editions of a period, oldest first; the newest that is ready supersedes the others that are."""
+        if (dataset, period) in self._periods:
+            return self._periods[dataset, period]
         standings: list[Standing] = []
         for release in reversed(self.store.editions(dataset, period)):
-            validation = self.validation(release, recorded)
-            made = decided.get((period, release.manifest.edition), ())
+            validation = self.validation(release)
+            made = self._record(dataset).decided.get((period, release.manifest.edition), ())
             status = _status(validation, made)
             if status == "ready" and any(each.status == "ready" for each in standings):
                 status = "superseded"
             standings.append(Standing(release, validation, status, made))
-        return standings[::-1]
+        self._periods[dataset, period] = standings[::-1]
+        return self._periods[dataset, period]
+
+    def _record(self, dataset: str) -> _Record:
+        if dataset not in self._records:
+            self._records[dataset] = _Record(decisions(self.ledger, dataset), self.ledger.validations())
+        return self._records[dataset]
+
+    def _forget(self, release: Release) -> None:
+        """Something was written about the release."""
+        self._periods.pop((release.manifest.dataset, release.manifest.period), None)
+        self._records.pop(release.manifest.dataset, None)
 
 
 def _covers(decision: ReleaseDecision, validation: Validation) -> bool:

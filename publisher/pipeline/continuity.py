@@ -5,13 +5,11 @@ A restored or copied state folder, a ledger that is gone and a swapped key would
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
 from publisher.privacy.chain import Head
 from publisher.records.secrets import fingerprint
-from publisher.release.manifest import MANIFEST, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,17 +40,15 @@ def unentered_heads(catalog: Catalog) -> Iterator[Head]:
 
     An entered manifest names an entry that comes before its own: only its bytes are compared.
     """
-    entered = catalog.ledger.manifests()
-    root = catalog.store.root
-    for folder in sorted(root.glob("*/[0-9]*/[0-9]*")):
-        name = str(folder.relative_to(root))
+    entered, store = catalog.ledger.manifests(), catalog.store
+    for folder in store.folders():
+        name = str(folder.relative_to(store.root))
         try:
-            content = (folder / MANIFEST).read_bytes()
-            if entered.get(name) == hashlib.sha256(content).hexdigest():
+            if entered.get(name) == store.sha256(folder):
                 continue
-            head = Manifest.model_validate_json(content).ledger
-        except (OSError, ValueError):
+            head = store.read(folder).manifest.ledger
+        except SourceError:
             if name in entered:
                 continue  # verification and its dataset's next run say so
-            raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
+            raise
         yield Head(f"release {name}", head.sequence, head.hash)

@@ -51,13 +51,12 @@ def decisions(ledger: Ledger, dataset: str) -> Mapping[Key, Sequence[ReleaseDeci
     """Every decision about a dataset's releases, oldest first."""
     whats = {name: what for what, names in NAMES.items() for name in names}
     found: dict[Key, list[ReleaseDecision]] = defaultdict(list)
-    for entry in ledger.entries(*whats):
+    for entry in ledger.about(dataset, *whats):
         says = entry.payload
-        if says["dataset"] == dataset:
-            decision = ReleaseDecision(
-                whats[entry.kind], entry.at, says.get("reason", ""), says.get("by", ""), tuple(says.get("although", ()))
-            )
-            found[says["period"], says["edition"]].append(decision)
+        decision = ReleaseDecision(
+            whats[entry.kind], entry.at, says.get("reason", ""), says.get("by", ""), tuple(says.get("although", ()))
+        )
+        found[says["period"], says["edition"]].append(decision)
     return found
 
 

@@ -24,6 +24,29 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """What a definition is recognized by, computed once for all its periods."""
+
+    dataset: DatasetFile
+    fingerprint: str
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """The hashes under which the definition may have been charged, that of a new draw first."""
+        return hashes_of(self.dataset, self.fingerprint)
+
+    @cached_property
+    def parts(self) -> dict[str, str]:
+        """A short hash of each part of the definition that decides the draw."""
+        return statistical_parts(self.dataset, self.fingerprint)
+
+    @cached_property
+    def finishing_hash(self) -> str:
+        """What makes two releases the same finish of a draw."""
+        return finishing_hash(self.dataset)
+
+
+@dataclass(frozen=True)
 class Job:
     """One dataset and period to release; `fingerprint` identifies the files that decide places.
 
@@ -37,6 +60,18 @@ class Job:
     fingerprint: str
     vintage: Vintage | None = None
     """Which of the period's scheduled editions; None if the source has no policy for late records."""
+    of_all: Identity | None = None
+    """The identity that all periods of the dataset share."""
+
+    @cached_property
+    def identity(self) -> Identity:
+        """That of the dataset as it is here: keys that a selection has found make another one."""
+        shared = self.of_all
+        return (
+            shared
+            if shared is not None and shared.dataset is self.dataset
+            else Identity(self.dataset, self.fingerprint)
+        )
 
     @property
     def name(self) -> str:
@@ -70,25 +105,25 @@ class Job:
             return new
         return next((each for each in older if self._began_as(each)), new)
 
-    @cached_property
+    @property
     def hashes(self) -> tuple[str, ...]:
         """The hashes under which this definition may have been charged, that of a new draw first."""
-        return hashes_of(self.dataset, self.fingerprint)
+        return self.identity.hashes
 
     def _began_as(self, wanted: str) -> bool:
         """Whether the period was released, or at least charged, with this hash."""
         released = any(each.manifest.statistical_hash == wanted for each in self.editions)
         return released or any(each.payload["statistical_hash"] == wanted for each in self._charges)
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, str]:
         """A short hash of each part of the definition that decides the draw."""
-        return statistical_parts(self.dataset, self.fingerprint)
+        return self.identity.parts
 
-    @cached_property
+    @property
     def finishing_hash(self) -> str:
         """What makes two releases the same finish of a draw."""
-        return finishing_hash(self.dataset)
+        return self.identity.finishing_hash
 
     @cached_property
     def request(self) -> ChargeRequest:
@@ -166,4 +201,5 @@ def hashes_of(dataset: DatasetFile, fingerprint: str) -> tuple[str, ...]:
 def jobs_of(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, periods: Iterable[Period]) -> list[Job]:
     """A job for each period. Raises SourceError when a file that decides places is missing."""
     fingerprint = boundaries_fingerprint(dataset.source, workspace.data)
-    return [Job(workspace, catalog, dataset, period, fingerprint) for period in periods]
+    shared = Identity(dataset, fingerprint)
+    return [Job(workspace, catalog, dataset, period, fingerprint, of_all=shared) for period in periods]

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from publisher.workspace import Workspace
 
 
+_RESTED = b"at rest"
+"""The content of the lock's file while no one is at work, and no one was killed at work."""
+
+
 @contextmanager
 def locked(workspace: Workspace) -> Iterator[Catalog]:
     """The catalog, for one writer at a time. Raises LockedError when another run is at work."""
@@ -37,8 +41,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
         os.close(descriptor)
         raise LockedError(f"another run holds {workspace.private / 'lock'}: wait until it ends") from None
     try:
-        with opened(workspace) as catalog:
-            _tidy(workspace)
+        with opened(workspace) as catalog, _at_rest(descriptor, workspace):
             if not workspace.feeds:  # a rehearsal is thrown away
                 refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
             resume(catalog, workspace.private)
@@ -46,6 +49,18 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
             yield catalog
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _at_rest(lock: int, workspace: Workspace) -> Iterator[None]:
+    """Remove what a killed run left, unless the lock's file says that the last owner came to an end by itself."""
+    with writing("the state folder"):
+        rested = os.pread(lock, len(_RESTED), 0) == _RESTED
+        os.ftruncate(lock, 0)
+        os.fsync(lock)
+    _tidy(workspace, thoroughly=not rested)
+    yield
+    os.pwrite(lock, _RESTED, 0)
 
 
 @contextmanager
@@ -79,15 +94,15 @@ def _at_work(folder: Path) -> bool:
     return True
 
 
-def _tidy(workspace: Workspace) -> None:
-    """Remove what a killed run left: spilled data, and files and folders that it was still writing."""
+def _tidy(workspace: Workspace, *, thoroughly: bool) -> None:
+    """Remove spilled data, and files and folders that a killed command was still writing; `thoroughly`, in all folders
+    and not only in the first ones."""
     shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
     with writing("the state folder"):
         (workspace.private / "tmp").mkdir(mode=0o700)
         workspace.public.mkdir(exist_ok=True)
-        remove_unfinished(workspace.state.glob(".*"))
-        remove_unfinished(workspace.public.rglob(".*"))
         apart = [workspace.private / "audit", workspace.private / "rehearsal"]  # states of their own, perhaps at work
         apart += filter(_at_work, workspace.private.glob(".preview.*"))
-        found = (path for path in workspace.private.rglob(".*") if not any(map(path.is_relative_to, apart)))
-        remove_unfinished(found)
+        for folder in (workspace.state, workspace.public, workspace.private):
+            found = folder.rglob(".*") if thoroughly and folder != workspace.state else folder.glob(".*")
+            remove_unfinished(path for path in found if not any(map(path.is_relative_to, apart)))

@@ -5,7 +5,6 @@ A charge is never refunded. Losses are rationals kept as text; sums are exact.
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +31,7 @@ from publisher.privacy.chain import (
 from publisher.privacy.charge import ChargeRequest, decimal, lines_of
 from publisher.privacy.checkpoints import Checkpoints
 from publisher.privacy.database import postgres, sqlite
+from publisher.privacy.facts import CHARGE, Facts
 from publisher.privacy.history import History
 from publisher.privacy.installation import owner_of
 from publisher.privacy.outside import OutsideHead
@@ -39,7 +39,7 @@ from publisher.privacy.tables import ENTRIES, SPENDING
 from publisher.privacy.verification import ledger_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from publisher.privacy.account import LossAmount
@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     from publisher.privacy.verification import LedgerCheck
 
 __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledger"]
+
+
+_ONE_BY_ONE = 500
+"""How many entries are looked up by their numbers; of more, all are read."""
 
 
 class Ledger:
@@ -63,6 +67,7 @@ class Ledger:
         self._outside = outside
         self._owner = owner
         self._history = History()
+        self._facts = Facts()
 
     def close(self) -> None:
         """Close the database."""
@@ -112,7 +117,7 @@ class Ledger:
             with self._database.writing() as connection:
                 self._refuse_if_cut(connection, turn.heads)
                 if kind == "release":
-                    _refuse_if_released(connection, payload)
+                    self._refuse_if_released(connection, payload)
                 entry = _append(connection, kind, payload)
                 turn.prepare(entry, drawn=drawn)
             turn.commit()
@@ -141,27 +146,33 @@ class Ledger:
         """Record the key of this state folder, once."""
         self.record("key", {"owner": self._owner, "fingerprint": fingerprint})
 
-    def manifests(self) -> dict[str, str]:
+    def manifests(self) -> Mapping[str, str]:
         """The SHA-256 of every manifest that was entered, by the release's name; the last one if there are several."""
-        return self._manifests("release")
+        return self._known().hashes("release")
 
-    def totals(self) -> dict[str, str]:
+    def totals(self) -> Mapping[str, str]:
         """The same of every total over time, which was charged nothing."""
-        return self._manifests("total")
+        return self._known().hashes("total")
 
-    def _manifests(self, kind: str) -> dict[str, str]:
-        written = [(edition_of(entry.payload), entry.payload.get("manifest")) for entry in self.entries(kind)]
-        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in written if edition is not None}
-
-    def validations(self) -> dict[str, str]:
+    def validations(self) -> Mapping[str, str]:
         """The SHA-256 of the last result of each release's checks, by the release's name."""
-        checked = [(edition_of(entry.payload), entry.payload.get("sha256")) for entry in self.entries("validation")]
-        return {"/".join(map(str, edition)): str(sha256) for edition, sha256 in checked if edition is not None}
+        return self._known().hashes("validation")
 
     def entries(self, *kinds: str) -> list[Entry]:
-        """Every entry, or those of the given kinds, oldest first."""
-        with self._database.reading() as connection:
-            return _entries(connection, *([ENTRIES.c.kind.in_(kinds)] if kinds else []))
+        """Every entry, or those of the given kinds, oldest first. Each is read from the database once."""
+        if not kinds or CHARGE in kinds:
+            with self._database.reading() as connection:
+                return _entries(connection, *([ENTRIES.c.kind.in_(kinds)] if kinds else []))
+        return self._known().of(kinds)
+
+    def about(self, dataset: str, *kinds: str) -> list[Entry]:
+        """The entries of these kinds about one dataset, oldest first."""
+        return self._known().about(dataset, kinds)
+
+    @property
+    def known(self) -> int:
+        """The last entry that spends nothing: as long as it is the same, so are all facts."""
+        return self._known().sequence
 
     def charges(self, dataset: str, period: str) -> list[Entry]:
         """The charges of a dataset's period, oldest first."""
@@ -230,8 +241,10 @@ class Ledger:
 
     def _refuse_if_cut(self, connection: sa.Connection, heads: Iterable[Head]) -> None:
         """Refuse to spend from or add to a ledger that has lost entries: its blocks would look unspent."""
-        for who, sequence, digest in [*self._checkpoints.heads(), *self._history.heads, *heads]:
-            if not _holds(connection, sequence, digest):
+        every = [*self._checkpoints.heads(), *self._history.heads, *heads]
+        known = _hashes(connection, {head.sequence for head in every})
+        for who, sequence, digest in every:
+            if known.get(sequence) != digest:
                 raise BudgetError(
                     f"the ledger is missing entry {sequence}, which {who} remembers: the ledger was deleted, cut or "
                     "replaced by an older copy. Restore the newest copy, then run `publisher verify`. Nothing "
@@ -248,6 +261,28 @@ class Ledger:
         """Read and verify the entries added since. Raises BudgetError when the chain breaks."""
         new = sa.select(ENTRIES).where(ENTRIES.c.sequence > self._history.sequence).order_by(ENTRIES.c.sequence)
         self._history.follow(Row(*row) for row in connection.execute(new))
+
+    def _known(self, connection: sa.Connection | None = None) -> Facts:
+        """What the ledger says besides charges, read up to the last entry."""
+        if connection is None:
+            with self._database.reading() as own:
+                return self._known(own)
+        new = sa.select(ENTRIES).where(ENTRIES.c.sequence > self._facts.sequence, ENTRIES.c.kind != CHARGE)
+        self._facts.follow(Row(*row) for row in connection.execute(new.order_by(ENTRIES.c.sequence)))
+        return self._facts
+
+    def _refuse_if_released(self, connection: sa.Connection, payload: dict[str, Any]) -> None:
+        """Raise BudgetError if this edition was released before with another manifest."""
+        edition = edition_of(payload)
+        if edition is None:
+            return
+        before, manifest = self._known(connection).first("release", edition)
+        if before and manifest != payload.get("manifest"):
+            raise BudgetError(
+                f"{payload['dataset']} {payload['period']}, edition {payload['edition']}, was released before with "
+                f"other content, by another installation or from a state folder that is gone: keep that one, and "
+                f"remove this edition's folder."
+            )
 
     def _lines(self, connection: sa.Connection, request: ChargeRequest) -> list[ChargeLine]:
         """What was charged on the blocks of a request. Raises BudgetError when the spending table disagrees."""
@@ -318,20 +353,13 @@ def _lines(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> list[Ch
     return [ChargeLine(*row) for row in connection.execute(query)]
 
 
-def _refuse_if_released(connection: sa.Connection, payload: dict[str, Any]) -> None:
-    """Raise BudgetError if this edition was released before with another manifest."""
-    edition = edition_of(payload)
-    named = [f'"{name}":{json.dumps(payload.get(name), ensure_ascii=False)}' for name in ("dataset", "period")]
-    alike = [ENTRIES.c.payload.contains(text, autoescape=True) for text in named]  # only a few are read
-    releases = _entries(connection, ENTRIES.c.kind == "release", *alike)
-    before = [each.payload for each in releases if edition is not None and edition_of(each.payload) == edition]
-    if any(each.get("manifest") != payload.get("manifest") for each in before):
-        raise BudgetError(
-            f"{payload['dataset']} {payload['period']}, edition {payload['edition']}, was released before with other "
-            f"content, by another installation or from a state folder that is gone: keep that one, and remove this "
-            f"edition's folder."
-        )
-
-
 def _holds(connection: sa.Connection, sequence: int, digest: str) -> bool:
     return connection.execute(sa.select(ENTRIES.c.hash).where(ENTRIES.c.sequence == sequence)).scalar() == digest
+
+
+def _hashes(connection: sa.Connection, sequences: Collection[int]) -> dict[int, str]:
+    """The hashes of those of these entries that there are."""
+    columns = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash)
+    if len(sequences) <= _ONE_BY_ONE:
+        columns = columns.where(ENTRIES.c.sequence.in_(sequences))
+    return {row.sequence: row.hash for row in connection.execute(columns)}

@@ -6,7 +6,9 @@ The measurements, which have the noisy numbers of withheld cells too, are in a f
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import secrets
 import shutil
 from dataclasses import dataclass, field
@@ -28,10 +30,10 @@ from publisher.release.manifest import (
     hash_of,
     measurements_file,
     published_measurements_file,
-    read_release,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -59,12 +61,26 @@ class Contents:
     """What is published of the measurements, in units and with their variance; empty unless the dataset asks."""
 
 
+@dataclass
+class _Seen:
+    """What a store was read to have: releases never change, and only the owner of the lock adds some."""
+
+    numbers: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """By dataset and period, the editions."""
+    releases: dict[Path, tuple[Release, str]] = field(default_factory=dict)
+    """By folder, with the SHA-256 of the manifest."""
+
+
 @dataclass(frozen=True)
 class ReleaseStore:
-    """The releases under a workspace's public folder, and their measurements under its private one."""
+    """The releases under a workspace's public folder, and their measurements under its private one.
+
+    Folders are listed once and each manifest is read once, however often someone asks.
+    """
 
     public: Path
     private: Path
+    _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
 
     @property
     def root(self) -> Path:
@@ -81,11 +97,11 @@ class ReleaseStore:
 
     def periods(self, dataset: str) -> list[str]:
         """The periods of a dataset that were ever released, in order."""
-        return sorted(each.name for each in (self.root / dataset).glob("[0-9]*") if each.is_dir())
+        return sorted(self._numbers(dataset))
 
     def numbers(self, dataset: str, period: str) -> list[int]:
         """The editions of a period, oldest first."""
-        return sorted(int(each.name) for each in (self.root / dataset / period).glob("[0-9]*") if each.is_dir())
+        return list(self._numbers(dataset).get(period, ()))
 
     def editions(self, dataset: str, period: str) -> list[Release]:
         """The releases of a dataset's period, oldest edition first."""
@@ -96,12 +112,36 @@ class ReleaseStore:
         """Every release of a dataset, by period and edition."""
         return [release for period in self.periods(dataset) for release in self.editions(dataset, period)]
 
+    def folders(self) -> Iterator[Path]:
+        """The folder of every release of every dataset, by period and edition."""
+        for dataset in self.datasets():
+            for period in self.periods(dataset):
+                for number in self.numbers(dataset, period):
+                    yield self.root / dataset / period / str(number)
+
     def read(self, folder: Path) -> Release:
         """The release in a folder. Raises SourceError when its manifest is missing or damaged."""
-        try:
-            return read_release(folder, self.kept(folder))
-        except (OSError, ValueError):
-            raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
+        return self._read(folder)[0]
+
+    def sha256(self, folder: Path) -> str:
+        """The SHA-256 of the manifest in a folder, as it was read. Raises SourceError as `read` does."""
+        return self._read(folder)[1]
+
+    def _read(self, folder: Path) -> tuple[Release, str]:
+        if folder not in self._seen.releases:
+            try:
+                content = (folder / MANIFEST).read_bytes()
+                release = Release(folder, self.kept(folder), Manifest.model_validate_json(content))
+            except (OSError, ValueError):
+                raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
+            self._seen.releases[folder] = release, hashlib.sha256(content).hexdigest()
+        return self._seen.releases[folder]
+
+    def _numbers(self, dataset: str) -> dict[str, list[int]]:
+        if dataset not in self._seen.numbers:
+            folder = self.root / dataset
+            self._seen.numbers[dataset] = {name: _numbered(folder / name) for name in _folders(folder)}
+        return self._seen.numbers[dataset]
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
         """Write the whole folder and make it visible with one rename. Raises SourceError when it cannot be written."""
@@ -126,6 +166,7 @@ class ReleaseStore:
         finally:
             if not folder.exists():
                 shutil.rmtree(kept, ignore_errors=True)
+        self._numbers(manifest.dataset)[manifest.period] = _numbered(folder.parent)
         return Release(folder, kept, complete)
 
     def hide_measurements(self) -> None:
@@ -134,9 +175,10 @@ class ReleaseStore:
         Whatever moment it is interrupted at, each file is whole in at least one place, and the next call goes on. A
         file that differs from one that is already there stays: `publisher verify` names it. Raises SourceError.
         """
-        for finest in sorted(self.root.glob(f"*/*/*/{MEASUREMENTS}")):
-            folder = finest.parent
-            kept = self.kept(folder)
+        for folder in self.folders():
+            finest, kept = folder / MEASUREMENTS, self.kept(folder)
+            if not finest.exists():
+                continue
             with writing(folder), private_files():
                 make_folder(kept, self.private)
                 for path in (
@@ -144,6 +186,19 @@ class ReleaseStore:
                     finest,
                 ):  # the finest one tells of the rest
                     _move(path, kept / path.name)
+
+
+def _folders(path: Path) -> list[str]:
+    """The names of the folders of periods, or of editions, in a folder."""
+    try:
+        with os.scandir(path) as found:
+            return [each.name for each in found if each.name[0].isdigit() and each.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _numbered(path: Path) -> list[int]:
+    return sorted(map(int, _folders(path)))
 
 
 def write_table(folder: Path, level: str, published: PublishedTable) -> None:
