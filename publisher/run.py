@@ -122,7 +122,8 @@ def refresh_analyst_file(workspace: Workspace, catalog: Catalog) -> None:
         )
         for name, dataset in workspace.datasets.items()
     ]
-    write_analyst_file(workspace.public, published, workspace.settings, workspace.data)
+    notes = workspace.private / "open_data.json"
+    write_analyst_file(workspace.public, published, workspace.settings, workspace.data, notes)
 
 
 def _totals(catalog: Catalog, dataset: DatasetFile) -> dict[str, list[Release]]:

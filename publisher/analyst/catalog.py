@@ -129,17 +129,29 @@ TABLES: dict[str, tuple[str, tuple[tuple[str, str, str], ...]]] = {
 """Name -> what it is for, and its columns: name, type and what each has."""
 
 
-def described(published: PublishedDataset, settings: Settings, data: Path) -> dict[str, Rows]:
-    """The rows about one dataset for each of these tables."""
-    found: dict[str, Rows] = {name: [] for name in TABLES}
-    for level, tables in published.tables.items():
-        found["_tables"].append(_table(published, level, settings))
-        found["_releases"] += [_release(each, published.title(level)) for each in tables]
-        found["_columns"] += _columns(tables[-1].manifest)
-        found["_boundaries"] += _boundaries(published, level, data)
-    found["_guarantees"] = [_guarantee(each) for each in published.releases]
-    found["_keys"] = _keys(published) if published.releases else []
-    return found
+def about_releases(published: PublishedDataset) -> dict[str, Rows]:
+    """The rows about each release, which never change."""
+    tables = [(level, each) for level, tables in published.tables.items() for each in tables]
+    return {
+        "_releases": [_release(each, published.title(level)) for level, each in tables],
+        "_guarantees": [_guarantee(each) for each in published.releases],
+    }
+
+
+def about_tables(published: PublishedDataset, settings: Settings) -> dict[str, Rows]:
+    """The rows about each table of the dataset, which every new release changes."""
+    return {
+        "_tables": [_table(published, level, settings) for level in published.tables],
+        "_columns": [row for tables in published.tables.values() for row in _columns(tables[-1].manifest)],
+    }
+
+
+def about_keys(published: PublishedDataset, data: Path) -> dict[str, Rows]:
+    """The rows about keys and places, which follow from the definition; those of discovered keys, from all releases."""
+    return {
+        "_keys": _keys(published) if published.releases else [],
+        "_boundaries": [row for level in published.tables for row in _boundaries(published, level, data)],
+    }
 
 
 def _table(published: PublishedDataset, level: str, settings: Settings) -> tuple[Any, ...]:

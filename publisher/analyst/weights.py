@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from publisher.definitions import period as civil
 from publisher.definitions.levels import forms_chain
@@ -22,7 +22,7 @@ from publisher.release.measurements import read_measurements
 from publisher.release.table import as_released
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from publisher.analyst.published import PublishedDataset
     from publisher.definitions.dataset import Measure
@@ -32,13 +32,20 @@ if TYPE_CHECKING:
     from publisher.stages import Floats
     from publisher.workspace import DatasetFile
 
-    Insert = Callable[[str, dict[str, Any]], None]
-    """Adds columns of the same length to a table of the file."""
 
 STRUCTURE = ("period", "grain", "keys", "rollups", "coarser", "measures", "bounds")
 """The parts of a definition that decide which cells there are and how their numbers add up."""
 OTHER_DEFINITION = "an edition was made under another definition, or by a version that did not record its own"
 NOT_ADDED = "means and quantiles do not add up: ask about the sum and the count"
+
+
+class Insert(Protocol):
+    """Adds columns of the same length to a table of the file: at the latest when it is flushed."""
+
+    def __call__(self, name: str, columns: dict[str, Any]) -> None: ...
+
+    def flush(self) -> None: ...
+
 
 TABLES = {
     "_rows": "table_name VARCHAR, id VARCHAR, release INTEGER, shape INTEGER, block INTEGER, place INTEGER",
@@ -67,15 +74,16 @@ class Weights:
 
     insert: Insert
     releases: int = 0
-    shapes: dict[tuple[Any, ...], int] = field(default_factory=dict)
-    fits: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    shapes: dict[str, int] = field(default_factory=dict)
+    fits: dict[str, int] = field(default_factory=dict)
 
     def add(self, published: PublishedDataset) -> None:
         """Everything about the releases of one dataset."""
         known: dict[bytes, TableLattice] = {}
+        now = statistical_parts(published.file, "")
         for release in published.releases:
             self.releases += 1
-            work = _work(published.file, release)
+            work = _work(published.file, release, now)
             lattice = _lattice(work.levels, known) if work.joint else None
             shapes = [self._shape(blocks) for blocks in lattice.blocks] if lattice is not None else []
             self._rows(work, lattice, shapes)
@@ -85,7 +93,8 @@ class Weights:
             self._estimates(work)
 
     def _shape(self, blocks: Blocks) -> int:
-        key = (blocks.inside.shape, blocks.inside.tobytes(), blocks.levels.tobytes())
+        size = repr(blocks.inside.shape).encode()
+        key = hashlib.sha256(size + blocks.inside.tobytes() + blocks.levels.tobytes()).hexdigest()
         return self.shapes.setdefault(key, len(self.shapes))
 
     def _rows(self, work: _Work, lattice: TableLattice | None, shapes: Sequence[int]) -> None:
@@ -112,7 +121,7 @@ class Weights:
             ratios = tuple(float(f"{each / noise[-1]:.12g}") for each in noise)
             for blocks, shape in zip(lattice.blocks, shapes, strict=True):
                 solved = work.chain or blocks.levels.size <= LARGEST
-                key = (shape, ratios, work.chain)
+                key = repr((shape, ratios, work.chain))
                 if key not in self.fits:
                     self.fits[key] = len(self.fits)
                     self._write_fit(self.fits[key], blocks, ratios, chain=work.chain, solved=solved)
@@ -277,11 +286,12 @@ class _Work:
         )
 
 
-def _work(current: DatasetFile, release: Release) -> _Work:
+def _work(current: DatasetFile, release: Release, now: Mapping[str, str]) -> _Work:
+    """`now` has the parts of the current definition; which keys a release has found is in none of them."""
     from publisher.analyst.published import table_name
 
     file = as_released(current, release)
-    now, then = statistical_parts(file, ""), release.manifest.parts
+    then = release.manifest.parts
     same = bool(then) and all(now.get(part) == then.get(part) for part in STRUCTURE)
     levels = file.levels(civil.parse(release.manifest.period)) if same else ()
     names = {level: table_name(table.manifest.dataset) for level, table in release.tables.items()}

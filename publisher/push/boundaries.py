@@ -49,11 +49,25 @@ def drawn(dataset: DatasetFile, level: str, data: Path) -> Drawn | None:
     return Drawn(column, content, boundaries.source or "")
 
 
+def drawn_from(dataset: DatasetFile, data: Path) -> list[tuple[str, int, int]]:
+    """The polygon files that its maps are drawn from, with size and time: the same make the same maps."""
+    found = []
+    for path in sorted(_paths(dataset)):
+        if (data / path).is_file():
+            status = (data / path).stat()
+            found.append((path, status.st_size, status.st_mtime_ns))
+    return found
+
+
 def missing(dataset: DatasetFile, data: Path) -> list[str]:
     """The polygon files that a map needs but that are not in the data folder."""
+    return sorted(path for path in _paths(dataset) if not (data / path).is_file())
+
+
+def _paths(dataset: DatasetFile) -> set[str]:
     columns = {shape_of(dataset, level).place for level in table_names(dataset.definition)}
     found = [_boundaries(dataset, column) for column in columns if column is not None]
-    return sorted({each.path for each in found if each is not None and not (data / each.path).is_file()})
+    return {each.path for each in found if each is not None}
 
 
 def _boundaries(dataset: DatasetFile, column: str) -> KeyBoundaries | Boundaries | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -13,7 +14,7 @@ from publisher.errors import SourceError
 from publisher.portal.contract import BoundFacts, CountedShare, NoiseLaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 DATA = "data.parquet"
@@ -269,13 +270,13 @@ class Release:
             raise SourceError(f"{path}: changed since it was written: restore it from a backup")
         return found
 
-    @property
+    @cached_property
     def companions(self) -> tuple[Release, ...]:
         """A view of each published rollup's table."""
         return tuple(self.companion(rollup.name) for rollup in self.manifest.rollups)
 
-    @property
-    def tables(self) -> dict[str, Release]:
+    @cached_property
+    def tables(self) -> Mapping[str, Release]:
         """The release itself under its level's name (empty for the finest), and its companions by level name."""
         return {self.level: self} | {each.level: each for each in self.companions}
 
