@@ -172,14 +172,28 @@ class SocrataClient:
 
         return self._try("create the dataset", once)
 
-    def rows(self, identifier: str, columns: Sequence[str], *, anonymous: bool = False) -> Iterator[Fields]:
-        """Every row, page by page; null values are absent. `anonymous` reads without an account, as the public does."""
+    def rows(
+        self, identifier: str, columns: Sequence[str], *, where: str | None = None, anonymous: bool = False
+    ) -> Iterator[Fields]:
+        """Every row, or those that meet a condition, page by page; null values are absent. `anonymous` reads without an
+        account, as the public does."""
         session = self._reader if anonymous else self._writer
         for offset in count(0, PAGE):
-            page = self._try("read the rows", partial(_page, session, identifier, ",".join(columns), offset))
+            page = self._try("read the rows", partial(_page, session, identifier, ",".join(columns), where, offset))
             yield from page
             if len(page) < PAGE:
                 return
+
+    def count(self, identifier: str) -> int:
+        """How many rows the dataset has."""
+
+        def once(_: bool) -> int:
+            reply = self._writer.get(identifier, select="count(*) AS rows")
+            if not isinstance(reply, list) or len(reply) != 1 or not str(reply[0].get("rows")).isdigit():
+                raise _Unsettled("the rows are not ready yet")
+            return int(reply[0]["rows"])
+
+        return self._try("count the rows", once)
 
     def add_column(self, identifier: str, column: Fields) -> None:
         """Add a column that is empty in every row, unless an earlier try has added it."""
@@ -307,8 +321,8 @@ def _view(fields: Any) -> View:
     return View(fields["id"], fields)
 
 
-def _page(session: Socrata, identifier: str, fields: str, offset: int, _: bool) -> list[Fields]:
-    page = session.get(identifier, select=fields, order=":id", limit=PAGE, offset=offset)
+def _page(session: Socrata, identifier: str, fields: str, where: str | None, offset: int, _: bool) -> list[Fields]:
+    page = session.get(identifier, select=fields, where=where, order=":id", limit=PAGE, offset=offset)
     if not isinstance(page, list):
         raise _Unsettled("the rows are not ready yet")
     return page

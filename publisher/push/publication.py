@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions import period as civil
 from publisher.errors import PortalError, SourceError
 from publisher.push.listing import described
+from publisher.push.memory import left_on, scope_of
 from publisher.push.provenance import editions_on
 from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from publisher.push.client import Fields, Receipt, SocrataClient, View
     from publisher.push.listing import Listing
+    from publisher.push.memory import Pushed, Scope
     from publisher.push.rows import Difference, Row
     from publisher.release.manifest import Release
 
@@ -35,9 +37,12 @@ class Publication:
     url: str
     rows: int
     checksum: str
-    """The hash of the rows, ours and the portal's: they are equal value by value."""
+    """The hash of the rows, ours and the portal's: they are equal value by value. Empty if only those that have changed
+    since the last push were compared."""
     changed: bool
     """Whether anything was written."""
+    left: Pushed | None = None
+    """What the next push may start from."""
 
 
 def publish(
@@ -47,11 +52,15 @@ def publish(
     *,
     known_id: str | None,
     remember: Callable[[str], None],
+    pushed: Pushed | None = None,
     met: Callable[[View], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
     left: Sequence[Release] = (),
 ) -> Publication:
     """Make the dataset have exactly these releases, read it back and make it public.
+
+    If the portal is as the last push left it (`pushed`), only rows of periods that have changed since are compared and
+    sent, and the others are counted.
 
     `remember` gets the dataset's id at once if it was not `known_id`; `met` gets what the portal has before anything is
     written, and may raise; `progress` gets the rows sent and the rows to send. The rows of releases that are `left`
@@ -61,32 +70,39 @@ def publish(
     refuse_stand_ins(client, listing, releases)
     if not releases:
         return retract(client, listing, known_id=known_id)
-    wanted = wanted_rows(releases, listing.columns)
     view = find(client, listing, known_id)
+    scope = None
     if view is not None:
         met(view)
+        scope = scope_of(pushed, view, releases) if not (left or listing.missing(view)) else None
     _refuse_unseen(view, left)
+    wanted = wanted_rows(releases if scope is None else scope.releases, listing.columns)
     changed = view is None
     if view is None:
         view = client.create(listing.name, listing.creation())
     if view.id != known_id:
         remember(view.id)
     view, added = _fit(client, listing, view)
-    before = _held(client, view, listing, wanted, left)
+    before = _held(client, view, listing, wanted, scope, left)
     if before.ids and view.public and "releases" in view.custom:
         client.update(view.id, listing.begun(view))
         view = client.view(view.id) or view
     sent = _send(client, view, listing, wanted, before, progress)
     if not view.published:
         client.publish(view.id)
-    _prove(client, view, wanted, _held(client, view, listing, wanted, left) if sent or not view.published else before)
+    again = sent or not view.published
+    _prove(client, view, wanted, _held(client, view, listing, wanted, scope, left) if again else before, scope)
     shown = _show(client, listing, view)
+    rows = len(wanted) if scope is None else scope.rows
+    written = changed or added or again or shown
+    now = client.view(view.id) if written or scope is None else None
     return Publication(
         dataset_id=view.id,
         url=client.link(view.id),
-        rows=len(wanted),
-        checksum=checksum_of(wanted),
-        changed=changed or added or sent or not view.published or shown,
+        rows=rows,
+        checksum=checksum_of(wanted) if scope is None else "",
+        changed=written,
+        left=left_on(now, releases) if now is not None else pushed,
     )
 
 
@@ -173,12 +189,17 @@ def _taken(receipt: Receipt, batch: list[Fields]) -> bool:
     return receipt.errors <= tolerated and receipt.done + receipt.errors == len(batch)
 
 
-def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference) -> None:
+def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference, scope: Scope | None) -> None:
     """Raise PortalError unless the portal has exactly the wanted rows."""
     if held.ids or held.rows != len(wanted):
         raise PortalError(
             f"{client.link(view.id)}: the rows read back are not those sent: {held.rows} of {len(wanted)} rows; "
             f"rows that differ: {named(held.ids)}"
+        )
+    if scope is not None and (there := client.count(view.id)) != scope.rows:
+        raise PortalError(
+            f"{client.link(view.id)}: has {there} rows and should have {scope.rows}: someone else wrote to it; push "
+            "again, and all rows are compared"
         )
 
 
@@ -191,9 +212,18 @@ def _refuse_unseen(view: View | None, left: Sequence[Release]) -> None:
 
 
 def _held(
-    client: SocrataClient, view: View, listing: Listing, wanted: dict[str, Row], left: Sequence[Release] = ()
+    client: SocrataClient,
+    view: View,
+    listing: Listing,
+    wanted: dict[str, Row],
+    scope: Scope | None,
+    left: Sequence[Release],
 ) -> Difference:
-    rows = client.rows(view.id, [column.name for column in listing.columns])
+    """How the portal's rows differ, of all or of the periods that have changed, but for those of releases that are
+    left."""
+    if scope is not None and not scope.where:
+        return compare(wanted, (), listing.columns)
+    rows = client.rows(view.id, [column.name for column in listing.columns], where=scope.where if scope else None)
     return compare(wanted, _without(rows, left), listing.columns)
 
 

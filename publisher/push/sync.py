@@ -18,6 +18,7 @@ from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
+from publisher.push.memory import keep, marks, recalled
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.provenance import heads_on
 from publisher.push.publication import close, publish
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.push.client import View
+    from publisher.push.memory import Pushed
+    from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
+
+_PUSHED = "portal_rows.json"
+"""The file, in the state folder, that remembers what the last push left of each table."""
 
 
 class LeftError(SourceError):
@@ -76,7 +82,8 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
     catalog.reconcile(dataset.name)
     standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
     levels = table_names(dataset.definition)
-    damaged = _damaged(standings, levels)
+    there = {level: _pushed(workspace).get(_key(client, dataset, level)) for level in levels}
+    damaged = _damaged(standings, levels, there)
     urls = [_deliver(workspace, catalog, client, dataset, level, standings, damaged) for level in levels]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
@@ -88,13 +95,16 @@ def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, datas
     return urls[0]
 
 
-def _damaged(standings: Sequence[Standing], levels: Sequence[str]) -> dict[Path, SourceError]:
-    """The folders of current releases whose files were changed. Raises SourceError if the latest of a table is among
-    them: its words and odds are those of the page."""
+def _damaged(
+    standings: Sequence[Standing], levels: Sequence[str], there: Mapping[str, Pushed | None]
+) -> dict[Path, SourceError]:
+    """The folders of current releases whose files were changed; the portal already has those of the others that the
+    last push left there. Raises SourceError if the latest of a table is among them: its words and odds are those of the
+    page."""
     found: dict[Path, SourceError] = {}
     for each in standings:
         try:
-            if each.status == "ready":
+            if each.status == "ready" and not _sent(each.release, there):
                 refuse_if_changed(each.release)
         except SourceError as error:
             found[each.release.folder] = error
@@ -114,6 +124,12 @@ def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient
     levels = table_names(dataset.definition)
     urls = [_check(workspace, catalog, client, dataset, level, standings) for level in levels]
     return urls[0]
+
+
+def _sent(release: Release, there: Mapping[str, Pushed | None]) -> bool:
+    """Whether the last push left all its tables on the portal; what is sent again is checked as it is read."""
+    left = {level: pushed.tables for level, pushed in there.items() if pushed is not None}
+    return all(marks([table]).items() <= left.get(level, {}).items() for level, table in release.tables.items())
 
 
 def _deliver(
@@ -146,9 +162,11 @@ def _deliver(
         [each for each in tables if each.folder not in damaged],
         known_id=known,
         remember=lambda identifier: _remember(workspace, key, identifier),
+        pushed=_pushed(workspace).get(key),
         met=_comparing(catalog, client),
         left=[each for each in tables if each.folder in damaged],
     )
+    _leave(workspace, key, publication.left)
     return publication.url if tables else None
 
 
@@ -223,6 +241,19 @@ def portal_addresses(workspace: Workspace, dataset: DatasetFile) -> dict[str, tu
 
 def _ids(workspace: Workspace) -> Path:
     return workspace.state / "portal_ids.json"
+
+
+def _pushed(workspace: Workspace) -> Mapping[str, Pushed]:
+    """What the last push left of each table."""
+    return recalled(workspace.state / _PUSHED)
+
+
+def _leave(workspace: Workspace, key: str, left: Pushed | None) -> None:
+    """Remember what was left of a table."""
+    before = _pushed(workspace)
+    after = {name: each for name, each in before.items() if name != key} | ({key: left} if left is not None else {})
+    if after != before:
+        keep(workspace.state / _PUSHED, after)
 
 
 def _known(workspace: Workspace) -> dict[str, str]:
