@@ -87,7 +87,7 @@ class _Law:
         angles = np.arctan2(of_counts, self.sums) * (2 / np.pi)
         step = np.minimum((angles * ANGLES).astype(np.int64), ANGLES - 1)
         # How much of the lumps is left: the characteristic function of E where that of lumps r apart is one again.
-        size = np.maximum(np.abs(ratios), 1e-300)
+        size = np.maximum(np.abs(ratios), 1e-200)  # noise of any scale divided by it is still a number
         lumps = size * np.minimum(1, 4 * np.exp(-2 * np.minimum(np.pi * self.sums / size, 20) ** 2))
         smooth = np.hypot(self.sums, of_counts) * self.quantiles[self.pair, step]
         found: Floats = smooth + LATTICE * (1 + lumps)

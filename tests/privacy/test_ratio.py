@@ -83,6 +83,15 @@ def test_fieller_by_hand() -> None:
     assert ends(9000, 100, 30) == (30, 30)
 
 
+@pytest.mark.filterwarnings("error")
+def test_vast_noise_warns_no_one() -> None:
+    """Noise of billions of steps, as cents have, is divided by a mean of zero without a word on the terminal."""
+    low, high = quotients(
+        estimate([5e10], "discrete laplace", 1e9), estimate([50], "discrete laplace", 3.0), 0, 1e10, 0.95
+    )
+    assert 0 < low[0] < 1e9 < high[0] < 1e10
+
+
 def ends(total: float, count: float, limit: float) -> tuple[float, float]:
     """The range of one mean, with noise of scale 10 on both."""
     low, high = quotients(*(estimate([n], "discrete gaussian", 10.0) for n in (total, count)), 0.0, limit, 0.95)
