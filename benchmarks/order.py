@@ -1,7 +1,7 @@
 """The keyed order of 10 million rows beside sorting them, which follows: `python benchmarks/order.py [--rows N]`.
 
 Ends with exit code 1 if the order takes longer than the sort. Both are seconds of the processor in one process, the
-best of five, taken in turns.
+best of five, taken in turns, part by part as in a release.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from publisher.engine.aggregate import _put_in_order
 from publisher.engine.bounding import packing_of
-from publisher.engine.order import seeds
+from publisher.engine.order import chained, seeds
+from publisher.engine.parts import PART_ROWS
+from publisher.engine.people import packed_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 REPEATS, CELLS = 5, 54_000
-PEOPLE = 900_371
-"""The people of the 10 million landed requests of release.py."""
+ROWS_EACH = 11
+"""The rows of one person, as in the 10 million landed requests of release.py."""
 
 
 def main() -> None:
@@ -29,16 +30,22 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=10_000_000)
     rows = parser.parse_args().rows
-    draw, packing = np.random.default_rng(1), packing_of(CELLS)
-    high, low = draw.integers(0, 1 << 64, (2, PEOPLE), dtype=np.uint64)
-    people = draw.integers(0, PEOPLE, rows, dtype=np.uint64)
-    packed = people << np.uint64(packing.unit_shift) | draw.integers(0, CELLS, rows, dtype=np.uint64)
-    ordered = packed.copy()
+    draw, packing, people = np.random.default_rng(1), packing_of(CELLS), PART_ROWS // ROWS_EACH
+    high, low = draw.integers(0, 1 << 64, (2, people), dtype=np.uint64)
+    sizes = [min(PART_ROWS, rows - begin) for begin in range(0, rows, PART_ROWS)]
+    parts = [(draw.integers(0, people, size), draw.integers(0, CELLS, size, dtype=np.uint64)) for size in sizes]
+
+    def put_in_order() -> list[np.ndarray]:
+        return [
+            packed_rows(numbers, chained(seeds(42, high, low)[numbers], cells), cells, packing)
+            for numbers, cells in parts
+        ]
+
     order, sort = [], []
     for _ in range(REPEATS):
-        np.copyto(ordered, packed)
-        order.append(seconds(lambda: _put_in_order(ordered, [], seeds(42, high, low), packing)))
-        sort.append(seconds(lambda: np.sort(ordered)))
+        order.append(seconds(put_in_order))
+        ordered = put_in_order()
+        sort.append(seconds(lambda packed=ordered: [np.sort(part) for part in packed]))
     ratio = min(order) / min(sort)
     print(f"{rows:,} rows: the order {min(order):.2f} s, the sort {min(sort):.2f} s: {ratio:.2f} times")
     raise SystemExit(int(ratio > 1))

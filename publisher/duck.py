@@ -110,6 +110,14 @@ def reason(error: Exception) -> str:
     return next((words for kind, words in kinds if isinstance(error, kind)), "the data cannot be read as declared")
 
 
+def limits(connection: DuckDBPyConnection) -> tuple[int, int]:
+    """How many bytes of memory and how many threads a connection may use."""
+    memory = "parse_formatted_bytes(current_setting('memory_limit'))"
+    found = connection.execute(f"SELECT CAST({memory} AS BIGINT), CAST(current_setting('threads') AS INTEGER)")
+    ((size, threads),) = found.fetchall()
+    return size, threads
+
+
 @contextmanager
 def open_file(path: Path, what: str, *, read_only: bool = False) -> Iterator[DuckDBPyConnection]:
     """A connection to a DuckDB file; only for the analyst file, which has nothing but releases.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.audit.finding import replaced
 from publisher.audit.replay import words
 from publisher.audit.worst import CROWD_BITS, RECORD
-from publisher.engine import aggregate
+from publisher.engine import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 ORDERS = 3
 PART = 997
-"""Rows bounded at once (instead of millions)."""
+"""Rows bounded at once (instead of a hundred thousand)."""
 
 
 def faults_of_order(bench: Bench) -> list[str]:
@@ -61,5 +61,5 @@ def _otherwise(bench: Bench) -> Iterator[tuple[str, BoundedAggregate]]:
         run(f"SET threads = {threads}")
         yield "the number of threads", bench.aggregate(rows="shuffled")
     run(f"SET threads = {before}")
-    with replaced(aggregate, "PART_ROWS", PART):
+    with replaced(parts, "PART_ROWS", PART):
         yield "the size of parts", bench.aggregate()

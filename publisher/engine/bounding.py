@@ -104,7 +104,8 @@ def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -
     starts = _run_starts(packed)
     runs = packed[starts]
     units = runs >> np.uint64(packing.unit_shift)
-    kept = rank_within(units) < max_groups
+    kept = np.ones(len(units), dtype=bool)
+    kept[max_groups:] = units[max_groups:] != units[:-max_groups]
     lengths = np.diff(np.append(starts, len(packed)))
     totals = {name: _sums(column, starts)[kept] for name, column in sums.items()}
     bins = {name: _chosen(rows, column, runs[kept], packing, max_per_group) for name, column in rows.bins.items()}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions.period import parse
 from publisher.duck import safely
-from publisher.engine.input import load
+from publisher.engine.input import key_of, load
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -21,10 +21,9 @@ def folded(connection: DuckDBPyConnection, records: RecordSource, dataset: Datas
     axes = [(n, axis) for n, axis in enumerate(grid.axes) if dataset.definition.keys[n].discover is None]
     if not axes:
         return {}
-    counts = ", ".join(f"count(*) FILTER (axis_{n}.key IS NULL)" for n, _ in axes)
-    joins = "".join(f' LEFT JOIN axis_{n} ON axis_{n}.key = CAST(records."{axis.name}" AS VARCHAR)' for n, axis in axes)
+    counts = ", ".join(f"count(*) FILTER ({key_of(n, axis.name)} IS NULL)" for n, axis in axes)
     with safely(f"{dataset.name}: counting keys"):
         load(connection, dataset, grid)
-        sql = f"WITH raw AS ({records.raw}), records AS ({records.query.sql}) SELECT {counts} FROM records{joins}"
+        sql = f"WITH raw AS ({records.raw}), records AS ({records.query.sql}) SELECT {counts} FROM records"
         found = connection.execute(sql, list(records.parameters)).fetchall()[0]
     return {axis.name: int(count) for (_, axis), count in zip(axes, found, strict=True)}

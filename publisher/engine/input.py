@@ -8,25 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.duck import safely
+from publisher.duck import literal, safely
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
 
     from publisher.definitions.cells import CellGrid
     from publisher.definitions.dataset import Measure
-    from publisher.definitions.period import Grain, Period
+    from publisher.definitions.period import Period
+    from publisher.definitions.source import Register
     from publisher.engine.guard import RecordQuery
+    from publisher.engine.parts import Rows
     from publisher.workspace import DatasetFile, SourceFile
 
-_STEPS: dict[Grain, str] = {
-    "day": "date_diff('day', DATE '{start}', _event)",
-    "week": "date_diff('day', DATE '{start}', _event) // 7",
-    "month": "date_diff('month', DATE '{start}', _event)",
-    "quarter": "date_diff('quarter', DATE '{start}', _event)",
-    "year": "date_diff('year', DATE '{start}', _event)",
-    "lifetime": "0",
-}
+BATCH = 1 << 16
+"""Rows that are taken over from DuckDB at once: what fits into a processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -71,28 +71,62 @@ class BoundedInput:
         """The measures whose bins are in `bin_0` …, which are NULL if a record has no value."""
         return tuple(each for each in self.dataset.definition.measured if each.kind == "histogram")
 
+    @property
+    def differences(self) -> Register | None:
+        """The register whose readings are turned into differences after the rows were read; None if there is none, or
+        if a key column needs the differences."""
+        register = self.dataset.source.definition.register_
+        if register is None or any(axis.name == register.consumption for axis in self.grid.axes):
+            return None
+        return register
+
+    @property
+    def windows(self) -> int:
+        """How many windows of a unit the period touches."""
+        return len(self.period.cut(self.dataset.source.definition.privacy.window))
+
     def run(self, select: str, *values: object, into: str = "") -> DuckDBPyConnection:
         """Run a SELECT from `raw`, `records` or `bounded_input` with bound values; `into` makes a table of it."""
         sql = f"WITH raw AS ({self.records.raw}), records AS ({self._records()}), bounded_input AS ({self._cells()}) "
         return self.connection.execute(into + sql + select, [*self.records.parameters, *values])
 
+    def people_rows(self) -> Iterator[Rows]:
+        """The rows of people in batches of columns: `unit` and `_record` (16 bytes), `_window` if there are several,
+        `cell`, `sum_0` …, `bin_0` … (-1: none), `_vintage`; for differences `_event` and `reading`, with `read` = 0
+        where there is none."""
+        records = self._records(differences=self.differences is None)
+        wanted = f"CAST(_unit AS UUID) AS unit, {self._cell} AS cell"
+        wanted += ", CAST(_window AS USMALLINT) AS _window" if self.windows > 1 else ""
+        wanted += ", CAST(_record AS UUID) AS _record" if self.histograms or self.differences else ""
+        wanted += ", CAST(_vintage AS UTINYINT) AS _vintage" if self.increment else ""
+        wanted += "".join(f", {value}" for value in self._values())
+        self.connection.execute("SET arrow_lossless_conversion = true")  # 128 bits as they are, not as text
+        sql = f"WITH raw AS ({self.records.raw}), records AS ({records}) SELECT {wanted} FROM records"
+        for batch in self.connection.sql(sql, params=[*self.records.parameters]).to_arrow_reader(BATCH):
+            yield {name: _column(batch.column(name)) for name in batch.schema.names}
+
     def load(self) -> None:
-        """Load the lookups as tables of text, and one table per key column that numbers its keys."""
+        """Load the lookups as tables of text, and one type per key column that numbers its keys."""
         load(self.connection, self.dataset, self.grid)
 
-    def _records(self) -> str:
+    def measured_differences(self, measure: Measure) -> bool:
+        """Whether a measure is of differences that are made after the rows were read."""
+        return self.differences is not None and measure.column == self.differences.consumption
+
+    @property
+    def _window(self) -> str:
+        return _index(self.period.cut(self.dataset.source.definition.privacy.window))
+
+    def _records(self, *, differences: bool = True) -> str:
         """The author's columns; for people also the window, and only rows that have a unit."""
         source = self.dataset.source.definition
         if not self.people:
             mine = f" WHERE _vintage = {self.records.vintage}" if self.increment else ""
             return f"SELECT * FROM ({self.records.query.sql}){mine}"
-        window = _index(self.period.cut(source.privacy.window))
-        rows = f"SELECT *, {window} AS _window FROM ({self.records.query.sql}) WHERE _unit IS NOT NULL"
-        if source.register_ is None:
+        rows = f"SELECT *, {self._window} AS _window FROM ({self.records.query.sql}) WHERE _unit IS NOT NULL"
+        if source.register_ is None or not differences:
             return rows
-        # The first reading of a window has no difference: one that reached back would carry a unit's
-        # records into a window in which they are not protected.
-        reading = f'TRY_CAST("{source.register_.reading}" AS DOUBLE)'  # a difference of doubles never overflows
+        reading = _reading(source.register_)  # and its differences, as `publisher.engine.register` makes them
         return (
             f"SELECT *, {reading} - lag({reading} IGNORE NULLS) OVER (PARTITION BY _unit, _window ORDER BY _event, "
             f'_record) AS "{source.register_.consumption}" FROM ({rows})'
@@ -103,12 +137,35 @@ class BoundedInput:
         more += ", _vintage" if self.increment else ""
         more += "".join(f", {_whole_steps(each)} AS sum_{n}" for n, each in enumerate(self.sums))
         more += "".join(f", {_bin(each)} AS bin_{n}" for n, each in enumerate(self.histograms))
-        cell = f"CAST({_index(self.grid.periods)} AS UBIGINT)"
-        joins = ""
+        return f"SELECT {self._cell} AS cell{more} FROM records"
+
+    @property
+    def _cell(self) -> str:
+        """The number of a record's cell. A text is cast to a type that has the keys: faster than a join."""
+        cell = f"CAST({_index(self.grid.periods)} AS {self._number})"
         for n, axis in enumerate(self.grid.axes):
-            cell = f"({cell} * {len(axis.keys)} + coalesce(axis_{n}.code, {axis.other}))"
-            joins += f' LEFT JOIN axis_{n} ON axis_{n}.key = CAST(records."{axis.name}" AS VARCHAR)'
-        return f"SELECT {cell} AS cell{more} FROM records{joins}"
+            code = f"coalesce(CAST(enum_code({key_of(n, axis.name)}) AS {self._number}), {axis.other}::{self._number})"
+            cell = f"({cell} * {len(axis.keys)}::{self._number} + {code})"
+        return cell
+
+    @property
+    def _number(self) -> str:
+        return "UINTEGER" if self.grid.size < 1 << 32 else "UBIGINT"
+
+    def _values(self) -> Iterator[str]:
+        """SQL for the values of people's records."""
+        for n, each in enumerate(self.sums):
+            if not self.measured_differences(each):
+                value = f"coalesce({_whole_steps(each)}, 0)"
+                # What a vintage adds to a unit's total must never be taken back by a later one, or both would count.
+                yield f"{f'greatest({value}, 0)' if self.increment else value} AS sum_{n}"
+        for n, each in enumerate(self.histograms):
+            if not self.measured_differences(each):
+                yield f"CAST(coalesce({_bin(each)}, -1) AS BIGINT) AS bin_{n}"
+        if self.differences is not None:
+            reading = _reading(self.differences)
+            yield f"epoch_us(_event) AS _event, coalesce({reading}, 0) AS reading"
+            yield f"CAST({reading} IS NOT NULL AS UTINYINT) AS read"
 
 
 def cast_failures(
@@ -151,10 +208,11 @@ def load_lookups(connection: DuckDBPyConnection, source: SourceFile) -> None:
 
 
 def load(connection: DuckDBPyConnection, dataset: DatasetFile, grid: CellGrid) -> None:
-    """Load the lookups as tables of text, and one table per key column that numbers its keys."""
+    """Load the lookups as tables of text, and one type per key column that numbers its keys."""
     load_lookups(connection, dataset.source)
     for n, axis in enumerate(grid.axes):
-        make_table(connection, f"axis_{n}", {"key": axis.keys, "code": range(len(axis.keys))})
+        connection.execute(f"DROP TYPE IF EXISTS axis_{n}")
+        connection.execute(f"CREATE TYPE axis_{n} AS ENUM ({', '.join(map(literal, axis.keys))})")
 
 
 def make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, Any]) -> None:
@@ -164,6 +222,28 @@ def make_table(connection: DuckDBPyConnection, name: str, columns: dict[str, Any
     connection.register("incoming_rows", pa.table({column: pa.array(values) for column, values in columns.items()}))
     connection.execute(f'CREATE OR REPLACE TEMP TABLE "{name}" AS SELECT * FROM incoming_rows')
     connection.unregister("incoming_rows")
+
+
+def key_of(number: int, name: str) -> str:
+    """The key of a record on an axis; NULL if it has none of the axis' keys."""
+    return f'TRY_CAST(CAST(records."{name}" AS VARCHAR) AS axis_{number})'
+
+
+def _reading(register: Register) -> str:
+    """What a register shows; a difference of doubles never overflows."""
+    return f'TRY_CAST("{register.reading}" AS DOUBLE)'
+
+
+def _column(array: pa.Array) -> NDArray[Any]:
+    """A column without NULLs as numpy has it, identifiers as 16 bytes in their order."""
+    import numpy as np
+    import pyarrow as pa
+
+    if not isinstance(array, pa.ExtensionArray):
+        numbers: NDArray[Any] = array.to_numpy()
+        return numbers
+    stored = array.storage
+    return np.frombuffer(stored.buffers()[1], "V16", len(stored), 16 * stored.offset)
 
 
 def _whole_steps(measure: Measure) -> str:
@@ -181,6 +261,16 @@ def _bin(measure: Measure) -> str:
 
 def _index(periods: tuple[Period, ...]) -> str:
     """The number of the period that `_event` is in."""
+    if len(periods) > 1 and periods[0].grain in ("day", "week"):
+        days = f"(CAST(_event AS DATE) - DATE '{periods[0].start.isoformat()}')"
+        return days if periods[0].grain == "day" else f"{days} // 7"
+    return _compared(periods, 0)
+
+
+def _compared(periods: tuple[Period, ...], first: int) -> str:
+    """The same by comparing, which is faster than computing the number of a month; `first` is added."""
     if len(periods) == 1:
-        return "0"
-    return _STEPS[periods[0].grain].format(start=periods[0].start.isoformat())
+        return str(first)
+    half = len(periods) // 2
+    before, after = _compared(periods[:half], first), _compared(periods[half:], first + half)
+    return f"CASE WHEN _event < TIMESTAMP '{periods[half].start.isoformat()}' THEN {before} ELSE {after} END"

@@ -14,7 +14,7 @@ import pytest
 from publisher.definitions import period as civil
 from publisher.definitions.dataset import WIDER
 from publisher.definitions.keyset import Keyset, Lookup
-from publisher.engine import aggregate
+from publisher.engine import aggregate, parts
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource, cast_failures
 from publisher.errors import DefinitionError, SourceError
@@ -231,7 +231,8 @@ def test_units_do_not_see_each_other(town: Town, window: str) -> None:
 
 
 def test_the_engine_does_not_matter(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Threads, the order of rows and the number of parts leave every table as it is; the ordering key does not."""
+    """Threads, the order of rows and the number of parts and passes leave every table as it is; the ordering key does
+    not."""
     rows = some_rows(13)
     built = town.people("month", 2, 2, measures=(town.COUNT, town.UNITS, town.SUM), **QUARTER)
     first = built.tables(rows, "2020-Q1")
@@ -245,8 +246,9 @@ def test_the_engine_does_not_matter(town: Town, monkeypatch: pytest.MonkeyPatch)
     town.connection.execute("SET threads = 1")
     assert same()
     town.connection.execute("SET threads = 2")
-    for size in (40, 100):
-        monkeypatch.setattr(aggregate, "PART_ROWS", size)
+    for size, share in ((1, 1.0), (40, 1.0), (100, 1e-7), (1, 1e-9)):
+        monkeypatch.setattr(parts, "PART_ROWS", size)
+        monkeypatch.setattr(aggregate, "SHARE", share)
         assert same()
     others = [built.tables(rows, "2020-Q1", key)["requests"] for key in range(5)]
     assert any(not np.array_equal(other, first["requests"]) for other in others)
