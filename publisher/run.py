@@ -11,6 +11,7 @@ from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, RefusedAtLandingError, SourceError
+from publisher.executors.opening import executor_of
 from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from publisher.definitions.period import Period
+    from publisher.executors.protocol import Executor
     from publisher.pipeline.catalog import Catalog
     from publisher.pipeline.job import Job
     from publisher.records.landing import Landing
@@ -99,8 +101,8 @@ def run(
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     for words in workspace.left_out():
         observer.note(words)
-    with locked(workspace) as catalog:
-        work = _Run(workspace, catalog, observer, redraw)
+    with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
+        work = _Run(workspace, catalog, executor, observer, redraw)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
             work.refresh_totals(dataset)
@@ -143,6 +145,7 @@ class _Run:
 
     workspace: Workspace
     catalog: Catalog
+    executor: Executor
     observer: Observer
     redraw: PeriodSelection | None
     outcomes: list[Outcome] = field(default_factory=list)
@@ -266,7 +269,7 @@ class _Run:
                 rules_of(job.dataset, level, job.workspace.suite(job.dataset.named(level)))  # a broken one is free
             afford(job)
             self._land(job.dataset.source)
-            release = draw(job)
+            release = draw(job, self.executor, lambda words: self.observer.doing(f"{job.name}: {words}"))
         if job.catalog.validation(release) is None:
             check(job, release)
         return release

@@ -24,6 +24,7 @@ FLOORS = (
     ("push",),
     ("pipeline",),
     ("records", "engine", "privacy", "release", "sample", "classify", "feeds"),
+    ("executors",),
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),
     ("portal",),

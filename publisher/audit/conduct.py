@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from publisher import run as running
 from publisher.audit.finding import replaced
 from publisher.errors import BudgetError, HeldError
+from publisher.executors.opening import executor_of
 from publisher.pipeline import publish
 from publisher.pipeline.job import Job
 from publisher.pipeline.session import locked
@@ -241,9 +242,10 @@ def _fixed(values: Integers, scratch: Scratch) -> Integers:
 def _drawn_past_the_first_look(scratch: Scratch) -> tuple[BaseException, ...]:
     """The draw itself, without the budget check that a run begins with."""
     scratch.land()
-    with locked(scratch.workspace) as catalog:
+    workspace = scratch.workspace
+    with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
         try:
-            publish.draw(replace(_job(scratch, catalog), dataset=scratch.poor()))
+            publish.draw(replace(_job(scratch, catalog), dataset=scratch.poor()), executor)
         except BudgetError as error:
             return (error,)
     return ()

@@ -56,7 +56,7 @@ def rehearsal_of(workspace: Workspace, datasets: Sequence[DatasetFile], asked: P
 def _span(source: SourceFile, datasets: Sequence[DatasetFile], asked: PeriodSelection) -> tuple[date, date] | None:
     """The days of the periods that are rehearsed; None if none is due."""
     named = [each for each in datasets if each.source.name == source.name]
-    periods = [period for each in named for period in asked.periods(each, source.today())]
+    periods = [period for each in named for period in asked.periods(each)]
     return (min(each.start for each in periods), max(each.end for each in periods)) if periods else None
 
 

@@ -33,6 +33,10 @@ class Logged:
         """Log the next step."""
         self._log.info("%s", words)
 
+    def doing(self, words: str) -> None:
+        """Log what takes long."""
+        self._log.info("%s", words)
+
     def warn(self, error: PublisherError) -> None:
         """Log an error; the run goes on where it can."""
         self._log.error("%s", error)

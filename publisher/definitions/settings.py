@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions.feed import Secret
-from publisher.definitions.model import Model, Text
+from publisher.definitions.model import Model, RuleError, Text
 
 SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
@@ -42,13 +42,40 @@ def _server(address: str) -> str:
 Server = Annotated[str, AfterValidator(_server)]
 
 
+class SparkSettings(Model):
+    """The Spark session that counts the records; one of `master` and `remote`."""
+
+    master: Text | None = None
+    """A classic session, such as local[4], spark://host:7077 or yarn."""
+    remote: Text | None = Field(None, pattern=r"^sc://[^/?#@\s]+(/.*)?$")
+    """A Spark Connect server, such as sc://host:15002; Sail is one."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.master is None) == (self.remote is None):
+            raise ValueError("needs one of `master` and `remote`")
+        return self
+
+
 class EngineSettings(Model):
-    """Limits of DuckDB."""
+    """Limits of DuckDB, and where it runs."""
 
     memory: Text = Field("1500MB", pattern=r"^\d+(MB|GB)$")
-    """The most memory of a query, such as 1500MB or 4GB."""
+    """The most memory of a query, such as 1500MB or 4GB. With processes: of all workers together; with spark: of each
+    task."""
     threads: int | None = Field(None, ge=1, le=256)
-    """Default: all processors."""
+    """Default: all processors. With processes: how many workers there are."""
+    executor: Literal["local", "processes", "spark"] = "local"
+    """Where releases are counted: in this process, in worker processes on this machine, or on Spark. The numbers are
+    the same."""
+    spark: SparkSettings | None = None
+    """The Spark session of `executor = "spark"`; `publisher audit` compares with it whatever the executor is."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.executor == "spark" and self.spark is None:
+            raise RuleError(("executor",), "spark needs the table [engine.spark] with `master` or `remote`")
+        return self
 
     @property
     def memory_bytes(self) -> int:
@@ -116,7 +143,7 @@ class Settings(Model):
     """What draws the noise: publisher's own exact integer sampler (numpy) or OpenDP's. OpenDP accounts for both."""
     most_periods: int = Field(24, ge=1)
     """How many new periods of one dataset a run may release without asking."""
-    engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None)
+    engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None, executor="local", spark=None)
     """Limits of the engine that reads and counts the records."""
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
     """Where releases are published."""

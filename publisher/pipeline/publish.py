@@ -6,21 +6,17 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from publisher.duck import connect
 from publisher.durable import write_file
-from publisher.engine.aggregate import bound_and_aggregate
-from publisher.engine.candidates import candidates
 from publisher.engine.guard import guarded
-from publisher.engine.input import BoundedInput, RecordSource, cast_failures
 from publisher.errors import BudgetError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
+from publisher.pipeline.counting import Counting
 from publisher.pipeline.editions import write_edition
 from publisher.privacy.estimates import settled, strays
 from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise, saturated
 from publisher.privacy.selection import select
 from publisher.records.batch import basis
-from publisher.records.reader import raw
 from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
 from publisher.release.acceptance import judge
@@ -29,8 +25,7 @@ from publisher.release.table import as_released, kept_draw
 from publisher.stages import NoisyTable
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
+    from publisher.executors.protocol import Executor, Progress
     from publisher.pipeline.job import Job
     from publisher.privacy.ledger import Entry
     from publisher.release.manifest import Release
@@ -55,20 +50,20 @@ def afford(job: Job) -> None:
     job.catalog.ledger.afford(job.request)
 
 
-def draw(job: Job) -> Release:
+def draw(job: Job, executor: Executor, progress: Progress = lambda _: None) -> Release:
     """Records -> bounded aggregate -> charge -> noise -> release. Raises BudgetError and SourceError.
 
     Where vintages add up, the noisy numbers of the one before are read first and what is new is added to them.
     """
     before = job.draws[job.number - 1] if job.adds else None
     counted = _measurements(job, before) if before is not None else None
-    key = int.from_bytes(derive(job.workspace.private, f"ordering:{job.dataset.source.name}")[:8])
-    with connect(job.workspace.settings.engine, job.workspace.private / "tmp") as connection:
-        records, stand_in = _read(job)
-        if job.dataset.definition.discovered is not None:
-            job = _discover(job, connection, records, key)
-        bounded = bound_and_aggregate(connection, records, job.dataset, job.period, key)
-        casts = cast_failures(connection, records, job.dataset, job.period)
+    counting = _counting(job, executor, progress)
+    stand_in = counting.landed.generated
+    if job.dataset.definition.discovered is not None:
+        job = _discover(job, counting)
+        counting = replace(counting, dataset=job.dataset)
+    bounded = counting.tables()
+    casts = counting.cast_failures()
     _report(job, casts)
     entry = _charge(job)  # durable when it returns; only now may noise be drawn
     noisy = add_noise(bounded, mechanisms_of(job.dataset, job.workspace.settings))
@@ -117,13 +112,12 @@ def _added(before: NoisyTable, new: NoisyTable) -> NoisyTable:
     return NoisyTable(new.levels, tables, (*before.mechanisms, *new.mechanisms))
 
 
-def _discover(job: Job, connection: DuckDBPyConnection, records: RecordSource, key: int) -> Job:
+def _discover(job: Job, counting: Counting) -> Job:
     """The job with the keys that enough units share. The charge is durable before they are looked for with noise."""
     selection = selection_of(job.dataset)
     if selection is None:
         return job
-    rows = BoundedInput(connection, job.dataset, job.dataset.grid(job.period), job.period, records)
-    counts = candidates(rows, key)
+    counts = counting.candidates()
     _charge(job)
     return replace(job, dataset=job.dataset.discovering(select(counts, selection)))
 
@@ -136,10 +130,11 @@ def _charge(job: Job) -> Entry:
     return job.catalog.ledger.charge(job.request)
 
 
-def _read(job: Job) -> tuple[RecordSource, bool]:
-    source = job.dataset.source
-    landed = raw(source, job.workspace.private, job.period.start, job.period.end, vintage=job.vintage)
-    return RecordSource(landed.sql, tuple(landed.parameters), guarded(source), job.number), landed.generated
+def _counting(job: Job, executor: Executor, progress: Progress) -> Counting:
+    """The landed records, to be counted."""
+    private, source = job.workspace.private, job.dataset.source
+    key = int.from_bytes(derive(private, f"ordering:{source.name}")[:8])
+    return Counting(executor, private, job.dataset, job.period, guarded(source), key, job.vintage, progress)
 
 
 def _report(job: Job, casts: dict[str, int]) -> None:

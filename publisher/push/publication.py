@@ -87,7 +87,7 @@ def publish(
     if before.ids and view.public and "releases" in view.custom:
         client.update(view.id, listing.begun(view))
         view = client.view(view.id) or view
-    sent = _send(client, view, listing, wanted, before, progress)
+    sent = _send(client, view, listing, wanted, before, scope, left, progress)
     if not view.published:
         client.publish(view.id)
     again = sent or not view.published
@@ -164,6 +164,8 @@ def _send(
     listing: Listing,
     wanted: dict[str, Row],
     difference: Difference,
+    scope: Scope | None,
+    left: Sequence[Release],
     progress: Callable[[int, int], None] | None,
 ) -> bool:
     """Send what differs, batch by batch, and check the portal's counters; returns whether anything was sent."""
@@ -171,7 +173,7 @@ def _send(
     for batch in batches(difference, listing.columns, client.chunk):
         receipt = client.upsert(view.id, batch)
         if not _taken(receipt, batch):
-            unlike = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted).ids)
+            unlike = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted, scope, left).ids)
             raise PortalError(
                 f"{client.link(view.id)}: of {len(batch)} rows sent, the portal accepted {receipt.done} and refused "
                 f"{receipt.errors}; rows that differ: {named(sorted(unlike)) or 'none'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,11 +14,15 @@ from publisher.records.batch import BatchStore, basis, by_receipt
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from publisher.records.batch import Batch
     from publisher.workspace import SourceFile
+
+
+_TOGETHER = 1_000_000
+"""How many rows one part has at least, unless there are no more files."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,29 @@ class LandedSelect:
     """True if some of the records are stand-ins."""
 
 
+@dataclass(frozen=True)
+class LandedPart:
+    """A SELECT of the rows of one landed file, or of some small ones, and how many there are at most."""
+
+    sql: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class LandedParts:
+    """The rows of `raw` in parts. `columns` are those of the parts, with their DuckDB types.
+
+    Where newer files change records, the parts have every version of a record with its `_batch`, and `latest` makes the
+    rows of `raw` of all versions of some records: a SELECT with {rows} where FROM names them. Otherwise it is empty.
+    `parameters` are the bound values of `latest` or, if it is empty, of each part.
+    """
+
+    parts: tuple[LandedPart, ...]
+    columns: dict[str, str]
+    parameters: tuple[object, ...]
+    latest: str = ""
+
+
 def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> LandedSelect:
     """The records with `start <= _event < end`, one row each, with the columns of `columns.landed_types`.
 
@@ -43,22 +70,100 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
     Raises SourceError when nothing has been landed, or not as the source is now defined, or when no batch was received
     before the cutoff.
     """
+    landed, period = _landed(source, private, start, end, vintage), (start, end)
+    return LandedSelect(landed.counted(landed.versions), [*period], landed.fingerprint, landed.generated)
+
+
+def in_parts(
+    source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None
+) -> LandedParts:
+    """The rows of `raw` for workers that each read some of the files. Raises what `raw` raises."""
+    landed, period = _landed(source, private, start, end, vintage), (start, end)
+    versions, types = landed.versions, columns.landed_types(source.definition)
+    if source.definition.delivery == "changes":
+        parts = [
+            LandedPart(f"SELECT {_names(source)}, CAST({number} AS BIGINT) AS _batch FROM {sql.parquet(paths)}", rows)
+            for number, batch in enumerate(versions.batches)
+            for paths, rows in _together(versions.shelf.files(batch))
+        ]
+        newest = "SELECT _record, max(_batch) AS _batch FROM {rows} GROUP BY _record"
+        given = f"{{rows}} AS _versions SEMI JOIN ({newest}) USING (_record, _batch)"
+        return LandedParts(
+            tuple(parts), types | {"_batch": "BIGINT"}, period, landed.counted(replace(versions, given=given))
+        )
+    parts = [
+        LandedPart(landed.counted(replace(versions, batches=batches, given=sql.parquet(paths))), rows)
+        for batches, files in landed.files()
+        for paths, rows in _together(files)
+    ]
+    return LandedParts(tuple(parts), types, period)
+
+
+@dataclass(frozen=True)
+class _Landed:
+    """What is landed of a period, and how its rows are counted."""
+
+    versions: _Versions
+    receipts: Receipts
+    days: dict[str, date]
+    vintage: Vintage
+    start: date
+    end: date
+    fingerprint: str
+
+    @property
+    def generated(self) -> bool:
+        """Whether some of the records are stand-ins."""
+        return any(batch.generated for batch in self.versions.batches)
+
+    def counted(self, versions: _Versions) -> str:
+        """The rows in the period by the policy's event time."""
+        source = versions.source
+        if source.definition.late is None:
+            return _within(source, versions.rows(*_months(self.start, self.end)))
+        return _of_vintage(source, self.vintage, _received(versions, self.receipts, self.days, self.start, self.end))
+
+    def files(self) -> Iterator[tuple[tuple[Batch, ...], list[Path]]]:
+        """The files that have the rows, of batches that are read alike."""
+        definition, batches, shelf = self.versions.source.definition, self.versions.batches, self.versions.shelf
+        late = definition.late
+        months = _months(self.start, self.end)
+        if late is None:
+            yield batches, [path for batch in batches for path in shelf.files(batch, *months)]
+            return
+        moves = late.policy == "freeze" or (late.policy == "increment" and definition.delivery != "append")
+        for batch in batches:
+            yield (batch,), shelf.files(batch, *(() if moves else months))
+
+
+def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None) -> _Landed:
     shelf = BatchStore(private, source.name)
-    landed = _current(source, shelf)
-    if source.definition.late is None:
-        versions = _Versions(source, shelf, _delivered(source, landed))
-        select = _within(source, versions.rows(*_months(start, end)))
-    else:
-        vintage = vintage or Vintage(1, (date.max,))
-        receipts = Receipts(private, source.name, basis(source.definition))
+    landed, days = _current(source, shelf), {}
+    receipts, vintage = Receipts(private, source.name, basis(source.definition)), vintage or Vintage(1, (date.max,))
+    fingerprint = landed[0].fingerprint
+    if source.definition.late is not None:
         days = _days(source, receipts, landed)
-        before = by_receipt(batch for batch in landed if days[batch.sha256] < vintage.cutoff)
-        if not before:
+        landed = by_receipt(batch for batch in landed if days[batch.sha256] < vintage.cutoff)
+        if not landed:
             raise _too_early(source, vintage, start, end)
-        versions = _Versions(source, shelf, _delivered(source, before))
-        select = _of_vintage(source, vintage, _received(versions, receipts, days, start, end))
-    generated = any(batch.generated for batch in versions.batches)
-    return LandedSelect(select, [start, end], landed[0].fingerprint, generated)
+    versions = _Versions(source, shelf, _delivered(source, landed))
+    return _Landed(versions, receipts, days, vintage, start, end, fingerprint)
+
+
+def _together(files: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
+    """Files with their number of rows: a large one by itself, small ones together."""
+    import pyarrow.parquet
+
+    paths: list[Path] = []
+    rows = 0
+    for path in files:
+        paths.append(path)
+        rows += pyarrow.parquet.read_metadata(path).num_rows
+        if rows >= _TOGETHER:
+            yield paths, rows
+            paths, rows = [], 0
+    if paths:
+        yield paths, rows
 
 
 def of_batch(source: SourceFile, private: Path, name: str) -> str:
@@ -76,9 +181,13 @@ class _Versions:
     source: SourceFile
     shelf: BatchStore
     batches: tuple[Batch, ...]
+    given: str = ""
+    """SQL for FROM with rows that are read instead."""
 
     def rows(self, first: str = "", last: str = "~") -> str:
         """SQL for FROM: the rows in the partitions of these months."""
+        if self.given:
+            return self.given
         files = {batch.batch: self.shelf.files(batch, first, last) for batch in self.batches}
         if not any(files.values()):
             return _nothing(self.source)
@@ -159,7 +268,7 @@ def _received(versions: _Versions, receipts: Receipts, days: dict[str, date], st
         if policy == "freeze" and day < start:
             continue
         batches = tuple(batch for batch in versions.batches if days[batch.sha256] == day)
-        rows = _Versions(versions.source, versions.shelf, batches).rows(*months)
+        rows = replace(versions, batches=batches).rows(*months)
         by_day.append(f"SELECT *, DATE {literal(day.isoformat())} AS _received, _event AS _first FROM {rows}")
     nothing = f"SELECT *, NULL::DATE AS _received, NULL::TIMESTAMP AS _first FROM {_nothing(versions.source)}"
     return f"({' UNION ALL BY NAME '.join(by_day) or nothing})"
