@@ -28,12 +28,14 @@ from publisher.definitions.feed import (
     ServerFeed,
     SocrataFeed,
     SqlFeed,
+    TableFeed,
     WebFeed,
 )
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin
 from publisher.feeds import database, object_store, open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
+from publisher.feeds.table import write_table
 from publisher.workspace import SourceFile
 
 if TYPE_CHECKING:
@@ -82,7 +84,12 @@ def fetch(
             with store.new() as delivery:
                 step = _deliver(source, last.cursor if last else None, delivery.files, STEP)
                 came = any(path.is_file() for path in delivery.files.rglob("*"))
-                last = Remembered(basis, step.cursor, step.more, came or (last is not None and last.delivered))
+                delivered = came or (last is not None and last.delivered)
+                if not (delivered or step.more) and isinstance(source.definition.feed, TableFeed):
+                    # Otherwise one record would decide whether there is a release at all.
+                    write_table(delivery.files, source.definition.landed, (), empty=True)
+                    delivered = True
+                last = Remembered(basis, step.cursor, step.more, delivered)
                 delivery.remember(last)
             # What changed behind an interrupted fetch, perhaps for a day, is fetched when that one is complete.
             more, resumed = step.more or resumed, resumed and step.more

@@ -126,11 +126,25 @@ def test_a_run_tells_that_it_fetches(city_of: Callable[[str], FetchedCity], monk
     city.server.before = {number: partial(time.sleep, 0.3) for number in (1, 2)}
     code, _, err = said(city, monkeypatch, "run", "requests", "--period", day, "--no-push")
     assert code == 0, err
-    assert "requests: fetching its records: 0 of 1 steps done, after 0 s\n" in err
+    assert "requests: fetching its records: 0 of 1 steps done, after " in err
     city.server.before = {number: partial(time.sleep, 0.3) for number in range(1, 50)}
     day = (START + timedelta(days=2)).date().isoformat()
     code, _, err = said(city, monkeypatch, "run", "requests", "--period", day, "--no-push", "--json")
     assert (code, "fetching" in err) == (0, False), err
+
+
+@pytest.mark.parametrize("kind", ["Socrata", "Open311", "SeeClickFix"])
+def test_no_single_record_decides_whether_there_is_a_release(
+    kind: str, city_of: Callable[[str], FetchedCity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neighbors: with one record and with none at all, a run releases the day."""
+    city = city_of(kind)
+    city.records.rows.clear()
+    city.town.count((START + timedelta(days=1)).date().isoformat())
+    arguments = ("run", "requests", "--period", (START + timedelta(days=1)).date().isoformat(), "--no-push", "--json")
+    code, out, err = said(city, monkeypatch, *arguments)
+    assert code == 0, out + err
+    assert len(list((city.town.root / "state").rglob("manifest.json"))) == 1
 
 
 def test_a_fetched_source_has_no_newest_file(city_of: Callable[[str], FetchedCity]) -> None:

@@ -214,9 +214,10 @@ def test_a_column_may_not_be_empty_forever(town: FetchedTown, dataset: SodaDatas
         town.land()
 
 
-def test_a_source_without_a_record_lands_nothing(town: FetchedTown, dataset: SodaDataset) -> None:
-    """An empty dataset is no error; its first record is landed when it comes."""
+def test_a_source_without_a_record_lands_an_empty_file(town: FetchedTown, dataset: SodaDataset) -> None:
+    """An empty dataset is no error, and is landed once as what it is; its first record is landed when it comes."""
     dataset.rows.clear()
+    assert (town.land().new, town.rows("id")) == (1, [])
     assert town.land().new == 0
     dataset.put("1", id="1", day="2026-01-05", what="first")
     town.land()
