@@ -255,7 +255,8 @@ def _matches(path: list[str], pattern: list[str]) -> bool:
     """As in a shell, where no wildcard takes the dot that a hidden name begins with: such names are of files that are
     not finished, and the private folder is tidied of those."""
     hidden = any(
-        name.startswith(".") and not wanted.startswith(".") for name, wanted in zip(path, pattern, strict=False)
+        name.startswith(".") and name not in {".", ".."} and not wanted.startswith(".")
+        for name, wanted in zip(path, pattern, strict=False)
     )
     return len(path) == len(pattern) and not hidden and all(map(fnmatchcase, path, pattern))
 
