@@ -271,7 +271,10 @@ def _objects(
             counts.update(dict.fromkeys(_keys(json.loads(line)), 1))
     if found.objects == 1 and any(key in counts for key in ("features", "data", "results", "value")):
         raise SourceError(f"{path.name}: its records are inside another object: export them as an array of objects")
-    enough = min(FEW, max(counts.values()))
+    most = max(counts.values(), default=1)
+    if found.objects > 1 and most == 1:  # such as names of people, which would be written down
+        raise SourceError(f"{path.name}: no two objects have a key in common: export objects with the same keys")
+    enough = min(FEW, most)
     common = tuple(key for key, count in counts.items() if count >= enough and KEY.fullmatch(key.replace(".", "")))
     return lines, common, tuple(sorted(counts.keys() - set(common)))
 

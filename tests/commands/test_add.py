@@ -190,6 +190,16 @@ def test_how_a_file_is_written(desk: Desk, name: str, content: str | bytes, feed
     assert "no date 0 0.0%" in " ".join(said.split())
 
 
+def test_keys_that_are_content_are_never_columns(desk: Desk) -> None:
+    """Objects whose keys are the names of people: nothing is written down, and no name is in the message."""
+    for content in ([{"Ann Example": "2024-01-01"}, {"Bob Example": "2024-01-02"}], [{}, {}]):
+        code, said = desk.run("add", "requests", desk.put("a.json", json.dumps(content)), "--yes")
+        assert code == 5
+        assert "a.json: no two objects have a key in common" in said
+        assert "Example" not in said
+        assert not list((desk.root / "pipelines").glob("*"))
+
+
 def test_keys_of_json(desk: Desk) -> None:
     """Inner objects and pairs of coordinates get names with dots; a key of few objects, perhaps a value, has none."""
     found = desk.add(desk.put("a.json", json.dumps(objects())), more=AREAS)
