@@ -137,7 +137,8 @@ class TableFeed(Model):
 
 def _domain(domain: str) -> str:
     """A host, with a port if it has one. Raises ValueError."""
-    if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", domain):
+    known = re.fullmatch(r"[A-Za-z0-9.-]+(?::(\d{1,5}))?", domain)
+    if known is None or not 0 < int(known[1] or 443) < 1 << 16:
         raise ValueError("is not a domain such as data.example.gov, without account and path")
     return domain.lower()
 
@@ -164,6 +165,14 @@ def is_loopback(host: str) -> bool:
 def web_address(domain: str) -> str:
     """The address of a domain: https, but for this machine."""
     return f"{'http' if is_loopback(urlsplit(f'//{domain}').hostname or '') else 'https'}://{domain}"
+
+
+def _server_of(url: str) -> str:
+    """Host, port and path of an address, however they are written."""
+    parts = urlsplit(url)
+    usual = {"https": 443, "http": 80}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.hostname}{port}{parts.path}"
 
 
 def _zoned(time: datetime) -> datetime:
@@ -223,7 +232,7 @@ class SocrataFeed(WebFeed):
     @property
     def place(self) -> tuple[str, ...]:
         """Where the records come from."""
-        return (self.kind, self.domain, self.dataset)
+        return (self.kind, _server_of(web_address(self.domain)), self.dataset)
 
     def basis(self) -> dict[str, Any]:
         """What decides what is fetched and how it is landed."""
@@ -258,8 +267,8 @@ class Open311Feed(WebFeed):
 
     @property
     def place(self) -> tuple[str, ...]:
-        """Where the records come from."""
-        return (self.kind, self.url, self.jurisdiction_id or "")
+        """Where the records come from; without a jurisdiction they may be of any."""
+        return (self.kind, _server_of(self.url), *([self.jurisdiction_id] if self.jurisdiction_id else []))
 
     def basis(self) -> dict[str, Any]:
         """What decides what is fetched and how it is landed."""
@@ -283,7 +292,7 @@ class SeeClickFixFeed(WebFeed):
     @property
     def place(self) -> tuple[str, ...]:
         """Where the records come from."""
-        return (self.kind, self.url, self.place_url)
+        return (self.kind, _server_of(self.url), self.place_url)
 
     def basis(self) -> dict[str, Any]:
         """What decides what is fetched and how it is landed."""

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 from fetched_cities import START
+from fetched_town import FetchedTown
 
 from publisher.cli import main
 from publisher.commands import terminal
 from publisher.definitions.source import Source
 from publisher.definitions.toml import read_toml
+from publisher.errors import DefinitionError
 from publisher.pipeline.consent import newest_arrival
 
 if TYPE_CHECKING:
@@ -163,6 +165,33 @@ def test_sources_of_one_dataset_protect_the_same_people(city_of: Callable[[str],
     workspace = city.town.workspace
     same = workspace.same_people(workspace.source("requests"))
     assert [source.name for source in same] == ["again", "requests"]
+
+
+SINCE = "\nstart = 2026-01-01T00:00:00Z"
+TOWN = "https://311.example.gov/v2"
+PLACES = [
+    ('kind = "socrata"\ndomain = "{}"\ndataset = "abcd-1234"', "data.example.gov", "DATA.example.gov:443"),
+    (f'kind = "open311"\nurl = "{{}}"{SINCE}', TOWN, "https://311.Example.gov:443/v2/"),
+    (f'kind = "open311"\nurl = "{TOWN}"\n{{}}{SINCE}', "", 'jurisdiction_id = "town"'),
+    (f'kind = "seeclickfix"\nurl = "{{}}"\nplace_url = "t"{SINCE}', TOWN, TOWN.upper().replace("/V2", "/v2")),
+]
+
+
+@pytest.mark.parametrize(("feed", "one", "other"), PLACES)
+def test_one_server_is_one_place_however_it_is_written(feed: str, one: str, other: str, tmp_path: Path) -> None:
+    """Two sources of the same records count together in a guarantee, also if one writes the address in another way."""
+    made = [
+        FetchedTown.made(tmp_path / str(n), feed.format(words), {"id": True, "d": True}, key="id", time="d").source
+        for n, words in enumerate((one, other))
+    ]
+    assert made[0].shares_files(made[1])
+
+
+def test_a_port_that_is_none_is_refused(tmp_path: Path) -> None:
+    """One message with the line, no traceback."""
+    feed = 'kind = "socrata"\ndomain = "data.example.gov:99999"\ndataset = "abcd-1234"'
+    with pytest.raises(DefinitionError, match=r"feed\.domain: is not a domain"):
+        _ = FetchedTown.made(tmp_path / "town", feed, {"id": True, "d": True}, key="id", time="d").source
 
 
 def test_a_fetched_dataset_gives_no_keys(
