@@ -23,7 +23,7 @@ AHEAD = timedelta(hours=1)
 _FAR = timedelta(days=1)
 STALE = 10
 """After so many seconds with full answers and nothing new in them, a server gives the same whatever is asked for."""
-CROWDED = 200_000
+CROWDED = 1_000_000
 """More records than this in one second are no answer of a city's server."""
 
 
