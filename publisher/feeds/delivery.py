@@ -129,5 +129,13 @@ class _NewDelivery:
     files: Path
     """Where a connector writes the raw files."""
 
+    def write_no_rows(self, columns: Sequence[str]) -> None:
+        """Write a raw file without a record."""
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        table = pa.table({column: pa.array([], pa.string()) for column in columns})
+        pyarrow.parquet.write_table(table, self.files / "empty.parquet")
+
     def remember(self, remembered: Remembered) -> None:
         (self.folder / _CURSOR).write_text(json.dumps(asdict(remembered), indent=2) + "\n", encoding="utf-8")

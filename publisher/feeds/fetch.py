@@ -28,14 +28,12 @@ from publisher.definitions.feed import (
     ServerFeed,
     SocrataFeed,
     SqlFeed,
-    TableFeed,
     WebFeed,
 )
 from publisher.definitions.source import Source
 from publisher.definitions.toml import Origin
 from publisher.feeds import database, object_store, open311, seeclickfix, socrata
 from publisher.feeds.delivery import STEP, Deliveries, Remembered
-from publisher.feeds.table import write_table
 from publisher.workspace import SourceFile
 
 if TYPE_CHECKING:
@@ -85,9 +83,9 @@ def fetch(
                 step = _deliver(source, last.cursor if last else None, delivery.files, STEP)
                 came = any(path.is_file() for path in delivery.files.rglob("*"))
                 delivered = came or (last is not None and last.delivered)
-                if not (delivered or step.more) and isinstance(source.definition.feed, TableFeed):
+                if not (delivered or step.more or isinstance(source.definition.feed, ObjectsFeed)):
                     # Otherwise one record would decide whether there is a release at all.
-                    write_table(delivery.files, source.definition.landed, (), empty=True)
+                    delivery.write_no_rows(source.definition.landed)
                     delivered = True
                 last = Remembered(basis, step.cursor, step.more, delivered)
                 delivery.remember(last)

@@ -30,15 +30,13 @@ class FirstPage:
     """The columns of dates and times, if the server knows types."""
 
 
-def write_table(files: Path, columns: Sequence[str], rows: Collection[Row], *, empty: bool = False) -> None:
-    """Write one file, named by the time; none if there are no rows, unless it may be empty. Equal rows give equal
-    bytes."""
+def write_table(files: Path, columns: Sequence[str], rows: Collection[Row]) -> None:
+    """Write one file, named by the time; none if there are no rows. Equal rows give equal bytes."""
     import pyarrow as pa
     import pyarrow.parquet
 
-    if rows or empty:
-        cells = zip(*rows, strict=True) if rows else [()] * len(columns)
-        arrays = [pa.array(values, pa.string()) for values in cells]
+    if rows:
+        arrays = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
         name = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ.parquet")
         pyarrow.parquet.write_table(pa.table(arrays, names=list(columns)), files / name)
 
