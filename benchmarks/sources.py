@@ -46,7 +46,8 @@ TITLE = (
 STEPS = 1_000
 """How many whole steps, such as days, exact quantiles are looked for in."""
 MANY = 1 << 40
-"""More than anyone has."""
+GROUPS, RECORDS = 100_000, 1_000_000
+"""More than anyone has: steps of a total, cells, and records in one."""
 
 
 def main() -> None:
@@ -141,7 +142,7 @@ def _truth(dataset: DatasetFile, exact: dict[tuple[str, str], Any], level: str, 
 def _unbounded(dataset: DatasetFile) -> DatasetFile:
     """The dataset without bounds and clamps, as the city would count it for itself."""
     definition = dataset.definition
-    bounds = definition.bounds.model_copy(update={"max_groups": MANY, "max_per_group": MANY})
+    bounds = definition.bounds.model_copy(update={"max_groups": GROUPS, "max_per_group": RECORDS})
     measures = [
         each.model_copy(update={"lower": -MANY * each.resolution, "upper": MANY * each.resolution})
         if each.kind == "sum" and each.resolution is not None

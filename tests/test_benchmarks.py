@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from real_records import real_records
+
+from publisher.workspace import find_workspace
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -34,3 +37,12 @@ def test_every_release_of_the_real_records_ends_well(monkeypatch: pytest.MonkeyP
     """Tests release some periods of each dataset; all periods take many minutes."""
     monkeypatch.setenv("PUBLISHER_DATA", str(real_records("stlouis-311")))
     ran("sources.py")
+
+
+def test_datasets_without_bounds_can_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark of real records compares each dataset with itself without bounds, which the engine must accept."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    sources = import_module("sources")
+    for dataset in find_workspace(BENCHMARKS.parent).datasets.values():
+        bounds = sources._unbounded(dataset).definition.bounds
+        assert bounds.wider == bounds
