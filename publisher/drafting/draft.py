@@ -282,9 +282,11 @@ class SourceDraft:
         yield f'first = "{MARK}"  # the first {period} to release, such as {example}: your choice, never looked up'
         yield ""
         yield "[loss]"
+        goal = f'--goal "{period}ly by {area}, within 20%"{self._guessed(area)}'
         yield from _note(
             f"{MARK}: what one {period} spends of the budget of each {self.window}. Say what numbers should be good "
-            f'for: `publisher plan {self.dataset} --goal "{period}ly by {area}, within 20%" --write` writes it here.'
+            f"for: `publisher plan {self.dataset} {goal} --write` "
+            "writes it here. With --guess you say what is ordinary, from what you know of the work."
         )
         yield f'rho = "{MARK}"'
         yield from self._bounds()
@@ -292,9 +294,20 @@ class SourceDraft:
         yield from self._kind_keys()
         yield from ("", "[[rollups]]", 'name = "city"', f"title = {text(f'{title} in the whole city, by {period}')}")
         yield from ("keys = []", "", "[[measures]]", 'name = "records"', 'title = "Records"', 'kind = "count"')
-        yield from ('unit = "records"  # guess: what they are, such as requests or permits', "", "[suppression]")
+        yield f"unit = {text(self.counted)}  # guess: what they are, such as requests or permits"
+        yield from ("", "[suppression]")
         yield from ('measure = "records"', "threshold = 10  # a usual choice, the same whatever the records are")
         yield from ("", "[portal]", 'category = "City services"  # guess')
+
+    @property
+    def counted(self) -> str:
+        """What the records are called where they are counted: the source's name, if that is a plural."""
+        name = self.source.replace("-", " ")
+        return name if name.endswith("s") and not name.endswith("ss") else "records"
+
+    def _guessed(self, area: str) -> str:
+        """The guess that bounds need, as an example."""
+        return "" if self.unit == "record" else f" --guess 'at most 2 {self.counted} in each of 1 {area}'"
 
     def _bounds(self) -> Iterator[str]:
         if self.unit == "record":

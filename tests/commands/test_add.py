@@ -100,6 +100,13 @@ def test_steps_are_named_in_their_order(desk: Desk) -> None:
     assert [*map(said.index, steps)] == sorted(map(said.index, steps))
     assert "publisher tune" not in said
     note = " ".join((desk.root / "datasets/requests-by-quarter.toml").read_text().replace("\n# ", " ").split())
+    assert "--guess 'at most 2 requests in each of 1 area' --write`" in note
+    desk.fill(rho='"TODO"', max_groups='"TODO"', max_per_group='"TODO"', first='"2024-Q1"\nlast = "2024-Q1"')
+    guesses = ("--guess", "at most 2 requests in each of 1 area", "--guess", "40,000 requests a quarter in 2 areas")
+    plan = ("plan", "requests-by-quarter", "--goal", "quarterly by area, within 20%", *guesses, "--write", "--yes")
+    code, planned = desk.run(*plan)
+    assert (code, '= "TODO"' in "".join(desk.written().values())) == (0, False), planned
+    assert desk.run("check")[0] == 0
     assert note.index("When all else is filled in, `publisher plan --goal`") < note.index(
         "Last, where guesses do not do"
     )
