@@ -93,6 +93,8 @@ def _of_web(address: str, secrets: dict[str, Secret]) -> ServerFeed:
         host, query = parts.hostname or "", parse_qs(parts.query)
     except ValueError:
         raise DefinitionError(f"--from: is not an address: give {KNOWN}") from None
+    if "@" in parts.netloc:
+        raise DefinitionError("--from: has an account in it: leave it out, and name it with --user and --password")
     base = f"{parts.scheme}://{parts.netloc}"
     if dataset := _DATASET.findall(parts.path):
         if base != web_address(parts.netloc):

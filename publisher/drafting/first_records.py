@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions.feed import SqlFeed, WebFeed
 from publisher.drafting import words
+from publisher.drafting.address import shown
 from publisher.errors import DefinitionError, SourceError
 from publisher.feeds.fetch import first_page
 
@@ -60,6 +61,8 @@ def first_records(feed: ServerFeed, folder: Path) -> FirstRecords:
     except (DefinitionError, SourceError) as error:
         said = str(error).removesuffix(". What came before is kept").removesuffix(": nothing of them was kept")
         raise type(error)(f"{said}. Nothing was written") from None
+    if not page.records:
+        raise SourceError(f"--from: {shown(feed)}: there is no record to look at. Nothing was written")
     if isinstance(feed, SqlFeed) and page.record_id:
         changed = next((name for name in page.times if words.says(name, _CHANGED)), None)
         feed = feed.model_copy(update={"by": changed})

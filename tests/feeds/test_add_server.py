@@ -195,6 +195,10 @@ def test_nothing_that_is_never_fetched_is_on_disk(
 
 def test_what_a_server_gets_wrong(desk: Path, server_of: Callable[[Any], FeedServer]) -> None:
     """A wrong token, no such dataset, no JSON, no server: one message, exit code 5, nothing written."""
+    empty = server_of(rows(0))
+    code, found = said(desk, "add", "requests", "--from", f"{empty.url}/d/{ID}", "--token", "TOWN_TOKEN", "--yes")
+    assert (code, written(desk)) == (5, []), found
+    assert f"{ID} on {empty.host}: there is no record to look at. Nothing was written" in found
     server = server_of(rows())
     url = f"{server.url}/resource/{ID}"
     for more, fault, words in (
@@ -237,6 +241,11 @@ def test_a_server_that_never_answers(
         (["--from", "s3://city/permits/*.csv"], "add it as a file"),
         (["--from", "postgresql://reader@db.example.gov/city"], "--table: is missing"),
         (["--from", "postgresql://reader:pass-word@db.example.gov/city", "--table", "t"], "without a password"),
+        (["--from", "https://reader:pass-word@data.example.gov/resource/abcd-1234"], "has an account in it"),
+        (["--from", "https://reader:pass-word@311.example.gov/v2"], "has an account in it"),
+        (["--from", "postgresql://reader@db/city?password=pass-word", "--table", "t"], "without a password"),
+        (["--from", "https://seeclickfix.com/", "--token", "TOWN_TOKEN"], "place_url"),
+        (["--from", "https://[bad/resource/abcd-1234"], "is not an address"),
         (["--from", "https://data.example.gov/resource/abcd-1234", "--table", "t"], "belongs to the address of a"),
         (
             ["--from", "https://data.example.gov/resource/abcd-1234", "--token", "s3cret-itself"],
@@ -324,7 +333,7 @@ def test_a_table_of_sqlite(desk: Path, tmp_path: Path) -> None:
     assert found["feed"] == {"kind": "sql", "url": url, "table": "permits"}
     assert (found["delivery"], found["record_id"]) == ("snapshot", ["permit"])
     code, words = said(desk, "add", "other", "--from", url, "--table", "empty", "--yes")
-    assert (code, "has no rows to look at" in words) == (5, True), words
+    assert (code, "the table empty: there is no record to look at. Nothing was written" in words) == (5, True), words
 
 
 def test_machines_are_told_which_rows_were_looked_at(desk: Path, server_of: Callable[[Any], FeedServer]) -> None:

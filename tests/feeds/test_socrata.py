@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 from fetched_town import FetchedTown
 
+from publisher.cli import main
 from publisher.errors import SourceError
 from publisher.feeds import fetch
 from publisher.push.client import SocrataClient
@@ -90,6 +93,30 @@ def test_a_private_dataset_needs_an_account(
     with pytest.raises(SourceError, match="refuses access") as error:
         town.land()
     assert "not-it" not in str(error.value)
+
+
+def test_a_draft_of_a_private_dataset(
+    portal: RunningPortal, dataset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The portal's own columns and row identifier; the account is named in the draft and never given."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "heads"))
+    monkeypatch.setenv("TOWN_USER", portal.account["username"])
+    secret = tmp_path / "secret"
+    secret.write_text(portal.account["password"] + "\n")
+    desk = tmp_path / "desk"
+    assert CliRunner().invoke(main, ["init", str(desk)]).exit_code == 0
+    address = ["--from", f"{portal.url}/d/{dataset}", "--yes"]
+    answer = CliRunner().invoke(main, ["-C", str(desk), "add", "requests", *address])
+    assert (answer.exit_code, list((desk / "pipelines").iterdir())) == (5, []), answer.output
+    account = ["--user", "TOWN_USER", "--password", str(secret)]
+    answer = CliRunner().invoke(main, ["-C", str(desk), "add", "requests", *address, *account])
+    assert answer.exit_code == 0, answer.output
+    text = (desk / "pipelines" / "requests.toml").read_text()
+    found = tomllib.loads(text)
+    assert (list(found["columns"]), found["record_id"], found["event"]["column"]) == ([*COLUMNS], ["number"], "opened")
+    assert (found["feed"]["user"], found["feed"]["password"]) == ({"env": "TOWN_USER"}, {"file": str(secret)})
+    assert portal.account["password"] not in text
+    assert "Ann" not in text
 
 
 def test_columns_are_checked_against_the_portal(
