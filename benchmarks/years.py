@@ -1,75 +1,94 @@
-"""Fifty monthly releases of two sources, month by month as they would come: what the ledger says after four years.
+"""Daily releases for years: what a run costs when nothing, some or ten years of releases lie behind it.
 
-    python benchmarks/years.py [--months 50] [--folder DIR]
+    python benchmarks/years.py [--runs 40] [--filled 0] [--datasets 1] [--folder DIR] [--json FILE]
 
-Every month new records arrive and `publisher run` releases what has ended: real noise, real charges. `visits` protects
-everything that a person ever does (window lifetime), so its budget ends; `calls` what they do in one month, so each
-month brings a budget of its own, and what somebody bears who is in all of them is stated.
+Every day new records of an invented town arrive, and a run lands, releases, checks and pushes them to the embedded
+portal, as `publisher run` does. The first `--runs` days are lived in full. `--filled` writes that many days before
+the first one with the store's own writer, with real charges and real noise but without records, and lives 11 days after
+them: `--filled 3650 --datasets 3` is ten years of three datasets, 10,950 releases.
+
+What is compared is processor time: of this process, which runs, and of the portal's. Each number is the median of five
+runs in a row, the last of which is the one that the table names.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import random
 import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
-from fractions import Fraction
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from publisher.commands.check import inspect_workspace
-from publisher.commands.ledger import HEADINGS, statement
 from publisher.commands.terminal import print_table
-from publisher.commands.verify import verified as findings
-from publisher.definitions import period as civil
-from publisher.errors import BudgetError
-from publisher.pipeline.session import opened
-from publisher.privacy.ledger import decimal
+from publisher.commands.verify import verified
+from publisher.definitions.period import containing
+from publisher.pipeline.charges import mechanisms_of
+from publisher.pipeline.editions import write_edition
+from publisher.pipeline.job import jobs_of
+from publisher.pipeline.session import locked, opened
+from publisher.privacy.estimates import settled
+from publisher.privacy.finish import finish
+from publisher.privacy.mechanism import add_noise
+from publisher.push.embedded import running
+from publisher.release.validation import Validation
 from publisher.run import PeriodSelection, run
+from publisher.stages import BoundedAggregate
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from publisher.commands.ledger import SpendingRow
-    from publisher.definitions.period import Period
     from publisher.errors import PublisherError
-    from publisher.privacy.ledger import Spending
+    from publisher.pipeline.job import Job
     from publisher.records.landing import Landing
     from publisher.workspace import SourceFile, Workspace
 
-FIRST = civil.parse("2020-01")
-RHO = Fraction(1, 10)
-PEOPLE = 40
+FIRST = date(2016, 1, 1)
+RECORDS = 60
+MOST = 1.2
+"""How much more the last run may cost than the tenth."""
+NAMES = ("calls", "visits", "permits")
 
 SETTINGS = """\
 organization = "Town of Years"
 contact = "data@example.org"
 license = "CC0 1.0"
 jurisdiction = "None, since it is invented"
+heads = "{heads}"
 [engine]
 memory = "500MB"
 threads = 1
 [portal]
-url = "http://127.0.0.1:9"
+url = "http://127.0.0.1:{port}"
 """
 
 SOURCE = """\
 title = "{name}"
 description = "Invented {name}."
 purpose = "To measure."
-population = "townspeople"
+population = "people-of-{name}"
 timezone = "America/Chicago"
 retention_months = 120
 record_id = ["number"]
 [privacy]
 unit = "person"
-window = "{window}"
+window = "month"
 missing = "drop"
-budget = {budget}
+budget = 4
 [feed]
 path = "{name}/*.csv"
 [event]
@@ -83,10 +102,10 @@ kind = {{ class = "public", statute = "Town Code 1" }}
 """
 
 DATASET = """\
-title = "{name} by kind and month"
+title = "{name} by kind and day"
 description = "How many {name} there were."
 source = "{name}"
-period = "month"
+period = "day"
 first = "{first}"
 loss.rho = 0.1
 bounds = {{ max_groups = 1, max_per_group = 1 }}
@@ -107,15 +126,9 @@ threshold = 5
 category = "Services"
 """
 
-SOURCES = {"calls": ("month", "0.1"), "visits": ("lifetime", "4.5")}
-"""Each source's window, and what all releases together may spend on one."""
 
-
-@dataclass
-class Silence:
-    """Watches runs and keeps what went wrong."""
-
-    warned: list[PublisherError] = field(default_factory=list)
+class Quiet:
+    """Watches a run, and fails with it."""
 
     def total(self, steps: int) -> None:
         """Of no interest."""
@@ -126,6 +139,9 @@ class Silence:
     def doing(self, words: str) -> None:
         """Of no interest."""
 
+    def note(self, words: str) -> None:
+        """Of no interest."""
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Of no interest."""
 
@@ -134,142 +150,250 @@ class Silence:
         return True
 
     def warn(self, error: PublisherError) -> None:
-        """Kept."""
-        self.warned.append(error)
+        """Nothing may go wrong."""
+        raise error
 
 
 @dataclass(frozen=True)
-class Month:
-    """What one run came to."""
+class Sample:
+    """One run."""
 
-    period: str
-    """The last month that it released."""
-    statuses: dict[str, str]
-    """Of that month, by dataset."""
-    exit_code: int
-    errors: tuple[PublisherError, ...]
-    accounts: tuple[SpendingRow, ...]
-    """What `publisher ledger` said afterwards."""
+    number: int
+    cpu: float
+    portal: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run costs, and what lies in the state folder then."""
+
+    run: int
+    releases: int
+    cpu: float
+    portal: float
+    wall: float
+    ratio: float
+    """Processor time, of publisher and portal together, relative to the tenth run."""
+    megabytes: float
+    files: int
 
     @property
-    def refused(self) -> tuple[str, ...]:
-        """The words of each refusal."""
-        return tuple(str(error) for error in self.errors if isinstance(error, BudgetError))
+    def row(self) -> tuple[str, ...]:
+        """For the table."""
+        return (
+            f"{self.run:,}", f"{self.releases:,}", f"{self.cpu:.2f}", f"{self.portal:.2f}", f"{self.wall:.1f}",
+            f"{self.ratio:.2f}", f"{self.megabytes:,.0f}", f"{self.files:,}",
+        )  # fmt: skip
 
 
-def settle(folder: Path) -> Workspace:
-    """A workspace in which nothing has happened yet, and no record has arrived."""
-    files = {"publisher.toml": SETTINGS, "datasets/keysets/kinds.csv": "key\nStreets\nRefuse\nLight\n"}
-    for name, (window, budget) in SOURCES.items():
-        files |= {
-            f"pipelines/{name}.toml": SOURCE.format(name=name, window=window, budget=budget),
-            f"pipelines/{name}.sql": "SELECT kind FROM raw\n",
-            f"datasets/{name}.toml": DATASET.format(name=name, first=FIRST.label),
+HEADINGS = ("run", "releases", "CPU s", "portal's CPU s", "seconds", "× run 10", "state MB", "files")
+
+
+class Town:
+    """A workspace with its portal, day by day."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.folder, self.names = folder, names
+        self.day, self.number = FIRST, 0
+        files = {
+            "publisher.toml": SETTINGS.format(heads=folder / "heads", port=_free_port()),
+            "datasets/keysets/kinds.csv": "key\nStreets\nRefuse\nLight\n",
         }
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    workspace = find_workspace(folder)
-    list(inspect_workspace(workspace))  # writes the suites
-    return workspace
+        for name in names:
+            files |= {
+                f"pipelines/{name}.toml": SOURCE.format(name=name),
+                f"pipelines/{name}.sql": "SELECT kind FROM raw\n",
+                f"datasets/{name}.toml": DATASET.format(name=name, first=FIRST.isoformat()),
+            }
+        for name, text in files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        list(inspect_workspace(self.workspace))  # writes the suites
+
+    @property
+    def workspace(self) -> Workspace:
+        """As a new process would find it."""
+        return find_workspace(self.folder)
+
+    @property
+    def releases(self) -> int:
+        """How many there are."""
+        with opened(self.workspace) as catalog:
+            return len(catalog.ledger.manifests())
+
+    def live(self) -> Sample:
+        """One day: records arrive, and a run releases and pushes them."""
+        for name in self.names:
+            chance = random.Random(f"{name} {self.day}")  # noqa: S311 - invented records, the same every time
+            lines = ["number,person,day,kind"]
+            for n in range(RECORDS):
+                kind = chance.choice(("Streets", "Refuse", "Light", "Noise"))
+                lines.append(f"{self.day}-{n},P{chance.randrange(1000)},{self.day},{kind}")
+            path = self.folder / "data" / name / f"{self.day}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.day, self.number = self.day + timedelta(days=1), self.number + 1
+        portal, wall, cpu = _children(), time.perf_counter(), time.process_time()
+        workspace = self.workspace
+        report = run(workspace, list(workspace.datasets.values()), PeriodSelection(None, self.day), Quiet(), push=True)
+        assert {each.status for each in report.outcomes} == {"published"}
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        return Sample(self.number, cpu, _children() - portal, wall)
+
+    def fill(self, days: int) -> None:
+        """Release that many days with the store's own writer: charges and noise are real, records there are none."""
+        workspace = self.workspace
+        with _no_waiting(), locked(workspace) as catalog:
+            for dataset in workspace.datasets.values():
+                periods = [containing(self.day + timedelta(days=n), "day") for n in range(days)]
+                for job in jobs_of(workspace, catalog, dataset, periods):
+                    _release(job)
+        self.day, self.number = self.day + timedelta(days=days), self.number + days
 
 
-def months(count: int) -> Iterator[Period]:
-    """The months that are simulated, in order."""
-    month = FIRST
-    for _ in range(count):
-        yield month
-        month = civil.containing(month.end, "month")
-
-
-def arrive(workspace: Workspace, month: Period) -> None:
-    """The records of one month, as new files: a visit and a call of each person."""
-    chance = random.Random(month.label)  # noqa: S311 - invented records, the same every time
-    for name in SOURCES:
-        lines = ["number,person,day,kind"]
-        for person in range(PEOPLE):
-            kind = chance.choice(("Streets", "Refuse", "Light", "Noise"))
-            lines.append(f"{month.label}-{person},P{person},{month.label}-{chance.randint(1, 28):02},{kind}")
-        path = workspace.data / name / f"{month.label}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def live(workspace: Workspace, *periods: Period) -> Month:
-    """Lets the records of these months arrive and runs them; a month refused before is not asked for again."""
-    for month in periods:
-        arrive(workspace, month)
-    first, last = periods[0], periods[-1]
-    watch = Silence()
-    report = run(
-        workspace, list(workspace.datasets.values()), PeriodSelection(first.start, last.end), watch, push=False
+def _release(job: Job) -> None:
+    """One release of a quiet day, checked."""
+    levels = job.dataset.levels(job.period)
+    tables = {(level.name, "people"): np.full(level.grid.size, 15, dtype=np.int64) for level in levels}
+    entry = job.catalog.ledger.charge(job.request)
+    noisy = settled(
+        add_noise(BoundedAggregate(levels, tables), mechanisms_of(job.dataset, job.workspace.settings)),
+        job.dataset.definition,
     )
-    with opened(workspace) as catalog:
-        accounts = tuple(statement(workspace, catalog.ledger))
-    statuses = {each.dataset: each.status for each in report.outcomes}
-    return Month(last.label, statuses, report.exit_code, tuple(watch.warned), accounts)
+    made = finish(noisy, job.dataset.definition)
+    release = write_edition(job, noisy, made, entry, stand_in=False, order=job.order)
+    job.catalog.enter(release)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    job.catalog.keep(release, Validation(passed=True, failures=(), suite_sha256="0" * 64, checked_at=now))
 
 
-def spending(workspace: Workspace) -> list[Spending]:
-    """What every block has spent, from the ledger."""
-    with opened(workspace) as catalog:
-        return catalog.ledger.spending()
-
-
-def verified(workspace: Workspace) -> str:
-    """What `publisher verify --offline` finds: the checks that failed, or that all is well."""
-    with opened(workspace) as catalog:
-        found = list(findings(workspace, catalog, list(workspace.datasets.values()), offline=True))
-    return "; ".join(fault for row in found for fault in row.faults) or f"checks passed: {len(found)}"
-
-
-def lifetime_words(name: str, spent: list[Spending]) -> str:
-    """What somebody bears who has records in every window: W · s · ρ, compared with the sum over the ledger."""
-    blocks = [each for each in spent if each.source == name]
-    total = sum((each.spent for each in blocks), Fraction(0))
-    window = SOURCES[name][0]
-    if window == "lifetime":
-        return f"{name}: ρ {decimal(total)} for everything that somebody ever did, of {SOURCES[name][1]}"
-    spans = 1  # a cell is one month, a window too
-    stated = len(blocks) * spans * RHO
-    assert stated == total, (stated, total)
-    return (
-        f"{name}: ρ {decimal(RHO)} for one {window}; somebody in all of W = {len(blocks)} {window}s, a cell spanning "
-        f"s = {spans}, bears W·s·ρ = {decimal(stated)}"
-    )
-
-
-def show(month: Month) -> None:
-    """The ledger after a month, as people see it."""
-    print_table(f"after {month.period}", HEADINGS, [each.row for each in month.accounts])
-
-
-def main() -> None:
-    """Simulates, and prints what the ledger says on the way."""
-    arguments = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    arguments.add_argument("--months", type=int, default=50)
-    arguments.add_argument("--folder", type=Path)
-    chosen = arguments.parse_args()
-    folder = chosen.folder or Path(tempfile.mkdtemp(prefix="years-"))
-    begun, refused = time.perf_counter(), False
+@contextmanager
+def _no_waiting() -> Iterator[None]:
+    """Do not wait for the disk: after a power cut one would fill again."""
+    before, os.fsync = os.fsync, lambda _: None
     try:
-        workspace = settle(folder)
-        for number, period in enumerate(months(chosen.months), 1):
-            month = live(workspace, period)
-            ends = bool(month.refused) and not refused
-            if number in (1, 12, chosen.months) or ends:
-                show(month)
-            if ends:
-                refused = True
-                print(f"exit code {month.exit_code}: {month.refused[0]}\n", flush=True)
-        for name in SOURCES:
-            print(lifetime_words(name, spending(workspace)))
-        print(verified(workspace))
-        print(f"{chosen.months} months in {time.perf_counter() - begun:.0f} s")
+        yield
     finally:
-        if chosen.folder is None:
-            shutil.rmtree(folder)
+        os.fsync = before
+
+
+@contextmanager
+def town(folder: Path, names: tuple[str, ...]) -> Iterator[Town]:
+    """A town whose portal is open."""
+    made = Town(folder, names)
+    with running(made.workspace.settings.portal, made.workspace.portal):
+        yield made
+
+
+def measured(made: Town, samples: list[Sample], tenth: float | None) -> Measured:
+    """The last five runs."""
+    last = samples[-5:]
+    cpu, portal = median(each.cpu for each in last), median(each.portal for each in last)
+    files = [path for path in (made.folder / "state").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    ratio = (cpu + portal) / tenth if tenth else 1.0
+    wall = median(each.wall for each in last)
+    return Measured(last[-1].number, made.releases, cpu, portal, wall, ratio, size, len(files))
+
+
+def lived(folder: Path, runs: int, names: tuple[str, ...]) -> list[Measured]:
+    """That many days, all of them for real; the tenth, the fiftieth, … and the last are measured."""
+    rows: list[Measured] = []
+    samples: list[Sample] = []
+    with town(folder, names) as made:
+        for number in range(1, runs + 1):
+            samples.append(made.live())
+            if number == 10 or number % 50 == 0 or number == runs:
+                rows.append(measured(made, samples, rows[0].cpu + rows[0].portal if rows else None))
+                print(*rows[-1].row, flush=True)
+        print(_verified(made), flush=True)
+    return rows
+
+
+def filled(folder: Path, days: int, names: tuple[str, ...], tenth: float) -> Measured:
+    """The days after very many. The first run sends all of them, the others what has changed."""
+    with town(folder, names) as made:
+        begun = time.perf_counter()
+        made.fill(days)
+        print(f"filled with {days * len(names):,} releases in {time.perf_counter() - begun:.0f} s", flush=True)
+        first = made.live()
+        print(f"the first run, which sends them all: {first.cpu:.0f} CPU s", flush=True)
+        row = measured(made, [made.live() for _ in range(10)], tenth)
+        print(_verified(made), flush=True)
+    return row
+
+
+def _verified(made: Town) -> str:
+    """What `publisher verify` finds, and what it takes."""
+    workspace, before = made.workspace, time.process_time()
+    with opened(workspace) as catalog:
+        found = list(verified(workspace, catalog, list(workspace.datasets.values()), offline=False))
+    faults = [fault for each in found for fault in each.faults]
+    assert not faults, faults[:5]
+    return f"publisher verify: {len(found)} checks passed, {time.process_time() - before:.1f} CPU s"
+
+
+def _children() -> float:
+    """The processor time of the portal, which is the only child, and of its workers."""
+    total = 0.0
+    for process in _below(os.getpid()):
+        try:
+            fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _below(process: int) -> list[int]:
+    command = ["/usr/bin/env", "pgrep", "-P", str(process)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    return [int(each) for child in found for each in (child, *_below(int(child)))]
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def _folder(chosen: Path | None, name: str) -> Iterator[Path]:
+    if chosen is not None:
+        yield chosen / name
+        return
+    folder = Path(tempfile.mkdtemp(prefix="years-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def main() -> int:
+    """Live the days, print the table, and say whether the last run costs more than it may."""
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    arguments.add_argument("--runs", type=int, default=40, help="days that are lived from the first on")
+    arguments.add_argument("--filled", type=int, default=0, help="days that are filled in before others are lived")
+    arguments.add_argument("--datasets", type=int, default=1, choices=(1, 2, 3))
+    arguments.add_argument("--folder", type=Path, help="keep the workspaces there")
+    arguments.add_argument("--json", type=Path, help="file that gets the numbers")
+    chosen = arguments.parse_args()
+    names = NAMES[: chosen.datasets]
+    with _folder(chosen.folder, "lived") as folder:
+        rows = lived(folder, chosen.runs, names)
+    if chosen.filled:
+        with _folder(chosen.folder, "filled") as folder:
+            rows.append(filled(folder, chosen.filled, names, rows[0].cpu + rows[0].portal))
+    print_table(f"Daily releases of {len(names)} dataset(s)", HEADINGS, [each.row for each in rows])
+    if chosen.json is not None:
+        numbers: dict[str, Any] = {"datasets": len(names), "runs": [asdict(each) for each in rows]}
+        chosen.json.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    slow = [each.run for each in rows if each.run <= chosen.runs and each.ratio > MOST]
+    if slow:
+        print(f"runs that cost more than {MOST} × the tenth: {slow}")
+    return int(bool(slow))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def ran(*command: str) -> None:
 @pytest.mark.evidence("benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records")
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
-    "name", ["attacks", "fuzz", "noise", "order", "rollups", "crossed", "lattice", "years", "release"]
+    "name", ["attacks", "fuzz", "noise", "order", "rollups", "crossed", "lattice", "budgets", "years", "release"]
 )
 def test_a_benchmark_ends_well(name: str) -> None:
     """They repeat for minutes what tests show in seconds; what they print belongs into the documentation."""

@@ -63,7 +63,7 @@ class SourceAccounts:
             WindowSpending(Fraction(declared.budget) + more.loss, Fraction(declared.delta) + more.delta)
             for more in self.ledger.allowed(source.name).values()
         ]
-        return account_of(source, known, _most([*_spent(lines).values(), *allowed]))
+        return account_of(source, known, _most([*self.spent(source).values(), *allowed]))
 
     def decisions(self, source: SourceFile) -> tuple[Decision, ...]:
         """What people recorded about the source, oldest first."""
@@ -75,7 +75,7 @@ class SourceAccounts:
 
     def spent(self, source: SourceFile) -> dict[str, WindowSpending]:
         """What every block of the source has spent."""
-        return _spent(self.ledger.lines(source.name))
+        return {block: WindowSpending(*amount) for block, amount in self.ledger.spent(source.name).items()}
 
     def draws(self, dataset: DatasetFile, hashes: Collection[str], blocks: Collection[str]) -> DatasetDraws:
         """What the dataset has spent; `hashes` are those of the definition of the draw. Its charges on another source

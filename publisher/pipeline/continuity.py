@@ -41,12 +41,11 @@ def unentered_heads(catalog: Catalog) -> Iterator[Head]:
     An entered manifest names an entry that comes before its own: only its bytes are compared.
     """
     entered, store = catalog.ledger.manifests(), catalog.store
-    for folder in store.folders():
-        name = str(folder.relative_to(store.root))
+    for name in store.names():
         try:
-            if entered.get(name) == store.sha256(folder):
+            if entered.get(name) == store.sha256(name):
                 continue
-            head = store.read(folder).manifest.ledger
+            head = store.named(name).manifest.ledger
         except SourceError:
             if name in entered:
                 continue  # verification and its dataset's next run say so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from publisher.errors import (
@@ -21,6 +22,7 @@ from publisher.privacy.ledger import decimal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from fractions import Fraction
 
     from publisher.definitions.period import Period
     from publisher.release.manifest import Release
@@ -123,7 +125,13 @@ def next_step(name: str, validation: Validation) -> str:
 def loss_words(dataset: DatasetFile) -> str:
     """The privacy cost per block of one release, such as ρ 0.1."""
     loss = dataset.definition.loss
-    return f"{'ρ' if loss.currency == 'zcdp' else 'ε'} {decimal(loss.amount)}"
+    return _loss_words(loss.currency, loss.amount)
+
+
+@lru_cache(maxsize=256)
+def _loss_words(currency: str, amount: Fraction) -> str:
+    """Said for every period, and every time the same."""
+    return f"{'ρ' if currency == 'zcdp' else 'ε'} {decimal(amount)}"
 
 
 def margin_words(dataset: DatasetFile, release: Release) -> str:

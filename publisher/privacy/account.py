@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from publisher.definitions.period import LIFETIME, containing, parse
@@ -206,10 +207,16 @@ def _opening(request: ChargeRequest, later: Iterable[ChargeLine]) -> str:
     return f"No later block could pay it: {change}"
 
 
+@lru_cache(maxsize=1_024)
+def _read_amount(loss: str, delta: str) -> LossAmount:
+    """Read once: most charges of a dataset are alike."""
+    return LossAmount(Fraction(loss), Fraction(delta))
+
+
 def _amount(line: ChargeLine) -> LossAmount:
     if not all(isinstance(text, str) for text in (line.source, line.block, line.series)):
         raise changed()
     try:
-        return LossAmount(Fraction(line.loss), Fraction(line.delta))
+        return _read_amount(line.loss, line.delta)
     except (ValueError, TypeError, ZeroDivisionError):
         raise changed() from None

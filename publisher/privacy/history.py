@@ -46,6 +46,8 @@ class History:
     """What counts on every touched block of an amended source, after some entry."""
     _allowed: dict[str, dict[str, LossAmount]] = field(default_factory=lambda: defaultdict(dict))
     """By source and block, what decisions allow in addition to the budget."""
+    moved: int = 0
+    """The last entry that a charge, an amendment or an allowance made: until another one, sums stay as they are."""
 
     def follow(self, rows: Iterable[Row]) -> None:
         """Add the entries after the last one. Raises BudgetError where the chain breaks."""
@@ -54,6 +56,7 @@ class History:
                 raise changed()
             if row.kind in self._KINDS:
                 self._KINDS[row.kind](self, row)
+                self.moved = row.sequence
             self.sequence, self.hash = row.sequence, row.hash
 
     @property

@@ -68,6 +68,8 @@ class Ledger:
         self._owner = owner
         self._history = History()
         self._facts = Facts()
+        self._every: dict[str, tuple[int, list[ChargeLine]]] = {}
+        self._spent: dict[str, tuple[int, Mapping[str, LossAmount]]] = {}
 
     def close(self) -> None:
         """Close the database."""
@@ -183,7 +185,23 @@ class Ledger:
     def lines(self, source: str, reading: DateReading | None = None) -> list[ChargeLine]:
         """What counts on every block of a source, as its dates are read now (or would be by another `reading`), oldest
         first. Raises BudgetError when the chain breaks."""
-        return self._read().every(source, reading)
+        history = self._read()
+        if reading is not None:
+            return history.every(source, reading)
+        moved, lines = self._every.get(source, (-1, []))
+        if moved != history.moved:
+            lines = history.every(source)
+            self._every[source] = history.moved, lines
+        return lines
+
+    def spent(self, source: str) -> Mapping[str, LossAmount]:
+        """What every block of a source has spent, as its dates are read now. Raises BudgetError when the chain
+        breaks."""
+        moved, spent = self._spent.get(source, (-1, {}))
+        if moved != self._read().moved:
+            spent = {name: block.spent for (_, name), block in blocks_of(self.lines(source)).items()}
+            self._spent[source] = self._history.moved, spent
+        return spent
 
     def sources(self) -> list[str]:
         """Every source that was ever charged. Raises BudgetError when the chain breaks."""

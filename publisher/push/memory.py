@@ -38,7 +38,7 @@ class Pushed(Model):
 
 
 @dataclass(frozen=True)
-class Scope:
+class ChangedPart:
     """The part of a table that a push looks at: releases, and the portal's rows of their periods."""
 
     releases: Sequence[Release]
@@ -48,7 +48,7 @@ class Scope:
     """How many rows the whole table should have."""
 
 
-def scope_of(pushed: Pushed | None, view: View, releases: Sequence[Release]) -> Scope | None:
+def changed_part(pushed: Pushed | None, view: View, releases: Sequence[Release]) -> ChangedPart | None:
     """What has changed since that push; None if the portal may have changed too, or nearly everything did."""
     if pushed is None or not _as_left(pushed, view):
         return None
@@ -59,7 +59,7 @@ def scope_of(pushed: Pushed | None, view: View, releases: Sequence[Release]) -> 
     totals = any(each.manifest.added for each in releases)
     where = " OR ".join(_condition(period, total=totals) for period in sorted(changed))
     chosen = [each for each in releases if each.manifest.period in changed]
-    return Scope(chosen, where, sum(each.manifest.rows for each in releases))
+    return ChangedPart(chosen, where, sum(each.manifest.rows for each in releases))
 
 
 def left_on(view: View, releases: Sequence[Release]) -> Pushed | None:

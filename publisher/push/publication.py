@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions import period as civil
 from publisher.errors import PortalError, SourceError
 from publisher.push.listing import described
-from publisher.push.memory import left_on, scope_of
+from publisher.push.memory import changed_part, left_on
 from publisher.push.provenance import editions_on
 from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from publisher.push.client import Fields, Receipt, SocrataClient, View
     from publisher.push.listing import Listing
-    from publisher.push.memory import Pushed, Scope
+    from publisher.push.memory import ChangedPart, Pushed
     from publisher.push.rows import Difference, Row
     from publisher.release.manifest import Release
 
@@ -70,37 +70,39 @@ def publish(
     refuse_stand_ins(client, listing, releases)
     if not releases:
         return retract(client, listing, known_id=known_id)
+    wanted = wanted_rows(releases, listing.columns) if pushed is None else {}
     view = find(client, listing, known_id)
-    scope = None
+    part = None
     if view is not None:
         met(view)
-        scope = scope_of(pushed, view, releases) if not (left or listing.missing(view)) else None
+        part = changed_part(pushed, view, releases) if not (left or listing.missing(view)) else None
     _refuse_unseen(view, left)
-    wanted = wanted_rows(releases if scope is None else scope.releases, listing.columns)
+    if pushed is not None:
+        wanted = wanted_rows(releases if part is None else part.releases, listing.columns)
     changed = view is None
     if view is None:
         view = client.create(listing.name, listing.creation())
     if view.id != known_id:
         remember(view.id)
     view, added = _fit(client, listing, view)
-    before = _held(client, view, listing, wanted, scope, left)
+    before = _held(client, view, listing, wanted, part, left)
     if before.ids and view.public and "releases" in view.custom:
         client.update(view.id, listing.begun(view))
         view = client.view(view.id) or view
-    sent = _send(client, view, listing, wanted, before, scope, left, progress)
+    sent = _send(client, view, listing, wanted, before, part, left, progress)
     if not view.published:
         client.publish(view.id)
     again = sent or not view.published
-    _prove(client, view, wanted, _held(client, view, listing, wanted, scope, left) if again else before, scope)
+    _prove(client, view, wanted, _held(client, view, listing, wanted, part, left) if again else before, part)
     shown = _show(client, listing, view)
-    rows = len(wanted) if scope is None else scope.rows
+    rows = len(wanted) if part is None else part.rows
     written = changed or added or again or shown
-    now = client.view(view.id) if written or scope is None else None
+    now = client.view(view.id) if written or part is None else None
     return Publication(
         dataset_id=view.id,
         url=client.link(view.id),
         rows=rows,
-        checksum=checksum_of(wanted) if scope is None else "",
+        checksum=checksum_of(wanted) if part is None else "",
         changed=written,
         left=left_on(now, releases) if now is not None else pushed,
     )
@@ -164,7 +166,7 @@ def _send(
     listing: Listing,
     wanted: dict[str, Row],
     difference: Difference,
-    scope: Scope | None,
+    part: ChangedPart | None,
     left: Sequence[Release],
     progress: Callable[[int, int], None] | None,
 ) -> bool:
@@ -173,7 +175,7 @@ def _send(
     for batch in batches(difference, listing.columns, client.chunk):
         receipt = client.upsert(view.id, batch)
         if not _taken(receipt, batch):
-            unlike = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted, scope, left).ids)
+            unlike = {str(row["id"]) for row in batch} & set(_held(client, view, listing, wanted, part, left).ids)
             raise PortalError(
                 f"{client.link(view.id)}: of {len(batch)} rows sent, the portal accepted {receipt.done} and refused "
                 f"{receipt.errors}; rows that differ: {named(sorted(unlike)) or 'none'}"
@@ -191,16 +193,18 @@ def _taken(receipt: Receipt, batch: list[Fields]) -> bool:
     return receipt.errors <= tolerated and receipt.done + receipt.errors == len(batch)
 
 
-def _prove(client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference, scope: Scope | None) -> None:
+def _prove(
+    client: SocrataClient, view: View, wanted: dict[str, Row], held: Difference, part: ChangedPart | None
+) -> None:
     """Raise PortalError unless the portal has exactly the wanted rows."""
     if held.ids or held.rows != len(wanted):
         raise PortalError(
             f"{client.link(view.id)}: the rows read back are not those sent: {held.rows} of {len(wanted)} rows; "
             f"rows that differ: {named(held.ids)}"
         )
-    if scope is not None and (there := client.count(view.id)) != scope.rows:
+    if part is not None and (there := client.count(view.id)) != part.rows:
         raise PortalError(
-            f"{client.link(view.id)}: has {there} rows and should have {scope.rows}: someone else wrote to it; push "
+            f"{client.link(view.id)}: has {there} rows and should have {part.rows}: someone else wrote to it; push "
             "again, and all rows are compared"
         )
 
@@ -218,14 +222,14 @@ def _held(
     view: View,
     listing: Listing,
     wanted: dict[str, Row],
-    scope: Scope | None,
+    part: ChangedPart | None,
     left: Sequence[Release],
 ) -> Difference:
     """How the portal's rows differ, of all or of the periods that have changed, but for those of releases that are
     left."""
-    if scope is not None and not scope.where:
+    if part is not None and not part.where:
         return compare(wanted, (), listing.columns)
-    rows = client.rows(view.id, [column.name for column in listing.columns], where=scope.where if scope else None)
+    rows = client.rows(view.id, [column.name for column in listing.columns], where=part.where if part else None)
     return compare(wanted, _without(rows, left), listing.columns)
 
 

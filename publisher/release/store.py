@@ -12,6 +12,8 @@ import os
 import secrets
 import shutil
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
@@ -34,7 +36,6 @@ from publisher.release.manifest import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
@@ -67,8 +68,8 @@ class _Seen:
 
     numbers: dict[str, dict[str, list[int]]] = field(default_factory=dict)
     """By dataset and period, the editions."""
-    releases: dict[Path, tuple[Release, str]] = field(default_factory=dict)
-    """By folder, with the SHA-256 of the manifest."""
+    releases: dict[str, tuple[Release, str]] = field(default_factory=dict)
+    """By name, with the SHA-256 of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class ReleaseStore:
     private: Path
     _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
 
-    @property
+    @cached_property
     def root(self) -> Path:
         """The folder of the releases."""
         return self.public / "releases"
@@ -105,42 +106,48 @@ class ReleaseStore:
 
     def editions(self, dataset: str, period: str) -> list[Release]:
         """The releases of a dataset's period, oldest edition first."""
-        folder = self.root / dataset / period
-        return [self.read(folder / str(number)) for number in self.numbers(dataset, period)]
+        return [self.named(f"{dataset}/{period}/{number}") for number in self.numbers(dataset, period)]
 
     def releases(self, dataset: str) -> list[Release]:
         """Every release of a dataset, by period and edition."""
         return [release for period in self.periods(dataset) for release in self.editions(dataset, period)]
 
-    def folders(self) -> Iterator[Path]:
-        """The folder of every release of every dataset, by period and edition."""
+    def names(self) -> Iterator[str]:
+        """The name of every release of every dataset, such as town/2020-01/1, by period and edition."""
         for dataset in self.datasets():
             for period in self.periods(dataset):
                 for number in self.numbers(dataset, period):
-                    yield self.root / dataset / period / str(number)
+                    yield f"{dataset}/{period}/{number}"
+
+    def named(self, name: str) -> Release:
+        """The release of that name. Raises SourceError when its manifest is missing or damaged."""
+        return self._read(name)[0]
 
     def read(self, folder: Path) -> Release:
         """The release in a folder. Raises SourceError when its manifest is missing or damaged."""
-        return self._read(folder)[0]
+        return self.named(str(folder.relative_to(self.root)))
 
-    def sha256(self, folder: Path) -> str:
-        """The SHA-256 of the manifest in a folder, as it was read. Raises SourceError as `read` does."""
-        return self._read(folder)[1]
+    def sha256(self, name: str) -> str:
+        """The SHA-256 of a release's manifest, as it was read. Raises SourceError as `read` does."""
+        return self._read(name)[1]
 
-    def _read(self, folder: Path) -> tuple[Release, str]:
-        if folder not in self._seen.releases:
+    def _read(self, name: str) -> tuple[Release, str]:
+        if name not in self._seen.releases:
+            folder = Path(f"{self.public}/releases/{name}")
             try:
-                content = (folder / MANIFEST).read_bytes()
-                release = Release(folder, self.kept(folder), Manifest.model_validate_json(content))
+                with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123 -- thousands a run
+                    content = file.read()
+                kept = Path(f"{self.private}/measurements/{name}")
+                release = Release(folder, kept, Manifest.model_validate_json(content))
             except (OSError, ValueError):
                 raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
-            self._seen.releases[folder] = release, hashlib.sha256(content).hexdigest()
-        return self._seen.releases[folder]
+            self._seen.releases[name] = release, hashlib.sha256(content).hexdigest()
+        return self._seen.releases[name]
 
     def _numbers(self, dataset: str) -> dict[str, list[int]]:
         if dataset not in self._seen.numbers:
-            folder = self.root / dataset
-            self._seen.numbers[dataset] = {name: _numbered(folder / name) for name in _folders(folder)}
+            folder = f"{self.root}/{dataset}"
+            self._seen.numbers[dataset] = {name: _numbered(f"{folder}/{name}") for name in _folders(folder)}
         return self._seen.numbers[dataset]
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
@@ -166,7 +173,7 @@ class ReleaseStore:
         finally:
             if not folder.exists():
                 shutil.rmtree(kept, ignore_errors=True)
-        self._numbers(manifest.dataset)[manifest.period] = _numbered(folder.parent)
+        self._numbers(manifest.dataset)[manifest.period] = _numbered(str(folder.parent))
         return Release(folder, kept, complete)
 
     def hide_measurements(self) -> None:
@@ -175,10 +182,10 @@ class ReleaseStore:
         Whatever moment it is interrupted at, each file is whole in at least one place, and the next call goes on. A
         file that differs from one that is already there stays: `publisher verify` names it. Raises SourceError.
         """
-        for folder in self.folders():
+        hidden = [name for name in self.names() if os.path.exists(f"{self.root}/{name}/{MEASUREMENTS}")]  # noqa: PTH110
+        for name in hidden:
+            folder = self.root / name
             finest, kept = folder / MEASUREMENTS, self.kept(folder)
-            if not finest.exists():
-                continue
             with writing(folder), private_files():
                 make_folder(kept, self.private)
                 for path in (
@@ -188,7 +195,7 @@ class ReleaseStore:
                     _move(path, kept / path.name)
 
 
-def _folders(path: Path) -> list[str]:
+def _folders(path: str) -> list[str]:
     """The names of the folders of periods, or of editions, in a folder."""
     try:
         with os.scandir(path) as found:
@@ -197,7 +204,7 @@ def _folders(path: Path) -> list[str]:
         return []
 
 
-def _numbered(path: Path) -> list[int]:
+def _numbered(path: str) -> list[int]:
     return sorted(map(int, _folders(path)))
 
 
