@@ -223,8 +223,8 @@ class Town:
         with opened(self.workspace) as catalog:
             return len(catalog.ledger.manifests())
 
-    def live(self) -> Sample:
-        """One day: records arrive, and a run releases and pushes them."""
+    def arrive(self) -> None:
+        """The records of the next day."""
         for name in self.names:
             chance = random.Random(f"{name} {self.day}")  # noqa: S311 - invented records, the same every time
             lines = ["number,person,day,kind"]
@@ -235,6 +235,10 @@ class Town:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.day, self.number = self.day + timedelta(days=1), self.number + 1
+
+    def live(self) -> Sample:
+        """One day: records arrive, and a run releases and pushes them."""
+        self.arrive()
         portal, wall, cpu = _children(), time.perf_counter(), time.process_time()
         workspace = self.workspace
         report = run(workspace, list(workspace.datasets.values()), PeriodSelection(None, self.day), Quiet(), push=True)
@@ -348,9 +352,11 @@ def _children() -> float:
 
 
 def _below(process: int) -> list[int]:
+    """The processes that it has started, and those that these have."""
     command = ["/usr/bin/env", "pgrep", "-P", str(process)]
     found = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
-    return [int(each) for child in found for each in (child, *_below(int(child)))]
+    children = [int(each) for each in found]
+    return [*children, *(below for child in children for below in _below(child))]
 
 
 def _free_port() -> int:

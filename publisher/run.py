@@ -270,7 +270,7 @@ class _Run:
             afford(job)
             self._land(job.dataset.source)
             release = draw(job, self.executor, lambda words: self.observer.doing(f"{job.name}: {words}"))
-        if job.catalog.validation(release) is None:
+        if job.catalog.standing(release).validation is None:
             check(job, release)
         return release
 

@@ -14,7 +14,7 @@ from publisher.durable import write_file
 from publisher.push.boundaries import drawn_from
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from publisher.analyst.published import PublishedDataset
@@ -108,9 +108,9 @@ def _shape(published: PublishedDataset, level: str) -> str:
 
 
 def _mark(release: Release) -> bytes:
+    """An edition never changes, and the ledger refuses another one of the same name."""
     says = release.manifest
-    files: Mapping[str, str] = {name: each.sha256 for name, each in sorted(says.files.items())}
-    return f"{says.name} {says.created} {' '.join(files.values())}\n".encode()
+    return f"{says.name} {says.created} {says.ledger.hash}\n".encode()
 
 
 def _digest(value: object) -> str:

@@ -91,7 +91,8 @@ class Catalog:
 
     def validation(self, release: Release, recorded: Mapping[str, str] | None = None) -> Validation | None:
         """The last check of a release against its suite; None if there is none that the ledger has `recorded`."""
-        path, says = self.validation_path(release), release.manifest
+        says = release.manifest
+        path = self._validation_path(says.name)
         try:
             with open(path, "rb") as file:  # noqa: PTH123 -- thousands a run
                 content = file.read()
@@ -103,15 +104,17 @@ class Catalog:
                 f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
             ) from None
         known = self._record(says.dataset).checked if recorded is None else recorded
-        digest = known.get(f"{says.dataset}/{says.period}/{says.edition}")
+        digest = known.get(says.name)
         # A result that someone else wrote is none: the release is checked again. A ledger from before results were
         # recorded has none at all, until they are adopted.
         return found if not known or digest == hashlib.sha256(content).hexdigest() else None
 
     def validation_path(self, release: Release) -> Path:
         """Where the result of a release's last check is."""
-        says = release.manifest
-        return Path(f"{self.store.public}/validations/{says.name}.json")
+        return Path(self._validation_path(release.manifest.name))
+
+    def _validation_path(self, name: str) -> str:
+        return f"{self.store.public}/validations/{name}.json"
 
     def keep(self, release: Release, validation: Validation) -> None:
         """Write the result of a check, once the ledger has its hash; the release itself does not change.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions import period as civil
 from publisher.definitions.model import Model
 from publisher.durable import write_file
+from publisher.release.manifest import data_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +91,7 @@ def keep(path: Path, known: Mapping[str, Pushed]) -> None:
 
 def _mark(release: Release) -> str:
     says = release.manifest
-    written = says.files.get(release.data.name)
+    written = says.files.get(data_file(release.level))
     return written.sha256 if written is not None else f"{says.name} {says.created}"
 
 
