@@ -71,9 +71,10 @@ class PeriodSelection:
         """The dataset's periods of which an edition is due by its schedule, or those asked for. Never looked up in the
         records."""
         day = dataset.due_day()
+        until = day if self.end is None else min(day, self.end)
         found = tuple(
             period
-            for period in dataset.definition.periods_until(day)
+            for period in dataset.definition.periods_until(until)
             if due_vintages(dataset.source.definition.late, period, day) and self.holds(period)
         )
         return found[-1:] if self.newest else found
