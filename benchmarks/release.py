@@ -24,14 +24,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 COMMAND = Path(sys.executable).parent / "publisher"
 
-NAIVE = """
-import sys, duckdb, time
-begun = time.perf_counter()
-duckdb.sql(f"SELECT WARD, PROBLEMCODE, date_trunc('month', _event) AS month, count(*) "
-           f"FROM read_parquet('{sys.argv[1]}/*/month=2018-*/*.parquet') GROUP BY ALL").fetchall()
-print(time.perf_counter() - begun)
-"""
-
 SOURCE = """
 title = "Requests"
 description = "Generated requests in the layout of St. Louis."
@@ -52,12 +44,40 @@ formats = ["%Y-%m-%dT%H:%M:%SZ"]
 [columns]
 """
 
+METERS = """
+title = "Meters"
+description = "Generated daily readings."
+purpose = "To measure."
+population = "nobody"
+timezone = "America/Chicago"
+retention_months = 12
+record_id = ["meter", "time"]
+[privacy]
+unit = "meter"
+window = "year"
+missing = "drop"
+budget = 0.5
+[feed]
+path = "meters/*.csv"
+[event]
+column = "time"
+formats = ["%Y-%m-%d %H:%M:%S"]
+[register]
+reading = "reading"
+consumption = "used"
+[columns]
+meter = { class = "private", statute = "none", identifier = true }
+time = { class = "private", statute = "none" }
+zone = { class = "public", statute = "none" }
+reading = { class = "private", statute = "none" }
+"""
+
 DATASET = """
 title = "Requests by ward, month and kind"
 description = "A measurement."
 source = "{name}"
 period = "year"
-grain = "month"
+grain = "{grain}"
 first = "2018"
 last = "2018"
 [loss]
@@ -80,6 +100,47 @@ kind = "count"
 unit = "requests"
 [suppression]
 measure = "requests"
+threshold = 10
+[portal]
+category = "Measurement"
+"""
+
+USED = """
+title = "Use by zone and month"
+description = "A measurement."
+source = "meters"
+period = "year"
+grain = "month"
+first = "2018"
+last = "2018"
+[loss]
+rho = 0.1
+[bounds]
+max_groups = 12
+max_per_group = 31
+[[keys]]
+name = "zone"
+title = "Zone"
+keyset = "wards"
+other = "Unknown"
+[[measures]]
+name = "liters"
+title = "Liters"
+kind = "sum"
+unit = "liters"
+column = "used"
+lower = 0
+upper = 20000
+resolution = 1
+share = 0.7
+[[measures]]
+name = "readings"
+title = "Readings"
+kind = "count"
+unit = "readings"
+share = 0.3
+[suppression]
+measure = "readings"
 threshold = 10
 [portal]
 category = "Measurement"
@@ -122,8 +183,30 @@ def write_workspace(folder: Path) -> None:
         (folder / "pipelines" / f"{name}.sql").write_text(
             "SELECT raw.WARD AS ward, raw.PROBLEMCODE AS code FROM raw\n", encoding="utf-8"
         )
-        text = DATASET.format(name=name, bounds=bounds)
+        text = DATASET.format(name=name, bounds=bounds, grain="month")
         (folder / "datasets" / f"{name}.toml").write_text(text, encoding="utf-8")
+    many = DATASET.format(name="records", bounds="", grain="day").replace("by ward", "by day, ward")
+    (folder / "datasets" / "many.toml").write_text(many, encoding="utf-8")
+    (folder / "pipelines" / "meters.toml").write_text(METERS, encoding="utf-8")
+    (folder / "pipelines" / "meters.sql").write_text(
+        "SELECT raw.zone AS zone, TRY_CAST(raw.reading AS BIGINT) AS reading FROM raw\n", encoding="utf-8"
+    )
+    (folder / "datasets" / "meters.toml").write_text(USED, encoding="utf-8")
+
+
+def write_meters(data: Path, rows: int) -> None:
+    """Daily readings of a year, in twelve files."""
+    import duckdb
+
+    (data / "meters").mkdir()
+    for month in range(1, 13):
+        select = (
+            f"SELECT md5('meter ' || m) AS meter, strftime(d + to_seconds((m * 7919) % 86400), '%Y-%m-%d %H:%M:%S') "
+            f"AS time, m % 30 AS zone, m * 37 % 100000 + dayofyear(d) * (50 + m % 400) + hash(m, d) % 40 AS reading "
+            f"FROM range({rows // 365}) AS meters(m), range(DATE '2018-{month:02d}-01', "
+            f"DATE '2018-{month:02d}-01' + INTERVAL 1 MONTH, INTERVAL 1 DAY) AS days(d)"
+        )
+        duckdb.execute(f"COPY ({select}) TO '{data / 'meters' / f'2018-{month:02d}.csv'}' (HEADER)")
 
 
 def timed(command: list[str], folder: Path) -> tuple[float, str]:

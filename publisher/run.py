@@ -21,6 +21,7 @@ from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
 from publisher.push.sync import LeftError, deliver, portal_addresses, portal_of, telling
+from publisher.release.judging import Judging
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names
 
@@ -93,17 +94,19 @@ def run(
     *,
     push: bool,
     redraw: PeriodSelection | None = None,
+    judging: Judging | None = None,
 ) -> RunReport:
     """Land, release, validate and push what is due. Raises what stops everything; reports the rest.
 
-    Released periods of an edited definition are drawn and charged again only if `redraw` holds them.
+    Released periods of an edited definition are drawn and charged again only if `redraw` holds them. `judging` is where
+    releases are validated; default: here.
     """
     due = [(dataset, selection.periods(dataset)) for dataset in datasets]
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     for words in workspace.left_out():
         observer.note(words)
     with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
-        work = _Run(workspace, catalog, executor, observer, redraw)
+        work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging())
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
             work.refresh_totals(dataset)
@@ -149,6 +152,7 @@ class _Run:
     executor: Executor
     observer: Observer
     redraw: PeriodSelection | None
+    judging: Judging
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
     landed: dict[str, RefusedAtLandingError | None] = field(default_factory=dict)
@@ -269,10 +273,11 @@ class _Run:
             for level in level_names(job.dataset.definition):
                 rules_of(job.dataset, level, job.workspace.suite(job.dataset.named(level)))  # a broken one is free
             afford(job)
+            self.judging.begin()
             self._land(job.dataset.source)
             release = draw(job, self.executor, lambda words: self.observer.doing(f"{job.name}: {words}"))
         if job.catalog.standing(release).validation is None:
-            check(job, release)
+            check(job, release, self.judging)
         return release
 
     def _land(self, source: SourceFile) -> None:

@@ -74,6 +74,7 @@ def run(
     from publisher.commands.terminal import print_error, print_report, watching
     from publisher.errors import LockedError
     from publisher.push.sync import report_notes
+    from publisher.release.judging import judging
     from publisher.run import run as run_all
 
     workspace = workspace_of(folder)
@@ -91,10 +92,11 @@ def run(
         asked = rehearsed(asked)
         workspace = rehearsal_of(workspace, chosen, asked)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
-    with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer:
+    pushes = not (no_push or rehearse)
+    with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer, judging() as judges:
         try:
             with nullcontext() if rehearse else told_if_stopped(workspace):
-                report = run_all(workspace, chosen, asked, observer, push=not (no_push or rehearse), redraw=again)
+                report = run_all(workspace, chosen, asked, observer, push=pushes, redraw=again, judging=judges)
         except LockedError as error:
             if quiet:  # the run before is still at work, which needs no one
                 sys.exit(error.exit_code)
@@ -103,7 +105,7 @@ def run(
     if not quiet:
         print_report(report, as_json=as_json)
     if not (as_json or quiet):
-        for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=not (no_push or rehearse)):
+        for line in report_notes(workspace, chosen, rehearsal=rehearse, pushed=pushes):
             say(line)
     if untold is not None:
         print_error(str(untold))

@@ -12,6 +12,7 @@ from publisher.pipeline.publish import check
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals
 from publisher.push.sync import deliver, portal_of
+from publisher.release.judging import Judging
 from publisher.run import refresh_analyst_file
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterato
 
 def _again(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, standing: Standing) -> tuple[str, bool]:
     release = standing.release
-    validation = check(_job(workspace, catalog, dataset, release), release)
+    validation = check(_job(workspace, catalog, dataset, release), release, Judging())
     words = "passed" if validation.passed else f"held: {'; '.join(validation.words)}"
     return f"{release.manifest.name}: {words}", validation.passed
 
@@ -62,7 +63,7 @@ def accept(
                 f"{dataset.name}: no release of {period} is held; `publisher releases` shows each status"
             )
         chosen = held[-1]
-        name, validation = chosen.manifest.name, check(_job(workspace, catalog, dataset, chosen), chosen)
+        name, validation = chosen.manifest.name, check(_job(workspace, catalog, dataset, chosen), chosen, Judging())
         if not validation.passed:
             _refuse_unacceptable(name, validation)
             agree(f"{name} is held: {'; '.join(validation.words)}. Accept and publish it because {reason!r}?")

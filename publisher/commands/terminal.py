@@ -204,7 +204,7 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
 class Watch:
     """Shows a run's progress on standard error: a bar on a terminal, elsewhere a line now and then."""
 
-    def __init__(self, progress: Any, *, yes: bool, quiet: bool, notes: bool) -> None:
+    def __init__(self, progress: Any, *, yes: bool = False, quiet: bool = False, notes: bool = True) -> None:
         self._progress = progress
         self._quiet = quiet
         self._notes = notes

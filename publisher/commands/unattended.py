@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.commands.notices import after_run, told_if_stopped
 from publisher.pipeline.report import most_serious
+from publisher.release.judging import judging
 from publisher.run import PeriodSelection, run
 from publisher.workspace import find_workspace
 
@@ -62,8 +63,8 @@ def run_due(folder: str | PathLike[str]) -> list[dict[str, Any]]:
     """
     workspace = find_workspace(Path(folder))
     datasets = [*workspace.datasets.values()]
-    with told_if_stopped(workspace):
-        report = run(workspace, datasets, PeriodSelection(), Logged(), push=True)
+    with told_if_stopped(workspace), judging() as judges:
+        report = run(workspace, datasets, PeriodSelection(), Logged(), push=True, judging=judges)
     untold = after_run(workspace, datasets, report, offline=False)
     errors = (*report.errors, *([untold] if untold is not None else ()))
     worst = most_serious(error.exit_code for error in errors)

@@ -19,7 +19,6 @@ from publisher.privacy.selection import select
 from publisher.records.batch import basis
 from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
-from publisher.release.acceptance import judge
 from publisher.release.store import refuse_if_changed
 from publisher.release.table import as_released, kept_draw
 from publisher.stages import NoisyTable
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from publisher.executors.protocol import Executor, Progress
     from publisher.pipeline.job import Job
     from publisher.privacy.ledger import Entry
+    from publisher.release.judging import Judging
     from publisher.release.manifest import Release
     from publisher.release.validation import Validation
 
@@ -91,11 +91,11 @@ def refinish(job: Job, before: Release) -> Release:
     return _released(job, noisy, charge[0], stand_in=says.stand_in, order=says.order)
 
 
-def check(job: Job, release: Release) -> Validation:
+def check(job: Job, release: Release, judging: Judging) -> Validation:
     """Validate a release against what is expected of it and store the result; it is never drawn again to pass."""
     job.catalog.refuse_if_changed(release)
     before = job.catalog.before(job.dataset.name, job.period.label)
-    validation = judge(release, job.dataset, job.workspace.suite, before)
+    validation = judging.judge(release, job.dataset, job.workspace.suite, before)
     job.catalog.keep(release, validation)
     return validation
 

@@ -168,6 +168,13 @@ def _parameters(frame: pd.DataFrame, expected: Expectations) -> dict[str, Any]:
     return parameters
 
 
+def get_ready() -> None:
+    """Import what takes seconds, before there is a table."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _source()
+
+
 @cache
 def _source() -> Any:
     """Where tables are passed in for checking; made once, since that takes as long as checking a table."""

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -91,6 +91,7 @@ def test_the_day_that_a_clock_skips_has_its_release() -> None:
 WHEN = ("daily at 0:30", "weekdays at 23:00", "Mondays and Fridays", "the 1st and 25th of each month", "0 6 LW * *")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(WHEN),
     st.sampled_from([None, "US", "US-MO", "ES"]),
