@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.audit import arithmetic, conduct, independence, invariance, landing, over_time, shares
+from publisher.audit import arithmetic, conduct, engines, independence, invariance, landing, over_time, shares
 from publisher.audit.bench import bench_of
 from publisher.audit.bound import bound_of, farthest_of, pair_of
 from publisher.audit.finding import Finding
@@ -78,7 +78,8 @@ class Audit:
             "order of the worst case",
             lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=True),
         )
-        settings = self.workspace.settings
+        settings, private = self.workspace.settings, scratch.workspace.private
+        yield self._look("engine", lambda: engines.faults_of_engines(bench, private, settings.engine, private / "tmp"))
         yield self._look(
             "noise of its own", lambda: independence.faults_of_noise(mechanisms_of(self.dataset, settings))
         )

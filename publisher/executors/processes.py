@@ -89,7 +89,7 @@ class ProcessesExecutor:
         """The reducer's tables, one below the other."""
         import pyarrow as pa
 
-        stages, parts = stages_of(kernel, key, reducer, first), parts_of(tasks, self.workers)
+        stages, parts = stages_of(kernel, key, reducer, first), parts_of(tasks, 2 * self.workers)
         inputs: list[SelectedRows | tuple[_Piece, ...]] = [task.select for task in tasks]
         with self._folder() as folder:
             for number, stage in enumerate(stages):

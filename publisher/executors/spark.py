@@ -223,10 +223,10 @@ def _marked(work: Work) -> Work:
         try:
             yield from work(batches)
         except Exception as error:  # noqa: BLE001 - whatever it says may quote a record
-            fault = scrubbed(error)
+            words = _said(error) or scrubbed(error)  # an engine may hand on what went wrong in the stage before
         else:
             return
-        raise RuntimeError(f"{_BEGIN}{type(fault).__name__}: {fault}{_END}")
+        raise RuntimeError(words if isinstance(words, str) else f"{_BEGIN}{type(words).__name__}: {words}{_END}")
 
     return marked
 
@@ -241,12 +241,19 @@ def _told() -> Iterator[None]:
     except (PublisherError, WorkerFaultError):
         raise
     except Exception as error:  # noqa: BLE001 - of PySpark, gRPC or the JVM
-        said = re.search(f"{_BEGIN}(\\w+): (.*?){_END}", str(error), re.DOTALL)
-        kinds = {"DefinitionError": DefinitionError, "WorkerFaultError": WorkerFaultError}
+        said = _said(error)
         if said is not None:
-            fault = kinds.get(said[1], SourceError)(said[2])
+            kind, _, words = said.removeprefix(_BEGIN).removesuffix(_END).partition(": ")
+            kinds = {"DefinitionError": DefinitionError, "WorkerFaultError": WorkerFaultError}
+            fault = kinds.get(kind, SourceError)(words)
         else:
             fault = SourceError(
                 f"Spark ended with {type(error).__name__}: its own log says why. Nothing was charged; run again"
             )
-    raise fault
+    raise fault from None
+
+
+def _said(error: Exception) -> str | None:
+    """What a worker said, if these are its words in whatever the engine made of them."""
+    found = re.search(f"{_BEGIN}\\w+: .*?{_END}", str(error), re.DOTALL)
+    return found[0] if found is not None else None

@@ -43,6 +43,16 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """A reducer: the texts as they arrived."""
+
+    columns: Columns = field(default_factory=lambda: {"text": "VARCHAR"})
+
+    def __call__(self, connection: DuckDBPyConnection, rows: SelectedRows) -> pa.Table:
+        return connection.sql(f"SELECT text FROM ({rows.sql}) ORDER BY text").to_arrow_table()
+
+
+@dataclass(frozen=True)
 class KilledOnce(Numbers):
     """A kernel whose worker is killed while it works, the first time that anyone does."""
 
