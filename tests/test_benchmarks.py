@@ -31,6 +31,13 @@ def test_a_benchmark_ends_well(name: str) -> None:
     ran(f"{name}.py")
 
 
+@pytest.mark.evidence("every executor counts the same bits of 300,000 records, and what that costs")
+@pytest.mark.usefixtures("processes")
+def test_every_executor_counts_the_same(tmp_path: Path) -> None:
+    """Real sizes take minutes on each executor; it fails where bits differ."""
+    ran("engines.py", "--rows", "300000", "--repeats", "1", "--folder", str(tmp_path))
+
+
 @pytest.mark.evidence("every period of every shipped dataset on the real records")
 @pytest.mark.usefixtures("processes")
 def test_every_release_of_the_real_records_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from publisher.duck import quoted
 from publisher.engine.aggregate import bound_and_aggregate, rolled_up
 from publisher.engine.bounding import LARGEST, halves_of, limited
 from publisher.engine.candidates import candidates
+from publisher.engine.contributions import ContributionQuestion, contributions
 from publisher.engine.guard import RecordQuery
 from publisher.engine.input import BoundedInput, RecordSource, cast_failures, check_columns, load_lookups
 from publisher.errors import SourceError
@@ -52,7 +53,8 @@ class Counting:
     dataset: DatasetFile
     period: Period
     query: RecordQuery
-    ordering_key: int
+    ordering_key: int = 0
+    """Which cells of a unit count depends on it; how much it has does not."""
     vintage: Vintage | None = None
     progress: Progress = lambda _: None
 
@@ -78,6 +80,18 @@ class Counting:
         """How many units have each key that is to be discovered. Raises SourceError."""
         reducer = CandidateKeys(self._seen, self.period, self._seen_query, self.ordering_key, self._number)
         return _counts(self._reduced(reducer))
+
+    def contributions(self, questions: tuple[ContributionQuestion, ...]) -> tuple[Integers, ...]:
+        """The histogram of each question about how much units have in the dataset's releases. Raises SourceError."""
+        import numpy as np
+
+        check_columns(self.dataset, self.query)
+        found = self._reduced(UnitContributions(self._seen, self.period, self._seen_query, questions))
+        number, cell, value = (found.column(name).to_numpy() for name in ("number", "cell", "value"))
+        histograms = tuple(np.zeros(question.size, dtype=np.int64) for question in questions)
+        for n, histogram in enumerate(histograms):
+            np.add.at(histogram, cell[number == n], value[number == n])
+        return histograms
 
     def cast_failures(self) -> dict[str, int]:
         """How many values of each output column were there and did not cast; only for the private report."""
@@ -201,8 +215,9 @@ class GuardedRows:
     @property
     def _orders_records(self) -> bool:
         """Whether it matters which record a row is."""
-        bins = any(each.kind == "histogram" for each in self.dataset.definition.measured)
-        return bins or self.dataset.source.definition.register_ is not None
+        definition = self.dataset.definition
+        bins = any(each.kind == "histogram" for each in definition.measured)
+        return bins or definition.discovered is not None or self.dataset.source.definition.register_ is not None
 
 
 @dataclass(frozen=True)
@@ -237,16 +252,9 @@ class BoundedTables:
 
     def __call__(self, connection: DuckDBPyConnection, rows: SelectedRows) -> pa.Table:
         """Runs in the worker."""
-        import numpy as np
-        import pyarrow as pa
-
         records = RecordSource(rows.sql, rows.parameters, self.query, self.vintage)
         exact = bound_and_aggregate(connection, records, self.dataset, self.period, self.ordering_key)
-        cells = [np.flatnonzero(exact.tables[name]) for name in self.names]
-        values = [exact.tables[name][found] for name, found in zip(self.names, cells, strict=True)]
-        numbers = [np.full(len(found), number) for number, found in enumerate(cells)]
-        columns = zip(self.columns, (numbers, cells, values), strict=True)
-        return pa.table({name: np.concatenate(each).astype(np.int64) for name, each in columns})
+        return _sparse(tuple(exact.tables[name] for name in self.names))
 
 
 @dataclass(frozen=True)
@@ -272,6 +280,30 @@ class CandidateKeys:
 
 
 @dataclass(frozen=True)
+class UnitContributions:
+    """The reducer: the histograms of how much some units have in each release of the period."""
+
+    dataset: DatasetFile
+    period: Period
+    query: RecordQuery
+    questions: tuple[ContributionQuestion, ...]
+
+    @property
+    def columns(self) -> Columns:
+        """Which question, which bin, how many units."""
+        return {"number": "BIGINT", "cell": "BIGINT", "value": "BIGINT"}
+
+    def __call__(self, connection: DuckDBPyConnection, rows: SelectedRows) -> pa.Table:
+        """Runs in the worker."""
+        within = f"SELECT * FROM ({rows.sql}) WHERE _event >= ? AND _event < ?"
+        releases = [
+            (each, RecordSource(within, (*rows.parameters, each.start, each.end), self.query))
+            for each in self.period.cut(self.dataset.definition.period)
+        ]
+        return _sparse(contributions(connection, releases, self.dataset, self.period, self.questions))
+
+
+@dataclass(frozen=True)
 class FailedCasts:
     """The reducer: how many values of some rows were there and did not cast."""
 
@@ -288,6 +320,18 @@ class FailedCasts:
         """Runs in the worker."""
         records = RecordSource(rows.sql, rows.parameters, self.query)
         return _named(cast_failures(connection, records, self.dataset, self.period))
+
+
+def _sparse(tables: tuple[Integers, ...]) -> pa.Table:
+    """A row for each number that is not zero: its table, its cell and itself."""
+    import numpy as np
+    import pyarrow as pa
+
+    cells = [np.flatnonzero(table) for table in tables]
+    values = [table[found] for table, found in zip(tables, cells, strict=True)]
+    numbers = [np.full(len(found), number) for number, found in enumerate(cells)]
+    columns = {"number": numbers, "cell": cells, "value": values}
+    return pa.table({name: np.concatenate(each).astype(np.int64) for name, each in columns.items()})
 
 
 def _named(counts: dict[str, int]) -> pa.Table:

@@ -12,18 +12,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
 from publisher.definitions.model import Model
-from publisher.duck import connect
 from publisher.durable import write_file
-from publisher.engine.contributions import contributions
 from publisher.engine.guard import guarded
-from publisher.engine.input import RecordSource
 from publisher.errors import BudgetError, DefinitionError, SourceError
+from publisher.executors.opening import executor_of
+from publisher.pipeline.counting import Counting
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.measurement import measurement
 from publisher.pipeline.session import locked
 from publisher.privacy.mechanism import with_noise
 from publisher.privacy.tuning import NoisyHistogram
-from publisher.records.reader import raw
 from publisher.release.manifest import LedgerHead
 
 if TYPE_CHECKING:
@@ -157,13 +155,9 @@ def _exact(asked: Measurement, progress: Callable[[str], None] | None) -> tuple[
     """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
     workspace, source = asked.workspace, asked.dataset.source
     land_source(workspace, source, progress)
-    query, releases, generated = guarded(source), [], False
-    for release in asked.period.cut(asked.dataset.definition.period):
-        landed = raw(source, workspace.private, release.start, release.end)  # all that has arrived, as one vintage
-        releases.append((release, RecordSource(landed.sql, tuple(landed.parameters), query)))
-        generated = generated or landed.generated
-    with connect(workspace.settings.engine, workspace.private / "tmp") as connection:
-        return contributions(connection, releases, asked.tuned, asked.period, asked.questions), generated
+    with executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
+        counting = Counting(executor, workspace.private, asked.tuned, asked.period, guarded(source))
+        return counting.contributions(asked.questions), counting.landed.generated
 
 
 def _noisy(question: ContributionQuestion, exact: Integers, mechanism: Mechanism) -> NoisyHistogram:

@@ -24,6 +24,7 @@ from publisher.definitions.keyset import Lookup
 from publisher.definitions.settings import EngineSettings
 from publisher.definitions.toml import build, parse_toml
 from publisher.definitions.vintage import vintages_of
+from publisher.engine.contributions import ContributionQuestion
 from publisher.engine.guard import guarded
 from publisher.errors import SourceError
 from publisher.executors.local import LocalExecutor
@@ -82,8 +83,19 @@ class RandomTown:
                 found[f"refused {number}"] = str(error)
                 continue
             found |= {f"{level}/{name} {number}": table for (level, name), table in tables.items()}
+            if number == 1:
+                found |= self._contributions(executor)
             found[f"casts {number}"] = dict(sorted(counting.cast_failures().items()))
-        return found
+        return found | self._contributions(executor)
+
+    def _contributions(self, executor: Executor) -> dict[str, Any]:
+        """How much units have, of all that has arrived."""
+        sums = [each.name for each in self.dataset.definition.measured if each.kind == "sum"]
+        asked = [ContributionQuestion("total", (0, 1, 7, 100, 10**6), name) for name in sums]
+        if self.dataset.source.definition.privacy.unit != "record":
+            asked += [ContributionQuestion("cells", (0, 1, 2, 5)), ContributionQuestion("records", (0, 1, 2, 3, 50))]
+        found = self.counting(executor, None).contributions(tuple(asked)) if asked else ()
+        return {f"units {n}": histogram for n, histogram in enumerate(found)}
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
