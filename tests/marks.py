@@ -38,6 +38,7 @@ LENGTHY = frozenset(
         "engine/test_aggregate.py",
         "engine/test_contributions.py",
         "engine/test_levels.py",
+        "feeds/test_add_server.py",
         "feeds/test_any_faults.py",
         "feeds/test_faults.py",
         "feeds/test_hostile_servers.py",

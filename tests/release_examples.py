@@ -25,7 +25,7 @@ from publisher.workspace import find_workspace
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Measure
     from publisher.definitions.levels import Level

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
 MODULES = (
     "definitions.period",

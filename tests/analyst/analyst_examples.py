@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.release.manifest import Release
     from publisher.stages import Integers

@@ -16,7 +16,7 @@ from publisher.release.store import ReleaseStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
 TRUTH = np.array([3, 900] * 14, dtype=np.int64)
 RULE = {"measure": "requests", "threshold": 100}

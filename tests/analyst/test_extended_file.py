@@ -21,7 +21,7 @@ from publisher.analyst.published import PublishedDataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.stages import Floats
     from publisher.workspace import DatasetFile

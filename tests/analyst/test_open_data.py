@@ -17,7 +17,7 @@ from publisher.errors import DefinitionError, SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
 TRUTH = np.arange(28, dtype=np.int64) * 30 + 200
 

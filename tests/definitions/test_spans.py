@@ -14,7 +14,7 @@ from publisher.definitions.totals import TotalOverTime, adds_over_time, spans
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
 

@@ -14,7 +14,7 @@ from publisher.definitions.vintage import Vintage, check_editions, due_vintages,
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
 JANUARY = civil.parse("2018-01")
 INCREMENT = Late(policy="increment", after_days=(5, 35, 65))

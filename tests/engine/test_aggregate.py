@@ -21,7 +21,7 @@ from publisher.errors import DefinitionError, SourceError
 from publisher.privacy.sensitivity import sensitivity_at
 
 if TYPE_CHECKING:
-    from conftest import Row, Town
+    from small_town import Row, Town
 
     from publisher.stages import BoundedAggregate, Table
 

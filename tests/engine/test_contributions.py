@@ -21,7 +21,7 @@ from publisher.engine.input import RecordSource
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from conftest import Row, Town
+    from small_town import Row, Town
 
     from publisher.stages import Integers
 

@@ -20,7 +20,7 @@ from publisher.errors import DefinitionError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import Row, Town
+    from small_town import Row, Town
 
 ZONES = Lookup("zones", ("code", "zone"), (("a", "A"), ("b", "B"), ("c", "A")), "0" * 64)
 NUMBERS = Lookup("numbers", ("number", "word"), (("5", "x"), ("05", "y"), ("5.0", "z"), ("a", "w")), "1" * 64)

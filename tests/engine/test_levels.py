@@ -19,7 +19,7 @@ from publisher.engine.input import BoundedInput, RecordSource
 from publisher.privacy.sensitivity import sensitivity_of
 
 if TYPE_CHECKING:
-    from conftest import Row, Town
+    from small_town import Row, Town
 
     from publisher.stages import BoundedAggregate
 

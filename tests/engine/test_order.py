@@ -21,7 +21,7 @@ from publisher.engine.input import BoundedInput, RecordSource
 from publisher.engine.order import ORDER, chained, halves, seeds, word_of
 
 if TYPE_CHECKING:
-    from conftest import Row, Town
+    from small_town import Row, Town
 
 PUBLISHED = {
     0: (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F, 0xF88BB8A8724C81EC),

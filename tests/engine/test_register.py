@@ -17,7 +17,7 @@ from publisher.engine import register
 from publisher.engine.input import _bin, _whole_steps
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
 READINGS = st.sampled_from((None, "nan", "inf", "-inf", "oops", "0", "-0.0", "1e308", "-1e308", "9007199254740993"))
 ROWS = st.lists(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pyarrow as pa
-    from conftest import Town
+    from small_town import Town
 
 SETTINGS = build(SparkSettings, *parse_toml(os.environ["SPARK_SETTINGS"], "publisher.toml"))
 SEEDS = [int(seed) for seed in os.environ.get("SPARK_SEEDS", "1 3 4 5 9").split()]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from conftest import CATEGORIES, PLACES, Town
+from small_town import CATEGORIES, PLACES, Town
 
 from publisher.definitions import period as civil
 from publisher.definitions.keyset import Lookup

@@ -34,8 +34,8 @@ from publisher.records.secrets import derive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Town
     from duckdb import DuckDBPyConnection
+    from small_town import Town
 
 
 def counted(table: pa.Table) -> list[tuple[int, int]]:

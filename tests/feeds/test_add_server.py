@@ -226,7 +226,7 @@ def test_a_server_that_never_answers(
 
     monkeypatch.setitem(first_records._PATIENCE, "timeout", 1)
     server = server_of(issues())
-    server.faults = {1: "silent", 2: "slow"}
+    server.faults = {1: "silent", 2: "silent"}
     code, words = said(desk, "add", "requests", "--from", f"{server.url}/api/v2/issues?place_url=town", "--yes")
     assert (code, written(desk)) == (5, []), words
     assert "does not answer in time: try again later. Nothing was written" in words

@@ -20,7 +20,7 @@ from publisher.privacy.sensitivity import sensitivity_at
 from publisher.stages import BoundedAggregate
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.source import Currency

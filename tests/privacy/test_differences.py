@@ -31,7 +31,7 @@ from publisher.privacy.sampler import draw, widened
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.levels import Level
     from publisher.stages import FinishedMeasure, Integers

@@ -24,7 +24,7 @@ from publisher.privacy.sensitivity import Sensitivity, sensitivity_of
 from publisher.stages import BoundedAggregate, Mechanism, NoisyTable
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
     from publisher.stages import FinishedMeasure, FinishedTable, Floats, Integers

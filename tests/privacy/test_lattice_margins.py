@@ -22,7 +22,7 @@ from publisher.privacy.margins import margins_on
 from publisher.privacy.sampler import draw, widened
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.levels import Level
     from publisher.stages import Integers, NoisyTable

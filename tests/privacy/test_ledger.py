@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from conftest import Town
     from postgres import Server
+    from small_town import Town
 
 CHANGES = {
     "tail cut": ["DELETE FROM spending WHERE sequence = 4", "DELETE FROM entries WHERE sequence >= 4"],

@@ -19,7 +19,7 @@ from publisher.privacy.sampler import draw, widened
 from publisher.stages import Mechanism
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.stages import Floats
 

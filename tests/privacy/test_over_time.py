@@ -25,7 +25,7 @@ from publisher.stages import REASONS, BoundedAggregate, NoisyTable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.source import Currency

@@ -24,7 +24,7 @@ from publisher.privacy.ratio import quotients
 from publisher.privacy.sampler import draw, widened
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.levels import Level
     from publisher.stages import Floats, Integers

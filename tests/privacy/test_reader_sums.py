@@ -11,7 +11,7 @@ from lattices import lattice_levels
 from test_rollups import definition
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.levels import Level
     from publisher.stages import Integers

@@ -20,7 +20,7 @@ from publisher.privacy.sampler import draw, widened
 from publisher.stages import REASONS, Mechanism, NoisyTable
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.levels import Level

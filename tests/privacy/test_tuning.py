@@ -18,7 +18,7 @@ from publisher.privacy.tuning import NoisyHistogram, bound_tops, candidates, pro
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.dataset import Dataset
 

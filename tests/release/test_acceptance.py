@@ -24,7 +24,7 @@ from publisher.release.structure import structure
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.release.manifest import Release
     from publisher.release.validation import Validation

@@ -15,7 +15,7 @@ from publisher.release.bounds import bounds_of
 from publisher.release.table import column_specs, shape_of
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.workspace import DatasetFile
 

@@ -14,7 +14,7 @@ from publisher.definitions.period import parse
 from publisher.release.identity import finishing_hash, same_counts, statistical_hash, statistical_parts
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
 PLACES = "f" * 64
 

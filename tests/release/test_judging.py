@@ -16,7 +16,7 @@ from publisher.release.store import ReleaseStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
 pytestmark = [pytest.mark.usefixtures("processes"), pytest.mark.xdist_group("expectations")]
 

@@ -16,7 +16,7 @@ from publisher.release.table import measurements_table
 from publisher.stages import Mechanism
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.workspace import DatasetFile
 

@@ -19,7 +19,7 @@ from publisher.release.manifest import Manifest, Release, hash_of, read_release
 from publisher.release.store import ReleaseStore, changed_files, refuse_if_changed
 
 if TYPE_CHECKING:
-    from conftest import Town
+    from small_town import Town
 
     from publisher.release.store import Contents
 

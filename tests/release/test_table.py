@@ -27,7 +27,7 @@ from publisher.stages import Mechanism, NoisyTable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.release.table import PublishedTable
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Town
+    from small_town import Town
 
     from publisher.definitions.vintage import Vintage
     from publisher.stages import Integers, Table
