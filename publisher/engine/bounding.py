@@ -50,12 +50,16 @@ class Packing:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows before bounding: packed integers, values to be summed, bins (-1: none) and the keyed order of records."""
+    """Rows before bounding: packed integers, values to be summed, bins (-1: none) and the keyed order of records.
+
+    With `counts`, each entry stands for that many rows, whose values were added up.
+    """
 
     packed: Packed
     sums: dict[str, Integers] = field(default_factory=dict)
     bins: dict[str, Integers] = field(default_factory=dict)
     order: Packed | None = None
+    counts: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -95,10 +99,11 @@ def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -
     """
     import numpy as np
 
-    packed, sums = rows.packed, rows.sums
-    if sums:
+    packed, sums, counts = rows.packed, rows.sums, rows.counts
+    if sums or counts is not None:
         order = np.argsort(packed)
         packed, sums = packed[order], {name: column[order] for name, column in sums.items()}
+        counts = counts[order] if counts is not None else None
     else:
         packed = np.sort(packed)
     starts = _run_starts(packed)
@@ -106,7 +111,7 @@ def bounded(rows: Rows, packing: Packing, max_groups: int, max_per_group: int) -
     units = runs >> np.uint64(packing.unit_shift)
     kept = np.ones(len(units), dtype=bool)
     kept[max_groups:] = units[max_groups:] != units[:-max_groups]
-    lengths = np.diff(np.append(starts, len(packed)))
+    lengths = np.diff(np.append(starts, len(packed))) if counts is None else _added(counts, starts)
     totals = {name: _sums(column, starts)[kept] for name, column in sums.items()}
     bins = {name: _chosen(rows, column, runs[kept], packing, max_per_group) for name, column in rows.bins.items()}
     return Contributions(units[kept], _cells(runs[kept], packing), lengths[kept].astype(np.int64), totals, bins)
@@ -170,6 +175,28 @@ def limited(high: Integers, low: Integers) -> Integers:
     sums[high >= end] = LARGEST
     sums[high < -end] = -LARGEST
     return sums
+
+
+def _added(column: Integers, starts: Integers) -> Integers:
+    import numpy as np
+
+    return np.add.reduceat(column, starts) if len(starts) else np.zeros(0, dtype=np.int64)
+
+
+def neighbors_as_one(rows: Rows) -> Rows:
+    """Neighbors with the same unit and cell as one entry, if there are many and their sums are exact."""
+    import numpy as np
+
+    starts = _run_starts(rows.packed)
+    most = LARGEST // max(1, len(rows.packed))
+    exact = all(-most <= column.min() and column.max() <= most for column in rows.sums.values() if len(column))
+    if rows.bins or not exact or 2 * len(starts) > len(rows.packed):
+        return rows
+    return Rows(
+        packed=rows.packed[starts],
+        sums={name: _added(column, starts) for name, column in rows.sums.items()},
+        counts=np.diff(np.append(starts, len(rows.packed))),
+    )
 
 
 def _sums(column: Integers, starts: Integers) -> Integers:

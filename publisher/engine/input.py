@@ -49,6 +49,8 @@ class BoundedInput:
     grid: CellGrid
     period: Period
     records: RecordSource
+    reads_records: bool = True
+    """Whether rows of readings have the ids of records."""
 
     @property
     def people(self) -> bool:
@@ -93,17 +95,19 @@ class BoundedInput:
     def people_rows(self) -> Iterator[Rows]:
         """The rows of people in batches of columns: `unit` and `_record` (16 bytes), `_window` if there are several,
         `cell`, `sum_0` …, `bin_0` … (-1: none), `_vintage`; for differences `_event` and `reading`, with `read` = 0
-        where there is none."""
+        where it is missing."""
         records = self._records(differences=self.differences is None)
         wanted = f"CAST(_unit AS UUID) AS unit, {self._cell} AS cell"
         wanted += ", CAST(_window AS USMALLINT) AS _window" if self.windows > 1 else ""
-        wanted += ", CAST(_record AS UUID) AS _record" if self.histograms or self.differences else ""
+        records_too = self.histograms or (self.differences and self.reads_records)
+        wanted += ", CAST(_record AS UUID) AS _record" if records_too else ""
         wanted += ", CAST(_vintage AS UTINYINT) AS _vintage" if self.increment else ""
         wanted += "".join(f", {value}" for value in self._values())
         self.connection.execute("SET arrow_lossless_conversion = true")  # 128 bits as they are, not as text
         sql = f"WITH raw AS ({self.records.raw}), records AS ({records}) SELECT {wanted} FROM records"
         for batch in self.connection.sql(sql, params=[*self.records.parameters]).to_arrow_reader(BATCH):
-            yield {name: _column(batch.column(name)) for name in batch.schema.names}
+            rows = {name: _column(batch.column(name)) for name in batch.schema.names}
+            yield rows | ({"read": batch.column("reading").is_valid().to_numpy(False)} if "reading" in rows else {})
 
     def load(self) -> None:
         """Load the lookups as tables of text, and one type per key column that numbers its keys."""
@@ -163,9 +167,7 @@ class BoundedInput:
             if not self.measured_differences(each):
                 yield f"CAST(coalesce({_bin(each)}, -1) AS BIGINT) AS bin_{n}"
         if self.differences is not None:
-            reading = _reading(self.differences)
-            yield f"epoch_us(_event) AS _event, coalesce({reading}, 0) AS reading"
-            yield f"CAST({reading} IS NOT NULL AS UTINYINT) AS read"
+            yield f"epoch_us(_event) AS _event, {_reading(self.differences)} AS reading"
 
 
 def cast_failures(
@@ -235,12 +237,12 @@ def _reading(register: Register) -> str:
 
 
 def _column(array: pa.Array) -> NDArray[Any]:
-    """A column without NULLs as numpy has it, identifiers as 16 bytes in their order."""
+    """A column as numpy has it: identifiers as 16 bytes in their order, a missing double as NaN."""
     import numpy as np
     import pyarrow as pa
 
     if not isinstance(array, pa.ExtensionArray):
-        numbers: NDArray[Any] = array.to_numpy()
+        numbers: NDArray[Any] = array.to_numpy(zero_copy_only=False)
         return numbers
     stored = array.storage
     return np.frombuffer(stored.buffers()[1], "V16", len(stored), 16 * stored.offset)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.engine import register
-from publisher.engine.bounding import Rows
+from publisher.engine.bounding import Rows, neighbors_as_one
 from publisher.engine.order import PRIORITY_BITS, RECORD_BITS, chained, seeds
 from publisher.engine.parts import halves, numbered
 from publisher.errors import SourceError
@@ -54,19 +54,24 @@ def packed_part(columns: Columns, source: BoundedInput, packing: Packing, orderi
     states = np.zeros(len(owners), np.uint64)
     used = np.flatnonzero(owners >= 0)
     states[used] = seeds(ordering_key, *halves(columns["unit"].take(owners[used])))
+    if source.differences is not None:
+        order = register.order_of(columns, numbers)
+        done = {"unit", "_window", "_event"} | (set() if source.histograms else {"_record"})
+        columns = {name: column.take(order) for name, column in columns.items() if name not in done}
+        numbers = numbers.take(order)
     vintages = columns["_vintage"] if source.increment else None
     cells = columns["cell"].astype(np.uint64)
     state = chained(states.take(numbers), cells)
     packed = packed_rows(numbers, state, cells, packing)
-    order = None
+    ranks = None
     if vintages is not None:  # cells that an earlier vintage has counted keep their places among the k
         packed |= _first(numbers, cells, vintages, packing) << np.uint64(PRIORITY_BITS + packing.cell_bits)
     if source.histograms:
         high, low = halves(columns["_record"])
-        order = chained(chained(state, high), low) >> np.uint64(64 - RECORD_BITS)
-        order |= (vintages.astype(np.uint64) if vintages is not None else np.uint64(0)) << np.uint64(RECORD_BITS)
-    sums, bins = _values(columns, numbers, source)
-    return PackedPart(Rows(packed, sums, bins, order), vintages)
+        ranks = chained(chained(state, high), low) >> np.uint64(64 - RECORD_BITS)
+        ranks |= (vintages.astype(np.uint64) if vintages is not None else np.uint64(0)) << np.uint64(RECORD_BITS)
+    rows = Rows(packed, *_values(columns, numbers, source), ranks)
+    return PackedPart(neighbors_as_one(rows) if source.differences is not None else rows, vintages)
 
 
 def packed_rows(numbers: Integers, state: Packed, cells: Packed, packing: Packing) -> Packed:

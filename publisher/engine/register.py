@@ -18,24 +18,60 @@ if TYPE_CHECKING:
     from publisher.engine.parts import Rows
     from publisher.stages import Floats, Integers
 
+
 LARGEST = 2.0**63
 """What no whole number of 64 bits reaches."""
 
 
-def differences(rows: Rows, numbers: Integers) -> Floats:
-    """For each row of a part its reading less the one before it by event time and record; NaN if there is none.
+class RecordsNeededError(Exception):
+    """Two readings of a unit are of the same time, so that the ids of records decide which comes first."""
 
-    `numbers` tells units and their windows apart. Rows without a reading are passed over.
+
+def order_of(rows: Rows, numbers: Integers) -> Integers:
+    """The positions of a part's rows by unit and window, then event time and record; `numbers` tells the first two."""
+    import numpy as np
+
+    event = rows["_event"]
+
+    if not len(numbers):
+        return np.empty(0, np.int64)
+    since = (event - event.min()).astype(np.uint64)
+    bits = int(since.max()).bit_length()
+    if bits + int(numbers.max()).bit_length() > 64:
+        return np.lexsort((*reversed(halves(_records(rows))), since, numbers))
+    packed = numbers.astype(np.uint64) << np.uint64(bits) | since
+    order = np.argsort(packed)
+    packed = packed[order]
+    tied = packed[1:] == packed[:-1]
+    if tied.any():
+        tied = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
+        high, low = halves(_records(rows)[order[tied]])
+        order[tied] = order[tied][np.lexsort((low, high, packed[tied]))]
+    return order
+
+
+def differences(rows: Rows, numbers: Integers) -> Floats:
+    """For each row, in order, its reading less the one before it; NaN if there is none.
+
+    Rows without a reading are passed over.
     """
     import numpy as np
 
     found = np.full(len(numbers), np.nan)
     there = np.flatnonzero(rows["read"])
-    order = there[_in_order(numbers[there], rows["_event"][there], rows["_record"][there])]
-    readings, units = rows["reading"].astype(np.float64)[order], numbers[order]
+    readings, units = rows["reading"], numbers
+    if len(there) < len(units):
+        readings, units = readings[there], units[there]
     with np.errstate(invalid="ignore", over="ignore"):
-        found[order[1:]] = np.where(units[1:] == units[:-1], readings[1:] - readings[:-1], np.nan)
+        found[there[1:]] = np.where(units[1:] == units[:-1], readings[1:] - readings[:-1], np.nan)
     return found
+
+
+def _records(rows: Rows) -> NDArray[np.void]:
+    """The ids of records. Raises RecordsNeededError if they were not read."""
+    if "_record" not in rows:
+        raise RecordsNeededError
+    return rows["_record"]
 
 
 def whole_steps(values: Floats, measure: Measure) -> Integers:
@@ -56,23 +92,3 @@ def bins_of(values: Floats, measure: Measure) -> Integers:
 
     begins = np.array([float(begin) for begin in (measure.bins or ())[1:]])
     return np.where(np.isnan(values), -1, np.searchsorted(begins, values, side="right")).astype(np.int64)
-
-
-def _in_order(numbers: Integers, event: Integers, records: NDArray[np.void]) -> Integers:
-    """The positions of rows in the order of unit, event time and record."""
-    import numpy as np
-
-    if not len(numbers):
-        return np.empty(0, np.int64)
-    since = (event - event.min()).astype(np.uint64)
-    bits = int(since.max()).bit_length()
-    if bits + int(numbers.max()).bit_length() > 64:
-        return np.lexsort((*reversed(halves(records)), since, numbers))
-    packed = numbers.astype(np.uint64) << np.uint64(bits) | since
-    order = np.argsort(packed)
-    packed = packed[order]
-    tied = packed[1:] == packed[:-1]
-    tied = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
-    high, low = halves(records[order[tied]])
-    order[tied] = order[tied][np.lexsort((low, high, packed[tied]))]
-    return order

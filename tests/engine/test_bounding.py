@@ -106,3 +106,19 @@ def test_the_packing_holds_every_cell() -> None:
 def test_nothing_gives_nothing() -> None:
     """No rows give no contributions."""
     assert [column.tolist() for column in _bounded([], 3)] == [[], [], []]
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows=_rows(st.integers(-(2**61), 2**61) | st.integers(-5, 5)), k=st.integers(1, 7), ordered=st.booleans())
+def test_neighbors_as_one_change_nothing(rows: Rows, k: int, ordered: bool) -> None:
+    """Neighboring rows of a unit in a cell may be added up before: cells, rows and exact totals stay, bit for bit."""
+    rows = sorted([*rows, *rows, *rows]) if ordered else rows
+    packed = [(u << PACKING.unit_shift) | (p << PACKING.cell_bits) | c for u, p, c, _ in rows]
+    given_rows = bounding.Rows(np.array(packed, np.uint64), {"v": np.array([row[3] for row in rows], np.int64)})
+    added = bounding.neighbors_as_one(given_rows)
+    first, second = (bounded(each, PACKING, k, 1) for each in (given_rows, added))
+    for one, other in ((first.units, second.units), (first.cells, second.cells), (first.rows, second.rows)):
+        assert np.array_equal(one, other)
+    assert np.array_equal(first.totals["v"], second.totals["v"])
+    if ordered and rows and all(abs(row[3]) <= 5 for row in rows):
+        assert len(added.packed) < len(packed)

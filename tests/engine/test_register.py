@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from publisher.definitions import period as civil
 from publisher.definitions.dataset import Measure
 from publisher.engine import register
-from publisher.engine.input import _bin, _whole_steps
+from publisher.engine.guard import guarded
+from publisher.engine.input import BoundedInput, RecordSource, _bin, _whole_steps
 
 if TYPE_CHECKING:
     from small_town import Town
@@ -42,18 +45,16 @@ def test_differences_are_those_of_the_window_function(
         town.connection.execute("INSERT INTO readings VALUES (?, ?, ?, ?, ?)", [n, number, event, record, row[3]])
     reading = "TRY_CAST(t AS DOUBLE)"
     lag = f"lag({reading} IGNORE NULLS) OVER (PARTITION BY u ORDER BY e, r)"
-    found = town.connection.execute(
-        f"SELECT coalesce({reading}, 0), ({reading} IS NOT NULL)::UTINYINT, {reading} - {lag} FROM readings ORDER BY n"
-    ).fetchall()
-    made = register.differences(
-        {
-            "reading": np.array([value for value, *_ in found], float),
-            "read": np.array([there for _, there, _ in found], np.uint8),
-            "_event": np.array(events, np.int64),
-            "_record": np.frombuffer(b"".join(record.bytes for record in records), "V16"),
-        },
-        numbers,
-    )
+    found = town.connection.execute(f"SELECT {reading}, {reading} - {lag} FROM readings ORDER BY n").fetchall()
+    columns = {
+        "reading": np.array([np.nan if value is None else value for value, *_ in found], float),
+        "read": np.array([value is not None for value, *_ in found], bool),
+        "_event": np.array(events, np.int64),
+        "_record": np.frombuffer(b"".join(record.bytes for record in records), "V16"),
+    }
+    order = register.order_of(columns, numbers)
+    made = np.empty(len(rows))
+    made[order] = register.differences({name: column[order] for name, column in columns.items()}, numbers[order])
     wanted = np.array([np.nan if value is None else value for *_, value in found], float)
     assert np.array_equal(made, wanted, equal_nan=True)
 
@@ -82,3 +83,28 @@ def test_steps_and_bins_are_those_of_the_sql(town: Town, resolution: str, values
     assert [tuple(map(int, row)) for row in found] == list(
         zip(register.whole_steps(array, sums).tolist(), register.bins_of(array, bins).tolist(), strict=True)
     )
+
+
+@pytest.mark.parametrize("apart", [1, 0])
+def test_ids_of_records_are_read_where_they_decide(town: Town, apart: int) -> None:
+    """Readings of a unit at the same time are in the order of their records' ids, as in DuckDB; where no two are, the
+    ids are not even read."""
+    meters = replace(
+        town.people("month", 9, 40, measures=(town.COUNT, town.SUM | {"column": "used", "upper": Decimal(900)})),
+        source={"register": {"reading": "amount", "consumption": "used"}} | town.people("month").source,
+    )
+    rows = [(n, n // 8, n % 8 * apart, "north", "water", str(n * n % 97)) for n in range(80)]
+    meters.load(rows)
+    dataset, period = meters.dataset_file(), civil.parse("2020-01")
+    records = RecordSource("SELECT * FROM landed", (), guarded(dataset.source))
+    source = BoundedInput(town.connection, dataset, dataset.grid(period), period, records)
+    source.load()
+    totals = "SELECT sum(sum_0) AS total FROM bounded_input GROUP BY _unit"
+    wanted = source.run(f"SELECT sum(least(greatest(total, -3), 900)) FROM ({totals})").fetchall()
+    assert meters.tables(rows)["paid"].sum() == int(wanted[0][0])
+    numbers = np.array([n // 8 for n in range(80)], np.int64)
+    read = list(replace(source, reads_records=False).people_rows())
+    assert ["_record" in batch for batch in read] == [False] * len(read)
+    if not apart:
+        with pytest.raises(register.RecordsNeededError):
+            register.order_of(read[0], numbers)
