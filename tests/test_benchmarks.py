@@ -21,10 +21,12 @@ def ran(*command: str) -> None:
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.evidence("benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records")
+@pytest.mark.evidence(
+    "benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records, landing"
+)
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
-    "name", ["attacks", "fuzz", "noise", "order", "rollups", "crossed", "lattice", "budgets", "years", "release"]
+    "name", ["attacks", "fuzz", "noise", "order", "rollups", "crossed", "lattice", "budgets", "years", "release", "landing"]
 )
 def test_a_benchmark_ends_well(name: str) -> None:
     """They repeat for minutes what tests show in seconds; what they print belongs into the documentation."""

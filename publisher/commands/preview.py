@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.commands.place_map import drawn, written
 from publisher.durable import private_files, writing
 from publisher.engine.first_rows import first_rows
-from publisher.engine.folding import folded
+from publisher.engine.folding import ONE, folded, one_batch
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource, check_columns
 from publisher.errors import DefinitionError, SourceError
@@ -58,7 +58,8 @@ def preview(workspace: Workspace, source: SourceFile, file: str | None, picture:
     ):
         yield from (NOTICE, "")
         records = RecordSource(tried.dated, (), query)
-        other = {each.name: folded(tried.connection, records, each) for each in datasets}
+        together = RecordSource(one_batch(tried.dated), (), query)
+        other = {each.name: folded(tried.connection, together, each)[ONE] for each in datasets}
         yield from table(source, replace(tried.counted, other=other))
         yield from wrapped(tried.causes())
         yield from ("", f"Dates: {source.definition.event.column}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from publisher.definitions.period import parse
@@ -15,15 +16,30 @@ if TYPE_CHECKING:
     from publisher.workspace import DatasetFile
 
 
-def folded(connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile) -> dict[str, int]:
-    """By key column with a public keyset: how many rows of the guarded SELECT have a key that is not in it."""
+ONE = "0" * 32
+"""The batch of `one_batch`."""
+
+
+def one_batch(raw: str) -> str:
+    """A SELECT of the records of a SELECT as those of one batch."""
+    return f"SELECT * REPLACE (CAST('{ONE}' AS UUID) AS _record) FROM ({raw})"
+
+
+def folded(
+    connection: DuckDBPyConnection, records: RecordSource, dataset: DatasetFile
+) -> defaultdict[str, dict[str, int]]:
+    """By batch, which `_record` says (here in hex digits), and key column with a public keyset: how many rows of the
+    guarded SELECT have a key that is not in it."""
     grid = dataset.grid(parse(dataset.definition.first))
     axes = [(n, axis) for n, axis in enumerate(grid.axes) if dataset.definition.keys[n].discover is None]
+    none = {axis.name: 0 for _, axis in axes}
     if not axes:
-        return {}
+        return defaultdict(dict)
     counts = ", ".join(f"count(*) FILTER ({key_of(n, axis.name)} IS NULL)" for n, axis in axes)
     with safely(f"{dataset.name}: counting keys"):
         load(connection, dataset, grid)
-        sql = f"WITH raw AS ({records.raw}), records AS ({records.query.sql}) SELECT {counts} FROM records"
-        found = connection.execute(sql, list(records.parameters)).fetchall()[0]
-    return {axis.name: int(count) for (_, axis), count in zip(axes, found, strict=True)}
+        sql = f"WITH raw AS ({records.raw}), records AS ({records.query.sql}) "
+        sql += f"SELECT records._record, {counts} FROM records GROUP BY records._record"
+        found = connection.execute(sql, list(records.parameters)).fetchall()
+    rows = {batch.hex: dict(zip(none, map(int, counted), strict=True)) for batch, *counted in found}
+    return defaultdict(none.copy, rows)

@@ -15,7 +15,7 @@ from publisher.feeds.fetch import fetch, forget_landed
 from publisher.records import report
 from publisher.records.batch import BatchStore, basis
 from publisher.records.landing import RawFiles, land
-from publisher.records.reader import of_batch
+from publisher.records.reader import of_batches
 from publisher.records.secrets import create_key
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def land_source(workspace: Workspace, source: SourceFile, progress: Callable[[st
         forget_landed(source, workspace.private, fetched)
     if not landing.batches or not datasets:
         return landing
-    batches = tuple(_with_other(workspace, datasets, batch) for batch in landing.batches)
+    batches = _with_other(workspace, datasets, landing.batches)
     report.write(workspace.private, source.name, batches)
     return replace(landing, batches=batches)
 
@@ -63,8 +63,14 @@ def _fetch(workspace: Workspace, source: SourceFile, progress: Callable[[str], N
     return fetch(source, private, basis=own, landed=landed, progress=progress)
 
 
-def _with_other(workspace: Workspace, datasets: Sequence[DatasetFile], batch: BatchReport) -> BatchReport:
+def _with_other(
+    workspace: Workspace, datasets: Sequence[DatasetFile], batches: Sequence[BatchReport]
+) -> tuple[BatchReport, ...]:
     source = datasets[0].source
-    records = RecordSource(of_batch(source, workspace.private, batch.batch), (), guarded(source))
+    names = {batch.batch for batch in batches}
+    records = RecordSource(of_batches(source, workspace.private, names), (), guarded(source))
     with connect(workspace.settings.engine, workspace.private / "tmp") as connection:
-        return replace(batch, other={each.name: folded(connection, records, each) for each in datasets})
+        counts = {each.name: folded(connection, records, each) for each in datasets}
+    return tuple(
+        replace(batch, other={name: found[batch.batch] for name, found in counts.items()}) for batch in batches
+    )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from publisher import durable
 from publisher.errors import SourceError
+from publisher.records.pseudonyms import HMAC, PREFIXED, Way
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic import TypeAdapter
@@ -61,6 +63,11 @@ class Batch:
     Content that comes to another place is the latest: otherwise one record of a file would decide whether it counts."""
     key: str = ""
     """The fingerprint of the key of its pseudonyms; batches from before it was recorded get it at the next landing."""
+    pseudonyms: Way = HMAC
+    """How its pseudonyms are made, the same in all batches of a source."""
+    landing: str = ""
+    """A random name of this landing of the content, since what is landed of it hangs on what was before; batches from
+    before there was one get it at the next landing."""
 
 
 class BatchStore:
@@ -68,11 +75,17 @@ class BatchStore:
 
     def __init__(self, private: Path, source: str) -> None:
         self.folder = private / "landed" / source
+        self._found: dict[str, Batch] | None = None
 
     def batches(self) -> tuple[Batch, ...]:
-        """Every batch in the order of landing, whatever the clock said. Raises SourceError when one is damaged."""
-        found = (self._read(path) for path in self.folder.glob(f"[!.]*/{_FILE}"))
-        return tuple(sorted(found, key=lambda batch: batch.sequence))
+        """Every batch in the order of landing, whatever the clock said; what another process changes after the first
+        call is not seen. Raises SourceError when one is damaged."""
+        return tuple(sorted(self._all().values(), key=lambda batch: batch.sequence))
+
+    def _all(self) -> dict[str, Batch]:
+        if self._found is None:
+            self._found = {path.parent.name: self._read(path) for path in self.folder.glob(f"[!.]*/{_FILE}")}
+        return self._found
 
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
@@ -97,8 +110,18 @@ class BatchStore:
                 "have two pseudonyms and be counted twice. Restore the key from a backup. Nothing was landed or spent."
             )
         for batch in batches:
-            if not batch.key:
-                self.rewrite(replace(batch, key=key))
+            if not batch.key or not batch.landing:
+                self.rewrite(replace(batch, key=key, landing=batch.landing or secrets.token_hex(8)))
+
+    def way(self, received: Way | None) -> Way:
+        """How the pseudonyms of the source are made, if its first receipts, or none, are made in that way.
+
+        Raises SourceError if there are two ways.
+        """
+        ways = {batch.pseudonyms for batch in self.batches()} | ({received} if received else set())
+        if len(ways) > 1:
+            raise two_ways(self.folder.name)
+        return ways.pop() if ways else PREFIXED
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
@@ -110,11 +133,15 @@ class BatchStore:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def commit(self, staging: Path, batch: Batch) -> None:
-        """Make the staged folder the batch, in one step."""
-        (staging / _FILE).write_bytes(_json(batch))
-        durable.sync_tree(staging)
-        staging.rename(self.folder / batch.batch)
+    def commit(self, staged: Sequence[tuple[Path, Batch]]) -> None:
+        """Make each staged folder the batch, in one step, in order: if it is cut off, the last ones are absent."""
+        for folder, batch in staged:
+            folder.mkdir(exist_ok=True)
+            (folder / _FILE).write_bytes(_json(batch))
+        durable.sync_trees([folder for folder, _ in staged])
+        for folder, batch in staged:
+            folder.rename(self.folder / batch.batch)
+            self._all()[batch.batch] = batch
         durable.sync(self.folder)
 
     def replace(self, staging: Path, batch: Batch) -> None:
@@ -133,11 +160,13 @@ class BatchStore:
     def rewrite(self, batch: Batch) -> None:
         """Replace the batch.json of a batch, in one step."""
         durable.write_file(self.folder / batch.batch / _FILE, _json(batch))
+        self._all()[batch.batch] = batch
 
     def drop(self, batch: Batch) -> None:
         """Remove a whole batch; it is no longer visible before its files are deleted."""
         hidden = self.folder / f".staging-{os.getpid()}-{batch.batch}"
         (self.folder / batch.batch).rename(hidden)
+        self._all().pop(batch.batch, None)
         durable.sync(self.folder)
         shutil.rmtree(hidden)
 
@@ -161,6 +190,14 @@ def _adapter() -> TypeAdapter[Batch]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Batch)
+
+
+def two_ways(source: str) -> SourceError:
+    """The refusal of records that were landed with two kinds of pseudonyms."""
+    return SourceError(
+        f"{source}: its files were landed with two kinds of pseudonyms, so people would have two and be counted twice: "
+        "restore the private folder as a whole from one backup. Nothing was landed or spent."
+    )
 
 
 def by_receipt(batches: Iterable[Batch]) -> tuple[Batch, ...]:

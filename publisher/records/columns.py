@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from publisher.duck import literal, quoted
 from publisher.errors import SourceError
-from publisher.records import secrets, sql
+from publisher.records import pseudonyms, sql
 from publisher.records.batch import NOWHEN
 
 if TYPE_CHECKING:
@@ -16,10 +16,23 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.source import Source
+    from publisher.records.pseudonyms import Way
     from publisher.workspace import SourceFile
 
-_BLOCK = 64
-_OWN = ("_record", "_unit", "_event", "_month", "_identity", "_batch", "_received", "_first", "_vintage")
+_OWN = (
+    "_record",
+    "_unit",
+    "_event",
+    "_month",
+    "_identity",
+    "_file",
+    "_path",
+    "_likely",
+    "_batch",
+    "_received",
+    "_first",
+    "_vintage",
+)
 
 
 def check_names(source: SourceFile) -> None:
@@ -47,16 +60,13 @@ def check_replaceable(source: SourceFile) -> None:
 
 
 def set_keys(connection: DuckDBPyConnection, source: SourceFile, private: Path) -> None:
-    """Give the connection the source's keys, as the pads of HMAC, and its clock. Raises SourceError without a key."""
-    for domain in ("record", "unit"):
-        key = secrets.derive(private, f"{domain}/{source.name}").ljust(_BLOCK, b"\0")
-        connection.execute(f"SET VARIABLE {domain}_inner = ?", [bytes(byte ^ 0x36 for byte in key)])
-        connection.execute(f"SET VARIABLE {domain}_outer = ?", [bytes(byte ^ 0x5C for byte in key)])
+    """Give the connection the source's keys and its clock. Raises SourceError without a key."""
+    pseudonyms.set_keys(connection, private, source.name)
     event = source.definition.event
     connection.execute(f"SET TimeZone = {literal(event.zone or source.definition.timezone)}")
 
 
-def identity(definition: Source) -> str:
+def identity(definition: Source, *, spaces: bool = False) -> str:
     """What makes a row a record: the columns of its record id, or the whole row if it has none.
 
     If people are the units, a record belongs to one unit: rows of two units are never taken for one record. Otherwise
@@ -65,18 +75,18 @@ def identity(definition: Source) -> str:
     made = _identity(definition)
     if definition.privacy.unit == "record":
         return made
-    within = sql.separated([sql.normal(quoted(definition.privacy.unit))])
-    return f"'unit ' || {within} || ' ' || {made}"
+    within = sql.separated([sql.normal(quoted(definition.privacy.unit), spaces=spaces)])
+    return f"concat('unit ', {within}, ' ', {made})"
 
 
-def record() -> str:
-    """The record's pseudonym as UUID, from the column `_identity`."""
-    return f"CAST({sql.keyed('_identity', 'record')} AS UUID)"
+def record(definition: Source, way: Way, *, spaces: bool = False) -> str:
+    """The record's pseudonym as UUID, from raw columns."""
+    return pseudonyms.keyed(identity(definition, spaces=spaces), "record", way)
 
 
-def pseudonym(column: str) -> str:
-    """The pseudonym of an identifier: 32 hex digits, the same only within the source."""
-    return sql.keyed(sql.normal(quoted(column)), "unit")
+def pseudonym(column: str, way: Way, *, spaces: bool = False) -> str:
+    """The pseudonym of an identifier as it is landed, the same only within the source."""
+    return pseudonyms.identifier(sql.normal(quoted(column), spaces=spaces), way)
 
 
 def unit(definition: Source) -> str | None:
@@ -102,6 +112,18 @@ def event(definition: Source) -> str:
 def month() -> str:
     """The partition of a row, from its `_event`."""
     return f"coalesce(strftime(_event, '%Y-%m'), {literal(NOWHEN)})"
+
+
+def names(definition: Source) -> str:
+    """SQL for every column of landed records, in order, as the reading side has it."""
+    return ", ".join(
+        f"{pseudonyms.shown(column)} AS {quoted(column)}" if _identifier(definition, column) else quoted(column)
+        for column in landed_types(definition)
+    )
+
+
+def _identifier(definition: Source, column: str) -> bool:
+    return column in definition.columns and definition.columns[column].identifier
 
 
 def landed_types(definition: Source) -> dict[str, str]:
@@ -130,12 +152,12 @@ def unlisted(source: SourceFile, columns: tuple[str, ...], shown: str) -> tuple[
 
 
 def _identity(definition: Source) -> str:
-    row = "'row ' || " + sql.separated(map(quoted, definition.landed))
+    row = f"concat('row ', {sql.separated(map(quoted, definition.landed))})"
     if not definition.record_id:
         return row
     named = [quoted(column) for column in definition.record_id]
     missing = " AND ".join(f"{column} IS NULL" for column in named)
-    return f"CASE WHEN {missing} THEN {row} ELSE 'id ' || {sql.separated(named)} END"
+    return f"CASE WHEN {missing} THEN {row} ELSE concat('id ', {sql.separated(named)}) END"
 
 
 def _drift(source: SourceFile, shown: str, what: str) -> SourceError:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from publisher.duck import literal
 from publisher.errors import SourceError
-from publisher.records import sql
+from publisher.records import raw_bytes, sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,32 +42,44 @@ class Delimited:
     """The names in the header, in order."""
     rejected: int
     """Lines that are in no record because of their quotes."""
+    by_line: bool = False
+    """Whether every line is one record."""
 
     @property
     def relation(self) -> str:
-        """SQL for FROM that gives the columns as texts c0, c1, …
+        """SQL for FROM that gives the columns as texts c0, c1, …"""
+        return f"(SELECT * EXCLUDE ({sql.PATH}) FROM {self.scan.replace(sql.FILES, sql.file(self.path))})"
+
+    @property
+    def scan(self) -> str:
+        """The same for any `FILES` of this kind, with their paths.
 
         Records with another number of values, with more than 2 MB, or with bytes outside UTF-8 are left out and listed
         in the table `reject_errors`.
         """
         types = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(len(self.columns)))
-        # Not in parallel: DuckDB's threads guess where a record begins, and guess wrong if a quoted text has line
-        # breaks followed by what looks like a record.
+        # In parallel only where every line is a record: DuckDB's threads guess where a record begins, and guess wrong
+        # if a quoted text has line breaks followed by what looks like a record.
         return (
-            f"read_csv({sql.file(self.path)}, auto_detect = false, header = true, columns = {{{types}}}, "
-            f"delim = {literal(self.delimiter)}, quote = '\"', escape = '\"', parallel = false, "
+            f"read_csv({sql.FILES}, filename = '{sql.PATH}', auto_detect = false, header = true, "
+            f"columns = {{{types}}}, "
+            f"delim = {literal(self.delimiter)}, quote = '\"', escape = '\"', parallel = {str(self.by_line).lower()}, "
             "store_rejects = true, rejects_limit = 0)"
         )
 
 
-def read(path: Path, delimiter: str, shown: str, copy: Path) -> Delimited:
+def read(path: Path, delimiter: str, shown: str, copy: Path, *, quoted: bool = True) -> Delimited:
     """The plain file itself if its quotes are all well placed, otherwise `copy`, which gets only its records.
+
+    Without `quoted`, it has no quote at all.
 
     Raises SourceError if the first line is not a header.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         grammar = _Grammar(delimiter)
         columns, start = _header(content, grammar, shown)
+        if not quoted or raw_bytes.each_a_record(path, delimiter):
+            return Delimited(path, delimiter, columns, 0, by_line=True)
         strict = grammar.strict(len(columns))
         if _end(strict, content, 0) == len(content):
             return Delimited(path, delimiter, columns, 0)

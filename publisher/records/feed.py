@@ -7,7 +7,6 @@ happens to one record depends on that record alone.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from publisher.definitions.feed import FileFeed, TableFeed
 from publisher.duck import literal, quoted, safely
 from publisher.errors import SourceError
-from publisher.records import delimited, objects, plain, sql, workbook
+from publisher.records import delimited, objects, plain, raw_bytes, sql, workbook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +37,25 @@ ENDINGS = {
 class FeedTable:
     """One raw file as DuckDB reads it."""
 
+    path: Path
+    """Itself, or its plain copy."""
     columns: tuple[str, ...]
     """The names in the file's header, in order; for JSON, the declared keys that an object has."""
-    relation: str
-    """SQL for FROM that gives the columns as texts c0, c1, …"""
+    scan: str
+    """SQL for FROM that gives the columns of any `FILES` of this kind as texts c0, c1, …, and their paths."""
     rejected: str | None
     """SQL that counts the records that could not be read, after the relation was read once."""
     keys: tuple[str, ...] = ()
     """Undeclared keys of JSON objects. They are content of records, so only for the private report."""
+    objects: int | None = None
+    """For JSON, so many records were given to DuckDB, or rejected before."""
+    spaces: bool = False
+    """Whether all blanks in the texts are known to be spaces."""
+
+    @property
+    def relation(self) -> str:
+        """SQL for FROM that gives the columns of the file."""
+        return f"(SELECT * EXCLUDE ({sql.PATH}) FROM {self.scan.replace(sql.FILES, sql.file(self.path))})"
 
 
 def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
@@ -69,19 +79,10 @@ def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
     )
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of the file's bytes. Raises SourceError if it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from None
-
-
 def open_table(
     source: SourceFile, path: Path, connection: DuckDBPyConnection, temporary: Path, memory: int
 ) -> FeedTable:
-    """The raw file as a table; a workbook must fit into `memory` bytes.
+    """The raw file as a table; a workbook must fit into `memory` bytes. Copies lie beside the path `temporary`.
 
     Raises SourceError for a file that is empty or not of the declared format.
     """
@@ -102,7 +103,7 @@ def table_of(
     """The same for a file of a feed and the keys that are declared for it, which only JSON needs."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
-    copy, records = temporary / "plain", temporary / "records"
+    copy, records = (temporary.with_name(f"{temporary.name}.{what}") for what in ("plain", "records"))
     if feed.format == "csv":
         return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name, records)
     if feed.format == "excel":
@@ -132,9 +133,12 @@ def _check_name(path: Path) -> None:
 
 
 def _csv(path: Path, delimiter: str, shown: str, copy: Path) -> FeedTable:
-    found = delimited.read(path, delimiter, shown, copy)
-    rejected = f"SELECT {found.rejected} + count(DISTINCT line) FROM reject_errors"
-    return FeedTable(found.columns, found.relation, rejected)
+    seen = raw_bytes.look(path)
+    found = delimited.read(path, delimiter, shown, copy, quoted=seen.quoted)
+    lines = "SELECT DISTINCT line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+    rejected = f"SELECT {found.rejected} + count(*) FROM ({lines} WHERE file_path = {literal(str(found.path))})"
+    spaces = found.by_line and seen.spaces
+    return FeedTable(found.path, found.columns, found.scan, rejected, spaces=spaces)
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
@@ -142,7 +146,8 @@ def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
     cells = ", ".join(f"{sql.lines(f'CAST({quoted(column)} AS VARCHAR)')} AS c{n}" for n, column in enumerate(columns))
-    return FeedTable(columns, f"(SELECT {cells} FROM read_parquet({sql.file(path)}))", None)
+    scan = f"(SELECT {cells}, {sql.PATH} FROM read_parquet({sql.FILES}, filename = '{sql.PATH}'))"
+    return FeedTable(path, columns, scan, None)
 
 
 def _json(path: Path, declared: tuple[str, ...], shown: str, copy: Path) -> FeedTable:
@@ -160,13 +165,22 @@ def _json(path: Path, declared: tuple[str, ...], shown: str, copy: Path) -> Feed
     if found.foreign:
         raise SourceError(f"{shown}: cannot be read as JSON: fetch the file again, or correct feed.format")
     columns = tuple(key for key in declared if key not in found.missing or not found.objects)
-    values = f"(SELECT json FROM read_json_objects({sql.file(found.path)}, format = 'newline_delimited', "
-    values += f"maximum_object_size = {objects.LONGEST + 1}, ignore_errors = true))"
-    cells = ", ".join(f"{sql.lines(_value(key))} AS c{n}" for n, key in enumerate(columns))
-    rejected = f"SELECT {found.rejected} + count(*) FROM {values} WHERE json_type(json) IS DISTINCT FROM 'OBJECT'"
+    values = (
+        f"(SELECT json, filename AS {sql.PATH} FROM read_json_objects({sql.FILES}, format = 'newline_delimited', "
+        f"maximum_object_size = {objects.LONGEST + 1}, ignore_errors = true, filename = true))"
+    )
+    cells = "".join(f"{sql.lines(_value(key))} AS c{n}, " for n, key in enumerate(columns))
+    scan = f"(SELECT {cells}{sql.PATH} FROM {values} WHERE json_type(json) = 'OBJECT')"
+    broken = f"count(*) FROM {values.replace(sql.FILES, sql.file(found.path))} WHERE json_type(json) IS DISTINCT FROM"
     known = {*declared, *(objects.steps(key)[0] for key in declared)}
-    relation = f"(SELECT {cells} FROM {values} WHERE json_type(json) = 'OBJECT')"
-    return FeedTable(columns, relation, rejected, tuple(sorted(found.keys - known)))
+    return FeedTable(
+        found.path,
+        columns,
+        scan,
+        f"SELECT {found.rejected} + {broken} 'OBJECT'",
+        tuple(sorted(found.keys - known)),
+        found.objects + found.rejected,
+    )
 
 
 def _value(key: str) -> str:

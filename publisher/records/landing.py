@@ -6,19 +6,21 @@ import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from publisher import durable
 from publisher.definitions.feed import ObjectsFeed, TableFeed
 from publisher.duck import connect, safely
 from publisher.errors import RefusedAtLandingError, SourceError
-from publisher.records import columns, diagnosis, feed, judgement, places, report, rows, secrets, sql
+from publisher.records import columns, diagnosis, feed, intake, judgement, places, raw_bytes, report, rows, secrets, sql
 from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
-from publisher.records.receipts import Receipts, day_in_name
+from publisher.records.known import KnownRecords
+from publisher.records.receipts import Receipts, day_in_name, first_way
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
     from pathlib import Path
 
@@ -81,6 +83,15 @@ def land(
         return _Job(source, data, raw.folder, private, engine, received, progress or _silent).run(raw.paths)
 
 
+@dataclass(frozen=True)
+class _Incoming:
+    """A raw file to be landed."""
+
+    path: Path
+    digest: str
+    received: date
+
+
 @dataclass
 class _Job:
     source: SourceFile
@@ -100,7 +111,9 @@ class _Job:
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
         self.late = self.source.definition.late
-        self.receipts = Receipts(self.private, self.source.name, self.basis)
+        self.way = self.shelf.way(first_way(self.private, self.source.name))
+        self.receipts = Receipts(self.private, self.source.name, self.basis, self.way)
+        self.known = KnownRecords(self.private, self.source.name, self.engine.memory_bytes)
 
     def run(self, files: tuple[Path, ...]) -> Landing:
         shutil.rmtree(self.temporary, ignore_errors=True)
@@ -114,7 +127,8 @@ class _Job:
 
     def _run(self, files: tuple[Path, ...]) -> Landing:
         batches = self.shelf.batches()
-        digests = {path: self._digest(path, batches) for path in files}
+        landed = {(batch.file, batch.size, batch.modified): batch.sha256 for batch in batches}
+        digests = {path: self._digest(path, landed) for path in files}
         outdated = self._outdated(batches, set(digests.values()))
         new = self._new(digests, batches)
         days = {path: self._day(path, digests[path], outdated.get(digests[path])) for path in new}
@@ -137,13 +151,10 @@ class _Job:
             raise
         return self._landing(len(new), files, set(digests.values()))
 
-    def _digest(self, path: Path, batches: tuple[Batch, ...]) -> str:
+    def _digest(self, path: Path, landed: Mapping[tuple[str, int, int], str]) -> str:
         """The sha256 of the content, which is read unless name, size and time are those of a landed file."""
-        status, file = path.stat(), self._name(path)
-        for batch in batches:
-            if (batch.file, batch.size, batch.modified) == (file, status.st_size, status.st_mtime_ns):
-                return batch.sha256
-        return feed.digest(path)
+        status = path.stat()
+        return landed.get((self._name(path), status.st_size, status.st_mtime_ns)) or raw_bytes.look(path).sha256
 
     def _new(self, digests: dict[Path, str], batches: tuple[Batch, ...]) -> list[Path]:
         """The first file of each content that no batch holds."""
@@ -201,17 +212,21 @@ class _Job:
 
     def _know_places(self, digests: dict[Path, str], *, old: bool = False) -> None:
         """Remember where each content lies now; of `old` batches, which do not say, that it has lain there before."""
+        lying: dict[str, list[str]] = {}
+        for path, digest in digests.items():
+            lying.setdefault(digest, []).append(self._name(path))
         for batch in self.shelf.batches():
-            there = tuple(sorted(self._name(path) for path, digest in digests.items() if digest == batch.sha256))
+            there = tuple(sorted(lying.get(batch.sha256, ())))
             if batch.paths is None or (not old and batch.paths != there):
                 self.shelf.rewrite(replace(batch, paths=there))
 
     def _again(self, digests: dict[Path, str], new: list[Path], outdated: dict[str, Batch]) -> list[Path]:
         """Files that did not have their content before, where that was known, or is landed now from another file."""
         batches = [*self._batches(), *outdated.values()]
+        landing = set(new)
         seen = {(batch.sha256, file) for batch in batches for file in batch.paths or ()}
         return sorted(
-            path for path, digest in digests.items() if path not in new and (digest, self._name(path)) not in seen
+            path for path, digest in digests.items() if path not in landing and (digest, self._name(path)) not in seen
         )
 
     def _receive(self, new: dict[str, date]) -> dict[str, date]:
@@ -232,7 +247,7 @@ class _Job:
         return {digest: max(day, days[digest]) for digest, day in new.items()}
 
     def _remember(self, batch: Batch) -> None:
-        if self.late is not None and not self.receipts.path(batch).exists():
+        if self.late is not None and not self.receipts.path(batch.batch).exists():
             with self._connection() as connection, safely(f"{self.source.name}: remembering first receipts"):
                 day = self.receipts.days()[batch.sha256]
                 self.receipts.remember(batch, day, self.shelf.files(batch), connection)
@@ -254,11 +269,10 @@ class _Job:
         """Land the files in order, and let content that came again take its turn among them. A refused file was not
         received: its day is that on which it lands."""
         try:
-            for path in paths:
-                self._take_turns([each for each in again if each < path], digests)
-                again = [each for each in again if each > path]
-                judged = not self._only_latest or path is paths[-1]
-                self._land(path, digests[path], received[digests[path]], judged=judged)
+            for group in intake.together(paths, again):
+                self._take_turns([each for each in again if each < group[0]], digests)
+                again = [each for each in again if each > group[0]]
+                self._land_group([_Incoming(path, digests[path], received[digests[path]]) for path in group], paths[-1])
             self._take_turns(again, digests)
         finally:
             if self.late is not None:
@@ -299,42 +313,72 @@ class _Job:
             )
         return outdated
 
-    def _land(self, path: Path, digest: str, received: date, *, judged: bool) -> None:
-        self.progress(f"{self.source.name}: landing {path.name}")
-        status = path.stat()
+    def _land_group(self, files: list[_Incoming], last: Path) -> None:
+        """Land files in one pass; one by one if that fails, so that those before the faulty one are landed, or if first
+        receipts of some are remembered, which say where a record belongs."""
+        if len(files) > 1 and not any(self._own_receipts(file).exists() for file in files):
+            try:
+                return self._land(files, last)
+            except RefusedAtLandingError:
+                raise
+            except SourceError:
+                pass  # said again below
+        landed = {batch.sha256 for batch in self._batches()}
+        for file in files:
+            if file.digest not in landed:
+                self._land([file], last)
+        return None
+
+    def _own_receipts(self, file: _Incoming) -> Path:
+        return self.receipts.path(batch_id(file.digest, self.basis))
+
+    def _land(self, files: list[_Incoming], last: Path) -> None:
+        """Land files in one pass. Those before the first that is refused are landed."""
+        self.progress(f"{self.source.name}: landing {_shown(files)}")
+        accepted: list[tuple[Path, Batch]] = []
+        statuses = [file.path.stat() for file in files]
         with self.shelf.staging() as staging, self._connection() as connection:
-            table = feed.open_table(self.source, path, connection, self.temporary, self.engine.memory_bytes)
-            unlisted = columns.unlisted(self.source, table.columns, path.name)
-            raw = rows.stage(self.source, table, path.name, connection, self.temporary / "raw.parquet")
-            located = places.locate(self.source, self.data, connection, raw.relation, self.temporary)
-            batch = self._batch(path, status, digest, unlisted, received)
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
-            rows.write(self.source, raw.relation, located, target, connection, earlier=self._earlier(batch))
-            counts = rows.count(self.source, sorted(staging.glob("month=*/*.parquet")), connection)
-            _check_unchanged(path, status)
-            counted = report.counted(batch.batch, batch.file, unlisted + table.keys, raw, counts)
-            if judged:
-                self._judge(counted, raw.relation, connection, whole=True)
-            self._report(counted)
-            self.shelf.commit(staging, batch)
-        self._remember(batch)
+            reader = intake.Reader(
+                self.source, self.data, connection, self.temporary, self.engine.memory_bytes, self.way
+            )
+            found = reader.write([file.path for file in files], target)
+            append = self.source.definition.delivery == "append"
+            reader.drop_repeated(target, self._know_earlier(files, connection) if append else None, first=append)
+            try:
+                for number, (file, status, raw) in enumerate(zip(files, statuses, found.files, strict=True)):
+                    _check_unchanged(file.path, status)
+                    batch = self._batch(file, status, raw.unlisted, len(accepted))
+                    counts = rows.count(self.source, target.files(number))
+                    counted = report.counted(batch.batch, batch.file, raw, counts)
+                    if not self._only_latest or file.path is last:
+                        mine = f"(SELECT * FROM {found.relation} WHERE _file = {number})"
+                        self._judge(counted, mine, connection, whole=True)
+                    self.reports.append(counted)
+                    accepted.append((target.of(number), batch))
+            finally:
+                if accepted:
+                    report.write(self.private, self.source.name, self.reports)  # before the batches: counts stay
+                    self.shelf.commit(accepted)
+        for _, batch in accepted:
+            self._remember(batch)
 
     def _place_again(self, batch: Batch) -> None:
         self.progress(f"{self.source.name}: placing the records of {batch.file} again")
         columns.check_replaceable(self.source)
         with self.shelf.staging() as staging, self._connection() as connection:
+            target = rows.PartitionTarget(staging, prefix(self.fingerprint))
             if files := self.shelf.files(batch):
                 landed = sql.parquet(files)
                 located = places.locate(self.source, self.data, connection, landed, self.temporary)
-                rows.place(
-                    self.source, landed, located, rows.PartitionTarget(staging, prefix(self.fingerprint)), connection
-                )
+                rows.place(self.source, landed, located, target, connection)
+            target.of(0).mkdir(exist_ok=True)
             known = report.reported(self.private, self.source.name).get(batch.batch)
             if known is not None:
-                placed = rows.count(self.source, sorted(staging.glob("month=*/*.parquet")), connection)
+                placed = rows.count(self.source, target.files())
                 known = replace(known, unlocated=placed.unlocated, other={})
                 report.write(self.private, self.source.name, [known], "counted")
-            self.shelf.replace(staging, replace(batch, fingerprint=self.fingerprint))
+            self.shelf.replace(target.of(0), replace(batch, fingerprint=self.fingerprint))
 
     def _judge(self, counted: BatchReport, relation: str, connection: DuckDBPyConnection, *, whole: bool) -> None:
         """Raises RefusedAtLandingError for a batch that is beyond what the source accepts; the reasons are reported."""
@@ -353,7 +397,7 @@ class _Job:
             if batch.batch not in before:
                 self.shelf.drop(batch)
                 if self.late is not None:
-                    self.receipts.path(batch).unlink(missing_ok=True)
+                    self.receipts.path(batch.batch).unlink(missing_ok=True)
 
     def _judge_landed(self) -> None:
         """Judge what is landed and will be counted, file by file and together: many small files may all be wrong."""
@@ -367,55 +411,68 @@ class _Job:
             files.append([path for paths in files for path in paths])
         for counted, paths in zip(counts, files, strict=True):
             if judgement.beyond(self.source.definition, counted):
+                rows_ = f"(SELECT {columns.names(self.source.definition)} FROM {sql.parquet(paths)})"
                 with self._connection() as connection:
-                    self._judge(counted, sql.parquet(paths), connection, whole=False)
+                    self._judge(counted, rows_, connection, whole=False)
 
     def _count_again(self, batch: Batch) -> BatchReport:
         """What landed records still say of a batch whose report is gone: nothing of rejected and repeated rows."""
-        with self._connection() as connection:
-            counts = rows.count(self.source, self.shelf.files(batch), connection)
-        counted = report.counted(batch.batch, batch.file, batch.unlisted, rows.StagedFile("", counts.landed, 0), counts)
+        counts = rows.count(self.source, self.shelf.files(batch))
+        raw = intake.RawFile(counts.landed, 0, batch.unlisted)
+        counted = report.counted(batch.batch, batch.file, raw, counts)
         report.write(self.private, self.source.name, [counted], "counted")
         return counted
 
-    def _batch(
-        self, path: Path, status: os.stat_result, digest: str, unlisted: tuple[str, ...], received: date
-    ) -> Batch:
+    def _batch(self, file: _Incoming, status: os.stat_result, unlisted: tuple[str, ...], before: int) -> Batch:
+        """The batch of a file; so many of its pass come before it."""
+        name = self._name(file.path)
         return Batch(
-            batch=batch_id(digest, self.basis),
-            sequence=1 + max((batch.sequence for batch in self.shelf.batches()), default=0),
-            file=self._name(path),
-            sha256=digest,
+            batch=batch_id(file.digest, self.basis),
+            sequence=1 + before + max((batch.sequence for batch in self.shelf.batches()), default=0),
+            file=name,
+            sha256=file.digest,
             size=status.st_size,
             modified=status.st_mtime_ns,
             basis=self.basis,
-            received=received,
+            received=file.received,
             unlisted=unlisted,
             fingerprint=self.fingerprint,
             generated=(self.raw / SAMPLE).is_file(),
-            paths=(self._name(path),),
+            paths=(name,),
             key=self.key,
+            pseudonyms=self.way,
+            landing=token_hex(8),
         )
 
-    def _earlier(self, new: Batch) -> list[str]:
-        """SQL for the records that are not landed again: those of all earlier batches if feeds only append, including
-        those whose rows are gone but whose first receipt is remembered."""
-        if self.source.definition.delivery != "append":
-            return []
-        current = (batch for batch in self.shelf.batches() if batch.basis == self.basis)
-        landed = [path for batch in current for path in self.shelf.files(batch)]
-        remembered = [self.receipts.known(new)] if self.late is not None else []
-        return [sql.parquet(landed), *remembered] if landed else remembered
+    def _know_earlier(self, files: list[_Incoming], connection: DuckDBPyConnection) -> KnownRecords | None:
+        """The records that are not landed again if feeds only append: all that are landed, or, under a policy for late
+        records, remembered, also if their rows are gone. None if there are none."""
+        if self.late is None:
+            there = {batch: tuple(self.shelf.files(batch)) for batch in self._batches()}
+            # So many files: if retention has removed some, their records may come again.
+            parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there.items()}
+        else:
+            own = {self._own_receipts(file) for file in files}
+            parts = {part: paths for part, paths in self.receipts.parts().items() if not own & set(paths)}
+        if not parts:
+            return None
+        self.known.know(parts, connection)
+        return self.known
 
     def _report(self, counted: BatchReport) -> None:
         self.reports.append(counted)
-        report.write(self.private, self.source.name, self.reports)  # before the batch: counts are never lost
+        report.write(self.private, self.source.name, self.reports)
 
     @contextmanager
     def _connection(self) -> Iterator[DuckDBPyConnection]:
         with connect(self.engine, self.temporary) as connection:
             columns.set_keys(connection, self.source, self.private)
             yield connection
+
+
+def _shown(files: list[_Incoming]) -> str:
+    first = files[0].path.name
+    return first if len(files) == 1 else f"{first} and {len(files) - 1} more"
 
 
 def _check_unchanged(path: Path, before: os.stat_result) -> None:

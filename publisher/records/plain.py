@@ -8,6 +8,7 @@ import zlib
 from typing import IO, TYPE_CHECKING
 
 from publisher.errors import SourceError
+from publisher.records.raw_bytes import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def text(path: Path, encoding: str, copy: Path) -> Path:
     Raises SourceError when the file cannot be read, is empty, or the encoding is unknown.
     """
     codec, made = _codec(encoding, path.name), path
-    if codec != "utf-8" or _zipped(path) or not _is_plain(path):
+    if codec != "utf-8" or _zipped(path) or not look(path).plain:
         made = copy
         with copy.open("wb") as target:
             for piece in _even(_pieces(path, codec)):
@@ -47,18 +48,6 @@ def _codec(encoding: str, shown: str) -> str:
 
 def _zipped(path: Path) -> bool:
     return path.name.lower().endswith(".gz")
-
-
-def _is_plain(path: Path) -> bool:
-    """No byte order mark, no carriage return, and no blank first line, which DuckDB would take for the header."""
-    with path.open("rb") as file:
-        if file.read(3).startswith((codecs.BOM_UTF8, b"\n")):
-            return False
-        file.seek(0)
-        while piece := file.read(_PIECE):
-            if b"\r" in piece:
-                return False
-    return True
 
 
 def _pieces(path: Path, codec: str) -> Iterator[bytes]:

@@ -10,11 +10,11 @@ from publisher.definitions.vintage import Vintage
 from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
-from publisher.records.batch import BatchStore, basis, by_receipt
+from publisher.records.batch import BatchStore, basis, by_receipt, two_ways
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from publisher.records.batch import Batch
@@ -139,7 +139,8 @@ class _Landed:
 def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None) -> _Landed:
     shelf = BatchStore(private, source.name)
     landed, days = _current(source, shelf), {}
-    receipts, vintage = Receipts(private, source.name, basis(source.definition)), vintage or Vintage(1, (date.max,))
+    receipts = Receipts(private, source.name, basis(source.definition), landed[0].pseudonyms)
+    vintage = vintage or Vintage(1, (date.max,))
     fingerprint = landed[0].fingerprint
     if source.definition.late is not None:
         days = _days(source, receipts, landed)
@@ -166,12 +167,16 @@ def _together(files: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
         yield paths, rows
 
 
-def of_batch(source: SourceFile, private: Path, name: str) -> str:
-    """A SELECT of the records of one batch that have an event time, as `raw` gives them. Raises SourceError."""
+def of_batches(source: SourceFile, private: Path, names: Collection[str]) -> str:
+    """A SELECT of the records of some batches that have an event time, as `raw` gives them, but their `_record` is the
+    name of their batch. Raises SourceError."""
     shelf = BatchStore(private, source.name)
-    files = [path for batch in shelf.batches() if batch.batch == name for path in shelf.files(batch)]
+    files = [path for batch in shelf.batches() if batch.batch in names for path in shelf.files(batch)]
     vintage = ", CAST(1 AS SMALLINT) AS _vintage" if source.definition.late is not None else ""
-    return f"SELECT *{vintage} FROM {sql.parquet(files) if files else _nothing(source)} WHERE _event IS NOT NULL"
+    batch = "CAST(split_part(_path, '/', -3) AS UUID)"
+    rows = sql.parquet(files, named=True) if files else f"(SELECT *, '//' AS _path FROM {_nothing(source)})"
+    landed = f"SELECT * REPLACE ({batch} AS _record) FROM {rows}"
+    return f"SELECT {_names(source)}{vintage} FROM ({landed}) WHERE _event IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -213,6 +218,8 @@ def _current(source: SourceFile, shelf: BatchStore) -> tuple[Batch, ...]:
         raise SourceError(f"{source.name}: nothing has been landed: run `publisher land`")
     if any(batch.basis != basis(source.definition) for batch in batches):
         raise SourceError(f"{source.name}: was landed under an earlier definition: run `publisher land`")
+    if len({batch.pseudonyms for batch in batches}) > 1:
+        raise two_ways(source.name)
     if len({batch.fingerprint for batch in batches}) > 1:
         raise SourceError(f"{source.name}: was placed by different boundaries: run `publisher land`")
     return batches
@@ -224,7 +231,7 @@ def _delivered(source: SourceFile, batches: tuple[Batch, ...]) -> tuple[Batch, .
 
 def _days(source: SourceFile, receipts: Receipts, batches: Sequence[Batch]) -> dict[str, date]:
     days = receipts.days()
-    if any(batch.sha256 not in days or not receipts.path(batch).exists() for batch in batches):
+    if any(batch.sha256 not in days or not receipts.path(batch.batch).exists() for batch in batches):
         raise SourceError(f"{source.name}: was landed before it had a policy for late records: run `publisher land`")
     late, unit = source.definition.late, source.definition.privacy.unit
     if late is not None and late.policy == "increment" and unit != "record":
@@ -300,4 +307,4 @@ def _months(start: date, end: date) -> tuple[str, str]:
 
 
 def _names(source: SourceFile) -> str:
-    return ", ".join(quoted(column) for column in columns.landed_types(source.definition))
+    return columns.names(source.definition)

@@ -17,6 +17,7 @@ from publisher import durable
 from publisher.duck import literal
 from publisher.errors import SourceError
 from publisher.records import sql
+from publisher.records.pseudonyms import HMAC, PREFIXED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,18 +26,31 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.records.batch import Batch
+    from publisher.records.pseudonyms import Way
 
 
 _NOTHING = "SELECT NULL::UUID AS _record, NULL::DATE AS _received, NULL::TIMESTAMP AS _first LIMIT 0"
 
 
+_ENDING: dict[Way, str] = {HMAC: "", PREFIXED: "-prefixed"}
+
+
+def first_way(private: Path, source: str) -> Way | None:
+    """How ids are made in the first receipts that a source has; None if it has none."""
+    folders = {path.name for path in (private / "receipts" / source).glob("*/")}
+    if not folders:
+        return None
+    return PREFIXED if all(name.endswith(_ENDING[PREFIXED]) for name in folders) else HMAC
+
+
 class Receipts:
     """The first receipts of one source's records, under its definition (`basis`)."""
 
-    def __init__(self, private: Path, source: str, basis: str) -> None:
+    def __init__(self, private: Path, source: str, basis: str, way: Way = HMAC) -> None:
+        """`way` is how the ids of records are made, so first receipts of one way are never compared with another's."""
         self._days = private / "receipts" / source / "received.json"
         self._closed = private / "receipts" / source / "closed.json"
-        self.folder = private / "receipts" / source / basis[:16]
+        self.folder = private / "receipts" / source / f"{basis[:16]}{_ENDING[way]}"
 
     def days(self) -> dict[str, date]:
         """The day of receipt of every content, by its sha256. Raises SourceError if the file is damaged."""
@@ -62,22 +76,27 @@ class Receipts:
         if cutoff > self.closed():
             _write(self._closed, {"cutoff": cutoff})
 
-    def path(self, batch: Batch) -> Path:
+    def path(self, batch: str) -> Path:
         """The file of the records that were first in this batch."""
-        return self.folder / f"{batch.batch}.parquet"
+        return self.folder / f"{batch}.parquet"
 
     def batches(self) -> set[str]:
         """The batches whose records are remembered, including those that are gone."""
         return {path.stem for path in self._paths()}
 
+    def parts(self) -> dict[str, tuple[Path, ...]]:
+        """The files of first receipts, each under a name that no other content has."""
+        found = ((path, path.stat()) for path in self._paths())
+        return {f"{path.stem} {status.st_size} {status.st_mtime_ns}": (path,) for path, status in found}
+
     def known(self, but: Batch | None = None) -> str:
         """SQL for FROM with `_record`, `_received`, `_first` (the first event time), except those of one batch."""
-        paths = [path for path in self._paths() if not but or path != self.path(but)]
+        paths = [path for path in self._paths() if not but or path != self.path(but.batch)]
         return sql.parquet(paths) if paths else f"({_NOTHING})"
 
     def remember(self, batch: Batch, received: date, files: Iterable[Path], connection: DuckDBPyConnection) -> None:
         """Write, in one step, which of the landed records are new in this batch; what is written stays."""
-        target, landed = self.path(batch), list(files)
+        target, landed = self.path(batch.batch), list(files)
         if target.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)

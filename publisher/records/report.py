@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from publisher.records.rows import LandingCounts, StagedFile
+    from publisher.records.intake import RawFile
+    from publisher.records.rows import LandingCounts
 
 Kind = Literal["landing", "counted"]
 """What was landed, or counted again in one batch that was landed before."""
@@ -45,12 +46,12 @@ class BatchReport:
     """Why the batch was refused, with the likely causes."""
 
 
-def counted(batch: str, file: str, unlisted: tuple[str, ...], raw: StagedFile, counts: LandingCounts) -> BatchReport:
+def counted(batch: str, file: str, raw: RawFile, counts: LandingCounts) -> BatchReport:
     """What was counted of a batch while it was read and landed."""
     return BatchReport(
         batch=batch,
         file=file,
-        unlisted=unlisted,
+        unlisted=raw.unlisted + raw.keys,
         rows_read=raw.read,
         rejected=raw.rejected,
         landed=counts.landed,

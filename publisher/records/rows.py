@@ -1,35 +1,30 @@
-"""From a raw table to landed Parquet: staged as it came, then one row per record, pseudonymized and placed."""
+"""From raw tables to landed Parquet: one row per record, pseudonymized and placed, read in one pass."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.duck import literal, quoted, safely
-from publisher.records import columns, sql
-from publisher.records.payment import payment_numbers
+from publisher.records import columns, payment, sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+    from typing import Any
 
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.source import Source
     from publisher.records.feed import FeedTable
     from publisher.records.places import Located
+    from publisher.records.pseudonyms import Way
     from publisher.workspace import SourceFile
 
-
-@dataclass(frozen=True)
-class StagedFile:
-    """The columns of one file that are read, under their names, staged in the temporary folder."""
-
-    relation: str
-    read: int
-    rejected: int
-    payment: dict[str, int] = field(default_factory=dict)
-    """By raw column: rows with a card or bank number."""
+DROPPED = "_dropped"
+"""The table (_record, _file, _keep) of records that are not landed as they were written: all their rows in a file are
+dropped, but for the first one if `_keep`."""
 
 
 @dataclass(frozen=True)
@@ -46,25 +41,44 @@ class LandingCounts:
 
 @dataclass(frozen=True)
 class PartitionTarget:
-    """Where partitions are written: `<folder>/month=…/<name>-<n>.parquet`."""
+    """Where rows are written: `<folder>/<number of the file>/month=…/<name>-<n>.parquet`."""
 
     folder: Path
     name: str
 
+    def of(self, number: int) -> Path:
+        """The folder of one raw file's rows."""
+        return self.folder / str(number)
 
-def stage(source: SourceFile, table: FeedTable, shown: str, connection: DuckDBPyConnection, target: Path) -> StagedFile:
-    """Read the file once: only declared columns, as trimmed texts, with tokens for missing values as NULL."""
-    feed = source.definition.feed
-    cells = ", ".join(
-        f"{sql.present(f'c{table.columns.index(column)}', feed.nulls)} AS {quoted(column)}"
-        for column in source.definition.landed
-    )
-    with safely(f"{shown}: reading the records"):
-        copy = f"COPY (SELECT {cells} FROM {table.relation}) TO {literal(str(target))} (FORMAT parquet)"
-        read = _number(connection, copy)
-        rejected = _number(connection, table.rejected) if table.rejected is not None else 0
-        payment = payment_numbers(source.definition.landed, sql.parquet([target]), connection)
-    return StagedFile(sql.parquet([target]), read, rejected, payment)
+    def files(self, number: int | str = "*") -> list[Path]:
+        """What was written, of one raw file or of all."""
+        return sorted(self.folder.glob(f"{number}/month=*/{self.name}-*.parquet"))
+
+
+def named(source: SourceFile, tables: Sequence[FeedTable]) -> str:
+    """SQL for FROM: only declared columns, as trimmed texts, with tokens for missing values as NULL; and the number of
+    each row's file, `_file`. Files of one kind are read together."""
+    kinds: dict[tuple[str, tuple[str, ...]], list[int]] = {}
+    for number, table in enumerate(tables):
+        kinds.setdefault((table.scan, table.columns), []).append(number)
+    selects = []
+    for (scan, header), numbers in kinds.items():
+        spaces, nulls = all(tables[number].spaces for number in numbers), source.definition.feed.nulls
+        cells = (
+            f"{sql.present(f'c{header.index(column)}', nulls, spaces=spaces)} AS {quoted(column)}"
+            for column in source.definition.landed
+        )
+        paths = [tables[number].path for number in numbers]
+        place = f"list_position({sql.array(map(str, paths))}, {sql.PATH})"
+        own = f"{numbers}[{place}]" if len(numbers) > 1 else str(numbers[0])
+        selects.append(f"SELECT {', '.join(cells)}, {own} AS _file FROM {scan.replace(sql.FILES, sql.files(paths))}")
+    return f"({' UNION ALL '.join(selects)})"
+
+
+def stage(relation: str, connection: DuckDBPyConnection, target: Path) -> str:
+    """SQL for FROM of a copy in the temporary folder, of what is dear to read several times."""
+    connection.execute(f"COPY (SELECT * FROM {relation}) TO {literal(str(target))} (FORMAT parquet)")
+    return sql.parquet([target])
 
 
 def write(
@@ -73,30 +87,98 @@ def write(
     located: Located,
     target: PartitionTarget,
     connection: DuckDBPyConnection,
+    way: Way,
     *,
-    earlier: list[str],
-) -> None:
-    """Write the records of `raw` that are in none of the `earlier` relations into month partitions."""
+    spaces: bool,
+) -> bool:
+    """Write every row of `raw` into month partitions, as it will be read if its record has no other row. Whether a raw
+    value may have a card or bank number, which would be known only from its pseudonym afterward."""
     definition = source.definition
-    places = ", ".join(f"{place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
-    pseudonyms = ", ".join(
-        f"{columns.pseudonym(column)} AS {quoted(column)}"
+    places = "".join(f", {place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
+    made = ", ".join(
+        f"{columns.pseudonym(column, way, spaces=spaces)} AS {quoted(column)}"
         for column in definition.landed
         if definition.columns[column].identifier
     )
+    unit = columns.unit(definition)
+    # A text that reads as a time is no number of a card, and most texts of that column do.
+    texts = [column for column in definition.landed if column != definition.event.column]
+    undated = f"CASE WHEN {columns.event(definition)} IS NULL THEN {quoted(definition.event.column)} END"
     with safely(f"{source.name}: landing the records"):
-        known = " ".join(f"ANTI JOIN {relation} AS _earlier_{n} USING (_record)" for n, relation in enumerate(earlier))
-        unit = columns.unit(definition)
-        _partition(
+        return _partition(
             connection,
-            f"""WITH _kept AS ({_one_row_each(definition, raw, connection)}),
-            _located AS (SELECT _row.*{", " + places if places else ""} FROM _kept AS _row {located.joins}),
-            _keyed AS (SELECT *{f" REPLACE ({pseudonyms})" if pseudonyms else ""},
-                {columns.record()} AS _record, {columns.event(definition)} AS _event FROM _located),
-            _whole AS (SELECT *{f", {unit} AS _unit" if unit else ""} FROM _keyed {known})
-            SELECT {_names(definition)}, {columns.month()} AS _month FROM _whole""",
+            f"""WITH _located AS (SELECT _row.*{places}, {payment.likely([*map(quoted, texts), undated])} AS _likely
+                FROM {raw} AS _row {located.joins}),
+            _keyed AS (SELECT *{f" REPLACE ({made})" if made else ""},
+                {columns.record(definition, way, spaces=spaces)} AS _record,
+                {columns.event(definition)} AS _event FROM _located),
+            _whole AS (SELECT *{f", {unit} AS _unit" if unit else ""} FROM _keyed)
+            SELECT {_names(definition)}, _likely, _file, {columns.month()} AS _month FROM _whole""",
             target,
         )
+
+
+def numbered(files: Sequence[Path]) -> str:
+    """SQL for FROM: the rows of written files with the number of their raw file."""
+    number = "CAST(split_part(_path, '/', -3) AS INTEGER)"
+    return f"(SELECT *, {number} AS _file FROM {sql.written(files, named=True)})"
+
+
+def find_repeated(written: Sequence[Path], connection: DuckDBPyConnection, *, first: bool) -> None:
+    """Make the table of what is dropped: records with several rows in a file, but for one; if `first`, also those that
+    an earlier file has."""
+    connection.execute(f"CREATE TEMP TABLE {DROPPED} (_record UUID, _file INTEGER, _keep BOOLEAN)")
+    several = f"SELECT _record, _file, count(*) AS _rows FROM {numbered(written)} GROUP BY _record, _file"
+    if first and len({path.parent.parent for path in written}) > 1:
+        earliest = "min(_file) OVER (PARTITION BY _record)"
+        several = f"SELECT *, {earliest} AS _first FROM ({several})"
+        found = f"SELECT _record, _file, _file = _first FROM ({several}) WHERE _rows > 1 OR _file > _first"
+    else:
+        found = f"SELECT _record, _file, true FROM ({several}) WHERE _rows > 1"
+    connection.execute(f"INSERT INTO {DROPPED} {found}")
+
+
+def find_known(written: Sequence[Path], ids: Any, connection: DuckDBPyConnection) -> None:
+    """Add records, by an Arrow array of their ids, none of whose rows is kept."""
+    import pyarrow as pa
+
+    connection.register("_ids", pa.table({"id": ids}))
+    known = "SELECT CAST(id AS UUID) AS _record FROM _ids"
+    connection.execute(f"DELETE FROM {DROPPED} WHERE _record IN ({known})")
+    rows = (
+        f"SELECT DISTINCT _record, _file, false FROM {numbered(written)} SEMI JOIN ({known}) AS _known USING (_record)"
+    )
+    connection.execute(f"INSERT INTO {DROPPED} {rows}")
+    connection.unregister("_ids")
+
+
+def drop(source: SourceFile, target: PartitionTarget, connection: DuckDBPyConnection) -> None:
+    """Write the partitions again that have rows of records in the table of what is dropped.
+
+    The row of a record that stays depends on its own rows alone: it is the first in the order of what is landed.
+    """
+    definition = source.definition
+    with safely(f"{source.name}: landing the records"):
+        written = numbered(target.files())
+        found = connection.execute(f"SELECT DISTINCT _path FROM {written} SEMI JOIN {DROPPED} USING (_record, _file)")
+        names = {str(row[0]) for row in found.fetchall()}
+        changed = [path for path in target.files() if str(path) in names]
+        if not changed:
+            return
+        plain = sorted(definition.landed, key=lambda column: definition.columns[column].identifier)
+        order = ", ".join(map(quoted, plain))  # pseudonyms last: they differ from one key to another
+        rows, names_ = numbered(changed), _names(definition)
+        _partition(
+            connection,
+            f"""WITH _single AS (SELECT {names_}, _file FROM {rows} ANTI JOIN {DROPPED} USING (_record, _file)),
+            _first AS (SELECT {names_}, _file FROM {rows} SEMI JOIN (SELECT * FROM {DROPPED} WHERE _keep) AS _kept
+                USING (_record, _file)
+                QUALIFY row_number() OVER (PARTITION BY _record, _file ORDER BY {order}, _event) = 1)
+            SELECT *, false AS _likely, {columns.month()} AS _month FROM (FROM _single UNION ALL FROM _first)""",
+            PartitionTarget(target.folder, f"{target.name}-again"),
+        )
+        for path in changed:
+            path.unlink()
 
 
 def place(
@@ -107,62 +189,74 @@ def place(
     rows = ", ".join(f"_row.{column}" for column in kept)
     places = "".join(f", {place} AS {quoted(f'_place_{level}')}" for level, place in located.places.items())
     with safely(f"{source.name}: placing the records again"):
-        select = f"SELECT {rows}{places}, {columns.month()} AS _month FROM {landed} AS _row {located.joins}"
-        _partition(connection, select, target)
+        _partition(
+            connection,
+            f"SELECT {rows}{places}, false AS _likely, 0 AS _file, {columns.month()} AS _month "
+            f"FROM {landed} AS _row {located.joins}",
+            target,
+        )
 
 
-def count(source: SourceFile, files: Sequence[Path], connection: DuckDBPyConnection) -> LandingCounts:
-    """Count what was written into these files."""
-    levels, definition = source.definition.places, source.definition
-    if not files:
-        return LandingCounts(0, 0, 0, dict.fromkeys(levels, 0), ())
-    absent = ["_event", *definition.landed, *(f"_place_{level}" for level in levels)]
-    missing = ", ".join(f"count(*) FILTER (WHERE {quoted(column)} IS NULL)" for column in absent)
-    with safely(f"{source.name}: counting the landed records"):
-        found = connection.execute(f"SELECT count(*), {missing} FROM {sql.parquet(files)}").fetchall()[0]
-    landed, counted = int(found[0]), dict(zip(absent, map(int, found[1:]), strict=True))
-    places = {level: counted[f"_place_{level}"] for level in levels}
-    empty = tuple(column for column in definition.landed if landed and counted[column] == landed)
+def count(source: SourceFile, files: Sequence[Path]) -> LandingCounts:
+    """Count the rows in these files, which say themselves how many values they have."""
+    definition, levels = source.definition, source.definition.places
+    absent, landed = _absent(files)
+    places = {level: absent[f"_place_{level}"] for level in levels}
+    empty = tuple(column for column in definition.landed if landed and absent[column] == landed)
     unit = definition.privacy.unit
-    without_unit = counted[unit] if unit != "record" else 0
-    return LandingCounts(landed, counted["_event"], without_unit, places, empty)
+    return LandingCounts(landed, absent["_event"], absent[unit] if unit != "record" else 0, places, empty)
 
 
-def _one_row_each(definition: Source, raw: str, connection: DuckDBPyConnection) -> str:
-    """SQL that keeps one row of each record, using only the record's own rows: the first in the order of its texts.
+def count_rows(files: Sequence[Path]) -> int:
+    """How many rows there are in these files."""
+    return _absent(files)[1]
 
-    Rows whose hash no other row has are not sorted. If two hashes happen to collide, their rows are only sorted too.
-    """
-    identified = f"SELECT *, {columns.identity(definition)} AS _identity FROM {raw}"
+
+def _absent(files: Sequence[Path]) -> tuple[Counter[str], int]:
+    """By column, in how many rows it has no value; and how many rows there are."""
+    import pyarrow.parquet
+
+    absent: Counter[str] = Counter()
+    rows = 0
+    for path in files:
+        known = pyarrow.parquet.read_metadata(path)
+        rows += known.num_rows
+        for group in range(known.num_row_groups):
+            row_group = known.row_group(group)
+            for column in map(row_group.column, range(row_group.num_columns)):
+                absent[column.path_in_schema] += column.statistics.null_count
+    return absent, rows
+
+
+def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> bool:
+    """Write the rows into the month partitions of their raw files; whether some are `_likely`, which stands in the path
+    alone, not in what is landed."""
     connection.execute(
-        f"CREATE TABLE _repeated AS SELECT hash(_identity) AS _hash FROM ({identified}) GROUP BY _hash "
-        "HAVING count(*) > 1"
+        f"COPY ({select}) TO {literal(str(target.folder))} (FORMAT parquet, "
+        f"PARTITION_BY (_likely, _file, _month), FILENAME_PATTERN {literal(target.name + '-{i}')}, "
+        "OVERWRITE_OR_IGNORE)"
     )
-    if _number(connection, "SELECT count(*) FROM _repeated") == 0:
-        return identified
-    order = ", ".join(quoted(column) for column in definition.landed)
-    return f"""WITH _identified AS ({identified})
-        SELECT * FROM _identified ANTI JOIN _repeated ON hash(_identity) = _hash
-        UNION ALL
-        (SELECT * FROM _identified SEMI JOIN _repeated ON hash(_identity) = _hash
-        QUALIFY row_number() OVER (PARTITION BY _identity ORDER BY {order}) = 1)"""
+    likely = (target.folder / "_likely=true").exists()
+    for part in sorted(target.folder.glob("_likely=*")):
+        for folder in part.iterdir():
+            _move(folder, target.of(int(folder.name.removeprefix("_file="))))
+        part.rmdir()
+    return likely
 
 
-def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> None:
-    """Write the rows into the month partitions, by their last column."""
-    connection.execute(
-        f"COPY ({select}) TO {literal(str(target.folder))} (FORMAT parquet, COMPRESSION zstd, "
-        f"PARTITION_BY (_month), FILENAME_PATTERN {literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
-    )
-    for partition in target.folder.glob(
-        "_month=*"
-    ):  # a raw column may be called month, so DuckDB's column has another name
-        partition.rename(target.folder / partition.name.removeprefix("_"))
+def _move(folder: Path, target: Path) -> None:
+    """Move the months of a raw file to where they belong, beside what is there."""
+    target.mkdir(exist_ok=True)
+    for month in folder.iterdir():
+        there = target / month.name.removeprefix("_")  # a raw column may be called month, so DuckDB's has another name
+        if not there.exists():
+            month.rename(there)
+            continue
+        for path in month.iterdir():
+            path.rename(there / f"{path.stem}-{sum(1 for _ in there.iterdir())}.parquet")
+        month.rmdir()
+    folder.rmdir()
 
 
 def _names(definition: Source) -> str:
     return ", ".join(quoted(column) for column in columns.landed_types(definition))
-
-
-def _number(connection: DuckDBPyConnection, query: str) -> int:
-    return int(connection.execute(query).fetchall()[0][0])

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from publisher.duck import connect, quoted, safely
-from publisher.records import columns, diagnosis, feed, judgement, places, report, rows, secrets, sql
+from publisher.records import columns, diagnosis, intake, judgement, places, report, rows, secrets, sql
+from publisher.records.pseudonyms import PREFIXED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,8 @@ class Trial:
     def dated(self) -> str:
         """A SELECT of the records that have an event time, as a release would read them."""
         vintage = ", CAST(1 AS SMALLINT) AS _vintage" if self.source.definition.late is not None else ""
-        return f"SELECT *{vintage} FROM {sql.parquet(self.files)} WHERE _event IS NOT NULL"
+        names = columns.names(self.source.definition)
+        return f"SELECT {names}{vintage} FROM {sql.parquet(self.files)} WHERE _event IS NOT NULL"
 
     def dates(self) -> tuple[DateExample, ...]:
         """How dates are written, the most frequent way first: every digit counts as the same, and every letter."""
@@ -109,17 +111,14 @@ def trial(source: SourceFile, path: Path, *, data: Path, engine: EngineSettings,
     """Land a file into the empty folder, as if it were the first. Raises SourceError and DefinitionError."""
     columns.check_names(source)
     secrets.create_key(folder)
-    landed = folder / "landed"
-    landed.mkdir()
+    landed = rows.PartitionTarget(folder / "landed", "records")
+    landed.folder.mkdir()
     with connect(engine, folder) as connection:
         columns.set_keys(connection, source, folder)
-        table = feed.open_table(source, path, connection, folder, engine.memory_bytes)
-        unlisted = columns.unlisted(source, table.columns, path.name)
-        raw = rows.stage(source, table, path.name, connection, folder / "raw.parquet")
-        located = places.locate(source, data, connection, raw.relation, folder)
-        rows.write(source, raw.relation, located, rows.PartitionTarget(landed, "records"), connection, earlier=[])
-        files = tuple(sorted(landed.glob("month=*/*.parquet")))
-        counts = rows.count(source, files, connection)
+        reader = intake.Reader(source, data, connection, folder, engine.memory_bytes, PREFIXED)
+        found = reader.write([path], landed)
+        reader.drop_repeated(landed, None, first=True)
+        files = tuple(landed.files())
         shown = str(path.relative_to(data)) if path.is_relative_to(data) else path.name
-        counted = report.counted("", shown, unlisted + table.keys, raw, counts)
-        yield Trial(source, data, folder, connection, raw.relation, files, counted)
+        counted = report.counted("", shown, found.files[0], rows.count(source, files))
+        yield Trial(source, data, folder, connection, found.relation, files, counted)

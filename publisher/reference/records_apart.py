@@ -10,6 +10,7 @@ from publisher.definitions.toml import read_toml
 from publisher.errors import DefinitionError
 from publisher.records import feed
 from publisher.records.batch import BatchStore
+from publisher.records.raw_bytes import look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -58,12 +59,12 @@ def refuse_records(workspace: Workspace, path: Path, shown: str) -> None:
     size, digest = path.stat().st_size, ""
     for source, other in _raw_files(workspace):
         if other.stat().st_size == size:
-            digest = digest or feed.digest(path)
-            if feed.digest(other) == digest:
+            digest = digest or look(path).sha256
+            if look(other).sha256 == digest:
                 _refuse(shown, f"is a copy of {other.name}, a raw file of the source {source}")
     for source, batch in _landed(workspace):
         if batch.size == size:
-            digest = digest or feed.digest(path)
+            digest = digest or look(path).sha256
             if batch.sha256 == digest:
                 _refuse(shown, f"is a copy of {batch.file}, which was landed for the source {source}")
 

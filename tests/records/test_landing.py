@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 import re
@@ -15,7 +14,7 @@ import time
 from datetime import date
 from itertools import product
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import duckdb
@@ -25,7 +24,8 @@ from invented import DEFINITION, ENGINE, HEADER, REPEATS, TODAY, City, definitio
 from publisher.definitions.settings import EngineSettings
 from publisher.duck import connect
 from publisher.errors import DefinitionError, SourceError
-from publisher.records import secrets
+from publisher.records import pseudonyms, secrets
+from publisher.records.batch import BatchStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,16 +113,77 @@ def test_records_without_id_are_not_merged(city: City) -> None:
     assert len(city.rows()) == 2
 
 
-def test_pseudonyms_are_hmac_of_the_normalized_identifier(city: City) -> None:
-    """Case, blanks and ways of composing letters do not matter; the hash is HMAC-SHA256 cut to 128 bits."""
+def _pseudonym(city: City, domain: Literal["record", "unit"], text: str) -> UUID:
+    key = pseudonyms.prefix(city.private, domain, "requests")
+    return UUID(hashlib.sha256(key + text.encode()).hexdigest()[:32])
+
+
+def test_pseudonyms_are_keyed_hashes_of_the_normalized_identifier(city: City) -> None:
+    """Case, blanks and ways of composing letters do not matter. The hash is SHA-256 of a key of 16 bytes and the text,
+    cut to 128 bits; it is landed as 16 bytes, and read as 32 letters."""
     city.put(_csv("1, Zoe\u0308   Smith ,2018-01-01,x,y", "2,zoë smith,2018-01-01,x,y", "3,,2018-01-01,x,y"))
     city.land()
-    key = secrets.derive(city.private, "unit/requests")
-    expected = hmac.new(key, "ZOË SMITH".encode(), hashlib.sha256).hexdigest()[:32]
-    assert city.rows("id, who") == [("1", expected), ("2", expected), ("3", None)]
-    record = hmac.new(secrets.derive(city.private, "record/requests"), b"id 1:1", hashlib.sha256).hexdigest()[:32]
-    assert city.rows("_record")[0][0] in {row[0] for row in city.rows("_record")}
-    assert UUID(record) in {row[0] for row in city.rows("_record")}
+    expected = _pseudonym(city, "unit", "ZOË SMITH")
+    assert city.rows("id, who") == [("1", expected.hex), ("2", expected.hex), ("3", None)]
+    assert [row[0] for row in city.landed("who")] == [expected, expected, None]
+    assert _pseudonym(city, "record", "id 1:1") in {row[0] for row in city.rows("_record")}
+
+
+def test_the_key_before_a_text_is_of_its_own_and_always_as_long(city: City) -> None:
+    """With keys of two lengths, the end of one could be taken for the beginning of a text; and a key that HMAC uses too
+    would tie the two ways to each other."""
+    secrets.create_key(city.private)
+    keys = {pseudonyms.prefix(city.private, domain, name) for domain in ("record", "unit") for name in ("a", "ab")}
+    assert {len(key) for key in keys} == {pseudonyms.PREFIX} == {16}
+    purposes = [f"{domain}/{name}" for domain in ("record", "unit") for name in ("a", "ab")]
+    hmacs = {secrets.derive(city.private, purpose)[:16] for purpose in purposes}
+    assert len(keys | hmacs) == 8
+
+
+def _land_as_before(city: City) -> None:
+    """Land as publisher did until pseudonyms were made by SHA-256 of a key and the text."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("publisher.records.batch.PREFIXED", pseudonyms.HMAC)
+        city.land()
+    for path in city.private.glob("landed/*/*/batch.json"):
+        batch = json.loads(path.read_text())
+        del batch["pseudonyms"], batch["landing"]
+        path.write_text(json.dumps(batch))
+
+
+def test_a_source_that_was_landed_before_keeps_its_pseudonyms(city: City) -> None:
+    """Nobody has two: a person of an old file and of a new one is one unit, and a record that comes again is not new. A
+    new source has new ones."""
+    city.source = definition(**PERSON, feed=REPEATS)
+    city.put(_csv("1,Ann,2018-01-01,x,y", "2,Bob,2018-01-01,x,y"))
+    _land_as_before(city)
+    old = set(city.rows("who, _unit"))
+    city.put(_csv("1,Ann,2018-01-01,x,y", "3, ann ,2018-02-01,x,y"), "raw/b.csv")
+    city.land()
+    assert len(city.rows()) == 3
+    assert set(city.rows("who, _unit")) == old
+    city.put(_csv("9,Cyd,2018-03-01,x,y"), "raw/c.csv")
+    city.land()
+    assert {kind for (kind,) in city.landed("typeof(who)")} == {"VARCHAR"}
+    new = City(city.root, definition(name="permits", **PERSON))
+    new.land()
+    assert {batch.pseudonyms for batch in BatchStore(city.private, "permits").batches()} == {pseudonyms.PREFIXED}
+    assert len(new.rows()) == 4
+
+
+def test_records_with_two_kinds_of_pseudonyms_are_refused(city: City) -> None:
+    """Such as from two backups: neither landed nor read, since a person would be two."""
+    city.put(_csv("1,Ann,2018-01-01,x,y"))
+    _land_as_before(city)
+    (old,) = (city.private / "landed" / "requests").glob("*/")
+    kept = city.root / old.name
+    old.rename(kept)
+    city.put(_csv("2,Ann,2018-01-01,x,y"), "raw/b.csv")
+    city.land()
+    kept.rename(old.with_name("copy"))
+    for attempt in (city.land, city.rows):
+        with pytest.raises(SourceError, match="two kinds of pseudonyms"):
+            attempt()
 
 
 def test_pseudonyms_of_two_sources_never_match(city: City) -> None:
@@ -200,8 +261,8 @@ def test_what_is_landed_of_a_unit_hangs_on_its_own_rows_alone(
     secrets.create_key(city.private)
     key = (city.private / "key").read_bytes()
     whole = landed("whole", None)
-    pseudonyms = dict(zip(("ANN", "BOB", "CYD"), _pseudonyms(city, "Ann", "Bob", "Cyd"), strict=True))
-    for person, pseudonym in pseudonyms.items():
+    known = dict(zip(("ANN", "BOB", "CYD"), _pseudonyms(city, "Ann", "Bob", "Cyd"), strict=True))
+    for person, pseudonym in known.items():
         others = {row for row in whole if row[3] != pseudonym}
         assert len(others) < len(whole)
         assert landed(person, person) == others
@@ -209,8 +270,7 @@ def test_what_is_landed_of_a_unit_hangs_on_its_own_rows_alone(
 
 
 def _pseudonyms(city: City, *people: str) -> list[str]:
-    key = secrets.derive(city.private, "unit/requests")
-    return [hmac.new(key, person.upper().encode(), hashlib.sha256).hexdigest()[:32] for person in people]
+    return [_pseudonym(city, "unit", person.upper()).hex for person in people]
 
 
 def test_a_record_is_one_within_its_unit(city: City) -> None:
@@ -219,9 +279,8 @@ def test_a_record_is_one_within_its_unit(city: City) -> None:
     rows = ["1,Ann,2018-01-01,x,y", "1, ANN ,2018-01-02,x,y", "1,Bob,2018-01-01,x,y", "1,-,2018-01-01,x,y"]
     city.put(_csv(*rows, "1,,2018-01-01,x,y", "1,,2018-01-03,x,y"))
     city.land()
-    key = secrets.derive(city.private, "record/requests")
-    made = [b"unit 3:ANN id 1:1", b"unit 3:BOB id 1:1", b"unit 1:- id 1:1", b"unit - id 1:1"]
-    expected = {UUID(hmac.new(key, each, hashlib.sha256).hexdigest()[:32]) for each in made}
+    made = ["unit 3:ANN id 1:1", "unit 3:BOB id 1:1", "unit 1:- id 1:1", "unit - id 1:1"]
+    expected = {_pseudonym(city, "record", each) for each in made}
     assert {row[0] for row in city.rows("_record")} == expected
     assert len(city.rows()) == len({row[0] for row in city.rows("_unit")}) == 4
 
