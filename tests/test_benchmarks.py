@@ -21,12 +21,33 @@ def ran(*command: str) -> None:
     assert done.returncode == 0, f"{command} ended with {done.returncode}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.evidence(
-    "benchmarks at full length: attacks, fuzzing, noise, rollups, fifty months, ten million records, landing"
-)
 @pytest.mark.usefixtures("processes")
 @pytest.mark.parametrize(
-    "name", ["attacks", "fuzz", "noise", "order", "rollups", "crossed", "lattice", "budgets", "years", "release", "landing"]
+    "name",
+    [
+        pytest.param(
+            "attacks",
+            marks=pytest.mark.evidence("benchmark: attacks on published numbers, with and without the guarantee"),
+        ),
+        pytest.param(
+            "budgets", marks=pytest.mark.evidence("benchmark: fifty monthly releases, and what the ledger says")
+        ),
+        pytest.param(
+            "crossed", marks=pytest.mark.evidence("benchmark: tables that are no chain, 20,000 releases of three towns")
+        ),
+        pytest.param(
+            "fuzz", marks=pytest.mark.evidence("benchmark: random questions and requests to a portal of its own")
+        ),
+        pytest.param("landing", marks=pytest.mark.evidence("benchmark: landing beside DuckDB's own copy")),
+        pytest.param("lattice", marks=pytest.mark.evidence("benchmark: the largest lattice of tables")),
+        pytest.param("noise", marks=pytest.mark.evidence("benchmark: the sampler of the noise")),
+        pytest.param("order", marks=pytest.mark.evidence("benchmark: the order of records")),
+        pytest.param(
+            "release", marks=pytest.mark.evidence("benchmark: releases of ten million records beside a plain query")
+        ),
+        pytest.param("rollups", marks=pytest.mark.evidence("benchmark: chains of tables")),
+        pytest.param("years", marks=pytest.mark.evidence("benchmark: daily runs for years")),
+    ],
 )
 def test_a_benchmark_ends_well(name: str) -> None:
     """They repeat for minutes what tests show in seconds; what they print belongs into the documentation."""
