@@ -1,9 +1,9 @@
-"""One release of 54,000 cells from 10 million requests, as a ratio to DuckDB alone answering the same exact GROUP BY.
+"""Releases of 10 million rows, as ratios to DuckDB alone answering the same exact GROUP BY in the same process.
 
-    python benchmarks/release.py [--rows 10000000] [--folder DIR]
+    python benchmarks/release.py [--rows 10000000] [--folder DIR] [--repeats 3] [--only records people …] [--json FILE]
 
-Both sides read the same landed Parquet, each in a process of its own; the ratio pairs runs that follow each other.
-`people` bounds a person unit (the address) to 8 cells with 3 records each.
+Both sides read the same landed Parquet. `records` has the record as the unit; `people` bounds a person (the address) to
+8 cells with 3 records each; `meters` adds up differences of daily readings; `many` has a cell for every day.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import csv
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 COMMAND = Path(sys.executable).parent / "publisher"
@@ -153,6 +153,7 @@ UNITS = {
         "[bounds]\nmax_groups = 8\nmax_per_group = 3",
     ),
 }
+DATASETS = ["records", "people", "meters", "many"]
 READ = ("REQUESTID", "PROBLEMCODE", "PROBADDRESS", "DATETIMEINIT", "WARD")
 COLUMNS = (
     "REQUESTID PROBLEMCODE DESCRIPTION PROBADDRESS PROBCITY PROBZIP PROBADDTYPE SUBMITTO DATETIMEINIT DATETIMECLOSED "
@@ -219,58 +220,84 @@ def timed(command: list[str], folder: Path) -> tuple[float, str]:
     return seconds, done.stdout
 
 
-def measure(folder: Path, name: str, repeats: int) -> None:
-    """Prints the paired times of one dataset."""
-    landed = folder / "state" / "private" / "landed" / name
+def script(name: str, folder: Path, dataset: str) -> dict[str, float]:
+    """What a script beside this one measured in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name(name)), str(folder), dataset]
+    found: dict[str, float] = json.loads(timed(command, folder)[1].splitlines()[-1])
+    return found
+
+
+def measured(folder: Path, name: str, repeats: int) -> dict[str, Any]:
+    """One row of the table: inside a warm process, and the best of several whole commands."""
+    inside = script("inside.py", folder, name)
+    whole = []
     for _ in range(repeats):
-        naive, query = timed([sys.executable, "-c", NAIVE, str(landed)], folder)
         # The same release again would be a replay: forget that it was drawn.
-        shutil.rmtree(folder / "state" / "public", ignore_errors=True)
-        for file in (folder / "state" / "private").glob("ledger.*"):
-            file.unlink()
-        release, answer = timed([str(COMMAND), "run", name, "--no-push", "--json"], folder)
-        cells = json.loads(answer)[0]["cells"]
-        print(
-            f"{name}: {cells:,} cells; publisher run {release:.2f} s, DuckDB process {naive:.2f} s "
-            f"(its query {float(query):.2f} s): {release / naive:.1f} times the process",
-            flush=True,
-        )
+        for drawn in ("public", "private/measurements"):
+            shutil.rmtree(folder / "state" / drawn, ignore_errors=True)
+        shutil.rmtree(os.environ["XDG_STATE_HOME"], ignore_errors=True)
+        for file in [*(folder / "state" / "private").glob("ledger.*"), folder / "state" / "private" / "draws.json"]:
+            file.unlink(missing_ok=True)
+        whole.append(script("whole.py", folder, name))
+    best = min(whole, key=lambda each: each["seconds"])
+    return {"what": name, **inside, **{f"whole_{key}": value for key, value in best.items()}}
 
 
-def measure_inside(folder: Path, name: str) -> None:
-    """Prints the paired times inside one warm process: what the release costs without starting Python and libraries."""
-    _, text = timed([sys.executable, str(Path(__file__).with_name("inside.py")), str(folder), name], folder)
-    print(text, end="", flush=True)
+HEADER = (
+    "| what | cells | plain query | inside | times | times (processor) | whole command | more before validation "
+    "| memory |\n"
+    "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+)
+
+
+def row_of(found: dict[str, Any]) -> str:
+    """The same for people."""
+    more = found["whole_seconds"] - found["whole_judging"] - found["seconds"]
+    ratio, processor = found["seconds"] / found["plain"], found["processor"] / found["plain_processor"]
+    return (
+        f"| {found['what']} | {found['cells']:,} | {found['plain']:.2f} s | {found['seconds']:.2f} s | {ratio:.1f} | "
+        f"{processor:.1f} | {found['whole_seconds']:.1f} s | {more:.1f} s | {found['whole_memory']:,.0f} MB |"
+    )
+
+
+def landed(folder: Path, rows: int) -> None:
+    """Make the records once, and land them."""
+    from publisher.sample import write_sample
+
+    data = folder / "data"
+    if not (data / "SAMPLE.json").is_file() or json.loads((data / "SAMPLE.json").read_text())["rows"] != rows:
+        for old in (folder / "state", data / "meters"):
+            shutil.rmtree(old, ignore_errors=True)
+        begun = time.perf_counter()
+        write_sample(data, rows=rows, start=date(2018, 1, 1), months=12)
+        write_meters(data, rows)
+        print(f"sample: {rows:,} requests and readings in {time.perf_counter() - begun:.0f} s", flush=True)
+    for name in (*UNITS, "meters"):
+        seconds, _ = timed([str(COMMAND), "land", name], folder)
+        print(f"landing {name}: {seconds:.0f} s", flush=True)
 
 
 def main() -> None:
-    """Makes the records once, lands them, measures both units."""
+    """Land, measure, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "publisher-benchmark")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", nargs="*", default=DATASETS)
+    parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    from publisher.sample import write_sample
-
+    for name in ("PYTHONDONTWRITEBYTECODE", "PUBLISHER_DATA", "PUBLISHER_STATE"):
+        os.environ.pop(name, None)
+    os.environ["XDG_STATE_HOME"] = str(given.folder / "heads")
     write_workspace(given.folder)
-    data = given.folder / "data"
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ.pop("PUBLISHER_DATA", None)
-    os.environ.pop("PUBLISHER_STATE", None)
-    if not (data / "SAMPLE.json").is_file() or json.loads((data / "SAMPLE.json").read_text())["rows"] != given.rows:
-        begun = time.perf_counter()
-        shutil.rmtree(given.folder / "state", ignore_errors=True)
-        write_sample(data, rows=given.rows, start=date(2018, 1, 1), months=12)
-        print(f"sample: {given.rows:,} requests in {time.perf_counter() - begun:.0f} s", flush=True)
-    seconds, _ = timed([str(COMMAND), "check"], given.folder)
-    for name in UNITS:
-        seconds, _ = timed([str(COMMAND), "land", name], given.folder)
-        print(f"landing {name}: {seconds:.0f} s", flush=True)
-    for name in UNITS:
-        measure(given.folder, name, given.repeats)
-        measure_inside(given.folder, name)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"most memory of any process: {peak:,.0f} MB")
+    landed(given.folder, given.rows)
+    print(f"\n{given.rows:,} rows\n\n{HEADER}", flush=True)
+    rows = []
+    for name in given.only:
+        rows.append(measured(given.folder, name, given.repeats))
+        print(row_of(rows[-1]), flush=True)
+    if given.json:
+        given.json.write_text(json.dumps({"rows": given.rows, "table": rows}, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,12 +16,13 @@ import pytest
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, SourceError
 from publisher.identifiers import IDENTIFIERS
+from publisher.release import validation
 from publisher.release.failure import Failure
 from publisher.release.manifest import Charge, KeyShape, LedgerHead, Manifest, MeasureShape, Release, Shape
 from publisher.release.structure import structure
 from publisher.release.suite import expected_of, repeated, rules_of
 from publisher.release.table import cell_ids
-from publisher.release.validation import Expectations, TableCheck, Validation, validate
+from publisher.release.validation import Expectations, Rule, TableCheck, Validation, validate
 from publisher.workspace import DatasetFile, find_workspace
 
 if TYPE_CHECKING:
@@ -477,3 +479,14 @@ def test_expectations_come_from_public_facts(dataset: DatasetFile) -> None:
     assert found.keys["place"] == ("1", "2", "3", "Unknown")
     assert found.keys["period"] == ("2018-W03",)
     assert "2018-W03.3.street-light" in found.ids
+
+
+def test_a_scan_looks_at_each_text_once() -> None:
+    """Scans of all texts of a column see every text of it once; with other arguments they see every row, in which how
+    often a text stands may matter."""
+    kind, column = "expect_column_values_to_not_match_regex", {"column": "a", "regex": "x"}
+    rules = [Rule({"type": kind, "kwargs": column | more}, "people") for more in ({}, {"mostly": 0.9})]
+    assert [rule.scans_texts for rule in rules] == [True, False]
+    frame = pd.DataFrame({"a": ["x", None, "y", "x"], "b": ["1", "2", "3", "4"]})
+    texts = validation._distinct(frame, rules)
+    assert {name: texts[name].tolist() for name in texts} == {"a": ["x", "y"]}
