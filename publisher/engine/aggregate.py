@@ -64,20 +64,24 @@ def _count_records(rows: BoundedInput, levels: tuple[Level, ...]) -> dict[Table,
         f"sum(least(greatest(coalesce(sum_{n}, 0), {each.clamps[0]}), {each.clamps[1]}))"
         for n, each in enumerate(rows.sums)
     )
-    clamped = "".join(f", CAST(least(greatest({each}, -{LARGEST}), {LARGEST}) AS BIGINT)" for each in totals)
-    groups = _fetched(rows, f"SELECT cell, count(*){clamped} FROM bounded_input GROUP BY cell", 2 + len(rows.sums))
-    columns = {each.name: 2 + n for n, each in enumerate(rows.sums)}
+    clamped = "".join(
+        f", CAST(least(greatest({each}, -{LARGEST}), {LARGEST}) AS BIGINT) AS total_{n}"
+        for n, each in enumerate(totals)
+    )
+    cells, counts, *sums = _fetched(rows, f"SELECT cell, count(*) AS counted{clamped} FROM bounded_input GROUP BY cell")
+    columns = dict(zip((each.name for each in rows.sums), sums, strict=True))
     finest: dict[str, Integers] = {}
     for measure in rows.dataset.definition.measured:
         if measure.kind != "histogram":
             finest[measure.name] = np.zeros(rows.grid.size, dtype=np.int64)
-            finest[measure.name][groups[:, 0]] = groups[:, columns.get(measure.name, 1)]
+            finest[measure.name][cells] = columns.get(measure.name, counts)
     for n, measure in enumerate(rows.histograms):
-        bins = _fetched(
-            rows, f"SELECT cell, bin_{n}, count(*) FROM bounded_input WHERE bin_{n} IS NOT NULL GROUP BY ALL", 3
+        select = (
+            f"SELECT cell, bin_{n} AS bin, count(*) AS counted FROM bounded_input WHERE bin IS NOT NULL GROUP BY ALL"
         )
+        cells, bins, counts = _fetched(rows, select)
         finest[measure.name] = np.zeros(rows.grid.size * measure.width, dtype=np.int64)
-        finest[measure.name][bins[:, 0] * measure.width + bins[:, 1]] = bins[:, 2]
+        finest[measure.name][cells * measure.width + bins] = counts
     measures = {each.name: each for each in rows.dataset.definition.measured}
     return {
         (level.name, name): rolled_up(table, level, measures[name])
@@ -101,10 +105,11 @@ def _wider_records(rows: BoundedInput) -> dict[Table, Integers]:
     return found
 
 
-def _fetched(rows: BoundedInput, select: str, width: int) -> Integers:
+def _fetched(rows: BoundedInput, select: str) -> list[Integers]:
+    """The columns of whole numbers that a SELECT gives, without NULLs."""
     import numpy as np
 
-    return np.array(rows.run(select).fetchall(), np.int64).reshape(-1, width)
+    return [np.asarray(column).astype(np.int64) for column in rows.run(select).fetchnumpy().values()]
 
 
 def rolled_up(table: Integers, level: Level, measure: Measure) -> Integers:
