@@ -47,6 +47,8 @@ _TYPES = {
 }
 _PORT = 15002
 """Where a Spark Connect server listens if its address names no port."""
+_RETRIES, _MOST_WAIT = 6, 5_000
+"""How often a call to a server is made again, and milliseconds between two: a quarter of a minute in all, not ten."""
 _BEGIN, _END = "publisher says: ⟦", "⟧"
 """Around what a worker says, in whatever the engine makes of it."""
 
@@ -115,7 +117,11 @@ def _session(settings: SparkSettings) -> Any:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # workers on this machine are the same Python
     if settings.remote is not None:
         _refuse_unreachable(settings.remote)
-        return SparkSession.builder.remote(settings.remote).getOrCreate()
+        session = SparkSession.builder.remote(settings.remote).getOrCreate()
+        from pyspark.sql.connect.client.retries import DefaultPolicy
+
+        session.client.set_retry_policies([DefaultPolicy(max_retries=_RETRIES, max_backoff=_MOST_WAIT)])
+        return session
     master = settings.master or "local"
     builder = (
         SparkSession.builder.master(master)

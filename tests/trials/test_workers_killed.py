@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from sessions import environment, free_port, sail
 from town import Town, settle
 
 COMMAND = Path(sys.executable).with_name("publisher")
@@ -23,11 +24,11 @@ WEEK = "2018-W02"
 pytestmark = pytest.mark.usefixtures("processes")
 
 
-def people(folder: Path, executor: str) -> Town:
+def people(folder: Path, executor: str, more: str = "") -> Town:
     """A town of people with many calls each, and a loss so large that noise reaches one cell in 10¹¹."""
     town = settle(folder, "http://127.0.0.1:1", records=30_000, first=WEEK, last=WEEK, rho="1000")
     texts = {
-        "publisher.toml": [("threads = 1", f'threads = 2\nexecutor = "{executor}"')],
+        "publisher.toml": [("threads = 1", f'threads = 2\nexecutor = "{executor}"{more}')],
         "pipelines/calls.toml": [
             (
                 'unit = "record"\nwindow = "day"\nbudget = 0.5',
@@ -48,11 +49,11 @@ def people(folder: Path, executor: str) -> Town:
     return town
 
 
-def begun(town: Town) -> subprocess.Popen[str]:
-    """`publisher run` in the town."""
-    command = [str(COMMAND), "-C", str(town.folder), "run", "--no-push", "--yes"]
+def begun(town: Town, command: Path = COMMAND) -> subprocess.Popen[str]:
+    """`publisher run` in the town, by the command of this environment or another."""
+    arguments = [str(command), "-C", str(town.folder), "run", "--no-push", "--yes"]
     return subprocess.Popen(
-        command, env=os.environ | town.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        arguments, env=os.environ | town.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
@@ -98,6 +99,20 @@ def undisturbed(processes: None, tmp_path_factory: pytest.TempPathFactory) -> To
     return town
 
 
+def twin(other: Town, town: Town) -> Town:
+    """The town with the key of another, on which depends which cells of a person count."""
+    town.private.mkdir(mode=0o700, parents=True)
+    shutil.copy(other.private / "key", town.private / "key")
+    return town
+
+
+def charges(town: Town) -> int:
+    """How many charges the ledger has."""
+    command = [str(COMMAND), "-C", str(town.folder), "ledger", "--json"]
+    shown = subprocess.run(command, env=os.environ | town.environment, capture_output=True, text=True, check=True)
+    return json.dumps(json.loads(shown.stdout)).count('"town-calls"')
+
+
 def released(town: Town) -> list[bytes]:
     """The published numbers of every edition."""
     return [path.read_bytes() for path in sorted(town.releases.rglob("data.csv"))]
@@ -106,9 +121,7 @@ def released(town: Town) -> list[bytes]:
 def test_killed_workers_and_a_killed_run_count_everything_once(undisturbed: Town, tmp_path: Path) -> None:
     """A worker is killed, then the whole run; the next run loses a worker too and ends well: one charge, one edition,
     and the numbers of one process, to the last."""
-    town = people(tmp_path, "processes")
-    town.private.mkdir(mode=0o700, parents=True)
-    shutil.copy(undisturbed.private / "key", town.private / "key")  # which cells of a person count depends on it
+    town = twin(undisturbed, people(tmp_path, "processes"))
     with begun(town) as run:
         left = killed(run)
         run.kill()
@@ -119,7 +132,26 @@ def test_killed_workers_and_a_killed_run_count_everything_once(undisturbed: Town
         killed(run)
         ended(run)
     assert released(town) == released(undisturbed) != []
+    assert charges(town) == 1
     assert not list((town.private / "tmp").rglob("*")), "nothing that was shuffled stays"
-    command = [str(COMMAND), "-C", str(town.folder), "ledger", "--json"]
-    shown = subprocess.run(command, env=os.environ | town.environment, capture_output=True, text=True, check=True)
-    assert json.dumps(json.loads(shown.stdout)).count('"town-calls"') == 1, shown.stdout
+
+
+@pytest.mark.evidence("a server of Sail killed during a release: told, run again, counted once")
+def test_a_killed_server_is_told_and_the_next_run_counts_everything_once(undisturbed: Town, tmp_path: Path) -> None:
+    """The run ends with what to do, and nothing is charged; with a new server it ends well, with the numbers of one
+    process. Three whole runs take a minute."""
+    command, port = environment("sail").with_name("publisher"), free_port()
+    town = twin(undisturbed, people(tmp_path, "spark", f'\n[engine.spark]\nremote = "sc://127.0.0.1:{port}"'))
+    with sail(port, tmp_path / "log") as (_, server), begun(town, command) as run:
+        until = time.monotonic() + PATIENCE
+        while "creating session" not in (tmp_path / "log").read_text() and time.monotonic() < until:
+            time.sleep(0.01)
+        server.kill()
+        _, err = run.communicate(timeout=900)
+    assert run.returncode == 5, err
+    assert "Nothing was charged; run again" in err
+    assert charges(town) == 0
+    with sail(port, tmp_path / "log"), begun(town, command) as run:
+        ended(run)
+    assert released(town) == released(undisturbed) != []
+    assert charges(town) == 1
