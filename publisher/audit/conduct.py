@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.audit.scratch import Scratch
+    from publisher.release.judging import Judging
     from publisher.release.manifest import Release
     from publisher.stages import Integers, Mechanism, NoisyTable, Table
 
@@ -222,7 +223,7 @@ def _watched(scratch: Scratch, *, interrupt: bool = False, fixed: bool = False) 
         yield draws
 
 
-def _held(job: Job, release: Release) -> Validation:
+def _held(job: Job, release: Release, _: Judging) -> Validation:
     """A suite that every release fails."""
     failed = Validation(
         passed=False, failures=(Failure(words="held by the audit"),), suite_sha256="0" * 64, checked_at=""
