@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from small_town import CATEGORIES, PLACES, Town
 
 from publisher.definitions import period as civil
-from publisher.definitions.keyset import Lookup
+from publisher.definitions.keyset import Keyset, Lookup
 from publisher.definitions.settings import EngineSettings
 from publisher.definitions.toml import build, parse_toml
 from publisher.definitions.vintage import vintages_of
@@ -33,6 +32,8 @@ from publisher.pipeline.counting import Counting
 from publisher.records.landing import land
 
 if TYPE_CHECKING:
+    from small_town import Town
+
     from publisher.definitions.period import Period
     from publisher.definitions.vintage import Vintage
     from publisher.executors.protocol import Executor
@@ -43,6 +44,8 @@ HEADER = "id,who,opened,place,category,amount,secret"
 AMOUNTS = ("7", "3", "0.4", "-7", "1e9", "-1e300", "nan", "", "seven", "inf", "2.5", "100")
 KINDS = ("water", "trash", "noise", "=evil", "")
 KEY = 7
+PLACES = Keyset("places", ("north", "south"), None, "0" * 64)
+CATEGORIES = Keyset("categories", ("water", "trash"), None, "1" * 64)
 SQL = (
     "SELECT place, category, amount FROM raw",
     """SELECT TRY_CAST(amount AS DECIMAL(9, 3)) AS amount, lower(place) AS place, raw.category AS category FROM raw
@@ -213,6 +216,7 @@ def _line(draw: random.Random, record: str, who: str | None = None) -> str:
 def main(settings: str, folder: Path, seeds: list[int]) -> int:
     """Compare; the exit code is the number of towns that differ."""
     import duckdb
+    from small_town import Town
 
     engine = build(EngineSettings, *parse_toml(settings, "settings"))
     failed = 0
