@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-MOST_RATIO, MOST_SECONDS, MOST_GROWTH = 4.0, 120.0, 1.5
+MOST_RATIO, MOST_SECONDS, MOST_GROWTH = 6.0, 120.0, 1.5
 DAY_ROWS = 1_000
 MEMORY = "1500MB"
 

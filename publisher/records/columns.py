@@ -110,8 +110,13 @@ def event(definition: Source) -> str:
 
 
 def month() -> str:
-    """The partition of a row, from its `_event`."""
-    return f"coalesce(strftime(_event, '%Y-%m'), {literal(NOWHEN)})"
+    """The month of a row as a number, from its `_event`; 0 if it has none."""
+    return "coalesce(year(_event) * 100 + month(_event), 0)"
+
+
+def month_name(number: int) -> str:
+    """The name of the partition of a month."""
+    return f"{number // 100}-{number % 100:02}" if number else NOWHEN
 
 
 def names(definition: Source) -> str:

@@ -103,15 +103,15 @@ def write(
     unit = columns.unit(definition)
     # A text that reads as a time is no number of a card, and most texts of that column do.
     texts = [column for column in definition.landed if column != definition.event.column]
-    undated = f"CASE WHEN {columns.event(definition)} IS NULL THEN {quoted(definition.event.column)} END"
+    undated = f"CASE WHEN _event IS NULL THEN {quoted(definition.event.column)} END"
     with safely(f"{source.name}: landing the records"):
         return _partition(
             connection,
-            f"""WITH _located AS (SELECT _row.*{places}, {payment.likely([*map(quoted, texts), undated])} AS _likely
-                FROM {raw} AS _row {located.joins}),
+            f"""WITH _dated AS (SELECT *, {columns.event(definition)} AS _event FROM {raw}),
+            _located AS (SELECT _row.*{places}, {payment.likely([*map(quoted, texts), undated])} AS _likely
+                FROM _dated AS _row {located.joins}),
             _keyed AS (SELECT *{f" REPLACE ({made})" if made else ""},
-                {columns.record(definition, way, spaces=spaces)} AS _record,
-                {columns.event(definition)} AS _event FROM _located),
+                {columns.record(definition, way, spaces=spaces)} AS _record FROM _located),
             _whole AS (SELECT *{f", {unit} AS _unit" if unit else ""} FROM _keyed)
             SELECT {_names(definition)}, _likely, _file, {columns.month()} AS _month FROM _whole""",
             target,
@@ -248,7 +248,7 @@ def _move(folder: Path, target: Path) -> None:
     """Move the months of a raw file to where they belong, beside what is there."""
     target.mkdir(exist_ok=True)
     for month in folder.iterdir():
-        there = target / month.name.removeprefix("_")  # a raw column may be called month, so DuckDB's has another name
+        there = target / f"month={columns.month_name(int(month.name.removeprefix('_month=')))}"
         if not there.exists():
             month.rename(there)
             continue
