@@ -103,6 +103,8 @@ class _Job:
     received: date
     progress: Callable[[str], None]
     reports: list[BatchReport] = field(default_factory=list)
+    files: dict[Batch, tuple[Path, ...]] = field(default_factory=dict)
+    """The files of batches that were listed before."""
 
     def __post_init__(self) -> None:
         self.shelf = BatchStore(self.private, self.source.name)
@@ -292,7 +294,7 @@ class _Job:
         return self.source.definition.delivery == "snapshot" and self.late is None
 
     def _landing(self, new: int, files: tuple[Path, ...], contents: set[str]) -> Landing:
-        written = report.path(self.private, self.source.name, self.reports) if self.reports else None
+        written = report.write_whole(self.private, self.source.name, self.reports) if self.reports else None
         present = (batch for batch in self.shelf.batches() if batch.sha256 in contents)
         unlisted = dict.fromkeys(column for batch in present for column in batch.unlisted)
         return Landing(new, len(files) - new, written, tuple(unlisted), tuple(self.reports))
@@ -336,6 +338,7 @@ class _Job:
         """Land files in one pass. Those before the first that is refused are landed."""
         self.progress(f"{self.source.name}: landing {_shown(files)}")
         accepted: list[tuple[Path, Batch]] = []
+        before = len(self.reports)
         statuses = [file.path.stat() for file in files]
         with self.shelf.staging() as staging, self._connection() as connection:
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
@@ -357,8 +360,8 @@ class _Job:
                     self.reports.append(counted)
                     accepted.append((target.of(number), batch))
             finally:
-                if accepted:
-                    report.write(self.private, self.source.name, self.reports)  # before the batches: counts stay
+                if accepted:  # the report comes before the batches, so that counts are never lost
+                    report.write(self.private, self.source.name, self.reports[before : before + len(accepted)])
                     self.shelf.commit(accepted)
         for _, batch in accepted:
             self._remember(batch)
@@ -448,7 +451,9 @@ class _Job:
         """The records that are not landed again if feeds only append: all that are landed, or, under a policy for late
         records, remembered, also if their rows are gone. None if there are none."""
         if self.late is None:
-            there = {batch: tuple(self.shelf.files(batch)) for batch in self._batches()}
+            batches = self._batches()
+            self.files |= {each: tuple(self.shelf.files(each)) for each in batches if each not in self.files}
+            there = {each: self.files[each] for each in batches}
             # So many files: if retention has removed some, their records may come again.
             parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there.items()}
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from publisher import durable
@@ -78,8 +78,19 @@ def write(private: Path, source: str, batches: Sequence[BatchReport], kind: Kind
     """Write or complete the report of one landing."""
     target = path(private, source, batches, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = {"source": source, "batches": [asdict(batch) for batch in batches]}
+    content = {"source": source, "batches": [vars(batch) for batch in batches]}
     durable.write_file(target, json.dumps(content, indent=2).encode() + b"\n", mode=0o600)
+
+
+def write_whole(private: Path, source: str, batches: Sequence[BatchReport]) -> Path:
+    """Write the report of one landing instead of those of its passes, and say where it is."""
+    whole = path(private, source, batches)
+    write(private, source, batches)
+    for number in range(len(batches)):
+        part = path(private, source, batches[number:])
+        if part != whole:
+            part.unlink(missing_ok=True)
+    return whole
 
 
 def reported(private: Path, source: str) -> dict[str, BatchReport]:
