@@ -65,7 +65,8 @@ class Facts:
 
     def _read(self, kind: str) -> list[Entry]:
         entries = self._entries[kind]
-        fresh = [entry_of(row) for row in self._unread.pop(kind, ())]
+        fresh = [entry_of(row) for row in self._unread.get(kind, ())]
+        self._unread.pop(kind, None)  # not before all were understood: whoever asks again must be refused again
         for entry in fresh:
             entries.append(entry)
             self._about[kind, str(entry.payload.get("dataset"))].append(entry)

@@ -564,6 +564,16 @@ class LedgerContract:
         with pytest.raises(BudgetError, match="is missing entry 2, which this run remembers"):
             ledger.charge(request(2))
 
+    def test_a_damaged_entry_hides_no_other_of_its_kind(self, ledger: Ledger, tmp_path: Path) -> None:
+        """Whoever asks again is refused again: a run goes on with other datasets, and what was retracted of them must
+        not look as if it never had been."""
+        for dataset in ("visits", "permits"):
+            ledger.record("retraction", {"dataset": dataset, "period": "2020-01", "edition": 1})
+        self.change(tmp_path, "UPDATE entries SET payload = 'x' WHERE sequence = 1")
+        for _ in range(2):
+            with pytest.raises(BudgetError, match="was changed and cannot be trusted"):
+                ledger.about("permits", "retraction")
+
     def test_a_charge_is_its_owners(self, ledger: Ledger, tmp_path: Path) -> None:
         """Another state folder does not get the charge, for it would draw again; other keys add up as ever."""
         made = ledger.charge(REQUEST)
