@@ -31,6 +31,7 @@ from publisher.executors.worker import Worker, WorkerFaultError, schema_of, scru
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     import pyarrow as pa
 
@@ -138,8 +139,7 @@ class ProcessesExecutor:
         results: dict[int, bytes] = {}
         failures: Counter[int] = Counter()
         while waiting := [n for n in range(len(calls)) if n not in results]:
-            pool = self._started()
-            begun = {pool.submit(_work, calls[n], failures[n]): n for n in waiting}
+            begun = self._begun(calls, waiting, failures)
             try:
                 for future in as_completed(begun):
                     number = begun[future]
@@ -162,6 +162,18 @@ class ProcessesExecutor:
                     "threads, which is how many there are, or increase the memory of this machine. Nothing was charged"
                 )
         return [results[n] for n in range(len(calls))]
+
+    def _begun(
+        self, calls: Sequence[_Call], waiting: Sequence[int], failures: Counter[int]
+    ) -> dict[Future[bytes], int]:
+        """Those calls, begun; by new workers if one was killed since it was last used."""
+        try:
+            pool = self._started()
+            return {pool.submit(_work, calls[n], failures[n]): n for n in waiting}
+        except BrokenProcessPool:
+            self._pool = None
+            failures.update(waiting)  # so that files get new names, and that it ends
+            return {}
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:

@@ -111,6 +111,17 @@ def test_a_killed_worker_changes_nothing(pool: ProcessesExecutor, tmp_path: Path
     assert counted(found) == EXPECTED
 
 
+def test_workers_that_were_killed_while_they_waited_are_replaced(pool: ProcessesExecutor) -> None:
+    """Also where Python has seen it before anything new is asked of them."""
+    pool.map_shuffle_reduce(tasks(), Numbers(), "unit", Counts())
+    assert pool._pool is not None
+    for each in list(pool._pool._processes.values()):
+        each.kill()
+        each.join()
+    time.sleep(1)
+    assert counted(pool.map_shuffle_reduce(tasks(), Numbers(), "unit", Counts())) == EXPECTED
+
+
 def test_a_task_that_fails_once_changes_nothing(pool: ProcessesExecutor, tmp_path: Path) -> None:
     """It is done again, and what it left half done is not read."""
     found = pool.map_shuffle_reduce(tasks(), FailsOnce(marker=str(tmp_path / "failed")), "unit", Counts())
