@@ -68,7 +68,7 @@ class JudgingProcess(Judging):
         """What the process answers."""
         try:
             kind, found = self._asked((release, dataset, suite, previous))
-        except (EOFError, OSError):  # there is none, or it was ended
+        except (EOFError, OSError, pickle.UnpicklingError):  # there is none, or it was ended, perhaps while it answered
             return super().judge(release, dataset, suite, previous)
         if kind in _ERRORS:
             raise _ERRORS[kind](found)

@@ -71,6 +71,19 @@ def test_a_process_judges_as_this_one_does(town: Town, tmp_path: Path, monkeypat
         assert (held.passed, held.words, held.suite_sha256) == (False, here.words, here.suite_sha256)
 
 
+def test_half_an_answer_is_none(town: Town, tmp_path: Path) -> None:
+    """Where the process is ended while it answers, the release is judged here."""
+    dataset = rich(town).dataset_file()
+    release = ReleaseStore(tmp_path / "public", tmp_path / "private").write(
+        *contents(dataset, drawn(dataset, "2020-01", start=10), period="2020-01")
+    )
+    half = "import pickle, sys; sys.stdout.buffer.write(pickle.dumps(('validation', 'a' * 99))[:50])"
+    with judging() as process:
+        assert isinstance(process, JudgingProcess)
+        process._process = subprocess.Popen([sys.executable, "-c", half], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.judge(release, dataset, Suites(tmp_path), None).passed
+
+
 def test_it_ends_with_the_run() -> None:
     """Whatever a run ends with, the process ends with it; where all is imported, none is started."""
     code = (
