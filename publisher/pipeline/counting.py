@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 _VALUE = "_value_"
 """Before the name of a column that is counted as a number: as a key it may be there too, as a text."""
 
+_FIRST_DAY = "DATE '0001-01-01'"
+"""From when windows are numbered: a Monday before all events. DuckDB would cut weeks before it in two."""
+
 _UNIT_BITS = (1 << 62) - 1
 """The bits of a unit by which its rows meet. Others with the same only come along: uniqueness rests on all 128."""
 
@@ -180,7 +183,7 @@ class GuardedRows:
         if not self.people:
             return None
         window = self.dataset.source.definition.privacy.window
-        number = "0" if window == "lifetime" else f"date_diff('{window}', DATE '1900-01-01', _event)"
+        number = "0" if window == "lifetime" else f"date_diff('{window}', {_FIRST_DAY}, _event)"
         return f"{_key('_unit')} + {number}"
 
     @property

@@ -20,7 +20,8 @@ from random_towns import ENGINE, KEY, drawn, same
 
 from publisher.definitions.settings import EngineSettings, Settings, SparkSettings
 from publisher.definitions.toml import build, parse_toml
-from publisher.duck import connect
+from publisher.duck import connect, scratch
+from publisher.engine.guard import guarded
 from publisher.errors import DefinitionError, SourceError
 from publisher.executors import worker
 from publisher.executors.local import LocalExecutor
@@ -88,6 +89,21 @@ def test_rows_of_a_unit_meet_across_tasks(pool: ProcessesExecutor) -> None:
     assert (
         counted(LocalExecutor(ENGINE, pool.spill).map_shuffle_reduce(tasks(), Numbers(), "unit", Counts())) == EXPECTED
     )
+
+
+@pytest.mark.parametrize("window", ["week", "month", "quarter", "year"])
+def test_rows_of_a_unit_meet_in_every_window_of_the_calendar(window: str, town: Town) -> None:
+    """Also in those of long ago: rows of one window that did not meet would be bounded twice."""
+    dataset = town.people(window, 1, 1).dataset_file()
+    key = GuardedRows(dataset, guarded(dataset.source), None).key
+    unit, first = "UUID 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'", "TIMESTAMP '1850-01-01'"
+    days = f"SELECT {unit} AS _unit, {first} + to_hours(CAST(7 * i AS BIGINT)) AS _event FROM range(200000) t(i)"
+    found = f"SELECT date_trunc('{window}', _event) AS w, {key} AS k FROM ({days})"
+    with scratch() as connection:
+        keys, windows, pairs = connection.execute(
+            f"SELECT count(DISTINCT k), count(DISTINCT w), count(DISTINCT (w, k)) FROM ({found})"
+        ).fetchall()[0]
+    assert keys == windows == pairs
 
 
 def test_without_a_key_each_task_is_reduced_where_it_is(pool: ProcessesExecutor) -> None:
