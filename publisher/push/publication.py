@@ -98,13 +98,14 @@ def publish(
     rows = len(wanted) if part is None else part.rows
     written = changed or added or again or shown
     now = client.view(view.id) if written or part is None else None
+    known = left_on(now, releases) if now is not None else pushed
     return Publication(
         dataset_id=view.id,
         url=client.link(view.id),
         rows=rows,
         checksum=checksum_of(wanted) if part is None else "",
         changed=written,
-        left=left_on(now, releases) if now is not None else pushed,
+        left=known if not left else None,  # it would not know that rows of these releases are there
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
-from publisher.errors import SourceError
+from publisher.errors import PublisherError, SourceError
 from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.totals import refuse_damaged_totals, total_standings, totals_of, withheld
 from publisher.pipeline.tuning import newest
@@ -148,24 +148,28 @@ def _deliver(
     known = _known(workspace).get(key)
     if not tables and known is None:
         return None
-    publication = publish(
-        client,
-        listing_of(
-            workspace,
-            dataset,
-            level,
-            standings,
-            _withheld(workspace, catalog, dataset, level),
-            newest(workspace, catalog.ledger, dataset),
-            SourceAccounts(workspace, catalog.ledger).tunings(dataset),
-        ),
-        [each for each in tables if each.folder not in damaged],
-        known_id=known,
-        remember=lambda identifier: _remember(workspace, key, identifier),
-        pushed=_pushed(workspace).get(key),
-        met=_comparing(catalog, client),
-        left=[each for each in tables if each.folder in damaged],
-    )
+    try:
+        publication = publish(
+            client,
+            listing_of(
+                workspace,
+                dataset,
+                level,
+                standings,
+                _withheld(workspace, catalog, dataset, level),
+                newest(workspace, catalog.ledger, dataset),
+                SourceAccounts(workspace, catalog.ledger).tunings(dataset),
+            ),
+            [each for each in tables if each.folder not in damaged],
+            known_id=known,
+            remember=lambda identifier: _remember(workspace, key, identifier),
+            pushed=_pushed(workspace).get(key),
+            met=_comparing(catalog, client),
+            left=[each for each in tables if each.folder in damaged],
+        )
+    except PublisherError:
+        _leave(workspace, key, None)  # the next push compares all rows, and checks all files before
+        raise
     _leave(workspace, key, publication.left)
     return publication.url if tables else None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -272,14 +273,16 @@ def test_a_companions_file_that_was_changed_is_not_pushed(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", ["data.parquet", "rollup-city.parquet", "data.csv", "guarantee.json"])
 def test_a_damaged_old_release_does_not_stop_a_new_one(desk: Desk, name: str) -> None:
-    """It is named once the new one is there; its rows on the portal are left as they were, and stay when it is
-    restored."""
+    """Where all is compared, it is named once the new one is there; its rows on the portal are left as they were, and
+    stay when it is restored."""
     old = ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     before = {level: desk.rows(level) for level in TITLES}
     new = ready(desk.catalog, desk.dataset, "2018-W02")
     content = (old.folder / name).read_bytes()
     (old.folder / name).write_bytes(content[:-9])
+    desk.push()  # the portal has the old one, so nothing of it is read
+    (desk.place.state / "portal_rows.json").unlink()
     for _ in range(2):
         with pytest.raises(
             SourceError, match=rf"^{old.folder}: changed .*{name}.* All else is on the portal"
@@ -293,6 +296,55 @@ def test_a_damaged_old_release_does_not_stop_a_new_one(desk: Desk, name: str) ->
     (old.folder / name).write_bytes(content)
     desk.push()
     desk.check()
+
+
+def test_a_damaged_old_release_can_be_retracted(desk: Desk) -> None:
+    """Its rows, which a push left as they were, are gone with the next one."""
+    old = ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    new = ready(desk.catalog, desk.dataset, "2018-W02")
+    (desk.place.state / "portal_rows.json").unlink()  # as after an update from before it was kept
+    old.data.write_bytes(old.data.read_bytes()[:-9])
+    with pytest.raises(SourceError, match="All else is on the portal"):
+        desk.push()
+    desk.catalog.retract(old, "The file is damaged")
+    desk.push()
+    assert [len(desk.rows(level)) for level in TITLES] == [new.tables[level].manifest.rows for level in TITLES]
+    desk.check()
+
+
+def test_a_damaged_old_release_keeps_no_retracted_one(desk: Desk) -> None:
+    """Someone wrote to the portal, so that all rows are compared: the push that first reads the damaged file is
+    refused, and the next one leaves it out."""
+    old, new = (ready(desk.catalog, desk.dataset, f"2018-W0{week}") for week in (1, 2))
+    last = ready(desk.catalog, desk.dataset, "2018-W03")
+    desk.push()
+    desk.catalog.retract(new, "A file was missing")
+    old.data.write_bytes(old.data.read_bytes()[:-9])
+    known = desk.place.state / "portal_rows.json"
+    known.write_text(re.sub(r'"updated": \d+', '"updated": 7', known.read_text()))
+    with pytest.raises(SourceError, match=r"changed since it was written|is damaged"):
+        desk.push()
+    with pytest.raises(SourceError, match="All else is on the portal"):
+        desk.push()
+    assert {row["period"] for row in desk.rows("")} == {old.manifest.period, last.manifest.period}
+
+
+def test_a_push_after_one_that_failed_compares_all_rows(desk: Desk) -> None:
+    """Whatever is wrong with what is known of the last push, rows of a retracted release do not stay."""
+    first, second = (ready(desk.catalog, desk.dataset, f"2018-W0{week}") for week in (1, 2))
+    desk.push()
+    desk.catalog.retract(first, "A file was missing")
+    known = desk.place.state / "portal_rows.json"
+    tables = json.loads(known.read_text())
+    for each in tables.values():
+        del each["tables"]["2018-W01"]
+    known.write_text(json.dumps(tables))
+    for _ in TITLES:
+        with pytest.raises(PortalError, match="push again, and all rows are compared"):
+            desk.push()
+    desk.push()
+    assert [len(desk.rows(level)) for level in TITLES] == [second.tables[level].manifest.rows for level in TITLES]
 
 
 def test_a_damaged_release_that_nobody_has_seen_is_refused(desk: Desk) -> None:
