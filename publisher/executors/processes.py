@@ -99,8 +99,9 @@ class ProcessesExecutor:
                 calls = [
                     _Call(str(path), rows, parts, str(folder / f"rows-{number}-{n}")) for n, rows in enumerate(inputs)
                 ]
-                words = "{done} of {all} files read" if number == 0 else "{done} of {all} parts counted"
-                made = self._done(calls, words, progress)
+                if number > 0:  # how many parts have rows depends on records, and progress may go to a log
+                    progress("counting what was read")
+                made = self._done(calls, progress if number == 0 else lambda _: None)
                 if not isinstance(stage.end, str):
                     return (
                         pa.concat_tables([_table(each) for each in made], promote_options="none")
@@ -134,7 +135,7 @@ class ProcessesExecutor:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _done(self, calls: Sequence[_Call], words: str, progress: Progress) -> list[bytes]:
+    def _done(self, calls: Sequence[_Call], progress: Progress) -> list[bytes]:
         """What the calls give, in their order. Raises SourceError where one keeps failing."""
         results: dict[int, bytes] = {}
         failures: Counter[int] = Counter()
@@ -152,7 +153,7 @@ class ProcessesExecutor:
                         failures[number] += 1
                         if failures[number] >= ATTEMPTS:
                             raise
-                    progress(words.format(done=len(results), all=len(calls)))
+                    progress(f"{len(results)} of {len(calls)} files read")
             except BaseException:
                 self._stop()
                 raise

@@ -113,11 +113,11 @@ def test_without_a_key_each_task_is_reduced_where_it_is(pool: ProcessesExecutor)
     )
 
 
-def test_progress_says_how_much_is_read_and_counted(pool: ProcessesExecutor) -> None:
-    """A person sees files read, then parts counted."""
+def test_progress_says_how_many_files_are_read(pool: ProcessesExecutor) -> None:
+    """A person sees files read, then that they are counted, never in how many parts: that depends on records."""
     words: list[str] = []
     pool.map_shuffle_reduce(tasks(), Numbers(), "unit", Counts(), progress=words.append)
-    assert words == [f"{n} of 4 files read" for n in (1, 2, 3, 4)] + [f"{n} of 2 parts counted" for n in (1, 2)]
+    assert words == [f"{n} of 4 files read" for n in (1, 2, 3, 4)] + ["counting what was read"]
 
 
 def test_a_killed_worker_changes_nothing(pool: ProcessesExecutor, tmp_path: Path) -> None:
