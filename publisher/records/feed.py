@@ -145,7 +145,10 @@ def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:
     with safely(f"{path.name}: cannot be read as Parquet"):
         found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({sql.file(path)})").fetchall()
     columns = tuple(str(row[0]) for row in found)
-    cells = ", ".join(f"{sql.lines(f'CAST({quoted(column)} AS VARCHAR)')} AS c{n}" for n, column in enumerate(columns))
+    # The types are named, so that files of other types are of another kind: read together, one's would decide the
+    # others' texts (007 would be 7 beside a file of whole numbers).
+    texts = (f"CAST(CAST({quoted(str(name))} AS {kind}) AS VARCHAR)" for name, kind, *_ in found)
+    cells = ", ".join(f"{sql.lines(text)} AS c{n}" for n, text in enumerate(texts))
     scan = f"(SELECT {cells}, {sql.PATH} FROM read_parquet({sql.FILES}, filename = '{sql.PATH}'))"
     return FeedTable(path, columns, scan, None)
 

@@ -80,6 +80,19 @@ def test_files_landed_together_are_as_if_landed_one_by_one(
     assert rows[0] == rows[1]
 
 
+def test_the_types_of_one_parquet_file_change_no_text_of_another(city: City) -> None:
+    """An identifier is the same text, and so the same person, whatever types the files beside its own have."""
+    city.source = definition(feed={"format": "parquet"}, privacy=PERSON)
+    kinds = ["CAST(5 AS BIGINT)", "'007'", "CAST(2.5 AS DOUBLE)", "CAST(1.25 AS DECIMAL(9, 2))", "'A'::ENUM('A', 'B')"]
+    (city.data / "raw").mkdir(parents=True)
+    for number, kind in enumerate(kinds):
+        row = f"{kind} AS id, {kind} AS who, '2018-01-01' AS \"when\", 'x' AS what, 's' AS secret"
+        duckdb.sql(f"COPY (SELECT {row}) TO '{city.data}/raw/{number}.parquet' (FORMAT parquet)")
+    assert len(_land(city)) == 1
+    assert [id_ for (id_,) in city.rows("id")] == ["007", "1.25", "2.5", "5", "A"]
+    assert len({who for (who,) in city.rows("who")}) == len(kinds)
+
+
 @pytest.mark.parametrize("fault", ["", "id,who,when\n"])
 def test_files_before_one_that_cannot_be_read_are_landed(city: City, fault: str) -> None:
     """As if each were landed by itself; the message names the faulty one."""
