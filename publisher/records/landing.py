@@ -363,8 +363,8 @@ class _Job:
                 if accepted:  # the report comes before the batches, so that counts are never lost
                     report.write(self.private, self.source.name, self.reports[before : before + len(accepted)])
                     self.shelf.commit(accepted)
-        for _, batch in accepted:
-            self._remember(batch)
+                    for _, batch in accepted:  # also before a faulty one, since what is landed next must know them
+                        self._remember(batch)
 
     def _place_again(self, batch: Batch) -> None:
         self.progress(f"{self.source.name}: placing the records of {batch.file} again")

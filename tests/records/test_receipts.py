@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from datetime import date, timedelta
 from random import Random
@@ -15,6 +16,7 @@ from invented import HEADER, REPEATS, TODAY, City, definition
 from publisher.definitions import period as civil
 from publisher.definitions.vintage import Vintage, vintages_of
 from publisher.errors import SourceError
+from publisher.records import landing
 from publisher.records.batch import basis
 from publisher.records.reader import raw
 from publisher.records.receipts import Receipts
@@ -439,3 +441,26 @@ def test_damaged_first_receipts_are_named(city: City) -> None:
     path.write_bytes(whole)
     city.land()
     assert len(_read(city, 1)) == 2
+
+
+def test_files_before_one_that_changes_while_it_is_read_are_remembered(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is landed after them in the same run knows their records: none lands twice; first receipts are theirs."""
+    city.source = _source("increment", feed=REPEATS)
+    for day in ("2018-01-03", "2018-01-04", "2018-01-05"):
+        _put(city, day, f"1,a,2018-01-01,{day}")
+    check = landing._check_unchanged
+    changed: list[Path] = []
+
+    def changes_once(path: Path, before: os.stat_result) -> None:
+        if path.name == "2018-01-04.csv" and not changed:
+            changed.append(path)
+            os.utime(path, ns=(1, before.st_mtime_ns + 1))
+        check(path, before)
+
+    monkeypatch.setattr(landing, "_check_unchanged", changes_once)
+    city.land()
+    assert changed
+    assert city.landed("id") == [("1",)]
+    assert [day for _, day, _ in _receipts(city)] == [date(2018, 1, 3)]
