@@ -181,9 +181,9 @@ def test_a_line_is_a_record_only_where_the_grammar_says_so(tmp_path: Path) -> No
     assert 500 < found < 2_900
 
 
-def test_a_large_file_is_read_in_parallel_and_loses_nothing(tmp_path: Path) -> None:
-    """40 MB of quoted texts that look like records: the same rows whether DuckDB reads with one thread or several, and
-    the malformed ones are counted once."""
+def test_a_large_file_loses_nothing(tmp_path: Path) -> None:
+    """40 MB of quoted texts that look like records, with several threads: every row is read, and the malformed ones are
+    counted once. Never in parallel, where DuckDB loses rows at the edges of some buffers."""
     path = tmp_path / "a.csv"
     query = (
         "SELECT i AS id, 'x,\"\"y' || repeat(' \",\"', i % 5) AS a, CASE WHEN i % 3 = 0 THEN repeat('z,', 30) END AS b "
@@ -192,14 +192,11 @@ def test_a_large_file_is_read_in_parallel_and_loses_nothing(tmp_path: Path) -> N
     duckdb.sql(f"COPY ({query}) TO '{path}' (FORMAT csv)")
     with path.open("a") as file:
         file.write("1,2\n1,2,3,4\n")
-    read = []
-    for by_line in (True, False):
-        table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
-        assert table.by_line
-        scanned = table.relation.replace("parallel = true", f"parallel = {str(by_line).lower()}")
-        with connect(ENGINE, tmp_path) as connection:
-            sums = connection.execute(f"SELECT count(*), bit_xor(hash(c0, c1, c2)) FROM {scanned}").fetchall()
-            rejected = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()
-        read.append((sums, rejected))
-    assert read[0] == read[1]
-    assert read[0][1] == [(2,)]
+    table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
+    assert table.by_line
+    assert "parallel = false" in table.scan
+    with connect(ENGINE, tmp_path) as connection:
+        read = connection.execute(f"SELECT count(*), bit_xor(hash(c0, c1, c2)) FROM {table.relation}").fetchall()
+        rejected = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()
+    written = duckdb.sql(f"SELECT count(*), bit_xor(hash(CAST(id AS VARCHAR), a, b)) FROM ({query})").fetchall()
+    assert (read, rejected) == (written, [(2,)])
