@@ -4,6 +4,7 @@ count, share, column or value, since it passes through the hands of others."""
 from __future__ import annotations
 
 import json
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,10 +45,14 @@ REASONS = {
     "portal": "the portal does not answer, or does not show what was released",
     "definition": "a definition was edited, and a run stops until a person decides",
     "failed": "a run failed",
+    "does not end": "a run has been at work for more than a day",
 }
 """Everything that a notice may say."""
 
-OF_RUNS = frozenset({"feed refused", "failed"})
+LONGEST_RUN = 24 * 3600
+"""Seconds after which a run is taken to hang."""
+
+OF_RUNS = frozenset({"feed refused", "failed", "does not end"})
 """What a run alone finds out; a look neither finds it nor learns that it is over."""
 
 
@@ -86,7 +91,16 @@ def tell(
             over = {each for each in told - now if _visible(each, names, of_run=report is not None, offline=offline)}
             return _tell(workspace, now - told, (told - over) | now)
     except LockedError:
-        return ()  # the run that is at work tells when it ends
+        return _of_lock(workspace)  # the run that is at work tells the rest when it ends
+
+
+def _of_lock(workspace: Workspace) -> tuple[Notice, ...]:
+    """Tell, once, that a run has been at work for too long: it may hang, and would never tell anything."""
+    began = (workspace.private / "lock").stat().st_mtime
+    told, hangs = _told(workspace), Notice("run", "does not end")
+    if time.time() - began < LONGEST_RUN or hangs in told:
+        return ()
+    return _tell(workspace, {hangs}, told | {hangs})
 
 
 def after_run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import socket
 import subprocess
 from email import message_from_bytes, policy
@@ -227,3 +229,18 @@ def test_doctor_says_who_is_told(mailing: Town) -> None:
     assert "addresses is open to others, and may hold passwords: chmod 600" in told(mailing.publisher("doctor"))
     (mailing.root / "addresses").unlink()
     assert "cannot be read" in told(mailing.publisher("doctor"))
+
+
+def test_a_run_that_hangs_is_told(mailing: Town, mailbox: Mailbox) -> None:
+    """It holds the lock, so it tells nothing itself: after a day someone else does, once; before, nothing is told."""
+    mailing.run("requests")
+    mailbox.new()
+    lock = mailing.state / "private" / "lock"
+    with lock.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert mailing.publisher("notify", "--offline").code == 0
+        assert mailbox.new() == []
+        os.utime(lock, (lock.stat().st_mtime - 25 * 3600,) * 2)
+        for expected in (["run: a run has been at work for more than a day"], None):
+            assert mailing.publisher("notify", "--offline").code == 0
+            assert [lines[:1] for _, lines in mailbox.new()] == ([expected] if expected else [])
