@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from publisher.durable import remove_unfinished, writing
@@ -60,7 +60,8 @@ def _at_rest(lock: int, workspace: Workspace) -> Iterator[None]:
         os.fsync(lock)
     _tidy(workspace, thoroughly=not rested)
     yield
-    os.pwrite(lock, _RESTED, 0)
+    with suppress(OSError):  # a full disk: the next run removes what there is to remove
+        os.pwrite(lock, _RESTED, 0)
 
 
 @contextmanager
