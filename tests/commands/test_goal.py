@@ -383,8 +383,8 @@ def test_what_a_new_draft_says_works(town: Town) -> None:
     assert added.code == 0, added.err
     (path,) = (town.root / "datasets").glob("calls-*.toml")
     comment = " ".join(path.read_text().replace("\n# ", " ").split())
-    name, _, goal, _ = shlex.split(comment.partition("`publisher plan ")[2].partition("`")[0])
-    assert name == path.stem
+    name, option, goal, *_ = shlex.split(comment.partition("`publisher plan ")[2].partition("`")[0])
+    assert (name, option) == (path.stem, "--goal")
     guesses = ("--guess", "3,000 records a month", "--guess", "at most 2 records in each of 2 districts")
     written = town.publisher("plan", name, "--goal", goal, *guesses, "--write", "--yes")
     assert written.code == 0, written.err
