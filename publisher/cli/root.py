@@ -24,7 +24,7 @@ Exit codes:
   3   a release is held by validation
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
-  6   the portal cannot be reached or lacks what was sent; a notice was not sent
+  6   the portal cannot be reached or lacks what was sent; a notice failed
   70  a bug in publisher itself
   75  another run holds the lock
   130 stopped with Ctrl-C, or by a "no" to a question

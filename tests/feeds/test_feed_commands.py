@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from fetched_cities import FetchedCity
 
+pytestmark = pytest.mark.usefixtures("processes")
+"""A run begins the process that judges its release."""
+
 
 KINDS = ("Socrata", "Open311", "SeeClickFix")
 DOCS = Path(__file__).parents[2] / "docs"
