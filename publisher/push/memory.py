@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from publisher.push.client import View
     from publisher.release.manifest import Release
+
+SETTLED = 60
+"""Seconds after which another write has another time, also by a clock that differs a little."""
 
 MOST = 60
 """How many periods are asked for one by one; beyond that, all rows are compared."""
@@ -64,9 +68,10 @@ def changed_part(pushed: Pushed | None, view: View, releases: Sequence[Release])
 
 
 def left_on(view: View, releases: Sequence[Release]) -> Pushed | None:
-    """What a push that has just ended left there; None if the portal does not say when rows were written."""
+    """What a push that has just ended left there; None if the portal does not say when rows were written, or says that
+    it was just now: it tells whole seconds, so another write of the same second would not be seen."""
     updated = view.fields.get("rowsUpdatedAt")
-    if not isinstance(updated, int):
+    if not isinstance(updated, int) or time.time() - updated < SETTLED:
         return None
     return Pushed(id=view.id, updated=updated, told=_told(view), tables=marks(releases))
 

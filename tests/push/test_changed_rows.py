@@ -12,6 +12,7 @@ from push_examples import listing, release
 from test_publication import Pusher, public_rows, refused
 
 from publisher.errors import PortalError
+from publisher.push import memory
 from publisher.push.memory import keep, recalled
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Remembering(Pusher):
     def read(self) -> int:
         """How many pages of rows were read."""
         return sum(request.startswith("GET /resource") for request in self.broken.requests)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other write comes within a second here, so no one waits until it would be seen."""
+    monkeypatch.setattr(memory, "SETTLED", 0)
 
 
 @pytest.fixture
