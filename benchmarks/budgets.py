@@ -123,6 +123,9 @@ class Silence:
     def step(self, words: str) -> None:
         """Of no interest."""
 
+    def doing(self, words: str) -> None:
+        """Of no interest."""
+
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Of no interest."""
 

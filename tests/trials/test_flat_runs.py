@@ -92,6 +92,9 @@ class Quiet:
     def step(self, words: str) -> None:
         """Of no interest."""
 
+    def doing(self, words: str) -> None:
+        """Of no interest."""
+
     def note(self, words: str) -> None:
         """Of no interest."""
 
