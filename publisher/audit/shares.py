@@ -54,8 +54,9 @@ def _unlike(name: str, said: CountedShare | None, bounded: _Total, wider: _Total
         if wider.value > 3 * wider.variance**0.5 + 1:
             yield f"{name}: nothing is said of how much counts"
         return
-    if abs(said.share - min(max(bounded.value / max(wider.value, 1), said.low), said.high)) > PERCENT:
-        yield f"{name}: the share that counts is not that of the noisy totals"
+    share = min(max(bounded.value / max(wider.value, 1), 0), 1)
+    if abs(said.share - share) > PERCENT or not said.low - PERCENT <= share <= said.high + PERCENT:
+        yield f"{name}: the share that counts, or its range, is not that of the noisy totals"
     for end in (said.low, said.high):
         least = LEAST * (bounded.variance + end**2 * wider.variance) ** 0.5
         if 0 < end < 1 and abs(bounded.value - end * wider.value) < least:
