@@ -97,7 +97,7 @@ def add(
     password: str | None,
     **given: Any,
 ) -> None:
-    """Draft the definitions of SOURCE from its raw files, or from a server.
+    """Draft the definitions of SOURCE from raw files or a server.
 
     Reads a sample of each FILE and writes pipelines/SOURCE.toml and .sql, and a first dataset: how the files are
     written, which date and place a record has, what tells records apart, who is protected. On a terminal it asks, one

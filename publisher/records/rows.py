@@ -102,13 +102,13 @@ def write(
     )
     unit = columns.unit(definition)
     # A text that reads as a time is no number of a card, and most texts of that column do.
-    texts = [column for column in definition.landed if column != definition.event.column]
-    undated = f"CASE WHEN _event IS NULL THEN {quoted(definition.event.column)} END"
+    texts = [f"_row.{quoted(column)}" for column in definition.landed if column != definition.event.column]
+    undated = f"CASE WHEN _row._event IS NULL THEN _row.{quoted(definition.event.column)} END"
     with safely(f"{source.name}: landing the records"):
         return _partition(
             connection,
             f"""WITH _dated AS (SELECT *, {columns.event(definition)} AS _event FROM {raw}),
-            _located AS (SELECT _row.*{places}, {payment.likely([*map(quoted, texts), undated])} AS _likely
+            _located AS (SELECT _row.*{places}, {payment.likely([*texts, undated])} AS _likely
                 FROM _dated AS _row {located.joins}),
             _keyed AS (SELECT *{f" REPLACE ({made})" if made else ""},
                 {columns.record(definition, way, spaces=spaces)} AS _record FROM _located),

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import re
+import shutil
 import struct
 import subprocess
 import sys
@@ -60,6 +61,9 @@ READ = (
     "ledger amend requests --reason Wrong",
 )
 """Commands over a town that has released everything; a colon is a blank. Each is harmless to the others."""
+
+
+LONG = "requests-by-district-month-and-sort-in-the-whole-town-and-around-it"
 
 
 def too_wide(text: str) -> list[str]:
@@ -121,6 +125,14 @@ def test_every_command_fits_80_columns(released: Town) -> None:
         assert "**" not in both, command
         both = re.sub(r".*━.* \d+/\d+ \d:\d\d:\d\d\n", "", both)  # the bar of a run
         assert not re.search(r"[│┃┏━]", both), command
+
+
+def test_long_names_fit_a_terminal(town: Town) -> None:
+    """At 80 columns a name stands above its row, whole."""
+    shutil.copy(town.root / "datasets" / "requests.toml", town.root / "datasets" / f"{LONG}.toml")
+    lines = as_seen(on_a_terminal(town, "status", "--offline")).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert LONG in lines
 
 
 def test_where_no_one_looks_lines_are_whole(released: Town) -> None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from township import Answer, Town
 
-LONG = "requests-by-district-month-and-sort-in-the-whole-town-and-around-it"
-
 
 def said(answer: Answer) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(answer.out)
@@ -180,12 +178,3 @@ def test_a_damaged_ledger_is_one_message(released: Town) -> None:
     answer = released.publisher("status")
     assert (answer.code, answer.out, len(answer.err.splitlines())) == (5, "", 1)
     assert "ledger" in answer.err
-
-
-def test_long_names_fit_a_terminal(released: Town) -> None:
-    """At 80 columns a name stands above its row, whole."""
-    shutil.copy(released.root / "datasets" / "requests.toml", released.root / "datasets" / f"{LONG}.toml")
-    answer = released.publisher("status", "--offline", COLUMNS="80")
-    lines = answer.out.splitlines()
-    assert max(map(len, lines)) <= 80
-    assert LONG in lines

@@ -21,7 +21,8 @@ from publisher.planning.other_units import other_units, shorter_window
 from publisher.planning.total_error import measured_errors
 from publisher.privacy.tuning import NoisyHistogram
 from publisher.push.provenance import counted_facts, counted_shares, odds_facts, tuned_since
-from publisher.release.odds import guess_bound, up
+from publisher.release.in_turn import composed_in_turn
+from publisher.release.odds import guess_bound, of_distance, up
 from publisher.release.table import shape_of
 from publisher.workspace import find_workspace
 
@@ -232,7 +233,10 @@ def test_guarantee_odds_and_ledger_count_what_was_measured_for_the_bounds(town: 
     (charge,) = spent(town)
     assert january["tunings"] == [{"entry": 2, "period": "2024-01", "loss": "1/50"}]
     assert (charge["loss"], january["dataset"]["loss"]) == ("1/50", "3/25")
-    assert january["release"]["guess_at_most"] == float(up(guess_bound(Fraction(3, 25), "zcdp")))
+    law = composed_in_turn("zcdp", (1 / 50, 1 / 10))
+    assert law is not None
+    assert january["release"]["guess_at_most"] == float(up(of_distance(law.distance)))
+    assert january["release"]["guess_at_most"] < guess_bound(Fraction(3, 25), "zcdp")
     says = (town.releases / "water/2024-01/1/guarantee.md").read_text()
     assert "Measuring how much units contribute to choose the bounds by had already spent up to ρ = 0.02" in says
     assert "Earlier definitions" not in says

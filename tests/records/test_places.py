@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import warnings
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -235,6 +236,23 @@ def test_an_open_quote_in_an_address_list_is_one_error(city: City) -> None:
         SourceError, match=r"list\.csv: the address list has a quote that is out of place or never closed"
     ):
         city.land()
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("X", "Place"), ("address", "_event_"), ("_row", "zone")])
+def test_columns_may_have_any_name(city: City, names: tuple[str, str]) -> None:
+    """A name that points, addresses or rows go by inside stands for the city's column all the same."""
+    _zones(city, _square("a", 0, 0))
+    city.put(f"id,{','.join(names)},when,what,secret\n1,5,5,2018-01-01,w,s\n2,15,5,2018-01-01,w,s\n")
+    city.put("Street,lon,lat\n5,5,5\n", "list.csv")
+    columns = {"id": OPEN["who"], **dict.fromkeys(names, OPEN["who"]), "when": OPEN["who"], "what": OPEN["who"]}
+    columns["secret"] = {"class": "private", "statute": "none", "read": False}
+    address = {"column": names[0], "list": {"path": "list.csv", "address": "Street", "x": "lon", "y": "lat", **COUNTY}}
+    for place in ({"point": {"x": names[0], "y": names[1]}}, {"address": address}):
+        one = City(city.root)
+        one.source = definition(columns=columns, places={"zone": {**place, "boundaries": BOUNDARIES}})
+        one.land()
+        assert city.landed("_place_zone") == [("a",), (None,)]
+        shutil.rmtree(city.private)
 
 
 def test_a_batch_without_records_is_placed_anew(city: City) -> None:

@@ -3,6 +3,8 @@ as long as its work. `python zygote.py` reads orders, a JSON object a line, from
 `{"arguments": [...], "environment": {...}, "output": path, "fork": bool, "halted": bool}`. It answers with the child's
 pid and, once the child has ended, with how (its exit code, or minus the signal that killed it).
 
+It judges releases itself: what it starts for that would import for seconds, and be traced and killed as a helper.
+
 A halted child stops before its first step until it gets SIGCONT, and may be traced by anybody meanwhile.
 """
 
@@ -17,6 +19,7 @@ import traceback
 from typing import Any, NoReturn
 
 from publisher.cli import main as publisher
+from publisher.release.validation import get_ready
 
 ANYBODY = ctypes.c_ulong(-1)
 PR_SET_PTRACER = 0x59616D61
@@ -25,6 +28,7 @@ PR_SET_PTRACER = 0x59616D61
 def main() -> None:
     """Serves orders until the input ends; answers go where standard output led at the start."""
     answers = os.fdopen(os.dup(1), "w")
+    get_ready()
 
     def say(**answer: int) -> None:
         answers.write(json.dumps(answer) + "\n")
