@@ -3,6 +3,7 @@
     python benchmarks/engines.py [--rows 2000000] [--folder DIR] [--repeats 3] [--json FILE]
 
 All count the same landed Parquet with 54,000 cells, records as units and people bounded to 8 cells with 3 records each.
+`skewed` has the records of `people` and a million more, all of one person, which meet in one part of the shuffle.
 `first` includes the start of workers or of a session; `next` is the best of the counts after it. Sail and Spark run
 where `.venv-sail` and `.venv-spark` are (`make .venv-sail/installed`). The exit code is not zero where bits differ.
 """
@@ -26,7 +27,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from release import COMMAND, UNITS, timed, write_workspace
+from release import COLUMNS, COMMAND, UNITS, timed, write_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,17 +35,22 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 PERIOD = "2018"
 PATIENCE = 60
+SKEWED, OF_ONE = "skewed", 1_000_000
+"""The dataset with so many records of one person."""
+DATASETS = (*UNITS, SKEWED)
 
 
 @dataclass(frozen=True)
 class EngineRow:
-    """What one executor needed for one dataset; `memory` is of this process and of its largest worker."""
+    """What one executor needed for one dataset; `memory` is of this process and of its largest worker, `processor` are
+    its seconds and those of worker processes for one count."""
 
     executor: str
     dataset: str
     bits: str
     first: float
     next: float
+    processor: float
     memory: float
     ratio: float = 0.0
 
@@ -69,8 +75,10 @@ def count(folder: Path, dataset: str, engine: str, repeats: int) -> None:
             seconds.append(time.perf_counter() - begun)
             tables = b"".join(exact.tables[name].tobytes() for name in sorted(exact.tables))
             bits.add(hashlib.sha256(tables).hexdigest()[:16])
-    peak = sum(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
-    print(json.dumps({"bits": " ".join(sorted(bits)), "first": seconds[0], "next": min(seconds[1:]), "memory": peak}))
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    found = {"bits": " ".join(sorted(bits)), "first": seconds[0], "next": min(seconds[1:])}
+    found["processor"] = sum(each.ru_utime + each.ru_stime for each in used) / len(seconds)
+    print(json.dumps(found | {"memory": sum(each.ru_maxrss for each in used) / 1024}))
 
 
 def engines(stack: ExitStack) -> Iterator[tuple[str, Path, str]]:
@@ -114,8 +122,27 @@ def prepare(folder: Path, rows: int) -> None:
     if not (data / "SAMPLE.json").is_file() or json.loads((data / "SAMPLE.json").read_text())["rows"] != rows:
         shutil.rmtree(folder / "state", ignore_errors=True)
         write_sample(data, rows=rows, start=date(2018, 1, 1), months=12)
-    for name in UNITS:
+    write_skewed(folder)
+    for name in DATASETS:
         timed([str(COMMAND), "land", name], folder)
+
+
+def write_skewed(folder: Path) -> None:
+    """The source of people again, with one more file."""
+    import duckdb
+
+    for room, ending in (("pipelines", "toml"), ("pipelines", "sql"), ("datasets", "toml")):
+        text = (folder / room / f"people.{ending}").read_text(encoding="utf-8")
+        text = text.replace('"stlouis-311/*.csv"', '"s[kt]*/*.csv"').replace(
+            'source = "people"', f'source = "{SKEWED}"'
+        )
+        (folder / room / f"{SKEWED}.{ending}").write_text(text, encoding="utf-8")
+    values = {"REQUESTID": "900000000 + n", "PROBADDRESS": "'1 MAIN ST'", "WARD": "1 + n % 28", "PROBLEMCODE": "'none'"}
+    values["DATETIMEINIT"] = "strftime(TIMESTAMP '2018-01-01' + to_seconds(n * 31), '%Y-%m-%dT%H:%M:%SZ')"
+    select = ", ".join(f"{values.get(name, 'NULL')} AS {name}" for name in COLUMNS)
+    path = folder / "data" / SKEWED / "one.csv"
+    path.parent.mkdir(exist_ok=True)
+    duckdb.execute(f"COPY (SELECT {select} FROM range({OF_ONE}) AS rows(n)) TO '{path}' (HEADER)")
 
 
 def measured(folder: Path, repeats: int) -> list[EngineRow]:
@@ -123,7 +150,7 @@ def measured(folder: Path, repeats: int) -> list[EngineRow]:
     rows: list[EngineRow] = []
     with ExitStack() as stack:
         for name, python, settings in engines(stack):
-            for dataset in UNITS:
+            for dataset in DATASETS:
                 command = [str(python), "-W", "ignore", __file__, "--count", dataset, "--engine", settings]
                 _, out = timed([*command, "--folder", str(folder), "--repeats", str(repeats)], folder)
                 row = EngineRow(name, dataset, **json.loads(out.splitlines()[-1]))
@@ -139,7 +166,7 @@ def show(row: EngineRow) -> None:
     """Print one line of the table."""
     print(
         f"{row.executor:<10} {row.dataset:<8} {row.bits:<17} {row.first:7.2f} {row.next:7.2f} {row.ratio:6.2f} "
-        f"{row.memory:7,.0f}",
+        f"{row.processor:9.2f} {row.memory:7,.0f}",
         flush=True,
     )
 
@@ -160,11 +187,11 @@ def main() -> None:
         count(given.folder, given.count, given.engine, given.repeats)
         return
     prepare(given.folder, given.rows)
-    print(f"{given.rows:,} rows\n{'executor':<10} {'dataset':<8} {'bits':<17} first s  next s  ratio      MB")
+    print(f"{given.rows:,} rows\n{'executor':<10} {'dataset':<8} {'bits':<17} first s  next s  ratio processor      MB")
     rows = measured(given.folder, given.repeats)
     if given.json:
         given.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
-    for dataset in UNITS:
+    for dataset in DATASETS:
         if len({row.bits for row in rows if row.dataset == dataset}) > 1:
             sys.exit(f"{dataset}: the executors differ")
 

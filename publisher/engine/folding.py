@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions.period import parse
 from publisher.duck import safely
-from publisher.engine.input import key_of, load
+from publisher.engine.input import load, number_of, numbered_by
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -35,11 +35,12 @@ def folded(
     none = {axis.name: 0 for _, axis in axes}
     if not axes:
         return defaultdict(dict)
-    counts = ", ".join(f"count(*) FILTER ({key_of(n, axis.name)} IS NULL)" for n, axis in axes)
+    counts = ", ".join(f"count(*) FILTER ({number_of(n)} IS NULL)" for n, _ in axes)
+    joined = "".join(numbered_by(n, axis.name) for n, axis in axes)
     with safely(f"{dataset.name}: counting keys"):
         load(connection, dataset, grid)
         sql = f"WITH raw AS ({records.raw}), records AS ({records.query.sql}) "
-        sql += f"SELECT records._record, {counts} FROM records GROUP BY records._record"
+        sql += f"SELECT records._record, {counts} FROM records{joined} GROUP BY records._record"
         found = connection.execute(sql, list(records.parameters)).fetchall()
     rows = {batch.hex: dict(zip(none, map(int, counted), strict=True)) for batch, *counted in found}
     return defaultdict(none.copy, rows)
