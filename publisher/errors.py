@@ -26,6 +26,10 @@ class HeldError(PublisherError):
     exit_code = 3
 
 
+class ApprovalError(HeldError):
+    """A definition waits for the approval of its reviewers; nothing was charged."""
+
+
 class BudgetError(PublisherError):
     """The privacy budget does not allow the release, or the ledger does not verify."""
 

@@ -12,6 +12,7 @@ from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, HeldError, PublisherError, RefusedAtLandingError, SourceError
 from publisher.executors.opening import executor_of
+from publisher.pipeline.automatic import approve_if_declared
 from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
@@ -278,6 +279,7 @@ class _Run:
             release = draw(job, self.executor, lambda words: self.observer.doing(f"{job.name}: {words}"))
         if job.catalog.standing(release).validation is None:
             check(job, release, self.judging)
+        approve_if_declared(job, release)
         return release
 
     def _land(self, source: SourceFile) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions import period as civil
     from publisher.definitions.feed import Feed
+    from publisher.definitions.settings import ReviewSettings
 
 FILE = "publisher.toml"
 
@@ -191,6 +192,11 @@ class Workspace:
     def portal(self) -> Path:
         """The store of the embedded portal."""
         return self.state / "portal"
+
+    @property
+    def review(self) -> ReviewSettings | None:
+        """Who approves definitions and releases; None if no one has to, as in a rehearsal, which is thrown away."""
+        return self.settings.review if not self.feeds else None
 
     def suite(self, dataset: str) -> Path:
         """The expectations that the dataset's releases must meet."""

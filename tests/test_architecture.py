@@ -16,6 +16,7 @@ DOORS = {
     "duckdb": ["duck"],
     "apprise": ["commands.notices"],
     "cronsim": ["definitions.schedule"],
+    "cryptography": ["approvals.keys"],
     "holidays": ["definitions.schedule"],
     "pyspark": ["executors.spark"],
 }

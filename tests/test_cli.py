@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("processes")
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
     "init add check sample keyset preview classify land plan tune run schedule notify releases show revalidate accept "
-    "push verify rollback ledger status sql serve accounts doctor audit schema"
+    "push verify rollback review approve reject reviewers ledger status sql serve accounts doctor audit schema"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
 HEAVY = (
@@ -55,7 +55,7 @@ def test_help_fits_a_terminal(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "ledger verify", *ACCOUNTS])
+@pytest.mark.parametrize("command", [*COMMANDS, "ledger verify", "reviewers key", *ACCOUNTS])
 def test_every_command_says_what_it_does(tmp_path: Path, command: str) -> None:
     """Its help needs no workspace, begins with a sentence, and explains every option."""
     answer = publisher(*command.split(), "--help", cwd=tmp_path)

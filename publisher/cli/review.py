@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, nothing_defined, refuse_together, say, workspace_of
+from publisher.cli.root import (
+    command,
+    datasets_of,
+    json_option,
+    main,
+    nothing_defined,
+    refuse_together,
+    say,
+    workspace_of,
+)
 from publisher.errors import HeldError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from publisher.approvals.approval import DecisionKind
 
 
 @command()
@@ -178,3 +189,161 @@ def rollback(folder: Path, dataset: str, period: str | None, reason: str | None,
             raise click.UsageError("--reason is missing, and there is no terminal to ask on. Nothing changed.")
         reason = str(click.prompt("Why? Everyone can read this on the portal", err=True))
     say(retract(workspace, file, period, reason, undo=undo, push=not no_push))
+
+
+@command()
+@click.argument("dataset", required=False)
+@click.argument("period", required=False)
+@json_option
+@click.pass_obj
+def review(folder: Path, dataset: str | None, period: str | None, as_json: bool) -> None:
+    """Show what waits for approval, or what a reviewer needs to decide.
+
+    Without DATASET, lists what waits. With it, shows its definition: what it spends, and what has changed since the
+    last approval. With PERIOD too, shows a release: what has changed for readers, what is withheld where, its checks,
+    guarantee and odds, and the budget before and after. Signs nothing: `publisher approve` and `publisher reject` do.
+
+    \b
+    Examples:
+      publisher review
+      publisher review syracuse-permits
+      publisher review syracuse-permits 2023-Q3
+    """
+    from publisher.commands.review_view import definition_view, present, release_view, waiting
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    with opened(workspace) as catalog:
+        if dataset is None:
+            rows = waiting(workspace, catalog)
+        else:
+            file = workspace.dataset(dataset)
+            found = (
+                release_view(workspace, catalog, file, period) if period else definition_view(workspace, catalog, file)
+            )
+    if dataset is not None:
+        print_json(asdict(found)) if as_json else present(found)
+    elif as_json:
+        print_json([asdict(each) for each in rows])
+    elif rows:
+        print_table("", ("what", "waits for", "next"), [(each.what, each.waits_for, each.command) for each in rows])
+    else:
+        say("Nothing waits for approval.")
+
+
+def _decide(
+    folder: Path,
+    dataset: str,
+    period: str | None,
+    by: str,
+    key: Path | None,
+    decision: DecisionKind,
+    reason: str,
+    *,
+    editor: str = "",
+    push: bool,
+) -> None:
+    """Ask, sign and record."""
+    from publisher.commands.approvals import Decided, Reviewer, decide, keys_folder
+    from publisher.commands.terminal import fitted
+
+    def agree(question: str) -> None:
+        click.confirm(fitted(question, err=True), abort=True, err=True)
+
+    def passphrase() -> str:
+        return str(click.prompt(f"Passphrase of {by}'s key", hide_input=True, err=True))
+
+    workspace = workspace_of(folder)
+    who = Reviewer(by, key if key is not None else keys_folder() / f"{by}.pem", passphrase)
+    what = Decided(decision, reason, editor)
+    say(decide(workspace, workspace.dataset(dataset), period, who, what, agree, push=push))
+
+
+_by = click.option("--by", required=True, metavar="NAME", help="Your name as a reviewer in publisher.toml.")
+_key = click.option(
+    "--key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file of your private key (default: NAME.pem in ~/.config/publisher/keys).",
+)
+
+
+@command()
+@click.argument("dataset")
+@click.argument("period", required=False)
+@_by
+@click.option("--reason", required=True, metavar="TEXT", help="Why. Everyone can read it.")
+@click.option("--edited-by", "editor", default="", metavar="NAME", help="Of a definition: who edited it last.")
+@_key
+@click.option("--no-push", is_flag=True, help="Do not update the portal; the next push does.")
+@click.pass_obj
+def approve(
+    folder: Path, dataset: str, period: str | None, by: str, reason: str, editor: str, key: Path | None, no_push: bool
+) -> None:
+    """Approve a definition, or a release, with your signature.
+
+    Asks for the passphrase of your key, which is the only thing that signs. Without PERIOD, approves the definition:
+    what it may spend. With it, the release that waits for approval, byte for byte. You cannot approve what you have
+    edited. `publisher review` shows what to decide by.
+
+    \b
+    Examples:
+      publisher approve syracuse-permits --by ana --edited-by ben \
+        --reason "Half the loss of last year"
+      publisher approve syracuse-permits 2023-Q3 --by ana \
+        --reason "As expected after the fee went up"
+    """
+    _decide(folder, dataset, period, by, key, "approved", reason, editor=editor, push=not no_push)
+
+
+@command()
+@click.argument("dataset")
+@click.argument("period", required=False)
+@_by
+@click.option("--reason", required=True, metavar="TEXT", help="Why. Everyone can read it.")
+@_key
+@click.pass_obj
+def reject(folder: Path, dataset: str, period: str | None, by: str, reason: str, key: Path | None) -> None:
+    """Reject a definition, or a release, with your signature.
+
+    A rejection stands until you approve the same. Nothing is drawn again and nothing is refunded; what is public
+    already is retracted with `publisher rollback`.
+
+    \b
+    Example:
+      publisher reject syracuse-permits 2023-Q3 --by ana \
+        --reason "A week is missing in the feed"
+    """
+    _decide(folder, dataset, period, by, key, "rejected", reason, push=False)
+
+
+@main.group(context_settings={"max_content_width": 100})
+def reviewers() -> None:
+    """Make the keys of reviewers."""
+
+
+@reviewers.command("key")
+@click.argument("name")
+@click.option(
+    "--file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where to put the private key (default: NAME.pem in ~/.config/publisher/keys).",
+)
+@click.pass_obj
+def reviewers_key(folder: Path, name: str, file: Path | None) -> None:
+    """Make a key pair for reviewer NAME.
+
+    The private key stays with its reviewer: in a file that no one else can read, opened by a passphrase. Prints the
+    public key as a line for publisher.toml.
+
+    \b
+    Example:
+      publisher reviewers key ana
+    """
+    from publisher.commands.approvals import new_key
+
+    def passphrase() -> str:
+        return str(click.prompt("Passphrase", hide_input=True, confirmation_prompt=True, err=True))
+
+    for line in new_key(workspace_of(folder), name, file, passphrase):
+        click.echo(line)

@@ -21,7 +21,7 @@ EXIT_CODES = """\b
 Exit codes:
   0   done
   2   a definition or the command line is wrong
-  3   a release is held by validation
+  3   a release is held by validation, or something waits for approval
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
   6   the portal cannot be reached or lacks what was sent; a notice failed
@@ -35,7 +35,7 @@ SECTIONS = {
     "Start": ("init", "add", "sample", "keyset", "preview", "classify", "check", "schema"),
     "Plan": ("plan", "tune"),
     "Run": ("run", "land", "schedule", "notify"),
-    "Review": ("releases", "show", "revalidate", "accept", "rollback"),
+    "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
     "Prove": ("audit", "verify", "ledger"),
     "Publish": ("push", "serve", "accounts"),
     "Look": ("status", "sql"),

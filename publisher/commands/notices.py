@@ -40,6 +40,7 @@ REASONS = {
     "feed refused": "a file was refused at landing",
     "late": "a release was due and is not made",
     "under review": "a release waits for a person's decision",
+    "approval wanted": "a release or a definition waits for approval",
     "budget refuses": "a release is due, and the budget does not pay for it",
     "budget ends soon": "the budget will soon refuse",
     "portal": "the portal does not answer, or does not show what was released",

@@ -69,7 +69,7 @@ def accept(
             agree(f"{name} is held: {'; '.join(validation.words)}. Accept and publish it because {reason!r}?")
             catalog.accept(chosen, validation, reason)
         done = f"{name}: {'passes now' if validation.passed else 'accepted'}; {_now_current(catalog, chosen)}"
-        _follow(workspace, catalog, dataset, done, push=push)
+        bring_up_to_date(workspace, catalog, dataset, done, push=push)
         return done
 
 
@@ -102,11 +102,11 @@ def rollback(
         chosen = catalog.newest(dataset.name, found, retracted=undo)
         catalog.retract(chosen, reason, undo=undo)
         done = f"{chosen.manifest.name}: {'restored' if undo else 'retracted'}; {_now_current(catalog, chosen)}"
-        _follow(workspace, catalog, dataset, done, push=push)
+        bring_up_to_date(workspace, catalog, dataset, done, push=push)
         return done
 
 
-def _follow(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, done: str, *, push: bool) -> None:
+def bring_up_to_date(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, done: str, *, push: bool) -> None:
     """Bring all that people read up to what is current now. What is `done` stays done, and no fault of one of these
     keeps the others from what was retracted. Raises the first fault."""
     steps: list[Callable[[], object]] = [

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, Literal
 
 from publisher.definitions import period as civil
 from publisher.definitions.vintage import due_vintages, next_due
-from publisher.errors import BudgetError, DefinitionError, HeldError, PortalError, PublisherError, SourceError
+from publisher.errors import (
+    ApprovalError,
+    BudgetError,
+    DefinitionError,
+    HeldError,
+    PortalError,
+    PublisherError,
+    SourceError,
+)
 from publisher.pipeline.consent import newest_arrival, redraw_of
-from publisher.pipeline.job import jobs_of
+from publisher.pipeline.job import identity_of, jobs_of
 from publisher.pipeline.report import next_step
+from publisher.pipeline.reviews import refuse_unapproved
 from publisher.planning.pace import pace_of
 from publisher.push.client import UnreachableError
 from publisher.push.shown import differing
@@ -23,16 +32,18 @@ if TYPE_CHECKING:
 
     from publisher.definitions.period import Period
     from publisher.pipeline.catalog import Catalog, Standing
+    from publisher.pipeline.reviews import ReviewState
     from publisher.planning.pace import Pace, Spent
+    from publisher.release.manifest import Manifest
     from publisher.workspace import DatasetFile, Workspace
 
 FEW = 3
 """So many datasets are named in one command; for more it is the command for all."""
 
-Reason = Literal["feed missing", "late", "under review", "budget refuses", "portal", "definition"]
+Reason = Literal["feed missing", "late", "under review", "approval wanted", "budget refuses", "portal", "definition"]
 """Why something needs a person, in words that say nothing about records."""
 
-State = Literal["ok", "held", "unchecked", "retracted", "late", "due", "none"]
+State = Literal["ok", "waiting for approval", "rejected", "held", "unchecked", "retracted", "late", "due", "none"]
 
 
 @dataclass(frozen=True)
@@ -102,6 +113,7 @@ class Look:
         self._held(dataset, list(newest.values()))
         if catalog is not None:
             self._edited(catalog, dataset, today)
+            self._definition(catalog, dataset)
         return Morning(
             dataset=dataset.name,
             last_release=max(newest, default=None),
@@ -165,6 +177,33 @@ class Look:
                 words = f"not checked yet: `publisher revalidate {dataset.name}`."
                 subject = f"{dataset.name} {says.period}"
                 self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
+            elif each.status in ("waiting for approval", "rejected") and each.review is not None:
+                self._review(each.release.manifest, each.review)
+
+    def _review(self, says: Manifest, review: ReviewState) -> None:
+        """A release that reviewers did not approve, or rejected."""
+        subject = f"{says.dataset} {says.period}"
+        if review.state == "rejected":
+            words = (
+                f"{review.words}. Correct the definition or the records; a changed mind: `publisher approve {subject}`."
+            )
+            self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
+        else:
+            so_far = f" ({review.words})" if review.words else ""
+            words = f"waits for approval{so_far}: `publisher review {subject}` shows it."
+            self.needs.append(Matter(subject, "approval wanted", words, HeldError.exit_code))
+
+    def _definition(self, catalog: Catalog, dataset: DatasetFile) -> None:
+        """A definition that reviewers did not approve: the next release would not be charged."""
+        if next_release(dataset) is None and not missing_of(dataset, catalog.standings(dataset.name)):
+            return
+        try:
+            refuse_unapproved(self.workspace, catalog.ledger, identity_of(self.workspace, dataset))
+        except ApprovalError as error:
+            words = str(error).removeprefix(f"{dataset.name}: ")
+            self.needs.append(Matter(dataset.name, "approval wanted", words, error.exit_code))
+        except SourceError:  # the files that decide places are missing, which the next run says
+            return
 
     def _refused(self, dataset: DatasetFile, period: str) -> None:
         words = (
@@ -232,9 +271,15 @@ def missing_of(dataset: DatasetFile, standings: Sequence[Standing]) -> list[tupl
     return found
 
 
+UNDECIDED: tuple[State, ...] = ("held", "unchecked", "rejected", "waiting for approval")
+"""States of releases that wait for people, the first of which is shown."""
+
+
 def _state(newest: dict[str, Standing], missing: Sequence[object], late: int) -> State:
-    if any(each.status in ("held", "unchecked") for each in newest.values()):
-        return "held" if any(each.status == "held" for each in newest.values()) else "unchecked"
+    found = {each.status for each in newest.values()}
+    for state in UNDECIDED:
+        if state in found:
+            return state
     if missing:
         return "late" if late and newest else "due"
     if not newest:

@@ -36,6 +36,9 @@ COLORS = {
     "HELD": "yellow",
     "warning": "yellow",
     "unchecked": "yellow",
+    "waiting for approval": "yellow",
+    "definition not approved": "yellow",
+    "rejected": "red",
     "refused": "red",
     "refused at landing": "red",
     "failed": "red",
@@ -197,6 +200,12 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
         for each in report.outcomes
     ]
     print_table("", headings, rows)
+    if waiting := [each for each in report.outcomes if each.status == "waiting for approval"]:
+        first = waiting[0]
+        say(
+            f"{len(waiting):,} {'release waits' if len(waiting) == 1 else 'releases wait'} for approval and "
+            f"{'is' if len(waiting) == 1 else 'are'} not public: `publisher review {first.dataset} {first.period}`."
+        )
     for dataset, url in {each.dataset: each.portal_url for each in report.outcomes if each.portal_url}.items():
         say(f"{dataset}: {url}")
 

@@ -79,6 +79,7 @@ def _by_the_ledger(
     for dataset in datasets:
         yield _releases(catalog, dataset.name)
         yield _validations(catalog, dataset.name)
+        yield from _approvals(workspace, catalog, dataset.name)
         yield from (_totals(each) for each in totals_of(catalog, dataset))
     yield from _gone(catalog)
     raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
@@ -157,6 +158,15 @@ def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
     known = sum(name in recorded for name in paths)
     words = tuple(each + advice for each in faults)
     return VerificationRow(f"{dataset}: validation results", f"results: {known}", words, SourceError.exit_code)
+
+
+def _approvals(workspace: Workspace, catalog: Catalog, dataset: str) -> Iterator[VerificationRow]:
+    """Every approval: as it was recorded, signed by its reviewer, and about the release that is there."""
+    reviews = catalog.reviews(dataset)
+    if workspace.review is not None or reviews.terms:
+        faults = tuple(reviews.faults(catalog.ledger.manifests()))
+        many = f"approvals: {len(reviews.entries)}"
+        yield VerificationRow(f"{dataset}: approvals", many, faults, SourceError.exit_code)
 
 
 def _totals(totals: TotalTable) -> VerificationRow:

@@ -342,6 +342,16 @@ class PortalListing(Model):
     """The measure that leads: on the page and its card, in the chart and on the map. Default: the first."""
 
 
+class AutomaticApproval(Model):
+    """When releases need no reviewer. It counts once the definition that has it is approved; the first release, and one
+    that a person accepted although it did not meet its expectations, always need one."""
+
+    most_change: Exact = Field(gt=0, le=1000)
+    """No number may differ from the last release by more than so many margins of the difference."""
+    most_withheld: Exact = Field(ge=0, le=1)
+    """No larger share of the numbers of any of its tables may be withheld."""
+
+
 class Dataset(Model):
     """`datasets/<dataset>.toml`."""
 
@@ -380,6 +390,8 @@ class Dataset(Model):
     publish_measurements: bool = False
     """Offer every cell's noisy number before it was reconciled, cut or suppressed as a download: it shows suppressed
     cells, and sums of it are unbiased."""
+    automatic_approval: AutomaticApproval | None = None
+    """When a release needs no reviewer, where publisher.toml asks for review. Default: never."""
     portal: PortalListing
     """How the portal lists it."""
     limitations: tuple[Wording, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from publisher.definitions.feed import Secret
-from publisher.definitions.model import Model, RuleError, Text
+from publisher.definitions.model import Model, RuleError, Slug, Text
 
 SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
@@ -40,6 +41,22 @@ def _server(address: str) -> str:
 
 
 Server = Annotated[str, AfterValidator(_server)]
+
+KEY = "ed25519:"
+"""What the public key of a reviewer begins with."""
+
+
+def _public_key(text: str) -> str:
+    try:
+        raw = base64.b64decode(text.removeprefix(KEY), validate=True)
+    except ValueError:
+        raw = b""
+    if not text.startswith(KEY) or len(raw) != 32:
+        raise ValueError("is not a public key: copy the line that `publisher reviewers key NAME` prints")
+    return text
+
+
+PublicKey = Annotated[str, AfterValidator(_public_key)]
 
 
 class SparkSettings(Model):
@@ -116,6 +133,27 @@ class NoticeSettings(Model):
     """So many periods before a budget refuses, it is told."""
 
 
+class ReviewSettings(Model):
+    """Who approves definitions and releases. What they decided is signed with keys that only they have."""
+
+    required: int = Field(1, ge=1, le=2)
+    """How many reviewers must approve a definition before it is charged, and a release before it is published."""
+    definition_days: int = Field(365, ge=1, le=3650)
+    """So many days after an approval of a definition, it has to be approved again before anything else is charged."""
+    reviewers: dict[Slug, PublicKey] = Field(min_length=1)
+    """The reviewers by name, each with the public key that `publisher reviewers key NAME` prints."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.reviewers) < self.required:
+            raise RuleError(("required",), f"asks for {self.required} approvals of {len(self.reviewers)} reviewer(s)")
+        names = list(self.reviewers)
+        for n, name in enumerate(names):
+            if self.reviewers[name] in [self.reviewers[each] for each in names[:n]]:
+                raise RuleError(("reviewers", name), "has the key of another reviewer: each makes a key of their own")
+        return self
+
+
 class Settings(Model):
     """`publisher.toml`."""
 
@@ -149,3 +187,5 @@ class Settings(Model):
     """Where releases are published."""
     notices: NoticeSettings | None = None
     """Who is told when something needs a person. Default: no one."""
+    review: ReviewSettings | None = None
+    """Who approves definitions and releases. Default: no one has to."""

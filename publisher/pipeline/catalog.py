@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.decisions import NAMES, decide, decisions
+from publisher.pipeline.reviews import AUTOMATIC, Reviews, record_decision, reviews_of
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.store import refuse_if_changed
 from publisher.release.validation import Validation
@@ -18,12 +19,14 @@ from publisher.release.validation import Validation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from publisher.approvals.approval import Approval
     from publisher.pipeline.decisions import Key, ReleaseDecision
+    from publisher.pipeline.reviews import ReviewState
     from publisher.privacy.ledger import Ledger
     from publisher.release.manifest import Release
     from publisher.release.store import ReleaseStore
 
-Status = Literal["ready", "held", "unchecked", "retracted", "superseded"]
+Status = Literal["ready", "waiting for approval", "rejected", "held", "unchecked", "retracted", "superseded"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Standing:
     status: Status
     decisions: Sequence[ReleaseDecision] = ()
     """What people decided about it, oldest first."""
+    review: ReviewState | None = None
+    """What reviewers decided about it; None where the workspace asks for no review."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class _Record:
     decided: Mapping[Key, Sequence[ReleaseDecision]]
     checked: Mapping[str, str]
     """The SHA-256 of the last check of each release, of all datasets."""
+    reviews: Reviews
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Catalog:
 
     store: ReleaseStore
     ledger: Ledger
+    reviewed: bool = False
+    """Whether the workspace asks for review: a release that was not approved is not current."""
     _periods: dict[tuple[str, str], list[Standing]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _records: dict[str, _Record] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -74,10 +82,22 @@ class Catalog:
         return [each.release for each in self.standings(dataset) if each.status == "ready"]
 
     def before(self, dataset: str, period: str) -> Release | None:
-        """The current release of the last earlier period that has one."""
+        """The release of the last earlier period that has one that passed or was accepted, approved yet or not."""
+        return self._last(dataset, period, ("ready", "waiting for approval"))
+
+    def compared_with(self, release: Release) -> Release | None:
+        """What readers see until the release is public: the current edition of its period, or else of the last earlier
+        period that has one."""
+        says = release.manifest
+        for standing in reversed(self._of_period(says.dataset, says.period)):
+            if standing.status == "ready" and standing.release.manifest.edition < says.edition:
+                return standing.release
+        return self._last(says.dataset, says.period, ("ready",))
+
+    def _last(self, dataset: str, period: str, wanted: Sequence[Status]) -> Release | None:
         for earlier in reversed([each for each in self.store.periods(dataset) if each < period]):
-            for standing in self._of_period(dataset, earlier):
-                if standing.status == "ready":
+            for standing in reversed(self._of_period(dataset, earlier)):
+                if standing.status in wanted:
                     return standing.release
         return None
 
@@ -188,6 +208,23 @@ class Catalog:
         self._forget(release)
         self.keep(release, validation)
 
+    def review(self, made: Approval) -> None:
+        """Record what a reviewer decided about a release or a definition."""
+        record_decision(self.ledger, self.store.public, made)
+        self._records.pop(made.subject.dataset, None)
+        self._periods.clear()
+
+    def approve_automatically(self, release: Release) -> None:
+        """Record that a release met the conditions under which it needs no reviewer."""
+        says = release.manifest
+        facts = {"dataset": says.dataset, "period": says.period, "edition": says.edition}
+        self.ledger.record(AUTOMATIC, facts | {"manifest": self.store.sha256(says.name)})
+        self._forget(release)
+
+    def reviews(self, dataset: str) -> Reviews:
+        """What reviewers decided about a dataset."""
+        return self._record(dataset).reviews
+
     def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
         """The one of these releases of a dataset that, by the ledger, was released (or `retracted`) last."""
         kinds = NAMES["retracted"] if retracted else ("release",)
@@ -204,16 +241,20 @@ class Catalog:
         for release in reversed(self.store.editions(dataset, period)):
             validation = self.validation(release)
             made = self._record(dataset).decided.get((period, release.manifest.edition), ())
-            status = _status(validation, made)
+            status, review = _status(validation, made), None
+            if self.reviewed:
+                review = self._record(dataset).reviews.of_release(release, self.store.sha256(release.manifest.name))
+                status = _reviewed(status, review)
             if status == "ready" and any(each.status == "ready" for each in standings):
                 status = "superseded"
-            standings.append(Standing(release, validation, status, made))
+            standings.append(Standing(release, validation, status, made, review))
         self._periods[dataset, period] = standings[::-1]
         return self._periods[dataset, period]
 
     def _record(self, dataset: str) -> _Record:
         if dataset not in self._records:
-            self._records[dataset] = _Record(decisions(self.ledger, dataset), self.ledger.validations())
+            reviews = reviews_of(self.ledger, self.store.public, dataset)
+            self._records[dataset] = _Record(decisions(self.ledger, dataset), self.ledger.validations(), reviews)
         return self._records[dataset]
 
     def _forget(self, release: Release) -> None:
@@ -235,3 +276,10 @@ def _status(validation: Validation | None, decided: Sequence[ReleaseDecision]) -
         return "unchecked"
     accepted = validation.acceptable and any(_covers(each, validation) for each in decided)
     return "ready" if validation.passed or accepted else "held"
+
+
+def _reviewed(status: Status, review: ReviewState) -> Status:
+    """The status of a release that passed, by what reviewers decided."""
+    if status != "ready" or review.state == "approved":
+        return status
+    return review.state

@@ -187,6 +187,11 @@ class Job:
         return max(self.draws, default=0)
 
 
+def identity_of(workspace: Workspace, dataset: DatasetFile) -> Identity:
+    """What a definition is recognized by. Raises SourceError when a file that decides places is missing."""
+    return Identity(dataset, boundaries_fingerprint(dataset.source, workspace.data))
+
+
 def order_of(dataset: DatasetFile) -> str:
     """The keyed order by which the dataset's units are bounded; none if records are the units."""
     return ORDER if dataset.source.definition.privacy.unit != "record" else ""
@@ -200,6 +205,5 @@ def hashes_of(dataset: DatasetFile, fingerprint: str) -> tuple[str, ...]:
 
 def jobs_of(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, periods: Iterable[Period]) -> list[Job]:
     """A job for each period. Raises SourceError when a file that decides places is missing."""
-    fingerprint = boundaries_fingerprint(dataset.source, workspace.data)
-    shared = Identity(dataset, fingerprint)
-    return [Job(workspace, catalog, dataset, period, fingerprint, of_all=shared) for period in periods]
+    shared = identity_of(workspace, dataset)
+    return [Job(workspace, catalog, dataset, period, shared.fingerprint, of_all=shared) for period in periods]

@@ -12,6 +12,7 @@ from publisher.errors import BudgetError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
 from publisher.pipeline.counting import Counting
 from publisher.pipeline.editions import write_edition
+from publisher.pipeline.reviews import refuse_unapproved
 from publisher.privacy.estimates import settled, strays
 from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise, saturated
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
 
 
 def afford(job: Job) -> None:
-    """Raises BudgetError when the draw is not allowed, before any record is read.
+    """Raises ApprovalError when the definition is not approved, BudgetError when the draw is not allowed, before any
+    record is read.
 
     Either the budget cannot pay for it, or it would be added to a draw that kept other cells of each unit: together
     they would hold more of a unit than its bounds.
     """
+    refuse_unapproved(job.workspace, job.catalog.ledger, job.identity)
     before = job.draws.get(job.number - 1) if job.adds else None
     if before is not None and before.manifest.order != job.order:
         versions = before.manifest.versions
@@ -124,6 +127,7 @@ def _discover(job: Job, counting: Counting) -> Job:
 
 def _charge(job: Job) -> Entry:
     """The charge. What is landed from now on, whatever its name says, was received after the vintage's cutoff."""
+    refuse_unapproved(job.workspace, job.catalog.ledger, job.identity)
     if job.vintage is not None:
         source = job.dataset.source
         Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from publisher.errors import (
     REFUSED,
+    ApprovalError,
     BudgetError,
     DefinitionError,
     HeldError,
@@ -41,7 +42,8 @@ class Outcome:
     """Whether no other edition is scheduled; a provisional one is false."""
     release: str | None
     status: str
-    """published, ready (not pushed), held, retracted, superseded, refused (budget), refused at landing, or failed."""
+    """published, ready (not pushed), waiting for approval, rejected, held, retracted, superseded, refused (budget),
+    refused at landing, definition not approved, or failed."""
     cells: int
     suppressed: int
     loss: str
@@ -109,6 +111,8 @@ def _status(error: PublisherError) -> str:
     """Why there is no release. A refusal at landing depends on records, so no more than its one wording is said."""
     if isinstance(error, RefusedAtLandingError):
         return REFUSED
+    if isinstance(error, ApprovalError):
+        return "definition not approved"
     return "refused" if isinstance(error, BudgetError) else "failed"
 
 

@@ -12,6 +12,7 @@ from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.continuity import resume
+from publisher.pipeline.reviews import record_terms
 from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import open_ledger
 from publisher.privacy.outside import refuse_if_replaced
@@ -46,6 +47,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
                 refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
             resume(catalog, workspace.private)
             catalog.store.hide_measurements()
+            record_terms(catalog.ledger, workspace.review)
             yield catalog
     finally:
         os.close(descriptor)
@@ -72,7 +74,7 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
     heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace), heads=heads)
     try:
-        yield Catalog(ReleaseStore(workspace.public, workspace.private), ledger)
+        yield Catalog(ReleaseStore(workspace.public, workspace.private), ledger, reviewed=workspace.review is not None)
     finally:
         ledger.close()
 

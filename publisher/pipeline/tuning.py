@@ -17,8 +17,10 @@ from publisher.engine.guard import guarded
 from publisher.errors import BudgetError, DefinitionError, SourceError
 from publisher.executors.opening import executor_of
 from publisher.pipeline.counting import Counting
+from publisher.pipeline.job import Identity
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.measurement import measurement
+from publisher.pipeline.reviews import refuse_unapproved
 from publisher.pipeline.session import locked
 from publisher.privacy.mechanism import with_noise
 from publisher.privacy.tuning import NoisyHistogram
@@ -60,6 +62,7 @@ def measured(asked: Measurement, progress: Callable[[str], None] | None = None) 
             return kept
         mechanisms = asked.mechanisms()
         request = asked.request(mechanisms)
+        refuse_unapproved(asked.workspace, ledger, Identity(asked.dataset, asked.fingerprint))
         ledger.afford(request)  # before any record is read
         exact, stand_in = _exact(asked, progress)
         entry = ledger.charge(request)  # durable when it returns; only now may noise be drawn

@@ -78,6 +78,14 @@ def finishing_hash(dataset: DatasetFile) -> str:
     return _hash(value)
 
 
+def conditions_hash(dataset: DatasetFile, suites: Mapping[str, bytes]) -> str:
+    """The hash over the conditions of automatic approval, what people expect of each table, and the finish."""
+    rule = dataset.definition.automatic_approval
+    numbers = [_exact(rule.most_change), _exact(rule.most_withheld)] if rule is not None else []
+    expected = {name: hashlib.sha256(content).hexdigest() for name, content in suites.items()}
+    return _hash([numbers, expected, finishing_hash(dataset)])
+
+
 def total_hash(dataset: DatasetFile, total: TotalOverTime) -> str:
     """The hash over what decides how a total over time is computed and finished."""
     return _hash([finishing_hash(dataset), total.grain, total.level])

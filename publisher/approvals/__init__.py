@@ -1,0 +1,1 @@
+"""What reviewers decide, signed: their keys, and the files that hold their decisions."""
