@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from publisher.approvals.approval import DecisionKind
+    from publisher.commands.review_view import ReviewView
 
 
 @command()
@@ -194,10 +195,11 @@ def rollback(folder: Path, dataset: str, period: str | None, reason: str | None,
 @command()
 @click.argument("dataset", required=False)
 @click.argument("period", required=False)
+@click.option("--page", is_flag=True, help="Show it in a browser on this machine, until Ctrl-C.")
 @json_option
 @click.pass_obj
-def review(folder: Path, dataset: str | None, period: str | None, as_json: bool) -> None:
-    """Show what waits for approval, or what a reviewer needs to decide.
+def review(folder: Path, dataset: str | None, period: str | None, page: bool, as_json: bool) -> None:
+    """Show what waits for approval, and what to decide by.
 
     Without DATASET, lists what waits. With it, shows its definition: what it spends, and what has changed since the
     last approval. With PERIOD too, shows a release: what has changed for readers, what is withheld where, its checks,
@@ -208,7 +210,11 @@ def review(folder: Path, dataset: str | None, period: str | None, as_json: bool)
       publisher review
       publisher review syracuse-permits
       publisher review syracuse-permits 2023-Q3
+      publisher review syracuse-permits 2023-Q3 --page
     """
+    refuse_together({"--page": page, "--json": as_json})
+    if page and dataset is None:
+        raise click.UsageError("--page shows one definition or release: name its DATASET")
     from publisher.commands.review_view import definition_view, present, release_view, waiting
     from publisher.commands.terminal import print_json, print_table
     from publisher.pipeline.session import opened
@@ -222,7 +228,9 @@ def review(folder: Path, dataset: str | None, period: str | None, as_json: bool)
             found = (
                 release_view(workspace, catalog, file, period) if period else definition_view(workspace, catalog, file)
             )
-    if dataset is not None:
+    if dataset is not None and page:
+        _serve(found)
+    elif dataset is not None:
         print_json(asdict(found)) if as_json else present(found)
     elif as_json:
         print_json([asdict(each) for each in rows])
@@ -230,6 +238,19 @@ def review(folder: Path, dataset: str | None, period: str | None, as_json: bool)
         print_table("", ("what", "waits for", "next"), [(each.what, each.waits_for, each.command) for each in rows])
     else:
         say("Nothing waits for approval.")
+
+
+def _serve(found: ReviewView) -> None:
+    """Serve the page until Ctrl-C."""
+    from publisher.commands.review_page import ReviewPage, page_of
+
+    with ReviewPage(page_of(found)) as server:
+        click.echo(f"Open {server.address}")
+        say("It works once, on this machine. Ctrl-C ends it.", err=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("The page is closed.", err=True)
 
 
 def _decide(

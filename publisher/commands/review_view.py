@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,10 +17,11 @@ from publisher.pipeline.automatic import objections
 from publisher.pipeline.job import Job, identity_of
 from publisher.pipeline.report import loss_words, next_step
 from publisher.pipeline.reviews import definition_state, definition_subject
-from publisher.planning.chances import odds_words, planned_odds, spent_before
+from publisher.planning.chances import PlannedOdds, odds_words, planned_odds, spent_before
 from publisher.planning.pace import pace_of, spent_of
 from publisher.privacy.account import blocks_of
 from publisher.privacy.ledger import decimal
+from publisher.push.provenance import odds_facts
 from publisher.release.changes import changes, withheld_by_place
 
 if TYPE_CHECKING:
@@ -124,10 +126,7 @@ def release_view(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, p
         _changed(before, release),
         _withheld(before, release),
         ViewPart("Validation", tuple(_validation(standing))),
-        ViewPart(
-            "Odds for one person",
-            (odds_words(dataset, planned_odds(workspace, dataset, spent_before(workspace, catalog, dataset))),),
-        ),
+        ViewPart("Odds for one person", (_odds(dataset, release),)),
         _budget(catalog, dataset, release),
         _definition_changes(workspace, catalog, dataset),
         *_automatic(workspace, catalog, dataset, release),
@@ -212,7 +211,7 @@ def _place(each: PlaceWithheld) -> tuple[str, ...]:
     before = "-" if each.before is None else f"{each.before:,}"
     return (
         each.table,
-        each.place or "(no places)",
+        each.place or "(the whole table)",
         f"{each.withheld:,} of {each.numbers:,}",
         f"{each.withheld / each.numbers:.0%}",
         before,
@@ -232,6 +231,16 @@ def _validation(standing: Standing) -> Iterator[str]:
                 yield f"Accepted by {each.by or 'someone'} on {each.at[:10]}: {each.reason}"
         if standing.status == "held":
             yield next_step(f"{standing.release.manifest.dataset} {standing.release.manifest.period}", found)
+
+
+def _odds(dataset: DatasetFile, release: Release) -> str:
+    """The odds as the release's guarantee states them."""
+    told = odds_facts(release)
+    if not told:
+        return "The guarantee of this release is of an earlier form: it says them in its own words."
+    said = json.loads(told)
+    odds = PlannedOdds(said["after"], said["household_units"], said["household"], said["source"])
+    return odds_words(dataset, odds)
 
 
 def _budget(catalog: Catalog, dataset: DatasetFile, release: Release) -> ViewPart:

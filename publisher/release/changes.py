@@ -62,7 +62,7 @@ def changes(before: Release, now: Release) -> list[Change]:
 
 
 def withheld_by_place(before: Release | None, now: Release) -> list[PlaceWithheld]:
-    """What each table withholds, by place; one line for a table without places."""
+    """What each table withholds, by place, or else by its first key; one line for a table without keys."""
     found = []
     for level, table in now.tables.items():
         earlier = _withheld(before.tables[level]) if before is not None and level in before.tables else {}
@@ -119,12 +119,13 @@ def _words(row: Row, shape: Shape) -> str:
 
 
 def _withheld(release: Release) -> Mapping[str, tuple[int, int]]:
-    """By place: how many numbers are withheld, and of how many."""
+    """By place, or else by the first key: how many numbers are withheld, and of how many."""
     shape = release.manifest.shape
     names = {key.name: key.names or key.name for key in shape.keys}
+    by = shape.place if shape.place in names else next(iter(names), None)
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for row in read_published(release).to_pylist():
-        count = counts[str(row[names[shape.place]]) if shape.place in names else ""]
+        count = counts[str(row[names[by]]) if by is not None else ""]
         for measure in shape.measures:
             count[0] += row[measure.status] == SUPPRESSED
             count[1] += 1

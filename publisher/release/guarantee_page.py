@@ -12,7 +12,7 @@ from publisher.release.statement import statement
 if TYPE_CHECKING:
     from publisher.release.guarantee_inputs import GuaranteeInputs
 
-_STYLE = """\
+STYLE = """\
 :root { --paper: #fdfcfa; --ink: #1c2227; --rule: #dcd9d2; --soft: #f4f2ed; --focus: #b3460b; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #14181b; --ink: #e4e7e8; --rule: #3a4348; --soft: #1c2226; --focus: #ffb27a; }
@@ -48,11 +48,11 @@ def page(facts: GuaranteeInputs) -> str:
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{name}</title>
 <style>
-{_STYLE}</style>
+{STYLE}</style>
 </head>
 <body>
 <main>
-{_html(_together(statement(facts)))}</main>
+{html_of(_together(statement(facts)))}</main>
 </body>
 </html>
 """
@@ -63,14 +63,19 @@ def _together(text: str) -> str:
     return text.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
 
 
-def _html(text: str) -> str:
-    """Render the text; tables scroll by keyboard, are named by their section, and have column headers."""
+def html_of(text: str, below: int = 0) -> str:
+    """Render the text; tables scroll by keyboard, are named by their section, and have column headers. Its headings are
+    so many levels `below` those of a page of its own."""
+    from markdown_it.token import Token
+
     reader = markdown_reader()
     tokens = reader.parse(text)
     section = ""
-    for before, token in pairwise(tokens):
+    for before, token in pairwise([Token("", "", 0), *tokens]):
         if before.type == "heading_open":
             section = token.content
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{int(token.tag[1]) + below}"
         if token.type == "th_open":
             token.attrSet("scope", "col")
         if token.type == "table_open":

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from reviewed import Reviewers
 
 from publisher.commands.notices import REASONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from aiosmtpd.smtp import SMTP, Envelope, Session
     from township import Answer, Town
@@ -244,3 +246,12 @@ def test_a_run_that_hangs_is_told(mailing: Town, mailbox: Mailbox) -> None:
         for expected in (["run: a run has been at work for more than a day"], None):
             assert mailing.publisher("notify", "--offline").code == 0
             assert [lines[:1] for _, lines in mailbox.new()] == ([expected] if expected else [])
+
+
+def test_what_waits_for_approval_is_told(mailing: Town, mailbox: Mailbox, tmp_path: Path) -> None:
+    """A definition that no one has approved is told once, in fixed words."""
+    Reviewers.made(tmp_path / "keys").ask(mailing, "ana")
+    for expected in (["requests", "water"], []):
+        assert mailing.run().code == 3
+        lines = [line for _, lines in mailbox.new() for line in lines if "approval" in line]
+        assert lines == [f"{name}: a release or a definition waits for approval" for name in expected]

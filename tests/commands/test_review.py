@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import re
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from http.client import HTTPConnection
+from threading import Thread
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -17,7 +21,8 @@ from township import CANARY, Town
 from publisher.approvals.approval import Approval
 from publisher.approvals.keys import read_key
 from publisher.cli import main
-from publisher.commands.review_view import definition_view, release_view
+from publisher.commands.review_page import ReviewPage, page_of
+from publisher.commands.review_view import ViewPart, definition_view, release_view
 from publisher.errors import ApprovalError, DefinitionError, PublisherError, SourceError
 from publisher.pipeline.job import identity_of
 from publisher.pipeline.reviews import definition_subject, refuse_unapproved
@@ -410,6 +415,50 @@ def test_a_decision_is_asked_for(validated: Town, reviewers: Reviewers) -> None:
     assert (code, PASSPHRASE in said) == (0, False), said
     assert statuses(validated)[0] == "ready"
     assert (validated.state / "public/approvals/requests/2024-01/1/ana.json").is_file()
+
+
+def test_the_page_opens_once_and_signs_nothing(validated: Town, reviewers: Reviewers) -> None:
+    """Its address works once, and for one browser; no other name leads to it, nothing can be sent to it, and markup in
+    a reason is text. It has the guarantee too."""
+    reviewers.decide(validated, "requests", "2024-01")
+    workspace = workspace_of(validated)
+    with opened(workspace) as catalog:
+        view = release_view(workspace, catalog, workspace.dataset("requests"), "2024-02")
+    marked = replace(view, parts=(*view.parts, ViewPart("Decisions", ("rejected by ben: <script>alert(1)</script>",))))
+    with ReviewPage(page_of(marked)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        parts = urlsplit(server.address)
+        assert parts.hostname == "127.0.0.1"
+
+        def ask(path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], str]:
+            connection = HTTPConnection("127.0.0.1", parts.port or 0, timeout=10)
+            connection.request(method, path, headers=headers)
+            reply = connection.getresponse()
+            return reply.status, dict(reply.headers), reply.read().decode()
+
+        assert ask("/")[0] == ask("/wrong")[0] == ask(parts.path, Host="rebound.example")[0] == 403
+        code, headers, _ = ask(parts.path)
+        assert (code, headers["Location"]) == (303, "/")
+        cookie = headers["Set-Cookie"].partition(";")[0]
+        assert "HttpOnly; SameSite=Strict" in headers["Set-Cookie"]
+        assert ask(parts.path)[0] == 403
+        code, headers, page = ask("/", Cookie=cookie)
+        assert code == 200
+        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        for words in (
+            "requests/2024-02/1",
+            "Withheld, by place",
+            "publisher approve requests 2024-02",
+            "In a household",
+        ):
+            assert words in page
+        assert "&lt;script&gt;" in page
+        assert "<script" not in page
+        assert CANARY not in page
+        assert ask("/", "POST", Cookie=cookie)[0] == ask("/", "PUT", Cookie=cookie)[0] == 501
+        assert ask("/", Cookie=cookie.replace("=", "=x"))[0] == 403
+        server.shutdown()
+    assert statuses(validated)[1] == "waiting for approval"
 
 
 @pytest.mark.parametrize(
