@@ -196,9 +196,10 @@ def rollback(folder: Path, dataset: str, period: str | None, reason: str | None,
 @click.argument("dataset", required=False)
 @click.argument("period", required=False)
 @click.option("--page", is_flag=True, help="Show it in a browser on this machine, until Ctrl-C.")
+@click.option("--form", is_flag=True, help="Write DATASET's benefit-risk form to reviews/DATASET.md, to be filled in.")
 @json_option
 @click.pass_obj
-def review(folder: Path, dataset: str | None, period: str | None, page: bool, as_json: bool) -> None:
+def review(folder: Path, dataset: str | None, period: str | None, page: bool, form: bool, as_json: bool) -> None:
     """Show what waits for approval, and what to decide by.
 
     Without DATASET, lists what waits. With it, shows its definition: what it spends, and what has changed since the
@@ -212,15 +213,19 @@ def review(folder: Path, dataset: str | None, period: str | None, page: bool, as
       publisher review syracuse-permits 2023-Q3
       publisher review syracuse-permits 2023-Q3 --page
     """
-    refuse_together({"--page": page, "--json": as_json})
-    if page and dataset is None:
-        raise click.UsageError("--page shows one definition or release: name its DATASET")
+    refuse_together({"--page": page, "--form": form, "--json": as_json})
+    refuse_together({"PERIOD": period, "--form": form})
+    if (page or form) and dataset is None:
+        raise click.UsageError(f"{'--page' if page else '--form'} is about one dataset: name it")
+    from publisher.commands.benefit_risk import write_form
     from publisher.commands.review_view import definition_view, present, release_view, waiting
     from publisher.commands.terminal import print_json, print_table
     from publisher.pipeline.session import opened
 
     workspace = workspace_of(folder)
     with opened(workspace) as catalog:
+        if dataset is not None and form:
+            return say(write_form(workspace, catalog, workspace.dataset(dataset)))
         if dataset is None:
             rows = waiting(workspace, catalog)
         else:
@@ -238,6 +243,7 @@ def review(folder: Path, dataset: str | None, period: str | None, page: bool, as
         print_table("", ("what", "waits for", "next"), [(each.what, each.waits_for, each.command) for each in rows])
     else:
         say("Nothing waits for approval.")
+    return None
 
 
 def _serve(found: ReviewView) -> None:

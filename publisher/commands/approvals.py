@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from publisher.approvals.approval import signed
 from publisher.approvals.keys import make_key, read_key
+from publisher.commands.benefit_risk import form_path, form_words, open_answers
 from publisher.commands.review import bring_up_to_date
 from publisher.durable import private_files, write_file
 from publisher.errors import DefinitionError
@@ -121,6 +122,7 @@ def definition_text(workspace: Workspace, dataset: DatasetFile) -> str:
     paths += [root / "pipelines" / f"{source.name}{suffix}" for suffix in (".toml", ".sql")]
     paths += [root / "datasets" / "keysets" / f"{name}.csv" for name in dict.fromkeys(keysets) if name]
     paths += [workspace.suite(dataset.named(level)) for level in level_names(definition)]
+    paths.append(form_path(workspace, dataset))
     there = [path for path in paths if path.is_file()]
     return "".join(f"==== {workspace.shown(path)}\n{path.read_text('utf-8').rstrip()}\n" for path in there)
 
@@ -168,6 +170,8 @@ def _definition(
         )
     if what.decision == "approved" and what.editor == name:
         raise DefinitionError(f"{dataset.name}: {name} edited the definition, so another reviewer has to approve it")
+    if what.decision == "approved" and _settings(workspace).form and open_answers(workspace, dataset) != 0:
+        raise DefinitionError(f"{dataset.name}: its benefit-risk form: {form_words(workspace, dataset)}")
     text = definition_text(workspace, dataset)
     digest = hashlib.sha256(text.encode()).hexdigest()
     subject = definition_subject(workspace, identity_of(workspace, dataset), digest, what.editor)

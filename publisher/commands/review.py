@@ -69,6 +69,8 @@ def accept(
             agree(f"{name} is held: {'; '.join(validation.words)}. Accept and publish it because {reason!r}?")
             catalog.accept(chosen, validation, reason)
         done = f"{name}: {'passes now' if validation.passed else 'accepted'}; {_now_current(catalog, chosen)}"
+        if catalog.standing(chosen).status == "waiting for approval":
+            done += f"; it waits for approval: `publisher review {dataset.name} {period}`"
         bring_up_to_date(workspace, catalog, dataset, done, push=push)
         return done
 

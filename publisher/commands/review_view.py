@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.commands.approvals import UNDECIDED, approved_text, definition_text, undecided
+from publisher.commands.benefit_risk import form_words
 from publisher.commands.terminal import print_table, say
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, SourceError
@@ -156,6 +157,7 @@ def definition_view(workspace: Workspace, catalog: Catalog, dataset: DatasetFile
         _definition_changes(workspace, catalog, dataset),
         ViewPart("What it spends", tuple(_spends(workspace, catalog, dataset))),
         ViewPart("Odds for one person", (odds,)),
+        ViewPart("Benefit-risk form", (form_words(workspace, dataset),)),
         *_decisions(state),
     )
     digest = definition_subject(workspace, identity).statistical_hash

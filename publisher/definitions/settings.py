@@ -140,6 +140,8 @@ class ReviewSettings(Model):
     """How many reviewers must approve a definition before it is charged, and a release before it is published."""
     definition_days: int = Field(365, ge=1, le=3650)
     """So many days after an approval of a definition, it has to be approved again before anything else is charged."""
+    form: bool = False
+    """Whether a definition can be approved only with a benefit-risk form in reviews/<dataset>.md that is filled in."""
     reviewers: dict[Slug, PublicKey] = Field(min_length=1)
     """The reviewers by name, each with the public key that `publisher reviewers key NAME` prints."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from publisher.approvals.keys import make_key
 from publisher.commands.approvals import Decided, Reviewer, decide
 from publisher.durable import private_files
+from publisher.pipeline.session import opened
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -66,4 +67,5 @@ class Reviewers:
 
 def statuses(town: Town, dataset: str = "requests") -> list[str]:
     """The status of every release, by period and edition."""
-    return [row["status"] for row in town.publisher("releases", dataset, "--json").rows]
+    with opened(find_workspace(town.root)) as catalog:
+        return [each.status for each in catalog.standings(dataset)]

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 from reviewed import PASSPHRASE, Reviewers, statuses
-from township import CANARY, Town
+from township import CANARY, Answer, Town
 
 from publisher.approvals.approval import Approval
 from publisher.approvals.keys import read_key
@@ -64,6 +64,12 @@ def validated(approved_town: Town, tmp_path: Path) -> Town:
 
 def workspace_of(town: Town) -> Workspace:
     return find_workspace(town.root)
+
+
+def verify(town: Town) -> Answer:
+    """`publisher verify --offline`, here."""
+    answer = CliRunner().invoke(main, ["-C", str(town.root), "verify", "--offline"])
+    return Answer(answer.exit_code, answer.stdout, answer.stderr)
 
 
 def current(town: Town, dataset: str = "requests") -> list[str]:
@@ -128,11 +134,10 @@ def test_an_unapproved_definition_is_not_charged(town: Town, reviewers: Reviewer
     for name in ("requests", "water"):
         assert f"{name}: its definition is not approved, so nothing is charged" in answer.err
         assert f"`publisher review {name}`" in answer.err
-    assert "ledger" not in town.publisher("tune", "meters", "--period", "2024-01", "--rho", "0.01", "--yes").out
     assert town.publisher("tune", "meters", "--period", "2024-01", "--rho", "0.01", "--yes").code == 3
     assert town.charges() == []
     assert not (town.state / "private" / "landed").exists()
-    assert town.publisher("run", "--rehearse", "--json").code == 0
+    assert town.publisher("run", "water", "--rehearse", "--json").code == 0
     assert town.publisher("status", "--offline", "--check").code in (3, 5)
     reviewers.decide(town, "requests", decision="rejected")
     answer = town.run("requests")
@@ -229,7 +234,7 @@ def test_review_takes_nothing_back(released: Town, reviewers: Reviewers) -> None
     reviewers.decide(released, "requests", "2024-02")
     reviewers.ask(released, "ben")
     assert statuses(released) == ["ready", "superseded", "ready", "ready"]
-    assert released.publisher("verify", "--offline").code == 0
+    assert verify(released).code == 0
     released.edit("publisher.toml", "[review]", "[notreview]")
     settings = released.root / "publisher.toml"
     settings.write_text(settings.read_text().partition("\n[notreview]")[0])
@@ -286,7 +291,7 @@ def test_verify_finds_a_wrong_approval(
         file.write_bytes(content)
     else:
         file.unlink()
-    answer = validated.publisher("verify", "--offline")
+    answer = verify(validated)
     assert answer.code == 5
     assert "approvals/requests/2024-01/1/ana.json" in answer.err
     assert words in answer.err
@@ -300,12 +305,12 @@ def test_verify_finds_an_approval_of_something_else(validated: Town, reviewers: 
     copied = validated.state / "public/approvals/requests/2024-02/1/ana.json"
     copied.parent.mkdir(parents=True)
     copied.write_bytes(content)
-    answer = validated.publisher("verify", "--offline")
+    answer = verify(validated)
     assert (answer.code, "2024-02/1/ana.json: is an approval that was never recorded" in answer.err) == (5, True)
     with locked(workspace_of(validated)) as catalog:
         facts = {"dataset": "requests", "place": "requests/2024-02/1", "reviewer": "ana"}
         catalog.ledger.record("approval", facts | {"sha256": sha256(content).hexdigest()})
-    answer = validated.publisher("verify", "--offline")
+    answer = verify(validated)
     assert (answer.code, "2024-02/1/ana.json: the approval is about something else" in answer.err) == (5, True)
     assert statuses(validated) == ["ready", *WAITING[1:]]
 
@@ -477,3 +482,28 @@ def test_bad_settings_are_named(town: Town, reviewers: Reviewers, lines: str, wo
     settings.write_text(settings.read_text() + f'\n[review]\nreviewers.ana = "{ana}"\n' + lines.format(ana=ana) + "\n")
     with pytest.raises(PublisherError, match=words):
         find_workspace(town.root)
+
+
+def test_the_form_is_signed_with_the_definition(town: Town, reviewers: Reviewers) -> None:
+    """It has the five steps, what definitions and odds say, and marks for the rest; where it is asked for, no
+    definition is approved before all is answered, and what was approved is kept: a later change of it is seen."""
+    reviewers.ask(town, "ana", "ben")
+    town.edit("publisher.toml", "required = 1", "required = 1\nform = true")
+    town.run("requests")
+    with pytest.raises(DefinitionError, match="--form` writes one"):
+        reviewers.decide(town, "requests")
+    answer = town.publisher("review", "requests", "--form")
+    assert answer.code == 0, answer.err
+    path = town.root / "reviews/requests.md"
+    text = path.read_text()
+    assert f"Wrote reviews/requests.md: {text.count('TODO')} answers" in answer.out
+    assert re.findall(r"^## (\d)", text, re.MULTILINE) == list("12345")
+    for words in ("| caller | private | Town Code 2 | not read |", "right at most 59%", "below 5 are withheld"):
+        assert words in text
+    assert town.publisher("review", "requests", "--form").code == 2
+    with pytest.raises(DefinitionError, match="answers are marked TODO"):
+        reviewers.decide(town, "requests")
+    path.write_text(text.replace("TODO", "said"))
+    reviewers.decide(town, "requests")
+    path.write_text(text.replace("TODO", "something else"))
+    assert "+- Reasons to decide otherwise than step 4 says: something else" in _view(town)
