@@ -184,9 +184,7 @@ class Look:
         """A release that reviewers did not approve, or rejected."""
         subject = f"{says.dataset} {says.period}"
         if review.state == "rejected":
-            words = (
-                f"{review.words}. Correct the definition or the records; a changed mind: `publisher approve {subject}`."
-            )
+            words = f"{review.words}. Correct the definition or the records. If that changes: `publisher approve {subject}`."
             self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
         else:
             so_far = f" ({review.words})" if review.words else ""

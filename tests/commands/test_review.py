@@ -18,14 +18,14 @@ from click.testing import CliRunner
 from reviewed import PASSPHRASE, Reviewers, statuses
 from township import CANARY, Answer, Town
 
-from publisher.approvals.approval import Approval
+from publisher.approvals.approval import Approval, signed
 from publisher.approvals.keys import read_key
 from publisher.cli import main
 from publisher.commands.review_page import ReviewPage, page_of
 from publisher.commands.review_view import ViewPart, definition_view, release_view
 from publisher.errors import ApprovalError, DefinitionError, PublisherError, SourceError
 from publisher.pipeline.job import identity_of
-from publisher.pipeline.reviews import definition_subject, refuse_unapproved
+from publisher.pipeline.reviews import definition_subject, refuse_unapproved, release_subject
 from publisher.pipeline.session import locked, opened
 from publisher.push.metadata import listing_of, tables_of
 from publisher.workspace import find_workspace
@@ -192,6 +192,28 @@ def test_two_pairs_of_eyes_are_two_keys(validated: Town, reviewers: Reviewers) -
         reviewers.decide(validated, "requests", editor="")
     with pytest.raises(DefinitionError, match="carl is not a reviewer; the reviewers are ana, ben, eve"):
         reviewers.decide(validated, "requests", by="carl", key="ana")
+
+
+def test_an_editors_own_approval_does_not_count(validated: Town, reviewers: Reviewers) -> None:
+    """Neither of the definition nor of its releases, though it was signed and recorded without the command."""
+    workspace = workspace_of(validated)
+    assert workspace.review is not None
+    key = read_key(reviewers.folder / "ben.pem", lambda: PASSPHRASE)
+    identity = identity_of(workspace, workspace.dataset("requests"))
+    at = datetime.now(UTC).isoformat()
+    with locked(workspace) as catalog:
+        wanted = definition_subject(workspace, identity, editor="ben")
+        catalog.review(signed(key, wanted, "approved", "Mine", "ben", at))
+        state = catalog.reviews("requests").of_definition(wanted, workspace.review, datetime.now(UTC))
+        assert [each.reviewer for each in state.approvals] == ["ana"]
+        assert state.doubts == ("the approval of ben, who edited it, does not count",)
+        release = catalog.standings("requests")[0].release
+        subject = release_subject(release, catalog.store.sha256(release.manifest.name))
+        catalog.review(signed(key, subject, "approved", "Mine", "ben", at))
+        assert catalog.standing(release).status == "waiting for approval"
+        found = catalog.standing(release).review
+        assert found is not None
+        assert found.doubts == ("the approval of ben, who edited the definition, does not count",)
 
 
 def test_an_approval_of_a_definition_ends(validated: Town, reviewers: Reviewers) -> None:

@@ -12,12 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import requests
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from push_examples import QUICK
 from release_examples import of_before, ready, workspace
 
 from publisher.analyst.file import write_analyst_file
 from publisher.analyst.published import PublishedDataset
+from publisher.approvals.approval import signed
+from publisher.approvals.keys import SigningKey
 from publisher.errors import BudgetError, PortalError, SourceError
+from publisher.pipeline.reviews import release_subject
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals
 from publisher.push import memory, metadata
@@ -536,3 +540,28 @@ def test_a_portal_that_knows_more_than_the_ledger_is_not_written(desk: Desk, tmp
             check_delivery(place, catalog, client, place.dataset("weekly"))
     assert desk.broken.writes == []
     assert desk.view("") == before
+
+
+def test_nothing_reaches_the_portal_before_it_is_approved(tmp_path: Path, portal: Running, broken: Broken) -> None:
+    """Where the workspace asks for review, a release that passed makes no table and no request that writes; once it is
+    approved its rows are there, and a later edition changes nothing before it is approved itself."""
+    ana, place = SigningKey(Ed25519PrivateKey.generate()), workspace(tmp_path)
+    settings = tmp_path / "publisher.toml"
+    settings.write_text(settings.read_text() + f'\n[review]\nreviewers.ana = "{ana.public}"\n')
+    place = find_workspace(tmp_path)
+    with locked(place) as catalog:
+        desk = Desk(place, catalog, portal, broken)
+        try:
+            for edition in (1, 2):
+                release = ready(catalog, desk.dataset, "2018-W01", edition=edition)
+                shown = desk.push()
+                if edition == 1:
+                    assert (shown, broken.writes) == (None, [])
+                else:
+                    assert {row["edition"] for row in desk.rows("")} == {"1"}
+                subject = release_subject(release, catalog.store.sha256(release.manifest.name))
+                catalog.review(signed(ana, subject, "approved", "Right", "ana", "2026-01-01T00:00:00+00:00"))
+                assert desk.push() is not None
+                assert {row["edition"] for row in desk.rows("")} == {str(edition)}
+        finally:
+            desk.delete()
