@@ -91,7 +91,7 @@ def _information(dataset: DatasetFile) -> Iterator[str]:
 
 def _benefits(dataset: DatasetFile) -> Iterator[str]:
     yield from ("", "## 2. Benefits of releasing it", "")
-    yield f"- What it says, and to whom: {dataset.definition.description}"
+    yield f"- What it says, in its own words: {dataset.definition.description}"
     yield f"- Who has asked for it, and who is likely to use it: {MARK}"
     yield f"- Value of the benefits ({SCALE}): {MARK}"
     yield f"- How likely they are ({SCALE}): {MARK}"

@@ -184,7 +184,7 @@ class Look:
         """A release that reviewers did not approve, or rejected."""
         subject = f"{says.dataset} {says.period}"
         if review.state == "rejected":
-            words = f"{review.words}. Correct the definition or the records. If that changes: `publisher approve {subject}`."
+            words = f"{review.words}. Correct what is wrong, or, if nothing is, `publisher approve {subject}`."
             self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
         else:
             so_far = f" ({review.words})" if review.words else ""

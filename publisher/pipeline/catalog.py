@@ -49,7 +49,6 @@ class _Record:
     decided: Mapping[Key, Sequence[ReleaseDecision]]
     checked: Mapping[str, str]
     """The SHA-256 of the last check of each release, of all datasets."""
-    reviews: Reviews
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ class Catalog:
     """Whether the workspace asks for review: a release that was not approved is not current."""
     _periods: dict[tuple[str, str], list[Standing]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _records: dict[str, _Record] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _reviews: dict[str, Reviews] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition."""
@@ -211,7 +211,7 @@ class Catalog:
     def review(self, made: Approval) -> None:
         """Record what a reviewer decided about a release or a definition."""
         record_decision(self.ledger, self.store.public, made)
-        self._records.pop(made.subject.dataset, None)
+        self._reviews.pop(made.subject.dataset, None)
         self._periods.clear()
 
     def approve_automatically(self, release: Release) -> None:
@@ -223,7 +223,9 @@ class Catalog:
 
     def reviews(self, dataset: str) -> Reviews:
         """What reviewers decided about a dataset."""
-        return self._record(dataset).reviews
+        if dataset not in self._reviews:
+            self._reviews[dataset] = reviews_of(self.ledger, self.store.public, dataset)
+        return self._reviews[dataset]
 
     def newest(self, dataset: str, releases: Sequence[Release], *, retracted: bool) -> Release:
         """The one of these releases of a dataset that, by the ledger, was released (or `retracted`) last."""
@@ -243,7 +245,7 @@ class Catalog:
             made = self._record(dataset).decided.get((period, release.manifest.edition), ())
             status, review = _status(validation, made), None
             if self.reviewed:
-                review = self._record(dataset).reviews.of_release(release, self.store.sha256(release.manifest.name))
+                review = self.reviews(dataset).of_release(release, self.store.sha256(release.manifest.name))
                 status = _reviewed(status, review)
             if status == "ready" and any(each.status == "ready" for each in standings):
                 status = "superseded"
@@ -253,14 +255,14 @@ class Catalog:
 
     def _record(self, dataset: str) -> _Record:
         if dataset not in self._records:
-            reviews = reviews_of(self.ledger, self.store.public, dataset)
-            self._records[dataset] = _Record(decisions(self.ledger, dataset), self.ledger.validations(), reviews)
+            self._records[dataset] = _Record(decisions(self.ledger, dataset), self.ledger.validations())
         return self._records[dataset]
 
     def _forget(self, release: Release) -> None:
         """Something was written about the release."""
         self._periods.pop((release.manifest.dataset, release.manifest.period), None)
         self._records.pop(release.manifest.dataset, None)
+        self._reviews.pop(release.manifest.dataset, None)
 
 
 def _covers(decision: ReleaseDecision, validation: Validation) -> bool:
