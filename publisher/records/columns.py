@@ -27,6 +27,7 @@ _OWN = (
     "_identity",
     "_file",
     "_path",
+    "_part",
     "_likely",
     "_batch",
     "_received",

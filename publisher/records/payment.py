@@ -27,7 +27,7 @@ _LIKELY = r"\d{9}|\d{4}[ -]\d{4}[ -]\d{4}[ -]|3\d{3}[ -]\d{6}[ -]|^[A-Z] *[A-Z] 
 
 def likely(texts: Sequence[str]) -> str:
     """SQL for whether one of these expressions may have such a number; they seldom have."""
-    return " OR ".join(f"coalesce({_may_have(text)}, false)" for text in texts)
+    return " OR ".join(_may_have(text) for text in texts)
 
 
 def payment_numbers(columns: Sequence[str], relation: str, connection: DuckDBPyConnection) -> dict[int, dict[str, int]]:
@@ -43,7 +43,8 @@ def payment_numbers(columns: Sequence[str], relation: str, connection: DuckDBPyC
 
 
 def _may_have(text: str) -> str:
-    return f"(strlen({text}) >= {_SHORTEST} AND regexp_matches({text}, {literal(_LIKELY)}))"
+    # Both sides of an AND are evaluated for every row; what CASE does not choose is not.
+    return f"CASE WHEN strlen({text}) >= {_SHORTEST} THEN regexp_matches({text}, {literal(_LIKELY)}) ELSE false END"
 
 
 def _proven(found: list[int]) -> int:

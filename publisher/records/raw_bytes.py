@@ -92,6 +92,7 @@ def _well_placed(lines: bytes, between: int) -> bool:
     quotes = np.flatnonzero(text == _QUOTE)
     if len(quotes) % 2:
         return False
-    beside = (text == between) | (text == _BREAK) | (text == _QUOTE)
-    inside = np.searchsorted(quotes, np.flatnonzero(text == _BREAK)) % 2
-    return bool(beside[quotes[::2] - 1].all() and beside[quotes[1::2] + 1].all()) and not inside.any()
+    beside = np.concatenate((text[quotes[::2] - 1], text[quotes[1::2] + 1]))
+    placed = (beside == between) | (beside == _BREAK) | (beside == _QUOTE)
+    inside = np.searchsorted(quotes, np.flatnonzero(text == _BREAK)) & 1
+    return bool(placed.all()) and not inside.any()

@@ -90,7 +90,8 @@ def present(value: str, nulls: tuple[str, ...], *, spaces: bool = False) -> str:
 
 def whole(value: str) -> str:
     """A place's key; whole numbers lose their decimals: 21.0 becomes 21."""
-    return rf"regexp_replace({value}, '^(-?[0-9]+)\.0+$', '\1')"
+    without = rf"regexp_replace({value}, '^(-?[0-9]+)\.0+$', '\1')"
+    return f"CASE WHEN contains({value}, '.0') THEN {without} ELSE {value} END"
 
 
 def normal(value: str, *, spaces: bool = False) -> str:
@@ -115,5 +116,5 @@ def address(value: str) -> str:
 
 def separated(values: Iterable[str]) -> str:
     """Several expressions as one text that still tells them apart; NULL differs from every text."""
-    parts = (f"CASE WHEN {value} IS NULL THEN '-' ELSE concat(strlen({value}), ':', {value}) END" for value in values)
+    parts = (f"coalesce(strlen({value}) || ':', '-'), {value}" for value in values)  # concat leaves NULL out
     return f"concat({', '.join(parts)})"
