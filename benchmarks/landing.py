@@ -23,7 +23,7 @@ from pathlib import Path
 
 import duckdb
 
-MOST_RATIO, MOST_SECONDS, MOST_GROWTH = 6.0, 120.0, 1.5
+MOST_RATIO, MOST_SECONDS, MOST_GROWTH = 5.0, 120.0, 1.5
 DAY_ROWS = 1_000
 MEMORY = "1500MB"
 
@@ -132,7 +132,7 @@ CREATE OR REPLACE TEMP MACRO moment(id, n, year) AS
 BEGIN = """
 import json, resource, sys, time
 from pathlib import Path
-import duckdb
+import duckdb, fsspec, numpy, pyarrow.parquet, sqlglot
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
 from publisher.workspace import find_workspace

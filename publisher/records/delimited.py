@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING
 
 from publisher.duck import literal
 from publisher.errors import SourceError
-from publisher.records import raw_bytes, sql
+from publisher.records import pieces, raw_bytes, sql
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
     from typing import IO
+
+    from duckdb import DuckDBPyConnection
 
 _LONGEST_HEADER = 1 << 20
 _LONGEST = 2 << 20
@@ -44,6 +46,8 @@ class Delimited:
     """Lines that are in no record because of their quotes."""
     by_line: bool = False
     """Whether every line is one record."""
+    start: int = 0
+    """Where the first record begins."""
 
     @property
     def relation(self) -> str:
@@ -57,13 +61,27 @@ class Delimited:
         Records with another number of values, with more than 2 MB, or with bytes outside UTF-8 are left out and listed
         in the table `reject_errors`.
         """
+        return self._scan("header = true")
+
+    def in_pieces(self, connection: DuckDBPyConnection) -> tuple[str, list[str]] | None:
+        """The same for this file alone, in pieces that are read at the same time, and their names; None for a file that
+        is read as a whole."""
+        if not self.by_line or len(self.columns) < 2 or self.path.stat().st_size <= pieces.SIZE:
+            return None
+        cuts = pieces.cut(self.path, self.start)
+        if cuts is None:
+            return None
+        names = pieces.offer(self.path, cuts, connection)
+        scan = self._scan(f"header = false, buffer_size = {pieces.BUFFER}, max_line_size = {pieces.LONGEST}")
+        return scan.replace(sql.FILES, sql.array(names)), names
+
+    def _scan(self, options: str) -> str:
         types = ", ".join(f"'c{n}': 'VARCHAR'" for n in range(len(self.columns)))
         # Never in parallel: DuckDB's threads guess where a record begins, and guess wrong if a quoted text has line
         # breaks followed by what looks like a record. And where rejects are stored, DuckDB 2.0 loses rows at the edges
         # of some buffers without a word, even of files whose every line is a record.
         return (
-            f"read_csv({sql.FILES}, filename = '{sql.PATH}', auto_detect = false, header = true, "
-            f"columns = {{{types}}}, "
+            f"read_csv({sql.FILES}, filename = '{sql.PATH}', auto_detect = false, {options}, columns = {{{types}}}, "
             f"delim = {literal(self.delimiter)}, quote = '\"', escape = '\"', parallel = false, "
             "store_rejects = true, rejects_limit = 0)"
         )
@@ -80,7 +98,7 @@ def read(path: Path, delimiter: str, shown: str, copy: Path, *, quoted: bool = T
         grammar = _Grammar(delimiter)
         columns, start = _header(content, grammar, shown)
         if not quoted or raw_bytes.each_a_record(path, delimiter):
-            return Delimited(path, delimiter, columns, 0, by_line=True)
+            return Delimited(path, delimiter, columns, 0, by_line=True, start=start)
         strict = grammar.strict(len(columns))
         if _end(strict, content, 0) == len(content):
             return Delimited(path, delimiter, columns, 0)

@@ -89,7 +89,7 @@ def open_table(
     definition = source.definition
     if isinstance(definition.feed, TableFeed):
         return _parquet(path, connection)
-    return table_of(definition.feed, tuple(definition.columns), path, connection, temporary, memory)
+    return table_of(definition.feed, tuple(definition.columns), path, connection, temporary, memory, at_once=True)
 
 
 def table_of(
@@ -99,15 +99,19 @@ def table_of(
     connection: DuckDBPyConnection,
     temporary: Path,
     memory: int,
+    *,
+    at_once: bool = False,
 ) -> FeedTable:
-    """The same for a file of a feed and the keys that are declared for it, which only JSON needs."""
+    """The same for a file of a feed and the keys that are declared for it, which only JSON needs; if `at_once`, in
+    pieces that are read at the same time, so in no order."""
     if path.stat().st_size == 0:
         raise SourceError(f"{path.name}: is empty: fetch the file again")
     copy, records = (temporary.with_name(f"{temporary.name}.{what}") for what in ("plain", "records"))
     if feed.format == "csv":
-        return _csv(plain.text(path, feed.encoding, copy), feed.delimiter, path.name, records)
+        text, delimiter = plain.text(path, feed.encoding, copy), feed.delimiter
+        return _csv(text, delimiter, path.name, records, connection if at_once else None)
     if feed.format == "excel":
-        return _csv(workbook.text(path, feed.sheet, copy, memory), ",", path.name, records)
+        return _csv(workbook.text(path, feed.sheet, copy, memory), ",", path.name, records, None)
     if feed.format == "json":
         return _json(plain.text(path, feed.encoding, copy), declared, path.name, records)
     return _parquet(path, connection)
@@ -132,13 +136,15 @@ def _check_name(path: Path) -> None:
         raise SourceError(f"{shown}: the name of this raw file is not UTF-8: rename it")
 
 
-def _csv(path: Path, delimiter: str, shown: str, copy: Path) -> FeedTable:
+def _csv(path: Path, delimiter: str, shown: str, copy: Path, connection: DuckDBPyConnection | None) -> FeedTable:
+    """In pieces if there is a connection that they are offered to."""
     seen = raw_bytes.look(path)
     found = delimited.read(path, delimiter, shown, copy, quoted=seen.quoted)
-    lines = "SELECT DISTINCT line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
-    rejected = f"SELECT {found.rejected} + count(*) FROM ({lines} WHERE file_path = {literal(str(found.path))})"
+    scan, names = (connection and found.in_pieces(connection)) or (found.scan, [str(found.path)])
+    lines = "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+    rejected = f"SELECT {found.rejected} + count(*) FROM ({lines} WHERE file_path IN {sql.array(names)})"
     spaces = found.by_line and seen.spaces
-    return FeedTable(found.path, found.columns, found.scan, rejected, spaces=spaces)
+    return FeedTable(found.path, found.columns, scan, rejected, spaces=spaces)
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _PIECE = 1 << 16
 _QUOTE, _BREAK = b'"'[0], b"\n"[0]
-_ODD_BLANKS = (b"\t", b"\v", b"\f", b"\xc2", b"\xe1", b"\xe2", b"\xe3")
-"""Bytes of which one is in every blank but the space, in UTF-8."""
+_ODD_BLANKS = ((b"\t", b"\v", b"\f"), (b"\xc2", b"\xe1", b"\xe2", b"\xe3"))
+"""Bytes of which one is in every blank but the space, in UTF-8: those of ASCII, and the others."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ def _look(path: Path, _size: int, _modified: int) -> Seen:
             digest.update(piece)
             clean = clean and b"\r" not in piece
             quoted = quoted or b'"' in piece
-            spaces = spaces and not any(byte in piece for byte in _ODD_BLANKS)
+            spaces = spaces and not any(byte in piece for byte in _ODD_BLANKS[0])
+            spaces = spaces and (piece.isascii() or not any(byte in piece for byte in _ODD_BLANKS[1]))
     return Seen(digest.hexdigest(), clean, quoted, spaces)
 
 

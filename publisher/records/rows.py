@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _MONTHS = 1_000_000
 """More than any month as a number."""
+_WAITING = 40_000
+"""So many rows of all months wait to be written."""
 DROPPED = "_dropped"
 """The table (_record, _file, _keep) of records that are not landed as they were written: all their rows in a file are
 dropped, but for the first one if `_keep`."""
@@ -233,6 +235,8 @@ def _absent(files: Sequence[Path]) -> tuple[Counter[str], int]:
 def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> bool:
     """Write the rows into the month partitions of their raw files; whether some are `_likely`, which stands in the path
     alone, not in what is landed."""
+    # Rows wait in memory until there are so many; with half a million, the default, that took a quarter longer.
+    connection.execute(f"SET partitioned_write_flush_threshold = {_WAITING}")
     # One number says all three: DuckDB takes longer the more columns it partitions by.
     part = f"(2 * CAST(_file AS BIGINT) + CAST(_likely AS INTEGER)) * {_MONTHS} + _month"
     connection.execute(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from random import Random
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from invented import ENGINE, HEADER, REPEATS, TODAY, City, definition
 
 from publisher.duck import connect
 from publisher.errors import RefusedAtLandingError, SourceError
-from publisher.records import delimited, intake, raw_bytes, sql
+from publisher.records import delimited, intake, pieces, raw_bytes, sql
 from publisher.records.known import KnownRecords
 from publisher.records.landing import land
 
@@ -181,9 +183,80 @@ def test_a_line_is_a_record_only_where_the_grammar_says_so(tmp_path: Path) -> No
     assert 500 < found < 2_900
 
 
+def _read(scan: str, names: list[str], connection: duckdb.DuckDBPyConnection) -> tuple[list[tuple[str, str]], int]:
+    """Every row of a file of two columns, in order, and how many lines were rejected."""
+    rows = connection.execute(f"SELECT c0, c1 FROM {scan} ORDER BY ALL").fetchall()
+    lines = "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+    rejected = connection.execute(f"SELECT count(*) FROM ({lines}) WHERE file_path IN {sql.array(names)}").fetchall()
+    connection.execute("DELETE FROM reject_errors; DELETE FROM reject_scans")
+    return rows, int(rejected[0][0])
+
+
+def test_pieces_of_a_file_are_read_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random files with quotes, ragged rows, blank lines, byte order marks and bytes outside UTF-8, cut anywhere: each
+    row once, as Python's own reader has it, and the same lines rejected."""
+    random, path, cut = Random(5), tmp_path / "a.csv", 0
+    cells = [
+        *("a", '"b, ""c"""', "", '""', '" "",""x"', " d ", '"\'"', "\ufeffe", "é"),
+        "f" * 90,
+        '"' + ",g" * 40 + '"',
+    ]
+    with connect(ENGINE, tmp_path) as connection:
+        for number in range(60):
+            lines = [",".join(random.choices(cells, k=2)) for _ in range(random.randrange(1, 200))]
+            for fault in ("1,2,3", "1", '"1",2,""', "", "", "\udcff,2")[: 6 * (number % 3)]:
+                lines.insert(random.randrange(len(lines)), fault)
+            path.write_bytes("\n".join(["n,m", *lines, *[""] * (number % 2)]).encode(errors="surrogateescape"))
+            table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
+            assert table.by_line
+            monkeypatch.setattr(pieces, "SIZE", random.choice([20, 100, 500, 4_000]))
+            found = table.in_pieces(connection)
+            if found is None:
+                continue
+            cut += len(found[1]) > 1
+            whole = _read(table.scan.replace(sql.FILES, sql.files([path])), [str(path)], connection)
+            assert _read(*found, connection) == whole, path.read_bytes()
+            if not number % 3:
+                given = list(csv.reader(io.StringIO(path.read_text(), newline="")))[1:]
+                assert sorted((a or "", b or "") for a, b in whole[0]) == sorted((a, b) for a, b in filter(None, given))
+    assert cut > 40
+
+
+def test_lines_that_are_too_long_are_rejected_in_any_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the whole, wherever a piece ends; where one would not fit into a buffer, the file is read as a whole."""
+    path = tmp_path / "a.csv"
+    lines = [f"{n},{'x' * 500}" for n in range(9_000)]
+    for at, length in ((4_000, 3_000_000), (6_000, 1_999_994), (8_000, 1_999_996), (9_003, 2_000_000)):
+        lines.insert(at, f"long,{'y' * length}")
+    path.write_text("\n".join(["n,m", *lines]))
+    table = delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False)
+    with connect(ENGINE, tmp_path) as connection:
+        whole = _read(table.scan.replace(sql.FILES, sql.files([path])), [str(path)], connection)
+        for size in (300_000, 2_000_000, 2_040_000, 5_000_000, 6_000_000):
+            monkeypatch.setattr(pieces, "SIZE", size)
+            found = table.in_pieces(connection)
+            assert found is not None
+            assert _read(*found, connection) == whole
+        monkeypatch.setattr(pieces, "BUFFER", 5_000_000)
+        assert table.in_pieces(connection) is None
+    assert whole[1] >= 2
+
+
+def test_files_that_begin_with_a_mark_or_a_blank_line_are_read_whole(tmp_path: Path) -> None:
+    """At the beginning of a piece they would be no part of a record; so would every blank line of a single column."""
+    for begin in ("\ufeff1,2\n", "\n1,2\n"):
+        path = tmp_path / "a.csv"
+        path.write_text("n,m\n" + begin + "1,2\n" * 3_000_000)
+        with connect(ENGINE, tmp_path) as connection:
+            assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).in_pieces(connection) is None
+    path.write_text("n\n" + "1\n\n" * 4_000_000)
+    with connect(ENGINE, tmp_path) as connection:
+        assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).in_pieces(connection) is None
+
+
 def test_a_large_file_loses_nothing(tmp_path: Path) -> None:
-    """40 MB of quoted texts that look like records, with several threads: every row is read, and the malformed ones are
-    counted once. Never in parallel, where DuckDB loses rows at the edges of some buffers."""
+    """40 MB of quoted texts that look like records, in pieces, with several threads: every row is read, and the
+    malformed ones are counted once. Never in parallel within a piece: there DuckDB loses rows at edges of buffers."""
     path = tmp_path / "a.csv"
     query = (
         "SELECT i AS id, 'x,\"\"y' || repeat(' \",\"', i % 5) AS a, CASE WHEN i % 3 = 0 THEN repeat('z,', 30) END AS b "
@@ -193,10 +266,13 @@ def test_a_large_file_loses_nothing(tmp_path: Path) -> None:
     with path.open("a") as file:
         file.write("1,2\n1,2,3,4\n")
     table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
-    assert table.by_line
-    assert "parallel = false" in table.scan
     with connect(ENGINE, tmp_path) as connection:
-        read = connection.execute(f"SELECT count(*), bit_xor(hash(c0, c1, c2)) FROM {table.relation}").fetchall()
+        found = table.in_pieces(connection)
+        assert found is not None
+        scan, names = found
+        assert "parallel = false" in scan
+        assert len(names) > 4
+        read = connection.execute(f"SELECT count(*), bit_xor(hash(c0, c1, c2)) FROM {scan}").fetchall()
         rejected = connection.execute("SELECT count(DISTINCT line) FROM reject_errors").fetchall()
     written = duckdb.sql(f"SELECT count(*), bit_xor(hash(CAST(id AS VARCHAR), a, b)) FROM ({query})").fetchall()
     assert (read, rejected) == (written, [(2,)])
