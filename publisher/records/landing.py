@@ -340,6 +340,7 @@ class _Job:
         accepted: list[tuple[Path, Batch]] = []
         before = len(self.reports)
         statuses = [file.path.stat() for file in files]
+        next_ = 1 + max((batch.sequence for batch in self.shelf.batches()), default=0)
         with self.shelf.staging() as staging, self._connection() as connection:
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
             reader = intake.Reader(
@@ -351,7 +352,7 @@ class _Job:
             try:
                 for number, (file, status, raw) in enumerate(zip(files, statuses, found.files, strict=True)):
                     _check_unchanged(file.path, status)
-                    batch = self._batch(file, status, raw.unlisted, len(accepted))
+                    batch = self._batch(file, status, raw.unlisted, next_ + len(accepted))
                     counts = rows.count(self.source, target.files(number))
                     counted = report.counted(batch.batch, batch.file, raw, counts)
                     if not self._only_latest or file.path is last:
@@ -426,12 +427,11 @@ class _Job:
         report.write(self.private, self.source.name, [counted], "counted")
         return counted
 
-    def _batch(self, file: _Incoming, status: os.stat_result, unlisted: tuple[str, ...], before: int) -> Batch:
-        """The batch of a file; so many of its pass come before it."""
+    def _batch(self, file: _Incoming, status: os.stat_result, unlisted: tuple[str, ...], sequence: int) -> Batch:
         name = self._name(file.path)
         return Batch(
             batch=batch_id(file.digest, self.basis),
-            sequence=1 + before + max((batch.sequence for batch in self.shelf.batches()), default=0),
+            sequence=sequence,
             file=name,
             sha256=file.digest,
             size=status.st_size,

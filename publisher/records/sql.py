@@ -15,6 +15,7 @@ FILES = "\0"
 """Stands for the files in SQL that reads any of a kind."""
 PATH = "_path"
 """The column that says from which file a row is."""
+_WILD = str.maketrans({sign: f"[{sign}]" for sign in "[*?"})
 _BLANKS = r"[\s\p{Z}]+"
 _UNEVEN = r"^ | $|  |[\t-\r\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 """Texts whose blanks are not single spaces between words."""
@@ -31,7 +32,7 @@ def array(texts: Iterable[str]) -> str:
 
 def file(path: Path) -> str:
     """A quoted path to read, without wildcards."""
-    return literal("".join(f"[{c}]" if c in "[*?" else c for c in str(path)))
+    return literal(str(path).translate(_WILD))
 
 
 def parquet(paths: Iterable[Path], *, named: bool = False) -> str:
