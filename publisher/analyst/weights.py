@@ -19,7 +19,7 @@ from publisher.privacy.lattice import lattice_of
 from publisher.privacy.weighed import LARGEST, half_width_of, weighed_fit
 from publisher.release.identity import statistical_parts
 from publisher.release.measurements import read_measurements
-from publisher.release.table import as_released
+from publisher.release.table import as_released, read_published
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -302,9 +302,7 @@ def _work(current: DatasetFile, release: Release, now: Mapping[str, str]) -> _Wo
 
 
 def _ids(table: Release) -> Any:
-    import pyarrow.parquet
-
-    return pyarrow.parquet.read_table(table.data, columns=["id"])["id"].combine_chunks()
+    return read_published(table)["id"].combine_chunks()
 
 
 def _step(measure: Measure) -> float:

@@ -14,8 +14,9 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from publisher.errors import PortalError, SourceError
+from publisher.errors import PortalError
 from publisher.push.listing import IDENTIFIER
+from publisher.release.table import read_published
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -106,13 +107,7 @@ def _changes(difference: Difference, names: list[str]) -> Iterator[Fields]:
 
 
 def _read(release: Release, columns: Sequence[ColumnSpec]) -> dict[str, Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(pa.BufferReader(release.content(release.data.name)))
-    except (OSError, pa.ArrowException):
-        raise SourceError(f"{release.data}: is damaged: restore it from a backup") from None
+    table = read_published(release)
     declared = {column.name for column in release.manifest.columns}
     if missing := [name for name in declared if name not in table.column_names]:
         raise PortalError(f"{release.manifest.name}: the table has no column {', '.join(sorted(missing))}")

@@ -127,12 +127,15 @@ def read_published(release: Release) -> pa.Table:
 
 
 def read_file(release: Release, name: str) -> pa.Table:
-    """One of its Parquet files. Raises SourceError where it is missing or damaged."""
+    """One of its Parquet files. Raises SourceError where it is missing or damaged.
+
+    `pyarrow.parquet.read_table` leaves threads that abort a short command now and then, as they begin while it ends.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
-        return pyarrow.parquet.read_table(pa.BufferReader(release.content(name)))
+        return pyarrow.parquet.ParquetFile(pa.BufferReader(release.content(name))).read(use_threads=False)
     except (OSError, pa.ArrowException):
         raise SourceError(f"{release.path(name)}: is damaged: restore it from a backup") from None
 

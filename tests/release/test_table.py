@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -25,8 +30,6 @@ from publisher.release.table import as_released, cell_ids, measured_of, measurem
 from publisher.stages import Mechanism, NoisyTable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from small_town import Town
 
     from publisher.release.table import PublishedTable
@@ -288,3 +291,25 @@ def test_keys_that_were_found_come_from_the_release(town: Town, tmp_path: Path) 
     assert found.grid(MONTH).axes[1].keys == ("lamps", "trees", "Other")
     assert pq.read_table(release.data)["category"].unique().to_pylist() == ["lamps", "trees", "Other"]
     assert as_released(town.dataset_file(), release).grid(MONTH) == town.dataset_file().grid(MONTH)
+
+
+READS = """
+import os, sys
+from types import SimpleNamespace
+import pyarrow.parquet
+from publisher.release.table import read_file
+content = sys.stdin.buffer.read()
+before = len(os.listdir("/proc/self/task"))
+table = read_file(SimpleNamespace(content=lambda name: content), "data.parquet")
+print(table.num_rows, len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc")
+@pytest.mark.usefixtures("processes")
+def test_reading_a_table_leaves_no_thread() -> None:
+    """A thread that begins while a short command ends would abort it."""
+    file = io.BytesIO()
+    pq.write_table(pa.table({"id": [str(n) for n in range(1000)]}), file)
+    read = subprocess.run([sys.executable, "-c", READS], input=file.getvalue(), capture_output=True, check=True)
+    assert read.stdout.split() == [b"1000", b"0"]
