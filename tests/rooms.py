@@ -23,7 +23,7 @@ FLOORS = (
     ("analyst",),
     ("push",),
     ("pipeline",),
-    ("records", "engine", "privacy", "release", "approvals", "sample", "classify", "feeds"),
+    ("records", "engine", "privacy", "release", "approvals", "sample", "classify", "feeds", "journal"),
     ("executors",),
     ("workspace", "stages", "duck", "durable"),
     ("definitions",),

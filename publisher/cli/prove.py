@@ -176,3 +176,47 @@ def ledger_verify(folder: Path) -> None:
     """The same as `publisher verify --offline`."""
     say("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
     _verify(folder, (), offline=True, as_json=False)
+
+
+@command()
+@click.option("--source", help="Only entries about this source itself.")
+@click.option("--dataset", help="Only entries about this dataset.")
+@click.option("--from", "first", metavar="DAY", help="Only entries from this day on (UTC).")
+@click.option("--to", "last", metavar="DAY", help="Only entries up to this day (UTC).")
+@click.option("--kind", "kinds", multiple=True, help="Only entries of this kind, such as charge. Can be repeated.")
+@json_option
+@click.pass_obj
+def journal(
+    folder: Path,
+    source: str | None,
+    dataset: str | None,
+    first: str | None,
+    last: str | None,
+    kinds: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Show who did what: landed, read, charged, decided, pushed.
+
+    It has no value and no count of records. `publisher verify` checks that no entry was changed or removed. A name in
+    PUBLISHER_USER stands before that of the operating system's user.
+
+    \b
+    Examples:
+      publisher journal --kind read --from 2026-11-01
+      publisher journal --dataset stlouis-requests --json
+    """
+    from publisher.commands.journal import KINDS, JournalFilter, chosen, day_of, lines
+    from publisher.commands.terminal import print_json
+
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown:
+        raise click.UsageError(f"--kind: {unknown[0]!r} is none of {', '.join(KINDS)}")
+    wanted = JournalFilter(source, dataset, day_of(first, "--from"), day_of(last, "--to"), kinds)
+    entries = chosen(workspace_of(folder), wanted)
+    if as_json:
+        print_json([each.fields for each in entries])
+        return
+    for line in lines(entries):
+        click.echo(line)
+    if not entries:
+        say("The journal has no such entry.")

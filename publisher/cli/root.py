@@ -11,6 +11,7 @@ import click
 
 from publisher import __version__
 from publisher.confined import no_core_dumps
+from publisher.journal.entry import COMMAND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +37,7 @@ SECTIONS = {
     "Plan": ("plan", "tune"),
     "Run": ("run", "land", "schedule", "notify"),
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
-    "Prove": ("audit", "verify", "ledger"),
+    "Prove": ("audit", "verify", "ledger", "journal"),
     "Publish": ("push", "serve", "accounts"),
     "Look": ("status", "sql"),
     "Keep": ("doctor",),
@@ -100,6 +101,7 @@ def main(ctx: click.Context, folder: Path) -> None:
     no_core_dumps()
     os.umask(os.umask(0o077) | 0o022)  # whatever it was, no one else can write to the files of this process
     ctx.obj = folder
+    COMMAND.set(ctx.invoked_subcommand or "")
 
 
 def command() -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -73,6 +74,7 @@ def run(
     from publisher.commands.notices import after_run, told_if_stopped
     from publisher.commands.terminal import print_error, print_report, watching
     from publisher.errors import LockedError
+    from publisher.pipeline.journaling import tell_reading
     from publisher.push.sync import report_notes
     from publisher.release.judging import judging
     from publisher.run import run as run_all
@@ -93,7 +95,11 @@ def run(
         workspace = rehearsal_of(workspace, chosen, asked)
         chosen = [workspace.dataset(dataset.name) for dataset in chosen]
     pushes = not (no_push or rehearse)
-    with watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet) as observer, judging() as judges:
+    told = partial(tell_reading, workspace, "private report")
+    with (
+        watching(yes=yes or rehearse, quiet=as_json or quiet, notes=not quiet, told=told) as observer,
+        judging() as judges,
+    ):
         try:
             with nullcontext() if rehearse else told_if_stopped(workspace):
                 report = run_all(workspace, chosen, asked, observer, push=pushes, redraw=again, judging=judges)

@@ -31,6 +31,7 @@ from publisher.drafting.sample import read_sample
 from publisher.duck import connect
 from publisher.durable import prepare, sync, writing
 from publisher.errors import DefinitionError, SourceError
+from publisher.pipeline.journaling import tell_reading
 from publisher.records import workbook
 from publisher.records.feed import ENDINGS
 from publisher.records.judgement import wrapped
@@ -75,6 +76,7 @@ def add(workspace: Workspace, new: NewSource) -> Iterator[str]:
     areas = _areas(workspace, new)
     _check_free(workspace, new, areas)
     engine = workspace.settings.engine
+    tell_reading(workspace, "draft", source=new.name)
     with private_folder(workspace) as folder, connect(engine, folder) as connection:
         records = _of_server(server, folder) if server else _of_files(new, files, engine.memory_bytes)
         sample = read_sample(records.paths, connection, folder, engine.memory_bytes, records.described)

@@ -19,6 +19,7 @@ from publisher.audit.worst import RECORD
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, PublisherError, SourceError
 from publisher.pipeline.charges import mechanisms_of
+from publisher.pipeline.journaling import tell_reading
 from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
@@ -150,7 +151,9 @@ def audit(
     if not workspace.private.is_dir():
         raise SourceError(f"{dataset.source.name}: no file has been landed yet: run `publisher land`")
     looked = Audit(workspace, dataset, _period(dataset, period), units, releases, observer)
+    source, asked = dataset.source.name, looked.period.label
     with scratch_folder(workspace) as folder:
+        tell_reading(workspace, "audit", source=source, dataset=dataset.name, period=asked)
         (folder / "tmp").mkdir()
         return list(looked.findings(folder))
 

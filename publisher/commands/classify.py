@@ -19,6 +19,7 @@ from publisher.drafting.sample import read_sample
 from publisher.duck import connect
 from publisher.durable import write_file
 from publisher.errors import SourceError
+from publisher.pipeline.journaling import tell_reading
 from publisher.records import feed
 from publisher.records.judgement import wrapped
 
@@ -60,6 +61,7 @@ def classified(workspace: Workspace, target: str, law: str | None) -> Classified
     """Look at the last file of a source, or at a file. Raises DefinitionError and SourceError."""
     source = workspace.sources.get(target)
     engine = workspace.settings.engine
+    tell_reading(workspace, "classify", source=source.name if source is not None else "")
     with private_folder(workspace) as folder, connect(engine, folder) as connection:
         path, described = _look_at(workspace, source, target, folder)
         sample = read_sample([path], connection, folder, engine.memory_bytes, described)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from publisher.commands.terminal import now_and_then, print_landed
+from publisher.pipeline.journaling import tell_reading
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
 
@@ -28,5 +29,5 @@ def land_sources(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterato
         for source in sources:
             with now_and_then(partial(str, f"{source.name}: still reading its files")):
                 landing = land_source(workspace, source, _say if source.definition.fetched else None)
-            print_landed(source, landing)
+            print_landed(source, landing, partial(tell_reading, workspace, "private report"))
             yield f"{source.name}: {landing.new} new files, {landing.known} known"

@@ -18,6 +18,7 @@ from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource, check_columns
 from publisher.errors import DefinitionError, SourceError
 from publisher.feeds.fetch import sample
+from publisher.pipeline.journaling import tell_reading
 from publisher.records import feed
 from publisher.records.judgement import WIDTH, table, wrapped
 from publisher.records.trial import trial
@@ -46,6 +47,7 @@ def preview(workspace: Workspace, source: SourceFile, file: str | None, picture:
         raise DefinitionError(f"--map: {picture} must be a name that ends in .svg")
     if picture is not None and not levels:
         raise DefinitionError(f"--map: {source.origin.name} has no coordinates or addresses to draw")
+    tell_reading(workspace, "preview", source=source.name)
     with (
         private_folder(workspace) as folder,
         trial(

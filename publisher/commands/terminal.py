@@ -114,16 +114,20 @@ def ending() -> Iterator[None]:
         sys.exit(FAULT)
 
 
-def print_landed(source: SourceFile, landing: Landing, *, quiet: bool = False) -> None:
+def print_landed(
+    source: SourceFile, landing: Landing, told: Callable[..., None] | None, *, quiet: bool = False
+) -> None:
     """Print what was landed on standard error: with its exact counts on a terminal, otherwise only where they are.
 
-    With `quiet`, nothing off a terminal.
+    `told` hears it before a person sees exact counts. With `quiet`, nothing off a terminal.
     """
     if landing.report is None:
         return
     from publisher.records.judgement import tables
 
     if sys.stderr.isatty():
+        if told is not None:
+            told(source=source.name)
         click.echo("\n".join(tables(source, landing.batches)), err=True)
     elif quiet:
         return
@@ -213,8 +217,17 @@ def print_report(report: RunReport, *, as_json: bool) -> None:
 class Watch:
     """Shows a run's progress on standard error: a bar on a terminal, elsewhere a line now and then."""
 
-    def __init__(self, progress: Any, *, yes: bool = False, quiet: bool = False, notes: bool = True) -> None:
+    def __init__(
+        self,
+        progress: Any,
+        *,
+        yes: bool = False,
+        quiet: bool = False,
+        notes: bool = True,
+        told: Callable[..., None] | None = None,
+    ) -> None:
         self._progress = progress
+        self._told = told
         self._quiet = quiet
         self._notes = notes
         self._yes = yes
@@ -251,7 +264,7 @@ class Watch:
     def landed(self, source: SourceFile, landing: Landing) -> None:
         """Show what was landed."""
         self._progress.stop()
-        print_landed(source, landing, quiet=self._quiet)
+        print_landed(source, landing, self._told, quiet=self._quiet)
         self._progress.start()
 
     def agree(self, question: str) -> bool:
@@ -265,9 +278,11 @@ class Watch:
 
 
 @contextmanager
-def watching(*, yes: bool = False, quiet: bool = False, notes: bool = True) -> Iterator[Watch]:
+def watching(
+    *, yes: bool = False, quiet: bool = False, notes: bool = True, told: Callable[..., None] | None = None
+) -> Iterator[Watch]:
     """A progress display for the length of a run; `yes` agrees to every question, `quiet` is for a run with --json,
-    and without `notes` only errors are told."""
+    and without `notes` only errors are told. `told` hears it before a private report is shown."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -284,7 +299,7 @@ def watching(*, yes: bool = False, quiet: bool = False, notes: bool = True) -> I
         Progress(*columns, console=console, transient=True, disable=not drawn) as progress,
         nullcontext() if drawn or quiet else now_and_then(lambda: _so_far(progress)),
     ):
-        yield Watch(progress, yes=yes, quiet=quiet, notes=notes)
+        yield Watch(progress, yes=yes, quiet=quiet, notes=notes, told=told)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.errors import BudgetError, PublisherError, SourceError
+from publisher.journal.checking import check_journal
+from publisher.pipeline.journaling import untold
 from publisher.pipeline.totals import TotalTable, totals_of
 from publisher.planning.raised import raised_budgets
 from publisher.push.client import UnreachableError
@@ -82,6 +84,7 @@ def _by_the_ledger(
         yield from _approvals(workspace, catalog, dataset.name)
         yield from (_totals(each) for each in totals_of(catalog, dataset))
     yield from _gone(catalog)
+    yield _journal(catalog)
     raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
     yield VerificationRow("budgets", f"sources: {len(workspace.sources)}", raised)
 
@@ -107,6 +110,20 @@ def _key(workspace: Workspace, catalog: Catalog) -> VerificationRow:
     except PublisherError as error:
         faults = [str(error)]
     return VerificationRow("key", "its fingerprint in the ledger", tuple(faults), SourceError.exit_code)
+
+
+def _journal(catalog: Catalog) -> VerificationRow:
+    """Every entry of the journal with the one before it, the head outside the state folder, and the ledger."""
+    try:
+        found = check_journal(catalog.journal)
+    except SourceError as error:
+        return VerificationRow("journal", "", (str(error),), SourceError.exit_code)
+    words = f"entries: {found.entries}"
+    if found.faults:
+        return VerificationRow("journal", words, tuple(found.faults), SourceError.exit_code)
+    behind = untold(found.newest_ledger, catalog.ledger)
+    late = f"{behind} entries of the ledger are not in the journal yet: the next `publisher run` tells them"
+    return VerificationRow("journal", words, (late,) if behind else ())
 
 
 def _landed_sources(workspace: Workspace) -> list[str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from publisher.approvals.approval import Approval
+    from publisher.journal.journal import Journal
     from publisher.pipeline.decisions import Key, ReleaseDecision
     from publisher.pipeline.reviews import ReviewState
     from publisher.privacy.ledger import Ledger
@@ -60,6 +61,8 @@ class Catalog:
 
     store: ReleaseStore
     ledger: Ledger
+    journal: Journal
+    """It follows the ledger."""
     reviewed: bool = False
     """Whether the workspace asks for review: a release that was not approved is not current."""
     _periods: dict[tuple[str, str], list[Standing]] = field(default_factory=dict, init=False, repr=False, compare=False)

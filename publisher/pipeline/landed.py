@@ -4,6 +4,7 @@ fold into `other`."""
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from publisher.duck import connect
@@ -12,6 +13,7 @@ from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.errors import SourceError
 from publisher.feeds.fetch import fetch, forget_landed
+from publisher.pipeline.journaling import tell_landing
 from publisher.records import report
 from publisher.records.batch import BatchStore, basis
 from publisher.records.landing import RawFiles, land
@@ -39,6 +41,7 @@ def land_source(workspace: Workspace, source: SourceFile, progress: Callable[[st
         received=source.today(),
         fetched=RawFiles(fetched.folder, fetched.paths) if fetched else None,
         progress=progress,
+        told=partial(tell_landing, workspace, source),
     )
     if fetched is not None:
         forget_landed(source, workspace.private, fetched)

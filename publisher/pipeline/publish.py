@@ -12,6 +12,7 @@ from publisher.errors import BudgetError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
 from publisher.pipeline.counting import Counting
 from publisher.pipeline.editions import write_edition
+from publisher.pipeline.journaling import follow
 from publisher.pipeline.reviews import refuse_unapproved
 from publisher.privacy.estimates import settled, strays
 from publisher.privacy.finish import finish
@@ -130,7 +131,9 @@ def _charge(job: Job) -> Entry:
     if job.vintage is not None:
         source = job.dataset.source
         Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)
-    return job.catalog.ledger.charge(job.request)
+    entry = job.catalog.ledger.charge(job.request)
+    follow(job.catalog.journal, job.catalog.ledger, settle=False)
+    return entry
 
 
 def _counting(job: Job, executor: Executor, progress: Progress) -> Counting:

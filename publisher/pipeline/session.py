@@ -12,6 +12,7 @@ from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.continuity import resume
+from publisher.pipeline.journaling import follow, journal_of
 from publisher.pipeline.reviews import record_terms
 from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import open_ledger
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     from publisher.workspace import Workspace
 
+
+INTERRUPTED = "a command that was interrupted"
+"""Who did what the ledger has and no one has told the journal."""
 
 _RESTED = b"at rest"
 """The content of the lock's file while no one is at work, and no one was killed at work."""
@@ -47,8 +51,12 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
                 refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
             resume(catalog, workspace.private)
             catalog.store.hide_measurements()
-            record_terms(catalog.ledger, workspace.review)
-            yield catalog
+            follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
+            try:
+                record_terms(catalog.ledger, workspace.review)
+                yield catalog
+            finally:
+                follow(catalog.journal, catalog.ledger)
     finally:
         os.close(descriptor)
 
@@ -74,7 +82,8 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
     heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
     ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace), heads=heads)
     try:
-        yield Catalog(ReleaseStore(workspace.public, workspace.private), ledger, reviewed=workspace.review is not None)
+        store = ReleaseStore(workspace.public, workspace.private)
+        yield Catalog(store, ledger, journal_of(workspace), reviewed=workspace.review is not None)
     finally:
         ledger.close()
 

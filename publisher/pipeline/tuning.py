@@ -18,6 +18,7 @@ from publisher.errors import BudgetError, DefinitionError, SourceError
 from publisher.executors.opening import executor_of
 from publisher.pipeline.counting import Counting
 from publisher.pipeline.job import Identity
+from publisher.pipeline.journaling import follow, tell_reading
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.measurement import measurement
 from publisher.pipeline.reviews import refuse_unapproved
@@ -64,8 +65,11 @@ def measured(asked: Measurement, progress: Callable[[str], None] | None = None) 
         request = asked.request(mechanisms)
         refuse_unapproved(asked.workspace, ledger, Identity(asked.dataset, asked.fingerprint))
         ledger.afford(request)  # before any record is read
+        source = asked.dataset.source.name
+        tell_reading(asked.workspace, "tune", source=source, dataset=asked.dataset.name, period=asked.period.label)
         exact, stand_in = _exact(asked, progress)
         entry = ledger.charge(request)  # durable when it returns; only now may noise be drawn
+        follow(catalog.journal, ledger, settle=False)
         found = TuneResult(
             source=request.source,
             dataset=asked.dataset.name,

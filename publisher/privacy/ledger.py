@@ -171,6 +171,16 @@ class Ledger:
         """The entries of these kinds about one dataset, oldest first."""
         return self._known().about(dataset, kinds)
 
+    def since(self, sequence: int) -> list[Entry]:
+        """Every entry after that one, oldest first."""
+        with self._database.reading() as connection:
+            return _entries(connection, ENTRIES.c.sequence > sequence)
+
+    def newest(self) -> int:
+        """The number of the last entry; zero if there is none."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(sa.func.max(ENTRIES.c.sequence))).scalar() or 0
+
     @property
     def known(self) -> int:
         """The last entry that spends nothing: as long as it is the same, so are all facts."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from publisher.durable import write_file
 from publisher.errors import PublisherError, SourceError
 from publisher.pipeline.accounts import SourceAccounts
+from publisher.pipeline.journaling import tell_push
 from publisher.pipeline.totals import refuse_damaged_totals, total_standings, totals_of, withheld
 from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
@@ -170,6 +171,8 @@ def _deliver(
     except PublisherError:
         _leave(workspace, key, None)  # the next push compares all rows, and checks all files before
         raise
+    if publication.changed:
+        tell_push(catalog.journal, dataset.named(level), publication.url, tables)
     _leave(workspace, key, publication.left)
     return publication.url if tables else None
 

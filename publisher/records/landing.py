@@ -20,7 +20,7 @@ from publisher.records.receipts import Receipts, day_in_name, first_way
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -67,10 +67,11 @@ def land(
     received: date,
     fetched: RawFiles | None = None,
     progress: Callable[[str], None] | None = None,
+    told: Callable[[Sequence[Batch]], None] | None = None,
 ) -> Landing:
     """Land the files of the source that have not been landed, and place landed records again if places changed.
 
-    Those of a source that publisher fetches itself are `fetched`.
+    Those of a source that publisher fetches itself are `fetched`. `told` hears of batches before they are there.
 
     Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written. Raises
     RefusedAtLandingError for the first file that is beyond what the source accepts: neither it nor any file after it
@@ -80,7 +81,8 @@ def land(
     raw = fetched or RawFiles(data, feed.find(source, data))
     secrets.create_key(private)
     with durable.writing(private), durable.private_files():
-        return _Job(source, data, raw.folder, private, engine, received, progress or _silent).run(raw.paths)
+        job = _Job(source, data, raw.folder, private, engine, received, progress or _silent, told or _silent)
+        return job.run(raw.paths)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class _Job:
     engine: EngineSettings
     received: date
     progress: Callable[[str], None]
+    told: Callable[[Sequence[Batch]], None]
     reports: list[BatchReport] = field(default_factory=list)
     files: dict[Batch, tuple[Path, ...]] = field(default_factory=dict)
     """The files of batches that were listed before."""
@@ -363,6 +366,7 @@ class _Job:
             finally:
                 if accepted:  # the report comes before the batches, so that counts are never lost
                     report.write(self.private, self.source.name, self.reports[before : before + len(accepted)])
+                    self.told([batch for _, batch in accepted])
                     self.shelf.commit(accepted)
                     for _, batch in accepted:  # also before a faulty one, since what is landed next must know them
                         self._remember(batch)
@@ -486,5 +490,5 @@ def _check_unchanged(path: Path, before: os.stat_result) -> None:
         raise SourceError(f"{path.name}: changed while it was read: land it again")
 
 
-def _silent(_: str) -> None:
+def _silent(_: object) -> None:
     pass
