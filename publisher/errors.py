@@ -55,6 +55,17 @@ class RefusedAtLandingError(SourceError):
         self.private = private
 
 
+PURGED = "not released: its records were purged under the retention schedule"
+"""All that is said of a period whose records are gone."""
+
+
+class PurgedError(SourceError):
+    """What is asked for needs records that were purged; nothing was read or charged."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name}: {PURGED}. Nothing was read or charged.")
+
+
 class PortalError(PublisherError):
     """The portal cannot be reached, refused a write, or does not have what was sent."""
 

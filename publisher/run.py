@@ -10,7 +10,14 @@ from publisher.analyst.published import PublishedDataset
 from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
-from publisher.errors import DefinitionError, HeldError, PublisherError, RefusedAtLandingError, SourceError
+from publisher.errors import (
+    DefinitionError,
+    HeldError,
+    PublisherError,
+    PurgedError,
+    RefusedAtLandingError,
+    SourceError,
+)
 from publisher.executors.opening import executor_of
 from publisher.pipeline.automatic import approve_if_declared
 from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
@@ -18,6 +25,7 @@ from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
+from publisher.pipeline.retention import purge, retention_of
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
@@ -107,11 +115,13 @@ def run(
     for words in workspace.left_out():
         observer.note(words)
     with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
-        work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging())
+        asked = selection.start is not None or selection.end is not None
+        work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging(), asked=asked)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
             work.refresh_totals(dataset)
         work.land_early(datasets)
+        work.purge(datasets)
         work.refresh_analyst_file()
         if push:
             before = _addresses(workspace)
@@ -154,6 +164,8 @@ class _Run:
     observer: Observer
     redraw: PeriodSelection | None
     judging: Judging
+    asked: bool
+    """Whether periods were named, so that one that is not released any more is an error."""
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
     landed: dict[str, RefusedAtLandingError | None] = field(default_factory=dict)
@@ -181,7 +193,7 @@ class _Run:
             except PublisherError as error:
                 self.outcomes.append(failure_of(dataset, job.period, error))
                 self._failed(error)
-                if isinstance(error, SourceError | DefinitionError):
+                if isinstance(error, SourceError | DefinitionError) and not isinstance(error, PurgedError):
                     return  # the next period would meet the same
 
     def _ask(self, dataset: DatasetFile, jobs: Sequence[Job]) -> None:
@@ -196,7 +208,7 @@ class _Run:
             if unasked.periods:
                 raise DefinitionError(f"{unasked.words()}. Nothing was charged.")
             asked = [f"{dataset.name}: {spanned(redraw.periods)} would be drawn again: {redraw.cost}."]
-        new = [job.period for job in jobs if not job.editions]
+        new = [job.period for job in jobs if not (job.editions or job.purged)]
         for question in (*asked, *questions(self.workspace, dataset, new)):
             if not self.observer.agree(question):
                 raise DefinitionError(f"{question} Nothing was charged. To agree, run again with --yes.")
@@ -216,6 +228,23 @@ class _Run:
                 self._land(source)
             except PublisherError as error:
                 self._failed(error)
+
+    def purge(self, datasets: Sequence[DatasetFile]) -> None:
+        """Purge the sources that ask for it, after all that is due was released; finish what a killed purge left."""
+        if self.workspace.feeds:  # a rehearsal has no records
+            return
+        for source in {each.source.name: each.source for each in datasets}.values():
+            try:
+                standing = retention_of(self.workspace, self.catalog, source)
+                automatic = source.definition.retention.automatic or standing.purged.pending is not None
+                if not (automatic and standing.due) or standing.hold is not None:
+                    continue
+                done = purge(self.workspace, self.catalog, standing)
+            except PublisherError as error:
+                self._failed(error)
+            else:
+                if done is not None:
+                    self.observer.note(f"{source.name}: purged {done.words}")
 
     def refresh_totals(self, dataset: DatasetFile) -> None:
         try:
@@ -258,6 +287,10 @@ class _Run:
         late = job.dataset.source.definition.late
         due = due_vintages(late, job.period, job.dataset.due_day())
         jobs = [job if vintage == job.vintage else replace(job, vintage=vintage) for vintage in due]
+        if jobs[-1].number > job.last_vintage and not (job.redraws or self.asked) and job.purged:
+            jobs = [each for each in jobs if each.number <= job.last_vintage]
+            if not jobs:  # not released, whatever is run: no fault of this run
+                self.outcomes.append(failure_of(job.dataset, job.period, PurgedError(job.name)))
         for each in [each for each in jobs if each.number >= job.last_vintage]:
             release = self._release(each)
             if each is jobs[-1] or job.catalog.standing(release).status == "retracted":

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import command, workspace_of
+from publisher.cli.root import agree, command, say, workspace_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -27,3 +28,32 @@ def doctor(folder: Path) -> None:
     print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
     worst = max((each.exit_code for each in findings), default=0)
     sys.exit(worst)
+
+
+@command()
+@click.argument("sources", nargs=-1)
+@click.option("--dry-run", "dry", is_flag=True, help="Say what would be purged, and what stops it. Deletes nothing.")
+@click.option("--yes", is_flag=True, help="Purge without asking.")
+@click.pass_obj
+def purge(folder: Path, sources: Sequence[str], *, dry: bool, yes: bool) -> None:
+    """Delete landed records beyond their retention.
+
+    Each source says how long its records are kept, and whether `publisher run` purges by itself. Records wait for a
+    release of them that is still due, up to the source's deadline; nothing is purged under a legal hold. Releases, the
+    ledger and first receipts stay. The journal keeps a certificate of what was deleted.
+
+    \b
+    Examples:
+      publisher purge --dry-run
+      publisher purge stlouis-311
+    """
+    from publisher.commands.purge import planned, purge_sources
+
+    workspace = workspace_of(folder)
+    chosen = [workspace.source(name) for name in sources or workspace.sources]
+    for line in (
+        planned(workspace, chosen)
+        if dry
+        else purge_sources(workspace, chosen, lambda words: agree(words, yes=yes, undone="Nothing was purged."))
+    ):
+        say(line)

@@ -40,7 +40,7 @@ SECTIONS = {
     "Prove": ("audit", "verify", "ledger", "journal"),
     "Publish": ("push", "serve", "accounts"),
     "Look": ("status", "sql"),
-    "Keep": ("doctor",),
+    "Keep": ("doctor", "purge"),
 }
 """Commands by what people do with them, in the order of `publisher --help`."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from publisher.commands.standing import day_words, missing_of, next_release
 from publisher.commands.terminal import print_table, say
 from publisher.pipeline.session import opened
+from publisher.records.purging import purged_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,19 +37,20 @@ class Due:
 def due_of(workspace: Workspace, datasets: Sequence[DatasetFile]) -> tuple[Due, ...]:
     """Read definitions and releases; no record is read. Raises BudgetError and SourceError when they are damaged."""
     if not workspace.private.is_dir():
-        return tuple(_due(None, dataset) for dataset in datasets)
+        return tuple(_due(workspace, None, dataset) for dataset in datasets)
     with opened(workspace) as catalog:
-        return tuple([_due(catalog, dataset) for dataset in datasets])
+        return tuple([_due(workspace, catalog, dataset) for dataset in datasets])
 
 
-def _due(catalog: Catalog | None, dataset: DatasetFile) -> Due:
+def _due(workspace: Workspace, catalog: Catalog | None, dataset: DatasetFile) -> Due:
     standings = catalog.standings(dataset.name) if catalog is not None else []
     following = next_release(dataset)
     schedule = dataset.definition.schedule
+    purged = purged_of(workspace.private, dataset.source.name)
     return Due(
         dataset=dataset.name,
         schedule=schedule.when if schedule is not None else None,
-        periods=tuple(period.label for period, _ in missing_of(dataset, standings)),
+        periods=tuple(period.label for period, _ in missing_of(dataset, standings, purged)),
         next=following.isoformat(timespec="minutes") if following is not None else None,
     )
 

@@ -30,6 +30,7 @@ KINDS = (
     "amend",
     "allow",
     "push",
+    "purge",
     "torn",
 )
 """What entries are about."""
@@ -83,6 +84,8 @@ def lines(entries: Sequence[JournalEntry]) -> Iterator[str]:
         subject = " ".join(filter(None, (fact.dataset or fact.source, fact.period, edition)))
         by = f"{entry.who} by `publisher {entry.command}`" if entry.command else entry.who
         words = [f"{entry.at[:16].replace('T', ' ')}  {fact.kind:<7}  {subject or '-'}"]
+        months = fact.details.get("months", [])
+        by = f"{by}; months: {', '.join(months)}" if months else by
         words += [_HASH.sub(r"\1…", each) for each in (by, fact.reference, fact.reason) if each]
         yield from _wrapped(words[0], "")
         for each in words[1:]:

@@ -24,6 +24,7 @@ from publisher.pipeline.reviews import refuse_unapproved
 from publisher.planning.pace import pace_of
 from publisher.push.client import UnreachableError
 from publisher.push.shown import differing
+from publisher.records.purging import purged_of
 from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.pipeline.reviews import ReviewState
     from publisher.planning.pace import Pace, Spent
+    from publisher.records.purging import PurgedMonths
     from publisher.release.manifest import Manifest
     from publisher.workspace import DatasetFile, Workspace
 
@@ -101,7 +103,7 @@ class Look:
         today = dataset.source.today()
         standings = catalog.standings(dataset.name) if catalog is not None else []
         newest = {each.release.manifest.period: each for each in standings}
-        missing = missing_of(dataset, standings)
+        missing = missing_of(dataset, standings, purged_of(self.workspace.private, dataset.source.name))
         siblings = [each for each in self.workspace.datasets.values() if each.source.name == dataset.source.name]
         pace = pace_of(dataset, siblings, spent, today)
         late = (today - missing[0][1]).days if missing else 0
@@ -251,8 +253,9 @@ def next_release(dataset: DatasetFile) -> datetime | None:
     return dataset.comes(day) if day is not None else None
 
 
-def missing_of(dataset: DatasetFile, standings: Sequence[Standing]) -> list[tuple[Period, date]]:
-    """The periods of which an edition is due and was not drawn, earliest first, and since when."""
+def missing_of(dataset: DatasetFile, standings: Sequence[Standing], purged: PurgedMonths) -> list[tuple[Period, date]]:
+    """The periods of which an edition is due and was not drawn, earliest first, and since when; none whose records are
+    purged."""
     drawn: dict[str, int] = {}
     for each in standings:
         says = each.release.manifest
@@ -265,7 +268,8 @@ def missing_of(dataset: DatasetFile, standings: Sequence[Standing]) -> list[tupl
             for vintage in due_vintages(late, period, today)
         ]
         days = [day for number, day in due if number > drawn.get(period.label, 0)]
-        found += [(period, dataset.comes(days[0]).date())] if days else []
+        if days and not purged.touches(period.start, period.end):
+            found.append((period, dataset.comes(days[0]).date()))
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.commands.purge import retention_rows
 from publisher.commands.standing import Look
 from publisher.commands.terminal import print_table, say
 from publisher.pipeline.report import most_serious
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from publisher.commands.purge import RetentionRow
     from publisher.commands.standing import Matter, Morning
     from publisher.workspace import DatasetFile, Workspace
 
@@ -57,6 +59,7 @@ class Overview:
     datasets: tuple[Morning, ...]
     needs: tuple[Matter, ...]
     sources: tuple[Arrival, ...]
+    retention: tuple[RetentionRow, ...]
 
     @property
     def exit_code(self) -> int:
@@ -68,19 +71,21 @@ def overview(workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: 
     """Read definitions, ledger, releases and what was landed, and ask the portal; no record is read. Raises
     BudgetError and SourceError when what is needed for all of it is damaged."""
     look = Look(workspace, offline)
+    sources = {dataset.source.name: dataset.source for dataset in datasets}
     if workspace.private.is_dir():
         with opened(workspace) as catalog:
             spent = spent_of(catalog.ledger)
             mornings = tuple([look.at(catalog, dataset, spent) for dataset in datasets])
+            retention = retention_rows(workspace, catalog, list(sources.values()))
     else:
-        mornings = tuple([look.at(None, dataset, Spent()) for dataset in datasets])
-    sources = {dataset.source.name: dataset.source for dataset in datasets}
+        mornings, retention = tuple([look.at(None, dataset, Spent()) for dataset in datasets]), ()
     arrivals = tuple(_arrival(workspace, name, source.today()) for name, source in sources.items())
-    return Overview(mornings, (*look.needs, *look.portal_needs()), arrivals)
+    return Overview(mornings, (*look.needs, *look.portal_needs()), arrivals, retention)
 
 
 def print_overview(found: Overview, today: date) -> None:
-    """The table of datasets, a paragraph for each thing that needs a person, and the last file of each source."""
+    """The table of datasets, a paragraph for each thing that needs a person, the last file of each source, and what of
+    it is to be purged."""
     print_table("", HEADINGS, [each.row(today) for each in found.datasets])
     say()
     for matter in found.needs:
@@ -89,6 +94,11 @@ def print_overview(found: Overview, today: date) -> None:
         say("Nothing needs you.")
     say()
     print_table("", ARRIVALS, [each.row for each in found.sources])
+    if found.retention:
+        say()
+    for row in found.retention:
+        for words in row.words:
+            say(f"{row.source}: {words}")
 
 
 def _arrival(workspace: Workspace, source: str, today: date) -> Arrival:

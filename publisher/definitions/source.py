@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from decimal import Decimal
 from functools import cache
 from itertools import pairwise
@@ -207,6 +208,39 @@ class Late(Model):
         return self
 
 
+class Retention(Model):
+    """How records are purged when they are beyond `retention_months`."""
+
+    automatic: bool = False
+    """True: `publisher run` purges by itself. False: only `publisher purge` does."""
+    deadline_months: int | None = Field(None, gt=0, le=12_000)
+    """How long records wait for a release that is still due; then they are purged, and its period is not released.
+    Default: until it is released."""
+    reports_months: int | None = Field(None, gt=0, le=12_000)
+    """How long private reports are kept. Default: they are not purged."""
+
+
+class LegalHold(Model):
+    """An order to keep records: as long as it lasts, nothing of the source is purged."""
+
+    reason: Text
+    """Why, such as a case or a request number. `publisher status` shows it."""
+    since: date
+    """The first day of the hold."""
+    until: date | None = None
+    """The last day. Default: until it is deleted here."""
+
+    def holds(self, day: date) -> bool:
+        """Whether it is in force on that day."""
+        return self.since <= day and (self.until is None or day <= self.until)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.until is not None and self.until < self.since:
+            raise RuleError(("until",), "must not be before `since`")
+        return self
+
+
 class OtherPeople(Model):
     """A decision that another source, which reads the same files, is about other people."""
 
@@ -232,7 +266,12 @@ class Source(Model):
     timezone: Zone
     """Where days and periods are cut, such as America/Chicago."""
     retention_months: int = Field(gt=0, le=12_000)
-    """How long records are kept by your records schedule. The data inventory shows it; nothing is deleted by it."""
+    """How long records are kept by your records schedule, after the month of their date. The data inventory shows it;
+    `publisher purge` deletes what is beyond it."""
+    retention: Retention = Retention()
+    """How records are purged."""
+    hold: tuple[LegalHold, ...] = ()
+    """Legal holds, which stop purging."""
     delivery: Literal["append", "snapshot", "changes"] = "append"
     """append: files hold new rows; snapshot: each file holds everything; changes: later rows replace earlier."""
     privacy: Privacy
@@ -259,6 +298,9 @@ class Source(Model):
         if self.late is not None and self.late.policy == "increment":
             self._check_increment()
         self._check_feed()
+        deadline = self.retention.deadline_months
+        if deadline is not None and deadline < self.retention_months:
+            raise RuleError(("retention", "deadline_months"), "must be at least retention_months")
         for what, column in self.references():
             if column not in self.columns:
                 raise RuleError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from publisher.engine.order import ORDER
 from publisher.pipeline.charges import request_of
 from publisher.records.places import boundaries_fingerprint
+from publisher.records.purging import purged_of
 from publisher.release.identity import finishing_hash, statistical_hash, statistical_parts
 
 if TYPE_CHECKING:
@@ -180,6 +181,12 @@ class Job:
         before = self.editions[-1].manifest.parts if self.editions else {}
         names = dict.fromkeys((*before, *self.parts)) if before else {}
         return [name for name in names if before.get(name) != self.parts.get(name)]
+
+    @cached_property
+    def purged(self) -> bool:
+        """Whether records of the period were purged, so that nothing more can be drawn of it."""
+        months = purged_of(self.workspace.private, self.dataset.source.name)
+        return months.touches(self.period.start, self.period.end)
 
     @property
     def last_vintage(self) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
 from publisher.engine.guard import guarded
-from publisher.errors import BudgetError, SourceError
+from publisher.errors import BudgetError, PurgedError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
 from publisher.pipeline.counting import Counting
 from publisher.pipeline.editions import write_edition
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
 
 
 def afford(job: Job) -> None:
-    """Raises ApprovalError when the definition is not approved, BudgetError when the draw is not allowed, before any
-    record is read.
+    """Raises PurgedError when its records are gone, ApprovalError when the definition is not approved, and BudgetError
+    when the draw is not allowed, before any record is read.
 
     Either the budget cannot pay for it, or it would be added to a draw that kept other cells of each unit: together
     they would hold more of a unit than its bounds.
     """
+    if job.purged:
+        raise PurgedError(job.name)
     refuse_unapproved(job.workspace, job.catalog.ledger, job.identity)
     before = job.draws.get(job.number - 1) if job.adds else None
     if before is not None and before.manifest.order != job.order:

@@ -14,6 +14,7 @@ from publisher.errors import (
     HeldError,
     PortalError,
     PublisherError,
+    PurgedError,
     RefusedAtLandingError,
     SourceError,
 )
@@ -113,6 +114,8 @@ def _status(error: PublisherError) -> str:
         return REFUSED
     if isinstance(error, ApprovalError):
         return "definition not approved"
+    if isinstance(error, PurgedError):
+        return "not released"
     return "refused" if isinstance(error, BudgetError) else "failed"
 
 

@@ -13,7 +13,20 @@ from publisher import durable
 from publisher.definitions.feed import ObjectsFeed, TableFeed
 from publisher.duck import connect, safely
 from publisher.errors import RefusedAtLandingError, SourceError
-from publisher.records import columns, diagnosis, feed, intake, judgement, places, raw_bytes, report, rows, secrets, sql
+from publisher.records import (
+    columns,
+    diagnosis,
+    feed,
+    intake,
+    judgement,
+    places,
+    purging,
+    raw_bytes,
+    report,
+    rows,
+    secrets,
+    sql,
+)
 from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
 from publisher.records.known import KnownRecords
 from publisher.records.receipts import Receipts, day_in_name, first_way
@@ -308,7 +321,8 @@ class _Job:
         outdated = {batch.sha256: batch for batch in batches if batch.basis != self.basis}
         declared = self.source.definition.feed
         replaced = self._only_latest or isinstance(declared, TableFeed)
-        gone = [] if replaced else [batch.file for digest, batch in outdated.items() if digest not in digests]
+        left = [batch for batch in outdated.values() if self.shelf.files(batch)]  # of the others all is purged
+        gone = [] if replaced else [batch.file for batch in left if batch.sha256 not in digests]
         if gone:
             place = declared.url if isinstance(declared, ObjectsFeed) else self.data
             raise SourceError(
@@ -366,6 +380,7 @@ class _Job:
             finally:
                 if accepted:  # the report comes before the batches, so that counts are never lost
                     report.write(self.private, self.source.name, self.reports[before : before + len(accepted)])
+                    purging.strip(self.source, self.private, accepted, connection)
                     self.told([batch for _, batch in accepted])
                     self.shelf.commit(accepted)
                     for _, batch in accepted:  # also before a faulty one, since what is landed next must know them
@@ -412,6 +427,7 @@ class _Job:
         batches = [batch for batch in self.shelf.batches() if batch.basis == self.basis]
         batches = batches[-1:] if self._only_latest else batches
         known = report.reported(self.private, self.source.name)
+        batches = [batch for batch in batches if batch.batch in known or self.shelf.files(batch)]  # others are purged
         counts = [known.get(batch.batch) or self._count_again(batch) for batch in batches]
         files = [self.shelf.files(batch) for batch in batches]
         if len(batches) > 1 or (batches and self.source.definition.fetched):

@@ -11,6 +11,7 @@ from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
 from publisher.records.batch import BatchStore, basis, by_receipt, two_ways
+from publisher.records.purging import refuse_if_purged
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
     not read. The column `_vintage` (SMALLINT) is then the number of the first vintage whose cutoff is after the day of
     the record's first receipt; `_event` is that day under `freeze`, and the event time of the record's first version
     under `increment`.
-    Raises SourceError when nothing has been landed, or not as the source is now defined, or when no batch was received
-    before the cutoff.
+    Raises SourceError when nothing has been landed, or not as the source is now defined, when no batch was received
+    before the cutoff, or when records of the period were purged.
     """
     landed, period = _landed(source, private, start, end, vintage), (start, end)
     return LandedSelect(landed.counted(landed.versions), [*period], landed.fingerprint, landed.generated)
@@ -137,6 +138,7 @@ class _Landed:
 
 
 def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None) -> _Landed:
+    refuse_if_purged(source.name, private, start, end, f"{source.name} from {start} to {end - timedelta(days=1)}")
     shelf = BatchStore(private, source.name)
     landed, days = _current(source, shelf), {}
     receipts = Receipts(private, source.name, basis(source.definition), landed[0].pseudonyms)

@@ -106,3 +106,11 @@ def reported(private: Path, source: str) -> dict[str, BatchReport]:
             continue
         found |= {batch.batch: batch for batch in batches}
     return found
+
+
+def batches_of(path: Path) -> set[str] | None:
+    """The batches that a report is about; None if it is about none, or damaged."""
+    try:
+        return {str(batch["batch"]) for batch in json.loads(path.read_bytes())["batches"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
