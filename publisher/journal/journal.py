@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from publisher.durable import sync, write_file, writing
+from publisher.durable import remove_unfinished, sync, write_file, writing
 from publisher.errors import SourceError
 from publisher.journal.entry import GENESIS, Fact, claimed_hash, following, read_entry, who_acts
 
@@ -155,15 +155,20 @@ class Journal:
         content = {"newest": newest, "lost": known.lost}
         for folder in (self.head.parent.parent, self.head.parent):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        remove_unfinished(self.head.parent.glob(".*"))
         write_file(self.head, json.dumps(content).encode() + b"\n", mode=0o600)
 
 
 def _write(file: int, content: bytes) -> None:
-    """Add the content, durably."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(file, rest) :]
-    os.fsync(file)
+    """Add the content, durably, or nothing of it."""
+    size, rest = os.fstat(file).st_size, memoryview(content)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    except OSError:  # a full disk
+        os.ftruncate(file, size)
+        raise
 
 
 def _holds(file: int, place: Place) -> bool:

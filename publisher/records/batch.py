@@ -75,6 +75,8 @@ class BatchStore:
 
     def __init__(self, private: Path, source: str) -> None:
         self.folder = private / "landed" / source
+        self.hidden: frozenset[Path] = frozenset()
+        """Files that are being purged: readers pass over them."""
         self._found: dict[str, Batch] | None = None
 
     def batches(self) -> tuple[Batch, ...]:
@@ -90,7 +92,8 @@ class BatchStore:
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
         found = (self.folder / batch.batch).glob(f"month=*/{prefix(batch.fingerprint)}-*.parquet")
-        return sorted(path for path in found if first <= path.parent.name.removeprefix("month=") <= last)
+        of_months = (path for path in found if first <= path.parent.name.removeprefix("month=") <= last)
+        return sorted(path for path in of_months if path not in self.hidden)
 
     def tidy(self) -> None:
         """Remove what an interrupted landing has left."""

@@ -123,6 +123,12 @@ def refuse_if_purged(source: str, private: Path, start: date, end: date, name: s
         raise PurgedError(name)
 
 
+def deleted(private: Path, source: str) -> frozenset[Path]:
+    """The files that an interrupted purge has deleted in part."""
+    pending = purged_of(private, source).pending
+    return frozenset(private / name for name, _ in pending.files) if pending is not None else frozenset()
+
+
 @dataclass(frozen=True)
 class Purging:
     """The purging of one source's landed records. To be used inside `durable.private_files`."""

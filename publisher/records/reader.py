@@ -11,7 +11,7 @@ from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
 from publisher.records.batch import BatchStore, basis, by_receipt, two_ways
-from publisher.records.purging import refuse_if_purged
+from publisher.records.purging import deleted, refuse_if_purged
 from publisher.records.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -140,6 +140,8 @@ class _Landed:
 def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None) -> _Landed:
     refuse_if_purged(source.name, private, start, end, f"{source.name} from {start} to {end - timedelta(days=1)}")
     shelf = BatchStore(private, source.name)
+    if source.definition.delivery != "changes":  # which needs them until they are gone: the newest version decides
+        shelf.hidden = deleted(private, source.name)
     landed, days = _current(source, shelf), {}
     receipts = Receipts(private, source.name, basis(source.definition), landed[0].pseudonyms)
     vintage = vintage or Vintage(1, (date.max,))

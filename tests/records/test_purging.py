@@ -118,6 +118,23 @@ def test_a_killed_purge_can_be_finished(city: City) -> None:
     assert purged_of(city.private, "requests").pending is None
 
 
+def test_rows_that_are_being_deleted_are_passed_over(tmp_path: Path) -> None:
+    """Under `increment` a snapshot's rows count on their first day, wherever they lie: of those that an interrupted
+    purge deletes, none is read."""
+    late = {"policy": "increment", "after_days": (5, 65)}
+    city = City(tmp_path, definition(delivery="snapshot", late=late, feed=REPEATS))
+    city.put(FIRST)
+    city.land(date(2024, 3, 1))
+    city.put(f"{HEADER}\n1,ann,2024-02-07,a,x\n2,bob,2024-01-20,b,x\n4,dan,2024-02-09,d,x\n")
+    city.land(date(2024, 3, 2))
+    period = date(2024, 2, 1), NEW
+    assert city.rows("id", *period) == [("2",), ("4",)]
+    purging = begun(city, "2024-02")
+    assert city.rows("id", *period) == [("4",)]
+    finish(purging)
+    assert city.rows("id", *period) == [("4",)]
+
+
 def test_a_corrected_record_does_not_come_back(tmp_path: Path) -> None:
     """Where later rows replace earlier ones, an old version does not count again when the newest is purged, also if the
     newest only comes after the purge; no value of it is kept, and the id goes when the old version does."""

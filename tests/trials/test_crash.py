@@ -92,8 +92,10 @@ class Trial:
         self.forget()
 
     def check_ledger(self, town: Town) -> None:
-        """One charge for each release, and a chain that holds."""
+        """One charge for each release, told by the journal, and chains that hold."""
         assert [charge["period"] for charge in charges(town)] == list(self.weeks)
+        told = map(json.loads, (town.private / "journal.jsonl").read_text().splitlines())
+        assert [entry["period"] for entry in told if entry["kind"] == "charge"] == list(self.weeks)
         assert self.zygote.run(town, "verify", "--offline") == 0, output_of(town).read_text()
 
     def check_portal(self, town: Town) -> None:
