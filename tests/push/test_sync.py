@@ -21,6 +21,7 @@ from publisher.analyst.published import PublishedDataset
 from publisher.approvals.approval import signed
 from publisher.approvals.keys import SigningKey
 from publisher.errors import BudgetError, PortalError, SourceError
+from publisher.journal.journal import read_entries
 from publisher.pipeline.reviews import release_subject
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals
@@ -30,6 +31,7 @@ from publisher.push.metadata import relation
 from publisher.push.sync import check_delivery, deliver, portal_addresses
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import statistical_hash
+from publisher.release.manifest import MANIFEST, hash_of
 from publisher.workspace import DatasetFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -132,11 +134,16 @@ def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
 
 
 def test_delivering_again_changes_nothing(desk: Desk) -> None:
-    """What stands there is not written again, in any of the tables."""
-    ready(desk.catalog, desk.dataset, "2018-W01")
+    """What stands there is not written again, in any of the tables; the journal tells of each that was written."""
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     desk.push()
     assert desk.broken.writes == []
+    told = [entry.fact for entry in read_entries(desk.catalog.journal) if entry.fact.kind == "push"]
+    tables = [f"weekly-{level}" if level else "weekly" for level in TITLES]
+    assert {(each.dataset, each.period, each.edition) for each in told} == {(name, "2018-W01", 1) for name in tables}
+    assert len(told) == len(TITLES)
+    assert told[0].reference.endswith(f", manifest {hash_of(release.folder / MANIFEST).sha256}")
     ready(desk.catalog, desk.dataset, "2018-W02")
     desk.push()
     assert [len(desk.rows(level)) for level in TITLES] == [10, 2, 6]
