@@ -15,7 +15,7 @@ import pytest
 
 from publisher.errors import PurgedError
 from publisher.pipeline.retention import purge, retention_of
-from publisher.pipeline.session import locked
+from publisher.pipeline.session import locked, opened
 from publisher.records.purging import purged_of
 from publisher.records.reader import raw
 from publisher.workspace import find_workspace
@@ -96,6 +96,27 @@ def test_records_wait_for_their_release(town: Town) -> None:
     assert town.run("requests").code == 0
     assert town.publisher("purge", "requests", "--yes").code == 0
     assert landed(town, "requests") == []
+
+
+def test_records_wait_for_the_last_scheduled_edition(released: Town) -> None:
+    """Where later editions are scheduled, the first one frees nothing before the deadline."""
+    late = '\n[late]\npolicy = "charge"\nafter_days = [0, 65]\n\n[retention]\ndeadline_months = 12\n'
+    retain(released, late)
+    workspace = find_workspace(released.root)
+    with opened(workspace) as catalog:
+        found = retention_of(workspace, catalog, workspace.source("requests"))
+    assert [period.label for _, period in found.not_released] == ["2024-01", "2024-02", "2024-03"]
+    assert found.waiting == ()
+    released.edit("pipelines/requests.toml", "deadline_months = 12", "deadline_months = 1200")
+    workspace = find_workspace(released.root)
+    with opened(workspace) as catalog:
+        found = retention_of(workspace, catalog, workspace.source("requests"))
+    assert [(each.period.label, each.deadline) for each in found.waiting] == [
+        ("2024-01", date(2124, 2, 1)),
+        ("2024-02", date(2124, 3, 1)),
+        ("2024-03", date(2124, 4, 1)),
+    ]
+    assert not any(found.next.holds(month) for month in ("2024-01", "2024-02", "2024-03"))
 
 
 def test_at_the_deadline_a_period_is_not_released(town: Town) -> None:
