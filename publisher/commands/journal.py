@@ -25,6 +25,9 @@ KINDS = (
     "charge",
     "release",
     "accept",
+    "approve",
+    "reject",
+    "reviewers",
     "retract",
     "restore",
     "amend",
@@ -83,7 +86,7 @@ def lines(entries: Sequence[JournalEntry]) -> Iterator[str]:
         edition = f"edition {fact.edition}" if fact.edition is not None else ""
         subject = " ".join(filter(None, (fact.dataset or fact.source, fact.period, edition)))
         by = f"{entry.who} by `publisher {entry.command}`" if entry.command else entry.who
-        words = [f"{entry.at[:16].replace('T', ' ')}  {fact.kind:<7}  {subject or '-'}"]
+        words = [f"{entry.at[:16].replace('T', ' ')}  {fact.kind:<9}  {subject or '-'}"]
         months = fact.details.get("months", [])
         by = f"{by}; months: {', '.join(months)}" if months else by
         words += [_HASH.sub(r"\1…", each) for each in (by, fact.reference, fact.reason) if each]

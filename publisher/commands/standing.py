@@ -195,7 +195,8 @@ class Look:
 
     def _definition(self, catalog: Catalog, dataset: DatasetFile) -> None:
         """A definition that reviewers did not approve: the next release would not be charged."""
-        if next_release(dataset) is None and not missing_of(dataset, catalog.standings(dataset.name)):
+        purged = purged_of(self.workspace.private, dataset.source.name)
+        if next_release(dataset) is None and not missing_of(dataset, catalog.standings(dataset.name), purged):
             return
         try:
             refuse_unapproved(self.workspace, catalog.ledger, identity_of(self.workspace, dataset))

@@ -24,7 +24,8 @@ class Fact:
     """What is told: never a value or a count of records."""
 
     kind: str
-    """begin, land, read, charge, release, accept, retract, restore, amend, allow, push, purge, or torn."""
+    """begin, land, read, charge, release, accept, approve, reject, reviewers, retract, restore, amend, allow, push,
+    purge, or torn."""
     source: str = ""
     dataset: str = ""
     period: str = ""

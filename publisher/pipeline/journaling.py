@@ -14,6 +14,7 @@ from publisher.journal.entry import Fact
 from publisher.journal.journal import Journal
 from publisher.pipeline.charges import TUNING
 from publisher.pipeline.decisions import NAMES
+from publisher.pipeline.reviews import AUTOMATIC, TERMS
 from publisher.privacy.installation import owner_of
 from publisher.release.manifest import MANIFEST, hash_of
 
@@ -33,7 +34,13 @@ _KINDS = {name: _VERBS[what] for what, names in NAMES.items() for name in names}
     "release": "release",
     "amendment": "amend",
     "allowance": "allow",
+    "approval": "approve",
+    AUTOMATIC: "approve",
+    "rejection": "reject",
+    TERMS: "reviewers",
 }
+_OF_ITSELF = {AUTOMATIC: "it met the declared conditions"}
+"""What happens without a person."""
 _ITS_OWN = {"key", "validation", "total", "tuning"}
 """Entries of the ledger that tell nothing that a person or a release did."""
 
@@ -102,13 +109,14 @@ def _facts(entry: Entry) -> Iterable[Fact]:
     says: dict[str, Any] = entry.payload
     dataset = str(says.get("dataset", ""))
     charged = entry.kind == "charge"
-    manifest = f", manifest {says['manifest']}" if entry.kind == "release" else ""
+    manifest = f", manifest {says['manifest']}" if "manifest" in says else ""
+    signed = f", signed by {says['reviewer']}" if "reviewer" in says else ""
     yield Fact(
         _KINDS.get(entry.kind, entry.kind),
         source=str(says.get("source", "")),
         dataset=dataset.removeprefix(TUNING),
         period=str(says.get("period", "")),
         edition=says.get("vintage", 1) if charged else says.get("edition"),
-        reference=f"ledger entry {entry.sequence}{manifest}",
-        reason="tune" if dataset.startswith(TUNING) else str(says.get("reason", "")),
+        reference=f"ledger entry {entry.sequence}{manifest}{signed}",
+        reason=_OF_ITSELF.get(entry.kind) or ("tune" if dataset.startswith(TUNING) else str(says.get("reason", ""))),
     )
