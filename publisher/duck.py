@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from publisher.definitions.settings import EngineSettings
 
 
+_WILD = str.maketrans({sign: f"[{sign}]" for sign in "[*?"})
 _SEALED: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
@@ -153,3 +154,8 @@ def quoted(identifier: str) -> str:
 def literal(text: str) -> str:
     """A quoted text."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def file_literal(path: Path) -> str:
+    """A quoted path to read, without wildcards."""
+    return literal(str(path).translate(_WILD))

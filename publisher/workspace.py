@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from publisher.buckets import BucketAddress
+from publisher.copies import LandedCopies
 from publisher.definitions.cells import Axis, CellGrid, grid_of
 from publisher.definitions.compatibility import check_pair, check_reference_files
 from publisher.definitions.dataset import CoarserKey, Dataset
@@ -182,6 +184,15 @@ class Workspace:
     def private(self) -> Path:
         """Landed records, keys, the ledger and private reports; mode 0700."""
         return self.state / "private"
+
+    @property
+    def copies(self) -> LandedCopies | None:
+        """The object store that landed records lie in; None if that is the private folder, as in a rehearsal."""
+        settings = self.settings.landed
+        if settings is None or self.feeds:
+            return None
+        folder = self.private / "tmp" / "copies"
+        return LandedCopies(BucketAddress(settings.url, settings.endpoint, settings.region), folder, folder)
 
     @property
     def public(self) -> Path:

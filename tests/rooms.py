@@ -25,7 +25,7 @@ FLOORS = (
     ("pipeline",),
     ("records", "engine", "privacy", "release", "approvals", "sample", "classify", "feeds", "journal"),
     ("executors",),
-    ("workspace", "stages", "duck", "durable"),
+    ("workspace", "stages", "buckets", "copies", "duck", "durable"),
     ("definitions",),
     ("portal",),
     ("confined", "grades", "identifiers", "strict_http"),
@@ -52,7 +52,7 @@ PORTAL_FLOORS = (
 )
 """The same inside the portal."""
 
-FILES = ("workspace", "stages", "duck", "durable")
+FILES = ("workspace", "stages", "buckets", "copies", "duck", "durable")
 """One floor of single files, which may use each other."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -32,6 +33,17 @@ def test_heavy_libraries_have_one_door(library: str) -> None:
             each for each in users if not (each.typing or each.module.startswith("portal.") or each.handles_errors)
         ]
     assert sorted({each.module for each in users}) == DOORS[library]
+
+
+def test_object_stores_have_one_door() -> None:
+    """Whatever lies in one is reached through the module that words its errors, which could name keys."""
+    users = {
+        name_of(path)
+        for path in ROOT.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"pyarrow(\.| import )fs\b", ast.unparse(node))
+    }
+    assert users == {"buckets"}
 
 
 def test_every_connection_to_duckdb_is_used_safely() -> None:

@@ -128,11 +128,16 @@ def bench_of(workspace: Workspace, dataset: DatasetFile, period: Period, spill: 
     source = dataset.source
     late = source.definition.late
     last = vintages_of(late, period)[-1] if late is not None else None
-    landed = raw(source, workspace.private, period.start, period.end, vintage=last)
+    # A run may be at work with copies of its own.
+    copies = workspace.copies and workspace.copies.at(spill / "copies")
+    landed = raw(source, workspace.private, period.start, period.end, vintage=last, copies=copies)
     key = int.from_bytes(derive(workspace.private, f"ordering:{source.name}")[:8])
     vintages = last.number if last is not None and late is not None and late.policy == "increment" else 1
     with connect(workspace.settings.engine, spill) as connection:
-        connection.execute(f"CREATE TEMP TABLE landed AS {landed.sql}", landed.parameters)
+        select = landed.sql if copies is None else copies.brought(landed.sql)
+        connection.execute(f"CREATE TEMP TABLE landed AS {select}", landed.parameters)
+        if copies is not None:
+            copies.remove()
         bench = Bench(connection, dataset, period, guarded(source), key, vintages)
         if dataset.definition.discovered is not None:
             counts = bench.candidates()

@@ -23,6 +23,7 @@ from publisher.planning.bins import wide_bins
 from publisher.planning.chances import nothing_spent, odds_words, planned_odds, spent_before
 from publisher.planning.raised import raised_budgets
 from publisher.records.judgement import WIDTH
+from publisher.records.stored_batches import refuse_open_to_all
 from publisher.reference.doubts import doubts
 from publisher.reference.files import FileCheck, check_dataset_files, check_source_files
 from publisher.release.suite import read_suite, repeated, rules_of
@@ -31,6 +32,7 @@ from publisher.release.table import level_names
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from publisher.copies import LandedCopies
     from publisher.workspace import DatasetFile, Workspace
 
 
@@ -91,6 +93,8 @@ def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
     if not workspace.data.is_dir() and not all(source.definition.fetched for source in workspace.sources.values()):
         words = "set the folder of the raw files: PUBLISHER_DATA in the environment or `data` in publisher.toml"
         raise SourceError(f"{workspace.data}: there is no such folder: {words}")
+    if workspace.copies is not None:
+        yield _store(workspace.copies)
     with private_files():
         temporary = Path(tempfile.mkdtemp(prefix="publisher-check-"))
     try:
@@ -104,6 +108,15 @@ def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
         return  # what is wrong with them is said among the definitions
     for dataset in datasets.values():
         yield from check_dataset_files(workspace, dataset)
+
+
+def _store(copies: LandedCopies) -> FileCheck:
+    """Whether landed records can go to their store."""
+    try:
+        refuse_open_to_all(copies)
+    except SourceError as error:
+        return FileCheck("landed records", str(error), "wrong", error.exit_code)
+    return FileCheck("landed records", f"{copies.address.url} can be written and read, with keys alone")
 
 
 def print_checks(workspace: Workspace, *, data: bool, as_json: bool) -> int:

@@ -16,10 +16,12 @@ from publisher.feeds.credentials import content_of
 from publisher.pipeline.session import opened
 from publisher.privacy.noise_check import DRAWS, installed_fits
 from publisher.push.embedded import answers
+from publisher.records.stored_batches import refuse_open_to_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from publisher.copies import LandedCopies
     from publisher.workspace import Workspace
 
 PACKAGES = ("duckdb", "opendp", "great-expectations", "sodapy", "pandas", "pyarrow", "sqlglot", "sqlalchemy")
@@ -49,6 +51,8 @@ def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
     yield Diagnosis("versions", f"Python {platform.python_version()}, {packages}")
     yield _definitions(workspace)
     yield _private(workspace)
+    if workspace.copies is not None:
+        yield _landed(workspace.copies)
     yield _ledger(workspace)
     yield _heads(workspace)
     yield _noise()
@@ -75,6 +79,15 @@ def _private(workspace: Workspace) -> Diagnosis:
     if not os.access(private, os.W_OK):
         return Diagnosis("private folder", f"{private} cannot be written", 5)
     return Diagnosis("private folder", f"{private}, mode 700")
+
+
+def _landed(copies: LandedCopies) -> Diagnosis:
+    """Whether the store of landed records can be written, read and tidied, and by no one without keys."""
+    try:
+        refuse_open_to_all(copies)
+    except PublisherError as error:
+        return Diagnosis("landed records", str(error), error.exit_code)
+    return Diagnosis("landed records", f"in {copies.address.url}, which can be written and read, with keys alone")
 
 
 def _ledger(workspace: Workspace) -> Diagnosis:

@@ -11,7 +11,7 @@ from publisher.commands.terminal import print_table, say
 from publisher.pipeline.report import most_serious
 from publisher.pipeline.session import opened
 from publisher.planning.pace import Spent, spent_of
-from publisher.records.batch import BatchStore
+from publisher.records.shelves import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ def print_overview(found: Overview, today: date) -> None:
 
 
 def _arrival(workspace: Workspace, source: str, today: date) -> Arrival:
-    batches = BatchStore(workspace.private, source).batches()
+    batches = batches_of(workspace.private, source, workspace.copies).batches()
     if not batches:
         return Arrival(source, None, None, None)
     last = batches[-1]

@@ -13,8 +13,8 @@ from publisher.pipeline.totals import TotalTable, totals_of
 from publisher.planning.raised import raised_budgets
 from publisher.push.client import UnreachableError
 from publisher.push.sync import check_delivery, portal_of
-from publisher.records.batch import BatchStore
 from publisher.records.secrets import fingerprint
+from publisher.records.shelves import batches_of
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.release.store import changed_files
 
@@ -134,7 +134,7 @@ def _landed(workspace: Workspace, source: str) -> VerificationRow:
     """The key with which each file was landed; files from before it was recorded name none."""
     what = f"{source}: landed files"
     try:
-        batches, own = BatchStore(workspace.private, source).batches(), fingerprint(workspace.private)
+        batches, own = batches_of(workspace.private, source, workspace.copies).batches(), fingerprint(workspace.private)
     except SourceError as error:
         return VerificationRow(what, "", (str(error),), SourceError.exit_code)
     faults = [f"{each.file} was landed with another key" for each in batches if each.key not in ("", own)]

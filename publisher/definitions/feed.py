@@ -305,7 +305,9 @@ _DATABASE = re.compile(
 )
 """The URL of a database. Stricter than its readers, so that no password is taken for a part of it."""
 _PASSWORD = re.compile(r"pass|pwd|secret|token", re.IGNORECASE)
-_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^?#\s]+")
+_BUCKET = re.compile(
+    r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|abfs://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24})/[^?#\s]+"
+)
 
 
 def _database(url: str) -> str:
@@ -318,16 +320,24 @@ def _database(url: str) -> str:
     return url
 
 
+def stored_address(url: str) -> None:
+    """Raises ValueError for a kind of store that publisher does not know."""
+    scheme, known, _ = url.partition("://")
+    if known and scheme not in ("s3", "abfs"):
+        raise ValueError(
+            f"{scheme}:// is not a store that publisher was tried with: it knows s3://, of Amazon S3 and stores with "
+            "the same interface, and abfs://, of Azure"
+        )
+
+
 def _objects(url: str) -> str:
     """Names in a bucket. Raises ValueError."""
-    scheme, known, _ = url.partition("://")
-    if known and scheme != "s3":
-        raise ValueError(
-            f"{scheme}:// is not a store that publisher can read: it reads s3://, from Amazon S3 and stores with the "
-            "same interface; for files on this machine use `path`"
-        )
+    stored_address(url)
     if not _BUCKET.fullmatch(url) or "**" in url or {"", ".."} & set(url.split("/")[3:]):
-        raise ValueError("must be s3://bucket/ and a pattern of names, such as s3://city-exports/permits/*.csv")
+        raise ValueError(
+            "must be s3://bucket/ or abfs://container@account/ and a pattern of names, such as "
+            "s3://city-exports/permits/*.csv"
+        )
     return url
 
 
@@ -401,18 +411,25 @@ class ObjectsFeed(FileFormat):
 
     kind: Literal["objects"]
     url: Objects
-    """The bucket and the names in it, such as s3://city-exports/permits/*.csv."""
+    """The bucket and the names in it, such as s3://city-exports/permits/*.csv or
+    abfs://container@account/permits/*.csv."""
     endpoint: Endpoint | None = None
-    """The address of a store that is not Amazon's, such as https://objects.example.gov:9000."""
+    """The address of a store that is not Amazon's or Azure's own, such as https://objects.example.gov:9000."""
     region: Text | None = None
-    """The bucket's region. Default: what the environment says."""
+    """The bucket's region, for s3. Default: what the environment says."""
     anonymous: bool = False
-    """True: the bucket is public and is read without keys."""
+    """True: the bucket is public and is read without keys; for s3."""
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        if self.anonymous and not self.url.startswith("s3://"):
+            raise RuleError(("anonymous",), "is for s3:// alone: set AZURE_STORAGE_SAS_TOKEN")
+        return self
 
     @property
     def place(self) -> tuple[str, ...]:
         """Where the records come from: up to the first wildcard."""
-        parts = (part for part in self.url.removeprefix("s3://").split("/") if part)
+        parts = (part for part in self.url.partition("://")[2].split("/") if part)
         return (self.kind, *takewhile(lambda part: not set(part) & set("*?["), parts))
 
 

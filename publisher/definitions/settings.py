@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
-from publisher.definitions.feed import Secret
+from publisher.definitions.feed import Endpoint, Secret, stored_address
 from publisher.definitions.model import Model, RuleError, Slug, Text
 
 SERVER = re.compile(
@@ -17,6 +17,12 @@ SERVER = re.compile(
     r"(?P<host>[^:/?#@\s\[\]]*|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?/(?P<database>[^/?#@\s]+)(?:\?(?P<query>[^#\s]*))?"
 )
 """The address of a PostgreSQL database. Stricter than its drivers, so that no password is taken for a host."""
+
+
+_FOLDER = re.compile(
+    r"(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|abfs://[a-z0-9][a-z0-9-]{1,61}[a-z0-9]@[a-z0-9]{3,24})(/[A-Za-z0-9_=-]+)+"
+)
+"""A bucket and a part of it."""
 
 
 def address(url: str) -> str:
@@ -98,6 +104,28 @@ class EngineSettings(Model):
     def memory_bytes(self) -> int:
         """The memory in bytes; M and G are powers of ten, as for DuckDB."""
         return int(self.memory[:-2]) * (10**6 if self.memory.endswith("MB") else 10**9)
+
+
+def _stored(url: str) -> str:
+    stored_address(url)
+    if not _FOLDER.fullmatch(url):
+        raise ValueError(
+            "must be s3://bucket/prefix or abfs://container@account/prefix, such as s3://city-records/landed"
+        )
+    return url
+
+
+class LandedSettings(Model):
+    """The object store that landed records and first receipts lie in. Its keys come from the environment, never from
+    this file."""
+
+    url: Annotated[Text, AfterValidator(_stored)]
+    """The bucket and the beginning of the names in it, such as s3://city-records/publisher or
+    abfs://container@account/publisher. No one else may read it, and nothing else may be there."""
+    endpoint: Endpoint | None = None
+    """The address of a store that is not Amazon's or Azure's own, such as https://objects.example.gov:9000."""
+    region: Text | None = None
+    """The bucket's region, for s3. Default: what the environment says."""
 
 
 class PortalSettings(Model):
@@ -185,6 +213,8 @@ class Settings(Model):
     """How many new periods of one dataset a run may release without asking."""
     engine: EngineSettings = EngineSettings.model_construct(memory="1500MB", threads=None, executor="local", spark=None)
     """Limits of the engine that reads and counts the records."""
+    landed: LandedSettings | None = None
+    """The object store that landed records lie in. Default: the private folder."""
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
     """Where releases are published."""
     notices: NoticeSettings | None = None

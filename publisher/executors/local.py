@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from publisher.duck import connect
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.settings import EngineSettings
     from publisher.executors.protocol import Kernel, Progress, Reducer, Shuffle, Task
 
@@ -25,6 +26,8 @@ class LocalExecutor:
     engine: EngineSettings
     spill: Path
     splits: bool = False
+    copies: LandedCopies | None = None
+    """Where landed files are that lie in an object store."""
 
     def map_shuffle_reduce(
         self,
@@ -44,4 +47,6 @@ class LocalExecutor:
         with connect(self.engine, self.spill) as connection:
             for each in (first.kernel, kernel) if first is not None else (kernel,):
                 rows = each(connection, rows)
+            if self.copies is not None:
+                rows = replace(rows, sql=self.copies.brought(rows.sql))
             return reducer(connection, rows)

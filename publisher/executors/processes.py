@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from publisher.copies import LandedCopies
     from publisher.executors.protocol import Columns, Kernel, Progress, Reducer, Shuffle, Stage, Task
 
 ATTEMPTS = 3
@@ -68,6 +69,8 @@ class ProcessesExecutor:
     engine: EngineSettings
     spill: Path
     splits: bool = True
+    copies: LandedCopies | None = None
+    """Where landed files are that lie in an object store."""
     _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
     _runs: int = 0
 
@@ -183,7 +186,7 @@ class ProcessesExecutor:
                 self.workers,
                 mp_context=get_context("spawn"),  # a fork would inherit the threads of DuckDB and Arrow, half alive
                 initializer=_begin,
-                initargs=(share, str(self._workers_folder)),
+                initargs=(share, str(self._workers_folder), self.copies),
             )
         return self._pool
 
@@ -201,12 +204,12 @@ _workers: list[Worker] = []
 """The one worker of this process."""
 
 
-def _begin(engine: EngineSettings, spill: str) -> None:
+def _begin(engine: EngineSettings, spill: str, copies: LandedCopies | None) -> None:
     """A worker begins: no core dumps, Ctrl-C is the parent's, and it ends with its parent."""
     confined.no_core_dumps()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _workers.append(Worker(engine, Path(spill) / str(os.getpid())))
+    _workers.append(Worker(engine, Path(spill) / str(os.getpid()), copies=copies))
 
 
 def _end_with_parent() -> None:

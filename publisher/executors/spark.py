@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.settings import EngineSettings, SparkSettings
     from publisher.executors.protocol import Columns, Kernel, Progress, Reducer, Shuffle, Stage, Task
 
@@ -60,6 +61,8 @@ class SparkExecutor:
     engine: EngineSettings
     settings: SparkSettings
     splits: bool = True
+    copies: LandedCopies | None = None
+    """Where landed files are that lie in an object store."""
     _session: Any = field(default=None, repr=False)
 
     def map_shuffle_reduce(
@@ -83,7 +86,9 @@ class SparkExecutor:
             frame = session.createDataFrame(rows, "task BINARY").repartition(len(rows))
             columns: Columns = {}
             for stage in stages_of(kernel, key, reducer, first):
-                frame = frame.mapInArrow(_work(stage, columns, self.engine, versions()), _ddl(stage.columns))
+                frame = frame.mapInArrow(
+                    _work(stage, columns, self.engine, versions(), self.copies), _ddl(stage.columns)
+                )
                 columns = stage.columns
                 if isinstance(stage.end, str):
                     frame = frame.repartition(parts, KEY)
@@ -188,7 +193,9 @@ def _compared(wanted: dict[str, str]) -> Work:
     return _marked(compare)
 
 
-def _work(stage: Stage, columns: Columns, engine: EngineSettings, wanted: dict[str, str]) -> Work:
+def _work(
+    stage: Stage, columns: Columns, engine: EngineSettings, wanted: dict[str, str], copies: LandedCopies | None
+) -> Work:
     """A stage as Spark runs it: once over all batches of a partition."""
     limits, zone = engine.model_copy(update={"threads": 1}), _time_zone()
 
@@ -198,7 +205,7 @@ def _work(stage: Stage, columns: Columns, engine: EngineSettings, wanted: dict[s
         for rows in _parts(there) if columns else _tasks(there):
             spill = Path(tempfile.mkdtemp(prefix="publisher-"))
             try:
-                for table in Worker(limits, spill, zone).results(stage, rows, columns):
+                for table in Worker(limits, spill, zone, copies).results(stage, rows, columns):
                     yield from table.to_batches()
             finally:
                 shutil.rmtree(spill, ignore_errors=True)

@@ -5,7 +5,7 @@ Rows leave a worker as Arrow batches of plain types. Errors leave it without wha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.settings import EngineSettings
     from publisher.executors.protocol import Columns, Stage
 
@@ -42,6 +43,8 @@ class Worker:
     spill: Path
     time_zone: str | None = None
     """The driver's, by which a time with a zone becomes text; None if this machine is the driver."""
+    copies: LandedCopies | None = None
+    """Where landed files are that lie in an object store; a worker has copies of its own."""
 
     def results(
         self, stage: Stage, rows: SelectedRows | Iterable[pa.RecordBatch], columns: Columns
@@ -57,6 +60,9 @@ class Worker:
             with safely("working on the records"):
                 for kernel in stage.kernels:
                     select = kernel(connection, select)
+                if self.copies is not None:
+                    mine = self.copies.at(self.spill / "copies")
+                    select = replace(select, sql=mine.brought(select.sql))
                 if not isinstance(stage.end, str):
                     yield stage.end(connection, select)
                     return

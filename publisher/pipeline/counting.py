@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.period import Period
     from publisher.definitions.vintage import Vintage
     from publisher.executors.protocol import Columns, ColumnType, Executor, Kernel, Progress, Reducer
@@ -60,6 +61,7 @@ class Counting:
     """Which cells of a unit count depends on it; how much it has does not."""
     vintage: Vintage | None = None
     progress: Progress = lambda _: None
+    copies: LandedCopies | None = None
 
     @property
     def source(self) -> SourceFile:
@@ -69,7 +71,8 @@ class Counting:
     @cached_property
     def landed(self) -> LandedSelect:
         """All rows. Raises SourceError."""
-        return raw(self.source, self.private, self.period.start, self.period.end, vintage=self.vintage)
+        period, vintage = self.period, self.vintage
+        return raw(self.source, self.private, period.start, period.end, vintage=vintage, copies=self.copies)
 
     def tables(self) -> BoundedAggregate:
         """The exact bounded table of every measure on every level. Raises DefinitionError and SourceError."""
@@ -109,7 +112,8 @@ class Counting:
 
     @cached_property
     def _parts(self) -> LandedParts:
-        return in_parts(self.source, self.private, self.period.start, self.period.end, vintage=self.vintage)
+        period, vintage = self.period, self.vintage
+        return in_parts(self.source, self.private, period.start, period.end, vintage=vintage, copies=self.copies)
 
     @property
     def _latest(self) -> SelectedRows | None:

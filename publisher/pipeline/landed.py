@@ -15,10 +15,11 @@ from publisher.errors import SourceError
 from publisher.feeds.fetch import fetch, forget_landed
 from publisher.pipeline.journaling import tell_landing
 from publisher.records import report
-from publisher.records.batch import BatchStore, basis
+from publisher.records.batch import basis
 from publisher.records.landing import RawFiles, land
 from publisher.records.reader import of_batches
 from publisher.records.secrets import create_key
+from publisher.records.shelves import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ def land_source(workspace: Workspace, source: SourceFile, progress: Callable[[st
         engine=workspace.settings.engine,
         received=source.today(),
         fetched=RawFiles(fetched.folder, fetched.paths) if fetched else None,
+        copies=workspace.copies,
         progress=progress,
         told=partial(tell_landing, workspace, source),
     )
@@ -56,7 +58,7 @@ def _fetch(workspace: Workspace, source: SourceFile, progress: Callable[[str], N
     """Fetch what is new. Raises SourceError."""
     private, own = workspace.private, basis(source.definition)
     create_key(private)
-    batches = BatchStore(private, source.name).batches()
+    batches = batches_of(private, source.name, workspace.copies).batches()
     if source.definition.late is not None and any(batch.basis != own for batch in batches):
         raise SourceError(
             f"{source.origin.name}: has changed since its records were fetched. Fetched again, they would all count as "
@@ -71,8 +73,11 @@ def _with_other(
 ) -> tuple[BatchReport, ...]:
     source = datasets[0].source
     names = {batch.batch for batch in batches}
-    records = RecordSource(of_batches(source, workspace.private, names), (), guarded(source))
-    with connect(workspace.settings.engine, workspace.private / "tmp") as connection:
+    with (
+        of_batches(source, workspace.private, names, workspace.copies) as select,
+        connect(workspace.settings.engine, workspace.private / "tmp") as connection,
+    ):
+        records = RecordSource(select, (), guarded(source))
         counts = {each.name: folded(connection, records, each) for each in datasets}
     return tuple(
         replace(batch, other={name: found[batch.batch] for name, found in counts.items()}) for batch in batches

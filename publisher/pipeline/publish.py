@@ -19,8 +19,8 @@ from publisher.privacy.finish import finish
 from publisher.privacy.mechanism import add_noise, saturated
 from publisher.privacy.selection import select
 from publisher.records.batch import basis
-from publisher.records.receipts import Receipts
 from publisher.records.secrets import derive
+from publisher.records.shelves import receipts_of
 from publisher.release.store import refuse_if_changed
 from publisher.release.table import as_released, kept_draw
 from publisher.stages import NoisyTable
@@ -132,7 +132,8 @@ def _charge(job: Job) -> Entry:
     """The charge. What is landed from now on, whatever its name says, was received after the vintage's cutoff."""
     if job.vintage is not None:
         source = job.dataset.source
-        Receipts(job.workspace.private, source.name, basis(source.definition)).close(job.vintage.cutoff)
+        own, copies = basis(source.definition), job.workspace.copies
+        receipts_of(job.workspace.private, source.name, own, copies=copies).close(job.vintage.cutoff)
     entry = job.catalog.ledger.charge(job.request)
     follow(job.catalog.journal, job.catalog.ledger, settle=False)
     return entry
@@ -140,9 +141,9 @@ def _charge(job: Job) -> Entry:
 
 def _counting(job: Job, executor: Executor, progress: Progress) -> Counting:
     """The landed records, to be counted."""
-    private, source = job.workspace.private, job.dataset.source
+    private, source, copies = job.workspace.private, job.dataset.source, job.workspace.copies
     key = int.from_bytes(derive(private, f"ordering:{source.name}")[:8])
-    return Counting(executor, private, job.dataset, job.period, guarded(source), key, job.vintage, progress)
+    return Counting(executor, private, job.dataset, job.period, guarded(source), key, job.vintage, progress, copies)
 
 
 def _report(job: Job, casts: dict[str, int]) -> None:

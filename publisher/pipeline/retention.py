@@ -151,6 +151,11 @@ def purge(workspace: Workspace, catalog: Catalog, standing: RetentionStanding) -
     Raises DefinitionError under a legal hold, and SourceError; the next purge goes on.
     """
     source, private = standing.source, workspace.private
+    if workspace.copies is not None:
+        raise DefinitionError(
+            f"publisher.toml: landed.url: {source.name}: what lies in an object store is not purged by publisher. "
+            "Nothing was purged. Land in the state folder where records must be purged"
+        )
     if standing.hold is not None:
         raise DefinitionError(
             f"{source.name}: a legal hold is in force since {standing.hold.since}: {standing.hold.reason}. "

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from publisher import durable
 from publisher.errors import SourceError
+from publisher.records import sql
 from publisher.records.pseudonyms import HMAC, PREFIXED, Way
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 _FILE = "batch.json"
 NOWHEN = "none"
 """The month of records whose event time is missing or absurd; they are never counted."""
+
+
+@dataclass(frozen=True)
+class BatchObject:
+    """A Parquet file of a batch that lies in an object store."""
+
+    name: str
+    """month=YYYY-MM/<places>-<n>.parquet"""
+    size: int
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,8 @@ class Batch:
     landing: str = ""
     """A random name of this landing of the content, since what is landed of it hangs on what was before; batches from
     before there was one get it at the next landing."""
+    objects: tuple[BatchObject, ...] = ()
+    """In an object store: the batch's files."""
 
 
 class BatchStore:
@@ -75,6 +88,7 @@ class BatchStore:
 
     def __init__(self, private: Path, source: str) -> None:
         self.folder = private / "landed" / source
+        self.place = str(self.folder)
         self.hidden: frozenset[Path] = frozenset()
         """Files that are being purged: readers pass over them."""
         self._found: dict[str, Batch] | None = None
@@ -95,13 +109,32 @@ class BatchStore:
         of_months = (path for path in found if first <= path.parent.name.removeprefix("month=") <= last)
         return sorted(path for path in of_months if path not in self.hidden)
 
+    def scan(self, paths: Sequence[Path]) -> str:
+        """SQL for FROM that reads these files. Raises SourceError naming one that is missing or damaged."""
+        return sql.parquet(paths)
+
+    def rows(self, path: Path) -> int:
+        """How many rows a file has."""
+        import pyarrow.parquet
+
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+
+    @contextmanager
+    def reading(self, paths: Sequence[Path]) -> Iterator[Sequence[Path]]:
+        """The files, to be read here."""
+        yield paths
+
     def tidy(self) -> None:
         """Remove what an interrupted landing has left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        for staging in self.folder.glob(".staging-*"):
-            shutil.rmtree(staging)
+        self.remove_staging()
         for batch in self.batches():
             self.drop_other(batch)
+
+    def remove_staging(self) -> None:
+        """Remove what an interrupted landing has staged."""
+        for staging in self.folder.glob(".staging-*"):
+            shutil.rmtree(staging)
 
     def adopt(self, key: str) -> None:
         """Raise SourceError for a batch of another key; give old batches, which name none, this one."""
@@ -140,7 +173,7 @@ class BatchStore:
         """Make each staged folder the batch, in one step, in order: if it is cut off, the last ones are absent."""
         for folder, batch in staged:
             folder.mkdir(exist_ok=True)
-            (folder / _FILE).write_bytes(_json(batch))
+            (folder / _FILE).write_bytes(content_of(batch))
         durable.sync_trees([folder for folder, _ in staged])
         for folder, batch in staged:
             folder.rename(self.folder / batch.batch)
@@ -162,7 +195,7 @@ class BatchStore:
 
     def rewrite(self, batch: Batch) -> None:
         """Replace the batch.json of a batch, in one step."""
-        durable.write_file(self.folder / batch.batch / _FILE, _json(batch))
+        durable.write_file(self.folder / batch.batch / _FILE, content_of(batch))
         self._all()[batch.batch] = batch
 
     def drop(self, batch: Batch) -> None:
@@ -182,7 +215,7 @@ class BatchStore:
 
     def _read(self, path: Path) -> Batch:
         try:
-            return _adapter().validate_json(path.read_bytes(), strict=True)
+            return batch_of(path.read_bytes())
         except (OSError, ValueError):
             raise SourceError(f"{path}: is damaged: remove its folder and land the file again") from None
 
@@ -233,5 +266,11 @@ def prefix(fingerprint: str) -> str:
     return fingerprint[:16]
 
 
-def _json(batch: Batch) -> bytes:
+def content_of(batch: Batch) -> bytes:
+    """The content of batch.json."""
     return json.dumps(asdict(batch) | {"received": batch.received.isoformat()}, indent=2).encode() + b"\n"
+
+
+def batch_of(content: bytes) -> Batch:
+    """The batch of a batch.json. Raises ValueError if that is damaged."""
+    return _adapter().validate_json(content, strict=True)

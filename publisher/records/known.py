@@ -8,6 +8,7 @@ the runs, 16 bytes an id, and `runs.json`, which says whose ids are in each.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,8 @@ from publisher.duck import safely
 from publisher.records import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ids = NDArray[np.bytes_]
+    Reading = Callable[[Sequence[Path]], AbstractContextManager[Sequence[Path]]]
 
 _FILE = "runs.json"
 _ID = "S16"
@@ -49,8 +52,10 @@ class Run:
 class KnownRecords:
     """The ids of the records of one source that are landed or remembered."""
 
-    def __init__(self, private: Path, source: str, memory: int) -> None:
+    def __init__(self, private: Path, source: str, memory: int, reading: Reading = nullcontext) -> None:
+        """`reading` makes files readable here."""
         self.folder = private / "known" / source
+        self._reading = reading
         self._longest = max(_PIECE, memory // _SHARE // _SIZE)
 
     def know(self, parts: Mapping[str, tuple[Path, ...]], connection: DuckDBPyConnection) -> None:
@@ -96,8 +101,8 @@ class KnownRecords:
         if not files:
             return
         held: list[Ids] = []
-        with safely("finding records again"):
-            for ids in _stream(f"SELECT _record FROM {sql.parquet(files)}", connection):
+        with self._reading(files) as there, safely("finding records again"):
+            for ids in _stream(f"SELECT _record FROM {sql.parquet(there)}", connection):
                 held.append(ids)
                 if sum(map(len, held)) >= self._longest:
                     yield np.concatenate(held)

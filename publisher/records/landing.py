@@ -27,9 +27,10 @@ from publisher.records import (
     secrets,
     sql,
 )
-from publisher.records.batch import Batch, BatchStore, basis, batch_id, by_receipt, prefix
+from publisher.records.batch import Batch, basis, batch_id, by_receipt, prefix
 from publisher.records.known import KnownRecords
-from publisher.records.receipts import Receipts, day_in_name, first_way
+from publisher.records.receipts import day_in_name
+from publisher.records.shelves import batches_of, move_in, receipts_of, received_way
 
 if TYPE_CHECKING:
     import os
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.settings import EngineSettings
     from publisher.records.report import BatchReport
     from publisher.workspace import SourceFile
@@ -79,12 +81,14 @@ def land(
     engine: EngineSettings,
     received: date,
     fetched: RawFiles | None = None,
+    copies: LandedCopies | None = None,
     progress: Callable[[str], None] | None = None,
     told: Callable[[Sequence[Batch]], None] | None = None,
 ) -> Landing:
     """Land the files of the source that have not been landed, and place landed records again if places changed.
 
-    Those of a source that publisher fetches itself are `fetched`. `told` hears of batches before they are there.
+    Those of a source that publisher fetches itself are `fetched`. With `copies` they are landed in an object store, and
+    what was landed before there was one is moved there first. `told` hears of batches before they are there.
 
     Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written. Raises
     RefusedAtLandingError for the first file that is beyond what the source accepts: neither it nor any file after it
@@ -94,7 +98,11 @@ def land(
     raw = fetched or RawFiles(data, feed.find(source, data))
     secrets.create_key(private)
     with durable.writing(private), durable.private_files():
-        job = _Job(source, data, raw.folder, private, engine, received, progress or _silent, told or _silent)
+        if copies is not None:
+            purging.refuse_if_any(source.name, private)
+            move_in(private, source.name, copies, secrets.fingerprint(private))
+        silent = progress or _silent
+        job = _Job(source, data, raw.folder, private, engine, received, copies, silent, told or _silent)
         return job.run(raw.paths)
 
 
@@ -116,6 +124,7 @@ class _Job:
     private: Path
     engine: EngineSettings
     received: date
+    copies: LandedCopies | None
     progress: Callable[[str], None]
     told: Callable[[Sequence[Batch]], None]
     reports: list[BatchReport] = field(default_factory=list)
@@ -123,21 +132,21 @@ class _Job:
     """The files of batches that were listed before."""
 
     def __post_init__(self) -> None:
-        self.shelf = BatchStore(self.private, self.source.name)
+        self.shelf = batches_of(self.private, self.source.name, self.copies)
         self.temporary = self.private / "tmp"
         self.key = secrets.fingerprint(self.private)
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
         self.late = self.source.definition.late
-        self.way = self.shelf.way(first_way(self.private, self.source.name))
-        self.receipts = Receipts(self.private, self.source.name, self.basis, self.way)
-        self.known = KnownRecords(self.private, self.source.name, self.engine.memory_bytes)
+        self.way = self.shelf.way(received_way(self.private, self.source.name, self.copies))
+        self.receipts = receipts_of(self.private, self.source.name, self.basis, self.way, self.copies)
+        self.known = KnownRecords(self.private, self.source.name, self.engine.memory_bytes, self.shelf.reading)
 
     def run(self, files: tuple[Path, ...]) -> Landing:
         shutil.rmtree(self.temporary, ignore_errors=True)
         self.temporary.mkdir()
-        self.shelf.tidy()
         self.shelf.adopt(self.key)
+        self.shelf.tidy()
         try:
             return self._run(files)
         finally:
@@ -265,10 +274,13 @@ class _Job:
         return {digest: max(day, days[digest]) for digest, day in new.items()}
 
     def _remember(self, batch: Batch) -> None:
-        if self.late is not None and not self.receipts.path(batch.batch).exists():
-            with self._connection() as connection, safely(f"{self.source.name}: remembering first receipts"):
-                day = self.receipts.days()[batch.sha256]
-                self.receipts.remember(batch, day, self.shelf.files(batch), connection)
+        if self.late is not None and not self.receipts.has(batch.batch):
+            with (
+                self._connection() as connection,
+                self.shelf.reading(self.shelf.files(batch)) as files,
+                safely(f"{self.source.name}: remembering first receipts"),
+            ):
+                self.receipts.remember(batch, self.receipts.days()[batch.sha256], files, connection)
 
     def _in_order(self, days: dict[Path, date], digests: dict[Path, str], outdated: dict[str, Batch]) -> list[Path]:
         """New files by their day; files that are landed again keep their first order, so that the first version of a
@@ -328,28 +340,30 @@ class _Job:
             raise SourceError(
                 f"{self.source.origin.name}: has changed since these files were landed: {', '.join(gone)}: put them "
                 f"back into {place} so that they can be landed again, or remove their batches from "
-                f"{self.shelf.folder}"
+                f"{self.shelf.place}"
             )
         return outdated
 
     def _land_group(self, files: list[_Incoming], last: Path) -> None:
         """Land files in one pass; one by one if that fails, so that those before the faulty one are landed, or if first
         receipts of some are remembered, which say where a record belongs."""
-        if len(files) > 1 and not any(self._own_receipts(file).exists() for file in files):
+        if len(files) > 1 and not any(self._remembered(file) for file in files):
             try:
                 return self._land(files, last)
             except RefusedAtLandingError:
                 raise
             except SourceError:
                 pass  # said again below
-        landed = {batch.sha256 for batch in self._batches()}
+        landed = {batch.sha256: batch for batch in self._batches()}
         for file in files:
-            if file.digest not in landed:
+            if file.digest in landed:  # what failed may be that it could not be remembered
+                self._remember(landed[file.digest])
+            else:
                 self._land([file], last)
         return None
 
-    def _own_receipts(self, file: _Incoming) -> Path:
-        return self.receipts.path(batch_id(file.digest, self.basis))
+    def _remembered(self, file: _Incoming) -> bool:
+        return self.receipts.has(batch_id(file.digest, self.basis))
 
     def _land(self, files: list[_Incoming], last: Path) -> None:
         """Land files in one pass. Those before the first that is refused are landed."""
@@ -389,9 +403,13 @@ class _Job:
     def _place_again(self, batch: Batch) -> None:
         self.progress(f"{self.source.name}: placing the records of {batch.file} again")
         columns.check_replaceable(self.source)
-        with self.shelf.staging() as staging, self._connection() as connection:
+        with (
+            self.shelf.staging() as staging,
+            self._connection() as connection,
+            self.shelf.reading(self.shelf.files(batch)) as files,
+        ):
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
-            if files := self.shelf.files(batch):
+            if files:
                 landed = sql.parquet(files)
                 located = places.locate(self.source, self.data, connection, landed, self.temporary)
                 rows.place(self.source, landed, located, target, connection)
@@ -420,7 +438,7 @@ class _Job:
             if batch.batch not in before:
                 self.shelf.drop(batch)
                 if self.late is not None:
-                    self.receipts.path(batch.batch).unlink(missing_ok=True)
+                    self.receipts.forget(batch.batch)
 
     def _judge_landed(self) -> None:
         """Judge what is landed and will be counted, file by file and together: many small files may all be wrong."""
@@ -435,13 +453,14 @@ class _Job:
             files.append([path for paths in files for path in paths])
         for counted, paths in zip(counts, files, strict=True):
             if judgement.beyond(self.source.definition, counted):
-                rows_ = f"(SELECT {columns.names(self.source.definition)} FROM {sql.parquet(paths)})"
-                with self._connection() as connection:
+                with self._connection() as connection, self.shelf.reading(paths) as there:
+                    rows_ = f"(SELECT {columns.names(self.source.definition)} FROM {sql.parquet(there)})"
                     self._judge(counted, rows_, connection, whole=False)
 
     def _count_again(self, batch: Batch) -> BatchReport:
         """What landed records still say of a batch whose report is gone: nothing of rejected and repeated rows."""
-        counts = rows.count(self.source, self.shelf.files(batch))
+        with self.shelf.reading(self.shelf.files(batch)) as files:
+            counts = rows.count(self.source, files)
         raw = intake.RawFile(counts.landed, 0, batch.unlisted)
         counted = report.counted(batch.batch, batch.file, raw, counts)
         report.write(self.private, self.source.name, [counted], "counted")
@@ -477,7 +496,7 @@ class _Job:
             # So many files: if retention has removed some, their records may come again.
             parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there.items()}
         else:
-            own = {self._own_receipts(file) for file in files}
+            own = {self.receipts.path(batch_id(file.digest, self.basis)) for file in files}
             parts = {part: paths for part, paths in self.receipts.parts().items() if not own & set(paths)}
         if not parts:
             return None

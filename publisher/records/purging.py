@@ -123,6 +123,15 @@ def refuse_if_purged(source: str, private: Path, start: date, end: date, name: s
         raise PurgedError(name)
 
 
+def refuse_if_any(source: str, private: Path) -> None:
+    """Raise SourceError if records of the source were purged: landing them in an object store would not respect that."""
+    if purged_of(private, source).before:
+        raise SourceError(
+            f"publisher.toml: landed.url: records of {source} were purged, which is only possible in the state folder: "
+            "remove [landed]. Nothing was landed"
+        )
+
+
 def deleted(private: Path, source: str) -> frozenset[Path]:
     """The files that an interrupted purge has deleted in part."""
     pending = purged_of(private, source).pending

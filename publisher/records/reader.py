@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -10,15 +11,17 @@ from publisher.definitions.vintage import Vintage
 from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
-from publisher.records.batch import BatchStore, basis, by_receipt, two_ways
+from publisher.records.batch import basis, by_receipt, two_ways
 from publisher.records.purging import deleted, refuse_if_purged
-from publisher.records.receipts import Receipts
+from publisher.records.shelves import batches_of, receipts_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
-    from publisher.records.batch import Batch
+    from publisher.copies import LandedCopies
+    from publisher.records.batch import Batch, BatchStore
+    from publisher.records.receipts import Receipts
     from publisher.workspace import SourceFile
 
 
@@ -61,7 +64,15 @@ class LandedParts:
     latest: str = ""
 
 
-def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None) -> LandedSelect:
+def raw(
+    source: SourceFile,
+    private: Path,
+    start: date,
+    end: date,
+    *,
+    vintage: Vintage | None = None,
+    copies: LandedCopies | None = None,
+) -> LandedSelect:
     """The records with `start <= _event < end`, one row each, with the columns of `columns.landed_types`.
 
     With a policy for late records, they are given as they were before the vintage's cutoff: batches received later are
@@ -71,21 +82,29 @@ def raw(source: SourceFile, private: Path, start: date, end: date, *, vintage: V
     Raises SourceError when nothing has been landed, or not as the source is now defined, when no batch was received
     before the cutoff, or when records of the period were purged.
     """
-    landed, period = _landed(source, private, start, end, vintage), (start, end)
+    landed, period = _landed(source, private, start, end, vintage, copies), (start, end)
     return LandedSelect(landed.counted(landed.versions), [*period], landed.fingerprint, landed.generated)
 
 
 def in_parts(
-    source: SourceFile, private: Path, start: date, end: date, *, vintage: Vintage | None = None
+    source: SourceFile,
+    private: Path,
+    start: date,
+    end: date,
+    *,
+    vintage: Vintage | None = None,
+    copies: LandedCopies | None = None,
 ) -> LandedParts:
     """The rows of `raw` for workers that each read some of the files. Raises what `raw` raises."""
-    landed, period = _landed(source, private, start, end, vintage), (start, end)
+    landed, period = _landed(source, private, start, end, vintage, copies), (start, end)
     versions, types = landed.versions, columns.landed_types(source.definition)
     if source.definition.delivery == "changes":
         parts = [
-            LandedPart(f"SELECT {_names(source)}, CAST({number} AS BIGINT) AS _batch FROM {sql.parquet(paths)}", rows)
+            LandedPart(
+                f"SELECT {_names(source)}, CAST({number} AS BIGINT) AS _batch FROM {versions.shelf.scan(paths)}", rows
+            )
             for number, batch in enumerate(versions.batches)
-            for paths, rows in _together(versions.shelf.files(batch))
+            for paths, rows in _together(versions.shelf, versions.shelf.files(batch))
         ]
         newest = "SELECT _record, max(_batch) AS _batch FROM {rows} GROUP BY _record"
         given = f"{{rows}} AS _versions SEMI JOIN ({newest}) USING (_record, _batch)"
@@ -93,9 +112,9 @@ def in_parts(
             tuple(parts), types | {"_batch": "BIGINT"}, period, landed.counted(replace(versions, given=given))
         )
     parts = [
-        LandedPart(landed.counted(replace(versions, batches=batches, given=sql.parquet(paths))), rows)
+        LandedPart(landed.counted(replace(versions, batches=batches, given=versions.shelf.scan(paths))), rows)
         for batches, files in landed.files()
-        for paths, rows in _together(files)
+        for paths, rows in _together(versions.shelf, files)
     ]
     return LandedParts(tuple(parts), types, period)
 
@@ -137,13 +156,15 @@ class _Landed:
             yield (batch,), shelf.files(batch, *(() if moves else months))
 
 
-def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None) -> _Landed:
+def _landed(
+    source: SourceFile, private: Path, start: date, end: date, vintage: Vintage | None, copies: LandedCopies | None
+) -> _Landed:
     refuse_if_purged(source.name, private, start, end, f"{source.name} from {start} to {end - timedelta(days=1)}")
-    shelf = BatchStore(private, source.name)
+    shelf = batches_of(private, source.name, copies)
     if source.definition.delivery != "changes":  # which needs them until they are gone: the newest version decides
         shelf.hidden = deleted(private, source.name)
     landed, days = _current(source, shelf), {}
-    receipts = Receipts(private, source.name, basis(source.definition), landed[0].pseudonyms)
+    receipts = receipts_of(private, source.name, basis(source.definition), landed[0].pseudonyms, copies)
     vintage = vintage or Vintage(1, (date.max,))
     fingerprint = landed[0].fingerprint
     if source.definition.late is not None:
@@ -155,15 +176,13 @@ def _landed(source: SourceFile, private: Path, start: date, end: date, vintage: 
     return _Landed(versions, receipts, days, vintage, start, end, fingerprint)
 
 
-def _together(files: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
+def _together(shelf: BatchStore, files: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
     """Files with their number of rows: a large one by itself, small ones together."""
-    import pyarrow.parquet
-
     paths: list[Path] = []
     rows = 0
     for path in files:
         paths.append(path)
-        rows += pyarrow.parquet.read_metadata(path).num_rows
+        rows += shelf.rows(path)
         if rows >= _TOGETHER:
             yield paths, rows
             paths, rows = [], 0
@@ -171,16 +190,20 @@ def _together(files: Sequence[Path]) -> Iterator[tuple[list[Path], int]]:
         yield paths, rows
 
 
-def of_batches(source: SourceFile, private: Path, names: Collection[str]) -> str:
+@contextmanager
+def of_batches(
+    source: SourceFile, private: Path, names: Collection[str], copies: LandedCopies | None = None
+) -> Iterator[str]:
     """A SELECT of the records of some batches that have an event time, as `raw` gives them, but their `_record` is the
     name of their batch. Raises SourceError."""
-    shelf = BatchStore(private, source.name)
+    shelf = batches_of(private, source.name, copies)
     files = [path for batch in shelf.batches() if batch.batch in names for path in shelf.files(batch)]
     vintage = ", CAST(1 AS SMALLINT) AS _vintage" if source.definition.late is not None else ""
     batch = "CAST(split_part(_path, '/', -3) AS UUID)"
-    rows = sql.parquet(files, named=True) if files else f"(SELECT *, '//' AS _path FROM {_nothing(source)})"
-    landed = f"SELECT * REPLACE ({batch} AS _record) FROM {rows}"
-    return f"SELECT {_names(source)}{vintage} FROM ({landed}) WHERE _event IS NOT NULL"
+    with shelf.reading(files) as there:
+        rows = sql.parquet(there, named=True) if there else f"(SELECT *, '//' AS _path FROM {_nothing(source)})"
+        landed = f"SELECT * REPLACE ({batch} AS _record) FROM {rows}"
+        yield f"SELECT {_names(source)}{vintage} FROM ({landed}) WHERE _event IS NOT NULL"
 
 
 @dataclass(frozen=True)
@@ -202,16 +225,16 @@ class _Versions:
             return _nothing(self.source)
         if self.source.definition.delivery == "changes":
             return self._newest(files)
-        return sql.parquet(path for paths in files.values() for path in paths)
+        return self.shelf.scan([path for paths in files.values() for path in paths])
 
     def _newest(self, files: dict[str, list[Path]]) -> str:
         """The row of each record from its latest batch, which may have moved it to another month."""
         versions, chosen = [], []
         for number, batch in enumerate(self.batches):
             if everything := self.shelf.files(batch):
-                versions.append(f"SELECT _record, {number} AS _batch FROM {sql.parquet(everything)}")
+                versions.append(f"SELECT _record, {number} AS _batch FROM {self.shelf.scan(everything)}")
             if files[batch.batch]:
-                chosen.append(f"SELECT *, {number} AS _batch FROM {sql.parquet(files[batch.batch])}")
+                chosen.append(f"SELECT *, {number} AS _batch FROM {self.shelf.scan(files[batch.batch])}")
         newest = f"SELECT _record, max(_batch) AS _batch FROM ({' UNION ALL '.join(versions)}) GROUP BY _record"
         return f"({' UNION ALL '.join(chosen)}) SEMI JOIN ({newest}) USING (_record, _batch)"
 
@@ -235,7 +258,7 @@ def _delivered(source: SourceFile, batches: tuple[Batch, ...]) -> tuple[Batch, .
 
 def _days(source: SourceFile, receipts: Receipts, batches: Sequence[Batch]) -> dict[str, date]:
     days = receipts.days()
-    if any(batch.sha256 not in days or not receipts.path(batch.batch).exists() for batch in batches):
+    if any(batch.sha256 not in days or not receipts.has(batch.batch) for batch in batches):
         raise SourceError(f"{source.name}: was landed before it had a policy for late records: run `publisher land`")
     late, unit = source.definition.late, source.definition.privacy.unit
     if late is not None and late.policy == "increment" and unit != "record":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from publisher.records import sql
 from publisher.records.pseudonyms import HMAC, PREFIXED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from publisher.records.pseudonyms import Way
 
 
+RECEIVED, CLOSED = "received", "closed"
+"""The names of the files of days."""
 _NOTHING = "SELECT NULL::UUID AS _record, NULL::DATE AS _received, NULL::TIMESTAMP AS _first LIMIT 0"
 
 
@@ -37,7 +40,11 @@ _ENDING: dict[Way, str] = {HMAC: "", PREFIXED: "-prefixed"}
 
 def first_way(private: Path, source: str) -> Way | None:
     """How ids are made in the first receipts that a source has; None if it has none."""
-    folders = {path.name for path in (private / "receipts" / source).glob("*/")}
+    return way_of({path.name for path in (private / "receipts" / source).glob("*/")})
+
+
+def way_of(folders: Collection[str]) -> Way | None:
+    """How ids are made in the first receipts of folders with these names; None if there are none."""
     if not folders:
         return None
     return PREFIXED if all(name.endswith(_ENDING[PREFIXED]) for name in folders) else HMAC
@@ -48,13 +55,13 @@ class Receipts:
 
     def __init__(self, private: Path, source: str, basis: str, way: Way = HMAC) -> None:
         """`way` is how the ids of records are made, so first receipts of one way are never compared with another's."""
-        self._days = private / "receipts" / source / "received.json"
-        self._closed = private / "receipts" / source / "closed.json"
-        self.folder = private / "receipts" / source / f"{basis[:16]}{_ENDING[way]}"
+        self._all = private / "receipts" / source
+        self.name = f"{basis[:16]}{_ENDING[way]}"
+        self.folder = self._all / self.name
 
     def days(self) -> dict[str, date]:
         """The day of receipt of every content, by its sha256. Raises SourceError if the file is damaged."""
-        return _read(self._days)
+        return self._read(RECEIVED)
 
     def given(self, days: Mapping[str, date]) -> dict[str, date]:
         """The days of receipt for contents, from what their names or the clock say. Known days stay, and new content
@@ -65,20 +72,28 @@ class Receipts:
     def keep_days(self, days: Mapping[str, date]) -> None:
         """Remember the given days, durably."""
         if days != self.days():
-            _write(self._days, days)
+            self._write(RECEIVED, days)
 
     def closed(self) -> date:
         """The latest cutoff for which an edition was drawn; before that, the first day there is. Raises SourceError."""
-        return _read(self._closed).get("cutoff", date.min)
+        return self._read(CLOSED).get("cutoff", date.min)
 
     def close(self, cutoff: date) -> None:
         """Remember, durably, that an edition is drawn from what was received before this day. Raises SourceError."""
         if cutoff > self.closed():
-            _write(self._closed, {"cutoff": cutoff})
+            self._write(CLOSED, {"cutoff": cutoff})
 
     def path(self, batch: str) -> Path:
         """The file of the records that were first in this batch."""
         return self.folder / f"{batch}.parquet"
+
+    def has(self, batch: str) -> bool:
+        """Whether the records of this batch are remembered."""
+        return self.path(batch).exists()
+
+    def forget(self, batch: str) -> None:
+        """Forget the records of a batch that was taken back."""
+        self.path(batch).unlink(missing_ok=True)
 
     def batches(self) -> set[str]:
         """The batches whose records are remembered, including those that are gone."""
@@ -92,41 +107,63 @@ class Receipts:
     def known(self, but: Batch | None = None) -> str:
         """SQL for FROM with `_record`, `_received`, `_first` (the first event time), except those of one batch."""
         paths = [path for path in self._paths() if not but or path != self.path(but.batch)]
-        return sql.parquet(paths) if paths else f"({_NOTHING})"
+        return self._scan(paths) if paths else f"({_NOTHING})"
 
     def remember(self, batch: Batch, received: date, files: Iterable[Path], connection: DuckDBPyConnection) -> None:
         """Write, in one step, which of the landed records are new in this batch; what is written stays."""
-        target, landed = self.path(batch.batch), list(files)
-        if target.exists():
+        landed = list(files)
+        if self.has(batch.batch):
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}")
         rows = f"SELECT _record, _event AS _first FROM {sql.parquet(landed)}" if landed else _NOTHING
-        connection.execute(
-            f"COPY (SELECT _record, DATE {literal(received.isoformat())} AS _received, _first FROM ({rows}) "
-            f"ANTI JOIN {self.known(batch)} AS _known USING (_record)) "
-            f"TO {literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
-        )
+        with self._new(batch) as beside:
+            connection.execute(
+                f"COPY (SELECT _record, DATE {literal(received.isoformat())} AS _received, _first FROM ({rows}) "
+                f"ANTI JOIN {self.known(batch)} AS _known USING (_record)) "
+                f"TO {literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
+            )
+
+    @contextmanager
+    def _new(self, batch: Batch) -> Iterator[Path]:
+        """A file to write, which then is that of the batch; what is known can be read meanwhile."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        target = self.path(batch.batch)
+        beside = target.with_name(f".{target.name}.{os.getpid()}")
+        yield beside
         durable.sync(beside)
         beside.rename(target)
         durable.sync(self.folder)
 
+    def _scan(self, paths: list[Path]) -> str:
+        return sql.parquet(paths)
+
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("[!.]*.parquet"))
 
+    def _read(self, name: str) -> dict[str, date]:
+        path = self._all / f"{name}.json"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return {}
+        except OSError:
+            raise SourceError(f"{path}: is damaged: restore it from a backup") from None
+        return days_of(content, path)
 
-def _read(path: Path) -> dict[str, date]:
+    def _write(self, name: str, days: Mapping[str, date]) -> None:
+        durable.write_file(self._all / f"{name}.json", content_of_days(days), mode=0o600)
+
+
+def days_of(content: bytes, place: object) -> dict[str, date]:
+    """The days of a file's content. Raises SourceError if it is damaged."""
     try:
-        return {key: date.fromisoformat(day) for key, day in json.loads(path.read_bytes()).items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        raise SourceError(f"{path}: is damaged: restore it from a backup") from None
+        return {key: date.fromisoformat(day) for key, day in json.loads(content).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise SourceError(f"{place}: is damaged: restore it from a backup") from None
 
 
-def _write(path: Path, days: Mapping[str, date]) -> None:
-    texts = {key: day.isoformat() for key, day in days.items()}
-    durable.write_file(path, json.dumps(texts, indent=2).encode() + b"\n", mode=0o600)
+def content_of_days(days: Mapping[str, date]) -> bytes:
+    """The content of a file of days."""
+    return json.dumps({key: day.isoformat() for key, day in days.items()}, indent=2).encode() + b"\n"
 
 
 def day_in_name(file: Path, form: str) -> date | None:

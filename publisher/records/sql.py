@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.duck import literal
+from publisher.duck import file_literal, literal
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ FILES = "\0"
 """Stands for the files in SQL that reads any of a kind."""
 PATH = "_path"
 """The column that says from which file a row is."""
-_WILD = str.maketrans({sign: f"[{sign}]" for sign in "[*?"})
 _BLANKS = r"[\s\p{Z}]+"
 _UNEVEN = r"^ | $|  |[\t-\r\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 """Texts whose blanks are not single spaces between words."""
@@ -32,7 +31,7 @@ def array(texts: Iterable[str]) -> str:
 
 def file(path: Path) -> str:
     """A quoted path to read, without wildcards."""
-    return literal(str(path).translate(_WILD))
+    return file_literal(path)
 
 
 def parquet(paths: Iterable[Path], *, named: bool = False) -> str:

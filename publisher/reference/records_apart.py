@@ -9,8 +9,8 @@ from publisher.definitions.compatibility import is_feed
 from publisher.definitions.toml import read_toml
 from publisher.errors import DefinitionError
 from publisher.records import feed
-from publisher.records.batch import BatchStore
 from publisher.records.raw_bytes import look
+from publisher.records.shelves import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -126,4 +126,6 @@ def _is_at(workspace: Workspace, path: Path, declared: _DeclaredFeed) -> bool:
 def _landed(workspace: Workspace) -> Iterator[tuple[str, Batch]]:
     """Every landed raw file, also of sources that are no longer defined."""
     for folder in sorted((workspace.private / "landed").glob("[!.]*")):
-        yield from ((folder.name, batch) for batch in BatchStore(workspace.private, folder.name).batches())
+        yield from (
+            (folder.name, batch) for batch in batches_of(workspace.private, folder.name, workspace.copies).batches()
+        )

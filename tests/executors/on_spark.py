@@ -12,6 +12,8 @@ import pytest
 from kernels import SECRET, Casts, Counts, FailsOnce, KilledOnce, Numbers, Quotes, Texts, tasks
 from random_towns import ENGINE, drawn, same
 
+from publisher.buckets import BucketAddress
+from publisher.copies import LandedCopies
 from publisher.definitions.settings import SparkSettings
 from publisher.definitions.toml import build, parse_toml
 from publisher.errors import DefinitionError, SourceError
@@ -51,6 +53,20 @@ def test_towns_have_the_same_bits(seed: int, town: Town, session: SparkExecutor,
     """Every exact number is that of one process."""
     made = drawn(town, seed, tmp_path)
     assert same(made.counted(LocalExecutor(ENGINE, tmp_path / "tmp")), made.counted(session)) == [], made.words
+
+
+@pytest.mark.skipif("SPARK_STORE" not in os.environ, reason="no store was started for this session")
+def test_a_town_in_a_store_has_the_same_bits(town: Town, tmp_path: Path) -> None:
+    """Workers read landed records from an object store by themselves, and copy them into folders of their own."""
+    made, folder = drawn(town, 1, tmp_path), tmp_path / "tmp" / "copies"
+    local = made.counted(LocalExecutor(ENGINE, tmp_path / "tmp"))
+    copies = LandedCopies(BucketAddress("s3://town/landed", os.environ["SPARK_STORE"]), folder, folder)
+    there, executor = made.moved(copies), SparkExecutor(ENGINE, SETTINGS, copies=copies)
+    try:
+        assert same(local, there.counted(executor)) == [], made.words
+    finally:
+        executor.close()
+    assert not list(tmp_path.rglob("*.parquet"))
 
 
 def test_rows_of_a_unit_meet_across_tasks(session: SparkExecutor) -> None:

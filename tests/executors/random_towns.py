@@ -34,6 +34,7 @@ from publisher.records.landing import land
 if TYPE_CHECKING:
     from small_town import Town
 
+    from publisher.copies import LandedCopies
     from publisher.definitions.period import Period
     from publisher.definitions.vintage import Vintage
     from publisher.executors.protocol import Executor
@@ -65,11 +66,24 @@ class RandomTown:
     private: Path
     period: Period
     words: str
+    copies: LandedCopies | None = None
 
     def counting(self, executor: Executor, vintage: Vintage | None) -> Counting:
         """What is counted of its records."""
         query = guarded(self.dataset.source)
-        return Counting(executor, self.private, self.dataset, self.period, query, KEY, vintage)
+        return Counting(executor, self.private, self.dataset, self.period, query, KEY, vintage, copies=self.copies)
+
+    def moved(self, copies: LandedCopies) -> RandomTown:
+        """The same town with its landed records in an object store."""
+        land(
+            self.dataset.source,
+            data=self.private.parent / "data",
+            private=self.private,
+            engine=ENGINE,
+            received=date(2030, 1, 2),
+            copies=copies,
+        )
+        return replace(self, copies=copies)
 
     def counted(self, executor: Executor) -> dict[str, Any]:
         """All exact numbers, of every scheduled edition."""

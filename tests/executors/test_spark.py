@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from object_stores import KEY, WORD, between, serving
 from sessions import PATHS, ROOT, environment, free_port, sail
 
 from publisher.errors import SourceError
@@ -33,10 +34,15 @@ def passed(python: Path, settings: str, **variables: str) -> None:
 
 
 @pytest.mark.usefixtures("processes")
-def test_sail_counts_the_same_bits(tmp_path: Path) -> None:
-    """Towns at random, errors, versions and zones on a real server without Java."""
-    with sail(free_port(), tmp_path / "log") as (address, _):
-        passed(environment("sail"), f'remote = "{address}"')
+def test_sail_counts_the_same_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Towns at random, one of them in an object store, errors, versions and zones on a real server without Java."""
+    environment("sail")
+    for name, value in {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": WORD}.items():
+        monkeypatch.setenv(name, value)
+    with serving(tmp_path) as store, between(store) as line, sail(free_port(), tmp_path / "sail") as (address, _):
+        line.private = True
+        store.put("town")
+        passed(environment("sail"), f'remote = "{address}"', SPARK_STORE=line.address)
 
 
 @pytest.mark.evidence("random definitions counted on Sail: the same bits as in one process")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from certificates import write_certificate
-from object_stores import KEY, WORD, Line, Store, between, serving
+from object_stores import AZURE_KEY, AZURITE, KEY, WITHOUT_AZURITE, WORD, Line, Store, azurite, between, serving
 from stored_town import documented, example, holds, shown_by, town
 
+from publisher import buckets
 from publisher.definitions.feed import ObjectsFeed
 from publisher.errors import DefinitionError, RefusedAtLandingError, SourceError
 from publisher.feeds import fetch, object_store
@@ -58,8 +60,8 @@ def bucket(request: pytest.FixtureRequest) -> str:
 
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """One try, and no long wait for a store that says nothing."""
-    monkeypatch.setattr(object_store, "ATTEMPTS", 1)
-    monkeypatch.setattr(object_store, "SILENCE", 2)
+    monkeypatch.setattr(buckets, "ATTEMPTS", 1)
+    monkeypatch.setattr(buckets, "SILENCE", 2)
 
 
 def made(root: Path, line: Line, bucket: str, delivery: str = "append", more: str = "") -> FetchedTown:
@@ -433,15 +435,22 @@ def test_a_store_must_prove_who_it_is(
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("gs://city/permits/*.csv", "gs:// is not a store that publisher can read: it reads s3://"),
-        ("abfs://city/permits/*.csv", "abfs:// is not a store that publisher can read: it reads s3://"),
-        ("file:///srv/*.csv", "for files on this machine use `path`"),
-        ("s3://key:canary@city/permits/*.csv", "must be s3://bucket/ and a pattern of names"),
-        ("s3://city", "must be s3://bucket/ and a pattern of names"),
-        ("s3://city/", "must be s3://bucket/ and a pattern of names"),
-        ("s3://city/permits/", "must be s3://bucket/ and a pattern of names"),
-        ("s3://city/../other/*.csv", "must be s3://bucket/ and a pattern of names"),
-        ("s3://city/**/*.csv", "must be s3://bucket/ and a pattern of names"),
+        ("gs://city/permits/*.csv", "gs:// is not a store that publisher was tried with: it knows s3://"),
+        ("file:///srv/*.csv", "file:// is not a store that publisher was tried with"),
+        *(
+            (url, "must be s3://bucket/ or abfs://container@account/ and a pattern of names")
+            for url in (
+                "s3://key:canary@city/permits/*.csv",
+                "s3://city",
+                "s3://city/",
+                "s3://city/permits/",
+                "s3://city/../other/*.csv",
+                "s3://city/**/*.csv",
+                "abfs://city/permits/*.csv",
+                "abfs://city@account",
+                "abfs://city@account.dfs.core.windows.net/permits/*.csv",
+            )
+        ),
     ],
 )
 def test_other_addresses_are_refused(url: str, says: str, line: Line, tmp_path: Path) -> None:
@@ -473,6 +482,38 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(store: Store, line: Line
     with pytest.raises(SourceError, match="cannot be that of a file: rename it"):
         place.land()
     assert list(tmp_path.rglob("escaped.csv")) == []
+
+
+@pytest.mark.skipif(AZURITE not in os.environ, reason=WITHOUT_AZURITE)
+def test_blobs_of_azure_are_landed_once(processes: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As objects of S3: what matches is landed, what was replaced at the same size is landed again, a wrong key is one
+    message without it, and a container that is not there is said."""
+    monkeypatch.setenv("AZURE_STORAGE_KEY", AZURE_KEY)
+    with azurite(tmp_path) as port:
+        feed = f'kind = "objects"\nurl = "abfs://exports@devstoreaccount1/permits/*.csv"\nendpoint = "http://127.0.0.1:{port}"\n'
+        place = town(tmp_path / "town", feed, delivery="changes")
+        with pytest.raises(SourceError, match="there is no such container"):
+            place.land()
+        bucket = buckets.Bucket(buckets.BucketAddress("abfs://exports@devstoreaccount1", f"http://127.0.0.1:{port}"))
+        bucket.system.create_dir("exports")
+        for name, content in {"permits/a": rows(1, 3), "permits/b": rows(4, 5), "other/c": rows(6, 7)}.items():
+            bucket.write(f"exports/{name}.csv", content.encode())
+        assert (place.land().new, place.rows("id, what")) == (2, expected(5))
+        assert place.land().new == 0
+        bucket.write("exports/permits/a.csv", rows(1, 3, "v").encode())
+        assert (place.land().new, place.rows("id, what")) == (1, expected(5, n1="v1", n2="v2", n3="v3"))
+        monkeypatch.setenv("AZURE_STORAGE_KEY", wrong := AZURE_KEY.replace("E", "F"))
+        with pytest.raises(SourceError, match=r"the store refused .*: set AZURE_STORAGE_KEY") as refused:
+            place.land()
+        assert wrong not in str(refused.value)
+
+
+def test_anonymous_is_for_s3(line: Line, tmp_path: Path) -> None:
+    """Azure's library has no way to ask without a key."""
+    place = made(tmp_path, line, "city", more="anonymous = true")
+    place.edit("s3://city/", "abfs://exports@account/")
+    with pytest.raises(DefinitionError, match=r"feed\.anonymous: is for s3:// alone"):
+        place.land()
 
 
 def test_the_page_has_every_fault() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from publisher.workspace import SourceFile
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from publisher.copies import LandedCopies
 
 ENGINE = EngineSettings(memory="500MB", threads=2)
 TODAY = date(2026, 1, 2)
@@ -85,6 +87,8 @@ class City:
 
     root: Path
     source: SourceFile = field(default_factory=definition)
+    copies: LandedCopies | None = None
+    """The store that its records are landed in."""
 
     @property
     def data(self) -> Path:
@@ -101,10 +105,16 @@ class City:
         return path
 
     def land(self, received: date = TODAY, engine: EngineSettings = ENGINE) -> Landing:
-        return land(self.source, data=self.data, private=self.private, engine=engine, received=received)
+        return land(
+            self.source, data=self.data, private=self.private, engine=engine, received=received, copies=self.copies
+        )
 
     def raw(self, start: date = date(1, 1, 1), end: date = date(9999, 12, 31)) -> LandedSelect:
-        return raw(self.source, self.private, start, end)
+        return self.brought(raw(self.source, self.private, start, end, copies=self.copies))
+
+    def brought(self, read: LandedSelect) -> LandedSelect:
+        """What can be read here."""
+        return read if self.copies is None else replace(read, sql=self.copies.brought(read.sql))
 
     def rows(self, columns: str = "*", start: date = date(1, 1, 1), end: date = date(9999, 12, 31)) -> list[Any]:
         """The landed rows of a period, sorted."""

@@ -24,9 +24,9 @@ WEEK = "2018-W02"
 pytestmark = pytest.mark.usefixtures("processes")
 
 
-def people(folder: Path, executor: str, more: str = "") -> Town:
+def people(folder: Path, executor: str, more: str = "", records: int = 30_000) -> Town:
     """A town of people with many calls each, and a loss so large that noise reaches one cell in 10¹¹."""
-    town = settle(folder, "http://127.0.0.1:1", records=30_000, first=WEEK, last=WEEK, rho="1000")
+    town = settle(folder, "http://127.0.0.1:1", records=records, first=WEEK, last=WEEK, rho="1000")
     texts = {
         "publisher.toml": [("threads = 1", f'threads = 2\nexecutor = "{executor}"{more}')],
         "pipelines/calls.toml": [
