@@ -124,7 +124,7 @@ def refuse_if_purged(source: str, private: Path, start: date, end: date, name: s
 
 
 def refuse_if_any(source: str, private: Path) -> None:
-    """Raise SourceError if records of the source were purged: landing them in an object store would not respect that."""
+    """Raise SourceError if records of the source were purged, which landing in an object store would not respect."""
     if purged_of(private, source).before:
         raise SourceError(
             f"publisher.toml: landed.url: records of {source} were purged, which is only possible in the state folder: "

@@ -262,3 +262,18 @@ def test_wrong_settings_are_refused(town: Town, text: str, words: str) -> None:
     answer = town.publisher("purge", "--dry-run")
     assert (answer.code, words in answer.err) == (2, True), answer.err
     assert re.search(r"pipelines/requests\.toml:\d+", answer.err)
+
+
+def test_no_purge_where_records_lie_in_a_store(released: Town) -> None:
+    """It stops before anything, and a source whose records were purged is not landed there: its raw files have them."""
+    settings = released.root / "publisher.toml"
+    without = settings.read_text()
+    stored = f'{without}\n[landed]\nurl = "s3://records/town"\nendpoint = "https://127.0.0.1:9"\n'
+    settings.write_text(stored)
+    refused = released.publisher("purge", "requests", "--yes")
+    assert (refused.code, "landed.url" in refused.err, "Nothing was purged" in refused.err) == (2, True, True)
+    settings.write_text(without)
+    assert released.publisher("purge", "requests", "--yes").code == 0
+    settings.write_text(stored)
+    landed_there = released.publisher("land", "requests")
+    assert (landed_there.code, "Nothing was landed" in landed_there.err) == (5, True), landed_there.err
