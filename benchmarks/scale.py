@@ -3,9 +3,9 @@
     python benchmarks/scale.py [--landing S] [--counting S] [--shuffling S] [--landed BYTES] [--dollars D] [--json FILE]
 
 `--landing`, `--counting` and `--shuffling` are processor seconds for a million rows: to land them, to count them in one
-process, and to count them by executors that shuffle; `--landed` are bytes of a landed row. The defaults are those of
-benchmarks/landing.py, release.py and engines.py on the machine of docs/scale.md. Processors are assumed to be as fast
-as that one, and to be busy 70 % of the time.
+process, and to count them by executors that shuffle; `--landed` are bytes of a landed row. The defaults are those that
+benchmarks/landing.py and engines.py measured for docs/scale.md. Assumed: processors as fast as those, busy 70 % of the
+time; landing on one machine of 8 processors, every day; counting by executors where a place has more processors.
 
 The simulation draws the keys by which the rows of a unit meet, as executors do, and says how many rows the largest part
 has: with units alike, and with one account of a million rows among them.
@@ -25,7 +25,7 @@ from publisher.executors.worker import MOST_ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BUSY = 0.7
+BUSY, ONE_MACHINE = 0.7, 8
 ONE_ACCOUNT = 1_000_000
 SHUFFLED_BYTES = 60
 """Of a row between two workers: unit, record, time, two keys and a value, as Arrow."""
@@ -38,7 +38,9 @@ class Place:
     name: str
     units: int
     rows_each: int
+    days: int
     processors: int
+    """To count with."""
 
     @property
     def rows(self) -> int:
@@ -47,25 +49,24 @@ class Place:
 
 
 PLACES = (
-    Place("city: 60,000 water meters, daily, a month", 60_000, 30, 4),
-    Place("state: 2 million people, a benefit record a week, a year", 2_000_000, 52, 8),
-    Place("utility: 5 million meters every 15 minutes, a month", 5_000_000, 2_976, 256),
-    Place("country: 60 million meters every hour, a month", 60_000_000, 744, 512),
+    Place("city: 60,000 water meters, daily, a month", 60_000, 30, 30, 4),
+    Place("state: 2 million people, a benefit record a week, a year", 2_000_000, 52, 365, 8),
+    Place("utility: 5 million meters every 15 minutes, a month", 5_000_000, 2_976, 31, 64),
+    Place("country: 60 million meters every hour, a month", 60_000_000, 744, 31, 128),
 )
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one period of a place takes."""
+    """What one period of a place takes: minutes by the clock for one day's landing and for the count."""
 
     place: str
-    rows: float
+    rows: int
     landed_gb: float
-    landing_hours: float
-    counting_hours: float
-    shuffled_gb: float
+    landing_minutes: float
     processors: int
-    hours: float
+    shuffled_gb: float
+    counting_minutes: float
     dollars: float
 
 
@@ -83,23 +84,20 @@ class Skew:
 
 
 def needs(given: argparse.Namespace) -> Iterator[Need]:
-    """One row for each place: processor hours, and hours and dollars on its processors."""
+    """One row for each place."""
     for place in PLACES:
-        million = place.rows / 1e6
-        shuffles = place.processors > 8
-        landing = million * given.landing / 3600
-        counting = million * (given.shuffling if shuffles else given.counting) / 3600
-        hours = (landing + counting) / place.processors / BUSY
+        million, shuffles = place.rows / 1e6, place.processors > ONE_MACHINE
+        landing = million * given.landing
+        counting = million * (given.shuffling if shuffles else given.counting)
         yield Need(
-            place.name,
-            place.rows / 1e9,
-            place.rows * given.landed / 1e9,
-            landing,
-            counting,
-            place.rows * SHUFFLED_BYTES / 1e9 if shuffles else 0.0,
-            place.processors,
-            hours,
-            hours * place.processors * given.dollars,
+            place=place.name,
+            rows=place.rows,
+            landed_gb=place.rows * given.landed / 1e9,
+            landing_minutes=landing / place.days / ONE_MACHINE / BUSY / 60,
+            processors=place.processors,
+            shuffled_gb=place.rows * SHUFFLED_BYTES / 1e9 if shuffles else 0.0,
+            counting_minutes=counting / place.processors / BUSY / 60,
+            dollars=(landing + counting) / BUSY / 3600 * given.dollars,
         )
 
 
@@ -121,21 +119,21 @@ def skews() -> Iterator[Skew]:
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--landing", type=float, default=20)
-    parser.add_argument("--counting", type=float, default=1.4)
-    parser.add_argument("--shuffling", type=float, default=9)
-    parser.add_argument("--landed", type=float, default=24)
+    parser.add_argument("--landing", type=float, default=5.1)
+    parser.add_argument("--counting", type=float, default=0.5)
+    parser.add_argument("--shuffling", type=float, default=1.6)
+    parser.add_argument("--landed", type=float, default=75)
     parser.add_argument("--dollars", type=float, default=0.05, help="of one processor for an hour")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     found, uneven = list(needs(given)), list(skews())
-    print("| one period | rows | landed | landing | counting | shuffled | processors | hours | dollars |")
-    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    print("| one period | rows | landed | landing, each day | processors | shuffled | counting | computing |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for each in found:
         print(
-            f"| {each.place} | {each.rows:,.3f} bn | {each.landed_gb:,.1f} GB | {each.landing_hours:,.1f} h "
-            f"| {each.counting_hours:,.1f} h | {each.shuffled_gb:,.0f} GB | {each.processors} | {each.hours:,.2f} "
-            f"| {each.dollars:,.2f} |"
+            f"| {each.place} | {each.rows / 1e6:,.1f} million | {each.landed_gb:,.1f} GB "
+            f"| {each.landing_minutes:,.1f} min | {each.processors} | {each.shuffled_gb:,.0f} GB "
+            f"| {each.counting_minutes:,.1f} min | ${each.dollars:,.2f} |"
         )
     print(
         "\n| one period | parts | rows of a usual part | of the largest | with one account of 1,000,000 | of the most |"
