@@ -36,6 +36,8 @@ class Pushed(Model):
     id: str
     updated: int
     """When its rows were last written, as the portal says it."""
+    version: int | None = None
+    """Which writing of rows that was; None if the portal does not number them."""
     told: str
     """A digest of the releases that the portal says it has."""
     tables: dict[str, str]
@@ -68,12 +70,15 @@ def changed_part(pushed: Pushed | None, view: View, releases: Sequence[Release])
 
 
 def left_on(view: View, releases: Sequence[Release]) -> Pushed | None:
-    """What a push that has just ended left there; None if the portal does not say when rows were written, or says that
-    it was just now: it tells whole seconds, so another write of the same second would not be seen."""
-    updated = view.fields.get("rowsUpdatedAt")
-    if not isinstance(updated, int) or time.time() - updated < SETTLED:
+    """What a push that has just ended left there; None if the portal does not say when rows were written.
+
+    Also if it says that it was just now and does not number its writes, as publisher's own portal does: it tells whole
+    seconds, so another write of the same second would not be seen.
+    """
+    updated, version = _rows_of(view)
+    if updated is None or (version is None and time.time() - updated < SETTLED):
         return None
-    return Pushed(id=view.id, updated=updated, told=_told(view), tables=marks(releases))
+    return Pushed(id=view.id, updated=updated, version=version, told=_told(view), tables=marks(releases))
 
 
 def marks(releases: Sequence[Release]) -> dict[str, str]:
@@ -103,11 +108,18 @@ def _mark(release: Release) -> str:
 def _as_left(pushed: Pushed, view: View) -> bool:
     """Whether the portal's rows are still those that were proven."""
     whole = view.published and "unfinished" not in view.custom
-    return whole and (view.id, view.fields.get("rowsUpdatedAt"), _told(view)) == (
+    return whole and (view.id, *_rows_of(view), _told(view)) == (
         pushed.id,
         pushed.updated,
+        pushed.version,
         pushed.told,
     )
+
+
+def _rows_of(view: View) -> tuple[int | None, int | None]:
+    """When rows were last written, and which writing that was."""
+    updated, version = view.fields.get("rowsUpdatedAt"), view.fields.get("rowsVersion")
+    return updated if isinstance(updated, int) else None, version if isinstance(version, int) else None
 
 
 def _told(view: View) -> str:

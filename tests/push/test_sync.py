@@ -25,7 +25,7 @@ from publisher.journal.journal import read_entries
 from publisher.pipeline.reviews import release_subject
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals
-from publisher.push import memory, metadata
+from publisher.push import metadata
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
 from publisher.push.sync import check_delivery, deliver, portal_addresses
@@ -259,16 +259,9 @@ def test_a_rollup_that_is_new_has_the_releases_since(desk: Desk) -> None:
     desk.check()
 
 
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a push left is believed at once: only one test writes to the portal in the same second."""
-    monkeypatch.setattr(memory, "SETTLED", 0)
-
-
-def test_a_companion_that_differs_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_companion_that_differs_is_named(desk: Desk) -> None:
     """Whoever changes a companion's row on the portal is found out, also in the second of a push; the next delivery
     mends it."""
-    monkeypatch.setattr(memory, "SETTLED", 60)
     ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     target = desk.portal.target()

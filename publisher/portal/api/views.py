@@ -79,6 +79,7 @@ def view(dataset: PortalDataset, *, staff: bool = False) -> dict[str, Any]:
         "workingCopyOf": dataset.copy_of,
         "rowIdentifierColumnId": identifier.id if identifier else None,
         "rowsUpdatedAt": dataset.rows_updated_at,
+        "rowsVersion": dataset.version,
         "rowsUpdatedBy": (dataset.rows_updated_by or dataset.owner) if staff else STAFF,
         "viewLastModified": dataset.updated_at,
         "viewType": "blobby" if dataset.blob else "tabular",
