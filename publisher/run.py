@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from publisher.analyst.file import write_analyst_file
@@ -23,6 +24,7 @@ from publisher.pipeline.automatic import approve_if_declared
 from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
+from publisher.pipeline.packing import pack_settled_years
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.retention import purge, retention_of
@@ -129,6 +131,7 @@ def run(
             work.push(datasets)
             if _addresses(workspace) != before:
                 work.refresh_analyst_file()
+        work.pack()
     return RunReport(tuple(work.outcomes), tuple(work.errors))
 
 
@@ -279,6 +282,14 @@ class _Run:
                         self._delivered(dataset.name, url)
         except PublisherError as error:
             self._failed(error)
+
+    def pack(self) -> None:
+        """Pack what was released long ago, of all datasets."""
+        for dataset in self.catalog.store.datasets():
+            try:
+                pack_settled_years(self.catalog, dataset, datetime.now(UTC), self.observer.doing)
+            except SourceError as error:
+                self._failed(error)
 
     def _release_period(self, job: Job) -> None:
         """Every edition that is due and was not drawn, in order; the outcome of the period is that of the last.

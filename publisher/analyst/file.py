@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from publisher.analyst.catalog import TABLES, about_keys, about_releases, about_tables, key_columns
@@ -22,7 +22,7 @@ from publisher.durable import sync, writing
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -170,27 +170,40 @@ def _prepare(connection: DuckDBPyConnection) -> None:
 def _write_table(connection: DuckDBPyConnection, tables: Sequence[Release], title: str) -> str:
     """One table of released data; returns its name."""
     name = table_name(tables[-1].manifest.dataset)
-    paths = _intact(tables)
-    connection.execute(
-        f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id', [paths]
-    )
+    with _intact(tables) as paths:
+        connection.execute(
+            f'CREATE TABLE "{name}" AS SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id', [paths]
+        )
     _describe(connection, name, tables[-1], title)
     return name
 
 
 def _insert_released(connection: DuckDBPyConnection, name: str, tables: Sequence[Release]) -> None:
     """Add the rows of releases whose columns are those that the table has, or fewer."""
-    connection.execute(
-        f'INSERT INTO "{name}" BY NAME SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id',
-        [_intact(tables)],
-    )
+    with _intact(tables) as paths:
+        connection.execute(
+            f'INSERT INTO "{name}" BY NAME SELECT * FROM read_parquet(?, union_by_name = true) ORDER BY id', [paths]
+        )
 
 
-def _intact(tables: Sequence[Release]) -> list[str]:
-    """The files of the tables. Raises SourceError naming one that is damaged."""
-    for table in tables:
-        table.content(table.data.name)
-    return [str(table.data) for table in tables]
+@contextmanager
+def _intact(tables: Sequence[Release]) -> Iterator[list[str]]:
+    """The files of the tables, those of packed ones unpacked for as long as they are read. Raises SourceError naming
+    one that is damaged."""
+    dataset = tables[-1].folder.parents[1]
+    unpacked = dataset / f".staging-unpacked-{os.getpid()}"
+    paths = []
+    try:
+        for number, table in enumerate(tables):
+            content, path = table.content(table.data.name), table.data
+            if table.packed is not None:
+                unpacked.mkdir(exist_ok=True)
+                path = unpacked / f"{number}.parquet"
+                path.write_bytes(content)
+            paths.append(str(path))
+        yield paths
+    finally:
+        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _describe(connection: DuckDBPyConnection, name: str, newest: Release, title: str) -> None:

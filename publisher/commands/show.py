@@ -39,6 +39,9 @@ class Presented:
     decisions: tuple[str, ...]
     """What people decided about it, with their reasons."""
     folder: Path
+    """Where its files are, or were before they were packed."""
+    pack: Path | None
+    """The ZIP archive that has the files of its year, if they are packed."""
     statement: str
     columns: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
@@ -81,6 +84,7 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
             f"{each.what} on {each.at[:10]}: {each.reason or 'no reason given'}" for each in standing.decisions
         ),
         folder=chosen.folder,
+        pack=chosen.packed,
         statement=chosen.statement,
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
@@ -185,4 +189,7 @@ def present(found: Presented) -> None:
         print_table("Their noise", ("column", "noise", "scale", "standard deviation", "unit"), found.noise)
     say()
     print_markdown(found.statement)
-    say(f"The files are in {found.folder}.")
+    if found.pack is not None:
+        say(f"The files are in {found.pack}, under {'/'.join(found.folder.parts[-2:])}. Any program for ZIP opens it.")
+    else:
+        say(f"The files are in {found.folder}.")

@@ -15,7 +15,7 @@ from publisher.push.client import UnreachableError
 from publisher.push.sync import check_delivery, portal_of
 from publisher.records.secrets import fingerprint
 from publisher.records.shelves import batches_of
-from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.manifest import MANIFEST
 from publisher.release.store import changed_files
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ def _measured(workspace: Workspace, catalog: Catalog) -> VerificationRow:
     facts = [entry.payload for entry in catalog.ledger.entries("tuning")]
     known = {str(fact["statistical_hash"]): fact["sha256"] for fact in facts}
     folder = workspace.private / "tuning"
-    faults = [words for name, sha256 in known.items() for words in _unlike(folder / f"{name}.json", sha256)]
+    paths = {name: folder / f"{name}.json" for name in known}
+    contents = {name: path.read_bytes() if path.is_file() else None for name, path in paths.items()}
+    faults = [words for name, sha256 in known.items() for words in _unlike(paths[name], contents[name], sha256)]
     return VerificationRow("tune results", f"files: {len(known)}", tuple(faults), SourceError.exit_code)
 
 
@@ -156,7 +158,7 @@ def _releases(catalog: Catalog, dataset: str) -> VerificationRow:
     entered = catalog.ledger.manifests()
     for release in releases:
         name = release.manifest.name
-        if name in entered and hash_of(release.folder / MANIFEST).sha256 != entered[name]:
+        if name in entered and catalog.store.sha256(name) != entered[name]:
             faults.append(f"{name}: changed since it was written: {MANIFEST}")
         if changed := changed_files(release):
             faults.append(f"{name}: changed since it was written: {', '.join(changed)}")
@@ -166,13 +168,20 @@ def _releases(catalog: Catalog, dataset: str) -> VerificationRow:
 def _validations(catalog: Catalog, dataset: str) -> VerificationRow:
     """The result of each release's last check against its hash in the ledger."""
     recorded, begun = catalog.ledger.validations(), catalog.ledger.key() is not None
-    paths = {each.manifest.name: catalog.validation_path(each) for each in _readable(catalog, dataset)[0]}
-    faults = [words for name, path in paths.items() if name in recorded for words in _unlike(path, recorded[name])]
+    releases = {each.manifest.name: each for each in _readable(catalog, dataset)[0]}
+    found = {name: _result(catalog, release) for name, release in releases.items()}
+    paths = {name: catalog.validation_path(release) for name, release in releases.items()}
+    faults = [
+        words
+        for name, content in found.items()
+        if name in recorded
+        for words in _unlike(paths[name], content, recorded[name])
+    ]
     # The first lock enters the results from before there were any in the ledger.
-    strange = [path for name, path in paths.items() if begun and name not in recorded and path.is_file()]
+    strange = [paths[name] for name, content in found.items() if begun and name not in recorded and content is not None]
     faults += [f"{path} was not written by publisher" for path in strange]
     advice = "; if there is no backup, delete it and run `publisher revalidate`"
-    known = sum(name in recorded for name in paths)
+    known = sum(name in recorded for name in found)
     words = tuple(each + advice for each in faults)
     return VerificationRow(f"{dataset}: validation results", f"results: {known}", words, SourceError.exit_code)
 
@@ -199,9 +208,15 @@ def _totals(totals: TotalTable) -> VerificationRow:
 
 
 def _gone(catalog: Catalog) -> Iterator[VerificationRow]:
-    """Releases that the ledger has, of datasets that are defined or not, but whose folder is not there."""
-    gone = [name for name in catalog.ledger.manifests() if not (catalog.store.root / name).is_dir()]
-    faults = tuple(f"{name}: the release is gone: restore its folder from a backup" for name in sorted(gone))
+    """Releases that the ledger has, of datasets that are defined or not, but that are in no folder and in no pack."""
+    store, there = catalog.store, set(catalog.store.names())
+    damaged = [f"{pack}: is damaged" for dataset in store.datasets() for pack in store.damaged(dataset)]
+    gone = sorted(name for name in catalog.ledger.manifests() if name not in there)
+    advice = "restore it from a backup"
+    faults = (
+        *(f"{words}: {advice}" for words in damaged),
+        *(f"{name}: the release is gone: {advice}" for name in gone),
+    )
     yield VerificationRow(
         "released editions", f"{len(catalog.ledger.manifests())} in the ledger", faults, SourceError.exit_code
     )
@@ -236,9 +251,17 @@ def _readable(catalog: Catalog, dataset: str) -> tuple[list[Release], list[str]]
     return releases, faults
 
 
-def _unlike(path: Path, sha256: object) -> Iterable[str]:
+def _result(catalog: Catalog, release: Release) -> bytes | None:
+    """The file with the result of a release's last check; empty, which none is, if it is there and cannot be read."""
+    try:
+        return catalog.result(release)
+    except (OSError, SourceError):
+        return b""
+
+
+def _unlike(path: Path, content: bytes | None, sha256: object) -> Iterable[str]:
     """Whether a file is not the one with this hash."""
-    if not path.is_file():
+    if content is None:
         return [f"{path} is gone: restore it from a backup"]
-    same = hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    same = hashlib.sha256(content).hexdigest() == sha256
     return [] if same else [f"{path} was changed after it was written: restore it from a backup"]

@@ -12,7 +12,8 @@ from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.decisions import NAMES, decide, decisions
 from publisher.pipeline.reviews import AUTOMATIC, Reviews, record_decision, reviews_of
-from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release import packs
+from publisher.release.manifest import MANIFEST
 from publisher.release.store import refuse_if_changed
 from publisher.release.validation import Validation
 
@@ -70,7 +71,9 @@ class Catalog:
     _reviews: dict[str, Reviews] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def standings(self, dataset: str) -> list[Standing]:
-        """Every release of a dataset with its status, by period and edition."""
+        """Every release of a dataset with its status, by period and edition. Raises SourceError when one cannot be
+        read."""
+        self._refuse_damaged_packs(dataset)
         return [each for period in self.store.periods(dataset) for each in self._of_period(dataset, period)]
 
     def standing(self, release: Release) -> Standing:
@@ -108,24 +111,20 @@ class Catalog:
         """Raise SourceError if a release is no longer as the ledger recorded it."""
         says = release.manifest
         recorded = self.ledger.manifests().get(f"{says.dataset}/{says.period}/{says.edition}")
-        if recorded is not None and recorded != hash_of(release.folder / MANIFEST).sha256:
+        if recorded is not None and recorded != hashlib.sha256(release.content(MANIFEST)).hexdigest():
             raise SourceError(f"{release.folder / MANIFEST}: changed since it was written: restore it from a backup")
         refuse_if_changed(release)
 
     def validation(self, release: Release, recorded: Mapping[str, str] | None = None) -> Validation | None:
         """The last check of a release against its suite; None if there is none that the ledger has `recorded`."""
         says = release.manifest
-        path = self._validation_path(says.name)
         try:
-            with open(path, "rb") as file:  # noqa: PTH123 -- thousands a run
-                content = file.read()
-            found = Validation.model_validate_json(content)
-        except FileNotFoundError:
-            return None
+            content = self.result(release)
+            found = Validation.model_validate_json(content) if content is not None else None
         except (OSError, ValueError):
-            raise SourceError(
-                f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
-            ) from None
+            raise SourceError(self._damaged(release)) from None
+        if content is None:
+            return None
         known = self._record(says.dataset).checked if recorded is None else recorded
         digest = known.get(says.name)
         # A result that someone else wrote is none: the release is checked again. A ledger from before results were
@@ -133,11 +132,51 @@ class Catalog:
         return found if not known or digest == hashlib.sha256(content).hexdigest() else None
 
     def validation_path(self, release: Release) -> Path:
-        """Where the result of a release's last check is."""
-        return Path(self._validation_path(release.manifest.name))
+        """Where the result of a release's last check is, unless it is packed."""
+        return Path(f"{self.store.public}/validations/{release.manifest.name}.json")
 
-    def _validation_path(self, name: str) -> str:
-        return f"{self.store.public}/validations/{name}.json"
+    def result(self, release: Release) -> bytes | None:
+        """The file with the result of a release's last check: that of its own, or else the one in the pack; None if
+        there is none. Raises OSError when it cannot be read, SourceError when the pack is damaged."""
+        says = release.manifest
+        try:
+            with open(f"{self.store.public}/validations/{says.name}.json", "rb") as file:  # noqa: PTH123 -- thousands
+                return file.read()
+        except FileNotFoundError:
+            return packs.read_packed(self._results(says.dataset), f"{says.period}/{says.edition}.json")
+
+    def unpacked_years(self, dataset: str) -> set[str]:
+        """The years of which releases, or results of checks, lie outside of packs."""
+        folders = (self.store.root / dataset, self._results(dataset))
+        return {period[: packs.YEAR] for folder in folders for period in packs.numbered(folder)}
+
+    def unpacked_results(self, dataset: str, year: str) -> dict[str, list[int]]:
+        """By period of a year, the editions whose result is in a file of its own."""
+        found: dict[str, list[int]] = {}
+        for path in sorted(self._results(dataset).glob(f"{year}*/[0-9]*.json")):
+            found.setdefault(path.parent.name, []).append(int(path.stem))
+        return found
+
+    def pack_results(self, dataset: str, year: str, releases: Sequence[Release]) -> None:
+        """Move the results of these releases' checks into the pack of their year. Raises SourceError."""
+        names = {f"{each.manifest.period}/{each.manifest.edition}.json" for each in releases}
+        packs.pack(self._results(dataset), year, names, 0o644, newer=True)
+
+    def _refuse_damaged_packs(self, dataset: str) -> None:
+        """Raise SourceError when nobody knows all releases of a dataset: none may be taken for one that never was."""
+        for pack in self.store.damaged(dataset):
+            raise SourceError(f"{pack} is damaged: restore it from a backup: a release is never drawn twice")
+
+    def _damaged(self, release: Release) -> str:
+        """That a result is damaged, and what to do."""
+        says, path = release.manifest, self.validation_path(release)
+        if path.exists():
+            return f"{path} is damaged: delete it, then run `publisher revalidate` to check the release again"
+        pack = packs.pack_of(self._results(says.dataset), says.period)
+        return f"{pack}: the result for {says.name} is damaged: restore it from a backup"
+
+    def _results(self, dataset: str) -> Path:
+        return self.store.public / "validations" / dataset
 
     def keep(self, release: Release, validation: Validation) -> None:
         """Write the result of a check, once the ledger has its hash; the release itself does not change.
@@ -172,6 +211,7 @@ class Catalog:
 
         Raises SourceError when a release that the ledger has is missing: it must never be drawn again.
         """
+        self._refuse_damaged_packs(dataset)
         entries = self.ledger.about(dataset, "release")
         known = {(entry.payload["period"], entry.payload["edition"]) for entry in entries}
         there = {(period, n) for period in self.store.periods(dataset) for n in self.store.numbers(dataset, period)}
@@ -194,7 +234,7 @@ class Catalog:
                 "period": says.period,
                 "edition": says.edition,
                 "statistical_hash": says.statistical_hash,
-                "manifest": hash_of(release.folder / MANIFEST).sha256,
+                "manifest": hashlib.sha256(release.content(MANIFEST)).hexdigest(),
             },
             drawn=says.ledger.hash,
         )

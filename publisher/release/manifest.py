@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ from pydantic import Field
 from publisher.definitions.model import Model
 from publisher.errors import SourceError
 from publisher.portal.contract import BoundFacts, CountedShare, NoiseLaw
+from publisher.release import packs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,6 +48,11 @@ def measurements_file(level: str) -> str:
 def published_measurements_file(level: str) -> str:
     """The public copy of that file, where a dataset asks for one."""
     return f"noisy-{measurements_file(level)}"
+
+
+def is_private(name: str) -> bool:
+    """Whether a file of a release is among its measurements, which are never published."""
+    return name.startswith("measurements")
 
 
 class ColumnSpec(Model):
@@ -233,7 +240,8 @@ class Manifest(Model):
 class Release:
     """An immutable folder. Only a Release can be validated, pushed or shown.
 
-    Its measurements are in a folder of their own, `kept`, among the private files.
+    Its measurements are in a folder of their own, `kept`, among the private files. Old ones are packed: then their
+    files are in the packs of their year, under the names that they had as folders.
     A companion is a view of the same folder: `level`, `data` and the manifest's name, rows, columns and shape are those
     of one rollup; everything else is the release's. A total over time has a folder of its own; its level is its name.
     """
@@ -256,19 +264,33 @@ class Release:
     def path(self, name: str) -> Path:
         """Where one of its files is; measurements of an older version are public until the next run moves them."""
         kept, public = self.kept / name, self.folder / name
-        private = name.startswith("measurements") and (kept.exists() or not public.exists())
-        return kept if private else public
+        return kept if is_private(name) and (kept.exists() or not public.exists()) else public
 
     def content(self, name: str) -> bytes:
         """The bytes of one of its files. Raises SourceError if they are not the ones that were written."""
         path, written = self.path(name), self.manifest.files.get(name)
         try:
-            found = path.read_bytes()
+            found = _read(path)
         except OSError as error:
             raise SourceError(f"{path}: cannot be read: {error.strerror}: restore it from a backup") from None
         if written not in (None, FileHash(sha256=hashlib.sha256(found).hexdigest(), bytes=len(found))):
             raise SourceError(f"{path}: changed since it was written: restore it from a backup")
         return found
+
+    def hash_of(self, name: str) -> FileHash:
+        """What one of its files is now. Raises OSError when it cannot be read, SourceError when its pack is damaged."""
+        path = self.path(name)
+        if self.packed is None:
+            with suppress(FileNotFoundError):  # packed in between, or gone
+                return hash_of(path)  # without all of it in memory
+        found = _read(path)
+        return FileHash(sha256=hashlib.sha256(found).hexdigest(), bytes=len(found))
+
+    @property
+    def packed(self) -> Path | None:
+        """The pack with its public files; None if it is a folder."""
+        dataset, name = _placed(self.folder / MANIFEST)
+        return packs.pack_of(dataset, name) if packs.is_packed(dataset, name) else None
 
     @cached_property
     def companions(self) -> tuple[Release, ...]:
@@ -292,6 +314,16 @@ class Release:
 def read_release(folder: Path, kept: Path) -> Release:
     """The release in that folder, with its measurements in the folder `kept`."""
     return Release(folder, kept, Manifest.model_validate_json((folder / MANIFEST).read_bytes()))
+
+
+def _placed(path: Path) -> tuple[Path, str]:
+    """The folder of a file's dataset, and the file's name in it: <period>/<edition>/<file>."""
+    edition, period, dataset = path.parents[:3]
+    return dataset, f"{period.name}/{edition.name}/{path.name}"
+
+
+def _read(path: Path) -> bytes:
+    return packs.read(*_placed(path))
 
 
 def hash_of(path: Path) -> FileHash:

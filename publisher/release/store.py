@@ -1,7 +1,8 @@
 """The store of releases: one immutable folder each, `releases/<dataset>/<period>/<edition>`.
 
 The measurements, which have the noisy numbers of withheld cells too, are in a folder of the same name below
-`private/measurements`. It is written first: a release that can be seen has all its files.
+`private/measurements`. It is written first: a release that can be seen has all its files. Old releases are packed by
+year, and are read under the same names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
 from publisher.errors import SourceError
+from publisher.release import packs
 from publisher.release.manifest import (
     GUARANTEE,
     MANIFEST,
@@ -30,18 +33,20 @@ from publisher.release.manifest import (
     csv_file,
     data_file,
     hash_of,
+    is_private,
     measurements_file,
     published_measurements_file,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
     from publisher.release.manifest import FileHash
     from publisher.release.table import PublishedTable
 
+_A_MANIFEST = re.compile(rf"[0-9][^/]*/[0-9]+/{re.escape(MANIFEST)}")
 _PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6"}
 
 
@@ -70,6 +75,8 @@ class _Seen:
     """By dataset and period, the editions."""
     releases: dict[str, tuple[Release, str]] = field(default_factory=dict)
     """By name, with the SHA-256 of the manifest."""
+    damaged: dict[str, list[Path]] = field(default_factory=dict)
+    """By dataset, the packs that cannot be read: nobody knows which releases are in them."""
 
 
 @dataclass(frozen=True)
@@ -134,9 +141,9 @@ class ReleaseStore:
     def _read(self, name: str) -> tuple[Release, str]:
         if name not in self._seen.releases:
             folder = Path(f"{self.public}/releases/{name}")
+            dataset, _, within = name.partition("/")
             try:
-                with open(f"{folder}/{MANIFEST}", "rb") as file:  # noqa: PTH123 -- thousands a run
-                    content = file.read()
+                content = packs.read(f"{self.root}/{dataset}", f"{within}/{MANIFEST}")
                 kept = Path(f"{self.private}/measurements/{name}")
                 release = Release(folder, kept, Manifest.model_validate_json(content))
             except (OSError, ValueError):
@@ -144,16 +151,44 @@ class ReleaseStore:
             self._seen.releases[name] = release, hashlib.sha256(content).hexdigest()
         return self._seen.releases[name]
 
+    def damaged(self, dataset: str) -> list[Path]:
+        """The packs of a dataset that cannot be read: the releases in them are missing until they are restored."""
+        self._numbers(dataset)
+        return self._seen.damaged[dataset]
+
+    def folders(self, dataset: str, year: str = "") -> dict[str, list[int]]:
+        """By period, the editions that lie in folders of their own, or of which a killed run left something there."""
+        folder = f"{self.root}/{dataset}"
+        found = [name for name in packs.numbered(folder) if name.startswith(year)]
+        return {name: sorted(map(int, packs.numbered(f"{folder}/{name}"))) for name in found}
+
     def _numbers(self, dataset: str) -> dict[str, list[int]]:
         if dataset not in self._seen.numbers:
-            folder = f"{self.root}/{dataset}"
-            self._seen.numbers[dataset] = {name: _numbered(f"{folder}/{name}") for name in _folders(folder)}
+            numbers = self.folders(dataset)  # before the packs: what is packed meanwhile is seen in one of them
+            names, self._seen.damaged[dataset] = _packed(self.root / dataset)
+            for period, number in names:
+                numbers[period] = sorted({*numbers.get(period, ()), number})
+            self._seen.numbers[dataset] = numbers
         return self._seen.numbers[dataset]
+
+    def pack(self, dataset: str, year: str, releases: Sequence[Release]) -> None:
+        """Move releases of a year, which must be intact, into its packs. Raises SourceError when these are damaged or
+        cannot be written; whatever moment it is interrupted at, every release is read as before."""
+        public, private = set(), set()
+        for release in releases:
+            within = release.manifest.name.removeprefix(f"{dataset}/")
+            kept = set(filter(is_private, release.manifest.files))
+            private |= {f"{within}/{name}" for name in kept}
+            public |= {f"{within}/{name}" for name in {*release.manifest.files, MANIFEST} - kept}
+        packs.pack(self.kept(self.root / dataset), year, private, 0o600)
+        packs.pack(self.root / dataset, year, public, 0o644)
 
     def write(self, manifest: Manifest, contents: Contents) -> Release:
         """Write the whole folder and make it visible with one rename. Raises SourceError when it cannot be written."""
         folder = self.root / manifest.dataset / manifest.period / str(manifest.edition)
         kept = self.kept(folder)
+        if packs.is_packed(self.root / manifest.dataset, f"{manifest.period}/{manifest.edition}/{MANIFEST}"):
+            raise SourceError(f"{manifest.name}: is there already, and packed")
         with writing(manifest.name):
             if not folder.exists():
                 shutil.rmtree(kept, ignore_errors=True)  # left by a killed run, whose release nobody has seen
@@ -173,7 +208,8 @@ class ReleaseStore:
         finally:
             if not folder.exists():
                 shutil.rmtree(kept, ignore_errors=True)
-        self._numbers(manifest.dataset)[manifest.period] = _numbered(str(folder.parent))
+        numbers = self._numbers(manifest.dataset)
+        numbers[manifest.period] = sorted({*numbers.get(manifest.period, ()), manifest.edition})
         return Release(folder, kept, complete)
 
     def hide_measurements(self) -> None:
@@ -195,17 +231,17 @@ class ReleaseStore:
                     _move(path, kept / path.name)
 
 
-def _folders(path: str) -> list[str]:
-    """The names of the folders of periods, or of editions, in a folder."""
-    try:
-        with os.scandir(path) as found:
-            return [each.name for each in found if each.name[0].isdigit() and each.is_dir()]
-    except FileNotFoundError:
-        return []
-
-
-def _numbered(path: str) -> list[int]:
-    return sorted(map(int, _folders(path)))
+def _packed(folder: Path) -> tuple[list[tuple[str, int]], list[Path]]:
+    """Period and edition of the releases in a dataset's packs, and the packs that are damaged."""
+    found, damaged = [], []
+    for pack in packs.packs_in(folder):
+        try:
+            names = [name.split("/") for name in packs.entries_of(pack) if _A_MANIFEST.fullmatch(name)]
+        except SourceError:
+            damaged.append(pack)
+            continue
+        found += [(period, int(edition)) for period, edition, _ in names]
+    return found, damaged
 
 
 def write_table(folder: Path, level: str, published: PublishedTable) -> None:
@@ -273,8 +309,11 @@ def changed_files(release: Release) -> list[str]:
     """The files of a release that no longer match its manifest."""
     faults = []
     for name, written in release.manifest.files.items():
-        path = release.path(name)
-        if not path.is_file() or hash_of(path) != written:
+        try:
+            same = release.hash_of(name) == written
+        except (OSError, SourceError):
+            same = False
+        if not same:
             faults.append(name)
     return faults
 
