@@ -4,8 +4,9 @@
 
 Every day new records of an invented town arrive, and a run lands, releases, checks and pushes them to the embedded
 portal, as `publisher run` does. The first `--runs` days are lived in full. `--filled` writes that many days before
-the first one with the store's own writer, with real charges and real noise but without records, and lives 11 days after
-them: `--filled 3650 --datasets 3` is ten years of three datasets, 10,950 releases.
+the first one with the store's own writer, with real charges and real noise but without records, each as if on the day
+after it, and lives 6 days after them: `--filled 3650 --datasets 3` is ten years of three datasets, 10,950
+releases. The first run after them packs the years that are over.
 
 What is compared is processor time: of this process, which runs, and of the portal's. Each number is the median of five
 runs, the last of which is the one that the table names. The days after a filled past are lived in turns with days of a
@@ -27,11 +28,11 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -39,6 +40,7 @@ from publisher.commands.check import inspect_workspace
 from publisher.commands.terminal import print_table
 from publisher.commands.verify import verified
 from publisher.definitions.period import containing
+from publisher.pipeline import editions
 from publisher.pipeline.charges import mechanisms_of
 from publisher.pipeline.editions import write_edition
 from publisher.pipeline.job import jobs_of
@@ -58,10 +60,14 @@ if TYPE_CHECKING:
     from publisher.errors import PublisherError
     from publisher.pipeline.job import Job
     from publisher.records.landing import Landing
+    from publisher.release.guarantee_inputs import GuaranteeInputs
+    from publisher.release.manifest import Charge
     from publisher.workspace import SourceFile, Workspace
 
 FIRST = date(2016, 1, 1)
 RECORDS = 60
+MONTH = 60
+"""How many days ago filled days end: no year that is over is younger than a month then."""
 MOST = 1.2
 """How much more the last run may cost than the tenth."""
 NAMES = ("calls", "visits", "permits")
@@ -196,9 +202,9 @@ HEADINGS = ("run", "releases", "CPU s", "portal's CPU s", "seconds", "× run 10"
 class Town:
     """A workspace with its portal, day by day."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, names: tuple[str, ...], first: date = FIRST) -> None:
         self.folder, self.names = folder, names
-        self.day, self.number = FIRST, 0
+        self.day, self.number = first, 0
         files = {
             "publisher.toml": SETTINGS.format(heads=folder / "heads", port=_free_port()),
             "datasets/keysets/kinds.csv": "key\nStreets\nRefuse\nLight\n",
@@ -207,7 +213,7 @@ class Town:
             files |= {
                 f"pipelines/{name}.toml": SOURCE.format(name=name),
                 f"pipelines/{name}.sql": "SELECT kind FROM raw\n",
-                f"datasets/{name}.toml": DATASET.format(name=name, first=FIRST.isoformat()),
+                f"datasets/{name}.toml": DATASET.format(name=name, first=first.isoformat()),
             }
         for name, text in files.items():
             path = folder / name
@@ -225,6 +231,11 @@ class Town:
         """How many there are."""
         with opened(self.workspace) as catalog:
             return len(catalog.ledger.manifests())
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file of the state folder."""
+        return [path for path in (self.folder / "state").rglob("*") if path.is_file()]
 
     def arrive(self) -> None:
         """The records of the next day."""
@@ -250,14 +261,16 @@ class Town:
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         return Sample(self.number, cpu, _children() - portal, wall)
 
-    def fill(self, days: int) -> None:
-        """Release that many days with the store's own writer: charges and noise are real, records there are none."""
+    def fill(self, days: int, *, then: bool = False) -> None:
+        """Release that many days with the store's own writer: charges and noise are real, records there are none.
+        `then`: as if each had been released on the day after."""
         workspace = self.workspace
-        with _no_waiting(), locked(workspace) as catalog:
+        with _no_waiting(), _accounted_monthly(), locked(workspace) as catalog:
             for dataset in workspace.datasets.values():
                 periods = [containing(self.day + timedelta(days=n), "day") for n in range(days)]
                 for job in jobs_of(workspace, catalog, dataset, periods):
-                    _release(job)
+                    with _written(job.period.end if then else datetime.now(UTC).date()):
+                        _release(job)
         self.day, self.number = self.day + timedelta(days=days), self.number + days
 
 
@@ -273,8 +286,44 @@ def _release(job: Job) -> None:
     made = finish(noisy, job.dataset.definition)
     release = write_edition(job, noisy, made, entry, stand_in=False, order=job.order)
     job.catalog.enter(release)
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    job.catalog.keep(release, Validation(passed=True, failures=(), suite_sha256="0" * 64, checked_at=now))
+    checked = Validation(passed=True, failures=(), suite_sha256="0" * 64, checked_at=release.manifest.created)
+    job.catalog.keep(release, checked)
+
+
+@contextmanager
+def _accounted_monthly() -> Iterator[None]:
+    """What guarantees say of the budget is added up once a month: every day, it would be most of the filling."""
+    before, known = vars(editions)["_facts"], {}
+
+    def facts(job: Job, charge: Charge, charged: str, *, stand_in: bool) -> GuaranteeInputs:
+        month = job.dataset.name, charge.blocks
+        if month not in known:
+            known[month] = before(job, charge, charged, stand_in=stand_in)
+        said: GuaranteeInputs = replace(known[month], period=job.period.label, charge=charge)
+        return said
+
+    vars(editions)["_facts"] = facts
+    try:
+        yield
+    finally:
+        vars(editions)["_facts"] = before
+
+
+@contextmanager
+def _written(day: date) -> Iterator[None]:
+    """What is released says that it was released then."""
+
+    class Then(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.combine(day, datetime.now(tz).timetz())
+
+    before = vars(editions)["datetime"]
+    vars(editions)["datetime"] = Then
+    try:
+        yield
+    finally:
+        vars(editions)["datetime"] = before
 
 
 @contextmanager
@@ -288,9 +337,9 @@ def _no_waiting() -> Iterator[None]:
 
 
 @contextmanager
-def town(folder: Path, names: tuple[str, ...]) -> Iterator[Town]:
+def town(folder: Path, names: tuple[str, ...], first: date = FIRST) -> Iterator[Town]:
     """A town whose portal is open."""
-    made = Town(folder, names)
+    made = Town(folder, names, first)
     with running(made.workspace.settings.portal, made.workspace.portal):
         yield made
 
@@ -299,7 +348,7 @@ def measured(made: Town, samples: list[Sample], tenth: float | None) -> Measured
     """The last five runs."""
     last = samples[-5:]
     cpu, portal = median(each.cpu for each in last), median(each.portal for each in last)
-    files = [path for path in (made.folder / "state").rglob("*") if path.is_file()]
+    files = made.files
     size = sum(path.stat().st_size for path in files) / 1e6
     ratio = (cpu + portal) / tenth if tenth else 1.0
     wall = median(each.wall for each in last)
@@ -322,13 +371,15 @@ def lived(folder: Path, runs: int, names: tuple[str, ...]) -> list[Measured]:
 
 def filled(folder: Path, days: int, names: tuple[str, ...]) -> Measured:
     """Days after very many, in turns with days after ten. The first run sends all releases, the others what is new."""
-    with town(folder / "young", names) as young, town(folder / "old", names) as old:
+    begins = [datetime.now(UTC).date() - timedelta(days=MONTH + each) for each in (9, days)]
+    with town(folder / "young", names, begins[0]) as young, town(folder / "old", names, begins[1]) as old:
         begun = time.perf_counter()
-        young.fill(9)
-        old.fill(days)
+        young.fill(9, then=True)
+        old.fill(days, then=True)
         print(f"filled with {days * len(names):,} releases in {time.perf_counter() - begun:.0f} s", flush=True)
+        print(f"files of state: {len(old.files):,}", flush=True)
         young.live()
-        print(f"the first run, which sends them all: {old.live().cpu:.0f} CPU s", flush=True)
+        print(f"the first run, which sends and packs them all: {old.live().cpu:.0f} CPU s", flush=True)
         pairs = [(young.live(), old.live()) for _ in range(5)]
         row = measured(old, [each for _, each in pairs], median(each.cpu + each.portal for each, _ in pairs))
         print(_verified(old), flush=True)
