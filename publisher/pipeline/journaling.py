@@ -16,7 +16,7 @@ from publisher.pipeline.charges import TUNING
 from publisher.pipeline.decisions import NAMES
 from publisher.pipeline.reviews import AUTOMATIC, TERMS
 from publisher.privacy.installation import owner_of
-from publisher.release.manifest import MANIFEST, hash_of
+from publisher.release.manifest import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,7 +74,7 @@ def tell_push(journal: Journal, table: str, page: str, releases: Sequence[Releas
         dataset=table,
         period=newest.period if newest is not None else "",
         edition=newest.edition if newest is not None else None,
-        reference=page + (f", manifest {hash_of(releases[-1].folder / MANIFEST).sha256}" if newest is not None else ""),
+        reference=page + (f", manifest {releases[-1].hash_of(MANIFEST).sha256}" if newest is not None else ""),
     )
     with suppress(PublisherError):  # the portal itself says what it has
         journal.tell(fact)
