@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Annotated, Literal
 
@@ -55,6 +56,11 @@ class DefinitionSubject(Model):
         """Where its approvals are, and what it is called."""
         return f"{self.dataset}/definition/{self.statistical_hash}"
 
+    @property
+    def hash(self) -> str:
+        """Over all that is shown of it: also its budget, its conditions and its text, which the place does not tell."""
+        return hashlib.sha256(self.model_copy(update={"editor": ""}).model_dump_json().encode()).hexdigest()
+
 
 Subject = Annotated[ReleaseSubject | DefinitionSubject, Field(discriminator="kind")]
 
@@ -70,6 +76,9 @@ class Approval(Model):
     reviewer: str
     at: str
     """In ISO 8601, by the clock of who signed."""
+    follows: str
+    """The hash of the ledger's entry of the reviewer's decision before this one about the subject, or else of who
+    reviews: nobody can put back what was decided before, nor use it in another workspace."""
     public_key: str
     signature: str = ""
     """Over everything else."""
@@ -98,17 +107,24 @@ def signed(
     reason: str,
     reviewer: str,
     at: str,
+    follows: str,
 ) -> Approval:
     """A decision, signed.
 
     >>> from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     >>> key = SigningKey(Ed25519PrivateKey.generate())
     >>> subject = ReleaseSubject(dataset="a", period="2024", edition=1, manifest="0", statistical_hash="1")
-    >>> made = signed(key, subject, "approved", "Looks right", "ana", "2024-05-01T00:00:00+00:00")
+    >>> made = signed(key, subject, "approved", "Looks right", "ana", "2024-05-01T00:00:00+00:00", "")
     >>> made.genuine, made.model_copy(update={"decision": "rejected"}).genuine
     (True, False)
     """
     unsigned = Approval(
-        subject=subject, decision=decision, reason=reason, reviewer=reviewer, at=at, public_key=key.public
+        subject=subject,
+        decision=decision,
+        reason=reason,
+        reviewer=reviewer,
+        at=at,
+        follows=follows,
+        public_key=key.public,
     )
     return unsigned.model_copy(update={"signature": key.sign(unsigned.message)})

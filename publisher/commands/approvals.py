@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from publisher.approvals.approval import signed
 from publisher.approvals.keys import make_key, read_key
 from publisher.commands.benefit_risk import form_path, form_words, open_answers
 from publisher.commands.review import bring_up_to_date
+from publisher.definitions.model import NAME
 from publisher.durable import private_files, write_file
 from publisher.errors import DefinitionError
 from publisher.pipeline.decisions import public_reason
@@ -66,6 +68,8 @@ def keys_folder() -> Path:
 
 def new_key(workspace: Workspace, name: str, file: Path | None, passphrase: Callable[[], str]) -> list[str]:
     """Make a reviewer's key pair; says where the private key is, and the line for publisher.toml."""
+    if not re.fullmatch(NAME, name):
+        raise DefinitionError(f"{name!r} is no name for a reviewer: use small letters, digits and hyphens")
     path = (file or keys_folder() / f"{name}.pem").absolute()
     if path.resolve().is_relative_to(workspace.root) or path.resolve().is_relative_to(workspace.state):
         raise DefinitionError(f"{path}: a private key stays with its reviewer: put it outside the workspace")
@@ -104,7 +108,8 @@ def decide(
         if text:
             _keep(workspace, text)
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        catalog.review(signed(key, subject, what.decision, reason, who.name, at))
+        follows = catalog.reviews(dataset.name).follows(subject.place, who.name)
+        catalog.review(signed(key, subject, what.decision, reason, who.name, at, follows))
         done = f"{_named(subject)}: {what.decision} by {who.name}. {_leads_to(workspace, catalog, dataset, period)}"
         if period is not None:
             bring_up_to_date(workspace, catalog, dataset, done, push=push)
@@ -127,14 +132,21 @@ def definition_text(workspace: Workspace, dataset: DatasetFile) -> str:
     return "".join(f"==== {workspace.shown(path)}\n{path.read_text('utf-8').rstrip()}\n" for path in there)
 
 
+def subject_now(workspace: Workspace, dataset: DatasetFile, editor: str = "") -> tuple[DefinitionSubject, str]:
+    """What is signed of the definition as it is now, and its text."""
+    text = definition_text(workspace, dataset)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return definition_subject(workspace, identity_of(workspace, dataset), digest, editor), text
+
+
 def approved_text(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> str:
     """The text of the definition that was approved last; empty if there is none, or if it is not as it was signed."""
     last = catalog.reviews(dataset.name).last_definition()
-    if last is None or last.subject.kind != "definition":
+    if last is None:
         return ""
-    path = _text_path(workspace, last.subject.text)
+    path = _text_path(workspace, last.text)
     content = path.read_bytes() if path.is_file() else b""
-    return content.decode() if hashlib.sha256(content).hexdigest() == last.subject.text else ""
+    return content.decode() if hashlib.sha256(content).hexdigest() == last.text else ""
 
 
 def undecided(catalog: Catalog, dataset: DatasetFile, period: str) -> Release | None:
@@ -172,9 +184,12 @@ def _definition(
         raise DefinitionError(f"{dataset.name}: {name} edited the definition, so another reviewer has to approve it")
     if what.decision == "approved" and _settings(workspace).form and open_answers(workspace, dataset) != 0:
         raise DefinitionError(f"{dataset.name}: its benefit-risk form: {form_words(workspace, dataset)}")
-    text = definition_text(workspace, dataset)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    subject = definition_subject(workspace, identity_of(workspace, dataset), digest, what.editor)
+    if what.editor and not re.fullmatch(NAME, what.editor):
+        raise DefinitionError(
+            f"--edited-by: {what.editor!r} is no name: write it as publisher.toml has the names of reviewers, in small "
+            "letters, digits and hyphens"
+        )
+    subject, text = subject_now(workspace, dataset, what.editor)
     named = catalog.reviews(dataset.name).editors(subject.statistical_hash)
     if what.decision == "approved" and name in named:
         raise DefinitionError(f"{dataset.name}: another approval says that {name} edited the definition last")
@@ -201,7 +216,7 @@ def _named(subject: ReleaseSubject | DefinitionSubject) -> str:
     """What is decided about, with the beginning of its hash, which `publisher review` shows too."""
     if subject.kind == "release":
         return f"{subject.place} ({subject.manifest[:12]})"
-    return f"the definition of {subject.dataset} ({subject.statistical_hash[:12]})"
+    return f"the definition of {subject.dataset} ({subject.hash[:12]})"
 
 
 def _leads_to(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, period: str | None) -> str:
@@ -217,7 +232,7 @@ def _leads_to(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, peri
         state = catalog.reviews(dataset.name).of_definition(wanted, settings, datetime.now(UTC))
         if state.state == "approved":
             return "It can be charged: `publisher run`."
-    if state is None or state.rejections:
+    if state is None or state.rejected:
         return "It stays as it is until that is approved." if period is None else "It is not published."
     return f"It still needs another approval: {state.words}."
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from publisher.commands.approvals import UNDECIDED, approved_text, definition_text, undecided
+from publisher.commands.approvals import UNDECIDED, approved_text, definition_text, subject_now, undecided
 from publisher.commands.benefit_risk import form_words
 from publisher.commands.terminal import print_table, say
 from publisher.definitions import period as civil
@@ -17,7 +17,7 @@ from publisher.errors import DefinitionError, SourceError
 from publisher.pipeline.automatic import objections
 from publisher.pipeline.job import Job, identity_of
 from publisher.pipeline.report import loss_words, next_step
-from publisher.pipeline.reviews import definition_state, definition_subject
+from publisher.pipeline.reviews import definition_state
 from publisher.planning.chances import PlannedOdds, odds_words, planned_odds, spent_before
 from publisher.planning.pace import pace_of, spent_of
 from publisher.privacy.account import blocks_of
@@ -160,9 +160,9 @@ def definition_view(workspace: Workspace, catalog: Catalog, dataset: DatasetFile
         ViewPart("Benefit-risk form", (form_words(workspace, dataset),)),
         *_decisions(state),
     )
-    digest = definition_subject(workspace, identity).statistical_hash
+    subject, _ = subject_now(workspace, dataset)
     commands = _commands(dataset.name, " --edited-by NAME") if status in UNDECIDED else ()
-    return ReviewView(f"{dataset.name}: definition", digest, digest, status, parts, commands)
+    return ReviewView(f"{dataset.name}: definition", subject.hash, subject.statistical_hash, status, parts, commands)
 
 
 def _commands(name: str, more: str = "") -> tuple[str, ...]:
@@ -277,7 +277,12 @@ def _definition_changes(workspace: Workspace, catalog: Catalog, dataset: Dataset
     if before == now:
         return ViewPart(title, ("None.",))
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "approved", "now", lineterm="")
-    return ViewPart(title, diff="\n".join(lines))
+    return ViewPart(title, diff="\n".join(map(_visible, lines)))
+
+
+def _visible(line: str) -> str:
+    """The line without what a terminal obeys or what turns letters around: it could hide a change."""
+    return "".join(each if each.isprintable() or each == "\t" else ascii(each)[1:-1] for each in line)
 
 
 def _spends(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> Iterator[str]:

@@ -37,7 +37,9 @@ class RuleError(ValueError):
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 """A column that publisher writes or reads in SQL: lower case, digits, underscores."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
+NAME = "[a-z][a-z0-9-]{0,59}"
+
+Slug = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 """The name of a source, dataset or keyset: its file name without the extension."""
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]

@@ -57,7 +57,8 @@ def _public_key(text: str) -> str:
         raw = base64.b64decode(text.removeprefix(KEY), validate=True)
     except ValueError:
         raw = b""
-    if not text.startswith(KEY) or len(raw) != 32:
+    # written in another way, the same key would count as another one
+    if len(raw) != 32 or text != KEY + base64.b64encode(raw).decode():
         raise ValueError("is not a public key: copy the line that `publisher reviewers key NAME` prints")
     return text
 

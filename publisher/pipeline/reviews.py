@@ -7,9 +7,11 @@ reviewer when something was decided. Later changes of publisher.toml take nothin
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from publisher.approvals.approval import Approval, DefinitionSubject, ReleaseSubject
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from publisher.definitions.settings import ReviewSettings
     from publisher.pipeline.job import Identity
+    from publisher.privacy.chain import Entry
     from publisher.privacy.ledger import Ledger
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
@@ -47,6 +50,8 @@ class Terms:
     """Who reviews, from one entry of the ledger to the next."""
 
     sequence: int
+    hash: str
+    """Of the entry."""
     required: int
     """Zero: review was switched off."""
     reviewers: Mapping[str, str]
@@ -62,6 +67,10 @@ class ReviewEntry:
     reviewer: str
     decision: str
     sha256: str
+    hash: str
+    """Of the entry."""
+    before: str
+    """The hash of the reviewer's entry about the subject before this one; empty if it is the first."""
 
     @property
     def file(self) -> str:
@@ -80,11 +89,18 @@ class ReviewState:
     automatic: bool = False
     doubts: tuple[str, ...] = ()
     """Why an approval that there is does not count."""
+    damaged: bool = False
+    """Whether a rejection is recorded whose file is not whole: who removes the file lifts no rejection."""
+
+    @property
+    def rejected(self) -> bool:
+        """Whether a reviewer rejected it."""
+        return bool(self.rejections) or self.damaged
 
     @property
     def state(self) -> State:
         """Whether it is approved."""
-        if self.rejections:
+        if self.rejected:
             return "rejected"
         return "approved" if self.automatic or len(self.approvals) >= self.required else "waiting for approval"
 
@@ -125,13 +141,9 @@ class Reviews:
             return ReviewState(0, automatic=True)
         subject = release_subject(release, manifest)
         definitions = self._definitions(says.statistical_hash)
-        approvals, rejections, doubts = {}, [], []
-        for entry in self._about(subject.place):
-            try:
-                found = self.read(entry, manifest)
-            except SourceError as error:
-                doubts.append(str(error))
-                continue
+        whole, doubts, damaged = self._decided(subject.place, manifest)
+        approvals, rejections = {}, []
+        for found, entry in whole:
             if found.decision == "rejected":
                 rejections.append(found)
             elif found.reviewer in {each.editor for each, _, of in definitions if of.sequence < entry.sequence}:
@@ -139,11 +151,13 @@ class Reviews:
             else:
                 approvals[found.public_key] = found
         automatic = self.automatic.get(key) == manifest
-        return ReviewState(terms.required, tuple(approvals.values()), tuple(rejections), automatic, tuple(doubts))
+        counted = tuple(approvals.values()), tuple(rejections)
+        return ReviewState(terms.required, *counted, automatic, tuple(doubts), damaged)
 
     def of_definition(self, wanted: DefinitionSubject, settings: ReviewSettings, now: datetime) -> ReviewState:
         """What was decided about a definition, and still counts."""
-        approvals, rejections, doubts = {}, [], []
+        _, doubts, damaged = self._decided(self._definition(wanted.statistical_hash))
+        approvals, rejections = {}, []
         decided = self._definitions(wanted.statistical_hash)
         editors = self.editors(wanted.statistical_hash)
         for subject, made, entry in decided:
@@ -158,7 +172,8 @@ class Reviews:
                 doubts.append(f"the approval of {made.reviewer}, who edited it, does not count")
             else:
                 approvals[made.public_key] = made
-        return ReviewState(settings.required, tuple(approvals.values()), tuple(rejections), doubts=tuple(doubts))
+        counted = tuple(approvals.values()), tuple(rejections)
+        return ReviewState(settings.required, *counted, doubts=tuple(doubts), damaged=damaged)
 
     def approved_automatic(self, wanted: DefinitionSubject, settings: ReviewSettings, now: datetime) -> bool:
         """Whether the definition is approved with the conditions of automatic approval that it has now."""
@@ -171,15 +186,26 @@ class Reviews:
         """Who edited a definition last, as those who approved it know it."""
         return {each.editor for each, made, _ in self._definitions(statistical_hash) if made.decision == "approved"}
 
-    def last_definition(self) -> Approval | None:
-        """The last approval of any definition of the dataset; None if there is none that is whole."""
-        for entry in sorted(self.entries.values(), key=lambda each: -each.sequence):
+    def last_definition(self) -> DefinitionSubject | None:
+        """The definition of the dataset that was last approved by as many as were asked for; None if there is none."""
+        keys: dict[str, set[str]] = defaultdict(set)
+        last = None
+        for entry in sorted(self.entries.values(), key=lambda each: each.sequence):
             if entry.decision == "approved" and entry.place.startswith(f"{self.dataset}/definition/"):
                 try:
-                    return self.read(entry)
+                    found = self.read(entry)
                 except SourceError:
                     continue
-        return None
+                terms, subject = self.terms_at(entry.sequence), found.subject
+                if isinstance(subject, DefinitionSubject) and terms is not None:
+                    keys[subject.text].add(found.public_key)
+                    last = subject if len(keys[subject.text]) >= terms.required else last
+        return last
+
+    def follows(self, place: str, reviewer: str) -> str:
+        """What a decision that is signed now says that it follows."""
+        before = self.entries.get((place, reviewer))
+        return before.hash if before is not None else self._began(None)
 
     def faults(self, manifests: Mapping[str, str]) -> Iterator[str]:
         """Everything that is wrong with the files: changed, forged, gone, or not recorded."""
@@ -213,34 +239,55 @@ class Reviews:
 
     def _wrong(self, entry: ReviewEntry, found: Approval, content: bytes, manifest: str | None) -> str:
         """What is wrong with a decision, if anything is."""
-        terms = self.terms_at(entry.sequence)
-        key = terms.reviewers.get(entry.reviewer) if terms is not None else None
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            return "the approval was changed after it was written"
-        if (found.reviewer, found.decision, found.subject.place) != (entry.reviewer, entry.decision, entry.place):
-            return "the approval is about something else"
-        if found.public_key != key:
-            return f"the approval was signed with a key that was not {entry.reviewer}'s in publisher.toml"
-        if not found.genuine:
-            return f"the signature is not {entry.reviewer}'s"
-        if isinstance(found.subject, ReleaseSubject) and found.subject.manifest != manifest:
-            return "the approval is about a release with other content"
-        return ""
+        terms, name, subject = self.terms_at(entry.sequence), entry.reviewer, found.subject
+        key = terms.reviewers.get(name) if terms is not None else None
+        elsewhere = (found.reviewer, found.decision, subject.place) != (name, entry.decision, entry.place)
+        wrong = {
+            "the approval was changed after it was written": hashlib.sha256(content).hexdigest() != entry.sha256,
+            "the approval is about something else": elsewhere,
+            f"the approval was signed with a key that was not {name}'s in publisher.toml": found.public_key != key,
+            f"the signature is not {name}'s": not found.genuine,
+            "the approval is about a release with other content": isinstance(subject, ReleaseSubject)
+            and subject.manifest != manifest,
+            "the approval was signed for another workspace, or before a later decision, and was put back": found.follows
+            != (entry.before or self._began(entry.sequence)),
+        }
+        return next((words for words, is_so in wrong.items() if is_so), "")
 
-    def _about(self, place: str) -> list[ReviewEntry]:
-        return [each for (where, _), each in self.entries.items() if where == place]
+    def _began(self, sequence: int | None) -> str:
+        """What a reviewer's first decision about a subject follows: the terms, which no other ledger has."""
+        terms = self.terms_at(sequence)
+        return terms.hash if terms is not None else ""
+
+    def _decided(
+        self, place: str, manifest: str | None = None
+    ) -> tuple[list[tuple[Approval, ReviewEntry]], list[str], bool]:
+        """Every whole decision about a subject, what is wrong with the others, and whether one of them rejected it."""
+        whole, doubts, damaged = [], [], False
+        for entry in self._places.get(place, ()):
+            try:
+                whole.append((self.read(entry, manifest), entry))
+            except SourceError as error:
+                doubts.append(str(error))
+                damaged = damaged or entry.decision == "rejected"
+        return whole, doubts, damaged
+
+    @cached_property
+    def _places(self) -> Mapping[str, list[ReviewEntry]]:
+        """The last decisions of all reviewers, by place."""
+        found: dict[str, list[ReviewEntry]] = defaultdict(list)
+        for entry in self.entries.values():
+            found[entry.place].append(entry)
+        return found
+
+    def _definition(self, statistical_hash: str) -> str:
+        """The place of a definition."""
+        return f"{self.dataset}/definition/{statistical_hash}"
 
     def _definitions(self, statistical_hash: str) -> list[tuple[DefinitionSubject, Approval, ReviewEntry]]:
         """Every whole decision about a definition."""
-        found = []
-        for entry in self._about(f"{self.dataset}/definition/{statistical_hash}"):
-            try:
-                made = self.read(entry)
-            except SourceError:
-                continue
-            if isinstance(made.subject, DefinitionSubject):
-                found.append((made.subject, made, entry))
-        return found
+        whole, _, _ = self._decided(self._definition(statistical_hash))
+        return [(made.subject, made, entry) for made, entry in whole if isinstance(made.subject, DefinitionSubject)]
 
 
 def _more(wanted: DefinitionSubject, approved: DefinitionSubject) -> str:
@@ -252,11 +299,15 @@ def _more(wanted: DefinitionSubject, approved: DefinitionSubject) -> str:
 
 def reviews_of(ledger: Ledger, public: Path, dataset: str) -> Reviews:
     """What reviewers decided about a dataset."""
-    entries = {}
+    entries: dict[tuple[str, str], ReviewEntry] = {}
     for entry in ledger.about(dataset, *KINDS):
         says = entry.payload
+        if not _own(ledger, entry):
+            continue
         key = says["place"], says["reviewer"]
-        entries[key] = ReviewEntry(entry.sequence, entry.at, *key, KINDS[entry.kind], says["sha256"])
+        before = entries[key].hash if key in entries else ""
+        made = KINDS[entry.kind], says["sha256"], entry.hash
+        entries[key] = ReviewEntry(entry.sequence, entry.at, *key, *made, before)
     entered: dict[tuple[str, int], int] = {}
     for entry in ledger.about(dataset, "release"):
         entered.setdefault((entry.payload["period"], entry.payload["edition"]), entry.sequence)
@@ -270,8 +321,15 @@ def reviews_of(ledger: Ledger, public: Path, dataset: str) -> Reviews:
 def terms_of(ledger: Ledger) -> tuple[Terms, ...]:
     """Who reviewed when, oldest first."""
     return tuple(
-        Terms(each.sequence, each.payload["required"], each.payload["reviewers"]) for each in ledger.entries(TERMS)
+        Terms(each.sequence, each.hash, each.payload["required"], each.payload["reviewers"])
+        for each in ledger.entries(TERMS)
+        if _own(ledger, each)
     )
+
+
+def _own(ledger: Ledger, entry: Entry) -> bool:
+    """Whether the entry is of this state folder: several can share a ledger."""
+    return bool(entry.payload.get("owner", ledger.owner) == ledger.owner)
 
 
 def record_terms(ledger: Ledger, settings: ReviewSettings | None) -> None:
@@ -279,13 +337,13 @@ def record_terms(ledger: Ledger, settings: ReviewSettings | None) -> None:
     last = terms_of(ledger)[-1:]
     now = (settings.required, dict(settings.reviewers)) if settings is not None else (0, {})
     if now != ((last[0].required, dict(last[0].reviewers)) if last else (0, {})):
-        ledger.record(TERMS, {"required": now[0], "reviewers": now[1]})
+        ledger.record(TERMS, {"owner": ledger.owner, "required": now[0], "reviewers": now[1]})
 
 
 def record_decision(ledger: Ledger, public: Path, made: Approval) -> None:
     """Enter a signed decision in the ledger, then write its file."""
     kind = next(kind for kind, decision in KINDS.items() if decision == made.decision)
-    facts: dict[str, object] = {"dataset": made.subject.dataset, "place": made.subject.place}
+    facts: dict[str, object] = {"owner": ledger.owner, "dataset": made.subject.dataset, "place": made.subject.place}
     if isinstance(made.subject, ReleaseSubject):
         facts |= {"period": made.subject.period, "edition": made.subject.edition}
     digest = hashlib.sha256(made.content).hexdigest()
@@ -337,7 +395,7 @@ def refuse_unapproved(workspace: Workspace, ledger: Ledger, identity: Identity) 
     name = identity.dataset.name
     why = f" ({found.words})" if found.words else ""
     raise ApprovalError(
-        f"{name}: its definition is {'rejected' if found.rejections else 'not approved'}{why}, so nothing is charged. "
+        f"{name}: its definition is {'rejected' if found.rejected else 'not approved'}{why}, so nothing is charged. "
         f"`publisher review {name}` shows it, and the command that approves it."
     )
 

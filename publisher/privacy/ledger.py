@@ -65,7 +65,7 @@ class Ledger:
         self._database = database
         self._checkpoints = checkpoints
         self._outside = outside
-        self._owner = owner
+        self.owner = owner
         self._history = History()
         self._facts = Facts()
         self._every: dict[str, tuple[int, list[ChargeLine]]] = {}
@@ -104,7 +104,7 @@ class Ledger:
         return entry
 
     def _append_charge(self, connection: sa.Connection, request: ChargeRequest) -> Entry:
-        entry = _append(connection, "charge", request.payload() | {"owner": self._owner})
+        entry = _append(connection, "charge", request.payload() | {"owner": self.owner})
         lines = [line | {"sequence": entry.sequence} for line in lines_of(entry.payload)]
         connection.execute(sa.insert(SPENDING), lines)
         return entry
@@ -141,12 +141,12 @@ class Ledger:
 
     def key(self) -> str | None:
         """The fingerprint of the key under which this state folder lands and orders; None if it is not recorded yet."""
-        own = [entry.payload for entry in self.entries("key") if entry.payload["owner"] == self._owner]
+        own = [entry.payload for entry in self.entries("key") if entry.payload["owner"] == self.owner]
         return str(own[0]["fingerprint"]) if own else None
 
     def record_key(self, fingerprint: str) -> None:
         """Record the key of this state folder, once."""
-        self.record("key", {"owner": self._owner, "fingerprint": fingerprint})
+        self.record("key", {"owner": self.owner, "fingerprint": fingerprint})
 
     def manifests(self) -> Mapping[str, str]:
         """The SHA-256 of every manifest that was entered, by the release's name; the last one if there are several."""
@@ -333,7 +333,7 @@ class Ledger:
         refuse_if_recomposed(request, [entry.payload for entry in series])
         made = [entry for entry in series if entry.payload.get("vintage", 1) == request.vintage]
         if made:
-            refuse_if_elsewhere(request, made[0].payload, self._owner)
+            refuse_if_elsewhere(request, made[0].payload, self.owner)
             return made[0]
         refuse_if_redefined(request, self._history.terms(request.source))
         history, source = self._history, request.source

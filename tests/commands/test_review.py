@@ -18,15 +18,28 @@ from click.testing import CliRunner
 from reviewed import PASSPHRASE, Reviewers, statuses
 from township import CANARY, Answer, Town
 
-from publisher.approvals.approval import Approval, signed
+from publisher.approvals.approval import Approval, ReleaseSubject, signed
 from publisher.approvals.keys import read_key
 from publisher.cli import main
+from publisher.commands.approvals import new_key
 from publisher.commands.review_page import ReviewPage, page_of
 from publisher.commands.review_view import ViewPart, definition_view, release_view
 from publisher.errors import ApprovalError, DefinitionError, PublisherError, SourceError
 from publisher.pipeline.job import identity_of
-from publisher.pipeline.reviews import definition_subject, refuse_unapproved, release_subject
+from publisher.pipeline.reviews import (
+    definition_subject,
+    record_decision,
+    record_terms,
+    refuse_unapproved,
+    release_subject,
+    reviews_of,
+    terms_of,
+)
 from publisher.pipeline.session import locked, opened
+from publisher.privacy.checkpoints import Checkpoints
+from publisher.privacy.database import sqlite
+from publisher.privacy.ledger import Ledger, open_ledger
+from publisher.privacy.outside import OutsideHead
 from publisher.push.metadata import listing_of, tables_of
 from publisher.workspace import find_workspace
 
@@ -105,6 +118,8 @@ def test_a_key_stays_with_its_reviewer(town: Town, tmp_path: Path) -> None:
     assert made("--file", str(town.state / "ana.pem"))[0] == 2
     assert made("--file", str(tmp_path / "short.pem"), passphrase="short")[0] == 2
     assert not (tmp_path / "short.pem").exists()
+    with pytest.raises(DefinitionError, match="is no name for a reviewer"):
+        new_key(workspace_of(town), "../ana", None, lambda: pytest.fail("asked"))
 
 
 def test_a_key_that_others_can_read_signs_nothing(reviewers: Reviewers, tmp_path: Path) -> None:
@@ -190,6 +205,9 @@ def test_two_pairs_of_eyes_are_two_keys(validated: Town, reviewers: Reviewers) -
     assert "It can be published" in reviewers.decide(validated, "requests", "2024-02", by="ana")
     with pytest.raises(DefinitionError, match="say with --edited-by"):
         reviewers.decide(validated, "requests", editor="")
+    for name in ("Ben", "ben ", "ben@example.org"):
+        with pytest.raises(DefinitionError, match="is no name: write it"):
+            reviewers.decide(validated, "requests", by="ben", editor=name)
     with pytest.raises(DefinitionError, match="carl is not a reviewer; the reviewers are ana, ben, eve"):
         reviewers.decide(validated, "requests", by="carl", key="ana")
 
@@ -203,13 +221,14 @@ def test_an_editors_own_approval_does_not_count(validated: Town, reviewers: Revi
     at = datetime.now(UTC).isoformat()
     with locked(workspace) as catalog:
         wanted = definition_subject(workspace, identity, editor="ben")
-        catalog.review(signed(key, wanted, "approved", "Mine", "ben", at))
+        follows = catalog.reviews("requests").follows(wanted.place, "ben")
+        catalog.review(signed(key, wanted, "approved", "Mine", "ben", at, follows))
         state = catalog.reviews("requests").of_definition(wanted, workspace.review, datetime.now(UTC))
         assert [each.reviewer for each in state.approvals] == ["ana"]
         assert state.doubts == ("the approval of ben, who edited it, does not count",)
         release = catalog.standings("requests")[0].release
         subject = release_subject(release, catalog.store.sha256(release.manifest.name))
-        catalog.review(signed(key, subject, "approved", "Mine", "ben", at))
+        catalog.review(signed(key, subject, "approved", "Mine", "ben", at, follows))
         assert catalog.standing(release).status == "waiting for approval"
         found = catalog.standing(release).review
         assert found is not None
@@ -335,6 +354,95 @@ def test_verify_finds_an_approval_of_something_else(validated: Town, reviewers: 
     answer = verify(validated)
     assert (answer.code, "2024-02/1/ana.json: the approval is about something else" in answer.err) == (5, True)
     assert statuses(validated) == ["ready", *WAITING[1:]]
+
+
+def test_a_rejection_stands_though_its_file_is_gone(validated: Town, reviewers: Reviewers) -> None:
+    """Who removes the file, or ends the command before it is there, lifts no rejection: of a release, a definition."""
+    workspace = workspace_of(validated)
+    identity = identity_of(workspace, workspace.dataset("requests"))
+    reviewers.decide(validated, "requests", by="ben", decision="rejected")
+    reviewers.decide(validated, "requests", "2024-01", by="ben", decision="rejected")
+    reviewers.decide(validated, "requests", "2024-01")
+    for file in (validated.state / "public/approvals/requests").rglob("ben.json"):
+        file.unlink()
+    assert statuses(validated) == ["rejected", *WAITING[1:]]
+    with opened(workspace) as catalog, pytest.raises(ApprovalError, match=r"is rejected \(.*the approval is gone"):
+        refuse_unapproved(workspace, catalog.ledger, identity)
+
+
+def put_back(town: Town, content: bytes) -> None:
+    """Restore an earlier approval of the definition of requests, and tell the ledger."""
+    subject = Approval.model_validate_json(content).subject
+    file = town.state / "public/approvals" / subject.place / "ana.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with locked(workspace_of(town)) as catalog:
+        facts = {"dataset": "requests", "place": subject.place, "reviewer": "ana"}
+        catalog.ledger.record("approval", facts | {"sha256": sha256(content).hexdigest()})
+    file.write_bytes(content)
+
+
+def test_an_approval_cannot_be_put_back(validated: Town, new_town: Town, reviewers: Reviewers, tmp_path: Path) -> None:
+    """After its reviewer rejected the same, or in another workspace that asks the same people, an approval that was
+    once signed does not count, though the ledger was told of it."""
+    (file,) = (validated.state / "public/approvals/requests/definition").rglob("ana.json")
+    content = file.read_bytes()
+    reviewers.decide(validated, "requests", decision="rejected")
+    town = new_town.copy(tmp_path / "other")
+    reviewers.ask(town, "ana", "ben")
+    for place in (validated, town):
+        put_back(place, content)
+        workspace = workspace_of(place)
+        identity = identity_of(workspace, workspace.dataset("requests"))
+        with opened(workspace) as catalog, pytest.raises(ApprovalError, match="and was put back: it does not count"):
+            refuse_unapproved(workspace, catalog.ledger, identity)
+        assert "ana.json: the approval was signed for another workspace" in " ".join(verify(place).err.split())
+    reviewers.decide(town, "requests")
+    workspace = workspace_of(town)
+    with opened(workspace) as catalog:
+        refuse_unapproved(workspace, catalog.ledger, identity_of(workspace, workspace.dataset("requests")))
+
+
+def test_who_shares_a_ledger_has_reviewers_of_their_own(validated: Town, reviewers: Reviewers, tmp_path: Path) -> None:
+    """Another state folder that asks for no review does not end that of the first, nor is the ledger told in turn; what
+    is rejected there is not rejected here."""
+    settings = workspace_of(validated).review
+    folders = (tmp_path / "one", tmp_path / "two")
+    for folder in folders:
+        folder.mkdir()
+    ours, theirs = (open_ledger(folder) for folder in folders)
+    theirs.close()
+    shared = Ledger(sqlite(folders[0] / "ledger.sqlite"), Checkpoints(()), OutsideHead(None, folders[1]), "another")
+    for _ in range(2):
+        record_terms(ours, settings)
+        record_terms(shared, None)
+    assert [each.required for each in terms_of(ours)] == [1]
+    assert (terms_of(shared), len(ours.entries("reviewers"))) == ((), 1)
+    subject = ReleaseSubject(dataset="requests", period="2024", edition=1, manifest="", statistical_hash="")
+    key = read_key(reviewers.folder / "ana.pem", lambda: PASSPHRASE)
+    record_decision(shared, tmp_path, signed(key, subject, "rejected", "No", "ana", "", ""))
+    found = [reviews_of(ledger, tmp_path, "requests").entries for ledger in (ours, shared)]
+    assert [len(each) for each in found] == [0, 1]
+    ours.close()
+    shared.close()
+
+
+def test_the_second_reviewer_sees_what_the_first_saw(validated: Town, reviewers: Reviewers) -> None:
+    """The first of two approvals is nothing to compare with; what could hide a change in a terminal is spelled out; and
+    the hash that is signed covers what the statistical hash does not."""
+    reviewers.ask(validated, "ana", "ben", required=2)
+    validated.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.05 # \u202e")
+
+    def view() -> tuple[str, str]:
+        workspace = workspace_of(validated)
+        with opened(workspace) as catalog:
+            found = definition_view(workspace, catalog, workspace.dataset("requests"))
+        return found.hash, found.parts[0].diff
+
+    reviewers.decide(validated, "requests")
+    before, diff = view()
+    assert "+rho = 0.05 # \\u202e" in diff.splitlines()
+    validated.edit("pipelines/requests.toml", "budget = 0.25", "budget = 0.3")
+    assert view()[0] != before
 
 
 AUTOMATIC = "[automatic_approval]\nmost_change = 100\nmost_withheld = 0.9\n\n[portal]"
@@ -493,15 +601,18 @@ def test_the_page_opens_once_and_signs_nothing(validated: Town, reviewers: Revie
     [
         ("required = 2", "asks for 2 approvals of 1 reviewer"),
         ('reviewers.ben = "{ana}"', "has the key of another reviewer"),
+        ('reviewers.ben = "{again}"', "is not a public key"),
         ('reviewers.ben = "ed25519:AAAA"', "is not a public key"),
         ("required = 0", "required"),
     ],
 )
 def test_bad_settings_are_named(town: Town, reviewers: Reviewers, lines: str, words: str) -> None:
-    """Too few reviewers, one key twice and what is no key are refused with their line."""
+    """Too few reviewers, one key twice, also written in another way, and what is no key are refused with their line."""
     settings = town.root / "publisher.toml"
     ana = reviewers.public("ana")
-    settings.write_text(settings.read_text() + f'\n[review]\nreviewers.ana = "{ana}"\n' + lines.format(ana=ana) + "\n")
+    again = f"{ana[:-2]}{chr(ord(ana[-2]) + 1)}="  # the last bits of the base64 are of no byte
+    lines = lines.format(ana=ana, again=again)
+    settings.write_text(settings.read_text() + f'\n[review]\nreviewers.ana = "{ana}"\n{lines}\n')
     with pytest.raises(PublisherError, match=words):
         find_workspace(town.root)
 

@@ -560,7 +560,8 @@ def test_nothing_reaches_the_portal_before_it_is_approved(tmp_path: Path, portal
                 else:
                     assert {row["edition"] for row in desk.rows("")} == {"1"}
                 subject = release_subject(release, catalog.store.sha256(release.manifest.name))
-                catalog.review(signed(ana, subject, "approved", "Right", "ana", "2026-01-01T00:00:00+00:00"))
+                follows = catalog.reviews("town").follows(subject.place, "ana")
+                catalog.review(signed(ana, subject, "approved", "Right", "ana", "2026-01-01T00:00:00+00:00", follows))
                 assert desk.push() is not None
                 assert {row["edition"] for row in desk.rows("")} == {str(edition)}
         finally:
