@@ -46,6 +46,9 @@ class DefinitionSubject(Model):
     delta: str
     automatic: str
     """The SHA-256 of the conditions of automatic approval and of what they depend on; empty if there are none."""
+    totals: str
+    """The SHA-256 over how its totals over time are computed and finished, which no one approves one by one; empty if
+    there are none."""
     text: str
     """The SHA-256 of the text that was approved, which later changes are compared with."""
     editor: str

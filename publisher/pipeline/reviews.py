@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from publisher.approvals.approval import Approval, DefinitionSubject, ReleaseSubject
 from publisher.durable import write_file
 from publisher.errors import ApprovalError, SourceError
-from publisher.release.identity import conditions_hash
+from publisher.release.identity import conditions_hash, totals_hash
 from publisher.release.table import level_names
 
 if TYPE_CHECKING:
@@ -291,7 +291,9 @@ class Reviews:
 
 
 def _more(wanted: DefinitionSubject, approved: DefinitionSubject) -> str:
-    """What the source may spend more of than was approved."""
+    """What the source may spend more of, or what is made of its releases, that was not approved."""
+    if wanted.totals and wanted.totals != approved.totals:
+        return "set of totals over time, or another way to finish them"
     if Fraction(wanted.budget) > Fraction(approved.budget):
         return "budget, which was smaller"
     return "budget of δ, which was smaller" if Fraction(wanted.delta) > Fraction(approved.delta) else ""
@@ -373,6 +375,7 @@ def definition_subject(workspace: Workspace, identity: Identity, text: str = "",
         budget=str(Fraction(privacy.budget)),
         delta=str(Fraction(privacy.delta)),
         automatic=_conditions(workspace, dataset),
+        totals=totals_hash(dataset),
         text=text,
         editor=editor,
     )

@@ -15,7 +15,8 @@ from publisher.definitions import period as civil
 from publisher.definitions.totals import spans
 from publisher.errors import SourceError
 from publisher.pipeline.catalog import Standing
-from publisher.pipeline.job import hashes_of
+from publisher.pipeline.job import Identity, hashes_of
+from publisher.pipeline.reviews import definition_state
 from publisher.privacy.totals import Addend, total_over_time
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import same_counts, total_hash
@@ -207,6 +208,8 @@ def refresh_totals(workspace: Workspace, catalog: Catalog, dataset: DatasetFile)
             and (span.period.label not in made or made[span.period.label].manifest.finishing_hash != finish)
         ]
         fingerprint = boundaries_fingerprint(dataset.source, workspace.data) if due else ""
+        if due and not _approved(workspace, catalog, dataset, fingerprint):
+            continue
         for span in due:
             releases = [totals.current[each.label] for each in span.addends]
             if _alike(dataset, fingerprint, releases):
@@ -243,12 +246,21 @@ def _reason(workspace: Workspace, totals: TotalTable, span: Span) -> str:
         return "what was computed is damaged; the publisher has to restore it"
     releases = [totals.current[each.label] for each in span.addends]
     try:
-        alike = _alike(totals.dataset, boundaries_fingerprint(totals.dataset.source, workspace.data), releases)
+        fingerprint = boundaries_fingerprint(totals.dataset.source, workspace.data)
+        alike = _alike(totals.dataset, fingerprint, releases)
+        approved = _approved(workspace, totals.catalog, totals.dataset, fingerprint)
     except SourceError:  # a file that decides places is not here
-        alike = True
+        alike = approved = True
     if not alike:
         return f"its {totals.dataset.definition.period}s were counted in different ways"
-    return "it has not been computed yet"
+    return "it has not been computed yet" if approved else "it is under review"
+
+
+def _approved(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, fingerprint: str) -> bool:
+    """Whether the definition, with its totals and their finish, is approved where the workspace asks for that: nobody
+    reviews a total."""
+    state = definition_state(workspace, catalog.ledger, Identity(dataset, fingerprint))
+    return state is None or state.state == "approved"
 
 
 def _alike(dataset: DatasetFile, fingerprint: str, releases: Sequence[Release]) -> bool:

@@ -91,6 +91,12 @@ def total_hash(dataset: DatasetFile, total: TotalOverTime) -> str:
     return _hash([finishing_hash(dataset), total.grain, total.level])
 
 
+def totals_hash(dataset: DatasetFile) -> str:
+    """The hash over what decides all its totals over time; empty if there are none."""
+    totals = dataset.definition.totals
+    return _hash([[each.name, total_hash(dataset, each)] for each in totals]) if totals else ""
+
+
 def same_counts(dataset: DatasetFile, fingerprint: str, parts: Mapping[str, str]) -> bool:
     """Whether a release with these parts counts what this definition counts: it may have spent another loss, or
     measured in addition how much its bounds let count."""

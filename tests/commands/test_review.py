@@ -36,6 +36,7 @@ from publisher.pipeline.reviews import (
     terms_of,
 )
 from publisher.pipeline.session import locked, opened
+from publisher.pipeline.totals import totals_of, withheld
 from publisher.privacy.checkpoints import Checkpoints
 from publisher.privacy.database import sqlite
 from publisher.privacy.ledger import Ledger, open_ledger
@@ -368,6 +369,8 @@ def test_a_rejection_stands_though_its_file_is_gone(validated: Town, reviewers: 
     assert statuses(validated) == ["rejected", *WAITING[1:]]
     with opened(workspace) as catalog, pytest.raises(ApprovalError, match=r"is rejected \(.*the approval is gone"):
         refuse_unapproved(workspace, catalog.ledger, identity)
+    reviewers.decide(validated, "requests", "2024-01", by="ben")
+    assert statuses(validated) == ["ready", *WAITING[1:]]
 
 
 def put_back(town: Town, content: bytes) -> None:
@@ -443,6 +446,34 @@ def test_the_second_reviewer_sees_what_the_first_saw(validated: Town, reviewers:
     assert "+rho = 0.05 # \\u202e" in diff.splitlines()
     validated.edit("pipelines/requests.toml", "budget = 0.25", "budget = 0.3")
     assert view()[0] != before
+
+
+TOTALS = '[[totals]]\nname = "quarter"\ntitle = "Requests by quarter"\ngrain = "quarter"\n\n[portal]'
+
+
+def test_totals_over_time_need_an_approved_definition(validated: Town, reviewers: Reviewers) -> None:
+    """Nobody reviews a total: one that was declared after the approval, or would be finished in another way, is not
+    written before the definition is approved with it; what was public stays so."""
+    for month in ("2024-01", "2024-02", "2024-03"):
+        reviewers.decide(validated, "requests", month)
+    validated.edit("datasets/requests.toml", "[portal]", TOTALS)
+
+    def made() -> list[str]:
+        assert validated.run("requests").code == 0
+        return sorted(path.parent.name for path in (validated.state / "public/totals").rglob("manifest.json"))
+
+    assert made() == []
+    workspace = workspace_of(validated)
+    with opened(workspace) as catalog:
+        (table,) = totals_of(catalog, workspace.dataset("requests"))
+        assert list(withheld(workspace, table)) == ["Withheld: 2024-Q1, because it is under review."]
+    assert "with another set of totals over time" in validated.publisher("review").out
+    reviewers.decide(validated, "requests")
+    assert made() == ["1"]
+    validated.edit("datasets/requests.toml", "threshold = 5", "threshold = 4")
+    assert made() == ["1"]
+    reviewers.decide(validated, "requests")
+    assert made() == ["1", "2"]
 
 
 AUTOMATIC = "[automatic_approval]\nmost_change = 100\nmost_withheld = 0.9\n\n[portal]"
