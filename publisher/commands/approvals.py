@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from publisher.approvals.approval import signed
 from publisher.approvals.keys import make_key, read_key
-from publisher.commands.benefit_risk import form_path, form_words, open_answers
+from publisher.commands.benefit_risk import form_path, form_words, open_answers, read_text
 from publisher.commands.review import bring_up_to_date
 from publisher.definitions.model import NAME
 from publisher.durable import private_files, write_file
@@ -129,7 +129,7 @@ def definition_text(workspace: Workspace, dataset: DatasetFile) -> str:
     paths += [workspace.suite(dataset.named(level)) for level in level_names(definition)]
     paths.append(form_path(workspace, dataset))
     there = [path for path in paths if path.is_file()]
-    return "".join(f"==== {workspace.shown(path)}\n{path.read_text('utf-8').rstrip()}\n" for path in there)
+    return "".join(f"==== {workspace.shown(path)}\n{read_text(path).rstrip()}\n" for path in there)
 
 
 def subject_now(workspace: Workspace, dataset: DatasetFile, editor: str = "") -> tuple[DefinitionSubject, str]:

@@ -43,7 +43,15 @@ def write_form(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> 
 def open_answers(workspace: Workspace, dataset: DatasetFile) -> int | None:
     """How many answers of the form are still marked; None if there is no form."""
     path = form_path(workspace, dataset)
-    return path.read_text("utf-8").count(MARK) if path.is_file() else None
+    return read_text(path).count(MARK) if path.is_file() else None
+
+
+def read_text(path: Path) -> str:
+    """What people wrote. Raises DefinitionError if it is no UTF-8."""
+    try:
+        return path.read_text("utf-8")
+    except ValueError:
+        raise DefinitionError(f"{path}: is not written in UTF-8: save it as such") from None
 
 
 def form_words(workspace: Workspace, dataset: DatasetFile) -> str:

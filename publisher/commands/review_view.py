@@ -275,7 +275,12 @@ def _definition_changes(workspace: Workspace, catalog: Catalog, dataset: Dataset
         files = [line.removeprefix("==== ") for line in now.splitlines() if line.startswith("==== ")]
         return ViewPart(title, ("No definition of it was approved before. It is all in:", *files))
     if before == now:
-        return ViewPart(title, ("None.",))
+        last = catalog.reviews(dataset.name).last_definition()
+        same = last is None or last.statistical_hash == identity_of(workspace, dataset).hashes[0]
+        unseen = (
+            "None in what people wrote, but the files that decide places are others, or publisher counts otherwise."
+        )
+        return ViewPart(title, ("None." if same else unseen,))
     lines = difflib.unified_diff(before.splitlines(), now.splitlines(), "approved", "now", lineterm="")
     return ViewPart(title, diff="\n".join(map(_visible, lines)))
 
@@ -344,9 +349,9 @@ def present(found: ReviewView) -> None:
         say()
         say(part.title, bold=True)
         for line in part.lines:
-            say(f"  {line}")
+            say(f"  {_visible(line)}")
         if part.rows:
-            print_table("", part.headings, part.rows)
+            print_table("", part.headings, [tuple(map(_visible, row)) for row in part.rows])
         for line in part.diff.splitlines():
             say(line, fg=_color(line))
     if found.commands:

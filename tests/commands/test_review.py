@@ -21,9 +21,9 @@ from township import CANARY, Answer, Town
 from publisher.approvals.approval import Approval, ReleaseSubject, signed
 from publisher.approvals.keys import read_key
 from publisher.cli import main
-from publisher.commands.approvals import new_key
+from publisher.commands.approvals import new_key, subject_now
 from publisher.commands.review_page import ReviewPage, page_of
-from publisher.commands.review_view import ViewPart, definition_view, release_view
+from publisher.commands.review_view import ReviewView, ViewPart, definition_view, present, release_view
 from publisher.errors import ApprovalError, DefinitionError, PublisherError, SourceError
 from publisher.pipeline.job import identity_of
 from publisher.pipeline.reviews import (
@@ -448,6 +448,26 @@ def test_the_second_reviewer_sees_what_the_first_saw(validated: Town, reviewers:
     assert view()[0] != before
 
 
+def test_the_view_hides_no_change(validated: Town, reviewers: Reviewers, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a terminal would obey is spelled out, in any part of the view; and where the draw is another though no text
+    is, as with other boundaries, it says so."""
+    present(ReviewView("a", "", "", "", (ViewPart("b", ("c\x1b[2Kd",), ("e",), (("f\x1b[2Kg",),)),), ()))
+    shown = capsys.readouterr().out
+    assert (shown.count("\\x1b[2K"), "\x1b[2K" in shown) == (2, False)
+    workspace = workspace_of(validated)
+    dataset = workspace.dataset("requests")
+    subject, _ = subject_now(workspace, dataset, "carl")
+    other = subject.model_copy(update={"statistical_hash": "0"})
+    key = read_key(reviewers.folder / "ana.pem", lambda: PASSPHRASE)
+    with locked(workspace) as catalog:
+        assert definition_view(workspace, catalog, dataset).parts[0].lines == ("None.",)
+        follows = catalog.reviews("requests").follows(other.place, "ana")
+        catalog.review(signed(key, other, "approved", "Right", "ana", "2026-01-01T00:00:00+00:00", follows))
+        assert (
+            "the files that decide places are others" in definition_view(workspace, catalog, dataset).parts[0].lines[0]
+        )
+
+
 TOTALS = '[[totals]]\nname = "quarter"\ntitle = "Requests by quarter"\ngrain = "quarter"\n\n[portal]'
 
 
@@ -671,3 +691,5 @@ def test_the_form_is_signed_with_the_definition(town: Town, reviewers: Reviewers
     reviewers.decide(town, "requests")
     path.write_text(text.replace("TODO", "something else"))
     assert "+- Reasons to decide otherwise than step 4 says: something else" in _view(town)
+    path.write_bytes(text.replace("TODO", "said").encode("utf-16"))
+    assert "reviews/requests.md: is not written in UTF-8" in town.publisher("review", "requests").err
