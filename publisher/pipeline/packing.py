@@ -29,7 +29,7 @@ def pack_settled_years(catalog: Catalog, dataset: str, now: datetime, doing: Cal
             checks = {each.manifest.name: catalog.standing(each).validation for each in checked}
             times = [each.manifest.created for each in releases]
             times += [each.checked_at for each in checks.values() if each is not None]
-            if times and max(map(_moment, times)) < now - SETTLED:
+            if times and all(times) and max(map(_moment, times)) < now - SETTLED:  # without a time nothing is settled
                 doing(f"{dataset}: packing what was released of {year}")
                 for each in releases:
                     catalog.refuse_if_changed(each)

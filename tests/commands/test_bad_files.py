@@ -56,14 +56,14 @@ MIXED = [
     ).split(),
 )
 def test_a_file_that_cannot_be_added(desk: Desk, name: str, content: str | bytes, words: str) -> None:
-    """One message without any value, exit code 5, and nothing is there afterward."""
+    """One message without any value, exit code 5, and nothing is there afterward but what tells that it was read."""
     desk.put(name, content)
     code, said = desk.run("add", "requests", name, *AREAS, "--yes")
     assert (code, len(told(said))) == (5, 1), said
     assert words in said
     assert CANARY not in said
     assert desk.written() == {}
-    assert {path.name for path in (desk.root / "state" / "private").iterdir()} == {"key"}
+    assert {path.name for path in (desk.root / "state" / "private").iterdir()} == {"key", "owner", "journal.jsonl"}
 
 
 @pytest.mark.usefixtures("processes")  # a workbook is read in a child
