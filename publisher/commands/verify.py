@@ -121,6 +121,12 @@ def _journal(catalog: Catalog) -> VerificationRow:
     words = f"entries: {found.entries}"
     if found.faults:
         return VerificationRow("journal", words, tuple(found.faults), SourceError.exit_code)
+    if (found.newest_ledger or 0) > catalog.ledger.newest():
+        fault = (
+            f"the journal says that it has told entry {found.newest_ledger} of the ledger, which has no such entry: "
+            "restore the newest copy of both"
+        )
+        return VerificationRow("journal", words, (fault,), SourceError.exit_code)
     behind = untold(found.newest_ledger, catalog.ledger)
     late = f"{behind} entries of the ledger are not in the journal yet: the next `publisher run` tells them"
     return VerificationRow("journal", words, (late,) if behind else ())

@@ -8,7 +8,7 @@ from publisher.journal.entry import claimed_hash, read_entry
 from publisher.journal.journal import NOWHERE
 
 if TYPE_CHECKING:
-    from publisher.journal.journal import Journal, Place
+    from publisher.journal.journal import Journal, Place, RememberedHead
 
 _FEW = 5
 
@@ -24,6 +24,7 @@ class JournalCheck(NamedTuple):
 
 def check_journal(journal: Journal) -> JournalCheck:
     """Read the whole journal; each fault names its entry. Raises SourceError when it cannot be read."""
+    remembered = journal.remembered()  # before the entries, to which another command may add meanwhile
     faults: list[str] = []
     before: Place = NOWHERE
     known: dict[int, str] = {}
@@ -43,16 +44,16 @@ def check_journal(journal: Journal) -> JournalCheck:
         if not torn:
             before = (entry.sequence if entry is not None else before[0] + 1, claimed_hash(text))
             known[before[0]] = before[1]
-    return JournalCheck(len(known), [*faults[:_FEW], *_lost(journal, known)], told)
+    return JournalCheck(len(known), [*faults[:_FEW], *_lost(journal, remembered, known)], told)
 
 
 def _why(sequence: int) -> str:
     return f"it says that it is entry {sequence}; entries were removed, inserted or put into another order"
 
 
-def _lost(journal: Journal, known: dict[int, str]) -> list[str]:
+def _lost(journal: Journal, remembered: RememberedHead, known: dict[int, str]) -> list[str]:
     """The remembered entries that are no longer there."""
-    head, remembered = journal.head, journal.remembered()
+    head = journal.head
     if remembered.damaged:
         return [f"{head}: is damaged: delete it, and the next entry of the journal writes it again"]
     return [

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 from township import CANARY
 
+from publisher.journal.entry import Fact
+from publisher.journal.journal import Journal
+
 if TYPE_CHECKING:
     from township import Town
 
@@ -86,3 +89,12 @@ def test_wrong_filters_are_refused(town: Town) -> None:
     assert (answer.code, "'gossip' is none of begin, land" in answer.err) == (2, True)
     answer = town.publisher("journal", "--from", "yesterday")
     assert (answer.code, "--from: 'yesterday' is not a day" in answer.err) == (2, True)
+
+
+def test_a_journal_ahead_of_its_ledger_is_found(released: Town) -> None:
+    """Whoever raises the mark of what it has told would keep it from telling what the ledger enters next."""
+    state = released.state / "private"
+    Journal(state / "journal.jsonl", None).tell(Fact("read", reason="preview"), ledger=1_000_000)
+    answer = released.publisher("verify", "--offline")
+    assert answer.code == 5
+    assert "the journal says that it has told entry 1000000 of the ledger" in answer.err

@@ -14,7 +14,7 @@ from publisher.journal.entry import COMMAND, Fact, following
 from publisher.journal.journal import Journal, read_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     Lines = list[bytes]
@@ -146,3 +146,15 @@ def test_entries_are_json_lines(journal: Journal) -> None:
     told(journal, 1)
     says = json.loads(journal.path.read_text())
     assert {"sequence", "at", "who", "kind", "source", "previous", "hash"} <= says.keys()
+
+
+def test_an_entry_that_is_added_meanwhile_is_no_fault(journal: Journal) -> None:
+    """While the journal is read, another command may add to it."""
+    told(journal, 2)
+
+    class Busy(Journal):
+        def lines(self) -> Iterator[bytes]:
+            yield from super().lines()
+            journal.tell(Fact("read"))
+
+    assert check_journal(Busy(journal.path, journal.head)).faults == []
