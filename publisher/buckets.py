@@ -204,11 +204,11 @@ class Bucket:
 
         verify = os.environ.get("AWS_CA_BUNDLE") or True
         with StrictSession() as session:
-            for url in _unsigned(self.address, path):
+            for url in _unsigned(self.address, path, getattr(self.system, "region", None)):
                 with suppress(requests.RequestException):
                     answer = session.get(url, timeout=SILENCE, verify=verify, allow_redirects=False, stream=True)
                     answer.close()
-                    if answer.ok and not answer.is_redirect:
+                    if answer.status_code < requests.codes.multiple_choices:
                         return True
         return False
 
@@ -286,11 +286,12 @@ def _azure(address: BucketAddress) -> Any:
     return fs.AzureFileSystem(address.account, **place)
 
 
-def _unsigned(address: BucketAddress, path: str) -> tuple[str, str]:
+def _unsigned(address: BucketAddress, path: str, region: str | None) -> tuple[str, str]:
     """What anyone may ask who has no keys: for a list, and for an object."""
     bucket = address.parts[0]
     if address.scheme == "s3":
-        base = address.endpoint or f"https://s3.{address.region or 'us-east-1'}.amazonaws.com"
+        # In the bucket's own region: any other answers with a redirect, whoever may read it.
+        base = address.endpoint or f"https://s3.{region or 'us-east-1'}.amazonaws.com"
         return f"{base}/{bucket}?list-type=2&max-keys=1", f"{base}/{quote(path)}"
     base = f"{address.endpoint}/{address.account}" if address.endpoint else ""
     base = base or f"https://{address.account}.blob.core.windows.net"

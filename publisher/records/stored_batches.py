@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 STORED = "stored.json"
 """The file in the folder of landed records that says in which store they are."""
 _MANIFEST = re.compile(r"([0-9a-f]+)/batch\.(\d+)\.[0-9a-f]{8}\.json")
+_OBJECT = re.compile(r"month=[\w-]+/[\w-]+\.parquet")
+"""The names that files may have: a copy lies under its name, so another could be written anywhere on this machine."""
 
 
 class StoredBatches(BatchStore):
@@ -196,9 +198,12 @@ class StoredBatches(BatchStore):
 
     def _batch(self, name: str, content: str) -> Batch:
         try:
-            return batch_of(content.encode())
+            batch = batch_of(content.encode())
         except ValueError:
             raise self._damaged(name) from None
+        if batch.batch != name.partition("/")[0] or not all(_OBJECT.fullmatch(each.name) for each in batch.objects):
+            raise self._damaged(name)
+        return batch
 
     def _damaged(self, name: str) -> SourceError:
         return SourceError(f"{self.place}/{name}: is damaged: remove its folder and land the file again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
+import requests
 from invented import HEADER, REPEATS, City, definition
 from object_stores import AZURE_KEY, AZURITE, KEY, WITHOUT_AZURITE, WORD, Line, Store, azurite, between, serving
 
@@ -30,6 +32,7 @@ from publisher.records import places, secrets
 from publisher.records.batch import basis
 from publisher.records.reader import in_parts, raw
 from publisher.records.shelves import batches_of, receipts_of
+from publisher.strict_http import StrictSession
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -403,6 +406,38 @@ def test_a_container_that_is_open_to_all_is_seen(copies: LandedCopies, kind: str
     """A private one answers no one without keys."""
     copies.bucket.write(copies.stored("any"), b"any")
     assert not copies.bucket.open_to_all(copies.stored("any"))
+
+
+def test_strangers_ask_in_the_buckets_own_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere Amazon answers with a redirect that names no place, which is no answer about who may read."""
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    asked: list[str] = []
+
+    def get(_: object, url: str, **__: object) -> requests.Response:
+        asked.append(url)
+        answer = requests.Response()
+        answer.status_code = 301
+        answer.raw = io.BytesIO()
+        return answer
+
+    monkeypatch.setattr(StrictSession, "get", get)
+    assert not Bucket(BucketAddress("s3://somewhere")).open_to_all("somewhere/any")
+    assert {url.split("/")[2] for url in asked} == {"s3.us-west-2.amazonaws.com"}
+
+
+def test_a_file_may_not_be_named_outside_its_batch(store: Store, line: Line, tmp_path: Path) -> None:
+    """A copy lies under the name that the store gives it: whoever can write there cannot write anywhere else."""
+    store.put("climbing")
+    copies = at("s3://climbing/records", line.address, tmp_path)
+    city = City(tmp_path, definition(), copies)
+    stepped(city, "2018-02-01")
+    (manifest,) = (name for name in objects(copies) if name.endswith(".json"))
+    content = copies.bucket.read(copies.stored(manifest)).decode()
+    name = json.loads(content)["objects"][0]["name"]
+    changed = content.replace(name, "month=2018-01/../../../../../../key.parquet")
+    copies.bucket.write(copies.stored(manifest.replace("batch.1.", "batch.2.")), changed.encode())
+    with pytest.raises(SourceError, match="is damaged"):
+        batches_of(city.private, "requests", copies).batches()
 
 
 def test_keys_are_shown_nowhere(
