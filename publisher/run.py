@@ -27,7 +27,7 @@ from publisher.pipeline.landed import land_source
 from publisher.pipeline.packing import pack_settled_years
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
-from publisher.pipeline.retention import purge, retention_of
+from publisher.pipeline.retention import clock_doubt, purge, retention_of
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from publisher.executors.protocol import Executor
     from publisher.pipeline.catalog import Catalog
     from publisher.pipeline.job import Job
+    from publisher.pipeline.retention import RetentionStanding
     from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
@@ -240,8 +241,7 @@ class _Run:
         for source in {each.source.name: each.source for each in datasets}.values():
             try:
                 standing = retention_of(self.workspace, self.catalog, source)
-                automatic = source.definition.retention.automatic or standing.purged.pending is not None
-                if not (automatic and standing.due) or standing.hold is not None:
+                if standing.hold is not None or not self._purges_by_itself(standing):
                     continue
                 done = purge(self.workspace, self.catalog, standing)
             except PublisherError as error:
@@ -249,6 +249,20 @@ class _Run:
             else:
                 if done is not None:
                     self.observer.note(f"{source.name}: purged {done.words}")
+
+    def _purges_by_itself(self, standing: RetentionStanding) -> bool:
+        """Whether no person has to say so. Raises SourceError."""
+        if standing.purged.pending is not None:
+            return True
+        source = standing.source
+        if not (source.definition.retention.automatic and standing.due):
+            return False
+        if self.workspace.copies is None and not (self.workspace.private / "landed" / source.name).is_dir():
+            return False  # nothing is there, and by a wrong clock nothing could be landed any more
+        doubt = clock_doubt(self.workspace, source)
+        if doubt:
+            self.observer.note(f"{source.name}: not purged by itself: {doubt}")
+        return not doubt
 
     def refresh_totals(self, dataset: DatasetFile) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from publisher.pipeline.retention import anything_due, purge, retention_of
+from publisher.pipeline.retention import anything_due, clock_doubt, purge, retention_of
 from publisher.pipeline.session import locked, opened
 
 if TYPE_CHECKING:
@@ -58,20 +58,22 @@ def _row(workspace: Workspace, standing: RetentionStanding) -> RetentionRow:
         hold=standing.hold.reason if standing.hold is not None else None,
         waiting=tuple(f"{each.dataset} {each.period.label}" for each in standing.waiting),
         not_released=tuple(f"{dataset} {period.label}" for dataset, period in standing.not_released),
-        words=tuple(lines(standing, due=due)),
+        words=tuple(lines(workspace, standing, due=due)),
     )
 
 
-def lines(standing: RetentionStanding, *, due: bool) -> Iterator[str]:
+def lines(workspace: Workspace, standing: RetentionStanding, *, due: bool) -> Iterator[str]:
     """What is due to be purged, if anything, and what stops it, in sentences."""
     source, hold = standing.source, standing.hold
     if standing.purged.pending is not None:
         yield "a purge was interrupted: `publisher purge` or `publisher run` finishes it."
     elif due:
-        how = (
-            "the next `publisher run`" if source.definition.retention.automatic else f"`publisher purge {source.name}`"
-        )
+        automatic = source.definition.retention.automatic
+        doubt = clock_doubt(workspace, source) if automatic else ""
+        how = "the next `publisher run`" if automatic and not doubt else f"`publisher purge {source.name}`"
         yield f"records from before {standing.next.before} are due to be purged: {how} does it."
+        if doubt:
+            yield f"`publisher run` does not purge by itself: {doubt}"
     if hold is not None:
         until = f" until {hold.until}" if hold.until is not None else ""
         yield f"nothing is purged: a legal hold is in force since {hold.since}{until}: {hold.reason}."
@@ -102,7 +104,7 @@ def planned(workspace: Workspace, sources: Sequence[SourceFile]) -> Iterator[str
         for source in sources:
             standing = retention_of(workspace, catalog, source)
             due = anything_due(workspace, standing)
-            for each in [*lines(standing, due=due), *([] if due else [NOTHING])]:
+            for each in [*lines(workspace, standing, due=due), *([] if due else [NOTHING])]:
                 yield f"{source.name}: {each}"
 
 
@@ -113,7 +115,7 @@ def purge_sources(workspace: Workspace, sources: Sequence[SourceFile], agree: Ca
         for source in sources:
             standing = retention_of(workspace, catalog, source)
             due = anything_due(workspace, standing)
-            words = [f"{source.name}: {each}" for each in lines(standing, due=due)]
+            words = [f"{source.name}: {each}" for each in lines(workspace, standing, due=due)]
             if standing.hold is not None:
                 yield from words
                 continue

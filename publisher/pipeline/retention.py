@@ -6,8 +6,9 @@ Which months are purged follows from definitions, the calendar and releases alon
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from publisher import durable
 from publisher.definitions import period as civil
@@ -16,6 +17,7 @@ from publisher.duck import connect
 from publisher.errors import DefinitionError
 from publisher.journal.entry import Fact
 from publisher.journal.journal import read_entries
+from publisher.records.batch import BatchStore
 from publisher.records.purging import PurgedMonths, Purging, old_reports, purged_of
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.records.purging import Purge
     from publisher.workspace import DatasetFile, SourceFile, Workspace
+
+
+SILENT_DAYS = 184
+"""After so many days without a newer file, a person must say that the clock is right before anything is purged."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +151,20 @@ def anything_due(workspace: Workspace, standing: RetentionStanding) -> bool:
     return standing.due and bool(Purging(standing.source, workspace.private).files(standing.next))
 
 
+def clock_doubt(workspace: Workspace, source: SourceFile) -> str:
+    """Why a run should not purge by itself: a clock that runs ahead would purge everything. Empty if it may. Raises
+    SourceError."""
+    newest = max((each.modified for each in BatchStore(workspace.private, source.name).batches()), default=None)
+    if newest is None:
+        return ""
+    arrived = datetime.fromtimestamp(newest / 1e9, ZoneInfo(source.definition.timezone)).date()
+    if (source.today() - arrived).days <= SILENT_DAYS:
+        return ""
+    return (
+        f"the newest landed file is of {arrived}, more than {SILENT_DAYS} days ago: is the clock of this machine right?"
+    )
+
+
 def purge(workspace: Workspace, catalog: Catalog, standing: RetentionStanding) -> Purge | None:
     """Purge what is due, under the workspace's lock; finish what a killed purge left. Returns what was certified.
 
@@ -167,7 +187,7 @@ def purge(workspace: Workspace, catalog: Catalog, standing: RetentionStanding) -
             reports = _old_reports(private, source, standing.next)
             lost = [f"{dataset} {period.label}" for dataset, period in standing.lost_now]
             purging.begin(standing.next, rule=standing.rule, not_released=lost, reports=reports)
-        months = purged_of(private, source.name)
+        months = purging.resume()
         done = months.pending
         if done is not None:
             with connect(workspace.settings.engine, private / "tmp") as connection:

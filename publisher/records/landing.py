@@ -403,10 +403,12 @@ class _Job:
     def _place_again(self, batch: Batch) -> None:
         self.progress(f"{self.source.name}: placing the records of {batch.file} again")
         columns.check_replaceable(self.source)
+        landed_files = self.shelf.files(batch)
+        stubs = [path for path in landed_files if purging.is_stub(path)]
         with (
             self.shelf.staging() as staging,
             self._connection() as connection,
-            self.shelf.reading(self.shelf.files(batch)) as files,
+            self.shelf.reading([path for path in landed_files if path not in stubs]) as files,
         ):
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
             if files:
@@ -419,6 +421,7 @@ class _Job:
                 placed = rows.count(self.source, target.files())
                 known = replace(known, unlocated=placed.unlocated, other={})
                 report.write(self.private, self.source.name, [known], "counted")
+            purging.place_stubs(stubs, target.of(0), prefix(self.fingerprint))
             self.shelf.replace(target.of(0), replace(batch, fingerprint=self.fingerprint))
 
     def _judge(self, counted: BatchReport, relation: str, connection: DuckDBPyConnection, *, whole: bool) -> None:

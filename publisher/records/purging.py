@@ -53,13 +53,9 @@ class Purge:
 
     @property
     def words(self) -> str:
-        """What was deleted, without counts."""
-        months = [month for month in self.months if month != NOWHEN]
-        span = " to ".join(dict.fromkeys([months[0], months[-1]])) if months else ""
-        parts = [f"records of {span}" if span else "", "records without a date" if NOWHEN in self.months else ""]
-        parts.append("private reports" if any(path.startswith("reports/") for path, _ in self.files) else "")
+        """What was decided: it stands in the logs of runs, so it says nothing of what records there were."""
         lost = f"; not released: {', '.join(self.not_released)}" if self.not_released else ""
-        return (", ".join(filter(None, parts)) or "no file") + lost
+        return f"by {self.rule}{lost}"
 
     @property
     def certificate(self) -> dict[str, Any]:
@@ -132,10 +128,10 @@ def refuse_if_any(source: str, private: Path) -> None:
         )
 
 
-def deleted(private: Path, source: str) -> frozenset[Path]:
-    """The files that an interrupted purge has deleted in part."""
-    pending = purged_of(private, source).pending
-    return frozenset(private / name for name, _ in pending.files) if pending is not None else frozenset()
+def deleted(private: Path, source: SourceFile) -> frozenset[Path]:
+    """The files that are left of what an interrupted purge deletes."""
+    months = purged_of(private, source.name)
+    return frozenset(Purging(source, private).files(months)) if months.pending is not None else frozenset()
 
 
 @dataclass(frozen=True)
@@ -159,8 +155,20 @@ class Purging:
             path
             for batch in shelf.batches()
             for path in sorted((shelf.folder / batch.batch).glob("month=*/*.parquet"))
-            if not _is_stub(path) and months.of_batch(self.source, batch, _month(path))
+            if not is_stub(path) and months.of_batch(self.source, batch, _month(path))
         ]
+
+    def resume(self) -> PurgedMonths:
+        """What is pending, with the files of batches that were placed again since it was decided, durably."""
+        months = purged_of(self.private, self.source.name)
+        if months.pending is not None:
+            known = {name for name, _ in months.pending.files}
+            paths = [path for path in self.files(months) if str(path.relative_to(self.private)) not in known]
+            if paths:
+                files = tuple((str(path.relative_to(self.private)), _digest(path)) for path in paths)
+                months = replace(months, pending=replace(months.pending, files=(*months.pending.files, *files)))
+                self._write(months)
+        return months
 
     def delete(self, months: PurgedMonths, connection: DuckDBPyConnection) -> None:
         """Delete what is pending. Raises SourceError; the next call goes on."""
@@ -191,9 +199,9 @@ class Purging:
         losing = set(gone)
         left = {batch.batch: [path for path in shelf.files(batch) if path not in losing] for batch in batches}
         for batch in batches:
-            mine = [path for path in shelf.files(batch) if path in losing or _is_stub(path)]
+            mine = [path for path in shelf.files(batch) if path in losing or is_stub(path)]
             others = [path for name, paths in left.items() if name != batch.batch for path in paths]
-            others = [path for path in others if not _is_stub(path)]
+            others = [path for path in others if not is_stub(path)]
             write_stubs(shelf.folder / batch.batch, prefix(batch.fingerprint), mine, others, connection)
 
     def _write(self, months: PurgedMonths) -> None:
@@ -209,7 +217,7 @@ def strip(
     if not months.before:
         return
     shelf = BatchStore(private, source.name)
-    others = [path for batch in shelf.batches() for path in shelf.files(batch) if not _is_stub(path)]
+    others = [path for batch in shelf.batches() for path in shelf.files(batch) if not is_stub(path)]
     for folder, batch in landing:
         files = sorted(folder.glob("month=*/*.parquet"))
         gone = [path for path in files if months.of_batch(source, batch, _month(path))]
@@ -218,6 +226,14 @@ def strip(
         for path in gone:
             path.unlink()
         others += [path for path in files if path not in gone]
+
+
+def place_stubs(stubs: Iterable[Path], folder: Path, name: str) -> None:
+    """Give a batch that is placed again the ids that it keeps."""
+    for stub in stubs:
+        target = folder / stub.parent.name / f"{name}-{_STUB}"
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(stub, target)
 
 
 def write_stubs(
@@ -276,7 +292,8 @@ _STUB = "purged.parquet"
 """How the name of a file ends that has ids alone."""
 
 
-def _is_stub(path: Path) -> bool:
+def is_stub(path: Path) -> bool:
+    """Whether a file has ids alone, of rows that were purged."""
     return path.name.endswith(f"-{_STUB}")
 
 

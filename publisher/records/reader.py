@@ -12,7 +12,7 @@ from publisher.duck import literal, quoted
 from publisher.errors import SourceError
 from publisher.records import columns, sql
 from publisher.records.batch import basis, by_receipt, two_ways
-from publisher.records.purging import deleted, refuse_if_purged
+from publisher.records.purging import deleted, is_stub, refuse_if_purged
 from publisher.records.shelves import batches_of, receipts_of
 
 if TYPE_CHECKING:
@@ -103,11 +103,12 @@ def in_parts(
             LandedPart(
                 f"SELECT {_names(source)}, CAST({number} AS BIGINT) AS _batch FROM {versions.shelf.scan(paths)}", rows
             )
-            for number, batch in enumerate(versions.batches)
-            for paths, rows in _together(versions.shelf, versions.shelf.files(batch))
+            for place, batch in enumerate(versions.batches)
+            for number, files in versions.numbered(place, batch)
+            for paths, rows in _together(versions.shelf, files)
         ]
         newest = "SELECT _record, max(_batch) AS _batch FROM {rows} GROUP BY _record"
-        given = f"{{rows}} AS _versions SEMI JOIN ({newest}) USING (_record, _batch)"
+        given = f"(FROM {{rows}} WHERE _batch % 2 = 0) AS _versions SEMI JOIN ({newest}) USING (_record, _batch)"
         return LandedParts(
             tuple(parts), types | {"_batch": "BIGINT"}, period, landed.counted(replace(versions, given=given))
         )
@@ -162,7 +163,7 @@ def _landed(
     refuse_if_purged(source.name, private, start, end, f"{source.name} from {start} to {end - timedelta(days=1)}")
     shelf = batches_of(private, source.name, copies)
     if source.definition.delivery != "changes":  # which needs them until they are gone: the newest version decides
-        shelf.hidden = deleted(private, source.name)
+        shelf.hidden = deleted(private, source)
     landed, days = _current(source, shelf), {}
     receipts = receipts_of(private, source.name, basis(source.definition), landed[0].pseudonyms, copies)
     vintage = vintage or Vintage(1, (date.max,))
@@ -221,20 +222,30 @@ class _Versions:
         if self.given:
             return self.given
         files = {batch.batch: self.shelf.files(batch, first, last) for batch in self.batches}
+        files = {batch: [path for path in paths if not is_stub(path)] for batch, paths in files.items()}
         if not any(files.values()):
             return _nothing(self.source)
         if self.source.definition.delivery == "changes":
             return self._newest(files)
         return self.shelf.scan([path for paths in files.values() for path in paths])
 
+    def numbered(self, place: int, batch: Batch) -> Iterator[tuple[int, list[Path]]]:
+        """The batch's files by their place in the order: its rows, and after them its ids of purged rows, which decide
+        that an older version does not count and never count themselves: under `increment` the day is another's."""
+        split: tuple[list[Path], list[Path]] = [], []
+        for path in self.shelf.files(batch):
+            split[is_stub(path)].append(path)
+        yield from ((2 * place + kind, paths) for kind, paths in enumerate(split) if paths)
+
     def _newest(self, files: dict[str, list[Path]]) -> str:
         """The row of each record from its latest batch, which may have moved it to another month."""
         versions, chosen = [], []
-        for number, batch in enumerate(self.batches):
-            if everything := self.shelf.files(batch):
+        for place, batch in enumerate(self.batches):
+            chosen_here = set(files[batch.batch])
+            for number, everything in self.numbered(place, batch):
                 versions.append(f"SELECT _record, {number} AS _batch FROM {self.shelf.scan(everything)}")
-            if files[batch.batch]:
-                chosen.append(f"SELECT *, {number} AS _batch FROM {self.shelf.scan(files[batch.batch])}")
+                if number % 2 == 0 and (there := [path for path in everything if path in chosen_here]):
+                    chosen.append(f"SELECT *, {number} AS _batch FROM {self.shelf.scan(there)}")
         newest = f"SELECT _record, max(_batch) AS _batch FROM ({' UNION ALL '.join(versions)}) GROUP BY _record"
         return f"({' UNION ALL '.join(chosen)}) SEMI JOIN ({newest}) USING (_record, _batch)"
 

@@ -60,7 +60,8 @@ def test_a_purge_has_a_certificate_and_leaves_what_was_released(released: Town) 
     assert len(landed(released, "requests")) >= 3
     answer = released.publisher("purge", "requests", "--yes", PUBLISHER_USER="Ana Ruiz")
     assert (answer.code, answer.err.count("due to be purged")) == (0, 1), answer.err
-    assert "requests: purged records of 2024-01 to 2024-03" in answer.out
+    assert "requests: purged by retention_months = 12: records from before 20" in answer.out
+    assert "2024" not in answer.out, "which months had records is not for the log of a run"
     assert landed(released, "requests") == []
     assert len(landed(released, "meters")) >= 3
     (certificate,) = certificates(released)
@@ -171,6 +172,22 @@ def test_a_run_purges_only_where_the_source_says_so(town: Town) -> None:
     tuned = town.publisher("tune", "meters", "--period", "2024-01", "--rho", "0.01", "--yes")
     assert (tuned.code, WORDS in tuned.err) == (5, True), tuned.err
     assert town.charges() == charges
+
+
+def test_a_run_does_not_believe_a_clock_far_ahead(town: Town) -> None:
+    """By a clock that is years ahead everything is beyond retention: where no file came for long, a person purges."""
+    for path in town.data.rglob("*.csv"):
+        os.utime(path, (1_736_000_000, 1_736_000_000))  # 4 January 2025
+    retain(town, "\n[retention]\nautomatic = true\n", "meters")
+    answer = town.run("water")
+    assert answer.code == 0
+    assert "meters: not purged by itself: the newest landed file is of 2025-01-04" in answer.err
+    assert len(landed(town, "meters")) >= 3
+    planned = town.publisher("purge", "meters", "--dry-run").out
+    assert "are due to be purged: `publisher purge meters` does it." in planned
+    assert "is the clock of this machine right?" in planned
+    assert town.publisher("purge", "meters", "--yes").code == 0
+    assert landed(town, "meters") == []
 
 
 def test_a_legal_hold_stops_purging(released: Town) -> None:

@@ -11,6 +11,7 @@ from invented import ENGINE, HEADER, REPEATS, City, definition
 
 from publisher.duck import connect
 from publisher.errors import PurgedError, SourceError
+from publisher.records import places
 from publisher.records.purging import PurgedMonths, Purging, old_reports, purged_of
 from publisher.records.reader import in_parts
 
@@ -45,7 +46,7 @@ def purge(city: City, before: str, *kept: str) -> None:
 def finish(purging: Purging) -> None:
     """What is left to do of a purge."""
     with connect(ENGINE, purging.private / "tmp") as connection:
-        purging.delete(purged_of(purging.private, "requests"), connection)
+        purging.delete(purging.resume(), connection)
     purging.end(purged_of(purging.private, "requests"))
 
 
@@ -205,3 +206,61 @@ def test_reports_go_when_they_are_old_and_no_row_is_left(city: City) -> None:
     city.put(f"{HEADER}\n9,zoe,2024-05-05,z,x\n", "raw/b.csv")
     city.land(date(2024, 6, 1))
     assert city.landed("id") == [("9",)]
+
+
+def test_an_id_that_is_kept_never_counts(tmp_path: Path) -> None:
+    """Under `increment` a record counts on its first day, but not once its newest version is being purged or is gone,
+    also not after its batch was placed again; nor does it count twice in between."""
+    late = {"policy": "increment", "after_days": (5, 65)}
+    city = City(tmp_path, definition(delivery="changes", late=late, feed=REPEATS))
+    city.put(FIRST)
+    city.land(date(2024, 3, 1))
+    city.put(f"{HEADER}\n2,bob,2024-01-20,corrected,x\n", "raw/b.csv")
+    city.land(date(2024, 3, 2))
+    period = date(2024, 2, 1), NEW
+    assert city.rows("id", *period) == [("2",)]
+    purging = begun(city, "2024-02")
+    (newest,) = (city.private / name for name, _ in purging_files(city) if newest_version(city, name))
+    kept = newest.read_bytes()
+    with connect(ENGINE, purging.private / "tmp") as connection:
+        purging.delete(purged_of(purging.private, "requests"), connection)
+    newest.parent.mkdir(exist_ok=True)
+    newest.write_bytes(kept)  # as if it had been killed before it deleted this file
+    assert city.rows("id", *period) == counted_in_parts(city) == []
+    finish(purging)
+    assert city.rows("id", *period) == counted_in_parts(city) == []
+
+
+def purging_files(city: City) -> list[tuple[str, str]]:
+    """What is being purged."""
+    pending = purged_of(city.private, "requests").pending
+    assert pending is not None
+    return list(pending.files)
+
+
+def newest_version(city: City, name: str) -> bool:
+    """Whether a file has the corrected row."""
+    found = duckdb.connect().execute(f"SELECT what FROM '{city.private / name}'").fetchall()
+    return ("corrected",) in found
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_placing_again_brings_nothing_purged_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, done: bool
+) -> None:
+    """Other boundaries after a purge, or while one is interrupted: the rows are gone when it ends, and ids that are
+    kept stay ids alone."""
+    city = City(tmp_path, definition(delivery="changes", feed=REPEATS))
+    city.put(FIRST)
+    city.land(date(2024, 3, 1))
+    city.put(f"{HEADER}\n2,bob,2024-01-20,corrected,x\n", "raw/b.csv")
+    city.land(date(2024, 3, 2))
+    purging = begun(city, "2024-02")
+    if done:
+        finish(purging)
+    monkeypatch.setattr(places, "fingerprint", lambda *_: "f" * 64)
+    city.land(date(2024, 3, 3))
+    finish(purging)
+    assert city.landed("what") == [("b",), ("c",), (None,)]
+    assert city.rows("id", date(2024, 2, 1), NEW) == counted_in_parts(city) == []
+    assert len([path for path in files(city) if path.name.endswith("-purged.parquet")]) == 1
