@@ -85,7 +85,9 @@ def read_entry(line: bytes) -> JournalEntry | None:
         says = json.loads(line)
         fact = Fact(**{name: says.pop(name) for name in Fact.__dataclass_fields__})
         entry = JournalEntry(fact=fact, **says)
-        whole = entry.hash == _digest(entry) and entry.line == line and type(entry.sequence) is int
+        datetime.fromisoformat(entry.at)
+        numbers = type(entry.sequence) is int and type(entry.ledger) in (int, type(None))
+        whole = entry.hash == _digest(entry) and entry.line == line and numbers
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return entry if whole else None

@@ -102,7 +102,7 @@ class Journal:
             return RememberedHead(newest, lost)
         except FileNotFoundError:
             return RememberedHead()
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return RememberedHead(damaged=True)
 
     @contextmanager

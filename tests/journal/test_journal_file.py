@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher.errors import SourceError
 from publisher.journal.checking import check_journal
-from publisher.journal.entry import COMMAND, Fact, following
+from publisher.journal.entry import COMMAND, GENESIS, Fact, following
 from publisher.journal.journal import Journal, read_entries
 
 if TYPE_CHECKING:
@@ -158,3 +159,14 @@ def test_an_entry_that_is_added_meanwhile_is_no_fault(journal: Journal) -> None:
             journal.tell(Fact("read"))
 
     assert check_journal(Busy(journal.path, journal.head)).faults == []
+
+
+@pytest.mark.parametrize("wrong", [{"at": "yesterday"}, {"ledger": "seven"}])
+def test_an_entry_of_another_form_is_found(journal: Journal, wrong: dict[str, str]) -> None:
+    """Also where its hash was made again: whoever reads the journal can rely on days and numbers."""
+    says = following((0, GENESIS), Fact("read"), who="someone", ledger=7).fields | wrong | {"hash": ""}
+    text = json.dumps(says, separators=(",", ":"), ensure_ascii=False)
+    says["hash"] = sha256(text.encode()).hexdigest()
+    journal.path.write_text(json.dumps(says, separators=(",", ":"), ensure_ascii=False) + "\n")
+    assert check_journal(journal).faults == ["entry 1 of the journal was changed"]
+    assert read_entries(journal) == []
