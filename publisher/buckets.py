@@ -178,14 +178,19 @@ class Bucket:
             stream.write(content)
 
     def upload(self, source: Path, path: str) -> None:
-        """Write a file as an object that was not there."""
-        with (
-            source.open("rb") as file,
-            self.answers(f"writing {path}"),
-            self.system.open_output_stream(path, buffer_size=0) as stream,
-        ):
-            while piece := file.read(PIECE):
-                stream.write(piece)
+        """Write a file as an object that was not there, whole or not at all."""
+        try:
+            with (
+                source.open("rb") as file,
+                self.answers(f"writing {path}"),
+                self.system.open_output_stream(path, buffer_size=0) as stream,
+            ):
+                while piece := file.read(PIECE):
+                    stream.write(piece)
+        except BaseException:  # a stream that is left is closed, which makes an object of what was sent
+            with suppress(SourceError):
+                self.remove([path])
+            raise
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove objects, those that are gone already too."""

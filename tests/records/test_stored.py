@@ -440,6 +440,26 @@ def test_a_file_may_not_be_named_outside_its_batch(store: Store, line: Line, tmp
         batches_of(city.private, "requests", copies).batches()
 
 
+def test_what_is_interrupted_leaves_no_object(store: Store, line: Line, tmp_path: Path) -> None:
+    """Whoever presses Ctrl-C while a file is sent: the part that was sent is no first receipts of a batch."""
+    store.put("interrupted")
+    copies = at("s3://interrupted/records", line.address, tmp_path)
+
+    class Stopped(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if self.tell():
+                raise KeyboardInterrupt
+            return super().read(size)
+
+    class Source(type(tmp_path)):  # type: ignore[misc]
+        def open(self, *_: object) -> io.BytesIO:
+            return Stopped(bytes(buckets.PIECE + 1))
+
+    with pytest.raises(KeyboardInterrupt):
+        copies.bucket.upload(Source(tmp_path), copies.stored("receipts.parquet"))
+    assert objects(copies) == {}
+
+
 def test_keys_are_shown_nowhere(
     store: Store, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
