@@ -254,7 +254,8 @@ def test_every_fault_is_tried() -> None:
 
 
 def test_nothing_is_left_and_nothing_is_spent(burgh: Path, tmp_path: Path) -> None:
-    """After an audit the state is as it was, byte for byte: no charge, no release, no folder of the audit."""
+    """After an audit the state is as it was, byte for byte: no charge, no release, no folder of the audit. The journal
+    tells that records were read."""
     shutil.copytree(burgh, tmp_path / "burgh")
     state = tmp_path / "burgh" / "state"
 
@@ -265,7 +266,10 @@ def test_nothing_is_left_and_nothing_is_spent(burgh: Path, tmp_path: Path) -> No
     answer = ran(("audit", "pure", *QUICK), tmp_path / "burgh", PACKAGE.parent)
     # The bound may fail by chance; what is looked at here is the state.
     assert answer.failed <= BY_CHANCE, answer.out + answer.err
-    assert tree() == before
+    after, journal = tree(), "private/journal.jsonl"
+    told = after.pop(journal).removeprefix(before.pop(journal)).splitlines()
+    assert [(json.loads(line)["kind"], json.loads(line)["reason"]) for line in told] == [("read", "audit")]
+    assert after == before
     assert sorted(path for path in state.rglob("*") if path.is_dir()) == folders
 
 
