@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,16 +57,12 @@ def test_towns_have_the_same_bits(seed: int, town: Town, session: SparkExecutor,
 
 
 @pytest.mark.skipif("SPARK_STORE" not in os.environ, reason="no store was started for this session")
-def test_a_town_in_a_store_has_the_same_bits(town: Town, tmp_path: Path) -> None:
+def test_a_town_in_a_store_has_the_same_bits(town: Town, session: SparkExecutor, tmp_path: Path) -> None:
     """Workers read landed records from an object store by themselves, and copy them into folders of their own."""
     made, folder = drawn(town, 1, tmp_path), tmp_path / "tmp" / "copies"
     local = made.counted(LocalExecutor(ENGINE, tmp_path / "tmp"))
     copies = LandedCopies(BucketAddress("s3://town/landed", os.environ["SPARK_STORE"]), folder, folder)
-    there, executor = made.moved(copies), SparkExecutor(ENGINE, SETTINGS, copies=copies)
-    try:
-        assert same(local, there.counted(executor)) == [], made.words
-    finally:
-        executor.close()
+    assert same(local, made.moved(copies).counted(replace(session, copies=copies))) == [], made.words
     assert not list(tmp_path.rglob("*.parquet"))
 
 
