@@ -315,9 +315,9 @@ def approve(
 
     \b
     Examples:
-      publisher approve syracuse-permits --by ana --edited-by ben \
+      publisher approve syracuse-permits --by ana --edited-by ben \\
         --reason "Half the loss of last year"
-      publisher approve syracuse-permits 2023-Q3 --by ana \
+      publisher approve syracuse-permits 2023-Q3 --by ana \\
         --reason "As expected after the fee went up"
     """
     _decide(folder, dataset, period, by, key, "approved", reason, editor=editor, push=not no_push)
@@ -338,7 +338,7 @@ def reject(folder: Path, dataset: str, period: str | None, by: str, reason: str,
 
     \b
     Example:
-      publisher reject syracuse-permits 2023-Q3 --by ana \
+      publisher reject syracuse-permits 2023-Q3 --by ana \\
         --reason "A week is missing in the feed"
     """
     _decide(folder, dataset, period, by, key, "rejected", reason, push=False)

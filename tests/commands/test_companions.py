@@ -13,6 +13,7 @@ from publisher.commands.check import inspect_workspace
 from publisher.commands.show import expected, present, present_expected, presented
 from publisher.commands.verify import verified
 from publisher.errors import DefinitionError
+from publisher.pipeline.journaling import follow
 from publisher.pipeline.session import locked
 from publisher.planning.bins import wide_bins
 from publisher.planning.forecast import public
@@ -37,6 +38,7 @@ def catalog(place: Workspace) -> Iterator[Catalog]:
     """With one release."""
     with locked(place) as catalog:
         ready(catalog, place.dataset("weekly"), "2018-W01")
+        follow(catalog.journal, catalog.ledger, settle=False)
         yield catalog
 
 
