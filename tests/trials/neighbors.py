@@ -52,11 +52,12 @@ class Bench:
     period: civil.Period
     unit: str
     """The column of the privacy unit."""
+    ordering: int = ORDERING
 
     def tables(self, rows: str = "SELECT * FROM landed", *values: object) -> dict[str, Any]:
         """The exact bounded tables of those rows."""
         records = RecordSource(rows, values, guarded(self.dataset.source))
-        return bound_and_aggregate(self.connection, records, self.dataset, self.period, ORDERING).tables
+        return bound_and_aggregate(self.connection, records, self.dataset, self.period, self.ordering).tables
 
     def without(self, unit: object) -> dict[str, Any]:
         """The tables without that unit's rows, all of which lie in one window."""

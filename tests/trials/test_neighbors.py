@@ -21,10 +21,10 @@ from publisher.records.reader import raw
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from neighbors import Bench
+    from neighbors import Bench, Farthest
 
     from publisher.workspace import DatasetFile
 
@@ -33,6 +33,7 @@ IN_TESTS = ("alicante-water", "stlouis-closed-within-a-week", "syracuse-permits"
 
 BEYOND = {("seattle-energy-city", "electricity"), ("stlouis-days-to-close", "days")}
 """Sums whose upper clamp hardly any unit reaches, so that 200 of them need not have one."""
+ORDERS = 8
 UNITS = 200
 """So many neighbors of each dataset; the meters have fewer accounts than that, and all are taken."""
 
@@ -69,22 +70,31 @@ def _chosen(bench: Bench) -> Iterable[Any]:
     ],
 )
 def test_no_neighbor_is_farther_than_declared(private: Path, name: str) -> None:
-    """With and without each of 200 real units: within Δ₁ and Δ₂ always, and at both of them at least once. Other
+    """With and without each of 200 real units: within Δ₁ and Δ₂ always, and at both of them at least once. Which cells
+    of a unit count depends on a key, and by one key in about twenty no unit attains them: up to eight are tried. Other
     datasets have no other kind of unit: they are evidence."""
     dataset = find_workspace(ROOT).dataset(name)
     farthest = farthest_of(dataset)
+    wanted = [each for each in farthest if (name, each.measure.name) not in BEYOND]
     with bench_of(dataset, civil.parse(PERIODS[name]), private) as bench:
-        whole = bench.tables()
         chosen = list(_chosen(bench))
-        for unit in chosen:
-            fewer = bench.without(unit)
-            for each in farthest:
-                each.see(whole, fewer)
+        for turn in range(ORDERS):
+            _see(replace(bench, ordering=bench.ordering + turn), chosen, farthest)
+            if all(each.l1 == each.l2_squared == 1 for each in wanted):
+                break
     for each in farthest:
         assert each.l1 <= 1, each.measure.name
         assert each.l2_squared <= 1, each.measure.name
-        if (name, each.measure.name) not in BEYOND:
-            assert each.l1 == each.l2_squared == 1, f"{each.measure.name}: no unit attains the sensitivity"
+    for each in wanted:
+        assert each.l1 == each.l2_squared == 1, f"{each.measure.name}: no unit attains the sensitivity"
+
+
+def _see(bench: Bench, units: Iterable[Any], farthest: Sequence[Farthest]) -> None:
+    whole = bench.tables()
+    for unit in units:
+        fewer = bench.without(unit)
+        for each in farthest:
+            each.see(whole, fewer)
 
 
 @pytest.mark.parametrize("name", ["syracuse-permits"])
