@@ -227,12 +227,12 @@ def slowed(town: Town, module: str, name: str, arguments: list[str]) -> str:
 @pytest.mark.parametrize(
     ("module", "name", "arguments", "words"),
     [
-        ("publisher.push.sync", "deliver", ["push", "requests"], "pushing requests, after 0 s\n"),
+        ("publisher.push.sync", "deliver", ["push", "requests"], "pushing requests"),
         (
             "publisher.pipeline.tuning",
             "_exact",
             ["tune", "meters", "--period", "2024-01", "--rho", "0.01", "--yes"],
-            "measuring water, after 0 s\n",
+            "measuring water",
         ),
     ],
     ids=["push", "tune"],
@@ -241,8 +241,8 @@ def test_long_work_tells_that_it_goes_on(
     module: str, name: str, arguments: list[str], words: str, released: Town
 ) -> None:
     """`publisher push` and `publisher tune`, in a pipe: a line now and then; with --json there is none."""
-    said = slowed(released, module, name, arguments)
-    assert words in said
+    said, line = slowed(released, module, name, arguments), rf"(?m)^{words}, after \d+ s$"
+    assert re.search(line, said)
     assert "\r" not in said
     if name == "_exact":
         again = [each.replace("0.01", "0.02") for each in arguments]
