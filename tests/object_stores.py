@@ -60,18 +60,23 @@ def serving(folder: Path) -> Iterator[Store]:
 
     port = _free_port()
     command = [Path(sys.executable).with_name("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-    environment = {**os.environ, "AWS_EC2_METADATA_DISABLED": "true"}
+    with _running(command, port, folder, env={**os.environ, "AWS_EC2_METADATA_DISABLED": "true"}):
+        keys = {"aws_access_key_id": "maker", "aws_secret_access_key": "maker", "region_name": "us-east-1"}
+        yield Store(port, boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", **keys))
+
+
+@contextmanager
+def _running(command: list[Any], port: int, folder: Path, **options: Any) -> Iterator[None]:
+    """A server that answers at the port."""
     with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, stdout=log, stderr=log, **options)
     try:
         for _ in range(600):
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
             assert process.poll() is None, (folder / "log").read_text()
             time.sleep(0.05)
-        address = f"http://127.0.0.1:{port}"
-        keys = {"aws_access_key_id": "maker", "aws_secret_access_key": "maker", "region_name": "us-east-1"}
-        yield Store(port, boto3.client("s3", endpoint_url=address, **keys))
+        yield
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -113,18 +118,8 @@ def azurite(folder: Path) -> Iterator[int]:
         *("--blobHost", "127.0.0.1", "--blobPort", str(port := _free_port())),
         *("--inMemoryPersistence", "--skipApiVersionCheck", "--disableTelemetry", "--silent"),
     ]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    try:
-        for _ in range(600):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            assert process.poll() is None, (folder / "log").read_text()
-            time.sleep(0.05)
+    with _running(command, port, folder, cwd=folder):
         yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
 
 
 class _Forwarding(BaseHTTPRequestHandler):

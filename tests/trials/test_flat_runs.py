@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections import Counter
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
-import publisher
 from publisher.commands.verify import verified
 from publisher.pipeline.session import locked, opened
 from publisher.run import PeriodSelection, run
@@ -24,19 +22,6 @@ if TYPE_CHECKING:
     from publisher.workspace import Workspace
 
 DAYS = 40
-
-
-@pytest.fixture(scope="module")
-def years() -> ModuleType:
-    """The benchmark, whose town this is."""
-    path = Path(publisher.__file__).parent.parent / "benchmarks" / "years.py"
-    spec = importlib.util.spec_from_file_location("years", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["years"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 class Watch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-import publisher
 from publisher.analyst.file import FILE
 from publisher.commands.show import presented
 from publisher.commands.verify import verified
@@ -43,19 +41,6 @@ DAYS = 2
 LATER = datetime.now(UTC) + SETTLED + timedelta(days=1)
 PUBLIC = {"data.parquet", "data.csv", "guarantee.json", "guarantee.md", "guarantee.html", "manifest.json"}
 PACKS = {"public/releases/calls/2016.zip", "public/validations/calls/2016.zip", "private/measurements/calls/2016.zip"}
-
-
-@pytest.fixture(scope="module")
-def years() -> ModuleType:
-    """The benchmark, whose town this is."""
-    path = Path(publisher.__file__).parent.parent / "benchmarks" / "years.py"
-    spec = importlib.util.spec_from_file_location("years", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["years"] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
