@@ -178,6 +178,16 @@ def test_a_broken_register_stops_nobody(town: Town, text: str) -> None:
     assert cells[1].tolist() == [3, 0, 0]
 
 
+def test_a_record_counts_whatever_the_others_hold(town: Town) -> None:
+    """A condition is decided by its own row alone: only TRY around it stops DuckDB from dropping rows by statistics."""
+    condition = "CASE WHEN place = 'zzz' THEN NULL ELSE 'yes' END LIKE 'y%'"
+    asked = replace(town, sql=f"{town.sql} WHERE {condition}")
+    rows: list[Row] = [(n, n, 1, place, "water", None) for n, place in enumerate(("north", None) * 10)]
+    more: list[Row] = [*rows, (90, 90, 1, "zzz", "water", None), (91, 91, 1, "aaa", "water", None)]
+    assert asked.tables(rows)["requests"].sum() == 20
+    assert asked.tables(more)["requests"].sum() == 21
+
+
 def plain(rows: list[Row], measure: str) -> list[int]:
     """Every row's contribution added up, without any bound: 3 × 3 cells of January."""
     table = np.zeros((3, 3), dtype=object)

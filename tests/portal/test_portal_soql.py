@@ -101,6 +101,7 @@ CONDITIONS: list[tuple[str, Any]] = [
     ("open = true", lambda r: r["open"]),
     ("case(open, 'a', true, 'b') = 'a'", lambda r: r["open"]),
     ("case when open then 1 else 2 end = 2", lambda r: not r["open"]),
+    ("case when requests > 1000000 then null else 'ab' end like 'a%'", lambda _: True),
     ("coalesce(requests, 0) = 0", lambda r: (number(r) or 0) == 0),
     ("requests * 2 + 1 > 100 - 1", lambda r: number(r) is not None and number(r) * 2 + 1 > 99),
     (
