@@ -102,6 +102,16 @@ class Call:
     words: str
     """The call with its arguments, as strace shows it."""
 
+    @property
+    def synced(self) -> str:
+        """The path of the file that the call makes durable."""
+        return self.words.partition("<")[2].partition(">")[0]
+
+    @property
+    def places(self) -> str:
+        """What stands between the parentheses."""
+        return self.words.partition("(")[2]
+
 
 def calls_of(zygote: Zygote, town: Town, names: tuple[str, ...], *arguments: str) -> tuple[list[Call], set[str]]:
     """The calls of an undisturbed run in order, and the names of those that helper threads made too."""
@@ -117,9 +127,14 @@ def calls_of(zygote: Zygote, town: Town, names: tuple[str, ...], *arguments: str
 
 
 def one_of_each(calls: list[Call]) -> list[Call]:
-    """The first call of each kind: kinds differ in the call's name, or in its words but for digits and random names."""
+    """The first call of each kind: kinds differ in the call's name, or in its words but for digits and random names.
+
+    A kill as a file is synced leaves what a kill at its rename or link leaves, which comes next; that one is tried.
+    """
     kinds: dict[str, Call] = {}
-    for call in calls:
+    for call, following in zip(calls, [*calls[1:], None], strict=True):
+        if following is not None and following.places.startswith(f'"{call.synced}"'):
+            continue
         kinds.setdefault(_ANY.sub("*", call.words.split(maxsplit=1)[1]), call)
     return list(kinds.values())
 

@@ -28,6 +28,8 @@ TRIES = 10
 WEEK = "2018-W02"
 LATE = '\n[late]\npolicy = "increment"\nreceived = "%Y-%m-%d.csv"\nafter_days = [3, 10, 17]\n'
 RUN = ("run", "--no-push")
+OF_RECORDS = ("/ledger.sqlite", "/receipts/", "/landed/", "/releases/", "/measurements/", "/.draws")
+"""Whose files differ with late records."""
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing: apt-get install strace")
 
@@ -119,8 +121,9 @@ def test_an_undisturbed_run_draws_three_editions(trial: Trial) -> None:
 
 
 def test_killed_anywhere_it_counts_and_charges_once(trial: Trial) -> None:
-    """Completed by the next run: the same editions with the same numbers, charges and receipts."""
-    for call in one_of_each(trial.calls):
+    """Completed by the next run: the same editions with the same numbers, charges and receipts. What a run of any
+    records writes in the same way is tried in test_crash."""
+    for call in one_of_each([call for call in trial.calls if any(name in call.words for name in OF_RECORDS)]):
         trial.kill_and_finish(call)
 
 
