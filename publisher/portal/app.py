@@ -77,6 +77,7 @@ ROUTES = [
     *packages.ROUTES,
     *exports.ROUTES,
     *querying.ROUTES,
+    *dataset.ELSEWHERE,
 ]
 
 

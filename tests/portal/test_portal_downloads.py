@@ -20,6 +20,7 @@ from xml.etree import ElementTree
 
 import jsonschema
 import openpyxl
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from portal_process import Running
 
 KML = "{http://www.opengis.net/kml/2.2}"
-FORMATS = ("csv", "parquet", "xlsx", "geojson", "kml", "shp")
+FORMATS = ("csv", "parquet", "xlsx", "geojson", "kml", "kmz", "shp")
 
 
 @pytest.fixture(scope="module")
@@ -100,16 +101,16 @@ def test_a_date_serves_once_the_change_is_settled(web: requests.Session, listed:
 def test_parquet_is_typed_and_says_what_it_is(
     web: requests.Session, listed: dict[str, dict[str, Any]], described: str
 ) -> None:
-    """Decimals, times, display order, no columns of the portal's own; title, license and 4x4 inside."""
+    """Numbers, times, display order, no columns of the portal's own; title, license and 4x4 inside."""
     table = pq.read_table(io.BytesIO(web.get(listed["parquet"]["url"]).content))
     assert table.column_names == [column["fieldName"] for column in COLUMNS]
     types = dict(zip(table.schema.names, table.schema.types, strict=True))
-    assert pa.types.is_decimal(types["requests"])
+    assert types["requests"] == pa.float64()
     assert types["period_start"] == pa.timestamp("us")
     assert types["counted_at"] == pa.timestamp("us", tz="UTC")
     assert types["all_closed"] == pa.bool_()
     first = table.to_pylist()[0]
-    assert first["requests"] == Decimal("1.25")
+    assert first["requests"] == 1.25
     assert first["counted_at"] == datetime(2024, 1, 29, 4, 30, tzinfo=UTC)
     assert [row["requests"] for row in table.to_pylist() if row["ward"] == "3"] == [None] * 3
     told = {name.decode(): value.decode() for name, value in table.schema.metadata.items() if name != b"ARROW:schema"}
@@ -173,6 +174,13 @@ def test_kml_has_a_placemark_for_each_row(web: requests.Session, listed: dict[st
     assert values["ward"] == "1"
 
 
+def test_kmz_is_the_kml_in_a_zip(web: requests.Session, listed: dict[str, dict[str, Any]]) -> None:
+    """One document, with the bytes of the KML."""
+    with zipfile.ZipFile(io.BytesIO(web.get(listed["kmz"]["url"]).content)) as archive:
+        assert archive.namelist() == ["doc.kml"]
+        assert archive.read("doc.kml") == web.get(listed["kml"]["url"]).content
+
+
 def test_a_shapefile_can_be_opened(web: requests.Session, listed: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """pyshp and GDAL read shapes and records; short field names have a legend; the projection is WGS 84."""
     path = tmp_path / "rows.zip"
@@ -207,6 +215,24 @@ def test_socratas_address_for_maps(web: requests.Session, portal: Running, descr
     assert len(points["features"]) == 120
     marks = ElementTree.fromstring(web.get(f"{portal.address}/api/views/{sample}/rows.kml").content)  # noqa: S314 -- ours
     assert marks.findtext(f".//{KML}Point/{KML}coordinates") == "-90.0,38.0"
+
+
+def test_parquet_has_numbers_and_shapes_for_data_tools(web: requests.Session, portal: Running, sample: str) -> None:
+    """pandas gets numbers, not decimals, and GeoPandas the shapes; what a double cannot hold stays a decimal."""
+    content = web.get(f"{portal.address}/api/views/{sample}/rows.parquet").content
+    frame = pd.read_parquet(io.BytesIO(content))
+    assert str(frame["requests"].dtype) == "float64"
+    shapes = pytest.importorskip("geopandas").read_parquet(io.BytesIO(content))
+    assert (shapes.geometry.x[0], shapes.geometry.y[1]) == (-90.0, 38.01)
+    with portal.client() as client:
+        kinds = {"id": "text", "whole": "number", "long": "number", "short": "number", "none": "number"}
+        columns = [{"fieldName": name, "name": name, "dataTypeName": kind} for name, kind in kinds.items()]
+        view = client.create("Widths", columns=columns, row_identifier="id")
+        client.upsert(view["id"], [{"id": "a", "whole": "7", "long": "1234567890123456.5", "short": "0.125"}])
+        content = client.session.get(f"{portal.address}/api/views/{view['id']}/rows.parquet").content
+    schema = pq.read_schema(io.BytesIO(content))
+    found = {name: str(schema.field(name).type) for name in kinds if name != "id"}
+    assert found == {"whole": "int64", "long": "decimal128(18, 1)", "short": "double", "none": "int64"}
 
 
 def test_what_has_no_place_has_no_map(web: requests.Session, portal: Running) -> None:

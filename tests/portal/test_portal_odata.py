@@ -48,6 +48,10 @@ def test_the_service_lists_entity_sets(web: requests.Session, portal: Running, d
         "url": described,
         "title": "Requests by ward",
     }
+    assert (
+        web.get(f"{root}/{found['name']}?$top=1").json()["value"]
+        == web.get(f"{root}/{described}?$top=1").json()["value"]
+    )
 
 
 def test_the_metadata_types_every_property(web: requests.Session, portal: Running, described: str, sample: str) -> None:

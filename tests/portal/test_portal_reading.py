@@ -91,7 +91,7 @@ def test_accept_chooses_where_the_address_does_not(web: requests.Session, resour
     assert kind("application/vnd.geo+json") == "application/vnd.geo+json"
     assert kind("text/csv", ".json") == "application/json"
     assert web.get(resource, headers={"Accept": "image/png"}).status_code == 406
-    assert web.get(resource + ".xml").status_code == 406
+    assert web.get(resource + ".teapot").status_code == 406
 
 
 def test_head_has_the_headers_and_no_body(web: requests.Session, resource: str) -> None:

@@ -240,7 +240,6 @@ REFUSED = [
     "SELECT id WHERE 1",
     "SELECT id WHERE place = 'POINT (0 0)'",
     "SELECT id GROUP BY ROLLUP(id)",
-    "SELECT DISTINCT ON (zone) id",
     "SELECT id QUALIFY 1 = 1",
     "SELECT id WHERE id LIKE 'a' ESCAPE 'b'",
     "SELECT lower(id, id)",

@@ -183,6 +183,35 @@ FIRST: list[tuple[str, Any]] = [
     ("num_points(simplify_preserve_topology(area, 100))", "4"),
     ("convex_hull(area)", {"type": "MultiPolygon", "coordinates": [SQUARE["coordinates"]]}),
     ("convex_hull(point)", None),
+    ("is_empty('MULTIPOLYGON EMPTY')", True),
+    ("geo_multi(point)", {"type": "MultiPoint", "coordinates": [[1, 1]]}),
+    ("crosses(way, 'LINESTRING (1 -1, 1 1)')", True),
+    ("overlaps(area, 'POLYGON ((1 1, 1 3, 3 3, 3 1, 1 1))')", True),
+    ("overlaps(area, area)", False),
+    (
+        "polygon_intersection(area, 'POLYGON ((1 1, 1 3, 3 3, 3 1, 1 1))')",
+        {"type": "MultiPolygon", "coordinates": [[[[2, 2], [2, 1], [1, 1], [1, 2], [2, 2]]]]},
+    ),
+    ("polygon_intersection(area, 'POLYGON ((8 8, 8 9, 9 9, 8 8))')", None),
+    (
+        "reduce_precision('POINT (1.26 2.24)'::point, 0.5)",
+        {"type": "Point", "coordinates": [1.5, 2]},
+    ),
+    # links are compared by their address
+    ("link = 'https://example.org/a'", True),
+    ("link in ('https://example.org/b', 'x')", False),
+    ("link between 'http' and 'https://f'", True),
+    ("greatest(link, 'a')", "https://example.org/a"),
+    ("nullif(link, 'https://example.org/a')", None),
+    ("url('https://example.org', 'B')", {"url": "https://example.org", "description": "B"}),
+    # text in double quotes has JSON's escapes
+    (r'"a\nb\u00e9\""', 'a\nbé"'),
+    ("chr(233) || chr(55296)", None),
+    ("chr(233)", "é"),
+    # from a Thursday to a Sunday and back, both included
+    ("date_diff_business_days(day, '2024-02-25')", "4"),
+    ("date_diff_business_days('2017-12-13'::floating_timestamp, '2017-12-25'::floating_timestamp)", "-9"),
+    ("round(m + 0.25, n)", "2.8"),
 ]
 
 
@@ -211,6 +240,15 @@ def test_distances_are_those_of_the_ellipsoid(ask: Asker) -> None:
     assert float(shape) == pytest.approx(111319.49079327357, rel=1e-6)
 
 
+def test_areas_are_those_of_the_ellipsoid(ask: Asker) -> None:
+    """A square degree at the equator in square meters; a hole counts against it; a point has none."""
+    degree = "POLYGON ((0 0, 0 1, 1 1, 1 0, 0 0))"
+    assert float(ask.one(f"area('{degree}'::polygon)")) == pytest.approx(12308778361.469452, rel=1e-9)
+    holed = "POLYGON ((0 0, 0 1, 1 1, 1 0, 0 0), (0.5 0.5, 0.5 0.6, 0.6 0.6, 0.6 0.5, 0.5 0.5))"
+    assert float(ask.one(f"area('{holed}'::polygon)")) == pytest.approx(12308778361 - 123090000, rel=1e-4)
+    assert ask.one("area(point)") == "0"
+
+
 def test_aggregates(ask: Asker) -> None:
     """Sums and medians are exact; deviations and regressions agree with Python's to 12 digits; nulls do not count."""
     n, m = [1, 2, 4], [Decimal("2.5"), Decimal("4.5"), Decimal("8.5")]
@@ -232,6 +270,11 @@ def test_aggregates(ask: Asker) -> None:
     (line,) = ask(select="regr_slope(m, n) as s, regr_intercept(m, n) as i, regr_r2(m, n) as r")
     assert line == {"s": "2", "i": "0.5", "r": "1"}
     assert ask.one("sum(m) filter (where yes)") == "2.5"
+    assert (ask.one("bool_and(yes)"), ask.one("bool_or(yes)"), ask.one("max(link)")) == (
+        False,
+        True,
+        "https://example.org/a",
+    )
     assert ask.one("count(*) filter (where n > 1)") == "2"
     assert ask(select="sum(n), avg(n), regr_slope(n, m)", where="false") == [{}]
 
@@ -255,6 +298,9 @@ SEARCHES = [
     ('"late run"', ""),
     ('"run late"', "c"),
     ("ru", ""),
+    ("2.5", "a"),
+    ("5", ""),
+    ("example", "a"),
     ("!!!", ""),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,58 @@ def test_an_earlier_order_counts_with_its_limit(ask: Asker, cells: Cells) -> Non
     assert len(ask(query=many)) == 120
     cross = "SELECT id JOIN @{} AS b ON true |> SELECT count(*) AS n".format(ask.address.split("/")[-1][:9])
     assert ask(query=cross) == [{"n": str(120 * 120)}]
+
+
+def test_an_order_survives_until_rows_are_grouped(ask: Asker, cells: Cells, wards: str) -> None:
+    """The five largest, also after a group, a window and a join; the order of the last statement comes first."""
+    largest = [r["id"] for r in sorted((r for r in cells if r["requests"]), key=lambda r: -Decimal(r["requests"]))[:5]]
+    ordered = "SELECT id, zone, requests WHERE requests IS NOT NULL ORDER BY requests DESC |> "
+    for later in (
+        "SELECT id LIMIT 5",
+        "SELECT id, zone |> SELECT id LIMIT 5",
+        "SELECT id, row_number() OVER (ORDER BY id) AS n |> SELECT id LIMIT 5",
+        f"SELECT id LEFT OUTER JOIN @{wards} AS b ON zone = @b.zone AND @b.ward = '1' |> SELECT id LIMIT 5",
+    ):
+        assert [row["id"] for row in ask(query=ordered + later)] == largest, later
+    sums = "SELECT zone, sum(requests) AS s GROUP BY zone ORDER BY s DESC |> SELECT zone, s"
+    told = [Decimal(row["s"]) for row in ask(query=sums)]
+    assert told == sorted(told, reverse=True)
+    assert ask(query=ordered + "SELECT id ORDER BY id LIMIT 1") == [
+        {"id": min(r["id"] for r in cells if r["requests"])}
+    ]
+
+
+def test_distinct_on_keeps_the_first_of_each(ask: Asker, cells: Cells) -> None:
+    """The row with the most requests of each zone, in the order asked for."""
+    rows = ask(query="SELECT DISTINCT ON (zone) zone, id ORDER BY zone, requests DESC NULL LAST")
+    zones = sorted({row["zone"] for row in cells})
+    most = [
+        max((r for r in cells if r["zone"] == z and r["requests"]), key=lambda r: Decimal(r["requests"])) for z in zones
+    ]
+    assert rows == [{"zone": row["zone"], "id": row["id"]} for row in most]
+
+
+def test_names_that_nobody_gave(ask: Asker) -> None:
+    """As Socrata names them; a column and an alias of one name are refused, never renamed."""
+    (row,) = ask(query="SELECT place.latitude, case when open then 1 else 2 end, :version LIMIT 1")
+    assert list(row) == ["place_latitude", "case_when_open_then_1_else_2_end", ":version"]
+    assert re.fullmatch(r"rv-[0-9a-f]{4}\.[0-9a-f]{4}~[0-9a-f]{4}", row[":version"])
+    for query in ("SELECT zone AS open, open", "SELECT zone, zone", "SELECT *, upper(zone) AS zone"):
+        assert refused(ask, query)["errorCode"] == "query.soql.duplicate-alias"
+
+
+def test_groups_alone_are_counted(ask: Asker, cells: Cells) -> None:
+    """`$group` without `$select` gives the groups and how many rows are in each."""
+    counted = Counter(row["zone"] for row in cells)
+    assert ask(group="zone", order="zone") == [{"zone": z, "count": str(n)} for z, n in sorted(counted.items())]
+
+
+def test_window_functions_take_expressions(ask: Asker) -> None:
+    """How far `lag` looks back and how many parts `ntile` makes may be computed."""
+    rows = ask(query="SELECT id, lag(id, 1 + 1) OVER (ORDER BY id) AS before, ntile(2 * 2) OVER (ORDER BY id) AS part")
+    assert [row.get("before") for row in rows] == [None, None, *(row["id"] for row in rows[:-2])]
+    assert Counter(row["part"] for row in rows) == dict.fromkeys("1234", 30)
+    assert all("part" not in row for row in ask(query="SELECT ntile(0 - 1) OVER (ORDER BY id) AS part"))
 
 
 def test_joins(ask: Asker, cells: Cells, wards: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from publisher.portal.answers import columns
@@ -102,6 +102,40 @@ def geojson_line(fields: Fields) -> str:
     return f"""'{{"type":"Feature","geometry":' || {shape} || ',"properties":{{' || {rest} || '}}}}'"""
 
 
+_NOT_XML = "[\\x00-\\x08\\x0B\\x0C\\x0E-\\x1F]"
+"""The characters that XML cannot hold."""
+
+
+def _xml_text(name: str, kind: Kind) -> str:
+    """SQL for a value's text in XML."""
+    text = f"regexp_replace({plain_text(kind, _value(name))}, '{_NOT_XML}', '', 'g')"
+    for sign, written in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = f"replace({text}, '{sign}', '{written}')"
+    return text
+
+
+def xml_line(fields: Fields, around: str = "row", prefix: str = "") -> str:
+    """SQL for one row as an element, with an element for each value; the system columns' colon becomes `_`."""
+    cells = []
+    for name, kind in fields:
+        tag = prefix + name.replace(":", "_")
+        cells.append(f"{literal(f'<{tag}>')} || {_xml_text(name, kind)} || {literal(f'</{tag}>')}")
+    return f"{literal(f'<{around}>')} || concat({', '.join(cells)}) || {literal(f'</{around}>')}"
+
+
+def rdf(namespace: str) -> Format:
+    """RDF/XML; each field is a property in this namespace, the address of the dataset's rows."""
+    terms = f'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:ds="{namespace}"'
+    return Format(
+        "rdf",
+        "application/rdf+xml; charset=utf-8",
+        lambda fields: xml_line(fields, "rdf:Description", "ds:"),
+        lambda _: f"{_XML}<rdf:RDF {terms}>\n",
+        "</rdf:RDF>\n",
+        after="\n",
+    )
+
+
 def csv_header(names: Iterable[str], separator: str = ",") -> str:
     """The header of a CSV."""
     return separator.join('"' + name.replace('"', '""') + '"' for name in names) + "\n"
@@ -123,6 +157,17 @@ CSV = csv()
 JSON = Format(
     "json", "application/json; charset=utf-8", json_line, lambda _: "[", "]\n", before="\n,", rows=columns.json_rows
 )
+TSV = replace(csv("\t"), name="tsv", media_type="text/tab-separated-values; charset=utf-8")
+_XML = '<?xml version="1.0" encoding="utf-8"?>\n'
+XML = Format(
+    "xml",
+    "application/xml; charset=utf-8",
+    xml_line,
+    lambda _: f"{_XML}<response><row>\n",
+    "</row></response>\n",
+    after="\n",
+)
+RDF = rdf("#")
 GEOJSON = Format(
     "geojson",
     "application/vnd.geo+json; charset=utf-8",
@@ -132,7 +177,7 @@ GEOJSON = Format(
     before="\n,",
 )
 
-BY_NAME = {"json": JSON, "csv": CSV, "geojson": GEOJSON}
+BY_NAME = {form.name: form for form in (JSON, CSV, GEOJSON, TSV, XML, RDF)}
 _BY_MEDIA = {
     "application/json": JSON,
     "application/*": JSON,
@@ -141,6 +186,10 @@ _BY_MEDIA = {
     "text/*": CSV,
     "application/vnd.geo+json": GEOJSON,
     "application/geo+json": GEOJSON,
+    "text/tab-separated-values": TSV,
+    "application/xml": XML,
+    "text/xml": XML,
+    "application/rdf+xml": RDF,
 }
 
 
@@ -168,5 +217,5 @@ def _preference(part: str) -> tuple[float, str]:
 
 
 def _not_acceptable() -> SodaError:
-    message = "The portal can answer only in JSON, CSV, and GeoJSON"
+    message = "The portal can answer only in JSON, CSV, TSV, GeoJSON, XML, and RDF"
     return SodaError(406, {"code": "not_acceptable", "error": True, "message": message})

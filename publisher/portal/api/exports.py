@@ -1,15 +1,16 @@
-"""`/api/views/{4x4}/rows.csv` and `rows.json`: all rows of a dataset, for people and for older clients."""
+"""`/api/views/{4x4}/rows.csv`, `.tsv`, `.json`, `.xml`, `.rdf`: all rows, for people and for older clients."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
 from publisher.portal.answers import formats
-from publisher.portal.answers.access import portal, sources, tabular
+from publisher.portal.answers.access import base_url, joinable, portal, sources, tabular
 from publisher.portal.answers.formats import Format
 from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.answers.streaming import bodiless, computed, sent
@@ -17,12 +18,11 @@ from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
 from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
 from publisher.portal.base.model import SYSTEM
+from publisher.portal.base.problems import invalid
 from publisher.portal.base.sql import quoted
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -93,24 +93,24 @@ def _value(kind: Kind, value: str) -> str:
 
 
 ROWS = Format("rows", "application/json; charset=utf-8", _row, lambda _: "", "]}\n", before="\n,")
-_FORMS: dict[str, tuple[Format, Callable[[PortalDataset, Fields], str]]] = {
-    "csv": (formats.CSV, csv_opening),
-    "json": (ROWS, json_opening),
-}
+_NAMES = ("csv", "json", "tsv", "xml", "rdf")
+_IGNORED = ("accessType", "api_foundry", "date", "format", "read_from_nbe", "version", "app_token")
+"""Parameters of Socrata's own links that change nothing about the rows."""
 
 
 async def download(request: Request) -> Response:
-    """GET /api/views/{4x4}/rows.csv (with display names) or rows.json (`{meta, data}`): every row."""
+    """GET /api/views/{4x4}/rows.{csv,tsv,xml,rdf} or rows.json (`{meta, data}`): every row, or those of `query`; the
+    tables have display names. `max_rows` limits them."""
     return await computed(request, partial(current, partial(_download, request)))
 
 
 def _download(request: Request, deadline: Deadline) -> Response:
     name = request.url.path.rpartition(".")[2]
-    form, opening = _FORMS[name]
     dataset = tabular(request, request.path_params["id"])
-    compiled = compile_question(dataset, SoqlQuestion(limit=None, system=form is ROWS))
-    start = opening(dataset, compiled.fields)
-    headers = headers_of(request, dataset, form, asked=start)
+    form = _form(request, dataset, name)
+    compiled = compile_question(dataset, _question(request, form), partial(joinable, request))
+    start = form.opening(compiled.fields)
+    headers = headers_of(request, dataset, form, compiled.joined, asked=start + str(request.query_params))
     headers["Content-Disposition"] = f'attachment; filename="{dataset.id}.{name}"'
     response = unchanged(request, headers)
     if response is not None:
@@ -122,4 +122,32 @@ def _download(request: Request, deadline: Deadline) -> Response:
     return sent(form.body(start, blocks), deadline, headers, form.media_type)
 
 
-ROUTES = [Route(f"/api/views/{{id}}/rows.{name}", download) for name in _FORMS]
+def _form(request: Request, dataset: PortalDataset, name: str) -> Format:
+    """The format, with an opening for people: display names in tables, `meta` in JSON."""
+    if name == "json":
+        return replace(ROWS, opening=partial(json_opening, dataset))
+    if name in ("xml", "rdf"):
+        return formats.XML if name == "xml" else formats.rdf(f"{base_url(request)}/resource/{dataset.id}/")
+    given = request.query_params
+    separator = given.get("delimiter", "," if name == "csv" else "\t")
+    if separator not in (",", ";", "\t", "|"):
+        raise invalid("delimiter must be a comma, a semicolon, a tab, or a vertical bar")
+    mark = "\ufeff" if given.get("bom", "").lower() == "true" else ""
+    table = formats.csv(separator) if name == "csv" else formats.TSV
+    return replace(table, opening=lambda fields: mark + csv_opening(dataset, fields, separator))
+
+
+def _question(request: Request, form: Format) -> SoqlQuestion:
+    """What is asked for. Raises SodaError for a parameter that the portal does not have."""
+    given = request.query_params
+    known = {"max_rows", *(() if form.name == ROWS.name else ("query",)), "bom", "delimiter", *_IGNORED}
+    if unknown := [name for name in given if name not in known]:
+        raise invalid(f"Unrecognized arguments [{', '.join(unknown)[:200]}]", arguments=unknown)
+    most = given.get("max_rows")
+    if most is not None and not (most.isdecimal() and len(most) < 16):
+        raise invalid("max_rows must be a whole number, 0 or more")
+    clauses = {"$query": given["query"]} if given.get("query", "").strip() else {}
+    return SoqlQuestion(clauses, system=form.name == ROWS.name, limit=None if most is None else int(most))
+
+
+ROUTES = [Route(f"/api/views/{{id}}/rows.{name}", download) for name in _NAMES]

@@ -45,7 +45,7 @@ _EDM = {
     Kind.FIXED: "Edm.DateTimeOffset",
 } | {kind: f"Edm.Geography{name}" for kind, name in GEOMETRIES.items()}
 _MORE = {"Edm.Decimal": {"Scale": "variable"}, "Edm.DateTimeOffset": {"Precision": "3"}}
-_ADDRESS = re.compile(r"([0-9a-z]{4}-[0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
+_ADDRESS = re.compile(r"(?:d_)?([0-9a-z]{4})[-_]([0-9a-z]{4})(?:\('((?:[^']|'')*)'\))?")
 
 
 def _answered(handler: Callable[[Request, Deadline], Response]) -> Callable[[Request], Awaitable[Response]]:
@@ -143,7 +143,7 @@ def _named(request: Request) -> tuple[PortalDataset, str | None]:
     found = _ADDRESS.fullmatch(request.path_params["name"])
     if not found:
         raise dataset_missing(request.path_params["name"][:50])
-    return tabular(request, found[1]), found[2]
+    return tabular(request, f"{found[1]}-{found[2]}"), found[3]
 
 
 @_answered

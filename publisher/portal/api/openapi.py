@@ -35,7 +35,7 @@ _SECURITY = {
         "description": "Raises the rate limit; SODA 3 needs a token or a login",
     },
 }
-_FILES = frozenset({"Parquet", "Workbook", "Map", "Kml", "Shapes", "Export", "Png", "Any"})
+_FILES = frozenset({"Parquet", "Workbook", "Map", "Kml", "Kmz", "Shapes", "Export", "Png", "Any"})
 """The kinds of content that are also sent in ranges."""
 _HEADERS = {
     "ETag": {"description": "Identifies this version; send it back as If-None-Match", "schema": {"type": "string"}},

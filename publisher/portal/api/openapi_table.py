@@ -102,11 +102,12 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 
 _JSON = "application/json"
-_ROWS = {_JSON: "Rows", "text/csv": "", "application/vnd.geo+json": "Features"}
+_TEXTS = {"text/csv": "", "text/tab-separated-values": "", "application/xml": "", "application/rdf+xml": ""}
+_ROWS = {_JSON: "Rows", "application/vnd.geo+json": "Features"} | _TEXTS
 GIVEN: dict[str, dict[str, str]] = {
     **{name: {_JSON: name} for name in SCHEMAS},
     "Rows": _ROWS,
-    "OneRow": {_JSON: "Row", "text/csv": "", "application/vnd.geo+json": "Features"},
+    "OneRow": {_JSON: "Row", "application/vnd.geo+json": "Features"} | _TEXTS,
     "Page": {"text/html": ""},
     "Text": {"text/plain": ""},
     "Csv": {"text/csv": ""},
@@ -119,16 +120,22 @@ GIVEN: dict[str, dict[str, str]] = {
     "Workbook": {"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": ""},
     "Map": {"application/vnd.geo+json": "Features"},
     "Kml": {"application/vnd.google-earth.kml+xml": ""},
+    "Kmz": {"application/vnd.google-earth.kmz": ""},
+    "Tsv": {"text/tab-separated-values": ""},
+    "Xml": {"application/xml": ""},
+    "Rdf": {"application/rdf+xml": ""},
     "Shapes": {"application/zip": ""},
     "Export": {
         "application/vnd.geo+json": "Features",
         "application/vnd.google-earth.kml+xml": "",
+        "application/vnd.google-earth.kmz": "",
         "application/zip": "",
         "text/csv": "",
     },
     "RowsOrErrors": {_JSON: "", "text/csv": ""},
     "Any": {"*/*": ""},
     "Nothing": {_JSON: ""},
+    "": {},
 }
 """Media types of responses, each with the schema of its body; without a schema it is text or bytes."""
 
@@ -236,10 +243,11 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "page": _whole("The page number, starting at 1"),
     "period": _text("The period to show, for datasets with boundaries", examples=["2024-01"]),
     "method": _text("The action", enum=["export"]),
-    "format": _text("The file format", enum=["GeoJSON", "KML", "Shapefile", "CSV"]),
+    "format": _text("The file format", enum=["GeoJSON", "KML", "KMZ", "Shapefile", "CSV"]),
     "query": _text("SoQL", examples=["SELECT *"]),
     "pageNumber": {"type": "integer", "minimum": 1, "description": "The page number, starting at 1"},
     "pageSize": _whole("Rows per page", maximum=1_000_000),
+    "max_rows": _whole("The most rows, in place of all"),
     "accessType": _text("DOWNLOAD, as in Socrata's links; has no effect", enum=["DOWNLOAD"]),
     "setPermission": _text("Who may read the dataset: public.read or private", enum=["public.read", "private"]),
 }
@@ -250,7 +258,7 @@ PATHS: dict[str, dict[str, Any]] = {
     "period": _text("The period of a release", examples=["2024-01"]),
     "edition": {"type": "integer", "minimum": 1, "description": "The number of an edition"},
     "domain": _text("The portal's domain"),
-    "format": _text("The format of the rows", enum=["json", "csv", "geojson"]),
+    "format": _text("The format of the rows", enum=["json", "csv", "geojson", "tsv", "xml", "rdf"]),
     "asset": _text("A file's id"),
 }
 """Parts of addresses; a part that is not listed is a number or name that the portal assigned."""
@@ -278,6 +286,7 @@ def _drawn(label: str, gives: str) -> Operation:
     return Operation(f"All rows as {label}; for a dataset with boundaries, the rows of one period", gives, ("period",))
 
 
+_EXPORTED = ("accessType", "query", "max_rows")
 _HASH = Operation("The file's SHA-256, in the format of sha256sum", "Text")
 
 OPERATIONS: dict[str, dict[str, Operation]] = {
@@ -287,6 +296,10 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/openapi.json": {"GET": Operation("This description", "Anything")},
     "/": {"GET": Operation("The catalog page", "Page", ("q",))},
     "/d/{id}": {"GET": Operation("A dataset's page", "Page")},
+    **{
+        path: {"GET": Operation("A dataset's address on another Socrata portal: leads to its page", status=301)}
+        for path in ("/id/{id}", "/views/{id}", "/{category}/{name}/{id}")
+    },
     "/d/{id}/api": {"GET": Operation("The page with example queries in several programming languages", "Page")},
     "/d/{id}/chart.svg": {"GET": Operation("The chart on a dataset's page, as a picture", "Svg")},
     "/d/{id}/chart.png": {"GET": Operation("The chart on a dataset's page, as a picture", "Png")},
@@ -373,19 +386,23 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "PUT": _writes("Set who may read the dataset", "Permissions", "Object"),
     },
     "/api/views/{id}/publication": {"POST": _writes("Publish a dataset", "View")},
-    "/api/views/{id}/rows.csv": {"GET": Operation("All rows, with display names", "Csv", ("accessType",))},
+    "/api/views/{id}/rows.csv": {"GET": Operation("All rows, with display names", "Csv", _EXPORTED)},
+    "/api/views/{id}/rows.tsv": {"GET": Operation("All rows, separated by tabs", "Tsv", _EXPORTED)},
+    "/api/views/{id}/rows.xml": {"GET": Operation("All rows as XML", "Xml", _EXPORTED)},
+    "/api/views/{id}/rows.rdf": {"GET": Operation("All rows as RDF", "Rdf", _EXPORTED)},
     "/api/views/{id}/rows.json": {
-        "GET": Operation("All rows, with the dataset's metadata", "AllRows", ("accessType",))
+        "GET": Operation("All rows, with the dataset's metadata", "AllRows", ("accessType", "max_rows"))
     },
     "/api/views/{id}/data.csv": {"GET": Operation("All rows, with field names", "Csv")},
     "/api/views/{id}/rows.parquet": {"GET": Operation("All rows as typed Parquet", "Parquet")},
     "/api/views/{id}/rows.xlsx": {"GET": Operation("All rows as an Excel workbook", "Workbook")},
     "/api/views/{id}/rows.geojson": {"GET": _drawn("GeoJSON", "Map")},
     "/api/views/{id}/rows.kml": {"GET": _drawn("KML", "Kml")},
+    "/api/views/{id}/rows.kmz": {"GET": _drawn("KMZ", "Kmz")},
     "/api/views/{id}/rows.shp": {"GET": _drawn("a Shapefile in a ZIP", "Shapes")},
     **{
         f"/api/views/{{id}}/{file}.sha256": {"GET": _HASH}
-        for file in ("data.csv", "rows.parquet", "rows.xlsx", "rows.geojson", "rows.kml", "rows.shp")
+        for file in ("data.csv", "rows.parquet", "rows.xlsx", "rows.geojson", "rows.kml", "rows.kmz", "rows.shp")
     },
     "/api/views/{id}/downloads.json": {"GET": Operation("All download files, with size and hash", "Downloads")},
     "/api/views/{id}/measurements/{name}": {"GET": Operation("A file with unbiased measurements", "Any")},

@@ -58,7 +58,7 @@ class Asked(_Part):
     timeout: float = Field(600, gt=0)
     include_system: bool = True
     include_synthetic: bool = True
-    """No effect: the portal never adds columns to order by."""
+    """If false, the answer has the columns that the query selects, and no system columns."""
     ordering_specifier: Literal["total", "discard"] = "total"
     """No effect: the order is always total."""
     serialization_options: Serialization = Serialization()
@@ -103,7 +103,9 @@ def _read(request: Request, asked: Asked, export: bool, deadline: Deadline) -> R
     dataset = tabular(request, request.path_params["id"])
     form = formats.negotiated(request.path_params.get("format"), request.headers.get("accept", "*/*"))
     question = SoqlQuestion(
-        {"$query": asked.query or "SELECT *"}, system=asked.include_system and not export, limit=None
+        {"$query": asked.query or "SELECT *"},
+        system=asked.include_system and asked.include_synthetic and not export,
+        limit=None,
     )
     compiled = compile_question(dataset, question, partial(joinable, request))
     if asked.page:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.answers import formats
-from publisher.portal.answers.access import body, joinable, portal, sources, tabular, writer
+from publisher.portal.answers.access import base_url, body, joinable, portal, sources, tabular, writer
 from publisher.portal.answers.freshness import headers_of, unchanged, unkept
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.base.kinds import Kind
@@ -88,6 +88,8 @@ def _read(request: Request, deadline: Deadline) -> Response:
     identifier, extension = address(request.path_params["name"])
     dataset = tabular(request, identifier)
     form = formats.negotiated(extension, request.headers.get("accept", "*/*"))
+    if form is formats.RDF:
+        form = formats.rdf(f"{base_url(request)}/resource/{dataset.id}/")
     if form is formats.CSV and request.query_params.get("$$bom", "").lower() == "true":
         form = formats.csv(bom=True)
     compiled = compile_question(dataset, question(request, dataset), partial(joinable, request))
@@ -138,7 +140,9 @@ def described(dataset: PortalDataset, compiled: Compiled) -> dict[str, str]:
 
 
 def _types(fields: Fields) -> list[str]:
-    return ["row_identifier" if name == ":id" else kind.value for name, kind in fields]
+    """The names of types in headers, where a checkbox is a boolean."""
+    told = {Kind.CHECKBOX: "boolean"}
+    return ["row_identifier" if name == ":id" else told.get(kind, kind.value) for name, kind in fields]
 
 
 async def read_row(request: Request) -> Response:
@@ -166,7 +170,9 @@ def _alone(form: Format, compiled: Compiled, row: bytes) -> bytes:
     """The body for one row: an object, a feature, or a table with one record."""
     if form.name == "geojson":
         return row[:-1] + f',"crs":{formats.CRS}}}\n'.encode()
-    return row + b"\n" if form.name == "json" else form.opening(compiled.fields).encode() + row + b"\n"
+    if form.name == "json":
+        return row + b"\n"
+    return b"".join(form.body(form.opening(compiled.fields), iter([row + form.after.encode()])))
 
 
 def row_named(request: Request) -> tuple[str, Format]:

@@ -1,4 +1,4 @@
-"""Whole datasets as CSV, Parquet, Excel, GeoJSON, KML, and Shapefile; each file is made once, with its hash."""
+"""Whole datasets as CSV, Parquet, Excel, GeoJSON, KML, KMZ, and Shapefile; each file is made once, with its hash."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ from publisher.portal.answers.access import sources as sources_of
 from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.base.problems import SodaError, problem
 from publisher.portal.contract import about
-from publisher.portal.downloads.shapes import Districts, Places, boundaries, write_geojson, write_kml, write_shapefile
+from publisher.portal.downloads.shapes import (
+    Districts,
+    Places,
+    boundaries,
+    write_geojson,
+    write_kml,
+    write_kmz,
+    write_shapefile,
+)
 from publisher.portal.downloads.tables import write_parquet, write_workbook
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 from publisher.portal.store.file_cache import FileCache, Kept
@@ -125,10 +133,11 @@ FORMS = (
     Form("xlsx", "Excel", EXCEL, _table(write_workbook)),
     Form("geojson", "GeoJSON", GEOJSON, _write_geojson, mapped=True),
     Form("kml", "KML", "application/vnd.google-earth.kml+xml", _map(write_kml), mapped=True),
+    Form("kmz", "KMZ", "application/vnd.google-earth.kmz", _map(write_kmz), mapped=True),
     Form("shp", "Shapefile", "application/zip", _map(write_shapefile), "zip", mapped=True),
 )
 _BY_NAME = {form.name: form for form in FORMS}
-_EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "geojson": "geojson", "csv": "csv"}
+_EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "kmz": "kmz", "geojson": "geojson", "csv": "csv"}
 
 
 def _places(request: Request, dataset: PortalDataset) -> Places:
@@ -287,7 +296,7 @@ async def data(request: Request) -> Response:
 
 
 async def rows(request: Request) -> Response:
-    """GET /api/views/{4x4}/rows.{parquet,xlsx,geojson,kml,shp}: every row as a file."""
+    """GET /api/views/{4x4}/rows.{parquet,xlsx,geojson,kml,kmz,shp}: every row as a file."""
     return await _download(request, _BY_NAME[request.url.path.rpartition(".")[2]])
 
 
@@ -304,7 +313,7 @@ async def export(request: Request) -> Response:
     wanted = request.query_params.get("format", "GeoJSON").lower()
     if request.query_params.get("method", "export") != "export" or wanted not in _EXPORTS:
         raise problem(
-            400, "invalid_parameter", "method must be export, and format must be Shapefile, KML, GeoJSON, or CSV"
+            400, "invalid_parameter", "method must be export, and format must be Shapefile, KML, KMZ, GeoJSON, or CSV"
         )
     return await _download(request, _BY_NAME.get(_EXPORTS[wanted], CSV))
 

@@ -153,6 +153,14 @@ def write_kml(places: Places, target: Path) -> None:
         xml.endDocument()
 
 
+def write_kmz(places: Places, target: Path) -> None:
+    """Write the KML as a ZIP that map programs open."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        document = Path(folder) / "doc.kml"
+        write_kml(places, document)
+        _pack([document], target)
+
+
 def _open(xml: XMLGenerator, element: str, **attributes: str) -> None:
     xml.startElement(element, AttributesImpl(attributes))
 

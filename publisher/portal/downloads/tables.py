@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import xlsxwriter
 
-from publisher.portal.base.kinds import TIMES, Kind
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
 from publisher.portal.base.problems import problem
 from publisher.portal.contract import about, percent
 
@@ -29,6 +29,8 @@ GROUP = 122_880
 """Rows in a row group of a Parquet file."""
 SHEET_ROWS = 1_048_575
 """The most rows in a worksheet, without the header."""
+DOUBLE = 15
+"""The digits of a decimal number that a double always keeps."""
 CELL_TEXT = 32_767
 """The most characters in a worksheet cell."""
 _ARROW = {Kind.CHECKBOX: pa.bool_(), Kind.NUMBER: pa.decimal128(9, 0), Kind.FLOATING: pa.timestamp("us")}
@@ -94,11 +96,62 @@ def write_parquet(files: Sequence[Path], dataset: PortalDataset, base: str, targ
         "url": f"{base.rstrip('/')}/d/{dataset.id}" if base else "",
         "guarantee": known.guarantee,
     }
-    metadata = {name: text for name, text in told.items() if text}
-    schema = _described(schema_of(files, dataset), dataset).with_metadata(metadata)
+    metadata = {name: text for name, text in told.items() if text} | _geo(dataset)
+    schema = _described(_plain_types(schema_of(files, dataset), files, dataset), dataset).with_metadata(metadata)
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in batches(files, dataset, GROUP):
-            writer.write_batch(batch.cast(schema))
+            arrays = [_plain(values, field.type) for values, field in zip(batch.columns, schema, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+
+
+def _plain_types(schema: pa.Schema, files: Sequence[Path], dataset: PortalDataset) -> pa.Schema:
+    """The types that data tools take as numbers and shapes: int64, double where it loses nothing, and WKB."""
+    shapes = {column.field for column in dataset.columns if column.kind in GEOMETRIES}
+    return pa.schema([pa.field(each.name, _plain_type(each, shapes, files)) for each in schema])
+
+
+def _plain_type(field: pa.Field, shapes: set[str], files: Sequence[Path]) -> pa.DataType:
+    if field.name in shapes:
+        return pa.binary()
+    if not pa.types.is_decimal(field.type):
+        return field.type
+    if field.type.scale == 0 and field.type.precision <= 18:
+        return pa.int64()
+    return pa.float64() if _digits(files, field) <= DOUBLE else field.type
+
+
+def _digits(files: Sequence[Path], field: pa.Field) -> int:
+    """The most digits of a stored number of this column, by the files' statistics."""
+    most = 0
+    for file in files:
+        described = pq.read_metadata(file)
+        names = described.schema.names
+        if field.name not in names:
+            continue
+        for group in range(described.num_row_groups):
+            told = described.row_group(group).column(names.index(field.name)).statistics
+            if told is None or not (told.has_min_max or told.null_count == described.row_group(group).num_rows):
+                return int(field.type.precision)
+            edges = (told.min, told.max) if told.has_min_max else ()
+            most = max((most, *(len(str(abs(edge.scaleb(field.type.scale).to_integral_value()))) for edge in edges)))
+    return int(most)
+
+
+def _plain(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    if kind != pa.binary():
+        return values.cast(kind)
+    import shapely
+
+    return pa.array(shapely.to_wkb(shapely.from_geojson(values.to_pylist())), kind)
+
+
+def _geo(dataset: PortalDataset) -> dict[str, str]:
+    """The metadata of GeoParquet 1.1, by which GeoPandas and map programs know the shapes; none without shapes."""
+    if dataset.geometry is None:
+        return {}
+    shapes = {column.field: column.kind for column in dataset.columns if column.kind in GEOMETRIES}
+    columns = {name: {"encoding": "WKB", "geometry_types": [GEOMETRIES[kind]]} for name, kind in shapes.items()}
+    return {"geo": json.dumps({"version": "1.1.0", "primary_column": dataset.geometry.field, "columns": columns})}
 
 
 def _described(schema: pa.Schema, dataset: PortalDataset) -> pa.Schema:

@@ -229,7 +229,6 @@ def _union(column: Column) -> Column:
     import numpy as np
     import shapely
 
-    many = {0: shapely.MultiPoint, 1: shapely.MultiLineString, 3: shapely.MultiPolygon}
     shapes = np.full(len(column), None, dtype=object)
     for row, texts in enumerate(column.to_pylist()):
         different = dict.fromkeys(text for text in texts or () if text is not None)
@@ -243,9 +242,77 @@ def _union(column: Column) -> Column:
             )
         go_on()
         whole = _sound(shapely.union_all, parts) if len(parts) else None
-        sort = many.get(int(shapely.get_type_id(whole)))
-        shapes[row] = sort([whole]) if sort else whole
+        shapes[row] = _multiple(whole)
     return _written(shapes)
+
+
+def _multiple(shape: Any) -> Any:
+    """A shape of one part as a multi-part shape."""
+    import shapely
+
+    many = {0: shapely.MultiPoint, 1: shapely.MultiLineString, 3: shapely.MultiPolygon}
+    sort = many.get(int(shapely.get_type_id(shape)))
+    return sort([shape]) if sort else shape
+
+
+def _multi(column: Column) -> Column:
+    """Each shape as a multi-part shape."""
+    import numpy as np
+
+    shapes = _read(column)
+    found = np.full(len(shapes), None, dtype=object)
+    found[:] = [_multiple(shape) for shape in shapes]
+    return _written(found)
+
+
+def _shared_area(first: Column, second: Column) -> Column:
+    """What two polygons share, as a multi-part polygon; None where they share no area."""
+    import numpy as np
+    import shapely
+
+    one, other = _read(first), _read(second)
+    both = _whole([_sound(shapely.intersection, one[rows], other[rows]) for rows in _pieces(one, other)])
+    shapes = np.full(len(both), None, dtype=object)
+    for row, shape in enumerate(both):
+        parts = [part for part in shapely.get_parts(shape) if shapely.get_type_id(part) == 3] if shape else []
+        shapes[row] = shapely.MultiPolygon(parts) if parts else None
+    return _written(shapes)
+
+
+def _area(column: Column) -> Column:
+    """Square meters on the ellipsoid; 0 for points and lines."""
+    import numpy as np
+    import pyarrow as pa
+    import shapely
+
+    shapes = _read(column)
+    found = np.full(len(shapes), np.nan)
+    for rows in _pieces(shapes):
+        turned = shapely.orient_polygons(shapes[rows])  # a hole counts against its polygon by turning the other way
+        found[rows] = [np.nan if shape is None else _square_meters(shape) for shape in turned]
+    return pa.array(found, from_pandas=True)
+
+
+def _square_meters(shape: Any) -> float:
+    import shapely
+
+    polygons = [part for part in shapely.get_parts(shape) if shapely.get_type_id(part) == 3]
+    return float(sum(_earth().geometry_area_perimeter(polygon)[0] for polygon in polygons))
+
+
+def _coarser(column: Column, grid: Column) -> Column:
+    """Shapes on a grid of that many degrees; None if nothing is left."""
+    import numpy as np
+    import shapely
+
+    shapes, steps = _read(column), np.nan_to_num(np.asarray(grid, float))
+    found = _whole(
+        [
+            _sound(lambda each, step: shapely.set_precision(each, np.maximum(step, 0)), shapes[rows], steps[rows])
+            for rows in _pieces(shapes)
+        ]
+    )
+    return _written(_of_type(found, shapes))
 
 
 def _points(column: Column) -> Column:
@@ -260,17 +327,23 @@ def _points(column: Column) -> Column:
 def _simplified(topology: bool, column: Column, tolerance: Column) -> Column:
     """Shapes with fewer vertices; None if nothing is left, and a multi-part shape keeps its type."""
     import numpy as np
-    import shapely
 
     shapes = _read(column)
     steps = np.nan_to_num(np.asarray(tolerance, float))
     found = _whole([_fewer(shapes[rows], np.maximum(steps[rows], 0), topology) for rows in _pieces(shapes)])
+    return _written(_of_type(found, shapes))
+
+
+def _of_type(found: Shapes, shapes: Shapes) -> Shapes:
+    """The shapes that are left: None where nothing is, and of several parts where the shape was."""
+    import numpy as np
+    import shapely
+
     found[shapely.is_empty(found)] = None
-    many = {4: shapely.MultiPoint, 5: shapely.MultiLineString, 6: shapely.MultiPolygon}
     lost = (shapely.get_type_id(shapes) >= 4) & (shapely.get_type_id(found) < 4) & ~shapely.is_missing(found)
     for row in np.flatnonzero(lost):
-        found[row] = many[shapely.get_type_id(shapes[row])]([found[row]])
-    return _written(found)
+        found[row] = _multiple(found[row])
+    return found
 
 
 def _fewer(shapes: Shapes, steps: Any, topology: bool) -> Shapes:
@@ -294,6 +367,8 @@ def _written(shapes: Shapes) -> Column:
 _FUNCTIONS: list[tuple[str, Callable[..., Any], list[Any], str]] = [
     ("soda_within", partial(_related, "within"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
     ("soda_intersects", partial(_related, "intersects"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
+    ("soda_crosses", partial(_related, "crosses"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
+    ("soda_overlaps", partial(_related, "overlaps"), ["VARCHAR", "VARCHAR"], "BOOLEAN"),
     ("soda_point_within", partial(_point_related, "contains_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
     ("soda_point_intersects", partial(_point_related, "intersects_xy"), ["DOUBLE", "DOUBLE", "VARCHAR"], "BOOLEAN"),
     ("soda_meters", _meters, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "DOUBLE"),
@@ -303,6 +378,10 @@ _FUNCTIONS: list[tuple[str, Callable[..., Any], list[Any], str]] = [
     ("soda_box", _box, ["DOUBLE", "DOUBLE", "DOUBLE", "DOUBLE"], "VARCHAR"),
     ("soda_hull", _hull, ["VARCHAR"], "VARCHAR"),
     ("soda_union", _union, ["VARCHAR[]"], "VARCHAR"),
+    ("soda_multi", _multi, ["VARCHAR"], "VARCHAR"),
+    ("soda_shared", _shared_area, ["VARCHAR", "VARCHAR"], "VARCHAR"),
+    ("soda_area", _area, ["VARCHAR"], "DOUBLE"),
+    ("soda_coarser", _coarser, ["VARCHAR", "DOUBLE"], "VARCHAR"),
     ("soda_points", _points, ["VARCHAR"], "BIGINT"),
     ("soda_simplify", partial(_simplified, False), ["VARCHAR", "DOUBLE"], "VARCHAR"),
     ("soda_simplify_topology", partial(_simplified, True), ["VARCHAR", "DOUBLE"], "VARCHAR"),

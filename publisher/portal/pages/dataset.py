@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from markupsafe import Markup
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable, portal, visitor
@@ -188,4 +190,30 @@ def _boundaries(request: Request, dataset: PortalDataset, known: PublisherMetada
     return f"{base_url(request)}/api/views/{dataset.id}/files/{file.id}" if file else None
 
 
-ROUTES = in_every_language([Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)])
+class _Identifier(Convertor[str]):
+    """A 4x4 in an address."""
+
+    regex = "[0-9a-z]{4}-[0-9a-z]{4}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("identifier", _Identifier())
+
+
+def moved(request: Request) -> Response:
+    """GET /{category}/{name}/{4x4}, /id/{4x4}, /views/{4x4}: where Socrata has a dataset's page, so that bookmarks of a
+    portal that moved here lead to it."""
+    return RedirectResponse(f"/d/{request.path_params['id']}", 301)
+
+
+ROUTES = [
+    *in_every_language([Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)]),
+    *(Route(path, moved) for path in ("/id/{id:identifier}", "/views/{id:identifier}")),
+]
+ELSEWHERE = [Route("/{category}/{name}/{id:identifier}", moved)]
+"""Tried after all others."""

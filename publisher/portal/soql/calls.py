@@ -196,20 +196,23 @@ def _shifted(expressions: Expressions, call: Call) -> Term:
     if not 1 <= len(call.nodes) <= 3:
         raise call.unknown(expressions)
     value = expressions.term(call.nodes[0])
-    rows = _whole(expressions, call.nodes[1], call.name, 0, 10**9) if len(call.nodes) > 1 else 1
-    terms = [value]
+    terms, rows = [value], Term("1", Kind.NUMBER)
+    if len(call.nodes) > 1:
+        rows = expressions.of_kind(call.nodes[1], NUMBER, call.name)
     if len(call.nodes) == 3:
         terms, _ = expressions.values.agreed([value, expressions.term(call.nodes[2])], call.name)
     rest = f", {terms[1].sql}" if len(terms) == 2 else ""
-    term = combined(f"{call.name}({terms[0].sql}, {rows}{rest}){call.over.sql}", terms[0].kind, *terms)
-    return _of_rows(call, _SHIFT, term, terms)
+    far = f"TRY_CAST(floor({rows.sql}) AS BIGINT)"
+    term = combined(f"{call.name}({terms[0].sql}, {far}{rest}){call.over.sql}", terms[0].kind, *terms, rows)
+    return _of_rows(call, _SHIFT, term, [*terms, rows])
 
 
 def _ntile(expressions: Expressions, call: Call) -> Term:
     if len(call.nodes) != 1:
         raise call.unknown(expressions)
-    parts = _whole(expressions, call.nodes[0], "ntile", 1, 10**9)
-    return _of_rows(call, _SHIFT, Term(f"ntile({parts}){call.over.sql}", Kind.NUMBER), [])
+    parts = expressions.of_kind(call.nodes[0], NUMBER, call.name)
+    whole = f"TRY_CAST((CASE WHEN {parts.sql} >= 1 THEN floor({parts.sql}) END) AS BIGINT)"
+    return _of_rows(call, _SHIFT, combined(f"ntile({whole}){call.over.sql}", Kind.NUMBER, parts), [parts])
 
 
 def _union(expressions: Expressions, call: Call) -> Term:
@@ -220,6 +223,27 @@ def _union(expressions: Expressions, call: Call) -> Term:
     sort = str(shape.kind or Kind.POINT).removeprefix("multi")
     term = combined(f"soda_union(list({shape.sql}){call.over.sql})", Kind(f"multi{sort}"), shape)
     return _of_rows(call, _COUNT, term, [shape])
+
+
+def _multi(expressions: Expressions, call: Call) -> Term:
+    """`geo_multi(shape)`: the shape as one of several parts."""
+    _no_over(call)
+    if len(call.nodes) != 1:
+        raise call.unknown(expressions)
+    shape = expressions.of_kind(call.nodes[0], SHAPES, call.name)
+    sort = str(shape.kind or Kind.POINT).removeprefix("multi")
+    return combined(f"soda_multi({shape.sql})", Kind(f"multi{sort}"), shape)
+
+
+def _character(expressions: Expressions, call: Call) -> Term:
+    """`chr(number)`: the character with that code; the codes between the two ranges are halves of characters."""
+    _no_over(call)
+    if len(call.nodes) != 1:
+        raise call.unknown(expressions)
+    code = expressions.of_kind(call.nodes[0], NUMBER, call.name)
+    known = f"({code.sql} BETWEEN 1 AND 55295) OR ({code.sql} BETWEEN 57344 AND 1114111)"
+    character = combined(f"(CASE WHEN {known} THEN chr(CAST(floor({code.sql}) AS INTEGER)) END)", Kind.TEXT, code)
+    return replace(character, longest=1)
 
 
 def _coalesce(expressions: Expressions, call: Call) -> Term:
@@ -244,12 +268,16 @@ def _case(expressions: Expressions, call: Call) -> Term:
 
 
 def _round(expressions: Expressions, call: Call) -> Term:
-    """`round(number, digits)`: the digits must be a literal, because DuckDB needs them to plan."""
+    """`round(number, digits)`; where the digits are no literal, which DuckDB needs to plan, to 15 digits in all."""
     _no_over(call)
     if len(call.nodes) not in (1, 2):
         raise call.unknown(expressions)
-    digits = _whole(expressions, call.nodes[1], "round", -30, 30) if len(call.nodes) == 2 else 0
     number = expressions.of_kind(call.nodes[0], NUMBER, "round")
+    if len(call.nodes) == 2 and not isinstance(call.nodes[1], exp.Literal | exp.Neg):
+        places = expressions.of_kind(call.nodes[1], NUMBER, "round")
+        near = f"CAST(least(greatest(floor({places.sql}), -30), 30) AS INTEGER)"
+        return rounded(f"round(({number.sql})::DOUBLE, {near})", number, places)
+    digits = _whole(expressions, call.nodes[1], "round", -30, 30) if len(call.nodes) == 2 else 0
     return combined(f"round({number.sql}, {digits})", Kind.NUMBER, number)
 
 
@@ -367,6 +395,8 @@ _SPECIAL: dict[str, Callable[[Expressions, Call], Term]] = {
     "lag": _shifted,
     "ntile": _ntile,
     "spatial_union": _union,
+    "geo_multi": _multi,
+    "chr": _character,
     "coalesce": _coalesce,
     "case": _case,
     "iif": _case,

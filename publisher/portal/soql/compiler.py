@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
 
 from publisher.portal.base.problems import dataset_missing, malformed, semantic
 from publisher.portal.base.sql import quoted
@@ -12,7 +14,7 @@ from publisher.portal.soql.dialect import parse_clause, parse_query
 from publisher.portal.soql.relations import Field, Relation
 from publisher.portal.soql.selects import Extras, SelectTranslation
 from publisher.portal.soql.shared import Shared
-from publisher.portal.soql.syntax import Compound, Pipe, Select
+from publisher.portal.soql.syntax import Compound, Item, Pipe, Select
 from publisher.portal.soql.terms import LONGEST_SQL
 
 if TYPE_CHECKING:
@@ -148,7 +150,7 @@ class Compiler:
 
 def within(relation: Relation) -> Relation:
     """A statement's rows as a relation that can follow FROM."""
-    return Relation(f"({relation.sql})", relation.fields, relation.placed)
+    return replace(relation, sql=f"({relation.sql})")
 
 
 def shown(relation: Relation) -> str:
@@ -179,4 +181,7 @@ def _parsed(question: SoqlQuestion) -> Query:
     select = Select()
     for name, text in question.clauses.items():
         parse_clause(select, name, text)
+    if select.group and "$select" not in question.clauses:
+        counted = exp.Anonymous(this="count", expressions=[exp.Star()])
+        select.items = [Item(node) for node in (*select.group, counted)]
     return select

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import TokenType, exp
@@ -107,7 +108,7 @@ class Parser(Cursor):
 
     def _select(self) -> Select:
         select = Select()
-        select.distinct, select.items = self.selection()
+        self.selection(select)
         if self.take(TokenType.FROM):
             select.source = self._table()
         while join := self._join():
@@ -122,15 +123,16 @@ class Parser(Cursor):
         self._page(select)
         return select
 
-    def selection(self) -> tuple[bool, list[Star | Item]]:
-        """The list after SELECT."""
-        distinct = self.take(TokenType.DISTINCT)
-        items: list[Star | Item] = [self._item()]
+    def selection(self, select: Select) -> None:
+        """The list after SELECT, with DISTINCT or DISTINCT ON before it."""
+        select.distinct = self.take(TokenType.DISTINCT)
+        if select.distinct and self.take(TokenType.ON):
+            select.distinct, select.one_of = False, self._within(self.listed)
+        select.items = [self._item()]
         while self.take(TokenType.COMMA):
-            items.append(self._item())
-            if len(items) > MOST_SELECTED:
+            select.items.append(self._item())
+            if len(select.items) > MOST_SELECTED:
                 self.unexpected(f"a SELECT lists at most {MOST_SELECTED} expressions")
-        return distinct, items
 
     def _item(self) -> Star | Item:
         table = None
@@ -462,7 +464,7 @@ def parse_clause(select: Select, name: str, text: str) -> None:
     found = Parser(text)
     match name:
         case "$select":
-            select.distinct, select.items = found.whole(found.selection)
+            found.whole(partial(found.selection, select))
         case "$where":
             select.where = found.whole(found.expr)
         case "$group":

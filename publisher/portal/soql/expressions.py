@@ -11,7 +11,7 @@ from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.spatial import FIELDS
-from publisher.portal.soql.terms import Term, as_text, closed, combined, mismatch, rounded
+from publisher.portal.soql.terms import Term, address, as_text, closed, combined, mismatch, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,8 +230,8 @@ class Expressions:
 
     def compare(self, sign: str, left: Term, right: Term) -> Term:
         """`left sign right`, with literals read as the other side's type."""
-        (left, right), kind = self.values.agreed([left, right], sign)
-        if kind in GEOMETRIES or kind is Kind.URL:
+        (left, right), kind = self.values.agreed([address(left), address(right)], sign)
+        if kind in GEOMETRIES:
             raise mismatch(sign, kind)
         return combined(f"({left.sql} {sign} {right.sql})", Kind.CHECKBOX, left, right)
 
@@ -259,7 +259,7 @@ class Expressions:
         return combined(f"({left.sql} IS {word})", Kind.CHECKBOX, left)
 
     def _in(self, node: exp.In) -> Term:
-        terms = [self.term(node.this), *(self.term(item) for item in node.expressions)]
+        terms = [address(self.term(each)) for each in (node.this, *node.expressions)]
         (left, *items), kind = self.values.agreed(terms, "IN")
         if kind not in ORDERED and kind is not None:
             raise mismatch("IN", kind)
@@ -267,7 +267,7 @@ class Expressions:
         return combined(f"({left.sql} IN ({listed}))", Kind.CHECKBOX, left, *items)
 
     def _between(self, node: exp.Between) -> Term:
-        terms = [self.term(part) for part in (node.this, node.args["low"], node.args["high"])]
+        terms = [address(self.term(part)) for part in (node.this, node.args["low"], node.args["high"])]
         (value, low, high), kind = self.values.agreed(terms, "BETWEEN")
         if kind not in ORDERED and kind is not None:
             raise mismatch("BETWEEN", kind)

@@ -79,6 +79,10 @@ def _one_of(first: Term, *others: Term) -> str:
 
 
 _WHOLE = "CAST(floor({0}) AS BIGINT)"
+_LINK = (
+    "CAST(CASE WHEN {1} IS NULL THEN json_object('url', {0})"
+    " ELSE json_object('url', {0}, 'description', {1}) END AS VARCHAR)"
+)
 _FROM, _LENGTH = _WHOLE.replace("{0}", "{1}"), _WHOLE.replace("{0}", "{2}")
 _PLACE = "({0} - {1}) * {3} / ({2} - {1})"
 _BUCKET = (
@@ -87,6 +91,20 @@ _BUCKET = (
     f" ELSE floor(CAST(printf('%.15g', {_PLACE}) AS DOUBLE)) + 1 END AS DECIMAL(18,0))"
 )
 _DAYS = "CAST(trunc((epoch_us({0}) - epoch_us({1})) / 86400000000) AS DECIMAL(18,0))"
+_WEEKDAYS = "CAST(5 * floor(({0}) / 7.0) + least(({0}) - 7 * floor(({0}) / 7.0) + 1, 5) AS DECIMAL(18,0))"
+"""The days from Monday to Friday up to a day, which is counted from a Monday."""
+_MONDAY = "(CAST({} AS DATE) - DATE '1970-01-05')"
+
+
+def _business_days(first: Term, second: Term) -> str:
+    """The days from Monday to Friday from one date to the other, both included; negative if the first is earlier."""
+    one, other = _MONDAY.format(first.sql), _MONDAY.format(second.sql)
+    forth, back = (
+        f"({_WEEKDAYS.format(a)} - {_WEEKDAYS.format(f'({b} - 1)')})" for a, b in ((one, other), (other, one))
+    )
+    return f"(CASE WHEN {one} >= {other} THEN {forth} ELSE -{back} END)"
+
+
 _MEDIAN = "((quantile_disc({0}, 0.5){over} - quantile_disc(-({0}), 0.5){over}) * 0.5)"
 """The mean of the two values in the middle; DuckDB's own median rounds a decimal to its column's digits."""
 
@@ -97,6 +115,8 @@ FUNCTIONS: dict[str, Function] = {
     "min": Function((ORDERED,), 0, "min({0}){over}", aggregate=True),
     "max": Function((ORDERED,), 0, "max({0}){over}", aggregate=True),
     "median": aggregate(_MEDIAN),
+    "bool_and": Function((CHECKBOX,), Kind.CHECKBOX, "bool_and({0}){over}", aggregate=True),
+    "bool_or": Function((CHECKBOX,), Kind.CHECKBOX, "bool_or({0}){over}", aggregate=True),
     "stddev_pop": aggregate("stddev_pop({0}::DOUBLE){over}", rounded=True),
     "stddev_samp": aggregate("stddev_samp({0}::DOUBLE){over}", rounded=True),
     "regr_slope": aggregate("regr_slope({0}::DOUBLE, {1}::DOUBLE){over}", 2, rounded=True),
@@ -120,6 +140,7 @@ FUNCTIONS: dict[str, Function] = {
     "caseless_contains": text("(strpos(lower({0}), lower({1})) > 0)", 2, Kind.CHECKBOX),
     "caseless_one_of": text(_one_of, 2, Kind.CHECKBOX, more=True),
     "caseless_not_one_of": text(lambda *terms: f"(NOT {_one_of(*terms)})", 2, Kind.CHECKBOX, more=True),
+    "url": Function((TEXT, TEXT), Kind.URL, _LINK),
     "split_part": Function((TEXT, TEXT, NUMBER), Kind.TEXT, f"split_part({{0}}, {{1}}, {_LENGTH})"),
     # numbers
     "abs": number("abs({0})"),
@@ -143,6 +164,7 @@ FUNCTIONS: dict[str, Function] = {
     "date_extract_woy": _part("week"),
     "date_extract_iso_y": _part("isoyear"),
     "date_diff_d": Function((TIMES, TIMES), Kind.NUMBER, _DAYS),
+    "date_diff_business_days": Function((TIMES, TIMES), Kind.NUMBER, _business_days),
     "epoch_seconds": Function((FIXED,), Kind.NUMBER, "(CAST(epoch_ms({0}) AS DECIMAL(18,0)) * 0.001)"),
     # conditions; case, coalesce and iif agree their arguments' kinds and are compiled apart
     "nullif": Function((ORDERED, ORDERED), 0, "(CASE WHEN {0} = {1} THEN NULL ELSE {0} END)"),

@@ -12,7 +12,7 @@ MOST_POINTS = 2000
 """The most points of a shape in a query."""
 MOST_TANGLED = 100
 """The most points of a shape that crosses itself: fixing a thousand random points takes minutes and gigabytes."""
-_WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\))\s*", re.DOTALL)
+_WKT = re.compile(r"\s*(?:SRID=4326;)?\s*([A-Za-z]+)\s*(\(.*\)|EMPTY)\s*", re.DOTALL | re.IGNORECASE)
 _KINDS = {name.lower(): kind for kind, name in GEOMETRIES.items()}
 
 
@@ -25,7 +25,7 @@ def read_literal(text: str) -> tuple[Kind, str] | None:
     import shapely
 
     shape = shapely.from_wkt(f"{found[1]} {found[2]}", on_invalid="ignore")
-    if shape is None or shape.is_empty or shape.has_z:
+    if shape is None or shape.has_z:
         return None
     _check_points(shape)
     return kind, shapely.to_geojson(shape)

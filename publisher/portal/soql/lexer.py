@@ -13,7 +13,7 @@ _PATTERN = re.compile(
       (?P<space>\s+ | --[^\n]* | /\*.*?\*/)
     | (?P<open>/\*)
     | (?P<number>(?:\d+(?:\.\d*)? | \.\d+)(?:e[+-]?\d+)?)
-    | (?P<string>'[^']*(?:''[^']*)*' | "[^"]*(?:""[^"]*)*")
+    | (?P<string>'[^']*(?:''[^']*)*' | "(?:[^"\\]|\\.|"")*")
     | (?P<quoted>`[^`]+`)
     | (?P<system>:\* | :@?[a-z_]\w*)
     | (?P<table>@\w[\w-]*)
@@ -23,6 +23,10 @@ _PATTERN = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{6})|.)", re.DOTALL)
+_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_LAST = 0x10FFFF
 
 SYSTEM, TABLE = TokenType.PLACEHOLDER, TokenType.PARAMETER
 """The tokens `:id` (or `:*`) and `@abcd-efgh`."""
@@ -131,6 +135,20 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
+def _text(value: str) -> str:
+    """The text between quotes; double ones also have the escapes of JSON, and others stand for themselves."""
+    inner = value[1:-1].replace(value[0] * 2, value[0])
+    return inner if value[0] == "'" else _ESCAPE.sub(_unescaped, inner)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    code = match[1] or match[2]
+    if code is None:
+        return _ESCAPES.get(match[0][1], match[0][1])
+    found = int(code, 16)
+    return chr(found) if found <= _LAST and not 0xD800 <= found < 0xE000 else "\ufffd"
+
+
 def _fault(character: str) -> str:
     """What is wrong where no token starts."""
     # A comment without an end is refused at once: read as two signs, each of many would be searched to the end.
@@ -147,7 +165,7 @@ def _read(kind: str | None, value: str) -> tuple[TokenType, str]:  # noqa: PLR09
         case "number":
             return TokenType.NUMBER, value
         case "string":
-            return TokenType.STRING, value[1:-1].replace(value[0] * 2, value[0])
+            return TokenType.STRING, _text(value)
         case "quoted":
             return TokenType.IDENTIFIER, value[1:-1]
         case "system":

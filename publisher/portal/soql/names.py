@@ -17,8 +17,6 @@ def implied(node: exp.Expr) -> str:
     """Name an expression: a column keeps its name, any other expression is named by its words."""
     if isinstance(node, exp.Column):
         return str(node.name).lower()
-    if isinstance(node, exp.Dot):
-        return str(node.expression.name).lower()
     words = re.sub(r"[\W_]+", "_", " ".join(_words(node)).lower()).strip("_")
     return words if words and not words[0].isdigit() else f"_{words}"
 
@@ -65,7 +63,9 @@ def _pieces(node: exp.Expr, negated: str = "") -> list[exp.Expr | str]:  # noqa:
         case exp.And() | exp.Or():
             return [node.this, _BETWEEN[type(node)], node.expression]
         case exp.Case():
-            return ["case", *(part for branch in node.args["ifs"] for part in (branch.this, branch.args["true"]))]
+            branches = [part for each in node.args["ifs"] for part in ("when", each.this, "then", each.args["true"])]
+            default = node.args.get("default")
+            return ["case", *branches, *(["else", default] if default is not None else []), "end"]
         case exp.Anonymous():
             distinct = node.expressions and isinstance(node.expressions[0], exp.Distinct)
             return [f"{node.this}_distinct" if distinct else str(node.this), *node.expressions]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import semantic
 from publisher.portal.base.sql import quoted
 from publisher.portal.soql.terms import Term
@@ -12,8 +13,8 @@ from publisher.portal.soql.terms import Term
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from publisher.portal.base.kinds import Kind
-
+VERSION = ":version"
+"""A system column that no row stores and `:*` leaves out, as it follows from others."""
 PLACE = ":place"
 """The hidden column that numbers the rows of a relation in order."""
 
@@ -35,6 +36,8 @@ class Relation:
     fields: Mapping[str, Field]
     placed: bool
     """True if the column `:place` has the order of the rows, in which they also come."""
+    ordered: bool = False
+    """True if the query asked for that order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,23 @@ class FromItem:
 
     def column(self, name: str) -> Term | None:
         """The column with this name, or None; an exact match comes before a match in lower case."""
+        if name.lower() == VERSION:
+            return self._version()
         known = name if name in self.relation.fields else name.lower()
         found = self.relation.fields.get(known)
         if found is None:
             return None
         sql = f"{self.alias}.{quoted(known)}"
         return Term(sql, found.kind, bare=known, varies=True, inexact=found.inexact)
+
+    def _version(self) -> Term | None:
+        """What changes with each write of a row; only where the row's own columns are there."""
+        if not {":id", ":updated_at"} <= self.relation.fields.keys():
+            return None
+        written = f'md5({self.alias}.":id" || \' \' || {self.alias}.":updated_at"::VARCHAR)'
+        parts = " || ".join((f"'rv-' || substr({written}, 1, 4)", f"'.' || substr({written}, 5, 4)"))
+        sql = f"({parts} || '~' || substr({written}, 9, 4))"
+        return Term(sql, Kind.TEXT, bare=VERSION, varies=True, longest=17)
 
     @property
     def order(self) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.sql import quoted
-from publisher.portal.soql.terms import Term
+from publisher.portal.soql.terms import Term, exact_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,21 +18,36 @@ if TYPE_CHECKING:
     from publisher.portal.soql.terms import Values
 
 _PIECE = re.compile(r'"([^"]*)"|(\S+)')
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\d+\.\d+|\w+")
+"""A decimal number is one word."""
 _ENGLISH = re.compile(r"[a-z]+")
 _MOST_PIECES = 20
 
 
 def found_words(source: FromItem, values: Values, words: str) -> Term:
-    """The condition that each word or quoted phrase occurs in a text column."""
-    columns = [f"{source.alias}.{quoted(name)}" for name, f in source.relation.fields.items() if f.kind is Kind.TEXT]
+    """The condition that each word or quoted phrase occurs in a text, a link or its description; a number may also be
+    the value of a number column."""
     pieces = [match[1] or match[2] or "" for match in _PIECE.finditer(words)][:_MOST_PIECES]
-    phrases = [stems(_plain(piece)) for piece in pieces]
-    wanted = [phrase for phrase in phrases if phrase.strip()]
-    if not columns or not wanted:
+    wanted = [piece for piece in pieces if stems(_plain(piece)).strip()]
+    places = [each for piece in wanted if (each := " OR ".join(_places(source, values, piece)))]
+    if not wanted or len(places) < len(wanted):
         return Term("false", Kind.CHECKBOX, varies=True)
-    sql = " AND ".join(f"({' OR '.join(_occurs(column, phrase, values) for column in columns)})" for phrase in wanted)
-    return Term(f"({sql})", Kind.CHECKBOX, varies=True)
+    return Term(f"({' AND '.join(f'({each})' for each in places)})", Kind.CHECKBOX, varies=True)
+
+
+def _places(source: FromItem, values: Values, piece: str) -> list[str]:
+    """The conditions by which a row has a word or phrase, one for each column that may have it."""
+    phrase, number, found = stems(_plain(piece)), exact_number(piece), []
+    for name, field in source.relation.fields.items():
+        column = f"{source.alias}.{quoted(name)}"
+        if field.kind is Kind.TEXT:
+            found.append(_occurs(column, phrase, values))
+        elif field.kind is Kind.URL:
+            found.append(_occurs(f"json_extract_string({column}, '$.url')", phrase, values))
+            found.append(_occurs(f"json_extract_string({column}, '$.description')", phrase, values))
+        elif field.kind is Kind.NUMBER and number is not None:
+            found.append(f"coalesce({column} = {values.bind(number)}, false)")
+    return found
 
 
 def _occurs(column: str, phrase: str, values: Values) -> str:

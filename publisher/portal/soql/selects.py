@@ -84,6 +84,7 @@ class SelectTranslation:
             self.expressions.aliases = {name: node for name, node in aliases.items() if known(name) is None}
             terms = {name: self._named(name, node) for name, node in chosen.items()}
             self.expressions.aliases = aliases
+        one_of = [self.expressions.alone(self.expressions.term(node), "DISTINCT ON") for node in self.select.one_of]
         having = self.expressions.condition(self.select.having, "having") if self.select.having is not None else None
         if having is not None and having.window:
             self.expressions.alone(having, "HAVING")
@@ -92,7 +93,7 @@ class SelectTranslation:
         grouped = bool(groups) or having is not None or any(term.aggregate for term in shown)
         if grouped:
             self._check_grouped(shown)
-        return self._written(joins, terms, where, groups, having, order, grouped=grouped)
+        return self._written(joins, terms, where, groups, having, order, one_of, grouped=grouped)
 
     # what it reads
 
@@ -150,15 +151,25 @@ class SelectTranslation:
         columns = {name for source in self.scope.sources for name in source.relation.fields}
         selected: dict[str, exp.Expr] = {}
         for name, node in named:
-            others = taken | selected.keys()
-            plain = isinstance(node, exp.Column | exp.Dot)
-            selected[name or free(implied(node), others if plain else others | columns)] = node
+            selected[name or self._free(node, taken | selected.keys(), columns)] = node
         return selected
+
+    def _free(self, node: exp.Expr, taken: set[str], columns: set[str]) -> str:
+        joined = self._of_joined(node)
+        return free(joined or implied(node), taken if joined else taken | columns)
 
     def _aliased(self, item: Item) -> tuple[str | None, exp.Expr]:
         if item.alias is not None and not _ALIAS.fullmatch(item.alias):
             raise malformed(self.shared.text, 1, 1, f"{item.alias!r} cannot be the name of a column")
-        return item.alias, item.expression
+        return item.alias or _own_name(item.expression), item.expression
+
+    def _of_joined(self, node: exp.Expr) -> str | None:
+        """The name of a joined dataset's column, `@b.zone` or `b.zone`; another one of that name may be selected."""
+        if isinstance(node, exp.Column):
+            return str(node.name).lower()
+        if isinstance(node, exp.Dot) and isinstance(node.this, exp.Column) and self.scope.named(node.this.name):
+            return str(node.expression.name).lower()
+        return None
 
     def _expanded(self, star: Star) -> list[tuple[str | None, exp.Expr]]:
         source = self.scope.named(star.table) if star.table else self.scope.sources[0]
@@ -167,7 +178,8 @@ class SelectTranslation:
         everything = self.extras.system and not star.system and not star.table
         wanted = [name for name in source.relation.fields if everything or name.startswith(":") == star.system]
         excepted = self._excepted(star, wanted)
-        return [(None, self._reference(name, star.table)) for name in wanted if name not in excepted]
+        listed = [self._reference(name, star.table) for name in wanted if name not in excepted]
+        return [(_own_name(node), node) for node in listed]
 
     def _excepted(self, star: Star, wanted: list[str]) -> set[str]:
         found: set[str] = set()
@@ -212,10 +224,6 @@ class SelectTranslation:
         return terms
 
     def _order(self, terms: dict[str, Term]) -> list[tuple[Term, str]]:
-        if not self._ordered:
-            for node in self.select.order:
-                self.expressions.term(node.this)
-            return []
         found: list[tuple[Term, str]] = []
         for node in self.select.order:
             term = self.expressions.term(node.this)
@@ -227,9 +235,8 @@ class SelectTranslation:
         return found
 
     @property
-    def _ordered(self) -> bool:
-        """Whether the order matters: in an earlier statement only together with LIMIT."""
-        return self.last or self.limit is not None or bool(self.select.offset)
+    def _paged(self) -> bool:
+        return self.limit is not None or bool(self.select.offset)
 
     def _check_grouped(self, terms: list[Term]) -> None:
         for term in terms:
@@ -247,18 +254,21 @@ class SelectTranslation:
         groups: list[Term],
         having: Term | None,
         order: list[tuple[Term, str]],
+        one_of: list[Term],
         *,
         grouped: bool,
     ) -> Relation:
         first = self.scope.sources[0]
         windows = any(term.window for term in (*terms.values(), *(term for term, _ in order)))
-        plain = first.relation.placed and not (grouped or self.select.distinct or joins)
-        paged = self.limit is not None or bool(self.select.offset)
+        plain = first.relation.placed and not (grouped or self.select.distinct or one_of or joins)
+        mixed = grouped or self.select.distinct or bool(one_of)
+        asked = bool(order) or (first.relation.ordered and not mixed)
+        kept = not self.last and (self._paged or bool(order) or (asked and (bool(joins) or windows)))
         listed = [f"{term.sql} AS {quoted(name)}" for name, term in terms.items()]
-        passes = plain and not self.last and not paged and not windows
+        passes = plain and not (self.last or kept or windows)
         if passes:
             listed.append(f'{first.alias}."{PLACE}"')
-        sql = f"SELECT {'DISTINCT ' if self.select.distinct else ''}{', '.join(listed)}"
+        sql = f"SELECT {self._distinct(one_of)}{', '.join(listed)}"
         sql += f" FROM {first.relation.sql} AS {first.alias}{joins}"
         if where:
             sql += " WHERE " + " AND ".join(term.sql for term in where)
@@ -266,20 +276,26 @@ class SelectTranslation:
             sql += f" GROUP BY ({', '.join(term.sql for term in groups if term.varies)})"
         if having:
             sql += f" HAVING {having.sql}"
-        if self._ordered:
+        if self.last or kept or one_of:
             ties = self._ties(terms, groups, grouped=grouped)
             stored = plain and not windows and first.relation.sql == "rows"
             if stored and [text for _, text in order] == [f'{first.alias}.":id" ASC NULLS LAST']:
                 order = []  # the rows of a version are in the order of their `:id`
-            if order or grouped or self.select.distinct or (paged and (windows or not plain)):
+            if order or mixed or ((self._paged or kept) and (windows or not plain)):
                 by = [*(text for _, text in order), *ties]
                 sql += f" ORDER BY {', '.join(by)}" if by else ""
         sql += "" if self.limit is None else f" LIMIT {_limit(self.limit)}"
         sql += f" OFFSET {self.select.offset}" if self.select.offset else ""
         fields = {name: Field(term.kind or Kind.TEXT, term.inexact) for name, term in terms.items()}
-        if paged and not self.last:
-            return Relation(f'SELECT *, row_number() OVER () AS "{PLACE}" FROM ({sql})', fields, placed=True)
-        return Relation(sql, fields, placed=passes)
+        if kept:
+            placed = f'SELECT *, row_number() OVER () AS "{PLACE}" FROM ({sql})'
+            return Relation(placed, fields, placed=True, ordered=asked)
+        return Relation(sql, fields, placed=passes, ordered=passes and asked)
+
+    def _distinct(self, one_of: list[Term]) -> str:
+        if one_of:
+            return f"DISTINCT ON ({', '.join(term.sql for term in one_of)}) "
+        return "DISTINCT " if self.select.distinct else ""
 
     def _ties(self, terms: dict[str, Term], groups: list[Term], *, grouped: bool) -> list[str]:
         """The order of rows that the query's ORDER BY leaves equal, so that pages never overlap."""
@@ -288,6 +304,11 @@ class SelectTranslation:
         if grouped:
             return [term.sql for term in groups if term.varies]
         return [sql for source in self.scope.sources for sql in source.order]
+
+
+def _own_name(node: exp.Expr) -> str | None:
+    """The name that a column of the first dataset has in the result; nothing else may have it, as in Socrata."""
+    return str(node.name).lower() if isinstance(node, exp.Column) and not node.table else None
 
 
 def _limit(rows: int) -> str:

@@ -7,6 +7,7 @@ from publisher.portal.soql.functions import NUMBER, Function
 from publisher.portal.soql.terms import Term, text_of
 
 SHAPES = frozenset(GEOMETRIES)
+POLYGONS = frozenset({Kind.POLYGON, Kind.MULTIPOLYGON})
 
 
 def longitude(point: str) -> str:
@@ -86,6 +87,11 @@ SPATIAL: dict[str, Function] = {
     "is_empty": Function((SHAPES,), Kind.CHECKBOX, "coalesce(soda_points({0}) = 0, true)"),
     "simplify": Function((SHAPES, NUMBER), 0, "soda_simplify({0}, ({1})::DOUBLE)"),
     "simplify_preserve_topology": Function((SHAPES, NUMBER), 0, "soda_simplify_topology({0}, ({1})::DOUBLE)"),
+    "reduce_precision": Function((SHAPES, NUMBER), 0, "soda_coarser({0}, ({1})::DOUBLE)"),
+    "area": Function((SHAPES,), Kind.NUMBER, "soda_area({0})", rounded=True),
+    "crosses": Function((SHAPES, SHAPES), Kind.CHECKBOX, "soda_crosses({0}, {1})"),
+    "overlaps": Function((SHAPES, SHAPES), Kind.CHECKBOX, "soda_overlaps({0}, {1})"),
+    "polygon_intersection": Function((POLYGONS, POLYGONS), Kind.MULTIPOLYGON, "soda_shared({0}, {1})"),
     "make_point": Function((NUMBER, NUMBER), Kind.POINT, _make_point),
 }
 

@@ -59,6 +59,8 @@ class Select:
 
     items: list[Star | Item] = field(default_factory=lambda: [Star()])
     distinct: bool = False
+    one_of: list[exp.Expr] = field(default_factory=list)
+    """DISTINCT ON: the first row for each of their values."""
     source: TableReference | None = None
     joins: list[Join] = field(default_factory=list)
     where: exp.Expr | None = None

@@ -82,6 +82,8 @@ class Values:
             return Term(f"(NULL::{storage(kind)})", kind, longest=0) if kind else term
         if term.kind in kinds and (term.text is None or Kind.TEXT in kinds):
             return term
+        if term.kind is Kind.URL and kinds >= {Kind.TEXT, Kind.NUMBER}:  # whatever can be compared
+            return address(term)
         if term.text is not None:
             found = _read(term.text, kinds)
             if found is not None:
@@ -107,6 +109,13 @@ class Values:
                 "text-too-long", f"The texts that this query makes could be longer than {ROOM} characters in one row"
             )
         return replace(combined(sql, Kind.TEXT, *terms), longest=longest)
+
+
+def address(term: Term) -> Term:
+    """Of a URL the address, as a text, by which it is compared; any other term as it is."""
+    if term.kind is not Kind.URL:
+        return term
+    return combined(f"json_extract_string({term.sql}, '$.url')", Kind.TEXT, term)
 
 
 def as_text(term: Term) -> Term:

@@ -615,8 +615,12 @@ class Evaluator:
 
     def _found(self, row: Row, words: str) -> bool:
         texts = [value for name, value in row.items() if isinstance(value, str) and not name.startswith(":")]
-        there = {self.stems.get(word, word) for text in texts for word in re.findall(r"\w+", text.lower())}
-        return all(self.stems.get(word, word) in there for word in words.lower().split())
+        found = (word for text in texts for word in re.findall(r"\d+\.\d+|\w+", text.lower()))
+        there = {self.stems.get(word, word) for word in found}
+        numbers = {value for value in row.values() if isinstance(value, Decimal)}
+        return all(
+            self.stems.get(w, w) in there or (_is_number(w) and Decimal(w) in numbers) for w in words.lower().split()
+        )
 
     def select(self, select: Select, rows: Rows, names: tuple[str, ...]) -> Answer:
         """One select over rows that have these columns."""
@@ -754,6 +758,10 @@ def aggregates(node: Node) -> bool:
     if node.op == "over":
         return False
     return node.op in AGGREGATES or node.op == "count(*)" or node.op in LINES or any(map(aggregates, node.args))
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?", text) is not None
 
 
 def _alias(node: Node, items: Sequence[tuple[Node, str]]) -> Node:
