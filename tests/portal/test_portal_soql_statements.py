@@ -373,7 +373,7 @@ def test_a_sort_beyond_the_memory_or_the_time_is_refused(ask: Asker) -> None:
     assert ask(select="count(*) as n") == [{"n": "120"}]
 
 
-def test_ten_thousand_values_are_a_list(ask: Asker) -> None:
+def test_ten_thousand_values_are_a_list(ask: Asker, cells: Cells) -> None:
     """A long IN list is nothing special (sent as a body: an address has no room for it)."""
     from publisher.portal.soql.dialect import parse_query
 
@@ -381,3 +381,11 @@ def test_ten_thousand_values_are_a_list(ask: Asker) -> None:
     assert len(tree.where.expressions) == 10_000
     values = ", ".join(f"'{n}-00'" for n in range(3_000))
     assert [row["id"] for row in ask(select="id", where=f"id in ({values})")] == ["0-00", "1-00", "2-00"]
+    numbers = ", ".join(f"{n}.05" for n in range(1_000))
+    for more in ("", ", 0.00000000000000000001", ", 12345678901234567890.5"):
+        rows = ask(select="id, requests", where=f"requests in ({numbers}{more})")
+        assert [row["id"] for row in rows] == [row["id"] for row in cells if (row["requests"] or "").endswith(".05")]
+    known = [row["id"] for row in cells if row["requests"] and not row["requests"].endswith(".05")]
+    assert [row["id"] for row in ask(select="id", where=f"requests not in ({numbers})")] == known
+    days = ", ".join(f"'2024-{month:02}-{day:02}'" for month in range(1, 13) for day in range(1, 29))
+    assert len(ask(select="id", where=f"period_start in ({days})")) == 120

@@ -32,7 +32,7 @@ class Cursor:
     def step(self, count: int = 1) -> None:
         """Move forward by this many tokens, or back."""
         self._place += count
-        self.last, self.token, self.ahead = (self.peek(distance) for distance in (-1, 0, 1))
+        self.last, self.token, self.ahead = self.peek(-1), self.peek(0), self.peek(1)
 
     def peek(self, distance: int) -> Token:
         """The token at this distance from the next one to read."""

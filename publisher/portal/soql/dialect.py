@@ -58,6 +58,11 @@ _CONSTANTS: dict[TokenType, Callable[[], exp.Expr]] = {
     TokenType.TRUE: lambda: exp.Boolean(this=True),
     TokenType.FALSE: lambda: exp.Boolean(this=False),
 }
+_LITERALS: dict[TokenType, Callable[[str], exp.Expr]] = {
+    TokenType.NUMBER: exp.Literal.number,
+    TokenType.STRING: exp.Literal.string,
+}
+_BEHIND = {TokenType.COMMA, TokenType.R_PAREN}
 _SETS = {TokenType.UNION: "UNION", TokenType.INTERSECT: "INTERSECT", TokenType.EXCEPT: "EXCEPT"}
 
 
@@ -291,11 +296,21 @@ class Parser(Cursor):
                 self.expect(TokenType.AND, "AND")
                 node = exp.Between(this=left, low=low, high=self._deeper(_BELONGING))
             case TokenType.IN:
-                node = exp.In(this=left, expressions=self._within(self.listed))
+                node = exp.In(this=left, expressions=self._within(self._values))
             case _:
                 self.step(-1)
                 self.unexpected()
         return exp.Not(this=node) if negated else node
+
+    def _values(self) -> list[exp.Expr]:
+        """Expressions separated by commas; literals, which may be thousands, are read without the grammar between."""
+        found: list[exp.Expr] = []
+        while (made := _LITERALS.get(self.token.token_type)) and self.ahead.token_type in _BEHIND:
+            found.append(made(self.token.text))
+            self.step()
+            if not self.take(TokenType.COMMA):
+                return found
+        return [*found, *self.listed()]
 
     def _constant(self) -> exp.Expr:
         made = _CONSTANTS.get(self.token.token_type)

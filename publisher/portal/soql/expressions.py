@@ -28,6 +28,8 @@ COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GTE: ">=",
 }
 ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+_MANY = 100
+"""From this many literals on, IN looks them up in a list."""
 _LEFT_DEEP = (*COMPARISONS, *ARITHMETIC)
 
 CASTS = {
@@ -263,8 +265,9 @@ class Expressions:
         (left, *items), kind = self.values.agreed(terms, "IN")
         if kind not in ORDERED and kind is not None:
             raise mismatch("IN", kind)
-        listed = ", ".join(item.sql for item in items)
-        return combined(f"({left.sql} IN ({listed}))", Kind.CHECKBOX, left, *items)
+        many = len(items) > _MANY and all(isinstance(node, exp.Literal) for node in node.expressions)
+        listed = (many and self.values.bind_list(items)) or f"({', '.join(item.sql for item in items)})"
+        return combined(f"({left.sql} IN {listed})", Kind.CHECKBOX, left, *items)
 
     def _between(self, node: exp.Between) -> Term:
         terms = [address(self.term(part)) for part in (node.this, node.args["low"], node.args["high"])]

@@ -59,10 +59,20 @@ class Values:
         """The SQL of a placeholder for the value."""
         return "$" + self._names.setdefault((type(value), value), f"v{len(self._names)}")
 
+    def bind_list(self, terms: list[Term]) -> str | None:
+        """The SQL of a list of bound terms: planned in no time, where thousands of values take DuckDB long. None for
+        numbers that would lose digits, as those of a list get one type."""
+        known = {f"${name}": value for (_, value), name in self._names.items()}
+        values = tuple(known[term.sql] for term in terms)
+        if any(isinstance(value, Decimal) and not _narrow(value) for value in values):
+            return None
+        return f"(SELECT unnest({self.bind(values)}))"
+
     def used(self, sql: str) -> dict[str, Any]:
         """The values that the SQL uses, by name; a literal that became a number is not bound as text."""
         named = set(_NAME.findall(sql))
-        return {name: value for (_, value), name in self._names.items() if name in named}
+        listed = {name: value for (_, value), name in self._names.items() if name in named}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in listed.items()}
 
     def literal(self, text: str) -> Term:
         """A string literal."""
@@ -109,6 +119,11 @@ class Values:
                 "text-too-long", f"The texts that this query makes could be longer than {ROOM} characters in one row"
             )
         return replace(combined(sql, Kind.TEXT, *terms), longest=longest)
+
+
+def _narrow(value: Decimal) -> bool:
+    """Whether a number has at most 18 digits before and 18 after its point."""
+    return value.adjusted() < 18 and int(value.as_tuple().exponent) >= -18
 
 
 def address(term: Term) -> Term:
