@@ -24,7 +24,7 @@ from publisher.definitions.toml import MARK, Origin, build, marks, read_text, re
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import date
 
     from publisher.definitions import period as civil
@@ -226,6 +226,7 @@ class Workspace:
                 if not draft and (each.source not in found or not source.shares_files(found[each.source])):
                     words = f"{each.source} is not a source that reads the same files: delete it"
                     raise source.origin.error(("apart", n, "source"), words)
+            _check_minors(source, found.values())
         return found
 
     def same_people(self, source: SourceFile) -> tuple[SourceFile, ...]:
@@ -415,11 +416,21 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     privacy = values.get("privacy")
     made = values | ({"timezone": "UTC"} if values.get("timezone") == MARK else {})
     if isinstance(privacy, dict) and privacy.get("budget") == MARK:
-        made["privacy"] = privacy | {"budget": OPEN_BUDGET}
+        made["privacy"] = privacy | {"budget": OPEN_BUDGET / 2 if values.get("minors") else OPEN_BUDGET}
     feed = values.get("feed")
     if isinstance(feed, dict) and feed.get("start") == MARK:
         made["feed"] = feed | {"start": datetime.now(UTC) - timedelta(days=_LATELY)}
     return made
+
+
+def _check_minors(source: SourceFile, sources: Iterable[SourceFile]) -> None:
+    """Raises DefinitionError for a source that does not say that its records are about minors, and another that reads
+    the same files does."""
+    for each in sources:
+        told = each.definition.minors and not source.definition.minors and source.shares_files(each)
+        if told and source.apart_from(each) is None and each.apart_from(source) is None:
+            words = f"{each.name} reads the same files and says that they are about minors: set minors = true"
+            raise source.origin.error(("minors",), words)
 
 
 def _same_people(one: SourceFile, other: SourceFile) -> bool:

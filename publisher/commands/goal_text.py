@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions import period as civil
+from publisher.definitions.ceilings import most_a_release
 from publisher.grades import STATUSES, grade, margin_percent
 from publisher.planning.chances import odds_words
 from publisher.planning.goal import HALF, in_ten
-from publisher.planning.goal_ceiling import A_RELEASE
 from publisher.privacy.charge import decimal
 from publisher.records.judgement import WIDTH, wrapped
 from publisher.workspace import OPEN_BUDGET
@@ -146,7 +146,8 @@ def _larger(answer: GoalAnswer) -> Iterator[str]:
     if larger is not None:
         ceiling, odds = answer.found.ceiling, f"{100 * larger.odds.dataset:.0f}%"
         why = f"guesses about one {_unit(answer)} would be right up to {odds} of the time"
-        if larger.loss <= A_RELEASE[answer.search.currency]:
+        minors = answer.found.dataset.source.definition.minors
+        if larger.loss <= most_a_release(answer.search.currency, minors=minors):
             why = f"{ceiling.charges} releases and the other datasets share what a block may spend"
         yield from _hanging(f"{_sign(answer)} {larger.loss:<6f}", f"the goal as it is; not proposed, since {why}", 9)
 

@@ -4,9 +4,11 @@ before."""
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from publisher.definitions.ceilings import most_a_release
 from publisher.definitions.feed import FileFeed
 from publisher.definitions.period import NESTS
 from publisher.definitions.vintage import check_editions
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 def check_pair(dataset: Dataset, source: Source, origin: Origin) -> None:
     """Raises DefinitionError naming the dataset's setting that the source does not allow."""
+    if source.minors:
+        _check_minors(dataset, source, origin)
     _check_losses(dataset, source, origin)
     _check_bounds(dataset, source, origin)
     if dataset.suppression.customers is not None and source.privacy.unit != "record":
@@ -58,6 +62,18 @@ def is_feed(path: str, feed: str) -> bool:
         pairs = zip(path.split("/"), feed.split("/"), strict=False)
         return path.count("/") == feed.count("/") and all(fnmatchcase(*pair) for pair in pairs)
     return path in (feed, f"{feed}.gz") or path.startswith(f"{feed}/") or feed == "."
+
+
+def _check_minors(dataset: Dataset, source: Source, origin: Origin) -> None:
+    for n, key in enumerate(dataset.keys):
+        if key.discover is not None:
+            words = f"keys must be public, since {dataset.source} is about minors: give a keyset"
+            raise origin.error(("keys", n, "discover"), words)
+    most = most_a_release(source.privacy.currency, minors=True)
+    if Fraction(dataset.loss.amount) > most:
+        words = f"is more than {float(most):g}, the most of a release, since {dataset.source} is about minors: lower it"
+        name = "rho" if dataset.loss.currency == "zcdp" else "epsilon"
+        raise origin.error(("loss", name), words)
 
 
 def _check_losses(dataset: Dataset, source: Source, origin: Origin) -> None:

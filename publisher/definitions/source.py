@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -12,6 +13,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, Field, model_validator
 
+from publisher.definitions.ceilings import most_a_block
 from publisher.definitions.feed import DataPath, Feed, TableFeed
 from publisher.definitions.model import Exact, Model, Name, RuleError, Slug, Text
 from publisher.definitions.period import Grain
@@ -276,6 +278,9 @@ class Source(Model):
     """append: files hold new rows; snapshot: each file holds everything; changes: later rows replace earlier."""
     privacy: Privacy
     """Who is protected, and how much may ever be spent on them."""
+    minors: bool = False
+    """True: the records are about minors. A block may spend at most ρ 0.25 or ε 0.5, a release ρ 0.05 or ε 0.225, and
+    no keys are discovered."""
     feed: Feed
     """The raw files, and how they are written."""
     record_id: tuple[Text, ...] = ()
@@ -298,6 +303,7 @@ class Source(Model):
         if self.late is not None and self.late.policy == "increment":
             self._check_increment()
         self._check_feed()
+        self._check_minors()
         deadline = self.retention.deadline_months
         if deadline is not None and deadline < self.retention_months:
             raise RuleError(("retention", "deadline_months"), "must be at least retention_months")
@@ -314,6 +320,18 @@ class Source(Model):
         if self.register_ is not None and unit == "record":
             raise RuleError(("register",), "needs an identifier as privacy unit, such as the account")
         return self
+
+    def _check_minors(self) -> None:
+        """Check that records about minors keep to half of the ceilings."""
+        if not self.minors:
+            return
+        most = most_a_block(self.privacy.currency, minors=True)
+        if Fraction(self.privacy.budget) > most:
+            words = f"is more than {float(most):g}, the most for a source about minors: lower it"
+            raise RuleError(("privacy", "budget"), words)
+        if self.privacy.delta:
+            words = "is for discovered keys, which a source about minors must not have: delete it"
+            raise RuleError(("privacy", "delta"), words)
 
     def _check_feed(self) -> None:
         """Check what a feed that publisher fetches asks of the rest."""

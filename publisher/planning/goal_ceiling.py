@@ -8,20 +8,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
+from publisher.definitions.ceilings import most_a_block, most_a_release
 from publisher.errors import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from publisher.definitions.source import Source
     from publisher.planning.forecast import Public
     from publisher.workspace import DatasetFile
-
-A_RELEASE = {"zcdp": Fraction(1, 10), "pure": Fraction(9, 20)}
-"""The most that a goal may spend on a release: ρ 0.1, or about the ε whose Gaussian counterpart that is (ε²/2)."""
-
-A_BLOCK = {"zcdp": Fraction(1, 2), "pure": Fraction(1)}
-"""The most that all datasets of a source together may plan to spend on one block."""
 
 STEPS = {
     "zcdp": "0.001 0.002 0.003 0.005 0.007 0.01 0.015 0.02 0.025 0.03 0.04 0.05 0.06 0.07 0.08 0.09 0.1",
@@ -51,12 +47,13 @@ def ceiling_of(facts: Public, dataset: DatasetFile) -> Ceiling:
 
     Raises DefinitionError where nothing is left.
     """
-    currency, privacy = dataset.source.definition.privacy.currency, dataset.source.definition.privacy
-    allowed = min(A_BLOCK[currency], Fraction(privacy.budget))
+    privacy, minors = dataset.source.definition.privacy, dataset.source.definition.minors
+    currency = privacy.currency
+    allowed = min(most_a_block(currency, minors=minors), Fraction(privacy.budget))
     others = sum((charges(each) * each.definition.loss.amount for each in facts.others(dataset)), Fraction(0))
     times = charges(dataset)
-    most = min(A_RELEASE[currency], (allowed - others) / times)
-    steps = [step for step in steps_of(currency) if Fraction(step) <= most]
+    most = min(most_a_release(currency, minors=minors), (allowed - others) / times)
+    steps = [step for step in steps_of(dataset.source.definition) if Fraction(step) <= most]
     if not steps:
         raise DefinitionError(
             f"{dataset.name}: nothing is left for it: a block may spend {float(allowed):g} in all, the other "
@@ -90,9 +87,11 @@ def _later(day: date, years: int) -> date:
     return day.replace(year=day.year + years, day=1)
 
 
-def steps_of(currency: str) -> list[Decimal]:
-    """The losses that may be proposed, in order."""
-    return [Decimal(text) for text in STEPS[currency].split()]
+def steps_of(source: Source) -> list[Decimal]:
+    """The losses that may be proposed for a release of the source, in order; the smallest one always."""
+    first, *rest = [Decimal(text) for text in STEPS[source.privacy.currency].split()]
+    most = min(most_a_release(source.privacy.currency, minors=source.minors), Fraction(source.privacy.budget))
+    return [first, *(step for step in rest if Fraction(step) <= most)]
 
 
 def _affordable(facts: Public, dataset: DatasetFile, steps: Sequence[Decimal]) -> Decimal:

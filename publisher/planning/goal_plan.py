@@ -166,7 +166,7 @@ class GoalSearch:
                 f"{self.dataset.name}: finds its keys by a selection, so no goal can be planned for it"
             )
         table = self._bounded(goal_table(self.draft, self.dataset, goal))
-        dataset = self._with_loss(table, steps_of(self.currency)[-1])
+        dataset = self._with_loss(table, steps_of(self.dataset.source.definition)[-1])
         ceiling = ceiling_of(self.facts, dataset)
         table = self._split(table, self._with_loss(table, ceiling.loss))
         found = self._spent(goal, table, ceiling)
@@ -269,7 +269,7 @@ class GoalSearch:
         full = self._fitted(goal, table, ceiling, ceiling.loss)
         if not full.met:
             return full
-        for step in steps_of(self.currency):
+        for step in steps_of(self.dataset.source.definition):
             if full.needed * Fraction(9, 10) <= Fraction(step) < Fraction(ceiling.loss):
                 found = self._fitted(goal, table, ceiling, step)
                 if found.met:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from publisher.definitions import period as civil
+from publisher.definitions.ceilings import most_a_release
 from publisher.definitions.period import NESTS, containing
 from publisher.definitions.toml import MARK, marks, parse_toml, read_text, read_toml
 from publisher.errors import DefinitionError
@@ -53,10 +55,20 @@ class DatasetDraft:
         if _marked(values.get("first")):
             made["first"] = _last_year(self.workspace.source(values["source"]).today(), values.get("period", "month"))
         if any(map(_marked, _inner(values, "loss"))):
-            made["loss"] = {"rho" if zcdp else "epsilon": privacy.budget if privacy is not None else 1}
+            made["loss"] = {"rho" if zcdp else "epsilon": self._most}
         if any(map(_marked, _inner(values, "bounds"))):
             made["bounds"] = {"max_groups": 1, "max_per_group": 1}
         return made
+
+    @property
+    def _most(self) -> Decimal:
+        """The most that a release may spend by its source, which stands for a loss that is still marked."""
+        if "source" not in self.values:
+            return Decimal(1)
+        source = self.workspace.source(self.values["source"]).definition
+        most = most_a_release(source.privacy.currency, minors=True)
+        limit = Decimal(most.numerator) / Decimal(most.denominator)
+        return min(source.privacy.budget, limit) if source.minors else source.privacy.budget
 
     @property
     def open(self) -> bool:

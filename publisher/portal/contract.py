@@ -157,6 +157,8 @@ class SourceFacts(FrozenModel):
     """A day, week, month, quarter, year, or lifetime."""
     retention: str = ""
     """How long records are kept, such as "36 months"."""
+    minors: bool = False
+    """True if the records are about minors: half of the budget at most, and no keys found in the records."""
     columns: list[SourceColumn] = []
 
 

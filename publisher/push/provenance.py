@@ -75,6 +75,7 @@ def source_facts(source: SourceFile) -> str:
         unit=definition.privacy.unit,
         window=definition.privacy.window,
         retention=f"{months} month{'s' if months > 1 else ''}",
+        minors=definition.minors,
         columns=columns,
     )
     return facts.model_dump_json(exclude_defaults=True)

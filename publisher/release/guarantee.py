@@ -44,6 +44,7 @@ def guarantee(facts: GuaranteeInputs) -> dict[str, Any]:
             "neighboring": "add or remove all records of one unit inside one window",
             "missing_identifier": facts.dataset.source.definition.privacy.missing,
             "population": facts.dataset.source.definition.population,
+            **({"minors": True} if facts.dataset.source.definition.minors else {}),
         },
         "loss": _loss(account.currency, facts.loss, facts.delta) | {"selection": facts.charge.selection},
         "approximate": _approximate(facts),

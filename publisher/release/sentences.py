@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from publisher.definitions.ceilings import most_a_block
 from publisher.grades import CAUTION, LIMITS, OK, UNRELIABLE
 from publisher.release.odds import TINY, up
 
@@ -119,6 +120,18 @@ def neighboring(facts: GuaranteeInputs) -> str:
         None: "",
     }
     return words + missing[facts.dataset.source.definition.privacy.missing]
+
+
+def minors(facts: GuaranteeInputs) -> str:
+    """That the records are about minors, and what that means; empty if they are not."""
+    source = facts.dataset.source.definition
+    if not source.minors:
+        return ""
+    letter, most = symbol(source.privacy.currency), most_a_block(source.privacy.currency, minors=True)
+    return (
+        f" The records are about minors, so at most {letter} = {amount(most)} may be spent on "
+        f"{each_window(source.privacy.window)}, half of what is usual, and no keys are found in the records."
+    )
 
 
 def bounds(facts: GuaranteeInputs) -> list[str]:

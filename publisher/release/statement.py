@@ -50,7 +50,7 @@ def _introduction(facts: GuaranteeInputs) -> str:
     return (
         f"{label}Random noise was added to every number before it was published. The noise protects "
         f"{say.protected(account.unit, account.window)}: the published numbers look nearly the same whether or not "
-        f"{say.present(facts)}. {say.neighboring(facts)}"
+        f"{say.present(facts)}. {say.neighboring(facts)}{say.minors(facts)}"
     )
 
 

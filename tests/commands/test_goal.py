@@ -223,6 +223,16 @@ def test_ceilings_hold(tmp_path: Path) -> None:
         answered(full, "monthly by district, within 1%", GUESS)
 
 
+def test_ceilings_are_halved_for_minors(tmp_path: Path) -> None:
+    """ρ 0.05 a release and 0.25 a block where the records are about minors, and the plan says no more than that."""
+    edits = {
+        "pipelines/requests.toml": ("[privacy]", "minors = true\n[privacy]"),
+        "datasets/requests.toml": ("rho = 0.1", "rho = 0.05"),
+    }
+    found = answered(planned.build(tmp_path / "city", edits), "monthly by district, within 1%", GUESS).found
+    assert (found.met, found.ceiling.loss, found.ceiling.allowed) == (False, Decimal("0.05"), Fraction(1, 4))
+
+
 def test_a_long_window_is_shared_by_its_releases(tmp_path: Path) -> None:
     """Twelve months charge one year: each may spend a twelfth of 0.25, rounded down."""
     edits = {"pipelines/meters.toml": ('window = "month"', 'window = "year"')}

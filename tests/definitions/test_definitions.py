@@ -167,6 +167,8 @@ FAULTS = [
     (S, "budget = 0.5", "budget = 0", 13, "privacy.budget: .*greater than 0"),
     (S, "budget = 0.5", 'budget = "0.5"', 13, "privacy.budget: "),
     (S, "budget = 0.5", "budget = nan", 13, "privacy.budget: .*finite"),
+    (S, "[privacy]", "minors = true\n[privacy]", 14, "privacy.budget: is more than 0.25, the most for a source"),
+    (S, "[privacy]", "minors = 1\n[privacy]", 9, "minors: .*boolean"),
     (S, "budget = 0.5", "budget = 0.5\nbadget = 1", 14, "privacy.badget: unknown key"),
     (S, 'unit = "who"', 'unit = "day"', None, "columns.day: .*identifier = true"),
     (S, 'unit = "who"', 'unit = "record"', 12, "privacy.missing: does not apply"),

@@ -123,6 +123,41 @@ def test_sources_over_the_same_files_are_about_the_same_people(tmp_path: Path) -
     assert decided.source("second").apart_from(decided.source("visits")) == "Animals"
 
 
+def about_minors(root: Path, *changes: tuple[str, str, str]) -> None:
+    """Read the workspace whose source says that its records are about minors, with as much budget as that allows."""
+    half = (S, "budget = 0.5", "budget = 0.25"), (S, "[privacy]", "minors = true\n[privacy]")
+    changed(root, *half, *changes)
+    dict(find_workspace(root).datasets)
+
+
+def test_a_source_about_minors_spends_half_and_discovers_nothing(tmp_path: Path) -> None:
+    """Half of the ceilings: ρ 0.05 a release and 0.25 a block; no δ, and no keys that only records know."""
+    about_minors(tmp_path / "kept", (D, "rho = 0.1", "rho = 0.05"))
+    with pytest.raises(
+        DefinitionError, match=r"visits\.toml:\d+: loss\.rho: is more than 0\.05, the most of a release"
+    ):
+        about_minors(tmp_path / "release")
+    with pytest.raises(DefinitionError, match=r"visits\.toml:\d+: privacy\.delta: is for discovered keys, which"):
+        about_minors(tmp_path / "delta", (S, "budget = 0.25", "budget = 0.25\ndelta = 0.00001"))
+    with pytest.raises(
+        DefinitionError, match=r"visits\.toml:\d+: keys\.0\.discover: keys must be public, since visits"
+    ):
+        about_minors(tmp_path / "keys", (D, 'keyset = "zones"\nother = "Unknown"', f'other = "Unknown"\n{FOUND}'))
+
+
+def test_whoever_reads_the_same_files_says_so_too(tmp_path: Path) -> None:
+    """Two sources over one feed are both about minors, or a recorded decision says that they are about others."""
+    changed(tmp_path, (S, "budget = 0.5", "budget = 0.25"), (D, "rho = 0.1", "rho = 0.05"))
+    first = (tmp_path / S).read_text()
+    (tmp_path / S).with_name("second.sql").write_text((tmp_path / S).with_suffix(".sql").read_text())
+    (tmp_path / S).with_name("second.toml").write_text(first)
+    (tmp_path / S).write_text(first.replace("[privacy]", "minors = true\n[privacy]", 1))
+    with pytest.raises(DefinitionError, match=r"second\.toml:\d+: minors: visits reads the same files and says that"):
+        dict(find_workspace(tmp_path).sources)
+    (tmp_path / S).with_name("second.toml").write_text(first + APART)
+    dict(find_workspace(tmp_path).sources)
+
+
 def test_a_decision_names_a_source_over_the_same_files(tmp_path: Path) -> None:
     """One about a source that reads other files, or does not exist, is refused with its line."""
     words = r"second\.toml:\d+: apart\.0\.source: {} is not a source that reads the same files"

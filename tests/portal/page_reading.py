@@ -33,6 +33,7 @@ SOURCE = {
     "unit": "record",
     "window": "day",
     "retention": "36 months",
+    "minors": True,
     "columns": [
         {"name": "NAME", "classification": "private", "authority": "Minn. Stat. § 13.82", "description": "Who called"},
         {"name": "ZONE", "classification": "public", "authority": "Minn. Stat. § 13.03", "read": True},

@@ -27,7 +27,13 @@ def test_the_page_names_purpose_retention_and_every_column(portal: Running, ids:
     page = loaded(portal, "/inventory")
     assert page.text.count('id="source-calls"') == 1
     section = page.section("source-calls")
-    for said in ("Calls to the city", "To plan crews", "36 months", "each individual record, over one day"):
+    for said in (
+        "Calls to the city",
+        "To plan crews",
+        "36 months",
+        "The records are about minors",
+        "each individual record, over one day",
+    ):
         assert said in section.words
     assert "3 (read: 2; not public by law: 1)" in section.words
     assert "NAME private Minn. Stat. § 13.82 not read Who called" in section.words
@@ -44,6 +50,7 @@ def test_the_csv_has_a_line_for_each_column(web: requests.Session, portal: Runni
     assert lines[0]["authority"] == "Minn. Stat. § 13.82"
     assert (lines[0]["read"], lines[1]["read"], lines[2]["identifier"]) == ("false", "true", "true")
     assert lines[2]["authority"] == "'=SUM(A1)"
+    assert {line["minors"] for line in lines} == {"true"}
     assert lines[0]["datasets"] == f"{portal.address}/d/{ids['main']}"
 
 

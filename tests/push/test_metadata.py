@@ -97,7 +97,7 @@ def test_the_source_is_told_column_by_column(place: Workspace, catalog: Catalog)
     assert source is not None
     definition = place.source("requests").definition
     assert (source.title, source.purpose, source.unit, source.window) == ("Requests", "Service", "record", "week")
-    assert source.retention == "12 months"
+    assert (source.retention, source.minors) == ("12 months", False)
     assert [each.name for each in source.columns] == list(definition.columns)
     assert {(each.classification, each.authority, each.read) for each in source.columns} == {("public", "s. 1", True)}
 

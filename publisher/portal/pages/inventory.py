@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from publisher.portal.pages.families import Family
 
 FIELDS = (
-    "source", "source_title", "purpose", "unit", "window", "retention",
+    "source", "source_title", "purpose", "unit", "window", "retention", "minors",
     "column", "description", "classification", "authority", "read", "identifier", "datasets",
 )  # fmt: skip
 
@@ -95,6 +95,7 @@ def _lines(request: Request, each: Collection) -> list[dict[str, Any]]:
         "unit": source.unit,
         "window": source.window,
         "retention": source.retention,
+        "minors": source.minors,
         "datasets": " ".join(_addresses(request, each)),
     }
     return [
