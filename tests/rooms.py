@@ -23,7 +23,7 @@ FLOORS = (
     ("analyst",),
     ("push",),
     ("pipeline",),
-    ("records", "engine", "privacy", "release", "approvals", "sample", "classify", "feeds", "journal"),
+    ("records", "engine", "privacy", "release", "approvals", "sample", "classify", "feeds", "journal", "cases"),
     ("executors",),
     ("workspace", "stages", "buckets", "copies", "duck", "durable"),
     ("definitions",),

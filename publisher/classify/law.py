@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self, get_args
 
 from pydantic import Field, model_validator
 
 from publisher.classify.kinds import KINDS, Kind
+from publisher.definitions.clock import AnswerClock, CaseKind
 from publisher.definitions.model import Model, Text
+from publisher.definitions.settings import LawName
 from publisher.definitions.source import Class
 from publisher.definitions.toml import build, read_toml
 
-LAWS = ("minnesota", "missouri", "new-york", "washington")
-LawName = Literal["minnesota", "missouri", "new-york", "washington"]
+LAWS = get_args(LawName)
 _FOLDER = Path(__file__).parent / "laws"
 
 
@@ -34,6 +35,8 @@ class Law(Model):
     open: Text
     """By what records are open in general."""
     rules: tuple[LawRule, ...]
+    clocks: dict[CaseKind, AnswerClock] = Field(default_factory=dict)
+    """How long an answer may take, where the law says so."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -32,8 +32,8 @@ def status(
     the command to type, and the last file of each source. Reads no record and changes nothing.
 
     With --check the exit code is that of the first of these: 5 a release is late, 4 the budget refuses what is due, 6
-    the portal does not answer or does not show what was released, 3 a release is held, 2 an edited definition would
-    draw released periods again.
+    the portal does not answer or does not show what was released, 3 a release is held, or a letter has to be answered
+    (`publisher cases`), 2 an edited definition would draw released periods again.
 
     With --due: the schedule of each dataset, the periods that a run would release now, and when the next one comes
     out.

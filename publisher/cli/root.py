@@ -22,7 +22,7 @@ EXIT_CODES = """\b
 Exit codes:
   0   done
   2   a definition or the command line is wrong
-  3   a release is held by validation, or something waits for approval
+  3   a release is held by validation, or something waits for people
   4   the privacy budget refuses, or the ledger does not verify
   5   a source is missing or not as declared, or the state cannot be written
   6   the portal cannot be reached or lacks what was sent; a notice failed
@@ -39,6 +39,7 @@ SECTIONS = {
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
     "Prove": ("audit", "verify", "ledger", "journal"),
     "Publish": ("push", "serve", "accounts"),
+    "Answer": ("cases",),
     "Look": ("status", "sql"),
     "Keep": ("doctor", "purge"),
 }

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from publisher.classify.law import LawName
     from publisher.definitions.feed import ServerFeed
+    from publisher.definitions.settings import LawName
     from publisher.drafting.address import ServerAddress
     from publisher.drafting.first_records import FirstRecords
     from publisher.drafting.points import AreaFile

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher.cases.letters import check_letters
+from publisher.commands.case_steps import LETTERS
 from publisher.commands.terminal import print_json
 from publisher.definitions.period import parse
 from publisher.durable import private_files
@@ -70,6 +72,8 @@ def inspect_workspace(workspace: Workspace) -> Iterator[str]:
         )
     yield from _raised(workspace)
     yield from _strays(workspace)
+    for name in check_letters(workspace.root / LETTERS, LETTERS):
+        yield f"{LETTERS}/{name}.txt: takes the place of publisher's own letter"
     if workspace.unfinished:
         raise DefinitionError("\n".join(words for each in workspace.unfinished.values() for words in each))
     yield IN_ORDER

@@ -34,6 +34,7 @@ KINDS = (
     "allow",
     "push",
     "purge",
+    "case",
     "torn",
 )
 """What entries are about."""

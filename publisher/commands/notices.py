@@ -45,6 +45,8 @@ REASONS = {
     "budget ends soon": "the budget will soon refuse",
     "portal": "the portal does not answer, or does not show what was released",
     "definition": "a definition was edited, and a run stops until a person decides",
+    "answer due": "an answer to a person is due soon",
+    "answer overdue": "an answer to a person was due and is not given",
     "failed": "a run failed",
     "does not end": "a run has been at work for more than a day",
 }
@@ -62,7 +64,7 @@ class Notice:
     """Something that needs a person."""
 
     subject: str
-    """A dataset with its period, a source, the portal or the run."""
+    """A dataset with its period, a source, the portal, the run, or a case."""
     reason: str
     """One of REASONS."""
 
@@ -87,7 +89,13 @@ def tell(
         with locked(workspace):
             found = overview(workspace, datasets, offline=offline)
             now = {*_of_look(found, datasets, settings), *(_of_run(report, found) if report is not None else ())}
-            names = {*(each.name for each in datasets), *(each.source.name for each in datasets), "portal", "run"}
+            names = {
+                *(each.name for each in datasets),
+                *(each.source.name for each in datasets),
+                "portal",
+                "run",
+                "case",
+            }
             told = _told(workspace)
             over = {each for each in told - now if _visible(each, names, of_run=report is not None, offline=offline)}
             return _tell(workspace, now - told, (told - over) | now)

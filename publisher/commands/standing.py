@@ -42,7 +42,17 @@ if TYPE_CHECKING:
 FEW = 3
 """So many datasets are named in one command; for more it is the command for all."""
 
-Reason = Literal["feed missing", "late", "under review", "approval wanted", "budget refuses", "portal", "definition"]
+Reason = Literal[
+    "feed missing",
+    "late",
+    "under review",
+    "approval wanted",
+    "budget refuses",
+    "portal",
+    "definition",
+    "answer due",
+    "answer overdue",
+]
 """Why something needs a person, in words that say nothing about records."""
 
 State = Literal["ok", "waiting for approval", "rejected", "held", "unchecked", "retracted", "late", "due", "none"]
@@ -53,7 +63,7 @@ class Matter:
     """Something that needs a person; the fields of `publisher status --json`."""
 
     subject: str
-    """The dataset, with its period where it is about one, or the portal."""
+    """The dataset, with its period where it is about one, the portal, or a case."""
     reason: Reason
     words: str
     """What is wrong, and what to do."""

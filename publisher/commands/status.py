@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.commands.cases import case_matters
 from publisher.commands.purge import retention_rows
 from publisher.commands.standing import Look
 from publisher.commands.terminal import print_table, say
@@ -80,7 +81,7 @@ def overview(workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: 
     else:
         mornings, retention = tuple([look.at(None, dataset, Spent()) for dataset in datasets]), ()
     arrivals = tuple(_arrival(workspace, name, source.today()) for name, source in sources.items())
-    return Overview(mornings, (*look.needs, *look.portal_needs()), arrivals, retention)
+    return Overview(mornings, (*look.needs, *look.portal_needs(), *case_matters(workspace)), arrivals, retention)
 
 
 def print_overview(found: Overview, today: date) -> None:

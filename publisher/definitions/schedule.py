@@ -6,14 +6,14 @@ It is public, and nothing of it is looked up in the records.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator
 
-from publisher.definitions.model import Model, RuleError, Text
+from publisher.definitions.model import Model, Text
 from publisher.definitions.source import Zone
 
 if TYPE_CHECKING:
@@ -129,6 +129,26 @@ def _checked(words: str) -> str:
     return words
 
 
+def known_holidays(name: str) -> str:
+    """The name of a country or state, unchanged. Raises ValueError if its public holidays are not known."""
+    try:
+        _holidays(name)
+    except (NotImplementedError, KeyError):
+        raise ValueError(
+            f"{name!r} has no known holidays: write a country, such as US, or a state, such as US-MO"
+        ) from None
+    return name
+
+
+def business_day(day: date, number: int, holidays: str) -> date:
+    """The business day so many after `day`; weekends and the public holidays of a country or state are none."""
+    kept = _holidays(holidays)
+    while number:
+        day += timedelta(days=1)
+        number -= day.weekday() < 5 and day not in kept
+    return day
+
+
 class Schedule(Model):
     """When releases come out. Each comes at the first such time after its period has ended, and, with a policy for
     late records, after its cutoff."""
@@ -137,20 +157,8 @@ class Schedule(Model):
     """Plain words, such as "Mondays at 6:00" or "the 5th of each month at 6:00", or the five fields of cron."""
     timezone: Zone | None = None
     """The clock that it goes by. Default: that of the source."""
-    holidays: Text | None = None
+    holidays: Annotated[Text, AfterValidator(known_holidays)] | None = None
     """Whose public holidays are kept, such as US or US-MO: a time on one of them moves to the next working day."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Schedule:
-        if self.holidays is not None:
-            try:
-                _holidays(self.holidays)
-            except (NotImplementedError, KeyError):
-                words = (
-                    f"{self.holidays!r} has no known holidays: write a country, such as US, or a state, such as US-MO"
-                )
-                raise RuleError(("holidays",), words) from None
-        return self
 
     @property
     def cron(self) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import re
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from publisher.definitions.clock import AnswerClock, CaseKind
 from publisher.definitions.feed import Endpoint, Secret, stored_address
-from publisher.definitions.model import Model, RuleError, Slug, Text
+from publisher.definitions.model import Exact, Model, RuleError, Slug, Text
+from publisher.definitions.schedule import known_holidays
 
 SERVER = re.compile(
     r"postgresql\+psycopg://(?:(?P<user>[^:/?#@\s]*)(?::(?P<password>[^:/?#@\s]*))?@)?"
@@ -185,6 +188,28 @@ class ReviewSettings(Model):
         return self
 
 
+LawName = Literal["minnesota", "missouri", "new-york", "washington"]
+"""The states whose open-records law comes with publisher."""
+
+
+class CaseSettings(Model):
+    """How letters from people are answered: whose law and holidays count, and what preparing summary data costs."""
+
+    law: LawName | None = None
+    """The state whose law sets the clocks. Default: none, and then your own rule: 30 days for a contested number, 10
+    business days for a request."""
+    clocks: dict[CaseKind, AnswerClock] = Field(default_factory=dict)
+    """Clocks that take the place of the law's: accuracy for a contested number, summary for a request."""
+    holidays: Annotated[Text, AfterValidator(known_holidays)] = "US"
+    """Whose public holidays are no business days, such as US or US-MN."""
+    warn_days: int = Field(5, ge=0, le=60)
+    """So many days before an answer is due, `publisher status` and notices say so."""
+    hourly_rate: Exact = Field(Decimal(0), ge=0, le=1000)
+    """What an hour of preparing summary data costs the person who asked, in dollars."""
+    signed: Text | None = None
+    """Who signs the letters: a name, an office. Default: the organization."""
+
+
 class Settings(Model):
     """`publisher.toml`."""
 
@@ -222,3 +247,5 @@ class Settings(Model):
     """Who is told when something needs a person. Default: no one."""
     review: ReviewSettings | None = None
     """Who approves definitions and releases. Default: no one has to."""
+    cases: CaseSettings | None = None
+    """How contested numbers and requests for summary data are answered. Default: publisher keeps no such cases."""

@@ -7,9 +7,10 @@ from typing import get_args
 import pytest
 
 from publisher.classify.kinds import KINDS
-from publisher.classify.law import LAWS, LawName, read_law
+from publisher.classify.law import LAWS, read_law
 from publisher.classify.proposal import proposals
 from publisher.cli import main
+from publisher.definitions.settings import LawName
 
 CITED = {"minnesota": "Minn. Stat. § 13.", "missouri": "RSMo 610.0", "new-york": "Public Officers Law § ", "washington": "RCW 42.56."}  # fmt: skip  # noqa: E501
 

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -102,6 +103,27 @@ def test_a_held_release_is_told_once(mailing: Town, mailbox: Mailbox) -> None:
     mailing.run("requests")
     assert mailbox.new() == []
     assert json.loads((mailing.state / "private" / "notices.json").read_text()) == []
+
+
+def test_an_answer_that_is_overdue_is_told_once(mailing: Town, mailbox: Mailbox) -> None:
+    """With the number of the case alone; once it is answered, nothing is remembered of it."""
+    settings = mailing.root / "publisher.toml"
+    settings.write_text(settings.read_text() + "\n[cases]\n")
+    assert mailing.publisher("notify", "--offline").code == 0
+    mailbox.new()
+    came = (datetime.now(UTC).date() - timedelta(days=40)).isoformat()
+    opened = mailing.publisher("cases", "open", "summary", "--received", came, "--to", "A. Person")
+    assert opened.code == 0, opened.err
+    number = f"{came[:4]}-001"
+    assert mailing.publisher("notify", "--offline").code == 0
+    ((_, lines),) = mailbox.new()
+    assert f"case {number}: an answer to a person was due and is not given" in lines
+    assert "Person" not in " ".join(lines)
+    assert mailing.publisher("notify", "--offline").code == 0
+    assert mailbox.new() == []
+    assert mailing.publisher("cases", "close", number, "--reason", "Withdrawn").code == 0
+    assert mailing.publisher("notify", "--offline").code == 0
+    assert "case" not in (mailing.state / "private" / "notices.json").read_text()
 
 
 def test_a_refused_file_is_told_in_fixed_words(mailing: Town, mailbox: Mailbox) -> None:

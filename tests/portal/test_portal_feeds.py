@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -62,6 +63,23 @@ def test_a_dataset_s_feed_has_its_editions(web: requests.Session, portal: Runnin
     (link,) = entries[1].findall(f"{ATOM}link")
     assert link.get("href") == f"{portal.address}/d/{described}/releases/2024-02/2"
     assert entries[1].findtext(f"{ATOM}updated") == "2024-02-22T10:00:00Z"
+
+
+def test_a_retraction_is_news_however_old_its_period(web: requests.Session, portal: Running) -> None:
+    """Its entry is dated by the decision, so it comes before what was released since its period."""
+    identifier = publish_described(portal, "Retracted later")
+    releases = json.loads(said()["releases"])
+    releases[-1] |= {"retracted": True, "current": False}
+    releases[-1]["decisions"] = [
+        {"what": "retracted", "at": "2025-06-01T10:00:00+00:00", "reason": "A week was missing"}
+    ]
+    metadata = {"custom_fields": {"Publisher": said() | {"releases": json.dumps(releases)}}}
+    with portal.client() as client:
+        client.update_metadata(identifier, {"metadata": metadata})
+    entries = read(web.get(f"{portal.address}/d/{identifier}/feed.atom").content).findall(f"{ATOM}entry")
+    assert entries[0].findtext(f"{ATOM}title") == "Retracted later: 2024-01 retracted"
+    assert entries[0].findtext(f"{ATOM}updated") == "2025-06-01T10:00:00Z"
+    assert "Retracted on 2025-06-01: A week was missing." in (entries[0].findtext(f"{ATOM}summary") or "")
 
 
 def test_ids_outlast_a_new_name(web: requests.Session, portal: Running) -> None:

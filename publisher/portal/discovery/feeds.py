@@ -67,7 +67,7 @@ def _edition(dataset: PortalDataset, release: ReleaseFacts) -> FeedEntry:
     news = "retracted" if release.retracted else "corrected" if release.edition > 1 else "released"
     part = f"{release.period}.{release.edition}" + (".retracted" if release.retracted else "")
     path = f"/releases/{quote(release.period)}/{release.edition}"
-    return FeedEntry(dataset, part, _created(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
+    return FeedEntry(dataset, part, _changed(dataset, release), f"{dataset.name}: {release.period} {news}", said, path)
 
 
 def _decided(decision: DecisionFacts) -> str:
@@ -75,11 +75,17 @@ def _decided(decision: DecisionFacts) -> str:
     return f"{decision.what.capitalize()} on {decision.at[:10]}{although}: {decision.reason or 'no reason given'}."
 
 
-def _created(dataset: PortalDataset, release: ReleaseFacts) -> datetime:
+def _changed(dataset: PortalDataset, release: ReleaseFacts) -> datetime:
+    """When the edition was made, or when people last decided about it: a retraction is news however old its period."""
+    times = [_time(each) for each in (release.created, *(decision.at for decision in release.decisions))]
+    return max((each for each in times if each), default=datetime.fromtimestamp(dataset.rows_updated_at, UTC))
+
+
+def _time(text: str) -> datetime | None:
     try:
-        found = datetime.fromisoformat(release.created)
+        found = datetime.fromisoformat(text)
     except ValueError:
-        return datetime.fromtimestamp(dataset.rows_updated_at, UTC)
+        return None
     return found.replace(tzinfo=found.tzinfo or UTC).astimezone(UTC)
 
 
