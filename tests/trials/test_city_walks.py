@@ -26,13 +26,14 @@ REAL = {
     "st-louis": ("stlouis-311", "stlouis-boundaries"),
 }
 """The pages that walk on real records, with their folders."""
-GENERATED = ("seattle-permits",)
+GENERATED = ("minnetonka", "seattle-permits")
 """The pages that walk on generated records, and say so."""
 FETCHED = ("minneapolis", "syracuse")
 """The pages that walk on a server: tests/feeds/test_walks_by_server.py."""
 PERIODS = {
     "cincinnati": ("violations-by-quarter", 4),
     "los-angeles": ("requests-by-month", 1),
+    "minnetonka": ("complaints-by-ward", 4),
     "seattle-energy": ("electricity-by-district", 1),
     "seattle-permits": ("permits-by-quarter", 4),
     "st-louis": ("requests-by-month", 1),
