@@ -1,4 +1,4 @@
-"""Answer: people who contest a number or ask for summary data."""
+"""Answer: people who contest a number or ask for summary data, and outside preparers."""
 
 from __future__ import annotations
 
@@ -204,3 +204,88 @@ def _day(given: datetime | None) -> date | None:
 def _tell(lines: list[str]) -> None:
     for line in lines:
         say(line)
+
+
+@main.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.option("--all", "every", is_flag=True, help="Also list grants that are over.")
+@json_option
+@click.pass_context
+def grants(ctx: click.Context, *, every: bool, as_json: bool) -> None:
+    """Give outside preparers releases and noisy reports, never a record.
+
+    Without a command, lists the grants that are in force. A grant names people, purpose, agreement, datasets and its
+    last day; the journal tells of each, and one that is over opens nothing. docs/requests.md says what it does not
+    stop.
+
+    \b
+    Examples:
+      publisher grants
+      publisher grants add transit-study requests-by-ward \\
+        --person "Ana Ruiz" --until 2027-03-31 --agreement "DPA 2026-14" \\
+        --purpose "To place bus stops"
+      publisher grants open transit-study ~/transit-study
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from publisher.commands.cases import today_of
+    from publisher.commands.grants import HEADINGS, for_machines, grants_of, row_of
+    from publisher.commands.terminal import print_json, print_table
+
+    workspace = workspace_of(ctx.obj)
+    found, today = grants_of(workspace, every=every), today_of(workspace)
+    if as_json:
+        print_json([for_machines(each, today) for each in found])
+    elif found:
+        print_table("", HEADINGS, [row_of(each, today) for each in found])
+    else:
+        say("No grant." if every else "No grant is in force.")
+
+
+@grants.command("add")
+@click.argument("name")
+@click.argument("datasets", nargs=-1, required=True)
+@click.option("--person", "people", multiple=True, required=True, metavar="NAME", help="Who. Can be repeated.")
+@click.option("--purpose", required=True, metavar="TEXT", help="What for. The journal tells it.")
+@click.option("--agreement", required=True, metavar="TEXT", help="The agreement not to disclose that they signed.")
+@click.option("--until", type=_DAY, required=True, metavar="DAY", help="The last day.")
+@click.pass_obj
+def grants_add(
+    folder: Path,
+    name: str,
+    datasets: tuple[str, ...],
+    people: tuple[str, ...],
+    purpose: str,
+    agreement: str,
+    until: datetime,
+) -> None:
+    """Record grant NAME to DATASETS."""
+    from publisher.commands.grants import add_grant
+
+    given = {"name": name, "datasets": datasets, "people": people, "purpose": purpose, "agreement": agreement}
+    say(add_grant(workspace_of(folder), given | {"until": until.date()}))
+
+
+@grants.command("open")
+@click.argument("name")
+@click.argument("into", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.pass_obj
+def grants_open(folder: Path, name: str, into: Path) -> None:
+    """Write what grant NAME opens into a new FOLDER.
+
+    That is every edition of its datasets, also what is held, retracted or left out because it is small, the noisy
+    answers of `publisher tune`, and the definitions. Only you can read the folder: how it reaches them is up to you.
+    """
+    from publisher.commands.grants import open_grant
+
+    say(open_grant(workspace_of(folder), name, into))
+
+
+@grants.command("end")
+@click.argument("name")
+@click.option("--reason", required=True, metavar="TEXT", help="Why. It stays private.")
+@click.pass_obj
+def grants_end(folder: Path, name: str, reason: str) -> None:
+    """End grant NAME before its last day."""
+    from publisher.commands.grants import end_grant
+
+    say(end_grant(workspace_of(folder), name, reason))

@@ -39,7 +39,7 @@ SECTIONS = {
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
     "Prove": ("audit", "verify", "ledger", "journal"),
     "Publish": ("push", "serve", "accounts"),
-    "Answer": ("cases",),
+    "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),
     "Keep": ("doctor", "purge"),
 }

@@ -35,6 +35,7 @@ KINDS = (
     "push",
     "purge",
     "case",
+    "grant",
     "torn",
 )
 """What entries are about."""
