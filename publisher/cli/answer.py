@@ -211,7 +211,7 @@ def _tell(lines: list[str]) -> None:
 @json_option
 @click.pass_context
 def grants(ctx: click.Context, *, every: bool, as_json: bool) -> None:
-    """Give outside preparers releases and noisy reports, never a record.
+    """Give outside preparers noisy numbers, never a record.
 
     Without a command, lists the grants that are in force. A grant names people, purpose, agreement, datasets and its
     last day; the journal tells of each, and one that is over opens nothing. docs/requests.md says what it does not
