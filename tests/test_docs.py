@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from publisher.cli import main
+from publisher.commands.journal import KINDS as KINDS_TOLD
 from publisher.definitions.schema import KINDS, schema_of
 from publisher.errors import FAULT, STOPPED, UNREAD, PublisherError
+from publisher.portal.api.openapi_table import OPERATIONS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -93,3 +97,36 @@ def test_exit_codes_are_documented() -> None:
     readme = set(re.findall(r"^\| (\d+) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE))
     told = set(re.findall(r"^  (\d+) ", main.epilog or "", re.MULTILINE))
     assert readme == told == codes
+
+
+def duties() -> list[list[str]]:
+    """The rows of the table of promises, each with its cells."""
+    page = (ROOT / "docs" / "duties.md").read_text(encoding="utf-8")
+    return [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")][1:]
+
+
+def test_every_promise_has_what_shows_it() -> None:
+    """A row has a promise, a city, what is done, and a command or a page; all five cities are there."""
+    assert {len(row) for row in duties()} == {4}
+    assert all(re.search(r"`(publisher \w+|/)", row[3]) for row in duties())
+    assert {city for row in duties() for city in row[1].split(", ")} == {"MPLS", "STL", "SYR", "SEA", "MTKA"}
+
+
+@pytest.mark.parametrize("shown", sorted({each for row in duties() for each in re.findall(r"`([^`]+)`", row[3])}))
+def test_what_shows_a_promise_is_there(shown: str) -> None:
+    """Every command of the last column exists with its options, and every address is one of the portal's."""
+    if shown.startswith("/"):
+        assert "GET" in OPERATIONS[shown]
+        return
+    name, *words = shlex.split(shown)
+    assert name == "publisher"
+    command: click.Command = main
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    assert command is not main
+    options = {each: parameter for parameter in command.params for each in parameter.opts}
+    for word in words:
+        if word.startswith("--"):
+            assert word in options
+        else:  # what an option is given
+            assert word in KINDS_TOLD
