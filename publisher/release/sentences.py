@@ -129,8 +129,8 @@ def minors(facts: GuaranteeInputs) -> str:
         return ""
     letter, most = symbol(source.privacy.currency), most_a_block(source.privacy.currency, minors=True)
     return (
-        f" The records are about minors, so at most {letter} = {amount(most)} may be spent on "
-        f"{each_window(source.privacy.window)}, half of what is usual, and no keys are found in the records."
+        f" The records are about minors, so the budget of {each_window(source.privacy.window)} is at most {letter} = "
+        f"{amount(most)}, half of what is usual, and no keys are found in the records."
     )
 
 

@@ -296,7 +296,7 @@ def test_a_decision_that_people_are_others_is_said() -> None:
 def test_records_about_minors_are_said() -> None:
     """With what it means for the budget and the keys; of other records neither text nor file says anything of it."""
     made = facts(privacy("record", "day", "0.25") | {"minors": True}, {"loss": {"rho": Decimal("0.05")}}, "2024-01")
-    assert "The records are about minors, so at most ρ = 0.25 may be spent on each day" in statement(made)
+    assert "The records are about minors, so the budget of each day is at most ρ = 0.25" in statement(made)
     file = json.loads(json.dumps(guarantee(made)))
     Draft202012Validator(SCHEMA).validate(file)
     assert file["privacy_unit"]["minors"] is True
