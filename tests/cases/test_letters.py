@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from rooms import ROOT
 
 from publisher.cases.letters import LETTERS, PLACES, check_letters, letter
 from publisher.errors import DefinitionError
@@ -61,3 +62,12 @@ def test_a_letter_that_cannot_be_filled_in_is_refused(tmp_path: Path, name: str,
     (tmp_path / name).write_text(text)
     with pytest.raises(DefinitionError, match=words):
         check_letters(tmp_path, "letters")
+
+
+def test_the_page_lists_every_letter_and_place() -> None:
+    """docs/requests.md names what an office can replace, and what can be filled in, in that order."""
+    page = (ROOT.parent / "docs" / "requests.md").read_text(encoding="utf-8")
+    places = page.partition("\nPlaces: ")[2].partition(". None")[0]
+    assert re.findall(r"`(\w+)`", places) == list(PLACES)
+    steps = page.partition("## Steps")[2].partition("## Requests")[0]
+    assert [name for name in LETTERS if name not in steps] == []

@@ -242,6 +242,22 @@ def test_without_settings_no_case_is_kept(released: Town) -> None:
     refused(typed(released, "cases"), 2, "cases.clocks.summary.days")
 
 
+def test_an_office_writes_its_own_letters(office: Town) -> None:
+    """A file in the workspace is the letter; what cannot be filled in is refused by `check`, and before a step."""
+    own = office.root / "letters" / "received-summary.txt"
+    own.parent.mkdir()
+    own.write_text("Dear $to,\nwe answer by $due.\n")
+    done(typed(office, "cases", "open", "summary", "--to", "A. Person"))
+    (row,) = listed(office)
+    assert letter(office, row["number"], "1-received-summary.txt").startswith("Dear A. Person, we answer by")
+    own.write_text("Dear $mayor,\n")
+    wrong = "letters/received-summary.txt:1: there is no '$mayor' to fill in"
+    refused(typed(office, "check"), 2, wrong)
+    refused(typed(office, "cases", "open", "summary"), 2, wrong)
+    assert listed(office) == [row]
+    assert told(journal(office)) == ["summary: opened"]
+
+
 def test_an_interrupted_step_is_told_once(office: Town) -> None:
     """A command that was killed after it told the journal and before the case was written: the next try tells nothing
     twice."""
