@@ -44,8 +44,10 @@ INSTEAD = {
 }
 """What must not come back, and what to say."""
 
-KEPT = re.compile(r"catalogue\.sqlite|aria-labelledby|DATECANCELLED|CancelledError|\.cancelled\(\)")
-"""A file of older stores, HTML's and Python's own words, a column of a city's feed."""
+KEPT = re.compile(
+    r"catalogue\.sqlite|aria-labelledby|DATECANCELLED|CancelledError|\.cancelled\(\)|^\| neighbourhood \|"
+)
+"""A file of older stores, HTML's and Python's own words, a column of a city's feed, a search in the docs."""
 
 PATTERN = re.compile("|".join(rf"\b(?:{pattern})" for pattern in INSTEAD), re.IGNORECASE)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -356,6 +357,15 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         _read(_TRANSLATIONS, said.get("translations", "")) or {},
         said.get("unfinished", "") == "true",
     )
+
+
+_EMAIL = re.compile(r"[\w.-]+@[\w.-]+\.[\w.-]+")
+
+
+def email_of(dataset: PortalDataset) -> str:
+    """The publisher's contact if it is an email address; otherwise empty."""
+    whom = about(dataset).contact.removeprefix("mailto:")
+    return whom if _EMAIL.fullmatch(whom) else ""
 
 
 def _read(adapter: TypeAdapter[Said], text: str) -> Said | None:

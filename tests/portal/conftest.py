@@ -9,6 +9,7 @@ import pytest
 import requests
 from certificates import write_certificate
 from portal_process import Running, publish, start, stop
+from portal_shipped import publish_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,15 @@ def secure(portal: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     options = ("--tls-certificate", str(chain), "--tls-key", str(key), "--workers", "2")
     running = start(portal.state, *options, name="secure")
     yield Secure(running, chain)
+    stop(running)
+
+
+@pytest.fixture(scope="session")
+def shipped(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A portal with every table of the datasets that the repository ships."""
+    running = start(tmp_path_factory.mktemp("shipped") / "state", "--public-url", "https://data.example.org")
+    publish_shipped(running)
+    yield running
     stop(running)
 
 

@@ -42,7 +42,10 @@ def catalog(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 licenseId="CC_40_BY",
                 metadata={
                     "rowIdentifier": "id",
-                    "custom_fields": {"Facts": {"Office": "Harbor" if number == 3 else f"Office {number}"}},
+                    "custom_fields": {
+                        "Facts": {"Office": "Harbor" if number == 3 else f"Office {number}"},
+                        "Publisher": {"contact": "data@example.org"},
+                    },
                 },
             )
         client.create("Draft")
@@ -100,6 +103,33 @@ def test_results_have_the_shape_of_socrata(web: requests.Session, catalog: Runni
     assert result["resource"]["columns_datatype"][2] == "Calendar Date"
 
 
+def test_results_say_what_socrata_says_and_no_number_that_nobody_counted(
+    web: requests.Session, catalog: Running
+) -> None:
+    """Every member that Socrata's entries have; views are 0 and downloads unknown, since the portal counts neither."""
+    (result,) = web.get(f"{catalog.address}/api/catalog/v1?names=Dataset 1").json()["results"]
+    told = result["resource"]
+    assert set(told["page_views"].values()) == {0}
+    assert {"page_views_last_week", "page_views_last_month", "page_views_total"} <= told["page_views"].keys()
+    assert told["download_count"] is None
+    assert (told["lens_view_type"], told["lens_display_type"], told["blob_mime_type"]) == ("tabular", "table", None)
+    assert (told["contact_email"], told["resource_name"]) == ("data@example.org", None)
+    assert told["hide_from_data_json"] is told["locked"] is False
+
+
+def test_autocomplete_completes_titles(web: requests.Session, catalog: Running) -> None:
+    """All words but the last are whole, and the last may be a beginning; the form of an entry is not documented."""
+    address = f"{catalog.address}/api/catalog/v1/autocomplete"
+    found = web.get(f"{address}?q=Dat").json()
+    assert [each["title"] for each in found["results"]] == [f"Dataset {number}" for number in range(5)]
+    assert found["resultSetSize"] == 5
+    assert found["results"][0]["display_title"] == '<span class="highlight">Dataset</span> 0'
+    assert web.get(f"{address}?q=dataset 3").json()["results"][0]["title"] == "Dataset 3"
+    assert web.get(f"{address}?q=data 3").json()["results"] == []
+    assert web.get(f"{address}?q=data&categories=Housing&limit=1").json()["resultSetSize"] == 2
+    assert web.get(f"{address}?limit=x").status_code == 400
+
+
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -107,6 +137,16 @@ def test_results_have_the_shape_of_socrata(web: requests.Session, catalog: Runni
         ("q=meters tag1&min_should_match=50%25", "10"),
         ("only=datasets&provenance=official", "01234"),
         ("only=maps", ""),
+        ("only=teapot", ""),
+        ("only=teapot,dataset", "01234"),
+        ("data_json_hidden=false", "01234"),
+        ("data_json_hidden=true", ""),
+        ("order=page_views_last_month", "01234"),
+        ("order=page_views_total DESC&limit=1", "0"),
+        ("order=page_views_last_week ASC&limit=1", "0"),
+        ("order=download_count&limit=2", "01"),
+        ("order=domain_category&limit=2", "13"),
+        ("order=datatype", "01234"),
         ("visibility=open&public=true&published=true&audience=public", "01234"),
         ("derived=true", ""),
         ("for_user=nobody", ""),
@@ -135,7 +175,6 @@ def test_search_has_the_rest_of_the_parameters(
         "offset=-1",
         "order=price",
         "order=name sideways",
-        "only=teapot",
         "public=perhaps",
         "visibility=foggy",
         "min_should_match=some",

@@ -23,7 +23,7 @@ from real_records import real_records
 
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn, PortalDataset
-from publisher.portal.pages.families import families
+from publisher.portal.discovery.families import families
 
 if TYPE_CHECKING:
     from portal_process import Running

@@ -56,7 +56,7 @@ def test_a_page_in_spanish_has_spanish_words(city: City) -> None:
     words = Page(html).words
     for text in ("Distrito", "Tipo de solicitud", "Solicitudes, mínimo", "Bache", "Puerto", "Fila"):
         assert text in words, text
-    assert re.search(r"<title>\[Muestra\] Solicitudes por distrito y mes – ", html)
+    assert re.search(r"<title>\[Muestra\] Solicitudes por distrito y mes \(City of Example\) – ", html)
     assert "<h1>[Muestra] Solicitudes por distrito y mes</h1>" in html
     assert "los registros ( solicitudes )" in words or "los registros (solicitudes)" in words
     assert "(una celda: Distrito × Tipo de solicitud)" in words
@@ -85,7 +85,7 @@ def test_the_page_in_english_and_the_api_are_as_before(city: City) -> None:
 def test_cards_and_pictures_are_in_spanish(city: City) -> None:
     """The catalog's card, and chart and map that leave the page."""
     card = read(city, "/es/")
-    assert re.search(r"<h2><a [^>]*>\[Muestra\] Solicitudes por distrito y mes</a></h2>", card)
+    assert re.search(r"<h2><a [^>]*>\[Muestra\] Solicitudes por distrito y mes \(City of Example\)</a></h2>", card)
     assert "Una fila por cada Distrito × Tipo de solicitud" in Page(card).words
     for name in ("chart", "map"):
         svg = requests.get(f"{city.address}/es/d/{city.full}/{name}.svg?kind=Noise&map_kind=Noise", timeout=60).text

@@ -319,6 +319,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/feed.atom": {"GET": Operation("Releases and corrections of all datasets", "Atom")},
     "/d/{id}/feed.atom": {"GET": Operation("Releases and corrections of one dataset", "Atom")},
     "/api/catalog/v1": {"GET": Operation("Search for datasets", "Found", _FOUND + _PAGED)},
+    "/api/catalog/v1/autocomplete": {"GET": Operation("Titles that complete what was typed", "Counted", _FOUND)},
     "/api/catalog/v1/categories": {
         "GET": Operation("Categories, with the number of datasets in each", "Counted", _FOUND)
     },

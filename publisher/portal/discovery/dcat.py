@@ -13,7 +13,8 @@ from starlette.routing import Route
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.api.views import iso
 from publisher.portal.base.kinds import Kind
-from publisher.portal.contract import about
+from publisher.portal.contract import about, email_of
+from publisher.portal.discovery.titles import placed
 from publisher.portal.downloads.downloads import standing
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from publisher.portal.downloads.downloads import Offer
 
 CONTEXT = "https://raw.githubusercontent.com/DOI-DO/dcat-us/main/context/dcat-us-3.0.jsonld"
-_EMAIL = re.compile(r"[\w.-]+@[\w.-]+\.[\w.-]+")
 _EVERY = {
     "day": ("R/P1D", "daily"),
     "week": ("R/P1W", "weekly"),
@@ -63,12 +63,6 @@ def covered(dataset: PortalDataset) -> tuple[date, date, str] | None:
     return min(each[0] for each in known), latest[1], latest[2]
 
 
-def _email(dataset: PortalDataset) -> str:
-    """The contact's email address, or the empty one that the schema allows if there is none."""
-    whom = about(dataset).contact.removeprefix("mailto:")
-    return f"mailto:{whom}" if _EMAIL.fullmatch(whom) else "mailto:"
-
-
 def _area(dataset: PortalDataset) -> str:
     coverage = about(dataset).coverage
     return coverage.name if coverage else ""
@@ -101,14 +95,18 @@ def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "@type": "dcat:Dataset",
             "identifier": page,
             "landingPage": page,
-            "title": dataset.name,
+            "title": placed(dataset),
             "description": dataset.description or dataset.name,
             "keyword": [tag for tag in dataset.tags if tag] or [dataset.category or "open data"],
             "modified": iso(dataset.changed_at),
             "issued": iso(dataset.published_at or dataset.created_at),
             "accessLevel": "public",
             "publisher": {"@type": "org:Organization", "name": dataset.publisher},
-            "contactPoint": {"@type": "vcard:Contact", "fn": dataset.publisher, "hasEmail": _email(dataset)},
+            "contactPoint": {
+                "@type": "vcard:Contact",
+                "fn": dataset.publisher,
+                "hasEmail": f"mailto:{email_of(dataset)}",
+            },
             "license": about(dataset).license_address,
             "theme": [dataset.category] if dataset.category else [],
             "temporal": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
@@ -169,7 +167,7 @@ def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "@id": page,
             "@type": "Dataset",
             "identifier": [page],
-            "title": dataset.name,
+            "title": placed(dataset),
             "description": dataset.description or dataset.name,
             "keyword": [tag for tag in dataset.tags if tag],
             "theme": [{"@type": "Concept", "prefLabel": dataset.category}] if dataset.category else [],
@@ -178,7 +176,7 @@ def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "modified": iso(dataset.changed_at),
             "version": str(dataset.version),
             "publisher": {"@type": "Organization", "name": dataset.publisher},
-            "contactPoint": [{"@type": "Kind", "fn": dataset.publisher, "hasEmail": _email(dataset)}],
+            "contactPoint": [{"@type": "Kind", "fn": dataset.publisher, "hasEmail": f"mailto:{email_of(dataset)}"}],
             "accessRights": {"@id": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"},
             "license": {"@id": known.license_address} if known.license_address else None,
             "temporal": [_period_of_time(when)] if when else [],
@@ -241,7 +239,7 @@ def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
             "@context": "https://schema.org",
             "@type": "Dataset",
             "@id": page,
-            "name": dataset.name,
+            "name": placed(dataset),
             # search engines refuse a description of fewer than 50 or more than 5000 characters
             "description": (described if len(described) >= 50 else f"{described}. {_summary(dataset)}")[:5000],
             "url": page,

@@ -7,6 +7,7 @@ import re
 import time
 from collections import Counter
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ from publisher.portal.api.views import iso, whole
 from publisher.portal.base.licenses import name_of
 from publisher.portal.base.model import STAFF
 from publisher.portal.base.problems import problem
+from publisher.portal.contract import email_of
+from publisher.portal.discovery.matching import MOST_WORDS, matches, words_of
+from publisher.portal.discovery.vocabulary import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,22 +31,25 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.base.problems import SodaError
 
+_VIEWS = ("page_views_last_week", "page_views_last_month", "page_views_total")
 _ORDERS: dict[str, Callable[[PortalDataset], Any]] = {
     "name": lambda dataset: dataset.name.lower(),
     "dataset_id": lambda dataset: dataset.id,
     "createdat": lambda dataset: dataset.created_at,
     "updatedat": lambda dataset: dataset.changed_at,
     "category": lambda dataset: dataset.category.lower(),
+    "domain_category": lambda dataset: dataset.category.lower(),
+    "datatype": lambda dataset: dataset.blob is not None,
     "owner": lambda dataset: dataset.publisher.lower(),
+    **dict.fromkeys((*_VIEWS, "download_count"), lambda _: 0),
 }
-_DESCENDING = frozenset({"createdat", "updatedat"})
-"""The sort orders that are descending by default."""
-_KINDS = frozenset(
-    "api calendar chart dataset datalens federated_href file filter form gateway_plugin href link map measure story"
-    " system_dataset visualization".split()
+"""Views and downloads are not counted, so they put nothing before anything else."""
+_SAID = (
+    "name, dataset_id, createdAt, updatedAt, category, domain_category, datatype, owner, page_views_last_week,"
+    " page_views_last_month, page_views_total, or download_count"
 )
-"""The values of `only`, in the singular; the portal has datasets and files."""
-_PLURALS = {"stories": "story"} | {f"{kind}s": kind for kind in _KINDS}
+_DESCENDING = frozenset({"createdat", "updatedat", "download_count", *_VIEWS})
+"""The sort orders that are descending by default."""
 _VISIBILITIES = frozenset({"open", "internal"})
 _PAGES = frozenset({"offset", "limit", "scroll_id", "order", "q", "min_should_match"})
 _TUNING = re.compile(
@@ -50,10 +57,8 @@ _TUNING = re.compile(
     r"|q_internal|approval_status|\$.*"
 )
 """Socrata's parameters that affect ranking or display and do not filter."""
-MOST_WORDS = 20
-"""How many different words are searched for (the first ones)."""
-LONGEST_WORD = 50
-"""How many characters of a word count."""
+MOST_COMPLETED = 10
+"""How many titles complete a search by default."""
 
 
 def search(request: Request) -> Response:
@@ -77,35 +82,47 @@ def _answer(results: list[Any], size: int, started: float, **more: Any) -> Respo
 
 def found(request: Request) -> list[PortalDataset]:
     """The datasets that match the request's parameters, in the requested order. Raises SodaError."""
-    conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
-    narrowed = [dataset for dataset in findable(request) if all(meets(dataset) for meets in conditions)]
+    narrowed = _narrowed(request)
     words = words_of(request.query_params.get("q", ""))
-    scores = {dataset.id: _score(dataset, words, _enough(request, len(words))) for dataset in narrowed}
+    enough = _enough(request, len(words))
+    scores = {each: match.enough(enough) for each, match in matches(request, narrowed, words).items()}
     return _ordered(request, [dataset for dataset in narrowed if scores[dataset.id]], scores)
 
 
-def matching(datasets: Iterable[PortalDataset], words: str) -> list[PortalDataset]:
-    """The datasets whose text has all the words, the most relevant first."""
-    wanted = words_of(words)
-    scored = [(_score(dataset, wanted, len(wanted)), dataset) for dataset in datasets]
-    return [dataset for score, dataset in sorted(scored, key=lambda pair: -pair[0]) if score]
+def _narrowed(request: Request) -> list[PortalDataset]:
+    """The datasets that match all parameters but `q`, by name."""
+    conditions = [_condition(request, name) for name in dict.fromkeys(request.query_params)]
+    return [dataset for dataset in findable(request) if all(meets(dataset) for meets in conditions)]
 
 
-def words_of(text: str) -> list[str]:
-    """The words to search for."""
-    return list(dict.fromkeys(word[:LONGEST_WORD] for word in text.lower().split()))[:MOST_WORDS]
+def autocomplete(request: Request) -> Response:
+    """GET /api/catalog/v1/autocomplete: titles that have all the words of `q`, of which the last may be a beginning."""
+    started = time.perf_counter()
+    typed = list(spelled(request.query_params.get("q", "")))[:MOST_WORDS]
+    offset, limit = whole(request, "offset", 0), whole(request, "limit", MOST_COMPLETED)
+    if limit > 10_000:
+        raise _wrong("limit", "at most 10000")
+    titles = dict.fromkeys(dataset.name for dataset in _narrowed(request) if _completes(dataset.name, typed))
+    results = [{"title": title, "display_title": _highlighted(title, typed)} for title in titles]
+    return _answer(results[offset : offset + limit], len(results), started)
 
 
-def _score(dataset: PortalDataset, words: list[str], enough: int) -> int:
-    """How well the words match: names count more than tags, and tags more than other texts; 0 is no match."""
-    if not words:
-        return 1
-    columns = " ".join(part for column in dataset.columns for part in (column.name, column.field))
-    labels = " ".join((dataset.category, *dataset.tags))
-    weighed = ((27, dataset.name), (9, labels), (3, f"{dataset.description} {dataset.attribution}"), (1, columns))
-    texts = [(weight, text.lower()) for weight, text in weighed]
-    each = [sum(weight for weight, text in texts if word in text) for word in words]
-    return sum(each) if sum(map(bool, each)) >= enough else 0
+def _completes(title: str, typed: list[str]) -> bool:
+    words = set(spelled(title))
+    *whole_words, last = typed or [""]
+    return words.issuperset(whole_words) and any(word.startswith(last) for word in words)
+
+
+def _highlighted(title: str, typed: list[str]) -> str:
+    """The title as HTML, with the words that were typed marked as Socrata marks them."""
+    return "".join(
+        f'<span class="highlight">{escape(part)}</span>' if _is_typed(part, typed) else escape(part)
+        for part in re.split(r"(\W+)", title)
+    )
+
+
+def _is_typed(part: str, typed: list[str]) -> bool:
+    return any(word.startswith(last) for word in spelled(part) for last in typed)
 
 
 def _enough(request: Request, words: int) -> int:
@@ -146,16 +163,10 @@ def _condition(request: Request, parameter: str) -> Callable[[PortalDataset], bo
     if name in ("for_user", "owner"):
         known = visitor(request) is not None
         return lambda dataset: _owner(dataset, known=known)["id"].lower() in wanted
-    _check(name, wanted)
-    values = _LISTS.get(name)
-    return lambda dataset: bool(wanted & (values(dataset) if values else _custom(dataset, name)))
-
-
-def _check(name: str, wanted: set[str]) -> None:
-    if name == "only" and not wanted <= _KINDS | set(_PLURALS):
-        raise _wrong("only", "one or more types of assets, such as dataset")
     if name == "visibility" and not wanted <= _VISIBILITIES:
         raise _wrong("visibility", "open or internal")
+    values = _LISTS.get(name)
+    return lambda dataset: bool(wanted & (values(dataset) if values else _custom(dataset, name)))
 
 
 def _kind(dataset: PortalDataset) -> str:
@@ -187,6 +198,7 @@ _FLAGS: dict[str, Callable[[PortalDataset], bool]] = {
     "published": lambda dataset: dataset.published,
     "derived": lambda _: False,
     "explicitly_hidden": lambda _: False,
+    "data_json_hidden": lambda _: False,
 }
 
 
@@ -207,7 +219,7 @@ def _ordered(request: Request, datasets: list[PortalDataset], scores: dict[str, 
     asked = request.query_params.get("order", "").lower().split()
     words = asked or (["relevance"] if request.query_params.get("q", "").strip() else ["name"])
     if words[0] not in _ORDERS | {"relevance": None} or words[1:] not in ([], ["asc"], ["desc"]):
-        raise _wrong("order", "relevance, name, dataset_id, createdAt, updatedAt, category, or owner, with ASC or DESC")
+        raise _wrong("order", f"relevance, {_SAID}, with ASC or DESC")
     settled = sorted(datasets, key=lambda dataset: (dataset.name.lower(), dataset.id))
     if words[0] == "relevance":
         return sorted(settled, key=lambda dataset: scores[dataset.id], reverse=words[1:] != ["asc"])
@@ -227,10 +239,12 @@ def _result(dataset: PortalDataset, base: str, *, known: bool) -> dict[str, Any]
         "resource": {
             "name": dataset.name,
             "id": dataset.id,
+            "resource_name": None,
             "parent_fxf": [],
             "description": dataset.description,
             "attribution": dataset.attribution or None,
             "attribution_link": dataset.attribution_link or None,
+            "contact_email": email_of(dataset) or None,
             "type": _kind(dataset),
             "createdAt": iso(dataset.created_at),
             "updatedAt": iso(dataset.changed_at),
@@ -242,7 +256,14 @@ def _result(dataset: PortalDataset, base: str, *, known: bool) -> dict[str, Any]
             "columns_datatype": [column.type_name.replace("_", " ").title() for column in dataset.columns],
             "columns_description": [column.description for column in dataset.columns],
             "columns_format": [{} for _ in dataset.columns],
+            "page_views": dict.fromkeys((*_VIEWS, *(f"{name}_log" for name in _VIEWS)), 0),
+            "download_count": None,
             "provenance": "official",
+            "lens_view_type": "blobby" if dataset.blob else "tabular",
+            "lens_display_type": "blob" if dataset.blob else "table",
+            "blob_mime_type": dataset.metadata.get("blob", {}).get("mimeType"),
+            "hide_from_data_json": False,
+            "locked": False,
         },
         "classification": {
             "categories": [],
@@ -328,6 +349,7 @@ def _facet(name: str, tally: list[tuple[str, int]]) -> dict[str, Any]:
 ROUTES = [
     Route("/api/catalog/v1", search),
     Route("/api/catalog/v1.json", search),
+    Route("/api/catalog/v1/autocomplete", autocomplete),
     Route("/api/catalog/v1/categories", counts),
     Route("/api/catalog/v1/tags", counts),
     Route("/api/catalog/v1/domain_categories", counts),

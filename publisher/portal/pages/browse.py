@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route
 
 from publisher.portal.answers.access import findable
-from publisher.portal.discovery.search import matching, words_of
-from publisher.portal.pages.families import families
+from publisher.portal.discovery.families import families
+from publisher.portal.discovery.matching import matching, matching_most, suggestions
 from publisher.portal.pages.headline import headline
 from publisher.portal.pages.rendering import in_every_language, linker, render
 
@@ -21,16 +20,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import TableShape
-    from publisher.portal.pages.families import Family
+    from publisher.portal.discovery.families import Family
     from publisher.portal.pages.headline import Headline
 
 LISTED = 20
 """Entries per page."""
 CHOICES = 12
 """Values that one facet offers, the most common first."""
-GUESSED = 5
-"""For how many of the first words the page suggests a spelling."""
 SORTS = ("relevance", "name", "newest")
 
 
@@ -73,9 +71,14 @@ FACETS: dict[str, Callable[[Family], set[str]]] = {
 def catalog(request: Request) -> Response:
     """GET /: `q` searches, `category place tag publisher map` filter, `sort` and `page` choose what is shown."""
     words = request.query_params.get("q", "").strip()
-    everything = families(findable(request))
+    datasets = findable(request)
+    everything = families(datasets)
     chosen = {name: request.query_params.getlist(name) for name in FACETS}
-    matched = _matching(everything, words)
+    matched = _ranked(everything, matching(request, datasets, words))
+    guesses = suggestions(request, datasets, words) if words and not matched else []
+    partly = not matched
+    if partly:
+        matched = _ranked(everything, matching_most(request, datasets, words))
     sort = _sort(request, words)
     found = _sorted([family for family in matched if _has(family, chosen)], sort)
     page = _page(request)
@@ -92,18 +95,18 @@ def catalog(request: Request) -> Response:
         found=len(found),
         first=page * LISTED + 1,
         everything=len(everything),
-        guesses=[] if found else _guesses(words, everything),
+        guesses=guesses,
+        partly=partly,
         earlier=page - 1 if page else None,
         later=page + 1 if (page + 1) * LISTED < len(found) else None,
     )
 
 
-def _matching(everything: list[Family], words: str) -> list[Family]:
-    """The families with a table that matches the words, in the order that the search ranks them."""
-    datasets = [entry.dataset for family in everything for entry in family.members]
-    ranks = {dataset.id: rank for rank, dataset in enumerate(matching(datasets, words))}
-    best = [min(ranks.get(e.dataset.id, len(datasets)) for e in family.members) for family in everything]
-    there = [(rank, at) for at, rank in enumerate(best) if rank < len(datasets)]
+def _ranked(everything: list[Family], found: list[PortalDataset]) -> list[Family]:
+    """The families with a table that was found, in the order that the search ranks them."""
+    ranks = {dataset.id: rank for rank, dataset in enumerate(found)}
+    best = [min(ranks.get(each.dataset.id, len(ranks)) for each in family.members) for family in everything]
+    there = [(rank, at) for at, rank in enumerate(best) if rank < len(ranks)]
     return [everything[at] for _, at in sorted(there)]
 
 
@@ -162,14 +165,6 @@ def _listed(request: Request, family: Family) -> Listed:
     periods = sorted(release.period for release in main.about.releases)
     coverage = (periods[0], periods[-1]) if periods else None
     return Listed(family, headline(request, family.whole()), coverage)
-
-
-def _guesses(words: str, everything: list[Family]) -> list[str]:
-    """Words from titles and tags that are spelled almost like the words that found nothing."""
-    texts = [(family.main.dataset.name, *family.main.dataset.tags) for family in everything]
-    known = {word.strip(".,;:()").lower() for text in texts for part in text for word in part.split()}
-    close = (get_close_matches(word, known, n=2) for word in words_of(words)[:GUESSED])
-    return list(dict.fromkeys(word for words in close for word in words))[:4]
 
 
 ROUTES = in_every_language([Route("/", catalog)])

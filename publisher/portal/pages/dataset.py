@@ -15,11 +15,11 @@ from publisher.portal.answers.access import base_url, findable, portal, visitor
 from publisher.portal.base.problems import SodaError
 from publisher.portal.contract import about
 from publisher.portal.discovery.dcat import covered, jsonld, span
+from publisher.portal.discovery.families import family_of
 from publisher.portal.downloads.downloads import ahead, standing
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.compare import compare
 from publisher.portal.pages.examples import MOST, examples
-from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking, headline
 from publisher.portal.pages.map import map_of
 from publisher.portal.pages.preview import PREFIX, preview

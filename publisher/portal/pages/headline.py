@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import ShapeMeasure
+    from publisher.portal.discovery.families import DatasetEntry
     from publisher.portal.pages.chart import Chart, ChartPoint
-    from publisher.portal.pages.families import DatasetEntry
     from publisher.portal.pages.trend import Ask
 
 COURSE = 52

@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable
-from publisher.portal.pages.families import families
+from publisher.portal.discovery.families import families
 from publisher.portal.pages.rendering import in_every_language, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.contract import SourceFacts
-    from publisher.portal.pages.families import Family
+    from publisher.portal.discovery.families import Family
 
 FIELDS = (
     "source", "source_title", "purpose", "unit", "window", "retention", "minors",

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from publisher.portal.answers.access import findable
 from publisher.portal.contract import Odds
-from publisher.portal.pages.families import families
+from publisher.portal.discovery.families import families
 from publisher.portal.pages.reliability import chances
 from publisher.portal.pages.rendering import in_every_language, render
 

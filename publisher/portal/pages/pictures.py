@@ -20,9 +20,9 @@ from publisher.portal.answers.access import base_url, findable, portal
 from publisher.portal.answers.freshness import has
 from publisher.portal.base.problems import problem
 from publisher.portal.contract import about
+from publisher.portal.discovery.families import family_of
 from publisher.portal.downloads.downloads import kept, sent
 from publisher.portal.pages.dataset import shown_dataset
-from publisher.portal.pages.families import family_of
 from publisher.portal.pages.headline import asking
 from publisher.portal.pages.language import language_of
 from publisher.portal.pages.map import map_of

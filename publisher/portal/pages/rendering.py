@@ -22,6 +22,7 @@ from publisher.portal.answers.freshness import has
 from publisher.portal.base.messages import message
 from publisher.portal.contract import markdown_reader, percent
 from publisher.portal.discovery.dcat import span
+from publisher.portal.discovery.titles import place_of
 from publisher.portal.pages.chart import HEIGHT, WIDTH
 from publisher.portal.pages.language import LANGUAGES, ORIGINAL, language_of, plain_path, translations
 from publisher.portal.pages.statics import files
@@ -103,6 +104,7 @@ def environment(language: Language) -> jinja2.Environment:
             made.filters["period"],
             made.filters["day"],
         ),
+        "place": place_of,
         "segment": lambda text: quote(str(text), safe=""),
     }
     made.globals |= {"width": WIDTH, "height": HEIGHT, "language": language, "home": language.prefix}

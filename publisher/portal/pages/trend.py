@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.pages.families import DatasetEntry, Family
+    from publisher.portal.discovery.families import DatasetEntry, Family
 
     Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
 
