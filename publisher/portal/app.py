@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse, Response
 from publisher.portal.api import exports, files, odata, openapi, querying, resource, views
 from publisher.portal.base import metrics
 from publisher.portal.base.problems import SodaError
-from publisher.portal.discovery import dcat, feeds, search
+from publisher.portal.discovery import dcat, dcat_us_3, feeds, search
 from publisher.portal.downloads import downloads, packages
-from publisher.portal.pages import browse, dataset, inventory, methods, pictures, releases, rendering, statics
+from publisher.portal.pages import browse, crawlers, dataset, inventory, methods, pictures, releases, rendering, statics
 from publisher.portal.revisions import configs, outputs, revisions, sources
 from publisher.portal.serving import health
 from publisher.portal.serving.guard import Guard
@@ -62,8 +62,10 @@ ROUTES = [
     *inventory.ROUTES,
     *methods.ROUTES,
     *statics.ROUTES,
+    *crawlers.ROUTES,
     *search.ROUTES,
     *dcat.ROUTES,
+    *dcat_us_3.ROUTES,
     *feeds.ROUTES,
     *odata.ROUTES,
     *openapi.ROUTES,

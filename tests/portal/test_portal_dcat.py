@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+import re
+from dataclasses import replace
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from portal_described import publish_described
+from portal_described import publish_described, said
+from portal_process import blank
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT4
+from schema_files import schema_files
 
 from publisher.portal.discovery.dcat import jsonld, span
+from publisher.portal.discovery.titles import placed
 from publisher.portal.store.store import PortalStore
 
 if TYPE_CHECKING:
     import requests
     from portal_process import Running
 
+SAID = {"custom_fields": {"Publisher": said()}}
 DATE = r"^\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?Z)?$"
 MEDIA = r"^[-\w]+/[-\w]+(\.[-\w]+)*([+][-\w]+)?$"
 DISTRIBUTION = {
@@ -208,6 +216,105 @@ def test_json_ld_has_what_search_engines_ask_for(portal: Running, described: str
     assert [each["name"] for each in told["variableMeasured"]] == ["Requests"]
     assert told["url"] == f"https://data.example.org/d/{described}"
     assert all(each["contentUrl"].startswith("https://data.example.org/") for each in told["distribution"])
+
+
+MISSING = frozenset(
+    "ChecksumAlgorithm Dimension Frequency ImageObject LinguisticSystem Policy Resource Role anySimpleType".split()
+)
+"""Definitions to which the files of DCAT-US 3.0 refer without having them; any object is one of them."""
+
+
+def dcat_us_3_schema() -> dict[str, Any]:
+    """The files as one schema.
+
+    Their `$id`s are RDF terms, which would change what a reference means. A keyword is one text in them, where the
+    standard has any number of keywords (0..n), and so do the files of its present repository.
+    """
+    files = schema_files("dcat-us-3")
+    definitions = {name: without_ids(each) for name, each in files.items() if not name.startswith("dcat_us")}
+    assert set(re.findall(r"#/definitions/(\w+)", json.dumps(definitions))) - definitions.keys() == MISSING
+    for each in (definitions["Dataset"], definitions["Catalog"]):
+        each["properties"]["keyword"] = {"type": "array", "items": {"type": "string"}}
+    return {
+        "$ref": "#/definitions/Catalog",
+        "definitions": definitions | {name: {"type": "object"} for name in MISSING},
+    }
+
+
+def without_ids(schema: Any) -> Any:
+    """The schema without the members that name it."""
+    if isinstance(schema, list):
+        return [without_ids(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: without_ids(each) for name, each in schema.items() if not (name == "$id" and isinstance(each, str))}
+
+
+def dates() -> jsonschema.FormatChecker:
+    """Checks dates and moments, of which a value must be exactly one."""
+    checker = jsonschema.FormatChecker(formats=())
+    checker.checks("date", ValueError)(lambda text: len(text) == 10 and bool(date.fromisoformat(text)))
+    checker.checks("date-time", ValueError)(lambda text: "T" in text and bool(datetime.fromisoformat(text)))
+    return checker
+
+
+@pytest.mark.usefixtures("described")
+def test_dcat_us_3_fits_the_schema_files(web: requests.Session, shipped: Running, portal: Running) -> None:
+    """The shipped datasets and one of which everything is said; an entry without its publisher does not fit."""
+    schema = dcat_us_3_schema()
+    validator = jsonschema.Draft7Validator(schema, format_checker=dates())
+    series = validator.evolve(schema={**schema, "$ref": "#/definitions/DatasetSeries"})
+    for running in (shipped, portal):
+        found = web.get(f"{running.address}/dcat-us-3.json").json()
+        validator.validate(found)
+        for each in found["datasetSeries"]:
+            series.validate(each)
+        spoiled = {name: value for name, value in found["dataset"][0].items() if name != "publisher"}
+        assert not validator.is_valid(found | {"dataset": [spoiled]})
+
+
+def test_data_json_fits_the_schema_files(web: requests.Session, shipped: Running) -> None:
+    """The shipped datasets by the files of Project Open Data, but for the codes that only federal publishers have."""
+    files = schema_files("dcat-us-1.1")
+    files["dataset"]["required"] = [name for name in files["dataset"]["required"] if not name.endswith("Code")]
+    known = Registry().with_resources((each["id"].rstrip("#"), Resource(each, DRAFT4)) for each in files.values())
+    validator = jsonschema.Draft4Validator(files["catalog"], registry=known)
+    found = web.get(f"{shipped.address}/data.json").json()
+    assert len(found["dataset"]) == 31
+    validator.validate(found)
+    spoiled = {name: value for name, value in found["dataset"][0].items() if name != "contactPoint"}
+    assert not validator.is_valid(found | {"dataset": [spoiled]})
+
+
+def test_recurring_publications_are_series(web: requests.Session, shipped: Running) -> None:
+    """The tables that come out together are members of one series, which says how often and since when."""
+    found = web.get(f"{shipped.address}/dcat-us-3.json").json()
+    every = {each["@id"]: each for each in found["dataset"]}
+    series = {each["title"]: each for each in found["datasetSeries"]}
+    told = series["Service requests by week, part of the city and kind (St. Louis, Missouri)"]
+    assert told["accrualPeriodicity"] == "weekly"
+    assert told["temporal"] == [{"@type": "PeriodOfTime", "startDate": "2018-01-01", "endDate": "2018-01-28"}]
+    assert told["spatial"][0]["prefLabel"] == "St. Louis, Missouri"
+    assert len(told["seriesMember"]) == 4
+    for member in told["seriesMember"]:
+        (own,) = every[member]["inSeries"]
+        assert own == {name: told[name] for name in ("@id", "@type", "title", "description")}
+    assert sorted(each for one in series.values() for each in one["seriesMember"]) == sorted(every)
+    assert web.get(told["@id"].replace("https://data.example.org", shipped.address)).status_code == 200
+
+
+def test_titles_carry_their_city(web: requests.Session, shipped: Running) -> None:
+    """In both catalogs and in schema.org; not where the title itself names the city."""
+    for path in ("data.json", "dcat-us-3.json"):
+        titles = [each["title"] for each in web.get(f"{shipped.address}/{path}").json()["dataset"]]
+        assert len(set(titles)) == len(titles) == 31
+        assert "Service requests by neighborhood and month (St. Louis, Missouri)" in titles
+        assert all(title.endswith(")") for title in titles)
+    dataset = replace(blank("aaaa-aaaa"), name="Calls in St. Louis", metadata=SAID)
+    assert placed(dataset) == "Calls in St. Louis"
+    assert placed(replace(dataset, name="Calls")) == "Calls (St. Louis, Missouri)"
+    assert placed(replace(dataset, name="Calls", metadata={})) == "Calls"
+    assert jsonld("https://data.example.org", replace(dataset, name="Calls"))["name"] == "Calls (St. Louis, Missouri)"
 
 
 @pytest.mark.parametrize(

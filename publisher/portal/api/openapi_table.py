@@ -314,6 +314,8 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/methods": {"GET": Operation("The page on how the numbers are made and how privacy is protected", "Page")},
     "/about": {"GET": Operation("The page about this portal", "Page")},
     "/static/{name}": {"GET": Operation("Styles, scripts, and images of the pages", "Any")},
+    "/robots.txt": {"GET": Operation("Which addresses search engines leave alone", "Text")},
+    "/sitemap.xml": {"GET": Operation("Every page with its languages, for search engines", "Any")},
     "/data.json": {"GET": Operation("The open datasets as DCAT-US 1.1", "Catalog")},
     "/dcat-us-3.json": {"GET": Operation("The open datasets as DCAT-US 3.0, in JSON-LD", "LinkedCatalog")},
     "/feed.atom": {"GET": Operation("Releases and corrections of all datasets", "Atom")},

@@ -1,11 +1,10 @@
-"""Metadata for harvesters and search engines: DCAT-US 1.1 and 3.0 for the catalog, schema.org for a dataset."""
+"""Metadata for harvesters and search engines: DCAT-US 1.1 for the catalog, schema.org for a dataset."""
 
 from __future__ import annotations
 
 import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.contract import CoverageFacts
     from publisher.portal.downloads.downloads import Offer
 
-CONTEXT = "https://raw.githubusercontent.com/DOI-DO/dcat-us/main/context/dcat-us-3.0.jsonld"
-_EVERY = {
+EVERY = {
     "day": ("R/P1D", "daily"),
     "week": ("R/P1W", "weekly"),
     "month": ("R/P1M", "monthly"),
@@ -68,7 +65,8 @@ def _area(dataset: PortalDataset) -> str:
     return coverage.name if coverage else ""
 
 
-def _known(entry: dict[str, Any]) -> dict[str, Any]:
+def present(entry: dict[str, Any]) -> dict[str, Any]:
+    """The members that say something."""
     return {name: value for name, value in entry.items() if value not in (None, "", [], {})}
 
 
@@ -90,7 +88,7 @@ def data_json(request: Request) -> Response:
 def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
     """A dataset in DCAT-US 1.1; `bureauCode` and `programCode` are only for federal publishers."""
     page, when = f"{base}/d/{dataset.id}", covered(dataset)
-    return _known(
+    return present(
         {
             "@type": "dcat:Dataset",
             "identifier": page,
@@ -111,21 +109,21 @@ def _first(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any
             "theme": [dataset.category] if dataset.category else [],
             "temporal": f"{when[0].isoformat()}/{when[1].isoformat()}" if when else "",
             "spatial": _area(dataset),
-            "accrualPeriodicity": _EVERY[when[2]][0] if when else "",
-            "describedBy": _description(base, dataset),
+            "accrualPeriodicity": EVERY[when[2]][0] if when else "",
+            "describedBy": description_at(base, dataset),
             "describedByType": "application/json",
             "distribution": [_first_distribution(offer) for offer in standing(request, dataset)],
         }
     )
 
 
-def _description(base: str, dataset: PortalDataset) -> str:
+def description_at(base: str, dataset: PortalDataset) -> str:
     """The address that describes the columns, or the dataset if it has none."""
     return f"{base}/api/views/{dataset.id}" + (".json" if dataset.blob else "/datapackage.json")
 
 
 def _first_distribution(offer: Offer) -> dict[str, Any]:
-    return _known(
+    return present(
         {
             "@type": "dcat:Distribution",
             "title": offer.format,
@@ -133,93 +131,6 @@ def _first_distribution(offer: Offer) -> dict[str, Any]:
             "format": offer.label,
             "mediaType": offer.media_type,
             "downloadURL": offer.url,
-        }
-    )
-
-
-def dcat_us_3(request: Request) -> Response:
-    """GET /dcat-us-3.json: the open datasets as DCAT-US 3.0, in JSON-LD."""
-    base = base_url(request)
-    open_ones = [dataset for dataset in findable(request) if dataset.open]
-    publishers = sorted({dataset.publisher for dataset in open_ones})
-    site = publishers[0] if len(publishers) == 1 else urlsplit(base).netloc
-    return JSONResponse(
-        {
-            "@context": CONTEXT,
-            "@id": f"{base}/dcat-us-3.json",
-            "@type": "Catalog",
-            "title": f"Open data of {site}",
-            "description": f"The open datasets published at {base}",
-            "publisher": {"@type": "Organization", "name": site},
-            "conformsTo": {"@type": "Standard", "@id": "https://resources.data.gov/resources/dcat-us3/"},
-            "dataset": [_third(request, base, dataset) for dataset in open_ones],
-        },
-        media_type="application/ld+json",
-    )
-
-
-def _third(request: Request, base: str, dataset: PortalDataset) -> dict[str, Any]:
-    page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
-    source = f"Based on {known.source.title}. {known.source.purpose}".strip() if known.source else ""
-    statements = [text for text in (source, known.guarantee) if text]
-    return _known(
-        {
-            "@id": page,
-            "@type": "Dataset",
-            "identifier": [page],
-            "title": placed(dataset),
-            "description": dataset.description or dataset.name,
-            "keyword": [tag for tag in dataset.tags if tag],
-            "theme": [{"@type": "Concept", "prefLabel": dataset.category}] if dataset.category else [],
-            "landingPage": {"@type": "Document", "@id": page},
-            "issued": iso(dataset.published_at or dataset.created_at),
-            "modified": iso(dataset.changed_at),
-            "version": str(dataset.version),
-            "publisher": {"@type": "Organization", "name": dataset.publisher},
-            "contactPoint": [{"@type": "Kind", "fn": dataset.publisher, "hasEmail": f"mailto:{email_of(dataset)}"}],
-            "accessRights": {"@id": "http://publications.europa.eu/resource/authority/access-right/PUBLIC"},
-            "license": {"@id": known.license_address} if known.license_address else None,
-            "temporal": [_period_of_time(when)] if when else [],
-            "spatial": [_location(known.coverage)] if known.coverage else [],
-            "accrualPeriodicity": {"@id": f"http://purl.org/cld/freq/{_EVERY[when[2]][1]}"} if when else None,
-            "provenance": [{"@type": "ProvenanceStatement", "label": text} for text in statements],
-            "scopeNote": " ".join(known.limitations),
-            "describedBy": {
-                "@type": "Distribution",
-                "downloadURL": _description(base, dataset),
-                "mediaType": "application/json",
-            },
-            "distribution": [_third_distribution(offer, known.license_address) for offer in standing(request, dataset)],
-        }
-    )
-
-
-def _period_of_time(when: tuple[date, date, str]) -> dict[str, str]:
-    return {"@type": "PeriodOfTime", "startDate": when[0].isoformat(), "endDate": when[1].isoformat()}
-
-
-def _location(area: CoverageFacts) -> dict[str, Any]:
-    identifier = {"@type": "Identifier", "notation": area.id, "schemaAgency": area.standard}
-    return {"@type": "Location", "prefLabel": area.name, "identifier": identifier}
-
-
-def _third_distribution(offer: Offer, license: str) -> dict[str, Any]:
-    """The downloads, with size and checksum if the file already exists."""
-    checksum = {
-        "@type": "Checksum",
-        "algorithm": {"@id": "http://spdx.org/rdf/terms#checksumAlgorithm_sha256"},
-        "checksumValue": offer.sha256,
-    }
-    return _known(
-        {
-            "@type": "Distribution",
-            "title": offer.label,
-            "description": offer.description,
-            "downloadURL": offer.url,
-            "mediaType": offer.media_type,
-            "license": {"@id": license} if license else None,
-            "byteSize": str(offer.bytes) if offer.bytes is not None else None,
-            "checksum": checksum if offer.sha256 else None,
         }
     )
 
@@ -234,7 +145,7 @@ def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
     """
     page, when, known = f"{base}/d/{dataset.id}", covered(dataset), about(dataset)
     described = dataset.description or dataset.name
-    return _known(
+    return present(
         {
             "@context": "https://schema.org",
             "@type": "Dataset",
@@ -247,7 +158,7 @@ def jsonld(base: str, dataset: PortalDataset) -> dict[str, Any]:
             "identifier": dataset.id,
             "keywords": [tag for tag in dataset.tags if tag],
             "license": known.license_address,
-            "creator": _known(
+            "creator": present(
                 {"@type": "Organization", "name": dataset.publisher, "url": _web(dataset.attribution_link)}
             ),
             "isAccessibleForFree": True,
@@ -300,10 +211,7 @@ def _variable(dataset: PortalDataset, name: str, label: str) -> dict[str, str]:
     column = dataset.column(name)
     kind = f"https://schema.org/{_TYPES.get(column.kind, 'Text')}" if column else ""
     told = {"description": column.description, "additionalType": kind} if column else {}
-    return _known({"@type": "PropertyValue", "name": label, "alternateName": name, **told})
+    return present({"@type": "PropertyValue", "name": label, "alternateName": name, **told})
 
 
-ROUTES = [
-    Route("/data.json", data_json),
-    Route("/dcat-us-3.json", dcat_us_3),
-]
+ROUTES = [Route("/data.json", data_json)]
