@@ -321,7 +321,7 @@ class Suppression(Model):
 class Coverage(Model):
     """The area that the whole dataset covers, by a public standard, so that analysts can join the city's totals."""
 
-    name: Text
+    name: Wording
     """Its name for people, such as St. Louis, Missouri."""
     id: Text
     """Its identifier, such as 2965000."""

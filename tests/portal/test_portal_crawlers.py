@@ -65,7 +65,7 @@ def test_a_link_to_a_dataset_has_a_preview(web: requests.Session, shipped: Runni
     assert said["og:description"].startswith("How many requests")
     assert f'<link rel="canonical" href="{SITE}/d/{identifier}">' in page
     spanish = told(web.get(f"{shipped.address}/es/d/{identifier}").text)
-    assert spanish["og:title"].startswith("Solicitudes de servicio por barrio y mes (St. Louis, Missouri) – ")
+    assert spanish["og:title"].startswith("Solicitudes de servicio por barrio y mes (San Luis, Misuri) – ")
     assert (spanish["og:url"], spanish["og:locale"]) == (f"{SITE}/es/d/{identifier}", "es_US")
     assert told(web.get(f"{shipped.address}/").text)["og:description"].startswith("Numbers about the city")
 
