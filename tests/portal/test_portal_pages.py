@@ -431,6 +431,17 @@ def test_the_guarantee_is_shown_as_text(load: Any, paged: str, sample: str) -> N
     load(f"/d/{sample}/guarantee", status=404)
 
 
+def test_the_guarantee_in_spanish_begins_with_what_it_says(load: Any, paged: str) -> None:
+    """The odds in Spanish stand before the text, which is marked as English; the English page has the text alone."""
+    page = load(f"/es/d/{paged}/guarantee")
+    said = page.section("privacy").words
+    assert "acierta como máximo" in said
+    assert f'href="/es/d/{paged}/guarantee"' not in page.section("privacy").text
+    assert "La garantía misma está en inglés" in page.words
+    assert page.text.index('id="privacy"') < page.text.index('<div class="prose" lang="en">')
+    assert 'id="privacy"' not in load(f"/d/{paged}/guarantee").text
+
+
 def test_machines_find_the_dataset_in_its_page(load: Any, paged: str) -> None:
     """schema.org's Dataset as JSON-LD that no name can break out of."""
     page = load(f"/d/{paged}")

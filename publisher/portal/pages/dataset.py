@@ -130,7 +130,8 @@ def guarantee(request: Request) -> Response:
     known = about(dataset) if dataset else None
     if known is None or not known.guarantee:
         return missing(request)
-    return render(request, "guarantee.html", dataset=dataset, about=known)
+    odds = chances(known.odds) if known.odds else None
+    return render(request, "guarantee.html", dataset=dataset, about=known, chances=odds)
 
 
 def shown_dataset(request: Request) -> PortalDataset | None:
