@@ -11,6 +11,7 @@ import pytest
 from real_records import WHY, real_records
 
 from publisher.definitions import period as civil
+from publisher.definitions.model import in_other_languages
 from publisher.engine.guard import guarded
 from publisher.workspace import Workspace, find_workspace
 
@@ -183,6 +184,23 @@ def test_a_reader_is_told_what_the_data_cannot_say(name: str) -> None:
     assert definition.portal.tags
     assert all(sentence.endswith(".") for sentence in (definition.description, *definition.limitations))
     assert definition.last is not None
+
+
+@datasets
+def test_spanish_pages_say_it_in_spanish(name: str) -> None:
+    """Titles, description, units, labels, category, place and limitations have Spanish words."""
+    definition = WORKSPACE.datasets[name].definition
+    assert definition.portal.coverage is not None
+    texts = [
+        definition.title,
+        definition.description,
+        definition.portal.category,
+        definition.portal.coverage.name,
+        *definition.limitations,
+        *(each.title for each in (*definition.keys, *definition.rollups, *definition.totals)),
+        *(text for each in definition.measures for text in (each.title, each.unit) if text),
+    ]
+    assert [text for text in texts if "es" not in in_other_languages(text)] == []
 
 
 def test_nothing_is_invented() -> None:
