@@ -161,7 +161,7 @@ def test_data_json_follows_the_schema(web: requests.Session, portal: Running, de
     assert told["contactPoint"]["hasEmail"] == "mailto:data@example.org"
     assert told["license"] == "https://creativecommons.org/licenses/by/4.0/"
     formats = [each["format"] for each in told["distribution"]]
-    assert formats == ["CSV", "Parquet", "Excel", "GeoJSON", "KML", "Shapefile"]
+    assert formats == ["CSV", "Parquet", "Excel", "GeoJSON", "KML", "KMZ", "Shapefile"]
     assert entry(found, sample)["contactPoint"]["hasEmail"] == "mailto:"
 
 

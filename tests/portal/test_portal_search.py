@@ -127,6 +127,9 @@ def test_a_city_edits_its_synonyms(web: requests.Session, small: Running) -> Non
     (small.state / "synonyms.txt").unlink()
     assert found(web, small, "garbage") == ["Trash"]
     assert found(web, small, "tras") == ["Trash"]
+    assert found(web, small, "???") == []
+    assert found(web, small, "the") == []
+    assert len(found(web, small, " ")) == 2
 
 
 def test_plurals_are_those_of_both_languages() -> None:

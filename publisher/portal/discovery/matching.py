@@ -81,8 +81,8 @@ class Match:
 
 
 def words_of(text: str) -> list[str]:
-    """The words to search for: all but stop words, unless there are no others."""
-    every = [word[:LONGEST_WORD] for word in spelled(text)]
+    """The words to search for: all but stop words, unless there are no others; signs alone are a word of no dataset."""
+    every = [word[:LONGEST_WORD] for word in spelled(text) or text.split()]
     return ([word for word in every if word not in STOP_WORDS] or every)[:MOST_WORDS]
 
 
