@@ -39,7 +39,7 @@ def publisher(command: Path, folder: Path, *words: str) -> subprocess.CompletedP
 
 
 def test_a_workspace_is_made_and_served_from_the_wheel(command: Path, tmp_path: Path) -> None:
-    """`publisher init` and `publisher serve` work in an empty folder, and the pages have their style."""
+    """`publisher init` and `publisher serve` work in an empty folder; pages have their style, search its synonyms."""
     where = publisher(command, tmp_path, "--version")
     assert where.returncode == 0, where.stderr
     assert publisher(command, tmp_path, "init", "city").returncode == 0
@@ -57,6 +57,7 @@ def test_a_workspace_is_made_and_served_from_the_wheel(command: Path, tmp_path: 
         text = requests.get(address, timeout=20).text
         style = next(part for part in text.split('"') if ".css" in part)
         assert requests.get(urljoin(address, style), timeout=20).status_code == 200
+        assert requests.get(address, params={"q": "garbage"}, timeout=20).status_code == 200
     finally:
         serving.send_signal(signal.SIGTERM)
         serving.communicate(timeout=20)
