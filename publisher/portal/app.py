@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -11,7 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
+from publisher.portal.answers.lanes import in_lane
 from publisher.portal.api import exports, files, odata, openapi, querying, resource, views
 from publisher.portal.base import metrics
 from publisher.portal.base.problems import SodaError
@@ -24,7 +27,7 @@ from publisher.portal.serving.guard import Guard
 from publisher.portal.serving.throttle import Throttle
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from starlette.requests import Request
 
@@ -49,6 +52,15 @@ async def _http_error(request: Request, error: Exception) -> Response:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     body = {"code": code, "error": True, "message": message}
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
+
+
+def _in_lanes(routes: Iterable[Route]) -> Iterator[Route]:
+    """The routes; those that a thread answers share the threads fairly."""
+    for route in routes:
+        if iscoroutinefunction(route.endpoint):
+            yield route
+        else:
+            yield Route(route.path, in_lane(route.endpoint), methods=list(route.methods or ()), name=route.name)
 
 
 ROUTES = [
@@ -93,7 +105,7 @@ def application(portal: AppContext, started: Callable[[], None] = lambda: None) 
 
     app = Starlette(
         lifespan=lifespan,
-        routes=ROUTES,
+        routes=[*_in_lanes(ROUTES)],
         middleware=[
             Middleware(Guard),
             Middleware(Throttle),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -181,13 +184,44 @@ def test_too_many_logins_are_told_to_come_back(path: Path, monkeypatch: pytest.M
     assert accounts.check("other", "another password", HERE).username == "other"
 
 
-def test_guesses_that_come_at_once_are_counted_too(path: Path) -> None:
-    """Those that wait for their turn are refused as soon as enough before them were wrong."""
-    accounts = Accounts(DatasetCatalog(path))
+def test_guesses_that_come_at_once_are_counted_too(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts before it is tried: as many as are allowed get through, also in several processes."""
+    clock = SimpleNamespace(time=lambda: 1e9, monotonic=time.monotonic)
+    monkeypatch.setattr(module, "time", clock)
+    processes = [Accounts(DatasetCatalog(path)) for _ in range(4)]
     with ThreadPoolExecutor(40) as pool:
-        statuses = [*pool.map(lambda number: refusal(accounts, "writer", f"guess {number}"), range(40))]
-    assert statuses.count(401) < module._PAIR.allowed + module.AT_ONCE
-    assert set(statuses) == {401, 429}
+        found = pool.map(lambda number: refusal(processes[number % 4], "writer", f"guess {number}"), range(40))
+        statuses = [*found]
+    assert statuses.count(401) == module._PAIR.allowed
+    assert statuses.count(429) == 40 - module._PAIR.allowed
+
+
+def test_a_right_password_is_no_failure(path: Path) -> None:
+    """What was counted before it was tried is taken back, for the name and for the address."""
+    for number in range(8):  # as a process that has just started, from one address after another
+        Accounts(DatasetCatalog(path)).check("writer", PASSWORD, f"198.51.100.{number // 4}")
+    with closing(sqlite3.connect(path)) as connection:
+        assert {failures for (failures,) in connection.execute("SELECT failures FROM failed_logins")} == {0}
+
+
+@pytest.mark.usefixtures("processes")
+def test_guesses_at_a_running_portal_are_counted(tmp_path: Path) -> None:
+    """Sixty at once at two workers: five, and one more after each wait, which doubles."""
+    running = start(tmp_path / "state", "--workers", "2")
+    try:
+        began = time.monotonic()
+
+        def guess(number: int) -> int:
+            address, guessed = f"{running.address}/api/views.json", (running.login[0], f"guess {number}")
+            return requests.get(address, auth=guessed, timeout=60).status_code
+
+        with ThreadPoolExecutor(60) as pool:
+            statuses = [*pool.map(guess, range(60))]
+        more = math.ceil(time.monotonic() - began + 1).bit_length()
+        assert module._PAIR.allowed <= statuses.count(401) <= module._PAIR.allowed + more
+        assert set(statuses) <= {401, 429, 503}
+    finally:
+        assert stop(running) == 0
 
 
 def test_time_tells_no_names(path: Path, checks: list[str]) -> None:

@@ -246,8 +246,8 @@ REFUSED = [
     "SELECT query('select 1')",
     "SELECT x'00'",
     "SELECT " + "(" * 5000 + "1" + ")" * 5000,
-    "SELECT " + "not " * 8000 + "open",
-    "SELECT " + " + ".join(["1"] * 9000),
+    "SELECT " + "not " * 4000 + "open",
+    "SELECT " + " + ".join(["1"] * 4000),
     "",
 ]
 

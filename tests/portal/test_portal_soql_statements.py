@@ -349,7 +349,7 @@ GREEDY = [
     "SELECT " + "requests" + "::text::number" * 25,
     "SELECT " + nested("nullif({}, 'x')", 29),
     "SELECT id WHERE " + " AND ".join(["not " * 25 + "open"] * 60) + " AND 1 ^ 2 ^ 3 ^ 4 ^ 5 > requests / 0 / 0",
-    "SELECT " + " + ".join(["1"] * 5000),
+    "SELECT " + " + ".join(["1"] * 4000),
     "SELECT id" + " IS NULL" * 199,
 ]
 
@@ -374,12 +374,12 @@ def test_a_sort_beyond_the_memory_or_the_time_is_refused(ask: Asker) -> None:
 
 
 def test_ten_thousand_values_are_a_list(ask: Asker, cells: Cells) -> None:
-    """A long IN list is nothing special (sent as a body: an address has no room for it)."""
+    """A long IN list is nothing special."""
     from publisher.portal.soql.dialect import parse_query
 
     tree: Any = parse_query("SELECT id WHERE id IN (" + ", ".join(f"'{n}'" for n in range(10_000)) + ")")
     assert len(tree.where.expressions) == 10_000
-    values = ", ".join(f"'{n}-00'" for n in range(3_000))
+    values = ", ".join(f"'{n}-00'" for n in range(1_400))
     assert [row["id"] for row in ask(select="id", where=f"id in ({values})")] == ["0-00", "1-00", "2-00"]
     numbers = ", ".join(f"{n}.05" for n in range(1_000))
     for more in ("", ", 0.00000000000000000001", ", 12345678901234567890.5"):

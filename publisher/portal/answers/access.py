@@ -20,6 +20,7 @@ from publisher.portal.base.problems import (
     login_required,
     no_rows,
     problem,
+    query_too_large,
     role_required,
     token_refused,
     too_large,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 BODY_LIMIT = 64 * 1024 * 1024
 """The most bytes in a request body."""
+QUERY_LIMIT = 16 * 1024
+"""The most bytes in the query of a visitor without an account."""
 _RESOURCE = re.compile(r"/resource/([0-9a-z]{4}-[0-9a-z]{4})(?![^./])")
 
 
@@ -142,6 +145,13 @@ def identified(request: Request) -> None:
     if account(request) is not None:
         return
     raise token_refused() if token is not None else login_required()
+
+
+def moderate(request: Request, *texts: str) -> None:
+    """Check that a visitor's query is short; accounts may ask longer ones. Raises SodaError 413."""
+    size = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
+    if size > QUERY_LIMIT and account(request) is None:
+        raise query_too_large(QUERY_LIMIT)
 
 
 def readable(request: Request, identifier: str) -> PortalDataset:

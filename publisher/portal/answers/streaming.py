@@ -4,70 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
-from anyio import CapacityLimiter
-from anyio.lowlevel import RunVar
 from anyio.to_thread import run_sync
 from starlette.responses import Response
 
+from publisher.portal.answers.lanes import address, lanes
 from publisher.portal.base.problems import SodaError, problem
 from publisher.portal.base.watch import SECONDS, Deadline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from publisher.portal.answers.lanes import LanePlace, Lanes
+
 WHOLE = 256 * 1024
 """An answer with at most this many bytes is sent at once."""
-SHORT = 16
-"""Queries that can run at the same time in one process, not counting long ones."""
-LONG = 4
-"""Long queries that can run at the same time in one process."""
 SOON = 1.0
 """Seconds after which a query counts as long."""
 HOLD = 5.0
 """Seconds that a query waits for a place among the long ones before it is canceled."""
-TICK = 0.05
-STREAMS = 32
-"""Answers that can be streamed at the same time in one process."""
-SHARE = STREAMS // 4
-"""How many of these one client address can have."""
-PULLS = 4
-"""Threads that compute the next pieces of streamed answers."""
 STALL = 60.0
 """Seconds after which an answer is dropped if the client reads nothing."""
 LEAST = 8_000
 """Bytes per second that a client must have read once the portal has waited that long for it."""
-
-
-class _Lanes:
-    """The limits on what one event loop runs at the same time."""
-
-    def __init__(self) -> None:
-        self.short = CapacityLimiter(SHORT)
-        self.long = CapacityLimiter(LONG)
-        self.streams = CapacityLimiter(STREAMS)
-        self.pulls = CapacityLimiter(PULLS)
-        self.readers: Counter[str] = Counter()
-        """How many streams each client address has."""
-        self.threads = CapacityLimiter(SHORT + LONG)
-
-
-_LANES: RunVar[_Lanes] = RunVar("lanes")
-
-
-def _lanes() -> _Lanes:
-    found = _LANES.get(None)
-    if found is None:
-        found = _Lanes()
-        _LANES.set(found)
-    return found
 
 
 def busy() -> SodaError:
@@ -82,31 +47,50 @@ async def computed(request: Request, answer: Callable[[Deadline], Response], sec
 
     A query that takes long gives its place to others and continues as one of the few long queries. Raises SodaError.
     """
-    deadline, lanes = Deadline(seconds), _lanes()
-    async with lanes.short:
-        task = asyncio.ensure_future(run_sync(answer, deadline, limiter=lanes.threads))
+    deadline, here, client = Deadline(seconds), lanes(), address(request.scope)
+    async with here.short.place(client) as short:
+        task = asyncio.ensure_future(run_sync(_clocked, answer, deadline, limiter=here.queries))
         done, _ = await asyncio.wait({task}, timeout=SOON)
         if done:
             return task.result()
-        moved = await _moved(task, lanes.long)
-    if not moved:
+        long = await _moved(task, here, short, deadline)
+    if long is None:
+        if task.done():
+            return task.result()
         deadline.end()
         await asyncio.wait({task})
         raise busy()
     try:
         return await _awaited(task, request, deadline)
+    except SodaError:
+        if long.told:
+            raise busy() from None
+        raise
     finally:
-        lanes.long.release_on_behalf_of(task)
+        here.long.leave(long)
 
 
-async def _moved(task: asyncio.Future[Response], lane: CapacityLimiter) -> bool:
-    """Wait a few seconds for a place among the long queries; True once the query has one or has ended."""
-    for _ in range(int(HOLD / TICK)):
-        with suppress(anyio.WouldBlock):
-            lane.acquire_on_behalf_of_nowait(task)
-            return True
-        await asyncio.wait({task}, timeout=TICK)
-    return False
+def _clocked(answer: Callable[[Deadline], Response], deadline: Deadline) -> Response:
+    """The answer; the reading of its query counts toward its time, too."""
+    with deadline.watched():
+        return answer(deadline)
+
+
+async def _moved(task: asyncio.Future[Response], here: Lanes, short: LanePlace, deadline: Deadline) -> LanePlace | None:
+    """Wait a few seconds for a place among the long queries; None if there is none, others need this place, or the
+    query has ended."""
+    needed = asyncio.Event()
+    here.short.willing(short, needed.set)
+    wanted = asyncio.ensure_future(here.long.take(short.address, deadline.end))
+    others = asyncio.ensure_future(needed.wait())
+    try:
+        waited: set[asyncio.Future[Any]] = {task, wanted, others}
+        await asyncio.wait(waited, timeout=HOLD, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        others.cancel()
+        if not wanted.done():
+            wanted.cancel()
+    return wanted.result() if wanted.done() else None
 
 
 async def _awaited(task: asyncio.Future[Response], request: Request, deadline: Deadline) -> Response:
@@ -143,25 +127,6 @@ def sent(blocks: Generator[bytes], deadline: Deadline, headers: Mapping[str, str
     return Response(b"".join(first), headers=headers, media_type=media_type)
 
 
-@contextmanager
-def _place(lanes: _Lanes, client: str) -> Iterator[None]:
-    """Take one of the streams. Raises SodaError 503 if none is free, or none for this client."""
-    if lanes.readers[client] >= SHARE:
-        raise busy()
-    try:
-        lanes.streams.acquire_nowait()
-    except anyio.WouldBlock:
-        raise busy() from None
-    lanes.readers[client] += 1
-    try:
-        yield
-    finally:
-        lanes.streams.release()
-        lanes.readers[client] -= 1
-        if not lanes.readers[client]:
-            del lanes.readers[client]
-
-
 class Pieces(Response):
     """A body that is computed while it is sent. Raises SodaError 503 if there are too many streams."""
 
@@ -176,23 +141,35 @@ class Pieces(Response):
         self._gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the body, unless the client disconnects or stops reading."""
-        lanes = _lanes()
+        """Send the body, unless the client disconnects or stops reading, or others need the place."""
+        here, client = lanes(), address(scope)
         watcher = asyncio.ensure_future(self._watch(receive))
         try:
-            with _place(lanes, (scope.get("client") or ("",))[0]):
-                await self._send(send, lanes.pulls)
+            if not here.streams.open_to(client):
+                raise busy()
+            async with here.streams.place(client) as place:
+                sending = asyncio.ensure_future(self._send(send, here, client))
+                here.streams.willing(place, partial(self._cut, sending))
+                try:
+                    await sending
+                except asyncio.CancelledError:
+                    if not place.told:
+                        raise  # otherwise its reader sees that the answer is not whole
         finally:
             watcher.cancel()
             with anyio.CancelScope(shield=True):
-                await run_sync(self._blocks.close, limiter=lanes.pulls)
+                await run_sync(self._blocks.close, limiter=here.pullers)
+
+    def _cut(self, sending: asyncio.Future[None]) -> None:
+        self._deadline.end()
+        sending.cancel()
 
     async def _watch(self, receive: Receive) -> None:
         await _until_gone(receive)
         self._gone = True
         self._deadline.end()
 
-    async def _send(self, send: Send, pulls: anyio.CapacityLimiter) -> None:
+    async def _send(self, send: Send, here: Lanes, client: str) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         block, self._first = self._first, b""
         waited, taken = 0.0, 0
@@ -204,7 +181,8 @@ class Pieces(Response):
                 waited, taken = waited + time.monotonic() - started, taken + len(block)
                 if waited > STALL and taken < LEAST * waited:
                     return  # as for a reader that takes nothing: it sees that the answer is not whole
-                block = await run_sync(next, self._blocks, b"", limiter=pulls)
+                async with here.pulls.place(client):
+                    block = await run_sync(next, self._blocks, b"", limiter=here.pullers)
         except SodaError:
             if self._gone:
                 return

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
 from publisher.portal.answers import formats
-from publisher.portal.answers.access import body, identified, joinable, tabular
+from publisher.portal.answers.access import body, identified, joinable, moderate, tabular
 from publisher.portal.answers.streaming import computed
 from publisher.portal.api.exports import csv_opening
 from publisher.portal.api.payloads import parsed, parsed_as
@@ -101,6 +101,7 @@ async def _answered(request: Request, *, export: bool) -> Response:
 
 def _read(request: Request, asked: Asked, export: bool, deadline: Deadline) -> Response:
     dataset = tabular(request, request.path_params["id"])
+    moderate(request, asked.query)
     form = formats.negotiated(request.path_params.get("format"), request.headers.get("accept", "*/*"))
     question = SoqlQuestion(
         {"$query": asked.query or "SELECT *"},

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from publisher.portal.answers import formats
-from publisher.portal.answers.access import base_url, body, joinable, portal, sources, tabular, writer
+from publisher.portal.answers.access import base_url, body, joinable, moderate, portal, sources, tabular, writer
 from publisher.portal.answers.freshness import headers_of, unchanged, unkept
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.base.kinds import Kind
@@ -46,7 +46,8 @@ def address(text: str) -> tuple[str, str | None]:
 
 
 def question(request: Request, dataset: PortalDataset) -> SoqlQuestion:
-    """Read the query parameters. Raises SodaError for a parameter that SODA does not have."""
+    """Read the query parameters. Raises SodaError for one that SODA does not have, or 413."""
+    moderate(request, *(text for pair in request.query_params.multi_items() for text in pair))
     clauses: dict[str, str] = {}
     filters: list[tuple[str, str]] = []
     words, system = "", False

@@ -99,6 +99,12 @@ def too_large(limit: int) -> SodaError:
     return problem(413, "req.body.too-large", f"The request body is larger than {limit} bytes", limit=limit)
 
 
+def query_too_large(limit: int) -> SodaError:
+    """413: the query of a visitor without an account is longer than `limit` bytes."""
+    words = f"The query is longer than {limit} bytes. Sign in with an account to ask longer ones."
+    return problem(413, "query.too-large", words, limit=limit)
+
+
 def column_not_found(field: str) -> SodaError:
     """400: a row names a column that the dataset does not have."""
     return problem(400, "soda.row.column-not-found", f"No such column: {field}", column=field)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from threading import Condition, Thread, local
 from typing import TYPE_CHECKING, NoReturn
 
@@ -37,14 +37,18 @@ class Deadline:
             interrupt()
 
     @contextmanager
-    def watched(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Call `interrupt` if the time is over or the client disconnects before the block ends. Raises SodaError."""
+    def watched(self, interrupt: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Call `interrupt` if the time is over or the client disconnects before the block ends. Raises SodaError.
+
+        Without `interrupt` it is Python that works, and `go_on` that stops it. Blocks may lie in each other.
+        """
+        outer = self._interrupt, getattr(_HERE, "deadline", None)
         self._interrupt, _HERE.deadline = interrupt, self
         if self.ended:
             interrupt()
         ticket = _CLOCK.enter(time.monotonic() + self.seconds, self.end)
         try:
-            with metrics.QUERIES.track_inprogress():
+            with nullcontext() if outer[1] else metrics.QUERIES.track_inprogress():
                 yield
         except Exception:
             if self.refusal or self.ended:  # DuckDB has wrapped what our functions raise
@@ -52,7 +56,7 @@ class Deadline:
             raise
         finally:
             _CLOCK.leave(ticket)
-            self._interrupt = _HERE.deadline = None
+            self._interrupt, _HERE.deadline = outer
 
 
 def too_long() -> SodaError:
@@ -61,7 +65,7 @@ def too_long() -> SodaError:
 
 
 def go_on() -> None:
-    """Check between pieces of work that DuckDB cannot interrupt. Raises SodaError if the query was stopped."""
+    """Check between pieces of work that nothing interrupts. Raises SodaError if the query was stopped."""
     deadline = getattr(_HERE, "deadline", None)
     if deadline is not None and deadline.ended:
         raise too_long()

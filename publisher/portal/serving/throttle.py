@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from publisher.portal.answers.access import app_token, portal
-from publisher.portal.base.limits import network
+from publisher.portal.answers.lanes import address
 from publisher.portal.base.problems import SodaError, token_refused, too_many_requests
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class _Buckets:
 
 
 class Throttle:
-    """ASGI middleware: answers 403 for an unknown app token, and 429 for too many requests."""
+    """ASGI middleware: answers 429 for too many requests, and 403 for an unknown app token, charged to its address."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -80,10 +80,10 @@ class Throttle:
         here = portal(request)
         bare = "app_token" in request.query_params  # it may be the name of a column: the catalog knows
         token = await run_in_threadpool(app_token, request) if bare else app_token(request)
-        if token is not None and not await run_in_threadpool(here.store.accounts.token_known, token):
-            raise token_refused()
-        client = network(request.client.host) if request.client else ""
-        name = f"token {token}" if token else f"address {client}"
-        wait = self._buckets.take(name, here.limits.token if token else here.limits.anonymous)
+        known = token is not None and await run_in_threadpool(here.store.accounts.token_known, token)
+        name = f"token {token}" if known else f"address {address(request.scope)}"
+        wait = self._buckets.take(name, here.limits.token if known else here.limits.anonymous)
         if wait:
             raise too_many_requests(int(wait) + 1)
+        if token is not None and not known:
+            raise token_refused()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import TokenType, exp
 
 from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.base.watch import go_on
 from publisher.portal.soql.cursor import END, Cursor
 from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE
 from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, TableReference
@@ -250,6 +251,7 @@ class Parser(Cursor):
 
     def _climb(self, lowest: int) -> exp.Expr:  # noqa: RET503 -- `unexpected` never returns
         """An expression whose operators, outside parentheses, bind at least as tightly as `lowest`."""
+        go_on()
         left = self._prefixed(lowest)
         for count in range(MOST_TERMS * 10):
             token = self.token

@@ -91,8 +91,10 @@ class Expressions:
 
     def term(self, node: Any) -> Term:
         """Compile a node. Raises SodaError."""
+        self.values.step()
         outer = []
         while isinstance(node, _LEFT_DEEP):
+            self.values.step()
             outer.append(node)
             node = node.this
         term = self._one(node)

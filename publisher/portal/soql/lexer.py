@@ -7,6 +7,7 @@ import re
 from sqlglot import Token, TokenType
 
 from publisher.portal.base.problems import malformed
+from publisher.portal.base.watch import go_on
 
 _PATTERN = re.compile(
     r"""
@@ -121,6 +122,7 @@ def tokens(text: str) -> list[Token]:
     found: list[Token] = []
     position, line, line_start = 0, 1, 0
     while position < len(text):
+        go_on()
         match = _PATTERN.match(text, position)
         if match is None or match.lastgroup == "open":
             raise malformed(text, line, position - line_start + 1, _fault(text[position]))

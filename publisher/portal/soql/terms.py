@@ -10,12 +10,15 @@ from typing import Any
 
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, plain_text, storage
 from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.base.watch import go_on
 from publisher.portal.soql.geometry import read_literal
 
 CELL = 2000
 """The most characters in a text that a query makes longer."""
 ROOM = 250_000
 """The most characters, in the worst case, in all lengthened texts of one row."""
+MOST_TERMS = 50_000
+"""The most parts of a query, with those that a name stands for counted at each use of the name."""
 LONGEST_SQL = 250_000
 """The most characters in the SQL of a query. DuckDB copies the arguments of NULLIF and of macros, and plans nested ones
 for hours. So the compiler writes neither of them, and everything that is repeated counts toward this length."""
@@ -52,8 +55,16 @@ class Values:
 
     _names: dict[tuple[type, Any], str] = field(default_factory=dict)
     _room: int = ROOM
+    _terms: int = MOST_TERMS
     momentary: bool = False
     """True if one of them is the time of the query."""
+
+    def step(self) -> None:
+        """Count one more part of the query: names that stand for names double it with each. Raises SodaError."""
+        go_on()
+        self._terms -= 1
+        if self._terms < 0:
+            raise malformed("…", 1, 1, "the query is too large when its parts are combined")
 
     def bind(self, value: Any) -> str:
         """The SQL of a placeholder for the value."""

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import BoundedSemaphore, Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from publisher.portal.base.limits import network
 from publisher.portal.base.problems import login_refused, logins_waiting, throttled
@@ -118,6 +119,7 @@ class Accounts:
         self._tokens: dict[bytes, float] = {}
         self._lock = Lock()
         self._turns = BoundedSemaphore(AT_ONCE)
+        self._pairs: WeakValueDictionary[tuple[str, str], Any] = WeakValueDictionary()
 
     def any(self) -> bool:
         """True if there is at least one account."""
@@ -220,11 +222,11 @@ class Accounts:
 
     def _prove(self, username: str, password: str, client: str) -> Account:
         self._slow_down(username, client)
-        with self._turn():
+        with self._turn((username, client)):
             known = self._proven_account(username, password)  # by a request that came at the same time
             if known is not None:
                 return known
-            self._slow_down(username, client)
+            self._count_try(username, client)
             with self._catalog.connected() as connection:
                 found = connection.execute(
                     "SELECT salt, hash, role FROM accounts WHERE username = ?", (username,)
@@ -232,7 +234,6 @@ class Accounts:
             kept = KeptPassword(found["hash"], found["salt"]) if found else nobody()
             if not kept.is_of(password) or not found:
                 self._even_out(kept, password)
-                self._record_failure(username, client)
                 raise login_refused()
             if not kept.outdated:
                 self._remember(username, password, kept)
@@ -242,14 +243,15 @@ class Accounts:
         return Account(username, Role(found["role"]))
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Take one of the few turns to check a password. Raises SodaError 503."""
-        if not self._turns.acquire(timeout=PATIENCE):
-            raise logins_waiting(int(PATIENCE))
-        try:
+    def _turn(self, pair: tuple[str, str]) -> Iterator[None]:
+        """Take one of the few turns to check a password; one name from one address has one. Raises SodaError 503.
+
+        So a client that opens many connections has its password checked once, and the others find it proven.
+        """
+        with self._lock:
+            own = self._pairs.setdefault(pair, Lock())
+        with _soon(own), _soon(self._turns):
             yield
-        finally:
-            self._turns.release()
 
     def _even_out(self, kept: KeptPassword, password: str) -> None:
         """While any password has an older hash, compute both hashes: timing must not reveal which names exist."""
@@ -289,18 +291,13 @@ class Accounts:
 
     def _slow_down(self, username: str, client: str) -> None:
         with self._catalog.connected() as connection:
-            trusted = connection.execute(
-                "SELECT 1 FROM trusted_logins WHERE username = ? AND client = ?", (username, client)
-            ).fetchone()
-            scopes = [(username, client, _PAIR)]
-            scopes += [] if trusted else [("", client, _ADDRESS), (username, "", _NAME)]
-            left = max(_left(connection, name, address, limit) for name, address, limit in scopes)
-        if left > 0:
-            raise throttled(int(left) + 1)
+            _check_wait(connection, username, client)
 
-    def _record_failure(self, username: str, client: str) -> None:
+    def _count_try(self, username: str, client: str) -> None:
+        """Count a try as a failure before the password is checked, so that none is free to those that come at once."""
         now = time.time()
         with self._catalog.transaction() as connection:
+            _check_wait(connection, username, client)
             connection.execute("DELETE FROM failed_logins WHERE last_at < ?", (now - 24 * 3600,))
             connection.executemany(
                 """
@@ -314,11 +311,26 @@ class Accounts:
         now = time.time()
         with self._catalog.transaction() as connection:
             connection.execute("DELETE FROM failed_logins WHERE username = ? AND client = ?", (username, client))
+            connection.executemany(  # it was counted for all three
+                "UPDATE failed_logins SET failures = max(0, failures - 1) WHERE username = ? AND client = ?",
+                [("", client), (username, "")],
+            )
             connection.execute("DELETE FROM trusted_logins WHERE last_at < ?", (now - MONTH,))
             connection.execute(
                 "INSERT INTO trusted_logins VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last_at = excluded.last_at",
                 (username, client, now),
             )
+
+
+@contextmanager
+def _soon(turn: Any) -> Iterator[None]:
+    """Have this lock; wait for it, but not long. Raises SodaError 503."""
+    if not turn.acquire(timeout=PATIENCE):
+        raise logins_waiting(int(PATIENCE))
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def first_account(accounts: Accounts, file: Path) -> None:
@@ -349,6 +361,18 @@ def _keep(file: Path, written: dict[str, str]) -> None:
         opened.flush()
         os.fsync(opened.fileno())
     beside.replace(file)
+
+
+def _check_wait(connection: sqlite3.Connection, username: str, client: str) -> None:
+    """Check that no wait is left. Raises SodaError 429."""
+    trusted = connection.execute(
+        "SELECT 1 FROM trusted_logins WHERE username = ? AND client = ?", (username, client)
+    ).fetchone()
+    scopes = [(username, client, _PAIR)]
+    scopes += [] if trusted else [("", client, _ADDRESS), (username, "", _NAME)]
+    left = max(_left(connection, name, address, limit) for name, address, limit in scopes)
+    if left > 0:
+        raise throttled(int(left) + 1)
 
 
 def _left(connection: sqlite3.Connection, username: str, client: str, limit: _Limit) -> float:
