@@ -62,6 +62,7 @@ def serve(folder: Path, /, **given: Any) -> None:
     Examples:
       publisher serve
       publisher serve --host 0.0.0.0 --port 443 --workers 4 \\
+        --public-url https://data.example.gov \\
         --tls-certificate chain.pem --tls-key key.pem
       publisher serve --public-url https://data.example.gov \\
         --trusted-proxy 127.0.0.1 --log-format json

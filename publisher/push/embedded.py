@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from publisher.definitions.feed import is_loopback
 from publisher.errors import PortalError
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
         ready = Path(folder) / "ready"
         command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
         command += ["--port", str(settings.port), "--ready-file", str(ready)]
+        if not is_loopback(address.hostname or ""):
+            command += ["--public-url", f"{address.scheme}://{address.netloc}"]
         log = Path(folder) / "log"
         with log.open("w") as errors:  # a file: no one reads while the portal answers, and a pipe would fill up
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)

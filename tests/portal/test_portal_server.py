@@ -87,6 +87,7 @@ def test_every_answer_has_the_headers_that_protect(portal: Running, path: str) -
     assert headers["Referrer-Policy"] == "same-origin"
     assert "geolocation=()" in headers["Permissions-Policy"]
     assert len(headers["X-Socrata-RequestId"]) == 32
+    assert headers["Cache-Control"]
     assert "Server" not in headers
 
 
@@ -158,7 +159,7 @@ def test_serve_ends_without_a_word_of_what_it_leaves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("url", "port"), [("https://data.example.org", 443), ("http://data.example.org", 80)])
 def test_serve_listens_where_the_address_of_the_settings_points(tmp_path: Path, url: str, port: int) -> None:
     """Without a port, that of its scheme; seen where it cannot listen, on an address that no machine has."""
-    command = [PUBLISHER, "serve", "--host", "192.0.2.1"]
+    command = [PUBLISHER, "serve", "--host", "192.0.2.1", "--public-url", url]
     ended = subprocess.run(
         command, cwd=workspace(tmp_path, url), capture_output=True, text=True, timeout=30, check=False
     )

@@ -291,6 +291,29 @@ def test_garbage_is_no_request(portal: Running) -> None:
     assert sent(portal, b"\x16\x03\x01 hello\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
+def test_two_lengths_are_no_request(portal: Running) -> None:
+    """Content-Length with Transfer-Encoding: refused before anything is read, and what follows is never answered."""
+    smuggled = b"GET /health HTTP/1.1\r\nHost: here\r\n\r\n"
+    head = b"POST /api/views.json HTTP/1.1\r\nHost: here\r\n"
+    for lengths in (
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n",
+    ):
+        answer = sent(portal, head + lengths + smuggled)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert answer.count(b"HTTP/1.1") == 1
+        assert b"connection: close" in answer.lower()
+
+
+def test_every_answer_says_whether_it_may_be_kept(portal: Running, sample: str) -> None:
+    """Also those of our own connections, of errors, and of writes."""
+    for path in ("/health/ready", "/api/catalog/v1", "/api/views.json", "/robots.txt", f"/api/views/{sample}.json"):
+        assert requests.get(portal.address + path, timeout=30).headers["Cache-Control"], path
+    assert requests.post(f"{portal.address}/api/views.json", timeout=30).headers["Cache-Control"] == "no-store"
+    assert requests.options(portal.address, timeout=30).headers["Cache-Control"] == "no-store"
+    assert b"cache-control: no-store" in sent(portal, b"hello\r\n\r\n")
+
+
 def sent(running: Running, content: bytes) -> bytes:
     """What comes back for these bytes until the connection is closed."""
     host, port = running.address.removeprefix("http://").split(":")
@@ -309,6 +332,12 @@ def sent(running: Running, content: bytes) -> bytes:
         (["--trusted-proxy", "proxy.example"], "--trusted-proxy proxy.example"),
         (["--public-url", "data.example.gov"], "--public-url"),
         (["--public-url", "https://example.gov/data"], "--public-url"),
+        (
+            ["--host", "192.0.2.1"],
+            "--host 192.0.2.1: other machines can reach the portal there, so give --public-url too",
+        ),
+        (["--host", "data.example.gov"], "--public-url"),
+        (["--host", "::"], "--public-url"),
         (["--tls-certificate", "chain.pem"], "--tls-key"),
         (["--metrics-token-file", "nowhere"], "--metrics-token-file: cannot read"),
     ],

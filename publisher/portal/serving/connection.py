@@ -106,6 +106,7 @@ class Connection(H11Protocol):
                 ("content-type", "application/json"),
                 ("content-length", str(len(body))),
                 ("connection", "close"),
+                ("cache-control", "no-store"),
             ]
             for event in (h11.Response(status_code=400, headers=headers), h11.Data(body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")

@@ -76,6 +76,10 @@ class Guard:
             if _head_bytes(scope) > HEAD_BYTES:
                 words = f"The address and the headers are longer than {HEAD_BYTES} bytes"
                 await exchange.fail(receive, 414, "invalid_request", words)
+            elif {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+                # Servers in a row may each believe another one, and read what follows as a request of its own.
+                words = "A request cannot have both Content-Length and Transfer-Encoding"
+                await exchange.fail(receive, 400, "invalid_request", words, {"Connection": "close"})
             elif scope["method"] == "OPTIONS":
                 methods = f"{_READING}, POST" if scope["path"].startswith(_QUESTIONS) else _READING
                 allowed = {"Access-Control-Allow-Methods": methods}
@@ -115,15 +119,18 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             headers.update(_HEADERS | _SECURE if self._scope.get("scheme") == "https" else _HEADERS)
             headers["X-Socrata-RequestId"] = self.identifier
+            headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
         else:
             self._bytes += len(message.get("body", b""))
         await self._send(message)
 
-    async def fail(self, receive: Receive, status: int, code: str, words: str) -> None:
+    async def fail(
+        self, receive: Receive, status: int, code: str, words: str, headers: dict[str, str] | None = None
+    ) -> None:
         """Answer with an error, unless an answer has started: that one is cut off, which the client notices."""
         if not self.status:
             body = {"code": code, "error": True, "message": words}
-            await JSONResponse(body, status_code=status)(self._scope, receive, self.send)
+            await JSONResponse(body, status_code=status, headers=headers)(self._scope, receive, self.send)
 
     def note(self) -> None:
         """Count the request and write its log line."""

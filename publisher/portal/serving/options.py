@@ -46,6 +46,11 @@ class Serving:
             raise DefinitionError("TLS needs both --tls-certificate and --tls-key; give both or neither")
         if serving.public_url and not re.fullmatch(r"https?://[^/?#\s]+/?", serving.public_url):
             raise DefinitionError("--public-url: give an address without a path, such as https://data.example.gov")
+        if not serving.public_url and not _is_loopback(serving.host):
+            raise DefinitionError(
+                f"--host {serving.host}: other machines can reach the portal there, so give --public-url too, the address"
+                " that people use, such as https://data.example.gov"
+            )
         for address in serving.trusted_proxies:
             _network(address)
         return serving
@@ -68,6 +73,13 @@ def _token(file: Path | None) -> str | None:
     return token
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
 def _network(text: str) -> None:
     try:
         ipaddress.ip_network(text)
@@ -82,7 +94,11 @@ _OPTIONS = (
     click.option("--host", help="Address to listen on (default: 127.0.0.1)."),
     click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 chooses a free port."),
     click.option("--workers", type=click.IntRange(1, 64), help="Number of worker processes (default: 1)."),
-    click.option("--public-url", help="The portal's public address, such as https://data.example.gov."),
+    click.option(
+        "--public-url",
+        help="The portal's public address, such as https://data.example.gov; needed with a --host that other machines"
+        " can reach.",
+    ),
     click.option("--tls-certificate", type=_FILE, help="Serve HTTPS with this certificate chain (PEM)."),
     click.option("--tls-key", type=_FILE, help="The certificate's private key (PEM, not encrypted)."),
     click.option(
