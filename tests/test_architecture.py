@@ -104,7 +104,7 @@ def test_the_portal_stands_alone() -> None:
 
 def test_the_portal_is_known_by_its_contract() -> None:
     """What the house says to the portal stands in one module; only the commands that run the portal and keep its
-    accounts reach further."""
+    accounts and files reach further."""
     users = {
         (each.module, each.target.removeprefix("publisher.portal."))
         for each in OURS
@@ -115,6 +115,7 @@ def test_the_portal_is_known_by_its_contract() -> None:
         ("cli.publish", "serving.options"),
         ("commands.accounts", "store.accounts"),
         ("commands.accounts", "store.catalog"),
+        ("commands.portal_files", "store.store"),
     }
 
 

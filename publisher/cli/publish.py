@@ -168,3 +168,26 @@ def accounts_revoke(folder: Path, identifier: str) -> None:
 
     revoke(workspace_of(folder).portal, identifier)
     say(f"{identifier} is revoked; the portal may accept an app token for five more seconds")
+
+
+@main.group("portal", context_settings={"max_content_width": 100})
+def portal_group() -> None:
+    """Look after the embedded portal's own files.
+
+    \b
+    Examples:
+      publisher portal verify
+    """
+
+
+@portal_group.command("verify")
+@click.pass_obj
+def portal_verify(folder: Path) -> None:
+    """Check that the portal's files are as they were written.
+
+    Reads the rows and stored files of every dataset again and compares their SHA-256. It can run while the portal runs.
+    Exit code 6 if one is missing or damaged: publish that dataset again.
+    """
+    from publisher.commands.portal_files import verified
+
+    say(verified(workspace_of(folder).portal))

@@ -38,7 +38,7 @@ SECTIONS = {
     "Run": ("run", "land", "schedule", "notify"),
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
     "Prove": ("audit", "verify", "ledger", "journal"),
-    "Publish": ("push", "serve", "accounts"),
+    "Publish": ("push", "serve", "accounts", "portal"),
     "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),
     "Keep": ("doctor", "purge"),

@@ -135,6 +135,10 @@ def test_a_workbook_has_numbers_dates_and_no_formulas(web: requests.Session, lis
     assert {cell.value for cell in notes} == set(NOTES)
     assert {cell.data_type for cell in notes if cell.value} == {"s"}
     assert not any(cell.hyperlink for cell in notes)
+    texts = [cell for line in lines[1:] for cell in line if cell.data_type == "s"]
+    run = [cell for cell in texts if str(cell.value).startswith(("=", "+", "-", "@"))]
+    assert run, "there are texts that a spreadsheet would run when it reads them again"
+    assert [cell for line in lines for cell in line if cell.quotePrefix] == run
     about = {line[0].value: line[1].value for line in book["About"].iter_rows() if line[0].value}
     assert about["License"].startswith("Creative Commons Attribution 4.0")
     assert about["Privacy"] == "Each request is protected."

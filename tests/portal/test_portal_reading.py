@@ -16,9 +16,8 @@ from starlette.responses import Response
 from publisher.portal.api.resource import current
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn
-from publisher.portal.base.problems import SodaError, invalid, problem
+from publisher.portal.base.problems import CHANGED, SodaError, invalid, problem
 from publisher.portal.base.watch import Deadline
-from publisher.portal.engine.engine import CHANGED
 from publisher.portal.store.catalog import DatasetCatalog
 
 if TYPE_CHECKING:

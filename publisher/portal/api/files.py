@@ -176,7 +176,9 @@ async def create_blob(request: Request) -> Response:
     if request.query_params.get("method") != "blob":
         raise invalid("The method must be blob. To create a table, use /api/views or a revision.")
     asset = await _kept(request, owner)
-    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, asset, request), staff=True))
+    made = await run_in_threadpool(_created, portal(request).store, asset, request)
+    request.state.dataset = made.id
+    return JSONResponse(view(made, staff=True))
 
 
 def _created(store: PortalStore, asset: Asset, request: Request) -> PortalDataset:

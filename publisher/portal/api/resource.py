@@ -17,8 +17,8 @@ from publisher.portal.answers.access import base_url, body, joinable, moderate, 
 from publisher.portal.answers.freshness import headers_of, unchanged, unkept
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.base.kinds import Kind
-from publisher.portal.base.problems import SodaError, invalid, malformed, row_missing
-from publisher.portal.engine.engine import BATCH, CHANGED
+from publisher.portal.base.problems import CHANGED, SodaError, invalid, malformed, row_missing
+from publisher.portal.engine.engine import BATCH
 from publisher.portal.soql.compiler import CLAUSES, SoqlQuestion, compile_question
 
 if TYPE_CHECKING:

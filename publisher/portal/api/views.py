@@ -128,7 +128,9 @@ async def create(request: Request) -> Response:
     """POST /api/views.json: create a dataset, unpublished and private."""
     owner = await run_in_threadpool(writer, request)
     payload = parsed(ViewPayload, await body(request))
-    return JSONResponse(view(await run_in_threadpool(_created, portal(request).store, payload, owner), staff=True))
+    made = await run_in_threadpool(_created, portal(request).store, payload, owner)
+    request.state.dataset = made.id
+    return JSONResponse(view(made, staff=True))
 
 
 def _created(store: PortalStore, payload: ViewPayload, owner: str) -> PortalDataset:

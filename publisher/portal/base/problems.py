@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
 from typing import Any
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SodaError(Exception):
@@ -87,6 +92,38 @@ def too_many_requests(seconds: int) -> SodaError:
 def invalid(message: str, **data: Any) -> SodaError:
     """400: the request is invalid."""
     return problem(400, "invalid_request", message, **data)
+
+
+CHANGED = "dataset.changed"
+"""The error code if a version's files were removed because newer ones have replaced them."""
+
+
+def changed() -> SodaError:
+    """503: the version that was being read is gone."""
+    return problem(503, CHANGED, "The dataset changed while it was being read. Try again.")
+
+
+def damaged() -> SodaError:
+    """503: a file of the dataset is missing or not as it was written."""
+    words = "Rows of this dataset are missing or damaged on the portal's disk. Its publisher has to send them again."
+    return problem(503, "dataset.damaged", words)
+
+
+def disk_full() -> SodaError:
+    """507: there is no room on the portal's disk."""
+    words = "The portal's disk is full, and nothing was changed. Try again once there is room."
+    return problem(507, "storage.full", words)
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that there is no room on the disk."""
+    while error is not None:
+        if getattr(error, "errno", None) in _FULL or getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            return True
+        if any(os.strerror(number) in str(error) for number in _FULL):  # DuckDB's have no number
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def no_rows() -> SodaError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +33,8 @@ DOUBLE = 15
 """The digits of a decimal number that a double always keeps."""
 CELL_TEXT = 32_767
 """The most characters in a worksheet cell."""
+RUN = ("=", "+", "-", "@", "\t", "\r")
+"""With one of these at its start, a text can become a formula when a spreadsheet reads it again."""
 _ARROW = {Kind.CHECKBOX: pa.bool_(), Kind.NUMBER: pa.decimal128(9, 0), Kind.FLOATING: pa.timestamp("us")}
 _INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -176,18 +178,28 @@ def write_workbook(files: Sequence[Path], dataset: PortalDataset, base: str, tar
         created = datetime.fromtimestamp(dataset.changed_at, UTC).replace(tzinfo=None)
         book.set_properties({"title": dataset.name, "author": dataset.attribution, "created": created})
         bold, clock = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        _fill(book.add_worksheet("Data"), files, dataset, bold, clock)
+        inert = book.add_format({"quote_prefix": True})
+        _fill(book.add_worksheet("Data"), files, dataset, _Formats(bold, clock, inert))
         _explain(book.add_worksheet("About"), dataset, base, bold)
 
 
-def _fill(sheet: Worksheet, files: Sequence[Path], dataset: PortalDataset, bold: Any, clock: Any) -> None:
+class _Formats(NamedTuple):
+    """The formats of a workbook's cells."""
+
+    bold: Any
+    clock: Any
+    inert: Any
+    """For a text that a spreadsheet would run once someone has edited or saved it; it shows the text as it is."""
+
+
+def _fill(sheet: Worksheet, files: Sequence[Path], dataset: PortalDataset, formats: _Formats) -> None:
     sheet.freeze_panes(1, 0)
     for place, column in enumerate(dataset.columns):
         sheet.set_column(place, place, 20 if column.kind in TIMES else 16)
-        sheet.write_string(0, place, column.name[:CELL_TEXT], bold)
+        sheet.write_string(0, place, column.name[:CELL_TEXT], formats.bold)
     number = 0
     for batch in batches(files, dataset):
-        writers = [_writer(sheet, place, column, clock) for place, column in enumerate(dataset.columns)]
+        writers = [_writer(sheet, place, column, formats) for place, column in enumerate(dataset.columns)]
         for values in zip(*(array.to_pylist() for array in batch.columns), strict=True):
             number += 1
             for write, value in zip(writers, values, strict=True):
@@ -195,15 +207,15 @@ def _fill(sheet: Worksheet, files: Sequence[Path], dataset: PortalDataset, bold:
                     write(number, value)
 
 
-def _writer(sheet: Worksheet, place: int, column: PortalColumn, clock: Any) -> Callable[[int, Any], None]:
+def _writer(sheet: Worksheet, place: int, column: PortalColumn, formats: _Formats) -> Callable[[int, Any], None]:
     """A function that writes a column's values by their type, so that text never becomes a formula or a link."""
     if column.kind is Kind.NUMBER:
         return lambda row, value: _write_number(sheet, row, place, value)
     if column.kind is Kind.CHECKBOX:
         return lambda row, value: _done(sheet.write_boolean(row, place, value))
     if column.kind in TIMES:
-        return lambda row, value: _write_time(sheet, row, place, value.replace(tzinfo=None), clock)
-    return lambda row, value: _write_text(sheet, row, place, value)
+        return lambda row, value: _write_time(sheet, row, place, value.replace(tzinfo=None), formats.clock)
+    return lambda row, value: _write_text(sheet, row, place, value, formats.inert)
 
 
 def _done(_written: object) -> None:
@@ -226,11 +238,11 @@ def _write_time(sheet: Worksheet, row: int, place: int, value: datetime, clock: 
         sheet.write_datetime(row, place, value, clock)
 
 
-def _write_text(sheet: Worksheet, row: int, place: int, value: str) -> None:
+def _write_text(sheet: Worksheet, row: int, place: int, value: str, inert: Any) -> None:
     if len(value) > CELL_TEXT:
         message = f"An Excel cell has at most {CELL_TEXT:,} characters, and a text here is longer. Use data.csv."
         raise problem(400, "download.text-too-long", message, limit=CELL_TEXT)
-    sheet.write_string(row, place, value)
+    sheet.write_string(row, place, value, inert if value.startswith(RUN) else None)
 
 
 def _explain(sheet: Worksheet, dataset: PortalDataset, base: str, bold: Any) -> None:

@@ -20,7 +20,7 @@ import duckdb
 from publisher.portal.base import metrics
 from publisher.portal.base.kinds import storage
 from publisher.portal.base.model import SYSTEM
-from publisher.portal.base.problems import SodaError, execution, problem
+from publisher.portal.base.problems import changed, disk_full, execution, is_disk_full
 from publisher.portal.base.sql import literal, quoted
 from publisher.portal.base.watch import Deadline, too_long
 from publisher.portal.engine import geography, text_search
@@ -42,8 +42,6 @@ warnings.filterwarnings(
 )  # only for small results, where another plan costs more
 _T = TypeVar("_T")
 
-CHANGED = "dataset.changed"
-"""The error code if a version's files were removed because newer ones have replaced them."""
 SESSIONS = 16
 """How many sessions stay open."""
 BATCH = 2048
@@ -315,10 +313,6 @@ def _with_first(first: _T, rest: Iterator[_T]) -> Iterator[_T]:
     yield from rest
 
 
-def _changed() -> SodaError:
-    return problem(503, CHANGED, "The dataset changed while it was being read. Try again.")
-
-
 @contextmanager
 def plain_errors() -> Iterator[None]:
     """Replace DuckDB's errors, which may quote values, with our own."""
@@ -332,8 +326,8 @@ def plain_errors() -> Iterator[None]:
         ) from None
     except (duckdb.OutOfRangeException, duckdb.ConversionException):
         raise execution("numeric-overflow", "A number in the result would need more than 38 digits") from None
-    except (duckdb.IOException, duckdb.PermissionException):  # refused files of a session were removed
-        raise _changed() from None
+    except (duckdb.IOException, duckdb.PermissionException) as error:  # refused files of a session were removed
+        raise (disk_full() if is_disk_full(error) else changed()) from None
     except duckdb.Error as error:
         logger.warning("a query could not be run (%s)", type(error).__name__)
         raise execution("not-possible", "The query cannot be run") from None

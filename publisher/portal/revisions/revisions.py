@@ -45,7 +45,9 @@ def open_new(request: Request, sent: bytes, owner: str) -> Reply:
         rows=0,
         next_row=1,
     )
-    return open_revision(store, store.create(dataset), payload, owner)
+    made = store.create(dataset)
+    request.state.dataset = made.id
+    return open_revision(store, made, payload, owner)
 
 
 def open_on(request: Request, sent: bytes, owner: str) -> Reply:

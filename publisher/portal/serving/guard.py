@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from publisher.portal.base import metrics
+from publisher.portal.base.problems import disk_full, is_disk_full
+from publisher.portal.serving import audit
 from publisher.portal.serving.connection import HEAD_BYTES
 from publisher.portal.serving.logs import REQUEST, place
 
@@ -92,6 +94,11 @@ class Guard:
             logger.warning("request %s was cut off because the portal is stopping", exchange.identifier)
             await exchange.fail(receive, 503, "unavailable", "The portal is shutting down. Try again in a moment.")
         except Exception as error:  # noqa: BLE001 -- whatever happens, no details may show
+            if is_disk_full(error):
+                logger.error("request %s found the disk full", exchange.identifier)
+                refused = disk_full()
+                await exchange.fail(receive, refused.status, refused.body["code"], refused.body["message"])
+                return
             logger.error("request %s failed with %s at %s", exchange.identifier, type(error).__name__, place(error))
             await exchange.fail(receive, 500, "internal_error", "Something went wrong on the portal")
 
@@ -133,7 +140,8 @@ class _Exchange:
             await JSONResponse(body, status_code=status, headers=headers)(self._scope, receive, self.send)
 
     def note(self) -> None:
-        """Count the request and write its log line."""
+        """Count the request and write its log lines."""
+        audit.note(self._scope, self.status, self.identifier)
         seconds = time.perf_counter() - self._started
         method = self._scope["method"] if self._scope["method"] in _METHODS else "other"
         route = str(getattr(self._scope.get("route"), "path", "none"))

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from publisher.portal.store.store import PortalStore
 
+ROOM = 1 << 20
+"""The bytes that must fit on the disk."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -49,7 +52,7 @@ def _catalog_answers(store: PortalStore) -> bool:
 def _disk_takes_a_file(store: PortalStore) -> bool:
     try:
         with tempfile.TemporaryFile(dir=store.root) as file:
-            file.write(b"\0" * 4096)
+            file.write(bytes(ROOM))
             file.flush()
     except OSError as error:
         logger.warning("the disk cannot be written: %s", type(error).__name__)

@@ -48,8 +48,8 @@ class Serving:
             raise DefinitionError("--public-url: give an address without a path, such as https://data.example.gov")
         if not serving.public_url and not _is_loopback(serving.host):
             raise DefinitionError(
-                f"--host {serving.host}: other machines can reach the portal there, so give --public-url too, the address"
-                " that people use, such as https://data.example.gov"
+                f"--host {serving.host}: other machines can reach the portal there, so give --public-url too,"
+                " the address that people use, such as https://data.example.gov"
             )
         for address in serving.trusted_proxies:
             _network(address)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
 from publisher.portal.base.durable import sync
+from publisher.portal.store.parts import digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from publisher.portal.base.model import PortalDataset
@@ -96,6 +97,18 @@ class Assets:
             (self._root / identifier).unlink(missing_ok=True)
         if among is None:
             self._sweep_strays(oldest)
+
+    def faults(self, dataset: PortalDataset) -> Iterator[str]:
+        """The files of a dataset that are missing or not as they were stored."""
+        for identifier in sorted(listed(dataset)):
+            found = self.find(identifier)
+            if found is None:
+                continue
+            file = self._root / found.id
+            if not file.is_file():
+                yield f"its file {found.id} is missing"
+            elif digest_of(file) != found.sha256:
+                yield f"its file {found.id} is damaged"
 
     def _sweep_strays(self, oldest: float) -> None:
         """Remove files without a record, which a killed process left behind."""

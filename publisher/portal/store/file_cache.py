@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.portal.base.durable import sync
+from publisher.portal.store.parts import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -71,7 +72,7 @@ class FileCache:
         path = self._folder(dataset) / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _put(path, write)
-        digest, size = _sha256(path), path.stat().st_size
+        digest, size = digest_of(path), path.stat().st_size
         _put(_sidecar(path), lambda beside: _write_text(beside, digest))
         self._tidy(dataset)
         return Kept(path, size, digest)
@@ -153,8 +154,3 @@ def _put(path: Path, write: Callable[[Path], None]) -> None:
             os.link(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import shutil
 import time
 from contextlib import contextmanager
@@ -13,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from publisher.portal.base import metrics
-from publisher.portal.base.problems import dataset_missing, no_rows
-from publisher.portal.store import versions
+from publisher.portal.base.problems import SodaError, changed, damaged, dataset_missing, no_rows
+from publisher.portal.store import parts, versions
 from publisher.portal.store.accounts import Accounts
 from publisher.portal.store.assets import Assets, listed
 from publisher.portal.store.catalog import DatasetCatalog
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.store.versions import WriteCounts
+
+logger = logging.getLogger(__name__)
 
 KEPT = 3
 """How many versions of a dataset's rows stay on disk, including the current one."""
@@ -77,8 +80,46 @@ class PortalStore:
         return found
 
     def rows(self, dataset: PortalDataset) -> tuple[Path, ...]:
-        """The Parquet files with the dataset's rows, in order; all have the same columns."""
-        return tuple(sorted(self._folder(dataset.id, dataset.version).glob("*.parquet")))
+        """The Parquet files with the dataset's rows, in order; all have the same columns.
+
+        Raises SodaError 503 if one of them is missing or not as it was written, or if newer rows have replaced them.
+        """
+        folder = self._folder(dataset.id, dataset.version)
+        files = tuple(sorted(folder.glob("*.parquet")))
+        fault = next(parts.faults(folder), None if files else "every part is missing")
+        if fault is None:
+            return files
+        current = self.catalog.find(dataset.id)
+        if current is None or current.version != dataset.version:
+            raise changed()
+        logger.error("dataset %s, version %d: %s", dataset.id, dataset.version, fault)
+        raise damaged()
+
+    def faults(self) -> Iterator[tuple[PortalDataset, str]]:
+        """What is missing or not as it was written, by dataset; reads every file again."""
+        for dataset in self.catalog.all():
+            folder = self._folder(dataset.id, dataset.version)
+            if parts.listed(folder) is None and not any(folder.glob("*.parquet")):
+                yield dataset, "every part of its rows is missing"
+            for fault in parts.faults(folder, again=True):
+                yield dataset, f"its part {fault}"
+            for fault in self.assets.faults(dataset):
+                yield dataset, fault
+
+    def unlisted(self, dataset: PortalDataset) -> bool:
+        """Whether its rows were written before there were hashes."""
+        return parts.listed(self._folder(dataset.id, dataset.version)) is None
+
+    def _standing(self, dataset: PortalDataset, *, replace: bool) -> tuple[Path, ...]:
+        """The rows that a write builds on; where they are damaged, rows that replace them all build on none."""
+        try:
+            return self.rows(dataset)
+        except SodaError:
+            if not replace:
+                raise
+        spare = self.root / "data" / dataset.id / "spare"
+        versions.create(spare, dataset.columns)
+        return tuple(spare.glob("*.parquet"))
 
     def _folder(self, identifier: str, version: int) -> Path:
         return self.root / "data" / identifier / f"{version:09}"
@@ -121,7 +162,8 @@ class PortalStore:
         number = dataset.version + 1
         if sent is None:
             sent = pa.table({ORDER: pa.array([], pa.int64())})
-        built = versions.build(self._folder(dataset.id, number), wanted, self.rows(dataset), sent, replace=replace)
+        standing = self._standing(dataset, replace=replace)
+        built = versions.build(self._folder(dataset.id, number), wanted, standing, sent, replace=replace)
         if wanted is not dataset:
             attributes |= {"columns": wanted.columns, "row_identifier": wanted.row_identifier}
         attributes |= {"version": number, "rows": built.rows, "next_row": built.next_row}

@@ -25,6 +25,7 @@ from publisher.portal.base.problems import column_maltyped, invalid, problem
 from publisher.portal.base.sql import literal, quoted
 from publisher.portal.store.catalog import ALPHABET
 from publisher.portal.store.incoming import DELETED, HAS, ORDER
+from publisher.portal.store.parts import listed, write_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,6 +137,13 @@ def build(target: Path, dataset: PortalDataset, old: Sequence[Path], sent: pa.Ta
             raise problem(
                 503, "soda.write.too-large", "The write does not fit in memory. Send fewer rows at a time."
             ) from None
+        finally:
+            shutil.rmtree(_beside(target), ignore_errors=True)  # where it has failed, perhaps because the disk is full
+
+
+def _beside(target: Path) -> Path:
+    """Where a version is written before it has its name."""
+    return target.with_suffix(".tmp")
 
 
 class _Folder:
@@ -144,8 +152,10 @@ class _Folder:
     def __init__(self, connection: duckdb.DuckDBPyConnection, target: Path) -> None:
         self._connection = connection
         self._target = target
-        self._beside = target.with_suffix(".tmp")
+        self._beside = _beside(target)
         self._count = 0
+        self._digests: dict[str, str] = {}
+        """The digests of the parts that came from another version, by their new name."""
         self.rows = 0
         """How many rows the parts have so far."""
         shutil.rmtree(self._beside, ignore_errors=True)
@@ -168,6 +178,9 @@ class _Folder:
         except OSError:  # a file system without hard links
             shutil.copy2(part, file)
             sync(file)
+        known = (listed(part.parent) or {}).get(part.name)
+        if known:
+            self._digests[file.name] = known
         self.rows += pq.read_metadata(file).num_rows
 
     def write(self, text: str, values: dict[str, Any] | None = None) -> None:
@@ -184,7 +197,8 @@ class _Folder:
         sync(file)
 
     def finish(self) -> None:
-        """Sync the folder and give the version its final name."""
+        """List the parts with their hashes, sync the folder, and give the version its final name."""
+        sync(write_list(self._beside, self._digests))
         sync(self._beside)
         shutil.rmtree(self._target, ignore_errors=True)
         self._beside.rename(self._target)
