@@ -91,7 +91,7 @@ def test_names_that_double_have_an_end(dataset: PortalDataset, steps: list[int])
     text = ", ".join(["n + n AS a0", *names, *(f"a12 AS b{number}" for number in range(480))])
     with pytest.raises(SodaError, match="too large when its parts are combined"):
         compile_question(dataset, SoqlQuestion({"$select": text}))
-    assert steps[0] < terms.MOST_TERMS + 2 * len(text)
+    assert steps[0] < terms.MOST_PARTS + 2 * len(text)
 
 
 @pytest.mark.parametrize("clause", ["$where", "$select"])

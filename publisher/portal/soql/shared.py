@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.sql import quoted
 from publisher.portal.soql.relations import Field, Relation
-from publisher.portal.soql.terms import Values
+from publisher.portal.soql.terms import MOST_PARTS, Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ class Shared:
         self.dataset = dataset
         self.text = text
         self.limit = limit
-        self.values = Values()
+        self.values = Values(parts=MOST_PARTS + len(text))
         self.joined: dict[str, PortalDataset] = {}
         """The other datasets by 4x4."""
         self._others = others

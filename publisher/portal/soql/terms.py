@@ -17,8 +17,8 @@ CELL = 2000
 """The most characters in a text that a query makes longer."""
 ROOM = 250_000
 """The most characters, in the worst case, in all lengthened texts of one row."""
-MOST_TERMS = 50_000
-"""The most parts of a query, with those that a name stands for counted at each use of the name."""
+MOST_PARTS = 10_000
+"""The most parts of a query, besides one for each of its characters. Those that a name stands for count at each use."""
 LONGEST_SQL = 250_000
 """The most characters in the SQL of a query. DuckDB copies the arguments of NULLIF and of macros, and plans nested ones
 for hours. So the compiler writes neither of them, and everything that is repeated counts toward this length."""
@@ -55,15 +55,16 @@ class Values:
 
     _names: dict[tuple[type, Any], str] = field(default_factory=dict)
     _room: int = ROOM
-    _terms: int = MOST_TERMS
+    parts: int = MOST_PARTS
+    """How many more parts the query may have."""
     momentary: bool = False
     """True if one of them is the time of the query."""
 
     def step(self) -> None:
         """Count one more part of the query: names that stand for names double it with each. Raises SodaError."""
         go_on()
-        self._terms -= 1
-        if self._terms < 0:
+        self.parts -= 1
+        if self.parts < 0:
             raise malformed("…", 1, 1, "the query is too large when its parts are combined")
 
     def bind(self, value: Any) -> str:
