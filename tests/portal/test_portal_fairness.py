@@ -113,6 +113,8 @@ def test_visitors_ask_short_queries_and_accounts_longer_ones(portal: Running, sa
     refused = requests.get(address, {"$where": sent}, timeout=60)
     assert (refused.status_code, refused.json()["code"]) == (413, "query.too-large")
     assert requests.get(address, {"zone": "x" * QUERY_LIMIT}, timeout=60).status_code == 413
+    rows = f"{portal.address}/api/views/{sample}/rows.csv"
+    assert requests.get(rows, {"query": f"SELECT id WHERE {sent}"}, timeout=60).status_code == 413
     own = requests.get(address, {"$where": short + " " * QUERY_LIMIT}, auth=portal.login, timeout=60)
     assert own.status_code == 200
     asked = {"query": f"SELECT id WHERE {short}" + " " * QUERY_LIMIT}

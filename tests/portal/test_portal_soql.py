@@ -299,7 +299,7 @@ def test_a_query_that_takes_too_long_is_stopped(portal: Running) -> None:
     slow = Compiled("SELECT sum(a.i * b.i) AS n FROM range(10000000) a(i), range(10000000) b(i)", {}, ())
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         versions.create(Path(folder) / "x", ())
-        files = tuple((Path(folder) / "x").iterdir())
+        files = tuple((Path(folder) / "x").glob("*.parquet"))
         patch.setattr(engine, "Deadline", lambda: Deadline(0.2))
         with pytest.raises(SodaError) as caught:
             engine.QueryEngine().stream((engine.DatasetRows(dataset, files),), slow, "q.n::VARCHAR")
@@ -316,8 +316,8 @@ def test_the_room_of_a_query_has_no_door(tmp_path: Any) -> None:
     dataset = blank("aaaa-aaaa")
     versions.create(tmp_path / "x", ())
     versions.create(tmp_path / "other", ())
-    (file,) = (tmp_path / "x").iterdir()
-    (other,) = (tmp_path / "other").iterdir()
+    (file,) = (tmp_path / "x").glob("*.parquet")
+    (other,) = (tmp_path / "other").glob("*.parquet")
     connection = engine._open_database((engine.DatasetRows(dataset, (file,)),))
     assert connection.execute("SELECT count(*) FROM rows").fetchone() == (0,)
     for statement in (

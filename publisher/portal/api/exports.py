@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.routing import Route
 
 from publisher.portal.answers import formats
-from publisher.portal.answers.access import base_url, joinable, portal, sources, tabular
+from publisher.portal.answers.access import base_url, joinable, moderate, portal, sources, tabular
 from publisher.portal.answers.formats import Format
 from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.answers.streaming import bodiless, computed, sent
@@ -138,7 +138,8 @@ def _form(request: Request, dataset: PortalDataset, name: str) -> Format:
 
 
 def _question(request: Request, form: Format) -> SoqlQuestion:
-    """What is asked for. Raises SodaError for a parameter that the portal does not have."""
+    """What is asked for. Raises SodaError for a parameter that the portal does not have, or 413."""
+    moderate(request, request.query_params.get("query", ""))
     given = request.query_params
     known = {"max_rows", *(() if form.name == ROWS.name else ("query",)), "bom", "delimiter", *_IGNORED}
     if unknown := [name for name in given if name not in known]:
