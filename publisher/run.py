@@ -12,6 +12,7 @@ from publisher.definitions.vintage import due_vintages
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import (
+    REFUSED,
     DefinitionError,
     HeldError,
     PublisherError,
@@ -28,6 +29,7 @@ from publisher.pipeline.packing import pack_settled_years
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.retention import clock_doubt, purge, retention_of
+from publisher.pipeline.schedules import refresh_schedule
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
@@ -45,9 +47,18 @@ if TYPE_CHECKING:
     from publisher.pipeline.catalog import Catalog
     from publisher.pipeline.job import Job
     from publisher.pipeline.retention import RetentionStanding
+    from publisher.portal.contract import PeriodReason
     from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
+
+
+_PUBLIC: dict[str, PeriodReason] = {
+    REFUSED: "feed refused",
+    "refused": "budget refuses",
+    "definition not approved": "under review",
+}
+"""Of how a period ended in a run, what everyone may know as the reason why it is late."""
 
 
 class Observer(Protocol):
@@ -126,6 +137,7 @@ def run(
             work.refresh_totals(dataset)
         work.land_early(datasets)
         work.purge(datasets)
+        work.refresh_schedules(due)
         work.refresh_analyst_file()
         if push:
             before = _addresses(workspace)
@@ -263,6 +275,26 @@ class _Run:
         if doubt:
             self.observer.note(f"{source.name}: not purged by itself: {doubt}")
         return not doubt
+
+    def refresh_schedules(self, due: Sequence[tuple[DatasetFile, Sequence[Period]]]) -> None:
+        """Write what everyone may know of each period."""
+        for dataset, periods in due:
+            try:
+                refresh_schedule(self.workspace, self.catalog, dataset, self._reasons(dataset, periods))
+            except SourceError as error:
+                if not any(isinstance(each, SourceError) for each in self.errors):  # a full disk is told once
+                    self._failed(error)
+
+    def _reasons(self, dataset: DatasetFile, periods: Sequence[Period]) -> dict[str, PeriodReason]:
+        """How this run ended for the periods that it tried, in the fixed words of the public schedule."""
+        found: dict[str, PeriodReason] = {}
+        if dataset.source.name in self.landed:
+            refused = self.landed[dataset.source.name] is not None
+            found = dict.fromkeys((each.label for each in periods), "feed refused" if refused else "")
+        for outcome in self.outcomes:
+            if outcome.dataset == dataset.name:
+                found[outcome.period] = _PUBLIC.get(outcome.status, "")
+        return found
 
     def refresh_totals(self, dataset: DatasetFile) -> None:
         try:

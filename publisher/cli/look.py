@@ -19,11 +19,19 @@ if TYPE_CHECKING:
 @click.argument("datasets", nargs=-1)
 @click.option("--check", "checking", is_flag=True, help="Exit with a code other than 0 if anything needs a person.")
 @click.option("--due", "due_alone", is_flag=True, help="Show only what is due now, and what comes out next.")
+@click.option("--public", is_flag=True, help="Show only what everyone is told: what happened to each period.")
 @click.option("--offline", is_flag=True, help="Leave the portal out.")
 @json_option
 @click.pass_obj
 def status(
-    folder: Path, datasets: Sequence[str], *, checking: bool, due_alone: bool, offline: bool, as_json: bool
+    folder: Path,
+    datasets: Sequence[str],
+    *,
+    checking: bool,
+    due_alone: bool,
+    public: bool,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Show where every dataset stands and what needs a person.
 
@@ -38,10 +46,15 @@ def status(
     With --due: the schedule of each dataset, the periods that a run would release now, and when the next one comes
     out.
 
+    With --public: the schedule of each dataset and what happened to each period that was due, in the fixed words that
+    the portal shows. Reads definitions and the files in state/public/schedules alone, which the last run, push or
+    decision wrote; what is due since then is late by the calendar.
+
     \b
     Examples:
       publisher status
       publisher status --due
+      publisher status --public --json
       publisher status --check || mail -s "Look at the releases" data@example.gov
     """
     from publisher.commands.status import overview, print_overview
@@ -49,9 +62,14 @@ def status(
 
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
-    refuse_together({"--check": checking, "--due": due_alone})
+    refuse_together({"--check": checking, "--due": due_alone, "--public": public})
     if nothing_defined(workspace, as_json=as_json):
         return None
+    if public:
+        from publisher.commands.public_status import print_schedules, schedules_of
+
+        told = schedules_of(workspace, chosen)
+        return print_json([each.model_dump(mode="json") for each in told]) if as_json else print_schedules(told)
     if due_alone:
         from publisher.commands.due import due_of, print_due
 

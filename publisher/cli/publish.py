@@ -25,6 +25,7 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
     """
     from publisher.commands.terminal import print_error, working
     from publisher.errors import SourceError
+    from publisher.pipeline.schedules import refresh_schedule
     from publisher.pipeline.session import locked
     from publisher.push.sync import deliver, map_notes, portal_of, telling
 
@@ -37,6 +38,7 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
         for number, dataset in enumerate(chosen):
             try:
                 with telling(chosen[number:]), working(f"pushing {dataset.name}"):
+                    refresh_schedule(workspace, catalog, dataset)
                     url = deliver(workspace, catalog, client, dataset)
             except SourceError as error:  # what is damaged of one dataset does not stop the others
                 if damaged is not None:

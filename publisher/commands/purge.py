@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.pipeline.retention import anything_due, clock_doubt, purge, retention_of
+from publisher.pipeline.schedules import refresh_schedule
 from publisher.pipeline.session import locked, opened
 
 if TYPE_CHECKING:
@@ -124,5 +125,8 @@ def purge_sources(workspace: Workspace, sources: Sequence[SourceFile], agree: Ca
                 continue
             agree("\n".join(words))
             done = purge(workspace, catalog, standing)
+            for dataset in workspace.datasets.values():
+                if dataset.source.name == source.name:
+                    refresh_schedule(workspace, catalog, dataset)
             if done is not None:
                 yield f"{source.name}: purged {done.words}. `publisher journal --kind purge` has the certificate."

@@ -9,6 +9,7 @@ from publisher.errors import DefinitionError, HeldError, PublisherError
 from publisher.pipeline.decisions import public_reason
 from publisher.pipeline.job import Job
 from publisher.pipeline.publish import check
+from publisher.pipeline.schedules import refresh_schedule
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals
 from publisher.push.sync import deliver, portal_of
@@ -32,6 +33,7 @@ def revalidate(workspace: Workspace, datasets: Sequence[DatasetFile]) -> Iterato
                 if standing.status in ("held", "unchecked"):
                     yield _again(workspace, catalog, dataset, standing)
             refresh_totals(workspace, catalog, dataset)
+            refresh_schedule(workspace, catalog, dataset)
         refresh_analyst_file(workspace, catalog)
 
 
@@ -113,6 +115,7 @@ def bring_up_to_date(workspace: Workspace, catalog: Catalog, dataset: DatasetFil
     keeps the others from what was retracted. Raises the first fault."""
     steps: list[Callable[[], object]] = [
         lambda: refresh_totals(workspace, catalog, dataset),
+        lambda: refresh_schedule(workspace, catalog, dataset),
         lambda: refresh_analyst_file(workspace, catalog),
     ]
     if push:

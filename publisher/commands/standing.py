@@ -17,6 +17,7 @@ from publisher.errors import (
     PublisherError,
     SourceError,
 )
+from publisher.pipeline.catalog import closed_periods
 from publisher.pipeline.consent import newest_arrival, redraw_of
 from publisher.pipeline.job import identity_of, jobs_of
 from publisher.pipeline.report import next_step
@@ -266,8 +267,9 @@ def next_release(dataset: DatasetFile) -> datetime | None:
 
 def missing_of(dataset: DatasetFile, standings: Sequence[Standing], purged: PurgedMonths) -> list[tuple[Period, date]]:
     """The periods of which an edition is due and was not drawn, earliest first, and since when; none whose records are
-    purged."""
+    purged, or of which no other edition is drawn."""
     drawn: dict[str, int] = {}
+    closed = closed_periods(dataset.source.definition.late, standings)
     for each in standings:
         says = each.release.manifest
         drawn[says.period] = max(drawn.get(says.period, 0), says.vintage)
@@ -279,7 +281,7 @@ def missing_of(dataset: DatasetFile, standings: Sequence[Standing], purged: Purg
             for vintage in due_vintages(late, period, today)
         ]
         days = [day for number, day in due if number > drawn.get(period.label, 0)]
-        if days and not purged.touches(period.start, period.end):
+        if days and period.label not in closed and not purged.touches(period.start, period.end):
             found.append((period, dataset.comes(days[0]).date()))
     return found
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
-from publisher.definitions.model import Model, Text
+from publisher.definitions.model import Model, Text, Wording
 from publisher.definitions.source import Zone
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Schedule(Model):
     """When releases come out. Each comes at the first such time after its period has ended, and, with a policy for
     late records, after its cutoff."""
 
-    when: Annotated[Text, AfterValidator(_checked)]
+    when: Annotated[Wording, AfterValidator(_checked)]
     """Plain words, such as "Mondays at 6:00" or "the 5th of each month at 6:00", or the five fields of cron."""
     timezone: Zone | None = None
     """The clock that it goes by. Default: that of the source."""
@@ -165,13 +165,14 @@ class Schedule(Model):
         """The five fields of cron."""
         return cron_of(self.when)
 
-    def words(self, zone: str) -> str:
-        """For readers; `zone` is the clock of the source."""
+    @property
+    def shown(self) -> str:
+        """For readers: as it is written, or what the fields of cron say."""
         from cronsim import CronSim
 
-        said = CronSim(self.cron, datetime(2024, 1, 1, tzinfo=UTC)).explain()
-        moved = f"; on a public holiday ({self.holidays}) the next working day instead" if self.holidays else ""
-        return f"{said}, {self.timezone or zone} time{moved}"
+        if self.when.upper() != self.cron:
+            return self.when
+        return CronSim(self.cron, datetime(2024, 1, 1, tzinfo=UTC)).explain()
 
     def last(self, now: datetime) -> datetime:
         """The latest scheduled time that is not after `now`, which says its time zone."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from publisher.approvals.approval import Approval
+    from publisher.definitions.source import Late
     from publisher.journal.journal import Journal
     from publisher.pipeline.decisions import Key, ReleaseDecision
     from publisher.pipeline.reviews import ReviewState
@@ -306,6 +307,13 @@ class Catalog:
         self._periods.pop((release.manifest.dataset, release.manifest.period), None)
         self._records.pop(release.manifest.dataset, None)
         self._reviews.pop(release.manifest.dataset, None)
+
+
+def closed_periods(late: Late | None, standings: Sequence[Standing]) -> set[str]:
+    """The periods of which no further scheduled edition is drawn: it would add to one that is retracted."""
+    if late is None or late.policy == "charge":  # each edition counts everything again
+        return set()
+    return {each.release.manifest.period for each in standings if each.status == "retracted"}
 
 
 def _covers(decision: ReleaseDecision, validation: Validation) -> bool:

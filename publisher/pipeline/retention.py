@@ -17,6 +17,7 @@ from publisher.duck import connect
 from publisher.errors import DefinitionError
 from publisher.journal.entry import Fact
 from publisher.journal.journal import read_entries
+from publisher.pipeline.catalog import closed_periods
 from publisher.records.batch import BatchStore
 from publisher.records.purging import PurgedMonths, Purging, old_reports, purged_of
 
@@ -113,15 +114,11 @@ def retention_of(workspace: Workspace, catalog: Catalog | None, source: SourceFi
 
 
 def _unfinished(dataset: DatasetFile, standings: Sequence[Standing], horizon: date) -> Iterator[Period]:
-    """The periods with days before the horizon whose last scheduled edition was not drawn; a retracted edition has none
-    after it."""
+    """The periods with days before the horizon whose last scheduled edition was not drawn, and still is to be."""
     late = dataset.source.definition.late
-    done: set[str] = set()
-    for each in standings:
-        says = each.release.manifest
-        needed = len(late.after_days) if late is not None else 1
-        if says.vintage >= needed or each.status == "retracted":
-            done.add(says.period)
+    needed = len(late.after_days) if late is not None else 1
+    manifests = [each.release.manifest for each in standings]
+    done = closed_periods(late, standings) | {each.period for each in manifests if each.vintage >= needed}
     for period in dataset.definition.periods_until(horizon + AHEAD):
         if period.start < horizon and period.label not in done:
             yield period

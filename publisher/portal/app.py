@@ -20,7 +20,18 @@ from publisher.portal.base import metrics
 from publisher.portal.base.problems import SodaError
 from publisher.portal.discovery import dcat, dcat_us_3, feeds, search
 from publisher.portal.downloads import downloads, packages
-from publisher.portal.pages import browse, crawlers, dataset, inventory, methods, pictures, releases, rendering, statics
+from publisher.portal.pages import (
+    browse,
+    crawlers,
+    dataset,
+    inventory,
+    methods,
+    pictures,
+    releases,
+    rendering,
+    schedule,
+    statics,
+)
 from publisher.portal.revisions import configs, outputs, revisions, sources
 from publisher.portal.serving import health
 from publisher.portal.serving.guard import Guard
@@ -71,6 +82,7 @@ ROUTES = [
     *dataset.ROUTES,
     *pictures.ROUTES,
     *releases.ROUTES,
+    *schedule.ROUTES,
     *inventory.ROUTES,
     *methods.ROUTES,
     *statics.ROUTES,

@@ -25,6 +25,15 @@ from publisher.portal.base.differences import (
     widest,
 )
 from publisher.portal.base.licenses import address_of, name_of
+from publisher.portal.base.schedule import (
+    MEANINGS,
+    REASONS,
+    STATES,
+    PeriodFacts,
+    PeriodReason,
+    PeriodState,
+    ScheduleFacts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
 
 __all__ = ["NoiseLaw", "NoisyDifference", "Published", "change", "difference", "extreme", "total", "widest"]
+__all__ += ["MEANINGS", "REASONS", "STATES", "PeriodFacts", "PeriodReason", "PeriodState", "ScheduleFacts"]
 
 ADDITIVE = frozenset({"count", "sum"})
 """The kinds of measures whose cells can be added up; distinct units and means cannot."""
@@ -313,6 +323,10 @@ class PublisherMetadata:
     """How much they let count, where it was measured."""
     translations: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By language, what each of the publisher's own texts is in it."""
+    schedule: ScheduleFacts | None = None
+    """When its releases come out, and what happened to each period; only the dataset's own table has it."""
+    unpublished: tuple[ScheduleFacts, ...] = ()
+    """The same of the publisher's datasets that have no page here."""
     unfinished: bool = False
     """True while the publisher is changing the rows, which then may not match `releases`."""
 
@@ -326,6 +340,8 @@ _BOUNDARIES = TypeAdapter(BoundariesFacts)
 _COVERAGE = TypeAdapter(CoverageFacts)
 _MEASUREMENTS = TypeAdapter(tuple[MeasurementsFacts, ...])
 _COUNTED = TypeAdapter(tuple[CountedShare, ...])
+_SCHEDULE = TypeAdapter(ScheduleFacts)
+_SCHEDULES = TypeAdapter(tuple[ScheduleFacts, ...])
 _TRANSLATIONS: TypeAdapter[Mapping[str, Mapping[str, str]]] = TypeAdapter(dict[str, dict[str, str]])
 
 
@@ -355,6 +371,8 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         said.get("bounds", ""),
         _read(_COUNTED, said.get("counted", "")) or (),
         _read(_TRANSLATIONS, said.get("translations", "")) or {},
+        _read(_SCHEDULE, said.get("schedule", "")),
+        _read(_SCHEDULES, said.get("unpublished", "")) or (),
         said.get("unfinished", "") == "true",
     )
 

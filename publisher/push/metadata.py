@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from publisher.definitions.totals import NAMES, adds_over_time
@@ -24,7 +25,7 @@ from publisher.release.manifest import GUARANTEE
 from publisher.release.table import column_specs, laws_of, shape_of, table_names, title_of, total_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from publisher.definitions.dataset import Dataset
     from publisher.definitions.totals import TotalOverTime
@@ -51,9 +52,10 @@ def listing_of(
     withheld: Sequence[str] = (),
     tuned: Tuned | None = None,
     tunings: Sequence[Tuning] = (),
+    schedules: Mapping[str, str] = MappingProxyType({}),
 ) -> Listing:
     """How that table is listed; `withheld` says why totals over time are not there, `tuned` is what was measured of
-    units, `tunings` all that was charged for measuring them.
+    units, `tunings` all that was charged for measuring them, `schedules` what happened to each period.
 
     Raises SourceError if its boundaries are not GeoJSON.
     """
@@ -95,6 +97,7 @@ def listing_of(
             "bounds": bounds,
             "counted": counted_facts(counted),
             "translations": translations_of(dataset),
+            **schedules,
         },
         files=(*files, *_guarantee(tables), *downloads),
     )

@@ -23,6 +23,7 @@ from publisher.push.memory import keep, marks, recalled
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.provenance import heads_on
 from publisher.push.publication import close, publish
+from publisher.push.schedules import schedule_facts
 from publisher.push.target import target_of
 from publisher.push.verification import verify
 from publisher.release.store import refuse_if_changed
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.push.client import View
+    from publisher.push.listing import Listing
     from publisher.push.memory import Pushed
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
@@ -152,15 +154,7 @@ def _deliver(
     try:
         publication = publish(
             client,
-            listing_of(
-                workspace,
-                dataset,
-                level,
-                standings,
-                _withheld(workspace, catalog, dataset, level),
-                newest(workspace, catalog.ledger, dataset),
-                SourceAccounts(workspace, catalog.ledger).tunings(dataset),
-            ),
+            _listing(workspace, catalog, dataset, level, standings),
             [each for each in tables if each.folder not in damaged],
             known_id=known,
             remember=lambda identifier: _remember(workspace, key, identifier),
@@ -190,12 +184,23 @@ def _check(
     if not tables and known is None:
         return None
     met = _comparing(catalog, client)
-    tuned = newest(workspace, catalog.ledger, dataset)
-    tunings = SourceAccounts(workspace, catalog.ledger).tunings(dataset)
-    listing = listing_of(
-        workspace, dataset, level, standings, _withheld(workspace, catalog, dataset, level), tuned, tunings
+    return verify(client, _listing(workspace, catalog, dataset, level, standings), tables, known, met).url
+
+
+def _listing(
+    workspace: Workspace, catalog: Catalog, dataset: DatasetFile, level: str, standings: Sequence[Standing]
+) -> Listing:
+    """How one table is listed; the dataset's own has the schedule too."""
+    return listing_of(
+        workspace,
+        dataset,
+        level,
+        standings,
+        _withheld(workspace, catalog, dataset, level),
+        newest(workspace, catalog.ledger, dataset),
+        SourceAccounts(workspace, catalog.ledger).tunings(dataset),
+        schedule_facts(workspace, catalog, dataset) if not level else {},
     )
-    return verify(client, listing, tables, known, met).url
 
 
 def _withheld(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:

@@ -114,6 +114,8 @@ class City:
             "file": f"/d/{self.file}",
             "history": f"{dataset}/releases",
             "release": f"{dataset}/releases/2024-12/1",
+            "periods": f"{dataset}/schedule",
+            "schedule": "/schedule",
             "methods": "/methods",
             "inventory": "/inventory",
             "about": "/about",
@@ -242,6 +244,40 @@ def _rows() -> list[dict[str, Any]]:
     return rows
 
 
+def _schedule() -> dict[str, Any]:
+    """Every state that a period can be in."""
+    known: list[dict[str, Any]] = [
+        {"state": "late", "reason": "feed missing", "edition": 0},
+        {"state": "refused at landing", "reason": "feed refused", "edition": 0},
+        {"state": "under review", "reason": "under review", "edition": 0},
+        {"state": "held", "reason": "under review", "edition": 1},
+        {"state": "retracted", "reason": "taken back", "edition": 0},
+        {"state": "released", "edition": 2},
+        {"state": "released", "next_edition": "2999-01-06"},
+        {"state": "not released", "reason": "retention", "edition": 0},
+        *({} for _ in range(16)),
+    ]
+    months = [(year, month) for year, month in reversed(MONTHS)]
+    was_due = [
+        {"period": f"{year}-{month:02}", "due": f"{year}-{month:02}-28", "since": f"{year}-{month:02}-28"} | each
+        for (year, month), each in zip(months, known, strict=False)
+    ]
+    ahead = {"period": "2998-12", "due": "2999-01-05", "state": "not due yet", "edition": 0}
+    facts = {"dataset": "requests", "title": "Requests by ward and month", "when": "the 5th of each month at 6:00"}
+    return facts | {"holidays": "US", "timezone": "America/Chicago", "periods": [ahead, *was_due]}
+
+
+def _unpublished() -> dict[str, Any]:
+    """A dataset without a page."""
+    held = {"period": "2024-11", "due": "2024-12-01", "state": "held", "since": "2024-12-01"}
+    return {
+        "dataset": "water",
+        "title": "Water by zone and month",
+        "timezone": "America/Chicago",
+        "periods": [held | {"reason": "under review", "edition": 0}],
+    }
+
+
 def _said() -> dict[str, str]:
     """What the publisher says of the dataset, every part of it."""
     whole = {
@@ -250,6 +286,8 @@ def _said() -> dict[str, str]:
         "companions": [{"name": "requests-city", "title": "Requests in the whole city"}],
         "source": _source(),
         "releases": _releases(),
+        "schedule": _schedule(),
+        "unpublished": [_unpublished()],
         "odds": {"unit": "record", "period": "a month", "after": 0.61, "posterior_bound": 0.9, "loss": "ρ = 0.1"},
         "boundaries": {
             "key": "ward",

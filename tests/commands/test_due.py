@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 SCHEDULE = '[schedule]\nwhen = "the 5th of each month at 6:00"\nholidays = "US"\n\n[loss]'
 
 
-class _Nobody:
+class Nobody:
     """Watches a run that no one is asked about."""
 
     def total(self, steps: int) -> None: ...
@@ -65,10 +65,10 @@ def at(year: int, month: int, day: int, hour: int, minute: int = 0) -> Iterator[
         yield
 
 
-def ran(town: Town) -> RunReport:
+def ran(town: Town, selection: PeriodSelection | None = None) -> RunReport:
     """A real run of the requests."""
     workspace = find_workspace(town.root)
-    return run(workspace, [workspace.dataset("requests")], PeriodSelection(), _Nobody(), push=False)
+    return run(workspace, [workspace.dataset("requests")], selection or PeriodSelection(), Nobody(), push=False)
 
 
 def test_a_run_keeps_to_the_schedule(scheduled: Town) -> None:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from test_due import Nobody
 
 from publisher.errors import PurgedError
+from publisher.pipeline import publish
 from publisher.pipeline.retention import purge, retention_of
 from publisher.pipeline.session import locked, opened
 from publisher.records.purging import purged_of
 from publisher.records.reader import raw
+from publisher.run import PeriodSelection, run
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -294,3 +297,62 @@ def test_no_purge_where_records_lie_in_a_store(released: Town) -> None:
     settings.write_text(stored)
     landed_there = released.publisher("land", "requests")
     assert (landed_there.code, "Nothing was landed" in landed_there.err) == (5, True), landed_there.err
+
+
+def test_a_charge_without_its_draw_waits_and_stays_spent(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed between charge and noise has a draw that is still due: its records are kept. At the deadline
+    they go: it is not released, and what was charged is spent."""
+    retain(town, "\n[retention]\ndeadline_months = 1200\n")
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    workspace = find_workspace(town.root)
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "add_noise", killed)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                run(workspace, [workspace.dataset("requests")], PeriodSelection(newest=True), Nobody(), push=False)
+    assert town.charges() == [("requests", "2024-03")]
+    with locked(workspace) as catalog:
+        found = retention_of(workspace, catalog, workspace.source("requests"))
+        assert "2024-03" in [each.period.label for each in found.waiting]
+        purge(workspace, catalog, found)
+    assert "2024-03" in landed(town, "requests")
+    town.edit("pipelines/requests.toml", "deadline_months = 1200", "deadline_months = 12")
+    assert town.publisher("purge", "requests", "--yes").code == 0
+    assert {row["status"] for row in town.run("requests").rows} == {"not released"}
+    assert town.charges() == [("requests", "2024-03")]
+
+
+def test_a_register_needs_no_reading_from_before_its_period(town: Town) -> None:
+    """A meter's first reading of a period has no difference, so the period that is left counts the same whether the
+    readings before it are there or purged: no unit's last reading has to outlive its rows."""
+    town.without_noise()
+    retain(town, '\n[register]\nreading = "liters"\nconsumption = "flow"\n', "meters")
+    town.edit("datasets/water.toml", 'column = "liters"', 'column = "flow"')
+    whole = town.copy(town.root.parent / "whole")
+    assert whole.run("water").code == 0
+    for month in ("2024-01", "2024-02"):
+        assert town.run("water", "--period", month).code == 0
+    assert town.publisher("purge", "meters", "--yes").code == 0
+    assert [month for month in landed(town, "meters") if month != "none"] == ["2024-03"]
+    assert town.run("water").code == 0
+    for month in ("2024-01", "2024-02", "2024-03"):
+        found, expected = town.measurements("water", month), whole.measurements("water", month)
+        assert found["used"] == expected["used"]
+        assert sum(found["used"].values()) > 0
+
+
+def test_a_window_that_is_purged_in_part_is_not_read_in_part(town: Town) -> None:
+    """A dataset whose period reaches into a purged month is refused as a whole, before it is charged."""
+    assert town.run("requests", "--period", "2024-01").code == 0
+    assert town.publisher("purge", "requests", "--yes").code == 0
+    definition = (town.root / "datasets" / "requests.toml").read_text()
+    quarter = definition.replace('"month"', '"quarter"').replace("2024-01", "2024-Q1").replace("2024-03", "2024-Q1")
+    (town.root / "datasets" / "quarters.toml").write_text(quarter)
+    charges = town.charges()
+    asked = town.run("quarters", "--period", "2024-Q1")
+    assert (asked.code, f"quarters 2024-Q1: {WORDS}" in asked.err) == (5, True)
+    assert town.charges() == charges
+    assert {row["status"] for row in town.run("quarters").rows} == {"not released"}

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from publisher.definitions.model import in_other_languages
 from publisher.definitions.schedule import Schedule, cron_of
 
 CHICAGO = ZoneInfo("America/Chicago")
@@ -118,9 +119,8 @@ def test_last_and_next_are_neighbors(when: str, holidays: str | None, timezone: 
 
 
 def test_readers_are_told_in_words() -> None:
-    """With the clock it goes by, and what happens on a holiday."""
-    schedule = Schedule(when="0 6 5 * *", holidays="US-MO")
-    assert schedule.words("America/Chicago") == (
-        "At 06:00 on the fifth day of every month, America/Chicago time; on a public holiday (US-MO) the next working "
-        "day instead"
-    )
+    """As people wrote it, also in Spanish; the fields of cron, which few can read, in English."""
+    assert Schedule(when="0 6 5 * *").shown == "At 06:00 on the fifth day of every month"
+    both = Schedule(when={"en": "Mondays at 6:00", "es": "los lunes a las 6:00"})  # type: ignore[arg-type]
+    assert (both.shown, both.cron) == ("Mondays at 6:00", "0 6 * * 1")
+    assert in_other_languages(both.shown) == {"es": "los lunes a las 6:00"}

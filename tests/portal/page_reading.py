@@ -52,6 +52,29 @@ RELEASES = [
     {"period": "2020-W01", "edition": 1, "created": "2020-01-20T10:00:00Z", "rows": 2, "suppressed": 1,
      "unreliable": 0},
 ]  # fmt: skip
+SCHEDULE = {
+    "dataset": "calls", "title": "Calls", "when": "Mondays at 6:00", "holidays": "US", "timezone": "America/Chicago",
+    "periods": [
+        {"period": "2998-W52", "due": "2999-01-01", "state": "not due yet", "edition": 0},
+        {"period": "2020-W10", "due": "2020-03-09", "state": "not due yet", "edition": 0},
+        {"period": "2020-W09", "due": "2020-03-02", "state": "refused at landing", "since": "2020-03-04",
+         "reason": "feed refused", "edition": 0},
+        {"period": "2020-W08", "due": "2020-02-24", "state": "held", "since": "2020-02-24", "reason": "under review",
+         "edition": 1},
+        {"period": "2020-W07", "due": "2020-02-17", "since": "2020-02-18", "edition": 2},
+        *({"period": f"2020-W0{week}", "due": "2020-02-01", "since": "2020-02-01"} for week in (6, 5, 4, 3)),
+        {"period": "2020-W02", "due": "2020-01-13", "state": "not released", "since": "2023-02-01",
+         "reason": "retention", "edition": 0},
+        *({"period": f"2019-W{week}", "due": "2020-01-01", "since": "2020-01-01"} for week in range(52, 9, -1)),
+        *({"period": f"2018-W{week}", "due": "2020-01-01", "since": "2020-01-01"} for week in range(52, 0, -1)),
+    ],
+}  # fmt: skip
+"""Of the family; the second period is over by now, and no one has said so."""
+UNPUBLISHED = [
+    {"dataset": "water", "title": "Water <b>used</b>", "periods": [
+        {"period": "2020-01", "due": "2020-02-01", "state": "under review", "since": "2020-02-02",
+         "reason": "under review", "edition": 0}]},
+]  # fmt: skip
 ODDS = {
     "unit": "record", "period": "a day", "before": 0.5, "after": 0.6119, "household_units": 5,
     "household": 0.9293, "source": 1.0, "posterior_bound": 0.921, "exception": 1e-6,
@@ -144,6 +167,7 @@ def _zones(client: Socrata) -> str:
     shape = _shape([{"name": "zone", "label": "Zone", "names": None}], [MEASURE | later, DAYS])
     kinds = {"zone": "text", "days": "number", "requests_reason": "text", "requests_margin_percent": "number"}
     fields = {"dataset": "calls", "shape": json.dumps(shape), "companions": _named("calls-city", "Whole city")}
+    fields |= {"schedule": json.dumps(SCHEDULE), "unpublished": json.dumps(UNPUBLISHED)}
     return _published(client, "Requests <i>& more</i>", rows, kinds, fields)
 
 

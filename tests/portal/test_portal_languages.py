@@ -29,7 +29,7 @@ PATHS = [
     "/", "/?q=zzz", "/?q=calls&tag=311&sort=name", "/d/{main}", "/d/{main}?zone=*", "/d/{main}?row.zone=B",
     "/d/{city}", "/d/{main}?table=1", "/d/{main}/api",
     "/d/{main}/guarantee", "/d/{main}/releases", "/d/{main}/releases/2020-W02/1",
-    "/methods", "/inventory", "/about", "/none",
+    "/methods", "/schedule", "/d/{main}/schedule", "/inventory", "/about", "/none",
 ]  # fmt: skip
 
 
@@ -38,7 +38,10 @@ def messages() -> Iterator[str | tuple[str, str]]:
     for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         for _, function, text in environment(ENGLISH).extract_translations(file.read_text()):  # type: ignore[attr-defined]
             yield text[:2] if function == "ngettext" else text[0] if isinstance(text, tuple) else text
-    for file in (*TEMPLATES.parent.glob("*.py"), TEMPLATES.parent.parent / "base" / "bounds.py"):
+    for file in (
+        *TEMPLATES.parent.glob("*.py"),
+        *((TEMPLATES.parent.parent / "base" / name) for name in ("bounds.py", "schedule.py")),
+    ):
         for _, text, _, _ in extract_from_file("python", file, keywords={"message": None}):
             yield text
 

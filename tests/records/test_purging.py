@@ -264,3 +264,23 @@ def test_placing_again_brings_nothing_purged_back(
     assert city.landed("what") == [("b",), ("c",), (None,)]
     assert city.rows("id", date(2024, 2, 1), NEW) == counted_in_parts(city) == []
     assert len([path for path in files(city) if path.name.endswith("-purged.parquet")]) == 1
+
+
+@pytest.mark.parametrize("delivery", ["append", "snapshot", "changes"])
+@pytest.mark.parametrize("kept", [True, False])
+def test_first_receipts_outlive_purged_rows(tmp_path: Path, delivery: str, *, kept: bool) -> None:
+    """A record that was counted, whose rows are purged, and that comes again with a later date, is not counted again;
+    without its first receipt it would be."""
+    late = {"policy": "increment", "after_days": (5, 65)}
+    city = City(tmp_path, definition(delivery=delivery, late=late, feed=REPEATS))
+    city.put(FIRST)
+    city.land(date(2024, 2, 20))
+    purge(city, "2024-02")
+    if not kept:
+        for path in city.private.glob("receipts/requests/*/*.parquet"):
+            path.unlink()
+    city.put(f"{HEADER}\n1,ann,2024-02-07,moved,x\n2,bob,2024-02-05,b,x\n4,dan,2024-02-09,d,x\n", "raw/b.csv")
+    city.land(date(2024, 3, 2))
+    counted = city.rows("id", date(2024, 2, 1), NEW)
+    assert ("4",) in counted
+    assert (("1",) in counted) == (not kept)

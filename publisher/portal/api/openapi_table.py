@@ -97,6 +97,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Reply": _object("resource links", "A part of a revision, with links to what can be done with it"),
     "Replies": {"type": "array", "items": {"type": "object"}},
     "Health": _object("status", "The state of the portal", status=_STRING),
+    "Schedules": _object("datasets", "What happened to each period that was due", datasets={"type": "array"}),
     "Inventory": _object("sources", "What is collected about people", sources={"type": "array"}),
     "Anything": {"type": "object"},
 }
@@ -308,6 +309,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/d/{id}/guarantee": {"GET": Operation("The page with a dataset's privacy guarantee", "Page")},
     "/d/{id}/releases": {"GET": Operation("The page with a dataset's releases", "Page")},
     "/d/{id}/releases/{period}/{edition}": {"GET": Operation("A release's page", "Page")},
+    "/d/{id}/schedule": {"GET": Operation("The page with what happened to each period of a dataset", "Page")},
+    "/schedule": {"GET": Operation("The page with the schedules of all datasets", "Page")},
+    "/schedule.json": {"GET": Operation("The schedules of all datasets as JSON", "Schedules")},
     "/inventory": {"GET": Operation("The data inventory page: what is collected about people", "Page")},
     "/inventory.csv": {"GET": Operation("The data inventory as CSV", "Csv")},
     "/inventory.json": {"GET": Operation("The data inventory as JSON", "Inventory")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from publisher.portal.base.model import PortalDataset
-    from publisher.portal.contract import PublisherMetadata, TableShape
+    from publisher.portal.contract import PublisherMetadata, ScheduleFacts, TableShape
+    from publisher.portal.discovery.families import Family
     from publisher.portal.pages.preview import Preview
     from publisher.portal.pages.trend import Ask
 
@@ -43,6 +45,8 @@ TABLE = 24
 """A chart's or map's table with at most this many rows is part of the page; a longer one is a link away."""
 RELEASES = 5
 """How many releases the page lists; the others are a link away."""
+PERIODS = 4
+"""The same of periods that were due."""
 
 
 def page(request: Request) -> Response:
@@ -81,6 +85,7 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
     when = covered(dataset)
     coverage = _coverage(known, ask, dataset)
     downloads = standing(request, dataset)
+    schedule = schedule_of(family)
     answer = render(
         request,
         "dataset.html",
@@ -105,6 +110,8 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         citation=citation(base, dataset),
         described=_described(base, dataset),
         releases=known.releases[:RELEASES],
+        schedule=schedule,
+        periods=schedule.was_due[:PERIODS] if schedule else (),
         corrections=[each for each in known.releases if each.edition > 1],
         downloads=[each for each in downloads if not each.description],
         measured=[each for each in downloads if each.description],
@@ -138,6 +145,12 @@ def shown_dataset(request: Request) -> PortalDataset | None:
     """The dataset at the address, or None if it does not exist or the visitor may not read it."""
     dataset = portal(request).store.catalog.find(request.path_params["id"])
     return dataset if dataset and (dataset.open or visitor(request)) else None
+
+
+def schedule_of(family: Family) -> ScheduleFacts | None:
+    """The family's schedule by the calendar of this moment; None if its publisher does not tell it."""
+    facts = family.main.about.schedule
+    return facts.at(datetime.now(UTC)) if facts is not None else None
 
 
 def _preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: dict[str, str]) -> Preview:

@@ -12,17 +12,18 @@ from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.discovery.families import families
+from publisher.portal.pages.dataset import schedule_of
 from publisher.portal.pages.rendering import in_every_language, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from publisher.portal.contract import SourceFacts
+    from publisher.portal.contract import ScheduleFacts, SourceFacts
     from publisher.portal.discovery.families import Family
 
 FIELDS = (
     "source", "source_title", "purpose", "unit", "window", "retention", "minors",
-    "column", "description", "classification", "authority", "read", "identifier", "datasets",
+    "column", "description", "classification", "authority", "read", "identifier", "datasets", "schedules",
 )  # fmt: skip
 
 
@@ -37,6 +38,11 @@ class Collection:
     def read(self) -> int:
         """How many of its columns are read."""
         return sum(column.read for column in self.source.columns)
+
+    @property
+    def schedules(self) -> tuple[ScheduleFacts, ...]:
+        """When its datasets come out, by the calendar of this moment."""
+        return tuple(found for family in self.families if (found := schedule_of(family)) is not None)
 
     @property
     def withheld(self) -> int:
@@ -83,7 +89,8 @@ def _addresses(request: Request, each: Collection) -> list[str]:
 
 
 def _plain(request: Request, each: Collection) -> dict[str, Any]:
-    return each.source.model_dump() | {"datasets": _addresses(request, each)}
+    schedules = [facts.model_dump(mode="json", exclude={"periods"}) for facts in each.schedules]
+    return each.source.model_dump() | {"datasets": _addresses(request, each), "schedules": schedules}
 
 
 def _lines(request: Request, each: Collection) -> list[dict[str, Any]]:
@@ -97,6 +104,9 @@ def _lines(request: Request, each: Collection) -> list[dict[str, Any]]:
         "retention": source.retention,
         "minors": source.minors,
         "datasets": " ".join(_addresses(request, each)),
+        "schedules": "; ".join(
+            f"{facts.dataset}: {facts.when or 'when a period has ended'}" for facts in each.schedules
+        ),
     }
     return [
         {name: _cell(value) for name, value in (shared | _column(column.model_dump())).items()}

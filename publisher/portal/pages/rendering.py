@@ -20,7 +20,8 @@ from publisher import grades
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.answers.freshness import has
 from publisher.portal.base.messages import message
-from publisher.portal.contract import markdown_reader, percent
+from publisher.portal.contract import REASONS as PERIOD_REASONS
+from publisher.portal.contract import STATES, markdown_reader, percent
 from publisher.portal.discovery.dcat import span
 from publisher.portal.discovery.titles import place_of
 from publisher.portal.pages.chart import HEIGHT, WIDTH
@@ -80,6 +81,9 @@ def environment(language: Language) -> jinja2.Environment:
         "heading": lambda text: text[:1].upper() + text[1:],
         "brief": lambda text: _brief(language, str(text)),
         "why": lambda reason: spoken.gettext(REASONS[reason]) if reason in REASONS else reason,
+        "stated": lambda state: spoken.gettext(STATES[state]),
+        "because": lambda reason: spoken.gettext(PERIOD_REASONS[reason]),
+        "spoken": spoken.gettext,
         "status": lambda status: spoken.gettext(STATUSES[status]) if status in STATUSES else status or "",
         "half": lambda it: half(it.low, it.high),
         "within": lambda it: grades.margin_percent(it.value, it.low, it.high) or None,  # "within 0%" says nothing
