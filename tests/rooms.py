@@ -22,6 +22,7 @@ FLOORS = (
     ("run",),
     ("analyst",),
     ("push",),
+    ("backup",),
     ("pipeline",),
     (
         "records",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +12,6 @@ from publisher.cli.root import agree, command, say, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 
 @command()
@@ -57,3 +57,53 @@ def purge(folder: Path, sources: Sequence[str], *, dry: bool, yes: bool) -> None
         else purge_sources(workspace, chosen, lambda words: agree(words, yes=yes, undone="Nothing was purged."))
     ):
         say(line)
+
+
+@command()
+@click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--with-records", is_flag=True, help="Also copy landed records. Then the key is left out.")
+@click.option("--without-key", is_flag=True, help="Leave out the key for pseudonyms, which you keep elsewhere.")
+@click.pass_obj
+def backup(folder: Path, target: Path, *, with_records: bool, without_key: bool) -> None:
+    """Back up everything that cannot be made again.
+
+    That is the ledger, the key, the journal, releases and what belongs to them. Each backup is a new folder in FOLDER,
+    named by its time (UTC) and there only once it is whole. Waits for a run that is at work. Only you can read it.
+
+    \b
+    Examples:
+      publisher backup /mnt/backup/open-data
+      publisher backup /mnt/backup/records --with-records
+    """
+    from publisher.backup.making import back_up
+    from publisher.commands.backup import made_words
+
+    place, about = back_up(workspace_of(folder), target, records=with_records, key=not without_key)
+    for line in made_words(place, about):
+        say(line)
+
+
+@command()
+@click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.pass_obj
+def restore(folder: Path, target: Path) -> None:
+    """Bring back what is missing from a backup.
+
+    FOLDER is one backup, or the folder of several: then the newest is used. It is checked first, file by file. Never
+    puts an older ledger, journal or approval over a newer one (4): what was spent since would be spent again.
+
+    \b
+    Example:
+      publisher restore /mnt/backup/open-data
+    """
+    from publisher.backup.restoring import restore as bring_back
+    from publisher.commands.backup import restored_words
+    from publisher.commands.terminal import print_error
+    from publisher.errors import SourceError
+
+    done = bring_back(workspace_of(folder), target)
+    for line in restored_words(done):
+        say(line)
+    for words in done.left_out:
+        print_error(words)
+    sys.exit(SourceError.exit_code if done.left_out else 0)

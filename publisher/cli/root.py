@@ -41,7 +41,7 @@ SECTIONS = {
     "Publish": ("push", "serve", "accounts", "portal"),
     "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),
-    "Keep": ("doctor", "purge"),
+    "Keep": ("doctor", "purge", "backup", "restore"),
 }
 """Commands by what people do with them, in the order of `publisher --help`."""
 

@@ -36,6 +36,7 @@ KINDS = (
     "purge",
     "case",
     "grant",
+    "backup",
     "torn",
 )
 """What entries are about."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher.backup.record import newest_backup
 from publisher.commands.cases import case_matters
 from publisher.commands.purge import retention_rows
 from publisher.commands.standing import Look
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from publisher.backup.record import BackupRecord
     from publisher.commands.purge import RetentionRow
     from publisher.commands.standing import Matter, Morning
     from publisher.workspace import DatasetFile, Workspace
@@ -61,6 +63,8 @@ class Overview:
     needs: tuple[Matter, ...]
     sources: tuple[Arrival, ...]
     retention: tuple[RetentionRow, ...]
+    backup: BackupRecord | None = None
+    """The last one that was made, if any."""
 
     @property
     def exit_code(self) -> int:
@@ -81,7 +85,8 @@ def overview(workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: 
     else:
         mornings, retention = tuple([look.at(None, dataset, Spent()) for dataset in datasets]), ()
     arrivals = tuple(_arrival(workspace, name, source.today()) for name, source in sources.items())
-    return Overview(mornings, (*look.needs, *look.portal_needs(), *case_matters(workspace)), arrivals, retention)
+    needs = (*look.needs, *look.portal_needs(), *case_matters(workspace))
+    return Overview(mornings, needs, arrivals, retention, newest_backup(workspace))
 
 
 def print_overview(found: Overview, today: date) -> None:
@@ -100,6 +105,9 @@ def print_overview(found: Overview, today: date) -> None:
     for row in found.retention:
         for words in row.words:
             say(f"{row.source}: {words}")
+    if found.backup is not None:
+        say()
+        say(found.backup.words)
 
 
 def _arrival(workspace: Workspace, source: str, today: date) -> Arrival:

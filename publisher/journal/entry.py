@@ -25,7 +25,7 @@ class Fact:
 
     kind: str
     """begin, land, read, charge, release, accept, approve, reject, reviewers, retract, restore, amend, allow, push,
-    purge, case, grant, or torn."""
+    purge, case, grant, backup, or torn."""
     source: str = ""
     dataset: str = ""
     period: str = ""

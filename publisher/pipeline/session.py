@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from publisher.privacy.ledger import Ledger
     from publisher.workspace import Workspace
 
 
 INTERRUPTED = "a command that was interrupted"
 """Who did what the ledger has and no one has told the journal."""
+
+_PAUSE = 0.5
+"""Seconds between two looks at a lock that someone holds."""
 
 _RESTED = b"at rest"
 """The content of the lock's file while no one is at work, and no one was killed at work."""
@@ -38,27 +43,42 @@ _RESTED = b"at rest"
 def locked(workspace: Workspace) -> Iterator[Catalog]:
     """The catalog, for one writer at a time. Raises LockedError when another run is at work."""
     create_key(workspace.private)
+    with held_lock(workspace) as lock, opened(workspace) as catalog, _at_rest(lock, workspace):
+        if not workspace.feeds:  # a rehearsal is thrown away
+            refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
+        resume(catalog, workspace.private)
+        catalog.store.hide_measurements()
+        follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
+        try:
+            record_terms(catalog.ledger, workspace.review)
+            yield catalog
+        finally:
+            follow(catalog.journal, catalog.ledger)
+
+
+@contextmanager
+def held_lock(workspace: Workspace, *, patience: float = 0) -> Iterator[int]:
+    """The lock of the state folder, whose private folder is there. Raises LockedError when another command holds it
+    for longer than `patience` seconds."""
     with writing("the state folder"):
         descriptor = os.open(workspace.private / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise LockedError(f"another run holds {workspace.private / 'lock'}: wait until it ends") from None
-    try:
-        with opened(workspace) as catalog, _at_rest(descriptor, workspace):
-            if not workspace.feeds:  # a rehearsal is thrown away
-                refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
-            resume(catalog, workspace.private)
-            catalog.store.hide_measurements()
-            follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
-            try:
-                record_terms(catalog.ledger, workspace.review)
-                yield catalog
-            finally:
-                follow(catalog.journal, catalog.ledger)
+        until = time.monotonic() + patience
+        while not _taken(descriptor):
+            if time.monotonic() >= until:
+                raise LockedError(f"another run holds {workspace.private / 'lock'}: wait until it ends")
+            time.sleep(_PAUSE)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
@@ -79,13 +99,19 @@ def opened(workspace: Workspace) -> Iterator[Catalog]:
     """The catalog for reading, even while a run is at work."""
     if not workspace.private.is_dir():
         raise SourceError(f"{workspace.private} does not exist yet: run `publisher init` or `publisher run` first")
-    heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
-    ledger = open_ledger(workspace.private, workspace.public / "ledger.head", server=_server(workspace), heads=heads)
+    ledger = ledger_of(workspace)
     try:
         store = ReleaseStore(workspace.public, workspace.private)
         yield Catalog(store, ledger, journal_of(workspace), reviewed=workspace.review is not None)
     finally:
         ledger.close()
+
+
+def ledger_of(workspace: Workspace, owner: str | None = None) -> Ledger:
+    """The workspace's ledger, wherever it is kept; `owner` as in `open_ledger`."""
+    heads = workspace.heads if not workspace.feeds else None  # a rehearsal is thrown away
+    checkpoint, server = workspace.public / "ledger.head", _server(workspace)
+    return open_ledger(workspace.private, checkpoint, server=server, heads=heads, owner=owner)
 
 
 def _server(workspace: Workspace) -> str | None:

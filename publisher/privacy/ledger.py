@@ -23,6 +23,7 @@ from publisher.privacy.account import (
 from publisher.privacy.chain import (
     Entry,
     Row,
+    chain_faults,
     changed,
     edition_of,
     entry_of,
@@ -39,7 +40,7 @@ from publisher.privacy.tables import ENTRIES, SPENDING
 from publisher.privacy.verification import ledger_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from publisher.privacy.account import LossAmount
@@ -50,6 +51,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ChargeRequest", "Entry", "Ledger", "Spending", "decimal", "open_ledger"]
 
+
+OTHER_LEDGER = (
+    "the ledger here and the one in the backup have parted: each has entries that the other lacks, so two copies of "
+    "this state folder were at work, or one was changed. Run `publisher verify`. Nothing was restored."
+)
 
 _ONE_BY_ONE = 500
 """How many entries are looked up by their numbers; of more, all are read."""
@@ -175,6 +181,31 @@ class Ledger:
         """Every entry after that one, oldest first."""
         with self._database.reading() as connection:
             return _entries(connection, ENTRIES.c.sequence > sequence)
+
+    def rows(self) -> list[Row]:
+        """Every entry as the database keeps it, for a copy. Raises BudgetError when the chain breaks."""
+        with self._database.reading() as connection:
+            return _whole_chain(connection)
+
+    def extend(self, rows: Sequence[Row]) -> int:
+        """Add what a copy of this ledger has beyond it, each entry as it was written; how many there were.
+
+        A ledger without entries takes all of them, wherever it is kept: the chain, and so every head, stays the same.
+        Raises BudgetError when the copy is of another ledger, or lacks an entry that a head remembers.
+        """
+        if not rows or chain_faults(rows):
+            raise changed()
+        with self._outside.turn() as turn:
+            with self._database.writing() as connection:
+                there = _whole_chain(connection)
+                if there != rows[: len(there)]:
+                    raise BudgetError(OTHER_LEDGER)
+                _refuse_missing(rows, [*self._checkpoints.heads(), *turn.heads])
+                _insert(connection, rows[len(there) :])
+                turn.prepare(entry_of(rows[-1]))
+            turn.commit()
+        self._checkpoints.write(entry_of(rows[-1]))
+        return len(rows) - len(there)
 
     def newest(self) -> int:
         """The number of the last entry; zero if there is none."""
@@ -342,21 +373,51 @@ class Ledger:
         return None
 
 
-def open_ledger(private: Path, *checkpoints: Path, server: str | None = None, heads: Path | None = None) -> Ledger:
+def open_ledger(
+    private: Path, *checkpoints: Path, server: str | None = None, heads: Path | None = None, owner: str | None = None
+) -> Ledger:
     """The workspace's ledger in SQLite, or in the database on a `server`; created if needed.
 
     `checkpoints` are further heads kept outside the private folder, so that a restored backup of it is found. `heads`,
-    outside the state folder, has a folder for each state folder; None for a state that is thrown away. Raises
-    SourceError when it cannot be opened, DefinitionError when the server's address or its driver is missing.
+    outside the state folder, has a folder for each state folder; None for a state that is thrown away. `owner` is the
+    id of a state folder that is restored; otherwise the folder has its own. Raises SourceError when it cannot be
+    opened, DefinitionError when the server's address or its driver is missing.
     """
     database = sqlite(private / "ledger.sqlite") if server is None else postgres(server)
     try:
-        owner = owner_of(private)
+        owner = owner_of(private) if owner is None else owner
     except SourceError:
         database.engine.dispose()
         raise
     outside = OutsideHead(heads / owner if heads is not None else None, private)
     return Ledger(database, Checkpoints((private / "ledger.head", *checkpoints)), outside, owner)
+
+
+def _whole_chain(connection: sa.Connection) -> list[Row]:
+    """Every entry. Raises BudgetError when the chain breaks."""
+    rows = [Row(*row) for row in connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.sequence))]
+    if chain_faults(rows):
+        raise changed()
+    return rows
+
+
+def _refuse_missing(rows: Sequence[Row], heads: Iterable[Head]) -> None:
+    """Raise BudgetError if these entries lack one that a head remembers."""
+    for who, sequence, digest in heads:
+        if not 0 < sequence <= len(rows) or rows[sequence - 1].hash != digest:
+            raise BudgetError(
+                f"the ledger in the backup ends with entry {len(rows)}, and {who} remembers entry {sequence}: an older "
+                "ledger would spend again what was spent since. Use the newest backup. Nothing was restored."
+            )
+
+
+def _insert(connection: sa.Connection, rows: Sequence[Row]) -> None:
+    """Write entries as they are, and what their charges put on each block."""
+    for row in rows:
+        connection.execute(sa.insert(ENTRIES), [row._asdict()])
+        if row.kind == CHARGE:
+            lines = lines_of(entry_of(row).payload)
+            connection.execute(sa.insert(SPENDING), [line | {"sequence": row.sequence} for line in lines])
 
 
 def _append(connection: sa.Connection, kind: str, payload: dict[str, Any]) -> Entry:

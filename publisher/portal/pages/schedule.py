@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.contract import MEANINGS
-from publisher.portal.pages.dataset import schedule_of, shown_dataset
 from publisher.portal.discovery.families import families, family_of
+from publisher.portal.pages.dataset import schedule_of, shown_dataset
 from publisher.portal.pages.rendering import in_every_language, missing, render
 
 if TYPE_CHECKING:

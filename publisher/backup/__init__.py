@@ -1,0 +1,1 @@
+"""Backups of a workspace's state: making one, and restoring from it what is missing."""

@@ -1,0 +1,269 @@
+"""Backups: whole or not there, checked before anything is restored, and never put over something newer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from postgres import serving
+
+from publisher.backup.making import back_up
+from publisher.backup.record import newest_backup
+from publisher.errors import LockedError
+from publisher.pipeline.session import held_lock
+from publisher.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from township import Answer, Town
+
+KEPT = ("private/journal.jsonl", "private/ledger", "public/ledger.head", "private/lock", "private/backup.json")
+"""What a restore writes itself."""
+
+
+@pytest.fixture
+def saved(released: Town, monkeypatch: pytest.MonkeyPatch) -> Town:
+    """A town that has released everything and has a backup, with its heads outside."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(released.root / "outside"))
+    assert released.publisher("land").code == 0
+    answer = released.publisher("backup", "copies")
+    assert answer.code == 0, answer.err
+    return released
+
+
+def made(town: Town, name: str = "copies") -> list[Path]:
+    """The backups in a folder, by time."""
+    return sorted((town.root / name).iterdir())
+
+
+def outcome(town: Town) -> dict[str, str]:
+    """The state folder without what a restore writes itself, and without what a run makes again."""
+    apart = (*KEPT, "private/landed", "private/known", "private/reports", "private/open", "public/open", "private/tmp")
+    return {name: digest for name, digest in town.tree().items() if not name.startswith(apart)}
+
+
+def test_a_lost_state_folder_comes_back(saved: Town) -> None:
+    """Ledger, key, journal and releases are as before, everything verifies, and nothing is due or charged again."""
+    before, charges = outcome(saved), saved.charges()
+    shutil.rmtree(saved.state)
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 0, answer.err
+    assert (outcome(saved), saved.charges()) == (before, charges)
+    assert saved.publisher("verify", "--offline").code == 0
+    run = saved.run()
+    assert run.code == 0, run.err
+    assert {row["status"] for row in run.rows} == {"ready"}
+    assert saved.charges() == charges
+    kinds = [row["kind"] for row in saved.publisher("journal", "--json").rows]
+    assert kinds.count("backup") == kinds.count("restore") == 1
+
+
+def test_only_the_owner_reads_it(saved: Town) -> None:
+    """Folders have mode 0700 and files 0600; it has the key and no record, and no head."""
+    (folder,) = made(saved)
+    paths = [saved.root / "copies", folder, *folder.rglob("*")]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600, 0o700}
+    names = {str(path.relative_to(folder / "state")) for path in (folder / "state").rglob("*") if path.is_file()}
+    assert {"private/key", "private/owner"} <= names
+    assert "last backup: less than a day ago, in" in " ".join(saved.publisher("status", "--offline").out.split())
+    assert not [name for name in names if "landed" in name or "reports" in name or name.endswith(".head")]
+
+
+def test_an_older_ledger_never_replaces_a_newer_one(saved: Town) -> None:
+    """Not where the newer one is there, and not where it was lost and only the head outside remembers it."""
+    saved.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert saved.redraw("water", "--period", "2024-01").code == 0
+    before = saved.tree()
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 4
+    assert "an older ledger is never put over a newer one" in answer.err
+    assert saved.tree() == before
+    shutil.rmtree(saved.state)
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 4
+    assert "/head remembers entry" in answer.err
+    assert "an older ledger would spend again what was spent since. Use the newest backup." in " ".join(
+        answer.err.split()
+    )
+    assert saved.charges() == []
+
+
+def test_a_release_knows_that_the_ledger_is_older(saved: Town) -> None:
+    """Without any head, the releases that are still there tell that the backup's ledger did not pay for them."""
+    saved.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert saved.redraw("water", "--period", "2024-01").code == 0
+    shutil.rmtree(saved.root / "outside")
+    shutil.rmtree(saved.state / "private")
+    (saved.state / "public" / "ledger.head").unlink()
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 4
+    assert "the release water/2024-01/2 was paid for by entry" in answer.err
+    assert not (saved.state / "private" / "key").exists()
+
+
+def test_lost_and_damaged_files_come_back_under_a_newer_ledger(saved: Town) -> None:
+    """A release's folder that is gone and a file that was changed are as the ledger has them; nothing else changes."""
+    saved.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    assert saved.redraw("water", "--period", "2024-01").code == 0
+    before = outcome(saved)
+    shutil.rmtree(saved.releases / "requests" / "2024-02")
+    shutil.rmtree(saved.kept / "requests" / "2024-02")
+    changed = saved.releases / "water" / "2024-02" / "1" / "data.csv"
+    changed.write_bytes(changed.read_bytes().replace(b"1", b"2"))
+    assert saved.run("requests").code == 5
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 0, answer.err
+    assert "water/2024-02/1/data.csv" in answer.out
+    assert outcome(saved) == before
+    assert saved.publisher("verify", "--offline").code == 0
+
+
+def test_a_run_in_between_left_another_key(saved: Town) -> None:
+    """A run that met the empty folder was refused and left a key and an id that nothing was spent under: they go."""
+    before = outcome(saved)
+    shutil.rmtree(saved.state)
+    assert saved.run("water").code == 4
+    assert saved.publisher("restore", "copies").code == 0
+    assert outcome(saved) == before
+    assert saved.publisher("verify", "--offline").code == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["ledger.jsonl", "state/public/releases/water/2024-01/1/data.csv", "state/private/key"]
+)
+def test_a_damaged_backup_restores_nothing(saved: Town, name: str) -> None:
+    """One changed byte in any of its files is named, and the state folder stays empty."""
+    (folder,) = made(saved)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    shutil.rmtree(saved.state)
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == (4 if name == "ledger.jsonl" else 5)
+    assert name in answer.err
+    assert "use another backup" in answer.err
+    assert not saved.state.exists()
+
+
+def test_names_that_lead_elsewhere_are_refused(saved: Town) -> None:
+    """A backup that someone has made up cannot write outside the state folder."""
+    (folder,) = made(saved)
+    about = json.loads((folder / "backup.json").read_bytes())
+    about["files"]["state/private/receipts/../../../escaped"] = next(iter(about["files"].values()))
+    (folder / "backup.json").write_text(json.dumps(about))
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 5
+    assert "which no backup has" in answer.err
+    assert not (saved.root / "escaped").exists()
+
+
+def test_the_second_one_shares_what_has_not_changed(saved: Town) -> None:
+    """It is a whole backup too, which takes no room for files that the one before has; and it says what it is."""
+    answer = saved.publisher("backup", "copies", "--without-key")
+    assert answer.code == 0, answer.err
+    assert "It has neither private/key nor landed records" in " ".join(answer.out.split())
+    first, second = made(saved)
+    table = "state/public/releases/water/2024-01/1/data.csv"
+    assert (first / table).samefile(second / table)
+    shutil.rmtree(first)
+    key = (saved.state / "private" / "key").read_bytes()
+    shutil.rmtree(saved.state)
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 0, answer.err
+    assert "private/key is not in this backup" in " ".join(answer.out.split())
+    path = saved.state / "private" / "key"
+    path.touch(mode=0o600)
+    path.write_bytes(key)
+    assert saved.publisher("verify", "--offline").code == 0
+
+
+def test_records_come_without_the_key_and_only_if_nothing_was_landed_since(saved: Town) -> None:
+    """What was landed or purged since is not brought back in its older form, and the answer says so (5)."""
+    assert saved.publisher("backup", "whole", "--with-records").code == 0
+    (folder,) = made(saved, "whole")
+    assert (folder / "state" / "private" / "landed" / "meters").is_dir()
+    assert not (folder / "state" / "private" / "key").exists()
+    landed = saved.state / "private" / "landed"
+    before = saved.tree("state/private/landed")
+    shutil.rmtree(landed)
+    assert saved.publisher("restore", "whole").code == 0
+    assert saved.tree("state/private/landed") == before
+    (saved.data / "requests" / "second.csv").write_text("number,opened,kind,lon,lat,caller\n")
+    assert saved.publisher("land").code == 0
+    shutil.rmtree(landed / "meters")
+    answer = saved.publisher("restore", "whole")
+    assert answer.code == 5
+    assert "the backup's is older than what was landed or released since" in answer.err
+    assert not list(landed.glob("meters/**/*.parquet"))
+
+
+def test_a_backup_that_fails_leaves_nothing(saved: Town) -> None:
+    """A disk that takes no more ends it (5) without a folder that could be taken for a backup."""
+    (saved.releases / "water" / "large").write_bytes(bytes(3_000_000))
+    answer = saved.publisher("backup", "elsewhere", before="ulimit -f 2000")
+    assert answer.code == 5
+    assert "elsewhere: the backup cannot be written" in answer.err
+    assert list((saved.root / "elsewhere").iterdir()) == []
+    assert saved.publisher("backup", "state/private/copies").code == 2
+
+
+def test_a_backup_waits_for_the_run_that_is_at_work(saved: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ledger and releases are of one moment, that after the run; a run that does not end is told of (75)."""
+    workspace = find_workspace(saved.root)
+    monkeypatch.setattr("publisher.backup.making.PATIENCE", 0.1)
+    with held_lock(workspace), pytest.raises(LockedError):
+        back_up(workspace, saved.root / "busy", records=False, key=True)
+    monkeypatch.setattr("publisher.backup.making.PATIENCE", 60.0)
+    taken, go = threading.Event(), threading.Event()
+
+    def at_work() -> None:
+        with held_lock(workspace):
+            taken.set()
+            go.wait()
+            time.sleep(0.2)
+            (saved.releases / "water" / "made by the run").touch()
+
+    run = threading.Thread(target=at_work)
+    run.start()
+    taken.wait()
+    go.set()
+    folder, _ = back_up(workspace, saved.root / "busy", records=False, key=True)
+    run.join()
+    assert (folder / "state" / "public" / "releases" / "water" / "made by the run").exists()
+    record = newest_backup(workspace)
+    assert record is not None
+    assert (record.folder, record.days) == (str(folder), 0)
+    assert record.words.startswith("last backup: less than a day ago")
+
+
+def test_a_ledger_moves_to_a_server_and_back(saved: Town) -> None:
+    """Entry by entry, so that all heads still name it; what was charged there comes back as well."""
+    with serving() as server:
+        _move(saved, server.address("moved"))
+
+
+def _move(saved: Town, address: str) -> None:
+    server = {"PUBLISHER_LEDGER": address}
+
+    def there(*arguments: str) -> Answer:
+        return saved.publisher(*arguments, **server)
+
+    assert there("run", "--no-push", "--json").code == 4  # an empty ledger, and heads that know of more
+    answer = there("restore", "copies")
+    assert answer.code == 0, answer.err
+    assert there("verify", "--offline").code == 0
+    saved.edit("datasets/water.toml", "rho = 0.1", "rho = 0.05")
+    redraw = ("run", "--no-push", "--json", "--redraw", "2024-01..2024-03", "--yes", "water", "--period", "2024-01")
+    assert there(*redraw).code == 0
+    assert saved.publisher("verify", "--offline").code == 4  # the file knows nothing of the last charge
+    assert there("backup", "copies").code == 0
+    answer = saved.publisher("restore", "copies")
+    assert answer.code == 0, answer.err
+    assert saved.publisher("verify", "--offline").code == 0
+    assert len(saved.charges()) == 7
