@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,7 +13,8 @@ from publisher.cli.root import agree, command, datasets_of, json_option, main, n
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from publisher.commands.verify import VerificationRow
 
 
 @command()
@@ -55,29 +57,88 @@ def audit(folder: Path, dataset: str, period: str | None, units: int, releases: 
 
 
 @command()
-@click.argument("datasets", nargs=-1)
+@click.argument("datasets", nargs=-1, metavar="[DATASETS|PLACE]...")
 @click.option("--offline", is_flag=True, help="Leave the portal out.")
 @click.option("--no-portal", is_flag=True, hidden=True)
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A head of the ledger that someone outside has signed. Can be repeated.",
+)
+@click.option("--witness-key", "keys", multiple=True, help="The public key of a witness. Can be repeated.")
 @json_option
 @click.pass_obj
-def verify(folder: Path, datasets: Sequence[str], offline: bool, no_portal: bool, as_json: bool) -> None:
+def verify(
+    folder: Path,
+    datasets: Sequence[str],
+    offline: bool,
+    no_portal: bool,
+    witnesses: Sequence[Path],
+    keys: Sequence[str],
+    as_json: bool,
+) -> None:
     """Check that everything is as it was written.
 
     Checks the ledger and everything that remembers its entries, the key, the files and validation results of releases,
     and what the portal shows. Changes nothing. Exits with the code of the first row that is wrong.
+
+    With a PLACE, checks what is public, on any machine and without a workspace: the path of a copy of state/public, the
+    path of a release in it, or a portal's address. A path has a slash.
+
+    \b
+    Examples:
+      publisher verify
+      publisher verify ./public --witness library.json
+      publisher verify ./public/releases/stlouis-requests/2018-W03/1
+      publisher verify https://data.example.gov
     """
-    _verify(folder, datasets, offline=offline or no_portal, as_json=as_json)
+    places = [each for each in datasets if "/" in each]
+    if places and len(datasets) > 1:
+        raise click.UsageError(f"{places[0]}: give one place alone")
+    if places:
+        _verify_outside(places[0], witnesses, keys, as_json=as_json)
+    else:
+        _verify(folder, datasets, offline=offline or no_portal, witnesses=witnesses, keys=keys, as_json=as_json)
 
 
-def _verify(folder: Path, datasets: Sequence[str], *, offline: bool, as_json: bool) -> None:
-    from publisher.commands.terminal import print_error, print_json, print_table
-    from publisher.commands.verify import HEADINGS, verified
+def _verify_outside(place: str, witnesses: Sequence[Path], keys: Sequence[str], *, as_json: bool) -> None:
+    from publisher.commands.verify_outside import read_witness, verified_folder
+    from publisher.commands.verify_portal import verified_portal
+
+    seen = [read_witness(path) for path in witnesses]
+    if place.startswith(("http://", "https://")):
+        _print_findings(list(verified_portal(place, seen)), as_json=as_json)
+    else:
+        _print_findings(list(verified_folder(Path(place), seen, keys)), as_json=as_json)
+
+
+def _verify(
+    folder: Path,
+    datasets: Sequence[str],
+    *,
+    offline: bool,
+    as_json: bool,
+    witnesses: Sequence[Path] = (),
+    keys: Sequence[str] = (),
+) -> None:
+    from publisher.commands.verify import verified
+    from publisher.commands.verify_outside import read_witness, witness_of_ledger
     from publisher.pipeline.session import opened
 
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
     with opened(workspace) as catalog:
         findings = list(verified(workspace, catalog, chosen, offline=offline))
+        findings += [witness_of_ledger(read_witness(path), catalog.ledger, keys) for path in witnesses]
+    _print_findings(findings, as_json=as_json)
+
+
+def _print_findings(findings: Sequence[VerificationRow], *, as_json: bool) -> None:
+    from publisher.commands.terminal import print_error, print_json, print_table
+    from publisher.commands.verify import HEADINGS
+
     if as_json:
         print_json([each.fields for each in findings])
     else:
@@ -170,12 +231,83 @@ def ledger_allow(folder: Path, source: str, blocks: str, more: str, delta: str, 
     say(f"{source}: recorded.")
 
 
+@ledger.command("head")
+@click.pass_obj
+def ledger_head(folder: Path) -> None:
+    """Print how far the ledger has come, for someone outside to sign.
+
+    It is the size and the root of the Merkle tree over its entries (RFC 9162), and says nothing of records.
+
+    \b
+    Example:
+      publisher ledger head > head.json
+    """
+    from publisher.commands.heads import head_of
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    with opened(workspace) as catalog:
+        click.echo(head_of(catalog.ledger, workspace.settings.organization).content, nl=False)
+
+
+@ledger.command("witness")
+@click.argument("head", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--name", required=True, help="The name under which people know you, such as public-library.")
+@click.option(
+    "--key",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file of your private key, made with `publisher reviewers key NAME`.",
+)
+def ledger_witness(head: Path, name: str, key: Path) -> None:
+    """Sign a HEAD as a witness outside the city.
+
+    Needs no workspace. Publish what it prints, and your public key, where everyone finds them: from then on nobody can
+    be shown another ledger up to that entry.
+
+    \b
+    Example:
+      publisher ledger witness head.json --name public-library \
+        --key library.pem > library.json
+    """
+    from publisher.commands.heads import sign_head
+
+    def passphrase() -> str:
+        return str(click.prompt("Passphrase of your key", hide_input=True, err=True))
+
+    click.echo(sign_head(head, name, key, passphrase).content, nl=False)
+
+
 @ledger.command("verify", hidden=True)
 @click.pass_obj
 def ledger_verify(folder: Path) -> None:
     """The same as `publisher verify --offline`."""
     say("`publisher ledger verify` is now `publisher verify --offline`, which also checks releases.", err=True)
     _verify(folder, (), offline=True, as_json=False)
+
+
+@command()
+@click.argument("dataset")
+@click.argument("period", required=False)
+@click.pass_obj
+def registry(folder: Path, dataset: str, period: str | None) -> None:
+    """Print a release's entry for the registry of deployments.
+
+    The Differential Privacy Deployments Registry (https://registry.opendp.org) takes such entries as YAML; this is
+    JSON, which is YAML too. It comes from the release's guarantee: the unit, the loss, the mechanisms and the
+    implementation. Add what only people know, such as why this loss was chosen. PERIOD defaults to the last one.
+
+    \b
+    Example:
+      publisher registry stlouis-requests > stlouis-requests.yaml
+    """
+    from publisher.commands.registry import registry_entry
+    from publisher.commands.terminal import print_json
+    from publisher.pipeline.session import opened
+
+    workspace = workspace_of(folder)
+    with opened(workspace) as catalog:
+        print_json(registry_entry(catalog, workspace.dataset(dataset).name, period))
 
 
 @command()

@@ -37,7 +37,7 @@ SECTIONS = {
     "Plan": ("plan", "tune"),
     "Run": ("run", "land", "schedule", "notify"),
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
-    "Prove": ("audit", "verify", "ledger", "journal"),
+    "Prove": ("audit", "verify", "ledger", "journal", "registry"),
     "Publish": ("push", "serve", "accounts", "portal"),
     "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from publisher.errors import BudgetError, PublisherError, SourceError
 from publisher.journal.checking import check_journal
 from publisher.pipeline.journaling import untold
+from publisher.pipeline.public_ledger import FILE, public_entry
 from publisher.pipeline.totals import TotalTable, totals_of
 from publisher.planning.raised import raised_budgets
 from publisher.push.client import UnreachableError
@@ -84,6 +85,7 @@ def _by_the_ledger(
         yield from _approvals(workspace, catalog, dataset.name)
         yield from (_totals(each) for each in totals_of(catalog, dataset))
     yield from _gone(catalog)
+    yield _public_ledger(workspace, catalog)
     yield _journal(catalog)
     raised = tuple(raised_budgets(workspace.sources.values(), catalog.ledger))
     yield VerificationRow("budgets", f"sources: {len(workspace.sources)}", raised)
@@ -130,6 +132,17 @@ def _journal(catalog: Catalog) -> VerificationRow:
     behind = untold(found.newest_ledger, catalog.ledger)
     late = f"{behind} entries of the ledger are not in the journal yet: the next `publisher run` tells them"
     return VerificationRow("journal", words, (late,) if behind else ())
+
+
+def _public_ledger(workspace: Workspace, catalog: Catalog) -> VerificationRow:
+    """Each line that people outside read, with the ledger."""
+    path = workspace.public / FILE
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    entries = (public_entry(row).line for row in catalog.ledger.rows_since(0))
+    wrong = next((n for n, line in enumerate(lines, 1) if next(entries, None) != line), None)
+    fault = f"{path}: line {wrong} is not the ledger's: delete the file, and the next run writes it again"
+    faults = (fault,) if wrong is not None else ()
+    return VerificationRow("public ledger", f"entries: {len(lines)}", faults, SourceError.exit_code)
 
 
 def _landed_sources(workspace: Workspace) -> list[str]:

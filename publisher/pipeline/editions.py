@@ -14,6 +14,7 @@ from publisher.definitions.dataset import WIDER
 from publisher.grades import CAUTION, UNRELIABLE
 from publisher.pipeline.accounts import SourceAccounts
 from publisher.pipeline.charges import charge_of
+from publisher.pipeline.public_ledger import proof_of
 from publisher.portal.contract import CountedShare
 from publisher.privacy.coverage import coverages
 from publisher.privacy.distribution import Noise
@@ -71,6 +72,7 @@ def write_edition(
         else {},
         charge=charge,
         ledger=LedgerHead(sequence=entry.sequence, hash=entry.hash),
+        proof=proof_of(job.catalog.ledger, entry),
         versions={"publisher": __version__, "python": platform.python_version()}
         | {package: version(package) for package in ("opendp", "duckdb", "numpy", "pyarrow")},
         files={},

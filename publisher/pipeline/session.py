@@ -14,6 +14,7 @@ from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.continuity import resume
 from publisher.pipeline.journaling import follow, journal_of
+from publisher.pipeline.public_ledger import write_public
 from publisher.pipeline.reviews import record_terms
 from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import open_ledger
@@ -54,6 +55,7 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
             yield catalog
         finally:
             follow(catalog.journal, catalog.ledger)
+            write_public(catalog.ledger, workspace.public)
 
 
 @contextmanager

@@ -82,6 +82,27 @@ def follows(row: Row, sequence: int, previous: str) -> bool:
     return row.sequence == sequence + 1 and row.previous == previous and row.hash == _digest(*row[:5])
 
 
+def leaf_of(row: Row) -> bytes:
+    """What the Merkle tree has of an entry: all but its payload, of which it has the hash, so that the kind of an entry
+    can be shown alone."""
+    return leaf_of_hash(row.sequence, row.kind, row.at, payload_hash(row.payload), row.previous)
+
+
+def leaf_of_hash(sequence: int, kind: str, at: str, payload: str, previous: str) -> bytes:
+    """The same where only the hash of the payload is known."""
+    return _ENCODER.encode([sequence, kind, at, payload, previous]).encode()
+
+
+def payload_hash(payload: str) -> str:
+    """The SHA-256 of what an entry says."""
+    return hashlib.sha256(payload.encode()).hexdigest()
+
+
+def entry_hash(sequence: int, kind: str, at: str, payload: str, previous: str) -> str:
+    """The hash by which the next entry names this one."""
+    return _digest(sequence, kind, at, payload, previous)
+
+
 def chain_faults(rows: Sequence[Row]) -> list[str]:
     """Where the chain breaks first, if it does."""
     previous = GENESIS

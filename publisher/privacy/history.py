@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from publisher.definitions.period import LIFETIME, containing, parse
 from publisher.privacy.account import NOTHING, TERMS, ChargeLine, LossAmount
 from publisher.privacy.amendment import ChargeMade, DateReading, around, carried
-from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows
+from publisher.privacy.chain import GENESIS, Head, changed, entry_of, follows, leaf_of
 from publisher.privacy.charge import line_of
+from publisher.privacy.merkle import MerkleTree, leaf_hash
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -46,6 +47,8 @@ class History:
     """What counts on every touched block of an amended source, after some entry."""
     _allowed: dict[str, dict[str, LossAmount]] = field(default_factory=lambda: defaultdict(dict))
     """By source and block, what decisions allow in addition to the budget."""
+    tree: MerkleTree = field(default_factory=MerkleTree)
+    """Over the entries."""
     moved: int = 0
     """The last entry that a charge, an amendment or an allowance made: until another one, sums stay as they are."""
 
@@ -54,10 +57,15 @@ class History:
         for row in rows:
             if not follows(row, self.sequence, self.hash):
                 raise changed()
-            if row.kind in self._KINDS:
-                self._KINDS[row.kind](self, row)
-                self.moved = row.sequence
+            self.count(row)
+            self.tree.add(leaf_hash(leaf_of(row)))
             self.sequence, self.hash = row.sequence, row.hash
+
+    def count(self, row: Row) -> None:
+        """Count what an entry spends or allows, if it does. Raises BudgetError when it cannot be read."""
+        if row.kind in self._KINDS:
+            self._KINDS[row.kind](self, row)
+            self.moved = row.sequence
 
     @property
     def heads(self) -> list[Head]:

@@ -182,6 +182,12 @@ class Ledger:
         with self._database.reading() as connection:
             return _entries(connection, ENTRIES.c.sequence > sequence)
 
+    def rows_since(self, sequence: int, most: int | None = None) -> list[Row]:
+        """The entries after that one as the database keeps them, oldest first."""
+        with self._database.reading() as connection:
+            new = sa.select(ENTRIES).where(ENTRIES.c.sequence > sequence).order_by(ENTRIES.c.sequence).limit(most)
+            return [Row(*row) for row in connection.execute(new)]
+
     def rows(self) -> list[Row]:
         """Every entry as the database keeps it, for a copy. Raises BudgetError when the chain breaks."""
         with self._database.reading() as connection:
@@ -206,6 +212,17 @@ class Ledger:
             turn.commit()
         self._checkpoints.write(entry_of(rows[-1]))
         return len(rows) - len(there)
+
+    def root(self, size: int | None = None) -> tuple[int, bytes]:
+        """The size and the root of the Merkle tree over the first `size` entries, or all. Raises BudgetError."""
+        tree = self._read().tree
+        wanted = len(tree) if size is None else size
+        return wanted, tree.root(wanted)
+
+    def path(self, sequence: int) -> list[bytes]:
+        """The audit path of an entry in the tree of the entries up to it, which no later one changes. Raises
+        BudgetError."""
+        return self._read().tree.path(sequence - 1, sequence)
 
     def newest(self) -> int:
         """The number of the last entry; zero if there is none."""

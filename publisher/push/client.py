@@ -161,6 +161,11 @@ class SocrataClient:
                     return view
         return None
 
+    def listed(self) -> list[str]:
+        """The ids of all our datasets that everyone can see."""
+        assets = self._try("list the datasets", lambda _: self._reader.datasets(only=["dataset"]))
+        return [asset["resource"]["id"] for asset in assets if _marks(asset)]
+
     def create(self, name: str, fields: Fields) -> View:
         """Create a private working copy. If an answer was lost, look for what it made: no name is used twice."""
         title = fields["name"]
@@ -329,8 +334,13 @@ def _page(session: Socrata, identifier: str, fields: str, where: str | None, off
 
 
 def _marked(asset: Fields, name: str) -> bool:
+    return name in _marks(asset)
+
+
+def _marks(asset: Fields) -> list[str]:
+    """The name by which an asset is ours, if it is."""
     held = (asset.get("classification") or {}).get("domain_metadata") or ()
-    return {"key": f"{MARKER}_dataset", "value": name} in held
+    return [each.get("value", "") for each in held if each.get("key") == f"{MARKER}_dataset"]
 
 
 def _response(error: Exception) -> Response | None:

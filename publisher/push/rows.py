@@ -19,7 +19,7 @@ from publisher.push.listing import IDENTIFIER
 from publisher.release.table import read_published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -72,6 +72,11 @@ def compare(wanted: dict[str, Row], held: Iterable[Fields], columns: Sequence[Co
         elif wanted[identifier] == row:
             changed.pop(identifier, None)
     return Difference(changed, tuple(gone), rows)
+
+
+def read_row(fields: Mapping[str, str], columns: Sequence[ColumnSpec]) -> Row:
+    """A row of a release's CSV; what is empty there is null."""
+    return tuple([_FORMS[each.type](text) if (text := fields.get(each.name)) else None for each in columns])
 
 
 def checksum_of(rows: dict[str, Row]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from publisher.durable import write_file
@@ -19,6 +20,7 @@ from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
 from publisher.push.embedded import answers, running
+from publisher.push.evidence import evidence_of
 from publisher.push.memory import keep, marks, recalled
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.provenance import heads_on
@@ -184,14 +186,15 @@ def _check(
     if not tables and known is None:
         return None
     met = _comparing(catalog, client)
-    return verify(client, _listing(workspace, catalog, dataset, level, standings), tables, known, met).url
+    listing = _listing(workspace, catalog, dataset, level, standings)
+    return verify(client, listing, tables, known, met).url
 
 
 def _listing(
     workspace: Workspace, catalog: Catalog, dataset: DatasetFile, level: str, standings: Sequence[Standing]
 ) -> Listing:
-    """How one table is listed; the dataset's own has the schedule too."""
-    return listing_of(
+    """How the table is listed, with the files by which it is verified; the dataset's own has the schedule too."""
+    listing = listing_of(
         workspace,
         dataset,
         level,
@@ -201,6 +204,7 @@ def _listing(
         SourceAccounts(workspace, catalog.ledger).tunings(dataset),
         schedule_facts(workspace, catalog, dataset) if not level else {},
     )
+    return replace(listing, files=(*listing.files, *evidence_of(catalog, tables_of(standings, level))))
 
 
 def _withheld(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, level: str) -> tuple[str, ...]:

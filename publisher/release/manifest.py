@@ -188,6 +188,20 @@ class LedgerHead(Model):
     hash: str
 
 
+class LedgerProof(Model):
+    """The entry that `ledger` names, and its audit path (RFC 9162) in the Merkle tree of the entries up to it: whoever
+    knows the root of a ledger can check that the charge is in it. No later entry changes it."""
+
+    kind: str
+    at: str
+    payload: str
+    """What the entry says, byte for byte."""
+    previous: str
+    """The hash of the entry before it."""
+    path: tuple[str, ...]
+    root: str
+
+
 class Manifest(Model):
     """`manifest.json`."""
 
@@ -215,6 +229,8 @@ class Manifest(Model):
     shape: Shape
     charge: Charge
     ledger: LedgerHead
+    proof: LedgerProof | None = None
+    """That the charge is in the ledger; manifests of earlier versions have none."""
     versions: dict[str, str]
     files: dict[str, FileHash]
     rollups: tuple[RollupTable, ...] = ()
