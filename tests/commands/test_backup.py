@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from township import Answer, Town
 
-KEPT = ("private/journal.jsonl", "private/ledger", "public/ledger.head", "private/lock", "private/backup.json")
-"""What a restore writes itself."""
+KEPT = ("private/journal.jsonl", "private/ledger", "public/ledger", "private/lock", "private/backup.json")
+"""What a restore writes itself, and the next run."""
 
 
 @pytest.fixture
