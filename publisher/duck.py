@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
+from publisher import encryption
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from duckdb import DuckDBPyConnection
 
@@ -33,7 +35,7 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
 
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": engine.memory,
-        "temp_directory": str(spill),
+        "temp_directory": str(spill) if encryption.may_spill(spill) else "",
         "preserve_insertion_order": False,
         "perfect_ht_threshold": 20,
         "autoinstall_known_extensions": False,
@@ -42,7 +44,63 @@ def connect(engine: EngineSettings, spill: Path) -> Iterator[DuckDBPyConnection]
     if engine.threads is not None:
         config["threads"] = engine.threads
     with safely("working on the records"), duckdb.connect(":memory:", config=config) as connection, _stoppable():
-        yield connection
+        yield _decrypting(connection) if encryption.anywhere() else connection
+
+
+def encrypted(paths: Iterable[Path], path_column: str | None = None) -> str:
+    """SQL for FROM that reads Parquet files of an encrypted folder on a connection of `connect`; if a column is named
+    for it, with the path of each row's file."""
+    column = f", {path_column}" if path_column else ""
+    return f"encrypted_parquet([{', '.join(literal(str(path)) for path in paths)}]{column})"
+
+
+_ENCRYPTED = re.compile(r"encrypted_parquet\(\[('(?:[^']|'')*'(?:, '(?:[^']|'')*')*)\](?:, (\w+))?\)")
+
+
+@dataclass
+class _Decrypting:
+    """A connection that reads encrypted files: they come to it as Arrow batches."""
+
+    _connection: DuckDBPyConnection
+    _registered: int = 0
+
+    def execute(self, query: str, *arguments: Any) -> Any:
+        """Execute SQL."""
+        return self._connection.execute(self._opened(query), *arguments)
+
+    def sql(self, query: str, **options: Any) -> Any:
+        """SQL as a relation."""
+        return self._connection.sql(self._opened(query), **options)
+
+    def cursor(self) -> DuckDBPyConnection:
+        """Another connection to the same database."""
+        return _decrypting(self._connection.cursor())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def _opened(self, query: str) -> str:
+        return _ENCRYPTED.sub(self._scan, query)
+
+    def _scan(self, found: re.Match[str]) -> str:
+        paths = [Path(path.replace("''", "'")) for path in re.findall(r"'((?:[^']|'')*)'", found[1])]
+        sealed = [path for path in paths if encryption.is_parquet(path)]
+        parts = []
+        if sealed:
+            self._registered += 1
+            name = f"encrypted_{self._registered}"
+            self._connection.register(name, encryption.rows_of(sealed, found[2]))
+            parts.append(f"SELECT * EXCLUDE ({encryption.UNFILTERED}) FROM {name}")
+        if plain := [path for path in paths if path not in set(sealed)]:  # from before there was a key
+            also = f", filename = '{found[2]}'" if found[2] else ""
+            files = ", ".join(map(file_literal, plain))
+            parts.append(f"SELECT * FROM read_parquet([{files}], hive_partitioning = false{also})")
+        return f"({' UNION ALL BY NAME '.join(parts)})"
+
+
+def _decrypting(connection: DuckDBPyConnection) -> DuckDBPyConnection:
+    connection.execute("SET arrow_lossless_conversion = true")  # 128 bits as they are, not as text
+    return cast("DuckDBPyConnection", _Decrypting(connection))
 
 
 @contextmanager

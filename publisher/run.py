@@ -128,7 +128,7 @@ def run(
     observer.total(sum(len(periods) for _, periods in due) + (len(due) if push else 0))
     for words in workspace.left_out():
         observer.note(words)
-    engine, spill = workspace.settings.engine, workspace.private / "tmp"
+    engine, spill = workspace.settings.engine, workspace.scratch
     with locked(workspace) as catalog, executor_of(engine, spill, workspace.copies) as executor:
         asked = selection.start is not None or selection.end is not None
         work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging(), asked=asked)

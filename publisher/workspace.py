@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+from publisher import encryption
 from publisher.buckets import BucketAddress
 from publisher.copies import LandedCopies
 from publisher.definitions.cells import Axis, CellGrid, grid_of
@@ -195,6 +196,11 @@ class Workspace:
         return LandedCopies(BucketAddress(settings.url, settings.endpoint, settings.region), folder, folder)
 
     @property
+    def scratch(self) -> Path:
+        """Where temporary files of records are: in the private folder or, if that is encrypted, in memory."""
+        return encryption.scratch(self.private)
+
+    @property
     def public(self) -> Path:
         """Releases and the analyst file."""
         return self.state / "public"
@@ -220,6 +226,7 @@ class Workspace:
         found = {path.stem: self._source(path) for path in paths if self.drafts or path not in self.unfinished}
         definitions = {name: source.definition for name, source in found.items()}
         for source in found.values():
+            self._check_encryption(source)
             check_reference_files(source.definition, definitions, source.origin)
             for n, each in enumerate(source.definition.apart):
                 draft = self._pipeline(each.source) in self.unfinished
@@ -228,6 +235,15 @@ class Workspace:
                     raise source.origin.error(("apart", n, "source"), words)
             _check_minors(source, found.values())
         return found
+
+    def _check_encryption(self, source: SourceFile) -> None:
+        settings = self.settings.encryption
+        if settings is not None and settings.spill == "off" and source.definition.fetched and not self.feeds:
+            words = (
+                "what is fetched is on disk until it is landed, which does not go with [encryption] in publisher.toml: "
+                'put the state folder on an encrypted volume and set spill = "encrypted-volume"'
+            )
+            raise source.origin.error(("feed", "kind"), words)
 
     def same_people(self, source: SourceFile) -> tuple[SourceFile, ...]:
         """The sources that count as about the same people, this one included: of the same population, or over the
@@ -458,7 +474,9 @@ def find_workspace(start: Path, *, drafts: bool = False) -> Workspace:
                 raise DefinitionError(
                     f"{FILE}: heads is inside the state folder, whose copies it must find: move it out"
                 )
-            return Workspace(folder, settings, data.resolve(), state.resolve(), heads, drafts=drafts)
+            workspace = Workspace(folder, settings, data.resolve(), state.resolve(), heads, drafts=drafts)
+            encryption.declare(workspace.private, settings.encryption)
+            return workspace
     raise DefinitionError(f"no {FILE} in this folder or one above: run `publisher init` to create a workspace")
 
 

@@ -38,7 +38,7 @@ FLOORS = (
         "grants",
     ),
     ("executors",),
-    ("workspace", "stages", "buckets", "copies", "duck", "durable"),
+    ("workspace", "stages", "buckets", "copies", "duck", "durable", "encryption"),
     ("definitions",),
     ("portal",),
     ("confined", "grades", "identifiers", "strict_http"),
@@ -65,7 +65,7 @@ PORTAL_FLOORS = (
 )
 """The same inside the portal."""
 
-FILES = ("workspace", "stages", "buckets", "copies", "duck", "durable")
+FILES = ("workspace", "stages", "buckets", "copies", "duck", "durable", "encryption")
 """One floor of single files, which may use each other."""
 
 

@@ -17,7 +17,7 @@ DOORS = {
     "duckdb": ["duck"],
     "apprise": ["commands.notices"],
     "cronsim": ["definitions.schedule"],
-    "cryptography": ["approvals.keys"],
+    "cryptography": ["approvals.keys", "encryption"],
     "holidays": ["definitions.schedule"],
     "pyspark": ["executors.spark"],
 }
@@ -44,6 +44,12 @@ def test_object_stores_have_one_door() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom) and re.search(r"pyarrow(\.| import )fs\b", ast.unparse(node))
     }
     assert users == {"buckets"}
+
+
+def test_parquet_is_encrypted_through_one_door() -> None:
+    """Whoever writes or reads encrypted Parquet does it with the workspace's key."""
+    users = {name_of(path) for path in ROOT.rglob("*.py") if "parquet.encryption" in path.read_text(encoding="utf-8")}
+    assert users == {"encryption"}
 
 
 def test_every_connection_to_duckdb_is_used_safely() -> None:

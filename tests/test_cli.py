@@ -22,7 +22,7 @@ COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
     "init add check sample keyset preview classify land plan tune run schedule notify releases show revalidate accept "
     "push verify rollback review approve reject reviewers ledger journal purge status sql serve accounts portal doctor "
-    "audit schema cases grants backup restore registry"
+    "audit schema cases grants backup restore registry keys"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
 HEAVY = (

@@ -244,7 +244,7 @@ def _drawn_past_the_first_look(scratch: Scratch) -> tuple[BaseException, ...]:
     """The draw itself, without the budget check that a run begins with."""
     scratch.land()
     workspace = scratch.workspace
-    with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.private / "tmp") as executor:
+    with locked(workspace) as catalog, executor_of(workspace.settings.engine, workspace.scratch) as executor:
         try:
             publish.draw(replace(_job(scratch, catalog), dataset=scratch.poor()), executor)
         except BudgetError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from publisher.cli.root import agree, command, say, workspace_of
+from publisher.cli.root import agree, command, json_option, main, say, workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,59 @@ def purge(folder: Path, sources: Sequence[str], *, dry: bool, yes: bool) -> None
         else purge_sources(workspace, chosen, lambda words: agree(words, yes=yes, undone="Nothing was purged."))
     ):
         say(line)
+
+
+@main.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@json_option
+@click.pass_context
+def keys(ctx: click.Context, as_json: bool) -> None:
+    """Show what is encrypted, and with which key.
+
+    Landed records, first receipts and private reports are, where publisher.toml has [encryption]. docs/keys.md says how
+    to begin, and how to change the key.
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    from publisher.commands.keys import NO_KEY, keys_standing
+    from publisher.commands.terminal import print_json, print_table
+
+    standing = keys_standing(workspace_of(ctx.obj))
+    if as_json:
+        print_json(standing.fields if standing is not None else None)
+    elif standing is None:
+        say(NO_KEY)
+    else:
+        print_table("", ("what", "finding"), standing.rows)
+
+
+@keys.command("rotate")
+@click.pass_obj
+def keys_rotate(folder: Path) -> None:
+    """Encrypt everything with the key of publisher.toml.
+
+    Set `key` under [encryption] to the new key and `previous` to the one before it. Files that are not encrypted yet
+    are encrypted too. If it is stopped, run it again: nothing is lost.
+    """
+    from publisher.commands.keys import rotate
+
+    say(rotate(workspace_of(folder)))
+
+
+@keys.command("show")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def keys_show(folder: Path, file: Path) -> None:
+    """Print a private report, FILE, that is encrypted.
+
+    It has exact counts, for the data team only. The journal tells that it was read.
+
+    \b
+    Example:
+      publisher keys show permits/landing-1f0c5d.json
+    """
+    from publisher.commands.keys import report_text
+
+    click.echo(report_text(workspace_of(folder), file), nl=False)
 
 
 @command()

@@ -41,7 +41,7 @@ SECTIONS = {
     "Publish": ("push", "serve", "accounts", "portal"),
     "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),
-    "Keep": ("doctor", "purge", "backup", "restore"),
+    "Keep": ("doctor", "purge", "backup", "restore", "keys"),
 }
 """Commands by what people do with them, in the order of `publisher --help`."""
 

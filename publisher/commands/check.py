@@ -13,6 +13,7 @@ import click
 
 from publisher.cases.letters import check_letters
 from publisher.commands.case_steps import LETTERS
+from publisher import encryption
 from publisher.commands.terminal import print_json
 from publisher.definitions.period import parse
 from publisher.durable import private_files
@@ -100,7 +101,7 @@ def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
     if workspace.copies is not None:
         yield _store(workspace.copies)
     with private_files():
-        temporary = Path(tempfile.mkdtemp(prefix="publisher-check-"))
+        temporary = Path(tempfile.mkdtemp(prefix="publisher-check-", dir=encryption.in_memory(workspace.private)))
     try:
         for source in workspace.sources.values():
             yield from check_source_files(workspace, source, temporary)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from publisher import encryption
 from publisher.commands.place_map import drawn, written
 from publisher.durable import private_files, writing
 from publisher.engine.first_rows import first_rows
@@ -109,7 +110,7 @@ def private_folder(workspace: Workspace) -> Iterator[Path]:
     """A folder for what is read; it is gone afterward. If the process is killed, the next run removes it."""
     with private_files():
         if workspace.private.is_dir():
-            folder = workspace.private / f".preview.{os.getpid()}"
+            folder = (encryption.in_memory(workspace.private) or workspace.private) / f".preview.{os.getpid()}"
             with writing(workspace.private):
                 folder.mkdir()
         else:

@@ -132,6 +132,44 @@ class LandedSettings(Model):
     """The bucket's region, for s3. Default: what the environment says."""
 
 
+class KeySource(Model):
+    """Where the key of a workspace is: 32 random bytes as text, such as `openssl rand -base64 32` prints."""
+
+    env: Text | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """The variable of the environment that holds it."""
+    file: Text | None = Field(None, pattern=r"^/")
+    """The file that holds it, by its full path; only its owner may read it."""
+    command: tuple[Text, ...] | None = Field(None, min_length=1)
+    """The command that prints it, such as that of a key management service, as a list of words."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_itself(cls, value: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(
+                'is never in publisher.toml: write { env = "NAME" }, { file = "/full/path" } or { command = ["…"] }'
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if sum(each is not None for each in (self.env, self.file, self.command)) != 1:
+            raise ValueError("give exactly one of env, file and command")
+        return self
+
+
+class EncryptionSettings(Model):
+    """Encryption of landed records, first receipts and private reports where they lie."""
+
+    key: KeySource
+    """Where the workspace's key is."""
+    previous: KeySource | None = None
+    """Where the key before it is, until `publisher keys rotate` has written every file with the new one."""
+    spill: Literal["off", "encrypted-volume"] = "off"
+    """off: what does not fit into memory is not written to disk, and temporary files are made in memory.
+    encrypted-volume: the state folder is on a disk that is encrypted itself, so both may be there."""
+
+
 class PortalSettings(Model):
     """Where releases are published. Credentials come from the environment, never from this file."""
 
@@ -241,6 +279,8 @@ class Settings(Model):
     """Limits of the engine that reads and counts the records."""
     landed: LandedSettings | None = None
     """The object store that landed records lie in. Default: the private folder."""
+    encryption: EncryptionSettings | None = None
+    """The key that landed records, first receipts and private reports are encrypted with. Default: they are not."""
     portal: PortalSettings = PortalSettings.model_construct(kind="embedded", url="http://127.0.0.1:8311", domain=None)
     """Where releases are published."""
     notices: NoticeSettings | None = None
@@ -249,3 +289,17 @@ class Settings(Model):
     """Who approves definitions and releases. Default: no one has to."""
     cases: CaseSettings | None = None
     """How contested numbers and requests for summary data are answered. Default: publisher keeps no such cases."""
+
+    @model_validator(mode="after")
+    def _check_encryption(self) -> Self:
+        if self.encryption is None:
+            return self
+        if self.landed is not None:
+            words = "does not go with [landed]: have the store encrypt what lies in it, and remove one of the two"
+            raise RuleError(("encryption",), words)
+        if self.engine.executor == "spark":
+            words = (
+                'spark does not go with [encryption], whose key stays on this machine: set it to "local" or "processes"'
+            )
+            raise RuleError(("engine", "executor"), words)
+        return self

@@ -22,7 +22,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from publisher import confined
+from publisher import confined, encryption
 from publisher.definitions.settings import EngineSettings
 from publisher.durable import writing
 from publisher.errors import SourceError
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from publisher.copies import LandedCopies
+    from publisher.encryption import Encryption
     from publisher.executors.protocol import Columns, Kernel, Progress, Reducer, Shuffle, Stage, Task
 
 ATTEMPTS = 3
@@ -186,7 +187,7 @@ class ProcessesExecutor:
                 self.workers,
                 mp_context=get_context("spawn"),  # a fork would inherit the threads of DuckDB and Arrow, half alive
                 initializer=_begin,
-                initargs=(share, str(self._workers_folder), self.copies),
+                initargs=(share, str(self._workers_folder), self.copies, encryption.taken()),
             )
         return self._pool
 
@@ -204,9 +205,10 @@ _workers: list[Worker] = []
 """The one worker of this process."""
 
 
-def _begin(engine: EngineSettings, spill: str, copies: LandedCopies | None) -> None:
+def _begin(engine: EngineSettings, spill: str, copies: LandedCopies | None, keys: tuple[Encryption, ...]) -> None:
     """A worker begins: no core dumps, Ctrl-C is the parent's, and it ends with its parent."""
     confined.no_core_dumps()
+    encryption.give(keys)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _workers.append(Worker(engine, Path(spill) / str(os.getpid()), copies=copies))

@@ -75,7 +75,7 @@ def _with_other(
     names = {batch.batch for batch in batches}
     with (
         of_batches(source, workspace.private, names, workspace.copies) as select,
-        connect(workspace.settings.engine, workspace.private / "tmp") as connection,
+        connect(workspace.settings.engine, workspace.scratch) as connection,
     ):
         records = RecordSource(select, (), guarded(source))
         counts = {each.name: folded(connection, records, each) for each in datasets}

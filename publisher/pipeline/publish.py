@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from publisher.durable import write_file
+from publisher.encryption import write_file
 from publisher.engine.guard import guarded
 from publisher.errors import BudgetError, PurgedError, SourceError
 from publisher.pipeline.charges import mechanisms_of, selection_of
@@ -150,7 +150,7 @@ def _report(job: Job, casts: dict[str, int]) -> None:
     """Exact counts of values that did not cast, for the private report only."""
     folder = job.workspace.private / "reports" / job.dataset.source.name
     content = json.dumps({"dataset": job.dataset.name, "period": job.period.label, "did_not_cast": casts}, indent=2)
-    write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n", mode=0o600)
+    write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n")
 
 
 def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool, order: str) -> Release:

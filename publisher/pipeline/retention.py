@@ -187,7 +187,7 @@ def purge(workspace: Workspace, catalog: Catalog, standing: RetentionStanding) -
         months = purging.resume()
         done = months.pending
         if done is not None:
-            with connect(workspace.settings.engine, private / "tmp") as connection:
+            with connect(workspace.settings.engine, workspace.scratch) as connection:
                 purging.delete(months, connection)
             _certify(catalog, source, done)
             purging.end(months)

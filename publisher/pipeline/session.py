@@ -9,6 +9,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from publisher import encryption
 from publisher.durable import remove_unfinished, writing
 from publisher.errors import LockedError, SourceError
 from publisher.pipeline.catalog import Catalog
@@ -44,18 +45,20 @@ _RESTED = b"at rest"
 def locked(workspace: Workspace) -> Iterator[Catalog]:
     """The catalog, for one writer at a time. Raises LockedError when another run is at work."""
     create_key(workspace.private)
-    with held_lock(workspace) as lock, opened(workspace) as catalog, _at_rest(lock, workspace):
-        if not workspace.feeds:  # a rehearsal is thrown away
-            refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
-        resume(catalog, workspace.private)
-        catalog.store.hide_measurements()
-        follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
-        try:
-            record_terms(catalog.ledger, workspace.review)
-            yield catalog
-        finally:
-            follow(catalog.journal, catalog.ledger)
-            write_public(catalog.ledger, workspace.public)
+    with held_lock(workspace) as lock:
+        encryption.check(workspace.private)
+        with opened(workspace) as catalog, _at_rest(lock, workspace):
+            if not workspace.feeds:  # a rehearsal is thrown away
+                refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
+            resume(catalog, workspace.private)
+            catalog.store.hide_measurements()
+            follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
+            try:
+                record_terms(catalog.ledger, workspace.review)
+                yield catalog
+            finally:
+                follow(catalog.journal, catalog.ledger)
+                write_public(catalog.ledger, workspace.public)
 
 
 @contextmanager
@@ -140,6 +143,7 @@ def _tidy(workspace: Workspace, *, thoroughly: bool) -> None:
     shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
     with writing("the state folder"):
         (workspace.private / "tmp").mkdir(mode=0o700)
+        encryption.empty_scratch(workspace.private)
         workspace.public.mkdir(exist_ok=True)
         apart = [workspace.private / "audit", workspace.private / "rehearsal"]  # states of their own, perhaps at work
         apart += filter(_at_work, workspace.private.glob(".preview.*"))

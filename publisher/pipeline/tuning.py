@@ -162,7 +162,7 @@ def _exact(asked: Measurement, progress: Callable[[str], None] | None) -> tuple[
     """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
     workspace, source = asked.workspace, asked.dataset.source
     land_source(workspace, source, progress)
-    with executor_of(workspace.settings.engine, workspace.private / "tmp", workspace.copies) as executor:
+    with executor_of(workspace.settings.engine, workspace.scratch, workspace.copies) as executor:
         period, query, copies = asked.period, guarded(source), workspace.copies
         counting = Counting(executor, workspace.private, asked.tuned, period, query, copies=copies)
         return counting.contributions(asked.questions), counting.landed.generated

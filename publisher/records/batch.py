@@ -18,7 +18,7 @@ from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fiel
 from functools import cache
 from typing import TYPE_CHECKING
 
-from publisher import durable
+from publisher import durable, encryption
 from publisher.errors import SourceError
 from publisher.records import sql
 from publisher.records.pseudonyms import HMAC, PREFIXED, Way
@@ -115,9 +115,7 @@ class BatchStore:
 
     def rows(self, path: Path) -> int:
         """How many rows a file has."""
-        import pyarrow.parquet
-
-        return int(pyarrow.parquet.read_metadata(path).num_rows)
+        return int(encryption.metadata(path).num_rows)
 
     @contextmanager
     def reading(self, paths: Sequence[Path]) -> Iterator[Sequence[Path]]:

@@ -12,8 +12,9 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from publisher import durable
+from publisher import encryption
 from publisher.duck import safely
+from publisher.errors import SourceError
 from publisher.records import sql
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class KnownRecords:
             runs.append(self._write(number, ids, tuple(sorted(missing))))
             number += 1
         runs = self._merged(runs, number)
-        durable.write_file(self.folder / _FILE, json.dumps([asdict(run) for run in runs]).encode(), mode=0o600)
+        encryption.write_file(self.folder / _FILE, json.dumps([asdict(run) for run in runs]).encode())
         for path in self.folder.glob("*.ids"):
             if path.name not in {run.name for run in runs}:
                 path.unlink()
@@ -125,23 +126,28 @@ class KnownRecords:
     def _runs(self) -> list[Run]:
         """The runs there are; none if what is written of them is damaged, since they can be made again."""
         try:
-            found = json.loads((self.folder / _FILE).read_bytes())
+            found = json.loads(encryption.read_file(self.folder / _FILE))
             return [Run(str(each["name"]), int(each["rows"]), tuple(each["parts"])) for each in found]
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, SourceError):
             return []
 
     def _whole(self, run: Run) -> bool:
         path = self.folder / run.name
-        return path.is_file() and path.stat().st_size == run.rows * _SIZE
+        return path.is_file() and encryption.size_of(path) == run.rows * _SIZE
 
     def _read(self, run: Run) -> Ids:
         import numpy as np
 
-        return np.memmap(self.folder / run.name, dtype=_ID, mode="r") if run.rows else np.empty(0, dtype=_ID)
+        if not run.rows:
+            return np.empty(0, dtype=_ID)
+        path = self.folder / run.name
+        if encryption.key_name(path) is not None:
+            return np.frombuffer(encryption.read_file(path), dtype=_ID)
+        return np.memmap(path, dtype=_ID, mode="r")
 
     def _write(self, number: int, ids: Ids, parts: tuple[str, ...]) -> Run:
         path = self.folder / f"{number}.ids"
-        durable.write_file(path, ids.tobytes(), mode=0o600)
+        encryption.write_file(path, ids.tobytes())
         return Run(path.name, len(ids), parts)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from publisher import durable
+from publisher import durable, encryption
 from publisher.definitions.feed import ObjectsFeed, TableFeed
 from publisher.duck import connect, safely
 from publisher.errors import RefusedAtLandingError, SourceError
@@ -30,6 +30,7 @@ from publisher.records import (
 from publisher.records.batch import Batch, basis, batch_id, by_receipt, prefix
 from publisher.records.known import KnownRecords
 from publisher.records.receipts import day_in_name
+from publisher.records.renewal import renew
 from publisher.records.shelves import batches_of, move_in, receipts_of, received_way
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class _Job:
 
     def __post_init__(self) -> None:
         self.shelf = batches_of(self.private, self.source.name, self.copies)
-        self.temporary = self.private / "tmp"
+        self.temporary = encryption.scratch(self.private)
         self.key = secrets.fingerprint(self.private)
         self.basis = basis(self.source.definition)
         self.fingerprint = places.fingerprint(self.source, self.data)
@@ -147,6 +148,7 @@ class _Job:
         self.temporary.mkdir()
         self.shelf.adopt(self.key)
         self.shelf.tidy()
+        renew(self.private, self.source.name)
         try:
             return self._run(files)
         finally:

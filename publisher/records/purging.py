@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher import durable
 from publisher.definitions import period as civil
-from publisher.duck import literal, quoted, safely
+from publisher.duck import quoted, safely
 from publisher.errors import PurgedError, SourceError
 from publisher.records import report, sql
 from publisher.records.batch import NOWHEN, BatchStore, prefix
@@ -260,7 +260,7 @@ def write_stubs(
     target.parent.mkdir(exist_ok=True)
     beside = target.with_name(f".{target.name}.1")
     with safely("purging records"):
-        connection.execute(f"COPY ({select}) TO {literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)")
+        sql.copy(connection, select, beside, "zstd")
     durable.sync(beside)
     beside.replace(target)
     durable.sync(target.parent)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
-from publisher import durable
+from publisher import durable, encryption
 from publisher.duck import literal
 from publisher.errors import SourceError
 from publisher.records import sql
@@ -116,11 +116,11 @@ class Receipts:
             return
         rows = f"SELECT _record, _event AS _first FROM {sql.parquet(landed)}" if landed else _NOTHING
         with self._new(batch) as beside:
-            connection.execute(
-                f"COPY (SELECT _record, DATE {literal(received.isoformat())} AS _received, _first FROM ({rows}) "
-                f"ANTI JOIN {self.known(batch)} AS _known USING (_record)) "
-                f"TO {literal(str(beside))} (FORMAT parquet, COMPRESSION zstd)"
+            select = (
+                f"SELECT _record, DATE {literal(received.isoformat())} AS _received, _first FROM ({rows}) "
+                f"ANTI JOIN {self.known(batch)} AS _known USING (_record)"
             )
+            sql.copy(connection, select, beside, "zstd")
 
     @contextmanager
     def _new(self, batch: Batch) -> Iterator[Path]:
@@ -142,7 +142,7 @@ class Receipts:
     def _read(self, name: str) -> dict[str, date]:
         path = self._all / f"{name}.json"
         try:
-            content = path.read_bytes()
+            content = encryption.read_file(path)
         except FileNotFoundError:
             return {}
         except OSError:
@@ -150,7 +150,7 @@ class Receipts:
         return days_of(content, path)
 
     def _write(self, name: str, days: Mapping[str, date]) -> None:
-        durable.write_file(self._all / f"{name}.json", content_of_days(days), mode=0o600)
+        encryption.write_file(self._all / f"{name}.json", content_of_days(days))
 
 
 def days_of(content: bytes, place: object) -> dict[str, date]:

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from publisher import durable
+from publisher import encryption
+from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,7 +80,7 @@ def write(private: Path, source: str, batches: Sequence[BatchReport], kind: Kind
     target = path(private, source, batches, kind)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = {"source": source, "batches": [vars(batch) for batch in batches]}
-    durable.write_file(target, json.dumps(content, indent=2).encode() + b"\n", mode=0o600)
+    encryption.write_file(target, json.dumps(content, indent=2).encode() + b"\n")
 
 
 def write_whole(private: Path, source: str, batches: Sequence[BatchReport]) -> Path:
@@ -101,8 +102,10 @@ def reported(private: Path, source: str) -> dict[str, BatchReport]:
     found: dict[str, BatchReport] = {}
     for each in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
         try:
-            batches = TypeAdapter(tuple[BatchReport, ...]).validate_python(json.loads(each.read_bytes())["batches"])
-        except (OSError, ValueError, TypeError, KeyError):
+            batches = TypeAdapter(tuple[BatchReport, ...]).validate_python(
+                json.loads(encryption.read_file(each))["batches"]
+            )
+        except (OSError, ValueError, TypeError, KeyError, SourceError):
             continue
         found |= {batch.batch: batch for batch in batches}
     return found
@@ -111,6 +114,6 @@ def reported(private: Path, source: str) -> dict[str, BatchReport]:
 def batches_of(path: Path) -> set[str] | None:
     """The batches that a report is about; None if it is about none, or damaged."""
     try:
-        return {str(batch["batch"]) for batch in json.loads(path.read_bytes())["batches"]}
-    except (OSError, ValueError, TypeError, KeyError):
+        return {str(batch["batch"]) for batch in json.loads(encryption.read_file(path))["batches"]}
+    except (OSError, ValueError, TypeError, KeyError, SourceError):
         return None

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from publisher import encryption
 from publisher.duck import literal, quoted, safely
 from publisher.records import columns, payment, sql
 
@@ -81,7 +82,7 @@ def named(source: SourceFile, tables: Sequence[FeedTable]) -> str:
 
 def stage(relation: str, connection: DuckDBPyConnection, target: Path) -> str:
     """SQL for FROM of a copy in the temporary folder, of what is dear to read several times."""
-    connection.execute(f"COPY (SELECT * FROM {relation}) TO {literal(str(target))} (FORMAT parquet)")
+    sql.copy(connection, f"SELECT * FROM {relation}", target)
     return sql.parquet([target])
 
 
@@ -218,12 +219,10 @@ def count_rows(files: Sequence[Path]) -> int:
 
 def _absent(files: Sequence[Path]) -> tuple[Counter[str], int]:
     """By column, in how many rows it has no value; and how many rows there are."""
-    import pyarrow.parquet
-
     absent: Counter[str] = Counter()
     rows = 0
     for path in files:
-        known = pyarrow.parquet.read_metadata(path)
+        known = encryption.metadata(path)
         rows += known.num_rows
         for group in range(known.num_row_groups):
             row_group = known.row_group(group)
@@ -235,15 +234,19 @@ def _absent(files: Sequence[Path]) -> tuple[Counter[str], int]:
 def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTarget) -> bool:
     """Write the rows into the month partitions of their raw files; whether some are `_likely`, which stands in the path
     alone, not in what is landed."""
-    # Rows wait in memory until there are so many; with half a million, the default, that took a quarter longer.
-    connection.execute(f"SET partitioned_write_flush_threshold = {_WAITING}")
     # One number says all three: DuckDB takes longer the more columns it partitions by.
     part = f"(2 * CAST(_file AS BIGINT) + CAST(_likely AS INTEGER)) * {_MONTHS} + _month"
-    connection.execute(
-        f"COPY (SELECT * EXCLUDE (_likely, _file, _month), {part} AS _part FROM ({select})) "
-        f"TO {literal(str(target.folder))} (FORMAT parquet, PARTITION_BY (_part), "
-        f"FILENAME_PATTERN {literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
-    )
+    select = f"SELECT * EXCLUDE (_likely, _file, _month), {part} AS _part FROM ({select})"
+    if encryption.of(target.folder) is None:
+        # Rows wait in memory until there are so many; with half a million, the default, that took a quarter longer.
+        connection.execute(f"SET partitioned_write_flush_threshold = {_WAITING}")
+        connection.execute(
+            f"COPY ({select}) TO {literal(str(target.folder))} (FORMAT parquet, PARTITION_BY (_part), "
+            f"FILENAME_PATTERN {literal(target.name + '-{i}')}, OVERWRITE_OR_IGNORE)"
+        )
+    else:
+        reader = connection.sql(select).to_arrow_reader(encryption.ROWS)
+        encryption.write_partitions(reader, target.folder, "_part", target.name)
     some = False
     for folder in sorted(target.folder.glob("_part=*")):
         both, month = divmod(int(folder.name.removeprefix("_part=")), _MONTHS)

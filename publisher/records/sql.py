@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from publisher.duck import file_literal, literal
+from publisher import encryption
+from publisher.duck import encrypted, file_literal, literal
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from duckdb import DuckDBPyConnection
 
 FILES = "\0"
 """Stands for the files in SQL that reads any of a kind."""
@@ -47,6 +50,9 @@ def parquet(paths: Iterable[Path], *, named: bool = False) -> str:
 
 def written(paths: Iterable[Path], *, named: bool = False) -> str:
     """The same for files that were just written."""
+    paths = list(paths)
+    if encryption.anywhere() and encryption.of(paths[0]) is not None:
+        return encrypted(paths, PATH if named else None)
     also = f", filename = '{PATH}'" if named else ""
     return f"read_parquet({files(paths)}, hive_partitioning = false{also})"
 
@@ -56,13 +62,21 @@ def files(paths: Iterable[Path]) -> str:
     return f"[{', '.join(file(path) for path in paths)}]"
 
 
+def copy(connection: DuckDBPyConnection, select: str, path: Path, compression: str = "snappy") -> None:
+    """Write what a SELECT gives to a Parquet file."""
+    if encryption.of(path) is None:
+        packed = "" if compression == "snappy" else f", COMPRESSION {compression}"
+        connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet{packed})")
+    else:
+        encryption.write_parquet(connection.sql(select).to_arrow_reader(encryption.ROWS), path, compression)
+
+
 def _check_parquet(path: Path) -> None:
     """Raise SourceError naming the file; DuckDB does not say which of many files it cannot read."""
     import pyarrow as pa
-    import pyarrow.parquet
 
     try:
-        pyarrow.parquet.read_metadata(path)
+        encryption.metadata(path)
     except (OSError, pa.ArrowException):
         raise SourceError(f"{path}: is missing or damaged: restore it from a backup") from None
 
