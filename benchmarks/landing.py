@@ -132,6 +132,7 @@ CREATE OR REPLACE TEMP MACRO moment(id, n, year) AS
 BEGIN = """
 import json, resource, sys, time
 from pathlib import Path
+import cryptography.hazmat.primitives.ciphers.aead, pyarrow.dataset, pyarrow.parquet.encryption
 import duckdb, fsspec, numpy, pyarrow.parquet, sqlglot
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked

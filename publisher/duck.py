@@ -100,6 +100,8 @@ class _Decrypting:
 
 def _decrypting(connection: DuckDBPyConnection) -> DuckDBPyConnection:
     connection.execute("SET arrow_lossless_conversion = true")  # 128 bits as they are, not as text
+    # DuckDB takes Arrow batches for few rows, and would keep all of them to look keys up in, not the keys.
+    disable(connection, "build_side_probe_side")
     return cast("DuckDBPyConnection", _Decrypting(connection))
 
 
@@ -167,6 +169,13 @@ def reason(error: Exception) -> str:
         (duckdb.ParserException, "the SQL cannot be parsed"),
     )
     return next((words for kind, words in kinds if isinstance(error, kind)), "the data cannot be read as declared")
+
+
+def disable(connection: DuckDBPyConnection, optimizer: str) -> None:
+    """Let a connection do without one of DuckDB's optimizers, besides those that it does without already."""
+    ((found,),) = connection.execute("SELECT current_setting('disabled_optimizers')").fetchall()
+    names = dict.fromkeys([*filter(None, str(found).split(",")), optimizer])
+    connection.execute(f"SET disabled_optimizers = {literal(','.join(names))}")
 
 
 def limits(connection: DuckDBPyConnection) -> tuple[int, int]:

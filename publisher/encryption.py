@@ -46,6 +46,8 @@ _GROUP = 122_880
 UNFILTERED = "_unfiltered"
 """A column without values that `rows_of` adds. DuckDB hands no filter on to Arrow where one has this type: Arrow knows
 no order of 128 bits, and what a filter means is for one of the two to decide."""
+_FEW, _LIST = 3, 1 << 14
+"""A column has few texts where a value takes at most so many bytes beside a list of so many."""
 _WAITING = 40_000
 """So many rows of a partition wait for a group."""
 _MOST = 1 << 20
@@ -358,14 +360,14 @@ def metadata(path: Path) -> Any:
     return pyarrow.parquet.read_metadata(path, decryption_properties=_opening(path))
 
 
-def write_parquet(reader: pa.RecordBatchReader, path: Path, compression: str) -> None:
+def write_parquet(reader: pa.RecordBatchReader, path: Path) -> None:
     """Write rows to an encrypted file."""
     import pyarrow.parquet
 
     found = _required(path)
     made = _factory(found).file_encryption_properties(_connection(), _writing(found))
     with pyarrow.parquet.ParquetWriter(
-        path, reader.schema, compression=compression, encryption_properties=made
+        path, reader.schema, encryption_properties=made, **_packing(reader.schema)
     ) as writer:
         for batch in reader:
             writer.write_batch(batch, row_group_size=_GROUP)
@@ -385,7 +387,7 @@ def write_partitions(reader: pa.RecordBatchReader, folder: Path, column: str, na
         reader,
         folder,
         format=form,
-        file_options=form.make_write_options(compression="snappy", encryption_config=made),
+        file_options=form.make_write_options(encryption_config=made, **_packing(reader.schema)),
         partitioning=pa.dataset.partitioning(by, flavor="hive"),
         basename_template=f"{name}-{{i}}.parquet",
         existing_data_behavior="overwrite_or_ignore",
@@ -393,6 +395,14 @@ def write_partitions(reader: pa.RecordBatchReader, folder: Path, column: str, na
         min_rows_per_group=_WAITING,
         max_rows_per_group=_GROUP,
     )
+
+
+def _packing(schema: pa.Schema) -> dict[str, Any]:
+    """How values are packed: fast, and without looking for repeated ids, of which there are few."""
+    import pyarrow as pa
+
+    texts = [each.name for each in schema if pa.types.is_string(each.type)]
+    return {"compression": "lz4", "use_dictionary": texts or False}
 
 
 def rows_of(paths: Sequence[Path], path_column: str | None = None) -> Any:
@@ -404,8 +414,9 @@ def rows_of(paths: Sequence[Path], path_column: str | None = None) -> Any:
     found = _required(paths[0])
     reading = pa.dataset.ParquetDecryptionConfig(_factory(found), _connection(), _decrypting())
     options = pa.dataset.ParquetFragmentScanOptions(decryption_config=reading)
-    form = pa.dataset.ParquetFileFormat(default_fragment_scan_options=options)
-    schema = _schema(paths[0]).append(pa.field(UNFILTERED, pa.string_view()))
+    columns, few = _columns(paths[0])
+    form = pa.dataset.ParquetFileFormat(default_fragment_scan_options=options, dictionary_columns=few)
+    schema = pa.schema([*columns, pa.field(UNFILTERED, pa.string_view())])
     rows = pa.dataset.dataset([str(path) for path in paths], schema, format=form)
     if path_column is None:
         return rows
@@ -414,11 +425,19 @@ def rows_of(paths: Sequence[Path], path_column: str | None = None) -> Any:
     return pa.dataset.FileSystemDataset(fragments, schema.append(pa.field(path_column, pa.string())), form, files)
 
 
-def _schema(path: Path) -> pa.Schema:
+def _columns(path: Path) -> tuple[list[pa.Field], list[str]]:
+    """The columns of a file, and those of few texts, which come as numbers with the texts beside them: DuckDB works on
+    each text once."""
+    import pyarrow as pa
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path, decryption_properties=_opening(path)) as file:
-        return file.schema_arrow
+        groups = range(file.metadata.num_row_groups)
+        chunks = [file.metadata.row_group(n).column(at) for n in groups for at in range(file.metadata.num_columns)]
+        long = {each.path_in_schema for each in chunks if each.total_uncompressed_size > _FEW * each.num_values + _LIST}
+        numbered = pa.dictionary(pa.int32(), pa.string())
+        few = [each.name for each in file.schema_arrow if pa.types.is_string(each.type) and each.name not in long]
+        return [pa.field(each.name, numbered) if each.name in few else each for each in file.schema_arrow], few
 
 
 def rewrite(path: Path) -> None:
@@ -434,9 +453,8 @@ def rewrite(path: Path) -> None:
         try:
             with pyarrow.parquet.ParquetFile(path, decryption_properties=_opening(path)) as file:
                 groups = file.metadata.num_row_groups
-                packed = file.metadata.row_group(0).column(0).compression if groups else "snappy"
                 batches = (b for n in range(groups) for b in file.read_row_group(n, use_threads=False).to_batches())
-                write_parquet(pa.RecordBatchReader.from_batches(file.schema_arrow, batches), beside, packed)
+                write_parquet(pa.RecordBatchReader.from_batches(file.schema_arrow, batches), beside)
             durable.sync(beside)
             beside.replace(path)
             durable.sync(path.parent)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from publisher.duck import safely
+from publisher.duck import disable, safely
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,7 +206,7 @@ def check_columns(dataset: DatasetFile, query: RecordQuery) -> None:
 def load_lookups(connection: DuckDBPyConnection, source: SourceFile) -> None:
     """Load the lookups as tables of text."""
     # DuckDB computes an expression that appears twice only once, outside of the TRY that shields it.
-    connection.execute("SET disabled_optimizers = 'common_subexpressions'")
+    disable(connection, "common_subexpressions")
     for name, lookup in source.lookups.items():
         make_table(
             connection, name, {column: [row[n] for row in lookup.rows] for n, column in enumerate(lookup.columns)}

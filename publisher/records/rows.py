@@ -125,6 +125,13 @@ def write(
 
 def numbered(files: Sequence[Path]) -> str:
     """SQL for FROM: the rows of written files with the number of their raw file."""
+    numbers = {path.parent.parent.name for path in files}
+    if len(numbers) == 1:
+        return f"(SELECT *, CAST({numbers.pop()} AS INTEGER) AS _file FROM {sql.written(files)})"
+    return _numbered_by_path(files)
+
+
+def _numbered_by_path(files: Sequence[Path]) -> str:
     number = "CAST(split_part(_path, '/', -3) AS INTEGER)"
     return f"(SELECT *, {number} AS _file FROM {sql.written(files, named=True)})"
 
@@ -164,7 +171,7 @@ def drop(source: SourceFile, target: PartitionTarget, connection: DuckDBPyConnec
     """
     definition = source.definition
     with safely(f"{source.name}: landing the records"):
-        written = numbered(target.files())
+        written = _numbered_by_path(target.files())
         found = connection.execute(f"SELECT DISTINCT _path FROM {written} SEMI JOIN {DROPPED} USING (_record, _file)")
         names = {str(row[0]) for row in found.fetchall()}
         changed = [path for path in target.files() if str(path) in names]

@@ -68,7 +68,7 @@ def copy(connection: DuckDBPyConnection, select: str, path: Path, compression: s
         packed = "" if compression == "snappy" else f", COMPRESSION {compression}"
         connection.execute(f"COPY ({select}) TO {literal(str(path))} (FORMAT parquet{packed})")
     else:
-        encryption.write_parquet(connection.sql(select).to_arrow_reader(encryption.ROWS), path, compression)
+        encryption.write_parquet(connection.sql(select).to_arrow_reader(encryption.ROWS), path)
 
 
 def _check_parquet(path: Path) -> None:
