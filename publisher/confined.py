@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from publisher import confined; confined.serve()"
 _OUT_OF_MEMORY = 77
-_PR_SET_DUMPABLE = 4
+_PR_GET_DUMPABLE, _PR_SET_DUMPABLE = 3, 4
 
 
 class StoppedError(Exception):
@@ -59,6 +59,15 @@ def serve() -> None:
     except MemoryError:
         sys.exit(_OUT_OF_MEMORY)
     sys.stdout.write(json.dumps(result))
+
+
+def is_dumpable() -> bool:
+    """Whether the kernel may dump the memory of this process."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0))
 
 
 def no_core_dumps() -> None:

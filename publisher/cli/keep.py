@@ -15,19 +15,33 @@ if TYPE_CHECKING:
 
 
 @command()
+@click.option("--backup-days", type=click.IntRange(1), default=7, show_default=True, help="An older backup is too old.")
+@click.option("--strict", is_flag=True, help="Exit with code 5 for a warning too.")
+@json_option
 @click.pass_obj
-def doctor(folder: Path) -> None:
+def doctor(folder: Path, *, backup_days: int, strict: bool, as_json: bool) -> None:
     """Check this machine and this workspace.
 
-    Checks versions, definitions, folders, key, ledger, portal and noise.
+    Checks versions, definitions, the private folder, encryption, spilling, file modes, users, backups, clock, core
+    dumps, ledger, its head outside the state folder, noise, portal and notices. Exits with the highest code of what
+    failed; a warning is none, but for --strict.
+
+    \b
+    Examples:
+      publisher doctor
+      publisher doctor --strict --backup-days 2
     """
     from publisher.commands.doctor import checkup
-    from publisher.commands.terminal import print_table
+    from publisher.commands.terminal import print_json, print_table
+    from publisher.errors import SourceError
 
-    findings = list(checkup(workspace_of(folder)))
-    print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
-    worst = max((each.exit_code for each in findings), default=0)
-    sys.exit(worst)
+    findings = list(checkup(workspace_of(folder), backup_days))
+    if as_json:
+        print_json([{"what": each.what, "finding": each.words, "status": each.status} for each in findings])
+    else:
+        print_table("", ("what", "finding", "status"), [(each.what, each.words, each.status) for each in findings])
+    warned = SourceError.exit_code if strict and any(each.risky for each in findings) else 0
+    sys.exit(max((each.exit_code for each in findings), default=0) or warned)
 
 
 @command()

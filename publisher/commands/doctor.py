@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import stat
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from publisher.commands.custody import BACKUP_DAYS, Diagnosis, custody
 from publisher.commands.verify import ledger_findings
 from publisher.errors import BudgetError, PublisherError
 from publisher.feeds.credentials import content_of
@@ -27,25 +27,7 @@ if TYPE_CHECKING:
 PACKAGES = ("duckdb", "opendp", "great-expectations", "sodapy", "pandas", "pyarrow", "sqlglot", "sqlalchemy")
 
 
-@dataclass(frozen=True)
-class Diagnosis:
-    """The result of one check; `exit_code` is 0 if it passed."""
-
-    what: str
-    words: str
-    exit_code: int = 0
-    risky: bool = False
-    """Whether it passed, but people should change something."""
-
-    @property
-    def status(self) -> str:
-        """ok, warning or failed."""
-        if self.exit_code:
-            return "failed"
-        return "warning" if self.risky else "ok"
-
-
-def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
+def checkup(workspace: Workspace, backup_days: int = BACKUP_DAYS) -> Iterator[Diagnosis]:
     """Run every check; a fault does not stop the rest."""
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     yield Diagnosis("versions", f"Python {platform.python_version()}, {packages}")
@@ -53,6 +35,7 @@ def checkup(workspace: Workspace) -> Iterator[Diagnosis]:
     yield _private(workspace)
     if workspace.copies is not None:
         yield _landed(workspace.copies)
+    yield from custody(workspace, backup_days)
     yield _ledger(workspace)
     yield _heads(workspace)
     yield _noise()
