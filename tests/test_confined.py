@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from publisher import confined
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("processes")
 
@@ -55,3 +61,54 @@ def test_a_child_that_gives_no_result_says_why(
     with pytest.raises(confined.StoppedError, match=f"^{reason}$"):
         confined.run(function, memory=SPACE, seconds=3)  # type: ignore[arg-type]
     assert capfd.readouterr() == ("", "")
+
+
+REACHING = """
+import sys
+from pathlib import Path
+from publisher import confined
+root = Path(sys.argv[1])
+assert confined.reach_only(
+    confined.Reach([root / "state/portal"], [root], [root], hidden=[root / "state/private"])
+)
+import sqlite3, zoneinfo, publisher.portal.app
+zoneinfo.ZoneInfo("America/Chicago")
+(root / "state/portal/new").write_text("new")
+assert (root / "public.txt").read_text() == "public"
+(root / "ready.tmp").rename(root / "ready")
+told = []
+for path in ("state/private/records", "state/private", "state/portal/../private/records", "state/portal/link"):
+    for reach in (lambda: (root / path).read_bytes(), lambda: list((root / path).iterdir())):
+        try:
+            reach()
+        except OSError as error:
+            told.append(type(error).__name__)
+        else:
+            told.append("reached")
+try:
+    (root / "state/private/records").write_text("changed")
+except PermissionError:
+    told.append("unchanged")
+print(sorted(set(told)))
+"""
+
+
+def test_a_process_gives_up_reaching_files(tmp_path: Path) -> None:
+    """What is hidden cannot be read, listed or changed, on no way that leads there, though what lies around it is read,
+    the process's own folder is written, a file is renamed where that is allowed, and programs are imported."""
+    if confined._landlock(confined._CREATE_RULESET, None, 0, 1) < 1:
+        pytest.skip("this kernel has no Landlock")
+    for folder in ("private", "portal"):
+        (tmp_path / "state" / folder).mkdir(parents=True)
+    (tmp_path / "state" / "private" / "records").write_text("records")
+    (tmp_path / "state" / "portal" / "link").symlink_to(tmp_path / "state" / "private")
+    (tmp_path / "public.txt").write_text("public")
+    (tmp_path / "ready.tmp").write_text("ready")
+    done = subprocess.run(
+        [sys.executable, "-c", REACHING, str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "reached" not in done.stdout
+    assert "PermissionError" in done.stdout
+    assert "unchanged" in done.stdout
+    assert (tmp_path / "state" / "private" / "records").read_text() == "records"

@@ -9,16 +9,17 @@ import sqlite3
 import sys
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from publisher.confined import no_core_dumps
+from publisher.confined import Reach, no_core_dumps, reach_only
 from publisher.errors import PortalError
 from publisher.portal.serving.logs import configure
 from publisher.portal.serving.tls import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from typing import TextIO
 
     from publisher.portal.serving.options import Serving
 
@@ -35,20 +36,40 @@ def serve(state: Path, serving: Serving) -> None:
     os.umask(0o077)
     configure(serving.log_format)
     certificate = _certificate(serving)
-    with _listening(serving.host.strip("[]"), serving.port) as listener, tempfile.TemporaryDirectory() as counts:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts  # prometheus_client looks at it when it is imported
+    with _listening(serving.host.strip("[]"), serving.port) as listener, tempfile.TemporaryDirectory() as temporary:
+        ready = _ready(serving.ready_file)
+        _confine(state, serving, Path(temporary))
+        counts = Path(temporary) / "counts"
+        counts.mkdir()
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)  # prometheus_client looks at it when it is imported
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies matrices, and workers are forked
         from prometheus_client.values import close_all_multiprocess_files
 
         from publisher.portal.serving.process import leave
 
         _prepare(state)
-        site = _Site(state, serving, listener, certificate)
+        site = _Site(state, serving, listener, certificate, ready)
         try:
             code = site.supervised() if serving.workers > 1 else site.alone()
         finally:
             close_all_multiprocess_files()  # type: ignore[no-untyped-call]
     leave(code)
+
+
+def _confine(state: Path, serving: Serving, temporary: Path) -> None:
+    """Give up every file but the portal's own folder, temporary files and programs: whoever takes this process over
+    finds no record. Raises PortalError if the folder cannot be made."""
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise PortalError(f"cannot use {state} as the portal's folder: {error.strerror}") from None
+    tempfile.tempdir = str(temporary)
+    reads = [Path(path).resolve() for path in (serving.tls_certificate, serving.tls_key) if path is not None]
+    reads += [path.parent for path in reads]  # a renewed certificate is another file there
+    ready = [serving.ready_file.parent] if serving.ready_file is not None else []
+    private = state.resolve().parent / "private"
+    if not reach_only(Reach([state, temporary], reads, ready, removes=[temporary.parent], hidden=[private])):
+        logger.warning("The kernel has no Landlock: the portal can read all files that its user can")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,8 @@ class _Site:
     serving: Serving
     listener: socket.socket
     certificate: Certificate | None
+    ready: TextIO | None
+    """The file that becomes `ready_file`, opened while that was allowed."""
 
     def alone(self) -> int:
         """Answer requests in this process; returns the exit code."""
@@ -102,10 +125,21 @@ class _Site:
         scheme = "https" if self.certificate else "http"
         address = _address(scheme, self.serving.host.strip("[]"), self.listener.getsockname()[1])
         logger.info("The portal is running at %s", address)
-        if self.serving.ready_file is not None:
-            beside = self.serving.ready_file.with_name(self.serving.ready_file.name + ".tmp")
-            beside.write_text(address)
-            beside.replace(self.serving.ready_file)
+        if self.serving.ready_file is not None and self.ready is not None:
+            self.ready.write(address)
+            self.ready.close()
+            _beside(self.serving.ready_file).replace(self.serving.ready_file)
+
+
+def _beside(ready: Path) -> Path:
+    return ready.with_name(ready.name + ".tmp")
+
+
+def _ready(path: Path | None) -> TextIO | None:
+    try:
+        return _beside(path).open("w", encoding="utf-8") if path is not None else None
+    except OSError as error:
+        raise PortalError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _certificate(serving: Serving) -> Certificate | None:
