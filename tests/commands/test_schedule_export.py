@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -18,8 +19,6 @@ from publisher.errors import DefinitionError
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from township import Town
 
 ODD = "a town's 100% $HOME"
@@ -140,3 +139,23 @@ def test_python_schedulers_call_one_function(released: Town) -> None:
     released.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.05")
     assert called().split() == ["DefinitionError"], "nobody agreed to draw again"
     assert len(released.charges()) == 6
+
+
+def test_the_documented_unit_of_the_portal_verifies(processes: None, tmp_path: Path) -> None:
+    """systemd finds no fault in the unit of the portal's own user, which hides the records from it."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed")
+    page = (Path(__file__).parents[2] / "docs" / "portal.md").read_text()
+    unit = page.split("```ini\n# /etc/systemd/system/opendata-portal.service\n")[1].split("```")[0]
+    python = f"ExecStart={sys.executable}"
+    (tmp_path / "opendata-portal.service").write_text(
+        unit.replace("ExecStart=/srv/open-data/.venv/bin/python", python).replace("User=opendata-portal", "User=nobody")
+    )
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "opendata-portal.service")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, [line for line in done.stderr.splitlines() if "opendata" in line]) == (0, [])
+    assert "InaccessiblePaths=-/srv/open-data/state" in unit
