@@ -32,9 +32,13 @@ ALWAYS = (
     "private/approved definitions",
     "private/tuning",
     "private/measurements",
+    "private/cases",
+    "private/grants",
+    "private/encryption.json",
     "public/releases",
     "public/validations",
     "public/approvals",
+    "public/schedules",
 )
 """Files and folders below the state folder that every backup has."""
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from publisher import encryption
 from publisher.cases.letters import check_letters
 from publisher.commands.case_steps import LETTERS
-from publisher import encryption
 from publisher.commands.terminal import print_json
 from publisher.definitions.period import parse
 from publisher.durable import private_files

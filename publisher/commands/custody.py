@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import resource
@@ -13,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from publisher.backup.record import newest_backup
 from publisher.commands.keys import keys_standing
 from publisher.confined import is_dumpable
 from publisher.errors import BudgetError, PublisherError, SourceError
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BACKUP_DAYS = 7
 """A backup that is older is too old, unless the person says otherwise."""
-BACKUP = "backup.json"
-"""The file in the private folder that says when the last backup was made."""
 _APART = timedelta(minutes=5)
 """So far may the portal's clock be from this one."""
 _AHEAD = timedelta(seconds=5)
@@ -131,21 +129,12 @@ def _more(paths: list[Path]) -> str:
 
 
 def _backup(workspace: Workspace, days: int) -> Diagnosis:
-    made = _backup_made(workspace.private)
-    if made is None:
-        return Diagnosis("backup", "none is known of this state folder", risky=True)
-    age = (datetime.now(UTC) - made).days
-    words = f"the last one was made on {made.date()}"
-    return Diagnosis("backup", words if age <= days else f"{words}, more than {days} days ago", risky=age > days)
-
-
-def _backup_made(private: Path) -> datetime | None:
-    """When the last backup was made; None if that is not known."""
-    try:
-        made = datetime.fromisoformat(json.loads((private / BACKUP).read_bytes())["made"])
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return made if made.tzinfo is not None else made.replace(tzinfo=UTC)
+    found = newest_backup(workspace)
+    if found is None:
+        return Diagnosis("backup", "none is known of this state folder: publisher backup", risky=True)
+    words = f"the last one was made on {found.made[:10]}"
+    old = found.days > days
+    return Diagnosis("backup", f"{words}, more than {days} days ago" if old else words, risky=old)
 
 
 def _clock(workspace: Workspace) -> Diagnosis:

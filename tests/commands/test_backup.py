@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 
     from township import Answer, Town
 
-KEPT = ("private/journal.jsonl", "private/ledger", "public/ledger", "private/lock", "private/backup.json")
+KEPT = (
+    "private/journal.jsonl",
+    "private/ledger",
+    "public/ledger",
+    "private/lock",
+    "private/backup.json",
+    "public/schedules",
+)
 """What a restore writes itself, and the next run."""
 
 

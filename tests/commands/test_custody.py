@@ -25,7 +25,9 @@ def test_doctor_says_how_private_files_are_kept(released: Town) -> None:
     assert found["encryption"][0] == found["backup"][0] == "warning"
     assert found["core dumps"][0] == found["file modes"][0] == found["clock"][0] == "ok"
     made = datetime.now(UTC) - timedelta(days=9)
-    (released.state / "private" / "backup.json").write_text(json.dumps({"made": made.isoformat()}))
+    (released.state / "private" / "backup.json").write_text(
+        json.dumps({"made": made.isoformat(), "entries": 1, "folder": "elsewhere"})
+    )
     (released.state / "private" / "backup.json").chmod(0o640)
     (released.root / "publisher.toml").write_text(
         (released.root / "publisher.toml").read_text() + '\n[encryption]\nkey = { env = "TOWN_KEY" }\n'
