@@ -142,6 +142,7 @@ def worked():
     return used.ru_utime + used.ru_stime
 def tell(begun, before):
     seconds = time.perf_counter() - begun
+    print()  # after what DuckDB shows of a long query
     print(json.dumps([seconds, worked() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
 """
 COPY = f"""

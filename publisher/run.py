@@ -378,7 +378,7 @@ class _Run:
         if source.name not in self.landed:
             self.observer.doing(f"{source.name}: {'fetching' if source.definition.fetched else 'reading'} its records")
             try:
-                landing = land_source(self.workspace, source, self.observer.doing)
+                landing = land_source(self.workspace, source, self.observer.doing, self.executor)
             except RefusedAtLandingError as error:
                 self.landed[source.name] = error
                 raise

@@ -93,8 +93,8 @@ class EngineSettings(Model):
     threads: int | None = Field(None, ge=1, le=256)
     """Default: all processors. With processes: how many workers there are."""
     executor: Literal["local", "processes", "spark"] = "local"
-    """Where releases are counted: in this process, in worker processes on this machine, or on Spark. The numbers are
-    the same."""
+    """Where releases are counted: in this process, in worker processes on this machine, which also land raw files, or
+    on Spark. The numbers are the same."""
     spark: SparkSettings | None = None
     """The Spark session of `executor = "spark"`; `publisher audit` compares with it whatever the executor is."""
 

@@ -26,6 +26,7 @@ class LocalExecutor:
     engine: EngineSettings
     spill: Path
     splits: bool = False
+    landers: int = 0
     copies: LandedCopies | None = None
     """Where landed files are that lie in an object store."""
 

@@ -81,6 +81,11 @@ class ProcessesExecutor:
         wanted = self.engine.threads or os.cpu_count() or 1
         return max(1, min(wanted, self.engine.memory_bytes // LEAST_MEMORY))
 
+    @property
+    def landers(self) -> int:
+        """All of them; one alone is no faster than this process, whose threads share the work."""
+        return self.workers if self.workers > 1 else 0
+
     def map_shuffle_reduce(
         self,
         tasks: Sequence[Task],

@@ -79,6 +79,12 @@ class Executor(Protocol):
         """Whether it wants one task for each landed file; otherwise one for all of them is best."""
         ...
 
+    @property
+    def landers(self) -> int:
+        """How many of its workers may land raw files: none that is on another machine, since who lands reads people's
+        names and makes pseudonyms of them."""
+        ...
+
     def map_shuffle_reduce(
         self,
         tasks: Sequence[Task],

@@ -61,6 +61,7 @@ class SparkExecutor:
     engine: EngineSettings
     settings: SparkSettings
     splits: bool = True
+    landers: int = 0
     copies: LandedCopies | None = None
     """Where landed files are that lie in an object store."""
     _session: Any = field(default=None, repr=False)

@@ -3,6 +3,7 @@ fold into `other`."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from publisher.engine.folding import folded
 from publisher.engine.guard import guarded
 from publisher.engine.input import RecordSource
 from publisher.errors import SourceError
+from publisher.executors.opening import executor_of
 from publisher.feeds.fetch import fetch, forget_landed
 from publisher.pipeline.journaling import tell_landing
 from publisher.records import report
@@ -24,27 +26,37 @@ from publisher.records.shelves import batches_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from publisher.executors.protocol import Executor
     from publisher.feeds.fetch import Fetched
     from publisher.records.landing import Landing
     from publisher.records.report import BatchReport
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 
-def land_source(workspace: Workspace, source: SourceFile, progress: Callable[[str], None] | None = None) -> Landing:
-    """Land the source. Raises RefusedAtLandingError where a file is beyond what the source accepts, and SourceError."""
+def land_source(
+    workspace: Workspace,
+    source: SourceFile,
+    progress: Callable[[str], None] | None = None,
+    executor: Executor | None = None,
+) -> Landing:
+    """Land the source, by the workers of an executor that is open or of its own. Raises RefusedAtLandingError where a
+    file is beyond what the source accepts, and SourceError."""
     fetched = _fetch(workspace, source, progress) if source.definition.fetched else None
     datasets = [each for each in workspace.datasets.values() if each.source.name == source.name]
-    landing = land(
-        source,
-        data=workspace.data,
-        private=workspace.private,
-        engine=workspace.settings.engine,
-        received=source.today(),
-        fetched=RawFiles(fetched.folder, fetched.paths) if fetched else None,
-        copies=workspace.copies,
-        progress=progress,
-        told=partial(tell_landing, workspace, source),
-    )
+    engine, private = workspace.settings.engine, workspace.private
+    with nullcontext(executor) if executor is not None else executor_of(engine, private / "tmp") as workers:
+        landing = land(
+            source,
+            data=workspace.data,
+            private=private,
+            engine=engine,
+            received=source.today(),
+            fetched=RawFiles(fetched.folder, fetched.paths) if fetched else None,
+            copies=workspace.copies,
+            executor=workers,
+            progress=progress,
+            told=partial(tell_landing, workspace, source),
+        )
     if fetched is not None:
         forget_landed(source, workspace.private, fetched)
     if not landing.batches or not datasets:

@@ -161,8 +161,8 @@ def _enter(asked: Measurement, ledger: Ledger, drawn: str) -> None:
 def _exact(asked: Measurement, progress: Callable[[str], None] | None) -> tuple[tuple[Integers, ...], bool]:
     """The exact histograms, in memory only, and whether records are stand-ins. Lands what has not been landed."""
     workspace, source = asked.workspace, asked.dataset.source
-    land_source(workspace, source, progress)
     with executor_of(workspace.settings.engine, workspace.scratch, workspace.copies) as executor:
+        land_source(workspace, source, progress, executor)
         period, query, copies = asked.period, guarded(source), workspace.copies
         counting = Counting(executor, workspace.private, asked.tuned, period, query, copies=copies)
         return counting.contributions(asked.questions), counting.landed.generated

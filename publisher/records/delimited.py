@@ -63,14 +63,15 @@ class Delimited:
         """
         return self._scan("header = true")
 
-    def in_pieces(self, connection: DuckDBPyConnection) -> tuple[str, list[str]] | None:
-        """The same for this file alone, in pieces that are read at the same time, and their names; None for a file that
-        is read as a whole."""
+    def cuts(self) -> list[int] | None:
+        """Where pieces begin that may be read at the same time, and where the last one ends; None for a file that is
+        read as a whole."""
         if not self.by_line or len(self.columns) < 2 or self.path.stat().st_size <= pieces.SIZE:
             return None
-        cuts = pieces.cut(self.path, self.start)
-        if cuts is None:
-            return None
+        return pieces.cut(self.path, self.start)
+
+    def in_pieces(self, cuts: Sequence[int], connection: DuckDBPyConnection) -> tuple[str, list[str]]:
+        """The same for the pieces of this file alone that begin and end there, and their names."""
         names = pieces.offer(self.path, cuts, connection)
         scan = self._scan(f"header = false, buffer_size = {pieces.BUFFER}, max_line_size = {pieces.LONGEST}")
         return scan.replace(sql.FILES, sql.array(names)), names

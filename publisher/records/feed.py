@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from publisher.definitions.feed import FileFormat
+    from publisher.records.delimited import Delimited
     from publisher.workspace import SourceFile
 
 ENDINGS = {
@@ -31,6 +32,21 @@ ENDINGS = {
     "excel": (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
 }
 """How the names of files end, by format."""
+
+
+@dataclass(frozen=True)
+class PiecesOfFile:
+    """A plain CSV file whose every line is a record, and where its pieces begin and the last one ends."""
+
+    file: Delimited
+    cuts: tuple[int, ...]
+    spaces: bool
+    """Whether all blanks in the whole file are known to be spaces."""
+
+    def table(self, connection: DuckDBPyConnection) -> FeedTable:
+        """The pieces as a table of the connection."""
+        scan, names = self.file.in_pieces(self.cuts, connection)
+        return FeedTable(self.file.path, self.file.columns, scan, _rejected(names), spaces=self.spaces, pieces=self)
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,8 @@ class FeedTable:
     """For JSON, so many records were given to DuckDB, or rejected before."""
     spaces: bool = False
     """Whether all blanks in the texts are known to be spaces."""
+    pieces: PiecesOfFile | None = None
+    """The pieces that are read at the same time."""
 
     @property
     def relation(self) -> str:
@@ -140,11 +158,17 @@ def _csv(path: Path, delimiter: str, shown: str, copy: Path, connection: DuckDBP
     """In pieces if there is a connection that they are offered to."""
     seen = raw_bytes.look(path)
     found = delimited.read(path, delimiter, shown, copy, quoted=seen.quoted)
-    scan, names = (connection and found.in_pieces(connection)) or (found.scan, [str(found.path)])
-    lines = "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
-    rejected = f"SELECT {found.rejected} + count(*) FROM ({lines} WHERE file_path IN {sql.array(names)})"
     spaces = found.by_line and seen.spaces
-    return FeedTable(found.path, found.columns, scan, rejected, spaces=spaces)
+    if connection is not None and (cuts := found.cuts()) is not None:
+        return PiecesOfFile(found, tuple(cuts), spaces).table(connection)
+    rejected = _rejected([str(found.path)], found.rejected)
+    return FeedTable(found.path, found.columns, found.scan, rejected, spaces=spaces)
+
+
+def _rejected(names: list[str], before: int = 0) -> str:
+    """SQL that counts the lines that DuckDB rejected of these files, and those that were left out before."""
+    lines = "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
+    return f"SELECT {before} + count(*) FROM ({lines} WHERE file_path IN {sql.array(names)})"
 
 
 def _parquet(path: Path, connection: DuckDBPyConnection) -> FeedTable:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from publisher.duck import safely
 from publisher.records import columns, feed, places, rows
-from publisher.records.payment import payment_numbers
+from publisher.records.payment import payment_looks, payment_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -30,7 +31,7 @@ _BYTES = 16 << 20
 
 @dataclass(frozen=True)
 class RawFile:
-    """What was read of one raw file."""
+    """What was read of one raw file, or of a part of it."""
 
     read: int
     rejected: int
@@ -38,8 +39,23 @@ class RawFile:
     """Columns that are not declared."""
     keys: tuple[str, ...] = ()
     """Undeclared keys of JSON objects."""
-    payment: dict[str, int] = field(default_factory=dict)
-    """By raw column: rows with a card or bank number."""
+    looks: dict[str, list[int]] = field(default_factory=dict)
+    """By raw column: what looks like a card or bank number, and what proves to be one."""
+
+    @property
+    def payment(self) -> dict[str, int]:
+        """By raw column: rows with a card or bank number."""
+        return payment_numbers(self.looks)
+
+
+def whole(parts: Sequence[RawFile]) -> RawFile:
+    """What was read of a raw file, from all its parts; of its keys and columns each says the same."""
+    looks: dict[str, list[int]] = {}
+    for part in parts:
+        for column, counted in part.looks.items():
+            looks[column] = [a + b for a, b in zip(looks.get(column, [0] * len(counted)), counted, strict=True)]
+    read, rejected = sum(part.read for part in parts), sum(part.rejected for part in parts)
+    return replace(parts[0], read=read, rejected=rejected, looks=looks)
 
 
 @dataclass(frozen=True)
@@ -47,8 +63,9 @@ class Intake:
     """Rows of raw files that were written as they will be landed."""
 
     files: tuple[RawFile, ...]
-    relation: str
-    """The raw rows under the names of their columns, with the number of their file in `_file`: to look for causes."""
+    relation: Callable[[], str]
+    """SQL for FROM: the raw rows under the names of their columns, with the number of their file in `_file`, to look
+    for causes."""
 
 
 def together(paths: Sequence[Path], apart: Sequence[Path]) -> Iterator[list[Path]]:
@@ -81,26 +98,41 @@ class Reader:
 
     def write(self, paths: Sequence[Path], target: rows.PartitionTarget) -> Intake:
         """Write the rows of the files to the target: each row, also if its record has others."""
-        tables = [self._open(number, path) for number, path in enumerate(paths)]
+        return self.write_tables(paths, self.opened(paths), target)
+
+    def opened(self, paths: Sequence[Path]) -> list[FeedTable]:
+        """The files as tables of the connection."""
+        return [
+            feed.open_table(self.source, path, self.connection, self.temporary / f"file-{number}", self.memory)
+            for number, path in enumerate(paths)
+        ]
+
+    def write_tables(self, paths: Sequence[Path], tables: Sequence[FeedTable], target: rows.PartitionTarget) -> Intake:
+        """The same for files that are open."""
         unlisted = [
             columns.unlisted(self.source, table.columns, path.name) for path, table in zip(paths, tables, strict=True)
         ]
-        relation = rows.named(self.source, tables)
         shown = paths[0].name if len(paths) == 1 else f"{len(paths)} files from {paths[0].name} on"
         with safely(f"{shown}: reading the records"):
-            if any(table.objects is not None for table in tables):  # JSON is dear to read, so it is read once
-                relation = rows.stage(relation, self.connection, self.temporary / "raw.parquet")
+            relation = self.relation(tables)
             located = places.locate(self.source, self.data, self.connection, relation, self.temporary)
             spaces = all(table.spaces for table in tables)
             likely = rows.write(self.source, relation, located, target, self.connection, self.way, spaces=spaces)
-            landed = self.source.definition.landed
-            payment = payment_numbers(landed, relation, self.connection) if likely else {}
+            cells = rows.of_cards(self.source, relation)
+            looks = payment_looks(self.source.definition.landed, cells, self.connection) if likely else {}
             read = [rows.count_rows(target.files(number)) for number in range(len(paths))]
             rejected = [self._rejected(table, count) for table, count in zip(tables, read, strict=True)]
         files = (
-            RawFile(read[n], rejected[n], unlisted[n], table.keys, payment.get(n, {})) for n, table in enumerate(tables)
+            RawFile(read[n], rejected[n], unlisted[n], table.keys, looks.get(n, {})) for n, table in enumerate(tables)
         )
-        return Intake(tuple(files), relation)
+        return Intake(tuple(files), partial(str, relation))
+
+    def relation(self, tables: Sequence[FeedTable]) -> str:
+        """SQL for FROM: the raw rows; of JSON, which is dear to read, a copy."""
+        relation = rows.named(self.source, tables)
+        if any(table.objects is not None for table in tables):
+            return rows.stage(relation, self.connection, self.temporary / "raw.parquet")
+        return relation
 
     def drop_repeated(self, target: rows.PartitionTarget, known: KnownRecords | None, *, first: bool) -> None:
         """Keep one row of each record of a file; if `first`, only in the first file that has it; none that is known."""
@@ -113,9 +145,6 @@ class Reader:
                 for ids in known.among(rows.numbered(written), self.connection):
                     rows.find_known(written, ids, self.connection)
         rows.drop(self.source, target, self.connection)
-
-    def _open(self, number: int, path: Path) -> FeedTable:
-        return feed.open_table(self.source, path, self.connection, self.temporary / f"file-{number}", self.memory)
 
     def _rejected(self, table: FeedTable, read: int) -> int:
         if table.objects is not None:

@@ -6,6 +6,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from publisher.records import (
     rows,
     secrets,
     sql,
+    workers,
 )
 from publisher.records.batch import Batch, basis, batch_id, by_receipt, prefix
 from publisher.records.known import KnownRecords
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 
     from publisher.copies import LandedCopies
     from publisher.definitions.settings import EngineSettings
+    from publisher.executors.protocol import Executor
     from publisher.records.report import BatchReport
     from publisher.workspace import SourceFile
 
@@ -83,13 +86,15 @@ def land(
     received: date,
     fetched: RawFiles | None = None,
     copies: LandedCopies | None = None,
+    executor: Executor | None = None,
     progress: Callable[[str], None] | None = None,
     told: Callable[[Sequence[Batch]], None] | None = None,
 ) -> Landing:
     """Land the files of the source that have not been landed, and place landed records again if places changed.
 
     Those of a source that publisher fetches itself are `fetched`. With `copies` they are landed in an object store, and
-    what was landed before there was one is moved there first. `told` hears of batches before they are there.
+    what was landed before there was one is moved there first. With an `executor` whose workers may land, they write the
+    rows of large files, or of many. `told` hears of batches before they are there.
 
     Raises SourceError (files, columns, disk) and DefinitionError; no batch is then left half written. Raises
     RefusedAtLandingError for the first file that is beyond what the source accepts: neither it nor any file after it
@@ -103,7 +108,7 @@ def land(
             purging.refuse_if_any(source.name, private)
             move_in(private, source.name, copies, secrets.fingerprint(private))
         silent = progress or _silent
-        job = _Job(source, data, raw.folder, private, engine, received, copies, silent, told or _silent)
+        job = _Job(source, data, raw.folder, private, engine, received, copies, executor, silent, told or _silent)
         return job.run(raw.paths)
 
 
@@ -126,11 +131,14 @@ class _Job:
     engine: EngineSettings
     received: date
     copies: LandedCopies | None
+    executor: Executor | None
     progress: Callable[[str], None]
     told: Callable[[Sequence[Batch]], None]
     reports: list[BatchReport] = field(default_factory=list)
     files: dict[Batch, tuple[Path, ...]] = field(default_factory=dict)
     """The files of batches that were listed before."""
+    divided: bool = False
+    """Whether workers write the rows of what is landed now."""
 
     def __post_init__(self) -> None:
         self.shelf = batches_of(self.private, self.source.name, self.copies)
@@ -160,6 +168,7 @@ class _Job:
         digests = {path: self._digest(path, landed) for path in files}
         outdated = self._outdated(batches, set(digests.values()))
         new = self._new(digests, batches)
+        self.divided = self.executor is not None and self.executor.landers > 0 and workers.worth(new)
         days = {path: self._day(path, digests[path], outdated.get(digests[path])) for path in new}
         for batch in batches:
             if batch.basis == self.basis and batch.fingerprint != self.fingerprint:
@@ -379,7 +388,7 @@ class _Job:
             reader = intake.Reader(
                 self.source, self.data, connection, self.temporary, self.engine.memory_bytes, self.way
             )
-            found = reader.write([file.path for file in files], target)
+            found = self._writer(reader).write([file.path for file in files], target)
             append = self.source.definition.delivery == "append"
             reader.drop_repeated(target, self._know_earlier(files, connection) if append else None, first=append)
             try:
@@ -389,8 +398,7 @@ class _Job:
                     counts = rows.count(self.source, target.files(number))
                     counted = report.counted(batch.batch, batch.file, raw, counts)
                     if not self._only_latest or file.path is last:
-                        mine = f"(SELECT * FROM {found.relation} WHERE _file = {number})"
-                        self._judge(counted, mine, connection, whole=True)
+                        self._judge(counted, partial(_of_file, found, number), connection, whole=True)
                     self.reports.append(counted)
                     accepted.append((target.of(number), batch))
             finally:
@@ -426,12 +434,19 @@ class _Job:
             purging.place_stubs(stubs, target.of(0), prefix(self.fingerprint))
             self.shelf.replace(target.of(0), replace(batch, fingerprint=self.fingerprint))
 
-    def _judge(self, counted: BatchReport, relation: str, connection: DuckDBPyConnection, *, whole: bool) -> None:
+    def _writer(self, reader: intake.Reader) -> intake.Reader | workers.LandingWorkers:
+        if self.executor is None or not self.divided:
+            return reader
+        return workers.LandingWorkers(self.executor, reader, self.private)
+
+    def _judge(
+        self, counted: BatchReport, relation: Callable[[], str], connection: DuckDBPyConnection, *, whole: bool
+    ) -> None:
         """Raises RefusedAtLandingError for a batch that is beyond what the source accepts; the reasons are reported."""
         found = judgement.beyond(self.source.definition, counted)
         if not found:
             return
-        batch = diagnosis.Suspect(self.source, self.data, relation, connection, self.temporary, whole)
+        batch = diagnosis.Suspect(self.source, self.data, relation(), connection, self.temporary, whole)
         counted = replace(counted, refused=tuple(diagnosis.causes(batch, found)))
         self._report(counted)
         words = "\n".join(judgement.refusal(self.source, self.reports))
@@ -460,7 +475,7 @@ class _Job:
             if judgement.beyond(self.source.definition, counted):
                 with self._connection() as connection, self.shelf.reading(paths) as there:
                     rows_ = f"(SELECT {columns.names(self.source.definition)} FROM {sql.parquet(there)})"
-                    self._judge(counted, rows_, connection, whole=False)
+                    self._judge(counted, partial(str, rows_), connection, whole=False)
 
     def _count_again(self, batch: Batch) -> BatchReport:
         """What landed records still say of a batch whose report is gone: nothing of rejected and repeated rows."""
@@ -517,6 +532,11 @@ class _Job:
         with connect(self.engine, self.temporary) as connection:
             columns.set_keys(connection, self.source, self.private)
             yield connection
+
+
+def _of_file(found: intake.Intake, number: int) -> str:
+    """SQL for FROM: the raw rows of one file."""
+    return f"(SELECT * FROM {found.relation()} WHERE _file = {number})"
 
 
 def _shown(files: list[_Incoming]) -> str:

@@ -12,7 +12,7 @@ from publisher.duck import literal, quoted
 from publisher.identifiers import CARD, IBAN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -30,16 +30,25 @@ def likely(texts: Sequence[str]) -> str:
     return " OR ".join(_may_have(text) for text in texts)
 
 
-def payment_numbers(columns: Sequence[str], relation: str, connection: DuckDBPyConnection) -> dict[int, dict[str, int]]:
-    """How many rows have a card or bank number, by file (`_file`) and column; only columns that have some."""
+def payment_looks(
+    columns: Sequence[str], relation: str, connection: DuckDBPyConnection
+) -> dict[int, dict[str, list[int]]]:
+    """By file (`_file`) and column, for each kind of number: how many values look like it, and how many prove it. Each
+    row counts by itself, so what parts of a file have is added up."""
     looks = ", ".join(look for column in columns for look in _looks(quoted(column)))
     query = f"SELECT _file, {looks} FROM {relation} WHERE {likely([*map(quoted, columns)])} GROUP BY _file"
     counts = {}
     for number, *found in connection.execute(query).fetchall():
         each = len(found) // len(columns)
-        proven = {column: _proven(found[n * each : (n + 1) * each]) for n, column in enumerate(columns)}
-        counts[int(number)] = {column: count for column, count in proven.items() if count}
+        counted = {column: found[n * each : (n + 1) * each] for n, column in enumerate(columns)}
+        counts[int(number)] = {column: values for column, values in counted.items() if any(values)}
     return counts
+
+
+def payment_numbers(looks: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """How many rows have a card or bank number, by column; only columns that have some."""
+    proven = {column: _proven(counted) for column, counted in looks.items()}
+    return {column: count for column, count in proven.items() if count}
 
 
 def _may_have(text: str) -> str:
@@ -47,7 +56,7 @@ def _may_have(text: str) -> str:
     return f"CASE WHEN strlen({text}) >= {_SHORTEST} THEN regexp_matches({text}, {literal(_LIKELY)}) ELSE false END"
 
 
-def _proven(found: list[int]) -> int:
+def _proven(found: Sequence[int]) -> int:
     """The rows of all kinds of numbers whose check digits are right too often for chance."""
     return sum(proven for shaped, proven in zip(found[::2], found[1::2], strict=True) if proven * 2 >= shaped)
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from duckdb import DuckDBPyConnection
@@ -59,7 +60,7 @@ def _differs(file: BinaryIO) -> bool:
     return begin.startswith((b"\n", codecs.BOM_UTF8))
 
 
-def offer(path: Path, cuts: list[int], connection: DuckDBPyConnection) -> list[str]:
+def offer(path: Path, cuts: Sequence[int], connection: DuckDBPyConnection) -> list[str]:
     """Let the connection read the pieces, and say under which names."""
     from fsspec import AbstractFileSystem
 

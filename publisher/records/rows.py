@@ -106,7 +106,6 @@ def write(
         if definition.columns[column].identifier
     )
     unit = columns.unit(definition)
-    # A text that reads as a time is no number of a card, and most texts of that column do.
     texts = [f"_row.{quoted(column)}" for column in definition.landed if column != definition.event.column]
     undated = f"CASE WHEN _row._event IS NULL THEN _row.{quoted(definition.event.column)} END"
     with safely(f"{source.name}: landing the records"):
@@ -121,6 +120,14 @@ def write(
             SELECT {_names(definition)}, _likely, _file, {columns.month()} AS _month FROM _whole""",
             target,
         )
+
+
+def of_cards(source: SourceFile, raw: str) -> str:
+    """SQL for FROM: the rows of `raw` in which numbers of cards are looked for. A text that reads as a time is none,
+    and most texts of that column do."""
+    event = quoted(source.definition.event.column)
+    undated = f"CASE WHEN {columns.event(source.definition)} IS NULL THEN {event} END"
+    return f"(SELECT * REPLACE ({undated} AS {event}) FROM {raw})"
 
 
 def numbered(files: Sequence[Path]) -> str:
@@ -259,12 +266,12 @@ def _partition(connection: DuckDBPyConnection, select: str, target: PartitionTar
         both, month = divmod(int(folder.name.removeprefix("_part=")), _MONTHS)
         file, likely = divmod(both, 2)
         target.of(file).mkdir(exist_ok=True)
-        _move(folder, target.of(file) / f"month={columns.month_name(month)}")
+        move(folder, target.of(file) / f"month={columns.month_name(month)}")
         some = some or bool(likely)
     return some
 
 
-def _move(folder: Path, there: Path) -> None:
+def move(folder: Path, there: Path) -> None:
     """Move the files of a month to where they belong, beside what is there."""
     if not there.exists():
         folder.rename(there)

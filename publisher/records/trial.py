@@ -121,4 +121,4 @@ def trial(source: SourceFile, path: Path, *, data: Path, engine: EngineSettings,
         files = tuple(landed.files())
         shown = str(path.relative_to(data)) if path.is_relative_to(data) else path.name
         counted = report.counted("", shown, found.files[0], rows.count(source, files))
-        yield Trial(source, data, folder, connection, found.relation, files, counted)
+        yield Trial(source, data, folder, connection, found.relation(), files, counted)

@@ -21,6 +21,8 @@ from publisher.records.landing import land
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from publisher.records.delimited import Delimited
+
 PERSON = {"unit": "who", "window": "month", "missing": "own-unit"}
 
 
@@ -192,6 +194,12 @@ def _read(scan: str, names: list[str], connection: duckdb.DuckDBPyConnection) ->
     return rows, int(rejected[0][0])
 
 
+def _pieces(table: Delimited, connection: duckdb.DuckDBPyConnection) -> tuple[str, list[str]] | None:
+    """What reads the pieces of a file, and their names; None if it is read as a whole."""
+    cuts = table.cuts()
+    return cuts and table.in_pieces(cuts, connection)
+
+
 def test_pieces_of_a_file_are_read_as_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random files with quotes, ragged rows, blank lines, byte order marks and bytes outside UTF-8, cut anywhere: each
     row once, as Python's own reader has it, and the same lines rejected."""
@@ -210,7 +218,7 @@ def test_pieces_of_a_file_are_read_as_the_whole(tmp_path: Path, monkeypatch: pyt
             table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
             assert table.by_line
             monkeypatch.setattr(pieces, "SIZE", random.choice([20, 100, 500, 4_000]))
-            found = table.in_pieces(connection)
+            found = _pieces(table, connection)
             if found is None:
                 continue
             cut += len(found[1]) > 1
@@ -234,11 +242,11 @@ def test_lines_that_are_too_long_are_rejected_in_any_piece(tmp_path: Path, monke
         whole = _read(table.scan.replace(sql.FILES, sql.files([path])), [str(path)], connection)
         for size in (300_000, 2_000_000, 2_040_000, 5_000_000, 6_000_000):
             monkeypatch.setattr(pieces, "SIZE", size)
-            found = table.in_pieces(connection)
+            found = _pieces(table, connection)
             assert found is not None
             assert _read(*found, connection) == whole
         monkeypatch.setattr(pieces, "BUFFER", 5_000_000)
-        assert table.in_pieces(connection) is None
+        assert table.cuts() is None
     assert whole[1] >= 2
 
 
@@ -247,11 +255,9 @@ def test_files_that_begin_with_a_mark_or_a_blank_line_are_read_whole(tmp_path: P
     for begin in ("\ufeff1,2\n", "\n1,2\n"):
         path = tmp_path / "a.csv"
         path.write_text("n,m\n" + begin + "1,2\n" * 3_000_000)
-        with connect(ENGINE, tmp_path) as connection:
-            assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).in_pieces(connection) is None
+        assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).cuts() is None
     path.write_text("n\n" + "1\n\n" * 4_000_000)
-    with connect(ENGINE, tmp_path) as connection:
-        assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).in_pieces(connection) is None
+    assert delimited.read(path, ",", "a.csv", tmp_path / "copy", quoted=False).cuts() is None
 
 
 def test_a_large_file_loses_nothing(tmp_path: Path) -> None:
@@ -267,7 +273,7 @@ def test_a_large_file_loses_nothing(tmp_path: Path) -> None:
         file.write("1,2\n1,2,3,4\n")
     table = delimited.read(path, ",", "a.csv", tmp_path / "copy")
     with connect(ENGINE, tmp_path) as connection:
-        found = table.in_pieces(connection)
+        found = _pieces(table, connection)
         assert found is not None
         scan, names = found
         assert "parallel = false" in scan

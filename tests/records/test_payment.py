@@ -9,7 +9,7 @@ import pytest
 from invented import HEADER, City, definition
 
 from publisher.errors import RefusedAtLandingError
-from publisher.records.payment import payment_numbers
+from publisher.records.payment import payment_looks, payment_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,8 @@ def test_each_kind_of_number() -> None:
     for name, values in (("good", rows), ("other", others)):
         connection.execute(f"CREATE TABLE {name} (a VARCHAR, b VARCHAR, c VARCHAR, d VARCHAR, e VARCHAR)")
         connection.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?)", values)
-    assert payment_numbers(list("abcde"), "(SELECT *, 0 AS _file FROM good)", connection)[0] == dict.fromkeys(
-        "abcde", 2
-    )
-    assert payment_numbers(list("abcde"), "(SELECT *, 0 AS _file FROM other)", connection)[0] == {"a": 2}
+    found = {
+        name: payment_numbers(payment_looks(list("abcde"), f"(SELECT *, 0 AS _file FROM {name})", connection)[0])
+        for name in ("good", "other")
+    }
+    assert found == {"good": dict.fromkeys("abcde", 2), "other": {"a": 2}}
