@@ -5,7 +5,8 @@
 `copy` is DuckDB's own `COPY` of the columns that are read from the same CSV file to Parquet, with its defaults, in a
 process of its own; the ratio is the median of pairs of runs that follow each other. The records are invented: three
 identifiers, so three pseudonyms, beside the record's and the person's. In `quoted` every text is in quotes. A day's
-file is landed where one day has been landed, and where `days` have.
+file is landed where one day has been landed, and where `days` have. `workers` and `small workers` are the same files
+landed by worker processes, beside one process.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import duckdb
 
-MOST_RATIO, MOST_SECONDS, MOST_GROWTH = 5.0, 120.0, 1.5
+MOST_RATIO, MOST_SECONDS, MOST_GROWTH, MOST_DIVIDED = 5.0, 120.0, 1.5, 2.0
 DAY_ROWS = 1_000
 MEMORY = "1500MB"
 
@@ -130,7 +131,7 @@ CREATE OR REPLACE TEMP MACRO moment(id, n, year) AS
 """
 
 BEGIN = """
-import json, resource, sys, time
+import json, os, resource, sys, time
 from pathlib import Path
 import cryptography.hazmat.primitives.ciphers.aead, pyarrow.dataset, pyarrow.parquet.encryption
 import duckdb, fsspec, numpy, pyarrow.parquet, sqlglot
@@ -138,12 +139,13 @@ from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
 from publisher.workspace import find_workspace
 def worked():
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in both)
 def tell(begun, before):
     seconds = time.perf_counter() - begun
+    own, worker = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print()  # after what DuckDB shows of a long query
-    print(json.dumps([seconds, worked() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+    print(json.dumps([seconds, worked() - before, (own + worker * os.cpu_count()) / 1024]))
 """
 COPY = f"""
 connection = duckdb.connect(config={{"memory_limit": "{MEMORY}"}})
@@ -152,12 +154,13 @@ connection.execute("COPY (SELECT {", ".join(READ)} FROM read_csv('%s')) TO '%s' 
 tell(begun, before)
 """
 LAND = """
-workspace = find_workspace(Path(sys.argv[1]))
-workspace.datasets
-with locked(workspace):
-    begun, before = time.perf_counter(), worked()
-    land_source(workspace, workspace.sources["requests"])
-    tell(begun, before)
+if __name__ == "__main__":
+    workspace = find_workspace(Path(sys.argv[1]))
+    workspace.datasets
+    with locked(workspace):
+        begun, before = time.perf_counter(), worked()
+        land_source(workspace, workspace.sources["requests"])
+        tell(begun, before)
 """
 
 
@@ -169,7 +172,7 @@ class Spent:
     processor: float
     """Seconds of all processors."""
     megabytes: float
-    """The most memory of the process."""
+    """The most memory of the process, and of as many workers as processors if it had any."""
 
 
 @dataclass(frozen=True)
@@ -252,11 +255,42 @@ def compared(case: str, what: str, pairs: list[tuple[Spent, Spent]], most: float
     return Row(case, what, ours.seconds, theirs.seconds, ratio, processor, most, memory)
 
 
-def small(folder: Path, files: int) -> Row:
-    """Many small files that have come at once."""
+def divided(folder: Path, case: str, what: str, repeats: int) -> Row:
+    """The files of a workspace landed by worker processes beside one process."""
+    settings, pairs = folder / "publisher.toml", []
+    for _ in range(repeats):
+        spent = {}
+        for executor in ("processes", "local"):
+            shutil.rmtree(folder / "state", ignore_errors=True)
+            settings.write_text(f'{SETTINGS}executor = "{executor}"\n', encoding="utf-8")
+            spent[executor] = run(LAND, folder)
+        pairs.append((spent["processes"], spent["local"]))
+    return compared(case, f"{what} by worker processes; by one process", pairs, MOST_DIVIDED)
+
+
+def large_divided(folder: Path, rows: int, repeats: int) -> Row:
+    """One large file."""
+    write_workspace(folder)
+    invent(folder / "data" / "requests" / "all.csv", 0, rows)
+    return divided(folder, "workers", f"{rows:,} rows", repeats)
+
+
+def small_divided(folder: Path, files: int) -> Row:
+    """Many small files."""
+    invent_small(folder, files)
+    return divided(folder, "small workers", f"{files:,} files of 20 rows", 1)
+
+
+def invent_small(folder: Path, files: int) -> None:
+    """A new workspace with many small files that have come at once."""
     write_workspace(folder, "json")
     for n in range(files):
         invent(folder / "data" / "requests" / f"{n:06}.json", n * 20, 20, "FORMAT json, ARRAY true")
+
+
+def small(folder: Path, files: int) -> Row:
+    """Many small files."""
+    invent_small(folder, files)
     what = f"{files:,} files of 20 rows; the limit"
     limit = Spent(MOST_SECONDS, MOST_SECONDS, 0)
     return compared("small files", what, [(run(LAND, folder), limit)], 1)
@@ -296,6 +330,8 @@ def main() -> None:
         "plain": lambda: large(folder / "city", "plain", "FORMAT csv", given.rows, given.repeats),
         "quoted": lambda: large(folder / "city", "quoted", "FORMAT csv, FORCE_QUOTE *", given.rows, given.repeats),
         "small": lambda: small(folder / "city", given.files),
+        "workers": lambda: large_divided(folder / "city", given.rows, given.repeats),
+        "small workers": lambda: small_divided(folder / "city", given.files),
         "day": lambda: day(folder / "city", given.days, given.repeats),
     }
     begun = time.perf_counter()

@@ -1,4 +1,5 @@
-"""Landing, tried with and without single units: what is landed of the others must be the same.
+"""Landing, tried with and without single units: what is landed of the others must be the same. And by worker processes:
+they must land the rows of one process.
 
 The raw rows are generated from the source's own definition: people who share record ids, addresses and places, in two
 files. No record of the source is read.
@@ -7,13 +8,16 @@ files. No record of the source is read.
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from publisher.audit.finding import replaced
 from publisher.definitions.feed import FileFeed, accept_all
 from publisher.duck import connect
 from publisher.errors import SourceError
-from publisher.records import sql
+from publisher.executors.processes import ProcessesExecutor
+from publisher.records import sql, workers
 from publisher.records.batch import BatchStore
 from publisher.records.landing import land
 from publisher.sample.stand_in import write_stand_in
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
     from publisher.definitions.settings import EngineSettings
+    from publisher.executors.protocol import Executor
     from publisher.workspace import DatasetFile, SourceFile, Workspace
 
 ROWS = 1_200
@@ -41,7 +47,7 @@ class LandingTrial:
     key: Path
     folder: Path
 
-    def land(self, rows: pa.Table, name: str) -> str:
+    def land(self, rows: pa.Table, name: str, executor: Executor | None = None) -> str:
         """Land the rows, half of them in each of two files; SQL for FROM with what was landed."""
         import pyarrow.csv
 
@@ -57,14 +63,25 @@ class LandingTrial:
         for number in (0, 1):
             part = rows.filter((rows["_n"].to_numpy() < half) == (number == 0)).drop_columns(["_n"])
             pyarrow.csv.write_csv(part, data / "feed" / f"{number}.csv")
-        land(self.source, data=data, private=private, engine=self.engine, received=self.source.today())
+        received = self.source.today()
+        land(self.source, data=data, private=private, engine=self.engine, received=received, executor=executor)
         store = BatchStore(private, self.source.name)
         files = [path for batch in store.batches() for path in store.files(batch)]
         return sql.parquet(files)
 
+    def land_by_workers(self, rows: pa.Table, name: str) -> str:
+        """The same by two worker processes, a file each, however small they are."""
+        engine = self.engine.model_copy(update={"threads": 2})
+        with (
+            closing(ProcessesExecutor(engine, self.folder / "workers")) as executor,
+            replaced(workers, "worth", lambda _: True),
+        ):
+            return self.land(rows, name, executor)
+
 
 def faults_of_landing(workspace: Workspace, dataset: DatasetFile, folder: Path) -> list[str]:
-    """Take single units away from generated raw rows, and compare what is landed of the others."""
+    """Take single units away from generated raw rows, and compare what is landed of the others; then have worker
+    processes land them all."""
     trial = _trial(workspace, dataset.source, folder)
     rows = _rows(workspace, trial)
     unit = _unit(trial.source)
@@ -75,13 +92,18 @@ def faults_of_landing(workspace: Workspace, dataset: DatasetFile, folder: Path) 
             part = trial.land(rows.filter([text != texts[number] for text in texts]), f"without-{number}")
             column = "_record" if trial.source.definition.privacy.unit == "record" else "_unit"
             stayed = f"SELECT * FROM {whole} WHERE {column} IN (SELECT {column} FROM {part})"
-            moved = connection.execute(
-                f"SELECT (SELECT count(*) FROM (({stayed}) EXCEPT ALL (SELECT * FROM {part}))) + "
-                f"(SELECT count(*) FROM ((SELECT * FROM {part}) EXCEPT ALL ({stayed})))"
-            ).fetchall()[0][0]
-            if moved:
+            if _differ(stayed, f"SELECT * FROM {part}", connection):
                 faults.append("what is landed of one unit depends on the rows of another")
+        shared = trial.land_by_workers(rows, "shared")
+        if _differ(f"SELECT * FROM {whole}", f"SELECT * FROM {shared}", connection):
+            faults.append("worker processes land other rows than one process")
     return faults
+
+
+def _differ(one: str, other: str, connection: DuckDBPyConnection) -> bool:
+    """Whether two SELECTs give other rows, in any order."""
+    apart = (f"SELECT count(*) FROM (({a}) EXCEPT ALL ({b}))" for a, b in ((one, other), (other, one)))
+    return any(connection.execute(query).fetchall() != [(0,)] for query in apart)
 
 
 def _trial(workspace: Workspace, source: SourceFile, folder: Path) -> LandingTrial:

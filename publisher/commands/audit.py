@@ -131,7 +131,7 @@ class Audit:
 SAID = {
     "order of the records": "the same bits in other orders, threads and parts; units count the same next to others",
     "order of the worst case": "the same bits in other orders, threads and parts; no two units are taken for one",
-    "landing": "what is landed of a unit depends on its own rows and on public files alone",
+    "landing": "what is landed of a unit depends on its own rows and on public files alone, whoever lands it",
     "noise of its own": "tables, releases and processes share no noise; numbers of every size get as much of it",
     "every block pays": "each window of the period is charged; one that cannot pay refuses the draw",
     "noise on paper": "every scale pays for the farthest neighbor; the losses add up",

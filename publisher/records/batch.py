@@ -13,7 +13,7 @@ import os
 import secrets
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
 from functools import cache
 from typing import TYPE_CHECKING
@@ -266,7 +266,8 @@ def prefix(fingerprint: str) -> str:
 
 def content_of(batch: Batch) -> bytes:
     """The content of batch.json."""
-    return json.dumps(asdict(batch) | {"received": batch.received.isoformat()}, indent=2).encode() + b"\n"
+    content = {**vars(batch), "received": batch.received.isoformat(), "objects": [vars(each) for each in batch.objects]}
+    return json.dumps(content, indent=2).encode() + b"\n"
 
 
 def batch_of(content: bytes) -> Batch:

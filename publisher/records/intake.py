@@ -120,7 +120,8 @@ class Reader:
             likely = rows.write(self.source, relation, located, target, self.connection, self.way, spaces=spaces)
             cells = rows.of_cards(self.source, relation)
             looks = payment_looks(self.source.definition.landed, cells, self.connection) if likely else {}
-            read = [rows.count_rows(target.files(number)) for number in range(len(paths))]
+            written = target.by_number()
+            read = [rows.count_rows(written.get(number, [])) for number in range(len(paths))]
             rejected = [self._rejected(table, count) for table, count in zip(tables, read, strict=True)]
         files = (
             RawFile(read[n], rejected[n], unlisted[n], table.keys, looks.get(n, {})) for n, table in enumerate(tables)

@@ -135,8 +135,8 @@ class _Job:
     progress: Callable[[str], None]
     told: Callable[[Sequence[Batch]], None]
     reports: list[BatchReport] = field(default_factory=list)
-    files: dict[Batch, tuple[Path, ...]] = field(default_factory=dict)
-    """The files of batches that were listed before."""
+    files: dict[tuple[str, str], tuple[Path, ...]] = field(default_factory=dict)
+    """The files of batches that were listed before, by batch and fingerprint."""
     divided: bool = False
     """Whether workers write the rows of what is landed now."""
 
@@ -383,19 +383,18 @@ class _Job:
         before = len(self.reports)
         statuses = [file.path.stat() for file in files]
         next_ = 1 + max((batch.sequence for batch in self.shelf.batches()), default=0)
-        with self.shelf.staging() as staging, self._connection() as connection:
+        with self.shelf.staging() as staging, self._fresh() as fresh, self._connection() as connection:
             target = rows.PartitionTarget(staging, prefix(self.fingerprint))
-            reader = intake.Reader(
-                self.source, self.data, connection, self.temporary, self.engine.memory_bytes, self.way
-            )
+            reader = intake.Reader(self.source, self.data, connection, fresh, self.engine.memory_bytes, self.way)
             found = self._writer(reader).write([file.path for file in files], target)
             append = self.source.definition.delivery == "append"
             reader.drop_repeated(target, self._know_earlier(files, connection) if append else None, first=append)
+            written = target.by_number()
             try:
                 for number, (file, status, raw) in enumerate(zip(files, statuses, found.files, strict=True)):
                     _check_unchanged(file.path, status)
                     batch = self._batch(file, status, raw.unlisted, next_ + len(accepted))
-                    counts = rows.count(self.source, target.files(number))
+                    counts = rows.count(self.source, written.get(number, []))
                     counted = report.counted(batch.batch, batch.file, raw, counts)
                     if not self._only_latest or file.path is last:
                         self._judge(counted, partial(_of_file, found, number), connection, whole=True)
@@ -511,10 +510,12 @@ class _Job:
         records, remembered, also if their rows are gone. None if there are none."""
         if self.late is None:
             batches = self._batches()
-            self.files |= {each: tuple(self.shelf.files(each)) for each in batches if each not in self.files}
-            there = {each: self.files[each] for each in batches}
+            for batch in batches:
+                if (batch.batch, batch.fingerprint) not in self.files:
+                    self.files[batch.batch, batch.fingerprint] = tuple(self.shelf.files(batch))
+            there = [(batch, self.files[batch.batch, batch.fingerprint]) for batch in batches]
             # So many files: if retention has removed some, their records may come again.
-            parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there.items()}
+            parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there}
         else:
             own = {self.receipts.path(batch_id(file.digest, self.basis)) for file in files}
             parts = {part: paths for part, paths in self.receipts.parts().items() if not own & set(paths)}
@@ -526,6 +527,17 @@ class _Job:
     def _report(self, counted: BatchReport) -> None:
         self.reports.append(counted)
         report.write(self.private, self.source.name, self.reports)
+
+    @contextmanager
+    def _fresh(self) -> Iterator[Path]:
+        """A folder for copies of raw files. Those of the last pass are never written over: a file that is cut to
+        nothing and written again is sent to the disk at once, which takes ten times as long as a new one."""
+        fresh = self.temporary / token_hex(8)
+        fresh.mkdir()
+        try:
+            yield fresh
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     @contextmanager
     def _connection(self) -> Iterator[DuckDBPyConnection]:

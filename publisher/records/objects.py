@@ -6,6 +6,7 @@ rejected up to the next line break, or to the next comma that an object follows 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -53,7 +54,13 @@ class ObjectLines:
 def read(path: Path, declared: Sequence[str], copy: Path) -> ObjectLines:
     """Make `copy` the objects of a plain JSON file, one on each line."""
     found, values = ObjectLines(copy, set(declared)), 0
-    with path.open("r", encoding="utf-8", errors="surrogateescape", newline="") as file, copy.open("wb") as target:
+    with (
+        path.open("rb") as content,
+        io.TextIOWrapper(content, "utf-8", errors="surrogateescape", newline="") as file,
+        copy.open("wb") as target,
+    ):
+        first, last = _ends(content)
+        content.seek(0)
         for value, text in _values(file):
             values += bool(text)
             if value is _LONG:
@@ -67,7 +74,6 @@ def read(path: Path, declared: Sequence[str], copy: Path) -> ObjectLines:
                 found.objects += 1
                 found.keys.update(value)
                 found.missing -= {key for key in found.missing if _has(value, key)}
-    first, last = _ends(path)
     found.torn = first == b"[{" and last[-1:] != b"]"
     found.empty = not first
     found.foreign = not values and first[:1] not in (b"[", b"{")
@@ -150,11 +156,10 @@ def _has(value: object, key: str) -> bool:
     return True
 
 
-def _ends(path: Path) -> tuple[bytes, bytes]:
+def _ends(content: IO[bytes]) -> tuple[bytes, bytes]:
     """The first and the last bytes, two each, without blanks."""
     first = last = b""
-    with path.open("rb") as file:
-        while piece := file.read(LONGEST):
-            solid = piece.translate(None, _BLANK)
-            first, last = (first + solid)[:2], (last + solid)[-2:]
+    while piece := content.read(LONGEST):
+        solid = piece.translate(None, _BLANK)
+        first, last = (first + solid)[:2], (last + solid)[-2:]
     return first, last

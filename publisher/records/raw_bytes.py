@@ -42,7 +42,7 @@ def look(path: Path) -> Seen:
         raise SourceError(f"{path.name}: cannot be read: {error.strerror}") from None
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1 << 16)  # all files of a landing are looked at before the first is read again
 def _look(path: Path, _size: int, _modified: int) -> Seen:
     digest, clean, quoted, spaces = hashlib.sha256(), True, False, True
     with path.open("rb") as file:

@@ -55,9 +55,16 @@ class PartitionTarget:
         """The folder of one raw file's rows."""
         return self.folder / str(number)
 
-    def files(self, number: int | str = "*") -> list[Path]:
-        """What was written, of one raw file or of all."""
-        return sorted(self.folder.glob(f"{number}/month=*/{self.name}-*.parquet"))
+    def files(self) -> list[Path]:
+        """What was written."""
+        return sorted(self.folder.glob(f"*/month=*/{self.name}-*.parquet"))
+
+    def by_number(self) -> dict[int, list[Path]]:
+        """What was written of each raw file that has a row: many are listed at once far sooner than one by one."""
+        found: dict[int, list[Path]] = {}
+        for path in self.files():
+            found.setdefault(int(path.parent.parent.name), []).append(path)
+        return found
 
 
 def named(source: SourceFile, tables: Sequence[FeedTable]) -> str:

@@ -70,6 +70,8 @@ class LandingWorkers:
         self, shares: Sequence[Sequence[object]], target: rows.PartitionTarget, pieces: PiecesOfFile | None
     ) -> list[tuple[Path, intake.RawFile]]:
         """What workers read of each share, one after another, and the folder with its rows."""
+        from pydantic import TypeAdapter
+
         reader = self.reader
         staging = target.folder / "shares"
         staging.mkdir()
@@ -84,7 +86,8 @@ class LandingWorkers:
             pieces and replace(pieces, cuts=()),
         )
         found = self.executor.map_shuffle_reduce(tasks, AsTheyAre(), None, write).to_pylist()
-        return [(Path(each["folder"]), intake.RawFile(**json.loads(each["found"]))) for each in found]
+        said = TypeAdapter(intake.RawFile)
+        return [(Path(each["folder"]), said.validate_json(each["found"])) for each in found]
 
 
 @dataclass(frozen=True)

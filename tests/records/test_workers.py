@@ -26,7 +26,7 @@ from publisher.executors.processes import ProcessesExecutor
 from publisher.executors.spark import SparkExecutor
 from publisher.pipeline.landed import land_source
 from publisher.pipeline.session import locked
-from publisher.records import pieces, pseudonyms, rows, secrets, workers
+from publisher.records import intake, pieces, pseudonyms, rows, secrets, workers
 from publisher.records.landing import land
 from publisher.workspace import find_workspace
 
@@ -63,6 +63,7 @@ def _little_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers land two files, or a file of a few kilobytes in pieces."""
     monkeypatch.setattr(workers, "LEAST_FILES", 2)
     monkeypatch.setattr(workers, "LEAST_BYTES", 2_000)
+    monkeypatch.setattr(intake, "MOST", 3)
     monkeypatch.setattr(pieces, "SIZE", 1_000)
 
 
@@ -74,18 +75,18 @@ def _row(random: Random) -> list[str]:
     """A row that often repeats a record of its file or of another, has a fault, or a number of a card."""
     who = random.choice(("Ann", " ann", "ANN", "Bob", "Zoë  Smith", ""))
     when = random.choice(("2018-01-01", "2018-02-01 10:30:00", "2018-03-09", "no day", CARD))
-    row = [str(random.randrange(120)), who, when, random.choice(("x", '"y, ""z"""', "", CARD)), "s"]
-    return row[: random.choice((5, 5, 5, 5, 5, 5, 5, 4))]
+    row = [str(random.randrange(120)), who, when, random.choice(("x", '"y, ""z"""', "", CARD)), "s", "n"]
+    return row[: random.choice((6, 6, 6, 6, 6, 6, 6, 5))]
 
 
 def _put(city: City, form: str, name: str, many: int) -> None:
     random = Random(name)
     rows_ = [_row(random) for _ in range(many)]
     if form == "json":
-        names = HEADER.split(",")
+        names = f"{HEADER},new".split(",")
         content = json.dumps([dict(zip(names, row, strict=False)) for row in rows_])
     else:
-        content = "\n".join([HEADER, *(",".join(row) for row in rows_)]) + "\n"
+        content = "\n".join([f"{HEADER},new", *(",".join(row) for row in rows_)]) + "\n"
     city.put(content, f"raw/{name}.{form}")
 
 
