@@ -190,11 +190,8 @@ sys.path.insert(0, {tests!r})
 from invented import City
 from publisher.definitions.settings import EngineSettings
 from publisher.executors.processes import ProcessesExecutor
-from publisher.pipeline.landed import land_source
-from publisher.pipeline.session import locked
 from publisher.records import pieces, workers
 from publisher.records.landing import land
-from publisher.workspace import find_workspace
 if __name__ == "__main__":
     workers.LEAST_BYTES, pieces.SIZE = 2_000, 200_000
     city, engine = City(Path({root!r})), EngineSettings(memory="500MB", threads=2)
