@@ -25,7 +25,7 @@ from publisher.pipeline.automatic import approve_if_declared
 from publisher.pipeline.consent import has_files, questions, redraw_of, spanned
 from publisher.pipeline.job import jobs_of
 from publisher.pipeline.landed import land_source
-from publisher.pipeline.packing import pack_settled_years
+from publisher.pipeline.packing import pack_settled_releases
 from publisher.pipeline.publish import afford, check, draw, refinish
 from publisher.pipeline.report import Outcome, RunReport, failure_of, next_step, outcome_of
 from publisher.pipeline.retention import clock_doubt, purge, retention_of
@@ -333,7 +333,7 @@ class _Run:
         """Pack what was released long ago, of all datasets."""
         for dataset in self.catalog.store.datasets():
             try:
-                pack_settled_years(self.catalog, dataset, datetime.now(UTC), self.observer.doing)
+                pack_settled_releases(self.catalog, dataset, datetime.now(UTC), self.observer.doing)
             except SourceError as error:
                 self._failed(error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class PublishedDataset:
     addresses: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     totals: Mapping[str, Sequence[Release]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def tables(self) -> dict[str, list[Release]]:
         """Level -> that table in every release that has it, the dataset's own first, totals over time last; only those
         with a release."""

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Grain = Literal["day", "week", "month", "quarter", "year", "lifetime"]
 
@@ -32,6 +32,16 @@ _FORMS: dict[Grain, re.Pattern[str]] = {
     "year": re.compile(r"([0-9]{4})"),
 }
 
+_NAMES: dict[Grain, Callable[[date], str]] = {
+    "day": date.isoformat,
+    "week": lambda start: "{:04d}-W{:02d}".format(*start.isocalendar()),
+    "month": lambda start: start.isoformat()[:7],
+    "quarter": lambda start: f"{start.year:04d}-Q{(start.month + 2) // 3}",
+    "year": lambda start: start.isoformat()[:4],
+    "lifetime": lambda _: "lifetime",
+}
+"""What a period of each grain is called, by its first day."""
+
 
 @dataclass(frozen=True, order=True)
 class Period:
@@ -44,16 +54,7 @@ class Period:
     @property
     def label(self) -> str:
         """The period's name: 2018-01-05, 2018-W01, 2018-01, 2018-Q1, 2018 or lifetime."""
-        year, month = self.start.year, self.start.month
-        names = {
-            "day": self.start.isoformat(),
-            "week": "{:04d}-W{:02d}".format(*self.start.isocalendar()),
-            "month": f"{year:04d}-{month:02d}",
-            "quarter": f"{year:04d}-Q{(month + 2) // 3}",
-            "year": f"{year:04d}",
-            "lifetime": "lifetime",
-        }
-        return names[self.grain]
+        return _NAMES[self.grain](self.start)
 
     def cut(self, grain: Grain) -> tuple[Period, ...]:
         """Every period of that grain which overlaps this one, in order.

@@ -80,10 +80,11 @@ class SourceAccounts:
     def draws(self, dataset: DatasetFile, hashes: Collection[str], blocks: Collection[str]) -> DatasetDraws:
         """What the dataset has spent; `hashes` are those of the definition of the draw. Its charges on another source
         are that source's account."""
-        released = [line for line in self.ledger.lines(dataset.source.name) if _definition(line)[0] == dataset.name]
-        own = {line.block for line in released if _definition(line)[1] in hashes}
-        redefined = [line for line in released if _definition(line)[1] not in hashes]
-        tuned = self._tuned(dataset)
+        made = [(line, *_definition(line)) for line in self.ledger.lines(dataset.source.name)]
+        released = [line for line, name, _ in made if name == dataset.name]
+        own = {line.block for line, name, digest in made if name == dataset.name and digest in hashes}
+        redefined = [line for line, name, digest in made if name == dataset.name and digest not in hashes]
+        tuned = [line for line, name, _ in made if name == f"{TUNING}{dataset.name}"]
         others = _spent([*redefined, *tuned])
         touched = own | set(blocks) | {line.block for line in tuned if released_yet(dataset, line.block)}
         return DatasetDraws(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -70,6 +71,8 @@ class Catalog:
     _periods: dict[tuple[str, str], list[Standing]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _records: dict[str, _Record] = field(default_factory=dict, init=False, repr=False, compare=False)
     _reviews: dict[str, Reviews] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _beside: dict[str, set[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By dataset, the periods that have results of checks outside of packs."""
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition. Raises SourceError when one cannot be
@@ -140,11 +143,15 @@ class Catalog:
         """The file with the result of a release's last check: that of its own, or else the one in the pack; None if
         there is none. Raises OSError when it cannot be read, SourceError when the pack is damaged."""
         says = release.manifest
-        try:
-            with open(f"{self.store.public}/validations/{says.name}.json", "rb") as file:  # noqa: PTH123 -- thousands
-                return file.read()
-        except FileNotFoundError:
-            return packs.read_packed(self._results(says.dataset), f"{says.period}/{says.edition}.json")
+        if says.dataset not in self._beside:  # before the packs: what is packed meanwhile is seen in one of them
+            self._beside[says.dataset] = set(packs.numbered(self._results(says.dataset)))
+        name = f"{says.period}/{says.edition}.json"
+        packed = packs.read_packed(self._results(says.dataset), name)
+        if packed is None or says.period in self._beside[says.dataset]:
+            with suppress(FileNotFoundError):
+                return self.validation_path(release).read_bytes()
+            packed = packs.read_packed(self._results(says.dataset), name)
+        return packed
 
     def unpacked_years(self, dataset: str) -> set[str]:
         """The years of which releases, or results of checks, lie outside of packs."""
@@ -190,6 +197,7 @@ class Catalog:
         content = validation.model_copy(update={"accepted": accepted}).model_dump_json(indent=2).encode() + b"\n"
         self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
+        self._beside.setdefault(says.dataset, set(packs.numbered(self._results(says.dataset)))).add(says.period)
         self._forget(release)
 
     def adopt(self) -> None:

@@ -6,6 +6,7 @@ import platform
 from collections import defaultdict
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -73,25 +74,32 @@ def write_edition(
         charge=charge,
         ledger=LedgerHead(sequence=entry.sequence, hash=entry.hash),
         proof=proof_of(job.catalog.ledger, entry),
-        versions={"publisher": __version__, "python": platform.python_version()}
-        | {package: version(package) for package in ("opendp", "duckdb", "numpy", "pyarrow")},
+        versions=_versions(),
         files={},
         vintage=job.number,
         final=job.vintage is None or job.vintage.final,
         counted=_counted(job, noisy, entry.at[:10]),
     )
     facts = _facts(job, charge, entry.at[:10], stand_in=stand_in)
+    words = statement(facts)
     contents = Contents(
         published=published,
         measurements={level.name: measurements_table(noisy, level) for level in noisy.levels}
         | ({WIDER: wider} if (wider := wider_table(noisy, job.period.label)) is not None else {}),
         guarantee=guarantee(facts),
-        statement=statement(facts),
-        page=page(facts),
+        statement=words,
+        page=page(facts, words),
         whole=whole_table(noisy),
         unbiased=unbiased(job.dataset, noisy, edition),
     )
     return job.catalog.store.write(manifest, contents)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """What drew and wrote it."""
+    packages = {package: version(package) for package in ("opendp", "duckdb", "numpy", "pyarrow")}
+    return {"publisher": __version__, "python": platform.python_version()} | packages
 
 
 def _counted(job: Job, noisy: NoisyTable, day: str) -> tuple[CountedShare, ...]:

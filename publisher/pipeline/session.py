@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import time
@@ -50,8 +51,9 @@ def locked(workspace: Workspace) -> Iterator[Catalog]:
         with opened(workspace) as catalog, _at_rest(lock, workspace):
             if not workspace.feeds:  # a rehearsal is thrown away
                 refuse_if_replaced(workspace.heads, workspace.state, owner_of(workspace.private))
-            resume(catalog, workspace.private)
-            catalog.store.hide_measurements()
+            with _kept_from_the_collector():
+                resume(catalog, workspace.private)
+                catalog.store.hide_measurements()
             follow(catalog.journal, catalog.ledger, who=INTERRUPTED, settle=False)
             try:
                 record_terms(catalog.ledger, workspace.review)
@@ -75,6 +77,7 @@ def held_lock(workspace: Workspace, *, patience: float = 0) -> Iterator[int]:
             time.sleep(_PAUSE)
         yield descriptor
     finally:
+        gc.unfreeze()
         os.close(descriptor)
 
 
@@ -84,6 +87,20 @@ def _taken(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+@contextmanager
+def _kept_from_the_collector() -> Iterator[None]:
+    """What is read here, as many objects as there are releases, stays: to look through it again and again for garbage
+    would take as long as all else."""
+    asked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        if asked:
+            gc.enable()
 
 
 @contextmanager

@@ -69,16 +69,16 @@ class Block:
 
     def add(self, series: str, alone: int, amount: LossAmount) -> None:
         """Add a charge; `alone` tells it apart from the others of its series, and is 0 if they are parallel."""
-        before = self.parts.get((series, alone), NOTHING)
-        self.parts[series, alone] = LossAmount(max(before.loss, amount.loss), max(before.delta, amount.delta))
+        before = self.parts.get((series, alone))
+        if before is not None:
+            amount = LossAmount(max(before.loss, amount.loss), max(before.delta, amount.delta))
+        self.parts[series, alone] = amount
 
     @property
     def spent(self) -> LossAmount:
         """The exact sum over all series."""
-        return LossAmount(
-            sum((part.loss for part in self.parts.values()), Fraction(0)),
-            sum((part.delta for part in self.parts.values()), Fraction(0)),
-        )
+        parts = self.parts.values()
+        return LossAmount(_sum(part.loss for part in parts), _sum(part.delta for part in parts))
 
     def cost(self, request: ChargeRequest) -> LossAmount:
         """What the request would add: for a parallel series, what exceeds the largest vintage so far."""
@@ -97,6 +97,14 @@ def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
         block = blocks.setdefault((line.source, line.block), Block())
         block.add(line.series, 0 if line.parallel else line.sequence, _amount(line))
     return blocks
+
+
+def _sum(amounts: Iterable[Fraction]) -> Fraction:
+    """The exact sum; of the same denominator whole numbers are added, which most charges have."""
+    numerators: dict[int, int] = {}
+    for each in amounts:
+        numerators[each.denominator] = numerators.get(each.denominator, 0) + each.numerator
+    return sum((Fraction(*each[::-1]) for each in numerators.items()), Fraction(0))
 
 
 def refuse_if_over(
@@ -209,8 +217,8 @@ def _opening(request: ChargeRequest, later: Iterable[ChargeLine]) -> str:
 
 @lru_cache(maxsize=1_024)
 def _read_amount(loss: str, delta: str) -> LossAmount:
-    """Read once: most charges of a dataset are alike."""
-    return LossAmount(Fraction(loss), Fraction(delta))
+    """Read once: most charges of a dataset are alike. None gives anything back."""
+    return LossAmount(max(Fraction(loss), Fraction(0)), max(Fraction(delta), Fraction(0)))
 
 
 def _amount(line: ChargeLine) -> LossAmount:

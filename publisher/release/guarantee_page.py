@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from publisher.portal.contract import markdown_reader
-from publisher.release.statement import statement
 
 if TYPE_CHECKING:
     from publisher.release.guarantee_inputs import GuaranteeInputs
@@ -36,8 +35,8 @@ th { background: var(--soft); font-weight: 600; }
 """
 
 
-def page(facts: GuaranteeInputs) -> str:
-    """HTML with the same text as the Markdown."""
+def page(facts: GuaranteeInputs, words: str) -> str:
+    """HTML with the same text as the Markdown, which are its `words`."""
     definition = facts.dataset.definition
     name = escape(f"How privacy is protected in {definition.title}, {facts.period}")
     return f"""<!doctype html>
@@ -52,7 +51,7 @@ def page(facts: GuaranteeInputs) -> str:
 </head>
 <body>
 <main>
-{html_of(_together(statement(facts)))}</main>
+{html_of(_together(words))}</main>
 </body>
 </html>
 """

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import zipfile
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from publisher.durable import sync, writing
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
 YEAR = 4
 """Every period's name begins with its year, in so many digits."""
@@ -28,6 +29,14 @@ _HEADER = 30
 """Bytes before the name of an entry; the lengths of what follows are the last four."""
 
 _BEGINS = b"PK\x03\x04"
+
+_LISTED = struct.Struct("<4s4x2H4xLLL3H2x2xLL")
+"""An entry in the list at the end of a pack: signature, flags, method, checksum, sizes, lengths of name, more and
+comment, attributes, and where the entry begins."""
+_ENDS = struct.Struct("<4s4H2LH")
+"""What follows that list: signature, numbers of disks and entries, the list's size and place, length of a comment."""
+_HUGE = 0xFFFFFFFF
+"""Instead of a size or place that needs more digits."""
 
 
 class _Entry(NamedTuple):
@@ -64,7 +73,7 @@ def numbered(folder: Path | str) -> list[str]:
 def entries_of(pack: Path) -> Collection[str]:
     """The names of a pack's files, none if there is no such pack. Raises SourceError when it is damaged."""
     try:
-        with pack.open("rb") as file:
+        with _opened(str(pack)) as file:
             return _entries(str(pack), file)
     except FileNotFoundError:
         return ()
@@ -97,9 +106,9 @@ def read_packed(folder: Path | str, name: str) -> bytes | None:
     """The same from its pack alone; None if that does not have it."""
     pack = f"{folder}/{name[:YEAR]}.zip"
     try:
-        with open(pack, "rb") as file:  # noqa: PTH123 -- thousands a run
+        with _opened(pack) as file:
             entry = _entries(pack, file).get(name)
-            return None if entry is None else _content(file, name, entry)
+            return None if entry is None else _content(pack, file, name, entry)
     except FileNotFoundError:
         return None
 
@@ -156,31 +165,61 @@ def _remove(folder: Path, names: Collection[str]) -> None:
             (folder / each).rmdir()
 
 
-def _entries(pack: str, file: IO[bytes]) -> Mapping[str, _Entry]:
-    status = os.fstat(file.fileno())
+@contextmanager
+def _opened(pack: str) -> Iterator[int]:
+    """The pack's descriptor: a run reads thousands of files."""
+    file = os.open(pack, os.O_RDONLY)
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+def _entries(pack: str, file: int) -> Mapping[str, _Entry]:
+    status = os.fstat(file)
     same = status.st_ino, status.st_size, status.st_mtime_ns
     known, entries = _known.get(pack, ((), {}))
     if known != same:
         try:
-            with zipfile.ZipFile(file) as archive:
-                entries = {
-                    each.filename: _Entry(each.header_offset, each.file_size, each.CRC) for each in archive.infolist()
-                }
+            entries = _listed(file, status.st_size) or _as_any_zip(file)
         except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
             raise SourceError(f"{pack}: is damaged: restore it from a backup") from None
         _known[pack] = same, entries
     return entries
 
 
-def _content(file: IO[bytes], name: str, entry: _Entry) -> bytes:
+def _listed(file: int, size: int) -> dict[str, _Entry] | None:
+    """The entries of a pack as it is written here, in a tenth of the time; None if it is another ZIP."""
+    ends = os.pread(file, _ENDS.size, max(size - _ENDS.size, 0))
+    if len(ends) < _ENDS.size:
+        return None
+    signature, *_, many, length, begins, comment = _ENDS.unpack(ends)
+    if signature != b"PK\x05\x06" or comment or begins + length + _ENDS.size != size:
+        return None
+    found, data, at = {}, os.pread(file, length, begins), 0
+    while at + _LISTED.size <= length:
+        signature, flags, method, checksum, *sizes, name, more, remark, _, offset = _LISTED.unpack_from(data, at)
+        if (signature, flags, method, more, remark) != (b"PK\x01\x02", 0, 0, 0, 0) or _HUGE in (*sizes, offset):
+            return None
+        at += _LISTED.size
+        found[data[at : at + name].decode()] = _Entry(offset, sizes[1], checksum)
+        at += name
+    return found if (at, len(found)) == (length, many) else None
+
+
+def _as_any_zip(file: int) -> dict[str, _Entry]:
+    with os.fdopen(os.dup(file), "rb") as beside, zipfile.ZipFile(beside) as archive:
+        return {each.filename: _Entry(each.header_offset, each.file_size, each.CRC) for each in archive.infolist()}
+
+
+def _content(pack: str, file: int, name: str, entry: _Entry) -> bytes:
     """Raises OSError where it is not what was written."""
-    file.seek(entry.offset)
-    header = file.read(_HEADER)
-    named = int.from_bytes(header[26:28], "little")
-    more = int.from_bytes(header[28:], "little")
-    same = header[:4] == _BEGINS and file.read(named) == name.encode()
-    file.seek(more, os.SEEK_CUR)
-    content = file.read(entry.size)
+    wanted = name.encode()
+    before = _HEADER + len(wanted)
+    found = os.pread(file, before + entry.size, entry.offset)
+    named, more = (int.from_bytes(found[at : at + 2], "little") for at in (26, 28))
+    same = found[:4] == _BEGINS and named == len(wanted) and found[_HEADER:before] == wanted
+    content = found[before:] if not more else os.pread(file, entry.size, entry.offset + before + more)
     if not same or len(content) != entry.size or zlib.crc32(content) != entry.checksum:
-        raise OSError(errno.EIO, f"damaged in {Path(file.name).name}")
+        raise OSError(errno.EIO, f"damaged in {Path(pack).name}")
     return content

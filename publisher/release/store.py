@@ -15,7 +15,6 @@ import secrets
 import shutil
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
@@ -40,6 +39,7 @@ from publisher.release.manifest import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
 
@@ -95,13 +95,17 @@ class ReleaseStore:
         """The folder of the releases."""
         return self.public / "releases"
 
+    @cached_property
+    def _measured(self) -> Path:
+        return self.private / "measurements"
+
     def datasets(self) -> list[str]:
         """The datasets that were ever released, defined or not, in order."""
         return sorted(each.name for each in self.root.glob("[!.]*") if each.is_dir())
 
     def kept(self, folder: Path) -> Path:
         """The private folder with the measurements of the release in that folder."""
-        return self.private / "measurements" / folder.relative_to(self.root)
+        return self._measured / folder.relative_to(self.root)
 
     def periods(self, dataset: str) -> list[str]:
         """The periods of a dataset that were ever released, in order."""
@@ -140,12 +144,11 @@ class ReleaseStore:
 
     def _read(self, name: str) -> tuple[Release, str]:
         if name not in self._seen.releases:
-            folder = Path(f"{self.public}/releases/{name}")
+            folder = self.root / name
             dataset, _, within = name.partition("/")
             try:
                 content = packs.read(f"{self.root}/{dataset}", f"{within}/{MANIFEST}")
-                kept = Path(f"{self.private}/measurements/{name}")
-                release = Release(folder, kept, Manifest.model_validate_json(content))
+                release = Release(folder, self._measured / name, Manifest.model_validate_json(content))
             except (OSError, ValueError):
                 raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
             self._seen.releases[name] = release, hashlib.sha256(content).hexdigest()

@@ -21,7 +21,7 @@ def texts(name: str) -> dict[str, str]:
     return {
         "json": json.dumps(guarantee(facts), indent=2, ensure_ascii=False) + "\n",
         "md": statement(facts),
-        "html": page(facts),
+        "html": page(facts, statement(facts)),
     }
 
 

@@ -439,7 +439,7 @@ def test_stand_ins_are_labeled(stand_in: bool) -> None:
     made = replace(frozen(), stand_in=stand_in)
     assert guarantee(made)["stand_in"] is stand_in
     assert ("generated sample records" in statement(made)) is stand_in
-    assert ("generated sample records" in page(made)) is stand_in
+    assert ("generated sample records" in page(made, statement(made))) is stand_in
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -462,7 +462,8 @@ def test_what_is_not_protected_is_said(name: str) -> None:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_page_stands_alone(name: str) -> None:
     """Language, title, one main heading, named tables with column heads; no script, no link, no other host."""
-    html = page(EXAMPLES[name]())
+    made = EXAMPLES[name]()
+    html = page(made, statement(made))
     assert html.startswith('<!doctype html>\n<html lang="en">')
     assert html.count("<h1>") == html.count("<title>") == html.count("<main>") == 1
     assert html.count("<table>") == html.count('role="region" tabindex="0" aria-label="Table: ')
@@ -475,7 +476,7 @@ def test_words_of_definitions_stay_words() -> None:
     """Markup in a title is shown as it was written: no link, image, emphasis, table cell or HTML comes of it."""
     title = "A *b* [c](http://x.example) | <script>d</script> `e` f_g &amp; \\h"
     made = facts(privacy("record", "day", "0.5"), {"title": title}, "2024-03")
-    html = page(made)
+    html = page(made, statement(made))
     heading = "A *b* [c](http://x.example) | &lt;script&gt;d&lt;/script&gt; `e` f_g &amp;amp; \\h"
     assert f"<h1>How privacy is protected in {heading}, 2024-03</h1>" in html
     assert "<script" not in html

@@ -23,7 +23,7 @@ from publisher.definitions.period import containing
 from publisher.duck import open_file
 from publisher.errors import PublisherError, SourceError
 from publisher.pipeline.job import jobs_of
-from publisher.pipeline.packing import SETTLED, pack_settled_years
+from publisher.pipeline.packing import SETTLED, pack_settled_releases
 from publisher.pipeline.publish import refinish
 from publisher.pipeline.session import locked, opened
 from publisher.release import packs
@@ -64,7 +64,7 @@ def made(town: Any) -> Any:
 def pack(made: Any, now: datetime = LATER) -> None:
     """What the end of a run does."""
     with locked(made.workspace) as catalog:
-        pack_settled_years(catalog, "calls", now, lambda _: None)
+        pack_settled_releases(catalog, "calls", now, lambda _: None)
 
 
 def known(made: Any) -> dict[str, Any]:
@@ -161,8 +161,47 @@ def test_what_is_new_is_not_packed(made: Any) -> None:
     pack(made, datetime.now(UTC))
     assert files(made) == before
     with locked(made.workspace) as catalog:  # a clock that goes wrong
-        pack_settled_years(catalog, "calls", datetime(2016, 12, 31, tzinfo=UTC), lambda _: None)
+        pack_settled_releases(catalog, "calls", datetime(2016, 12, 31, tzinfo=UTC), lambda _: None)
     assert files(made) == before
+
+
+def test_a_year_that_goes_on_is_packed_by_thirty(years: ModuleType, tmp_path: Path) -> None:
+    """Of a year that is not over, what is settled is packed once it is thirty releases, and stays what it was; the rest
+    waits for thirty more, or for the end of the year."""
+    town = years.Town(tmp_path, ("calls",))
+    town.fill(40, then=True)
+    before = known(town)
+    pack(town, datetime(2016, 2, 29, tzinfo=UTC))  # twenty-eight are settled
+    assert len(files(town)) == 40 * 8
+    pack(town, datetime(2016, 3, 4, tzinfo=UTC))
+    packed = set(packs.entries_of(tmp_path / "state/public/validations/calls/2016.zip"))
+    assert 30 < len(packed) < 35
+    assert len(files(town) - PACKS) == (40 - len(packed)) * 8
+    assert known(town) == before
+    assert faults(town) == []
+    pack(town, datetime(2016, 12, 31, tzinfo=UTC))
+    assert len(files(town) - PACKS) == (40 - len(packed)) * 8
+    pack(town, datetime(2017, 1, 1, tzinfo=UTC))
+    assert files(town) == PACKS
+    assert known(town) == before
+
+
+def test_a_pack_of_another_program_is_read(made: Any) -> None:
+    """A pack that was written again by another program, with a comment and its own fields, is read as before."""
+    before = known(made)
+    pack(made)
+    for name in PACKS:
+        path = made.folder / "state" / name
+        with zipfile.ZipFile(path) as archive:
+            entries = {each.filename: archive.read(each) for each in archive.infolist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.comment = b"restored"
+            for each, content in entries.items():
+                about = zipfile.ZipInfo(each)
+                about.extra = b"\x55\x54\x05\x00\x03\x00\x00\x00\x00"
+                archive.writestr(about, content)
+    assert known(made) == before
+    assert faults(made) == []
 
 
 def test_a_damaged_release_is_not_packed(made: Any) -> None:
@@ -348,7 +387,7 @@ def steps(made: Any, last: int) -> list[str]:
         try:
             with locked(made.workspace) as catalog:
                 done = _counted(last)
-                pack_settled_years(catalog, "calls", LATER, lambda _: None)
+                pack_settled_releases(catalog, "calls", LATER, lambda _: None)
                 log.write_text(json.dumps(done))
         finally:
             os._exit(0)
