@@ -13,9 +13,10 @@ from pydantic import BeforeValidator
 from publisher.definitions.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     import pandas as pd
+    import pyarrow as pa
 
     from publisher.stages import Floats
 
@@ -74,7 +75,7 @@ Failed = Annotated[Failure, BeforeValidator(_from_words)]
 """A failure; results that older versions wrote have only its words."""
 
 
-def numbers_of(kind: str, kwargs: Mapping[str, Any], rows: pd.DataFrame, ids: Collection[str]) -> Numbers | None:
+def numbers_of(kind: str, kwargs: Mapping[str, Any], rows: pd.DataFrame, ids: pa.StringArray) -> Numbers | None:
     """The number that an expectation with a limit looked at, from the `rows` that it applies to.
 
     None if it has no limits, or if its column does not hold numbers. A cell is named only if its id is one of `ids`.
@@ -191,10 +192,12 @@ def _margins(rows: pd.DataFrame, column: str) -> Floats | None:
 
 
 def _farthest(
-    column: str, values: Floats, rows: pd.DataFrame, ids: Collection[str], kwargs: Mapping[str, Any]
+    column: str, values: Floats, rows: pd.DataFrame, ids: pa.StringArray, kwargs: Mapping[str, Any]
 ) -> Numbers | None:
     """The cell that is farthest outside of the limits."""
     import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute
 
     low, high = span_of(kwargs)
     least, most = -math.inf if low is None else low, math.inf if high is None else high
@@ -205,4 +208,5 @@ def _farthest(
     place, margins = int(off.argmax()), _margins(rows, column)
     found = _number(column, values[place], _finite(margins[place]) if margins is not None else None, kwargs)
     name = str(rows["id"].iloc[place]) if "id" in rows.columns else ""
-    return found and found.model_copy(update={"cell": name if name in ids else "", "cells": outside})
+    known = pa.compute.index(ids, name).as_py() >= 0
+    return found and found.model_copy(update={"cell": name if known else "", "cells": outside})

@@ -152,7 +152,7 @@ def expected_of(
     late = {f"{measure.name}{end}" for measure in published(dataset.definition) for end in without}
     columns = tuple(spec.name for spec in column_specs(dataset, level.name) if spec.name not in late)
     before = previous.manifest.period if previous is not None else ""
-    return Expectations(columns, frozenset(cell_ids(level.grid)), allowed, totals, before)
+    return Expectations(columns, cell_ids(level.grid), allowed, totals, before)
 
 
 def _plausible(definition: Dataset, measure: Measure, previous: Release) -> tuple[float, float] | None:

@@ -229,10 +229,9 @@ def as_released(dataset: DatasetFile, release: Release) -> DatasetFile:
     return dataset.discovering(release.manifest.discovered.get(key.name, ())) if key is not None else dataset
 
 
-def cell_ids(grid: CellGrid) -> list[str]:
+def cell_ids(grid: CellGrid) -> pa.StringArray:
     """The row identifier of every cell: its period and keys, lower case, joined by dots."""
-    ids: list[str] = cell_keys(grid)["id"].to_pylist()
-    return ids
+    return cell_keys(grid)["id"]
 
 
 def level_names(definition: Dataset) -> tuple[str, ...]:

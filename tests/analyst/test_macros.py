@@ -52,7 +52,7 @@ def test_sums_of_published_measurements_are_exact(town: Town, tmp_path: Path, ro
     dataset = example(town, rollups, publish_measurements=True)
     drawn = noisy(dataset, DENSE * 0 + 2)
     path = written(tmp_path, PublishedDataset(dataset, (released(tmp_path, dataset, drawn),)))
-    ids, source = np.array(cell_ids(drawn.levels[-1].grid)), np.random.default_rng(1)
+    ids, source = np.array(cell_ids(drawn.levels[-1].grid).to_pylist()), np.random.default_rng(1)
     for _ in range(6):
         first, second = source.random((2, 28)) < 0.4
         center, half = exact(dataset, drawn, first.astype(float))
@@ -73,7 +73,7 @@ def test_without_measurements_ranges_give_the_estimates(town: Town, tmp_path: Pa
     dataset = example(town, rollups)
     drawn = noisy(dataset, DENSE)
     path = written(tmp_path, PublishedDataset(dataset, (released(tmp_path, dataset, drawn),)))
-    ids = cell_ids(drawn.levels[-1].grid)
+    ids = cell_ids(drawn.levels[-1].grid).to_pylist()
     rows = np.arange(28) % 5 < 2
     center, half = exact(dataset, drawn, rows.astype(float))
     found = answer(

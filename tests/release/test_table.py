@@ -150,12 +150,16 @@ def test_measurements_are_whole_steps(town: Town) -> None:
     table = measurements_table(made, made.levels[-1])
     assert table["requests"].to_pylist() == list(range(-4, 5))
     assert table["paid"].to_pylist() == list(range(9))
-    assert table["id"].to_pylist() == cell_ids(made.levels[-1].grid) == publish(built, made).table["id"].to_pylist()
+    assert (
+        table["id"].to_pylist()
+        == cell_ids(made.levels[-1].grid).to_pylist()
+        == publish(built, made).table["id"].to_pylist()
+    )
 
 
 def ids(town: Town, *keys: str) -> list[str]:
     keysets = (Keyset("places", keys, None, ""), town.keysets[1])
-    return cell_ids(replace(town, keysets=keysets).dataset_file().grid(MONTH))
+    return cell_ids(replace(town, keysets=keysets).dataset_file().grid(MONTH)).to_pylist()
 
 
 def test_rows_have_readable_names(town: Town) -> None:

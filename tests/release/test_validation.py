@@ -142,7 +142,7 @@ def columns(dataset: DatasetFile, value: float = 20.0) -> Columns:
     assert place.labels is not None
     cells = [(p, label, c) for p, label in zip(place.keys, place.labels, strict=True) for c in category.keys]
     table: Columns = {
-        "id": cell_ids(grid),
+        "id": cell_ids(grid).to_pylist(),
         "period": [WEEK.label for _ in cells],
         "period_start": [WEEK.start for _ in cells],
         "place": [p for p, _, _ in cells],
@@ -478,7 +478,7 @@ def test_expectations_come_from_public_facts(dataset: DatasetFile) -> None:
     assert found.totals == {"requests": None, "days": None}
     assert found.keys["place"] == ("1", "2", "3", "Unknown")
     assert found.keys["period"] == ("2018-W03",)
-    assert "2018-W03.3.street-light" in found.ids
+    assert "2018-W03.3.street-light" in found.ids.to_pylist()
 
 
 def test_a_scan_looks_at_each_text_once() -> None:
