@@ -79,6 +79,19 @@ def test_nothing_of_a_record_is_readable(sealed: Town, first_town: Town) -> None
     assert len(sealed.charges()) == len(first_town.charges())
 
 
+def test_worker_processes_encrypt_too(sealed: Town) -> None:
+    """Where so many files have come that workers land them, nothing is readable either."""
+    file = sealed.data / "requests" / "first.csv"
+    head, *rows = file.read_text().splitlines()
+    file.unlink()
+    for number in range(0, len(rows), 2):
+        (file.parent / f"{number:04}.csv").write_text("\n".join([head, *rows[number : number + 2]]) + "\n")
+    sealed.edit("publisher.toml", "[engine]\n", '[engine]\nexecutor = "processes"\nthreads = 2\n')
+    assert run(sealed) == 0
+    assert readable(sealed) == set()
+    assert plain(sealed) == []
+
+
 def test_nothing_is_readable_after_a_crash(sealed: Town) -> None:
     """A run that is killed while it lands a packed file, of which a plain copy is made, leaves nothing readable in the
     state; the next run removes what it left in memory, and releases everything once."""
@@ -93,7 +106,7 @@ def test_nothing_is_readable_after_a_crash(sealed: Town) -> None:
         stdout=subprocess.DEVNULL,
     )
     staging, copy = sealed.state / "private" / "landed" / "requests", in_memory(sealed) / "tmp"
-    while not (any(staging.glob(".staging-*/*")) and any(copy.glob("*.plain"))):
+    while not (any(staging.glob(".staging-*/*")) and any(copy.rglob("*.plain"))):
         assert process.poll() is None, "the run ended before it was killed"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
