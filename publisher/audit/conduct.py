@@ -293,10 +293,12 @@ def _published(release: Release) -> dict[str, str]:
 
 
 def _said(release: Release) -> dict[str, Any]:
-    """The manifest but for when it was written, for the entry of the ledger, which has a time, too, and for the hashes
-    of private files, which have a salt."""
+    """The manifest but for when it was written, for the entry of the ledger, of which what it says is looked at but not
+    its time and place, and for the hashes of private files, which have a salt."""
     says: dict[str, Any] = json.loads((release.folder / MANIFEST).read_bytes())
     says["files"] = {name: value for name, value in says["files"].items() if (release.folder / name).is_file()}
+    charge = json.loads(says["proof"]["payload"])
+    says["proof"] = {name: value for name, value in charge.items() if name not in {"owner", "token"}}
     return {name: value for name, value in says.items() if name not in {"created", "ledger"}}
 
 
