@@ -297,7 +297,8 @@ def test_analysts_read_while_a_run_is_at_work(released: Town) -> None:
     while run.poll() is None:
         seen.add(_editions(released.state / "public" / "open_data.duckdb"))
     _, errors = run.communicate()
-    assert (run.returncode, errors) == (0, b"")
+    assert run.returncode == 0
+    assert [line for line in errors.decode().splitlines() if not line.endswith(" s")] == []  # but for how far it is
     seen.add(_editions(released.state / "public" / "open_data.duckdb"))
     assert seen == {((3, 1), (3, 1), (3, 1)), ((3, 1), (3, 2), (3, 1))}
 
