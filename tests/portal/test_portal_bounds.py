@@ -63,7 +63,9 @@ def test_shapes_in_a_query_are_bounded(
 ) -> None:
     """So many points, and few of them where mending takes long; what is refused is refused at once, in plain words."""
     started = time.perf_counter()
-    answer = web.get(f"{portal.address}/resource/{sample}.json", params={"$select": asked}, auth=portal.login, timeout=60)
+    answer = web.get(
+        f"{portal.address}/resource/{sample}.json", params={"$select": asked}, auth=portal.login, timeout=60
+    )
     assert answer.status_code == status, answer.text[:300]
     assert status == 200 or "points" in answer.json()["message"]
     assert time.perf_counter() - started < 5
