@@ -267,8 +267,7 @@ def ledger_witness(head: Path, name: str, key: Path) -> None:
 
     \b
     Example:
-      publisher ledger witness head.json --name public-library \
-        --key library.pem > library.json
+      publisher ledger witness head.json --name library --key key.pem > out.json
     """
     from publisher.commands.heads import sign_head
 
