@@ -74,7 +74,7 @@ def test_a_test_that_starts_a_process_unseen_fails(tmp_path: Path) -> None:
     assert "needs the fixture `processes`" in said
 
 
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(condition: Callable[[], bool], seconds: float = 240) -> None:
     """Wait for another process."""
     deadline = time.monotonic() + seconds
     while not condition():
