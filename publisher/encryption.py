@@ -22,7 +22,7 @@ import stat
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -419,10 +419,33 @@ def rows_of(paths: Sequence[Path], path_column: str | None = None) -> Any:
     schema = pa.schema([*columns, pa.field(UNFILTERED, pa.string_view())])
     rows = pa.dataset.dataset([str(path) for path in paths], schema, format=form)
     if path_column is None:
-        return rows
+        return _scanned()(list(rows.get_fragments()), schema, form, rows.filesystem)
     named, files = pa.dataset.field(path_column), rows.filesystem
     fragments = [form.make_fragment(str(path), files, partition_expression=named == str(path)) for path in paths]
-    return pa.dataset.FileSystemDataset(fragments, schema.append(pa.field(path_column, pa.string())), form, files)
+    return _scanned()(fragments, schema.append(pa.field(path_column, pa.string())), form, files)
+
+
+@cache
+def _scanned() -> Any:
+    """Arrow's dataset, whose scans begin without holding Python.
+
+    Arrow makes its own reader while it holds Python, and its threads wait for Python to unwrap keys: from time to time
+    each waited for the other without end."""
+    import pyarrow as pa
+    import pyarrow.dataset
+
+    @dataclass(frozen=True)
+    class Scan:
+        scanner: pa.dataset.Scanner
+
+        def to_reader(self) -> pa.RecordBatchReader:
+            return pa.RecordBatchReader.from_batches(self.scanner.projected_schema, self.scanner.to_batches())
+
+    class Rows(pa.dataset.FileSystemDataset):  # type: ignore[misc]
+        def scanner(self, **options: Any) -> Scan:
+            return Scan(super().scanner(**options))
+
+    return Rows
 
 
 def _columns(path: Path) -> tuple[list[pa.Field], list[str]]:

@@ -6,6 +6,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.dataset
 import pytest
 from random_towns import ENGINE, drawn, same
 
@@ -55,6 +57,21 @@ def test_encrypted_records_count_the_same_bits(seed: int, town: Town, tmp_path: 
 def test_many_encrypted_towns_count_the_same_bits(seed: int, town: Town, tmp_path: Path) -> None:
     """Ten towns meet only some of the combinations; these meet nearly all."""
     test_encrypted_records_count_the_same_bits(seed, town, tmp_path)
+
+
+def test_a_scan_begins_without_holding_python(tmp_path: Path) -> None:
+    """A scan of encrypted files is never begun by Arrow's own reader, which is made while Python is held: threads that
+    unwrap keys wait for Python, and a landing on a busy machine once stood still for good."""
+    encryption.give([Encryption(tmp_path, (WorkspaceKey(b"k" * 32),), spills=True)])
+    try:
+        path = tmp_path / "rows.parquet"
+        encryption.write_parquet(pa.table({"a": [1, 2, 3]}).to_reader(), path)
+        for rows in (encryption.rows_of([path]), encryption.rows_of([path], "path")):
+            scan = type(rows).scanner(rows, columns=["a"], filter=None)  # as DuckDB calls it
+            assert not isinstance(scan, pa.dataset.Scanner)
+            assert scan.to_reader().read_all()["a"].to_pylist() == [1, 2, 3]
+    finally:
+        encryption.declare(tmp_path, None)
 
 
 def test_worker_processes_have_the_key(processes: None, town: Town, tmp_path: Path) -> None:
