@@ -23,7 +23,7 @@ from publisher.pipeline.journaling import tell_reading
 from publisher.run import PeriodSelection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from publisher.audit.bench import Bench
@@ -33,8 +33,29 @@ if TYPE_CHECKING:
 
 UNITS = 200
 RELEASES = 200_000
-STEPS = 16
-"""The most checks there can be."""
+OF_RECORDS = ("neighbors among the records", "order of the records")
+OF_WORST = (
+    "worst-case neighbors",
+    "attained sensitivity",
+    "order of the worst case",
+    "engine",
+    "noise of its own",
+    "noise on paper",
+    "discovered keys",
+    "bound on the loss",
+)
+OF_RELEASES = (
+    "charge before noise",
+    "same release, same bytes",
+    "every block pays",
+    "post-processing",
+    "share that counts",
+    "totals over time",
+)
+CHECKS = (*OF_RECORDS, "landing", *OF_WORST, *OF_RELEASES)
+"""All there are; the docs say what each one does."""
+FARTHEST = frozenset({"attained sensitivity", "noise on paper"})
+"""Checks of the distances that the worst-case neighbors had."""
 
 
 @dataclass(frozen=True)
@@ -46,24 +67,29 @@ class Audit:
     period: Period
     units: int
     releases: int
+    checks: frozenset[str]
     observer: Observer
 
     def findings(self, folder: Path) -> Iterator[Finding]:
-        """Every check in turn; a fault does not stop the rest."""
-        self.observer.total(STEPS)
-        with bench_of(self.workspace, self.dataset, self.period, folder / "tmp") as bench:
-            yield from self._of_records(bench)
-        yield self._look("landing", lambda: landing.faults_of_landing(self.workspace, self.dataset, folder / "landing"))
+        """Every check that is asked for in turn; a fault does not stop the rest."""
+        self.observer.total(len(self.checks))
+        if self.checks & set(OF_RECORDS):
+            with bench_of(self.workspace, self.dataset, self.period, folder / "tmp") as bench:
+                yield from self._of_records(bench)
+        yield from self._look(
+            "landing", lambda: landing.faults_of_landing(self.workspace, self.dataset, folder / "landing")
+        )
         scratch = scratch_of(self.workspace, self.dataset, self.period, folder / "worst")
         scratch.land()
-        with bench_of(scratch.workspace, scratch.dataset, self.period, folder / "tmp") as bench:
-            yield from self._of_worst(bench, scratch)
+        if self.checks & set(OF_WORST):
+            with bench_of(scratch.workspace, scratch.dataset, self.period, folder / "tmp") as bench:
+                yield from self._of_worst(bench, scratch)
         yield from self._of_releases(scratch, folder)
 
     def _of_records(self, bench: Bench) -> Iterator[Finding]:
         seen = Replay(claims(bench))
-        yield self._look("neighbors among the records", lambda: replay(bench, chosen(bench, self.units), seen))
-        yield self._look(
+        yield from self._look("neighbors among the records", lambda: replay(bench, chosen(bench, self.units), seen))
+        yield from self._look(
             "order of the records",
             lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=False),
         )
@@ -73,36 +99,40 @@ class Audit:
         neighbors = chosen(bench, self.units)
         neighbors += bench.neighbors(f"left({RECORD}, 5) IN ({attaining})", "min(_event)", 10 * self.units)
         seen = Replay(claims(bench))
-        yield self._look("worst-case neighbors", lambda: replay(bench, list(dict.fromkeys(neighbors)), seen))
-        yield self._look("attained sensitivity", lambda: _attained(seen, scratch))
-        yield self._look(
+        yield from self._look("worst-case neighbors", lambda: replay(bench, list(dict.fromkeys(neighbors)), seen))
+        yield from self._look("attained sensitivity", lambda: _attained(seen, scratch))
+        yield from self._look(
             "order of the worst case",
             lambda: invariance.faults_of_order(bench) + invariance.faults_of_company(bench, generated=True),
         )
         settings, private = self.workspace.settings, scratch.workspace.private
-        yield self._look("engine", lambda: engines.faults_of_engines(bench, private, settings.engine, private / "tmp"))
-        yield self._look(
+        yield from self._look(
+            "engine", lambda: engines.faults_of_engines(bench, private, settings.engine, private / "tmp")
+        )
+        yield from self._look(
             "noise of its own", lambda: independence.faults_of_noise(mechanisms_of(self.dataset, settings))
         )
-        yield self._look("noise on paper", lambda: arithmetic.faults_of_scales(self.dataset, settings, seen.farthest))
+        yield from self._look(
+            "noise on paper", lambda: arithmetic.faults_of_scales(self.dataset, settings, seen.farthest)
+        )
         if self.dataset.definition.discovered is not None:
-            yield self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbors))
-        yield self._look("bound on the loss", lambda: self._bounded(bench, scratch))
+            yield from self._look("discovered keys", lambda: arithmetic.faults_of_selection(bench, neighbors))
+        yield from self._look("bound on the loss", lambda: self._bounded(bench, scratch))
 
     def _of_releases(self, scratch: Scratch, folder: Path) -> Iterator[Finding]:
         full = scratch_of(self.workspace, self.dataset, self.period, folder / "full")
         empty = scratch_of(self.workspace, self.dataset, self.period, folder / "empty", only=0)
-        yield self._look("charge before noise", lambda: conduct.faults_of_charging(scratch))
-        yield self._look("same release, same bytes", lambda: conduct.faults_of_repeating(scratch))
-        yield self._look("every block pays", lambda: conduct.faults_of_blocks(scratch, folder))
-        yield self._look(
+        yield from self._look("charge before noise", lambda: conduct.faults_of_charging(scratch))
+        yield from self._look("same release, same bytes", lambda: conduct.faults_of_repeating(scratch))
+        yield from self._look("every block pays", lambda: conduct.faults_of_blocks(scratch, folder))
+        yield from self._look(
             "post-processing",
             lambda: conduct.faults_of_finishing(scratch) + conduct.faults_of_dependence(full, empty),
         )
         if self.dataset.definition.covered:
-            yield self._look("share that counts", lambda: shares.faults_of_shares(scratch))
+            yield from self._look("share that counts", lambda: shares.faults_of_shares(scratch))
         if self.dataset.definition.totals:
-            yield self._look("totals over time", lambda: over_time.faults_of_totals(scratch, folder))
+            yield from self._look("totals over time", lambda: over_time.faults_of_totals(scratch, folder))
 
     def _bounded(self, bench: Bench, scratch: Scratch) -> list[str] | str:
         """One unit alone against none: of the units that attain the sensitivity, the easiest to tell apart."""
@@ -114,8 +144,10 @@ class Audit:
             return "not looked at: the noise is smaller than one step of a table"
         return bound.words if bound.passed else [bound.words]
 
-    def _look(self, what: str, look: Callable[[], list[str] | str]) -> Finding:
-        """One check: its faults, or what it saw. A check that cannot finish counts as a fault."""
+    def _look(self, what: str, look: Callable[[], list[str] | str]) -> Iterator[Finding]:
+        """One check, if it is asked for: its faults, or what it saw. A check that cannot finish counts as a fault."""
+        if what not in self.checks:
+            return
         self.observer.step(what)
         try:
             found = look()
@@ -124,8 +156,9 @@ class Audit:
         except Exception as error:  # noqa: BLE001 - whatever a fault of the product does, the other looks go on
             found = [f"could not be finished: {type(error).__name__}"]  # its words may hold a value
         if isinstance(found, str):
-            return Finding(what, found)
-        return Finding(what, "; ".join(dict.fromkeys(found)) or SAID[what], not found)
+            yield Finding(what, found)
+        else:
+            yield Finding(what, "; ".join(dict.fromkeys(found)) or SAID[what], not found)
 
 
 SAID = {
@@ -145,17 +178,34 @@ SAID = {
 
 
 def audit(
-    workspace: Workspace, dataset: DatasetFile, *, period: str | None, units: int, releases: int, observer: Observer
+    workspace: Workspace,
+    dataset: DatasetFile,
+    *,
+    period: str | None,
+    units: int,
+    releases: int,
+    only: Sequence[str] = (),
+    observer: Observer,
 ) -> list[Finding]:
-    """Run every check. Raises DefinitionError for a period that is not the dataset's, SourceError, LockedError."""
+    """Run every check, or only some. Raises DefinitionError for a period that is not the dataset's or a check that does
+    not exist, SourceError, LockedError."""
     if not workspace.private.is_dir():
         raise SourceError(f"{dataset.source.name}: no file has been landed yet: run `publisher land`")
-    looked = Audit(workspace, dataset, _period(dataset, period), units, releases, observer)
+    looked = Audit(workspace, dataset, _period(dataset, period), units, releases, _checks(only), observer)
     source, asked = dataset.source.name, looked.period.label
     with scratch_folder(workspace) as folder:
         tell_reading(workspace, "audit", source=source, dataset=dataset.name, period=asked)
         (folder / "tmp").mkdir()
         return list(looked.findings(folder))
+
+
+def _checks(only: Sequence[str]) -> frozenset[str]:
+    """The checks asked for, with those that they need."""
+    for name in only:
+        if name not in CHECKS:
+            raise DefinitionError(f'there is no check "{name}": use one of {", ".join(CHECKS)}')
+    asked = frozenset(only or CHECKS)
+    return asked | {"worst-case neighbors"} if asked & FARTHEST else asked
 
 
 def _period(dataset: DatasetFile, text: str | None) -> Period:
