@@ -7,6 +7,9 @@ SAMPLED := stlouis-requests stlouis-neighborhood-requests stlouis-days-to-close 
   syracuse-permits syracuse-permit-kinds alicante-water
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadgroup
 
+# Bytecode is kept: without it each of the tests' many processes compiles the product anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo check test evidence format clean
 
 install: .venv/installed  ## the `publisher` command in .venv

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
 import traceback
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEAVY = (
     "great_expectations",
@@ -29,15 +33,24 @@ HEAVY = (
     "sqlalchemy",
     "rich.progress",
 )
+OTHERS = ("publisher.portal.",)
+"""Rooms that only other processes import whole."""
+
+
+WITHOUT = "without"
 
 
 class Forks:
-    """The forking process; one child at a time."""
+    """The forking process, with publisher imported or without; one child at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, without: bool = False) -> None:
         variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false"}
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=variables
+            [sys.executable, __file__, *([WITHOUT] if without else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=variables,
         )
 
     def run(
@@ -81,7 +94,7 @@ def forks() -> Forks:
 def main() -> None:
     """Serve orders until the input ends; answers go where standard output led at the start."""
     answers = os.fdopen(os.dup(1), "w")
-    for name in HEAVY:
+    for name in HEAVY if WITHOUT in sys.argv else (*HEAVY, *of_publisher()):
         __import__(name)
     for line in sys.stdin:
         child = os.fork()
@@ -91,6 +104,16 @@ def main() -> None:
         _, status = os.waitpid(child, 0)
         answers.write(f"{os.waitstatus_to_exitcode(status)}\n")
         answers.flush()
+
+
+def of_publisher() -> Iterator[str]:
+    """All modules that a command may import: half of the work of most commands. That each imports what it needs is
+    shown by those that tests start as processes of their own."""
+    import publisher
+
+    for module in pkgutil.walk_packages(publisher.__path__, "publisher."):
+        if not module.name.startswith(OTHERS) and not module.name.endswith("__main__"):
+            yield module.name
 
 
 def live(order: dict[str, Any]) -> NoReturn:

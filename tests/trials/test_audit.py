@@ -176,7 +176,7 @@ def idle() -> SimpleQueue[Forks]:
     """The forking processes that have nothing to do."""
     queue: SimpleQueue[Forks] = SimpleQueue()
     for _ in range(AT_ONCE):
-        queue.put(Forks())
+        queue.put(Forks(without=True))
     return queue
 
 
