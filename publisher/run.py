@@ -33,6 +33,7 @@ from publisher.pipeline.schedules import refresh_schedule
 from publisher.pipeline.session import locked
 from publisher.pipeline.totals import refresh_totals, total_standings
 from publisher.push.client import UnreachableError
+from publisher.push.published import published_if_answered
 from publisher.push.sync import LeftError, deliver, portal_addresses, portal_of, telling
 from publisher.release.judging import Judging
 from publisher.release.suite import rules_of
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from publisher.pipeline.job import Job
     from publisher.pipeline.retention import RetentionStanding
     from publisher.portal.contract import PeriodReason
+    from publisher.privacy.chain import Head
     from publisher.records.landing import Landing
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, SourceFile, Workspace
@@ -131,7 +133,7 @@ def run(
     engine, spill = workspace.settings.engine, workspace.scratch
     with locked(workspace) as catalog, executor_of(engine, spill, workspace.copies) as executor:
         asked = selection.start is not None or selection.end is not None
-        work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging(), asked=asked)
+        work = _Run(workspace, catalog, executor, observer, redraw, judging or Judging(), asked=asked, pushes=push)
         for dataset, periods in due:
             work.release_dataset(dataset, periods)
             work.refresh_totals(dataset)
@@ -183,10 +185,13 @@ class _Run:
     judging: Judging
     asked: bool
     """Whether periods were named, so that one that is not released any more is an error."""
+    pushes: bool
     outcomes: list[Outcome] = field(default_factory=list)
     errors: list[PublisherError] = field(default_factory=list)
     landed: dict[str, RefusedAtLandingError | None] = field(default_factory=dict)
     """The sources that were landed, and those that were refused."""
+    published: list[Head] | None = None
+    """The ledger's entries that the portal shows; None before it was asked."""
 
     def release_dataset(self, dataset: DatasetFile, periods: Sequence[Period]) -> None:
         try:
@@ -364,6 +369,7 @@ class _Run:
         if release is None:
             for level in level_names(job.dataset.definition):
                 rules_of(job.dataset, level, job.workspace.suite(job.dataset.named(level)))  # a broken one is free
+            self._refuse_if_older_than_the_portal()
             afford(job)
             self.judging.begin()
             self._land(job.dataset.source)
@@ -372,6 +378,15 @@ class _Run:
             check(job, release, self.judging)
         approve_if_declared(job, release)
         return release
+
+    def _refuse_if_older_than_the_portal(self) -> None:
+        """Raise BudgetError, before anything is drawn, if the portal shows a release that the ledger has not paid for:
+        the ledger was lost or is older, and would spend again what is public. Once a run; a portal that does not answer
+        is asked again by the push."""
+        if self.published is None:
+            asked = self.pushes and not self.workspace.feeds
+            self.published = published_if_answered(self.workspace) if asked else []
+        self.catalog.ledger.refuse_if_cut(self.published)
 
     def _land(self, source: SourceFile) -> None:
         """Land and judge a source once; what is refused stays refused for this run."""

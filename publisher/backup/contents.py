@@ -138,7 +138,7 @@ def read_backup(folder: Path) -> Backup:
     rows = read_ledger(folder / LEDGER)
     if (len(rows), rows[-1].hash if rows else "") != (about.entries, about.head):
         raise BudgetError(f"{folder / LEDGER}: is not the ledger that was copied: use another backup")
-    wrong = sorted(name for name, written in about.files.items() if not _is(folder / name, written))
+    wrong = sorted(name for name, written in about.files.items() if not _is(folder, name, written))
     if wrong:
         more = f" and {len(wrong) - 5} more" if len(wrong) > 5 else ""
         raise SourceError(
@@ -153,24 +153,34 @@ def _refuse_elsewhere(folder: Path, about: BackupAbout) -> None:
     for name in about.files:
         inside = name.removeprefix(f"{STATE}/")
         ours = any(inside == each or inside.startswith(f"{each}/") for each in known)
-        if name != LEDGER and (not ours or ".." in Path(name).parts or not name.startswith(f"{STATE}/")):
+        strange = not ours or ".." in Path(name).parts or not name.isprintable() or not name.startswith(f"{STATE}/")
+        if name != LEDGER and strange:
             raise SourceError(f"{folder / ABOUT}: names {name!r}, which no backup has. Nothing was restored.")
 
 
-def _is(path: Path, written: FileHash) -> bool:
+def _is(folder: Path, name: str, written: FileHash) -> bool:
+    """Whether a file is as it was copied, and in the backup: a link could lead to any file of this machine."""
+    path = folder / name
     try:
-        return path.stat().st_size == written.bytes and hash_of(path) == written
+        inside = path.is_file() and path.resolve() == folder.resolve() / name
+        return inside and path.stat().st_size == written.bytes and hash_of(path) == written
     except OSError:
         return False
 
 
 def files_below(state: Path, names: Iterable[str]) -> Iterator[str]:
-    """The files under these names, relative to the state folder; what a killed command was still writing is none."""
+    """The files under these names, relative to the state folder; what a killed command was still writing is none.
+    Raises SourceError for a folder in them that is a link, in which no file would be found."""
     for name in names:
         path = state / name
         if path.is_file():
             yield name
         for each in sorted(path.rglob("*")) if path.is_dir() else ():
             inside = each.relative_to(state)
+            if each.is_symlink() and each.is_dir():
+                raise SourceError(
+                    f"{each}: is a link to a folder, whose files would not be in the backup: move the folder here, or "
+                    f"make {path} the link"
+                )
             if each.is_file() and not any(part.startswith(".") for part in inside.parts):
                 yield str(inside)

@@ -90,6 +90,7 @@ def _written(workspace: Workspace, folder: Path, about: BackupAbout, rows: list[
         earlier = backups_in(folder)
         if earlier and read_about(earlier[-1]).owner != about.owner:
             raise DefinitionError(f"{folder}: has backups of another state folder: choose another folder")
+        _refuse_key_beside_records(folder, about)
         remove_unfinished(folder.glob(f".staging-{about.owner}-*"))
         staging = folder / f".staging-{about.owner}-{os.getpid()}"
         try:
@@ -108,6 +109,19 @@ def _written(workspace: Workspace, folder: Path, about: BackupAbout, rows: list[
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def _refuse_key_beside_records(folder: Path, about: BackupAbout) -> None:
+    """Raise DefinitionError where an earlier backup in the folder has the records and this one the key, or the other
+    way round."""
+    apart = RECORDS if about.key else (KEY,) if about.records else ()
+    found = [path for each in apart for path in folder.glob(f"[0-9]*/{STATE}/{each}")]
+    if found:
+        ours, theirs = ("private/key", "records") if about.key else ("records", "private/key")
+        raise DefinitionError(
+            f"{folder}: has a backup with {theirs}, and this one would have {ours}: with both, people can be found. "
+            "Choose another folder"
+        )
 
 
 def _free(folder: Path, made: datetime) -> Path:

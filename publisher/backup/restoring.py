@@ -20,7 +20,9 @@ from publisher.journal.entry import Fact, read_entry
 from publisher.journal.journal import NOWHERE, Journal
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.journaling import journal_of
+from publisher.pipeline.public_ledger import FILE, last_line, public_entry
 from publisher.pipeline.session import held_lock, ledger_of
+from publisher.privacy.chain import entry_of
 from publisher.privacy.ledger import OTHER_LEDGER
 from publisher.privacy.outside import refuse_if_replaced
 from publisher.records.secrets import fingerprint
@@ -28,11 +30,11 @@ from publisher.release.manifest import hash_of
 from publisher.release.store import ReleaseStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from publisher.backup.contents import Backup
-    from publisher.privacy.chain import Row
+    from publisher.privacy.chain import Head, Row
     from publisher.privacy.ledger import Ledger
     from publisher.workspace import Workspace
 
@@ -52,11 +54,13 @@ class Restored:
     key_missing: bool = False
 
 
-def restore(workspace: Workspace, folder: Path) -> Restored:
+def restore(workspace: Workspace, folder: Path, published: Callable[[Collection[str]], Sequence[Head]]) -> Restored:
     """Bring back what is missing and can be; everything is checked before anything is written.
 
-    Raises BudgetError where an older ledger would replace a newer one, or nothing is missing; SourceError when the
-    backup is damaged or of another state folder; LockedError when a run is at work.
+    `published` asks the portal which entries it names, of these datasets too: only where no head on this machine
+    remembers the ledger. Raises BudgetError where an older ledger would replace a newer one, or nothing is missing;
+    SourceError when the backup is damaged or of another state folder; PortalError when the portal has to be asked and
+    does not answer; LockedError when a run is at work.
     """
     backup = read_backup(folder)
     with writing(workspace.private), private_files():
@@ -67,7 +71,7 @@ def restore(workspace: Workspace, folder: Path) -> Restored:
     with held_lock(workspace):
         ledger = ledger_of(workspace, backup.about.owner)
         try:
-            return _Restoring(workspace, backup, ledger).run()
+            return _Restoring(workspace, backup, ledger, published).run()
         finally:
             ledger.close()
 
@@ -75,8 +79,15 @@ def restore(workspace: Workspace, folder: Path) -> Restored:
 class _Restoring:
     """One restore, under the lock."""
 
-    def __init__(self, workspace: Workspace, backup: Backup, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        backup: Backup,
+        ledger: Ledger,
+        published: Callable[[Collection[str]], Sequence[Head]],
+    ) -> None:
         self._workspace = workspace
+        self._published = published
         self._state = workspace.state
         self._backup = backup
         self._ledger = ledger
@@ -122,19 +133,29 @@ class _Restoring:
             raise SourceError(f"{self._backup.path(KEY)}: is not the key that its ledger names. Nothing was restored.")
 
     def _refuse_released_since(self) -> None:
-        """Raise BudgetError if a release that is here was paid for by an entry that the backup lacks."""
-        store, rows = ReleaseStore(self._workspace.public, self._workspace.private), self._backup.rows
+        """Raise BudgetError if the backup lacks an entry that something public names: the ledger as people outside read
+        it, a release that is here, or the portal where nothing on this machine remembers the ledger."""
+        rows = self._backup.rows
+        told = last_line(self._workspace.public)
+        if told is not None and (told.sequence > len(rows) or public_entry(rows[told.sequence - 1]) != told):
+            raise _older(rows, f"{self._workspace.public / FILE} has entry {told.sequence}")
+        for who, sequence, digest in self._on_the_portal():
+            if not 0 < sequence <= len(rows) or rows[sequence - 1].hash != digest:
+                raise _older(rows, f"{who} was paid for by entry {sequence}")
+        store = ReleaseStore(self._workspace.public, self._workspace.private)
         for name in store.names():
             try:
                 head = store.named(name).manifest.ledger
             except SourceError:
                 continue  # damaged: perhaps it comes back
             if head.sequence > len(rows) or rows[head.sequence - 1].hash != head.hash:
-                raise BudgetError(
-                    f"the ledger in the backup ends with entry {len(rows)}, and the release {name} was paid for by "
-                    f"entry {head.sequence}: an older ledger would spend again what was spent since. Use the newest "
-                    "backup. Nothing was restored."
-                )
+                raise _older(rows, f"the release {name} was paid for by entry {head.sequence}")
+
+    def _on_the_portal(self) -> Sequence[Head]:
+        """The entries that the portal names, where nothing on this machine remembers any."""
+        if self._ledger.heads():
+            return ()
+        return self._published({each for each in map(_dataset_of, self._backup.rows) if each})
 
     def _bring_identity(self) -> None:
         for name in (OWNER, KEY):
@@ -210,6 +231,10 @@ class _Restoring:
             beside = path.with_name(f".{path.name}.{os.getpid()}")
             try:
                 shutil.copyfile(source, beside)
+                if hash_of(beside) != self._backup.hash_of(name):
+                    raise SourceError(
+                        f"{source}: was changed while it was restored: make sure that no one writes there"
+                    )
                 beside.chmod(0o600 if private else 0o644)
                 sync(beside)
                 beside.replace(path)
@@ -229,6 +254,18 @@ class _Restoring:
                 f"{entries}: an older ledger is never put over a newer one, since it would spend again what was spent "
                 "since. Nothing else that this backup has is missing here; nothing was restored."
             )
+
+
+def _older(rows: Sequence[Row], newer: str) -> BudgetError:
+    return BudgetError(
+        f"the ledger in the backup ends with entry {len(rows)}, and {newer}: an older ledger would spend again what "
+        "was spent since. Use the newest backup. Nothing was restored."
+    )
+
+
+def _dataset_of(row: Row) -> str:
+    """The dataset that an entry is about, if any."""
+    return str(entry_of(row).payload.get("dataset", ""))
 
 
 def _make_folders(folder: Path, state: Path, mode: int) -> None:

@@ -152,23 +152,24 @@ def backup(folder: Path, target: Path, *, with_records: bool, without_key: bool)
 
 @command()
 @click.argument("target", metavar="FOLDER", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--offline", is_flag=True, help="Do not ask the portal: nothing was published after the backup.")
 @click.pass_obj
-def restore(folder: Path, target: Path) -> None:
+def restore(folder: Path, target: Path, *, offline: bool) -> None:
     """Bring back what is missing from a backup.
 
     FOLDER is one backup, or the folder of several: then the newest is used. It is checked first, file by file. Never
-    puts an older ledger, journal or approval over a newer one (4): what was spent since would be spent again.
+    puts an older ledger, journal or approval over a newer one (4): what was spent since would be spent again. On a
+    machine that does not remember the ledger, the portal is asked what was published since.
 
     \b
     Example:
       publisher restore /mnt/backup/open-data
     """
-    from publisher.backup.restoring import restore as bring_back
-    from publisher.commands.backup import restored_words
+    from publisher.commands.backup import bring_back, restored_words
     from publisher.commands.terminal import print_error
     from publisher.errors import SourceError
 
-    done = bring_back(workspace_of(folder), target)
+    done = bring_back(workspace_of(folder), target, offline=offline)
     for line in restored_words(done):
         say(line)
     for words in done.left_out:

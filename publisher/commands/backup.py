@@ -4,15 +4,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.backup.restoring import restore
+from publisher.errors import PortalError
+from publisher.push.published import published_heads
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from publisher.backup.contents import BackupAbout
     from publisher.backup.restoring import Restored
+    from publisher.privacy.chain import Head
+    from publisher.workspace import Workspace
 
 SHOWN = 10
 """How many restored files are named."""
+
+
+def bring_back(workspace: Workspace, folder: Path, *, offline: bool) -> Restored:
+    """Restore from a backup; `offline`: a person says that nothing was published after it. Raises as `restore` does."""
+
+    def published(datasets: Collection[str]) -> list[Head]:
+        try:
+            return [] if offline else published_heads(workspace, datasets)
+        except PortalError as error:
+            raise PortalError(
+                f"{error}. Nothing on this machine remembers this ledger, so only the portal can tell whether "
+                "something was released after the backup: restore when it answers. If you know that nothing was, add "
+                "--offline. Nothing was restored."
+            ) from None
+
+    return restore(workspace, folder, published)
 
 
 def made_words(place: Path, about: BackupAbout) -> Iterator[str]:

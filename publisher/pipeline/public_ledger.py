@@ -84,7 +84,7 @@ def write_public(ledger: Ledger, public: Path) -> None:
     now is written at the next occasion: the file stops no release."""
     path = public / FILE
     with suppress(PublisherError):
-        last = _last(path)
+        last = last_line(public)
         begun = last is not None and _same(ledger, last)
         rows = ledger.rows_since(last.sequence if last is not None and begun else 0)
         if rows:
@@ -108,8 +108,9 @@ def _append(path: Path, rows: Iterable[Row]) -> None:
         os.fsync(file.fileno())
 
 
-def _last(path: Path) -> PublicEntry | None:
-    """The last line; None if there is none, or if it was cut off."""
+def last_line(public: Path) -> PublicEntry | None:
+    """The last line of the file; None if there is none, or if it was cut off."""
+    path = public / FILE
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL))

@@ -193,6 +193,11 @@ class Ledger:
         with self._database.reading() as connection:
             return _whole_chain(connection)
 
+    def heads(self) -> list[Head]:
+        """What remembers the ledger's last entry beside its database: nothing where all of it was lost. Raises
+        BudgetError when the head outside cannot be read."""
+        return [*self._checkpoints.heads(), *self._outside.read().heads]
+
     def extend(self, rows: Sequence[Row]) -> int:
         """Add what a copy of this ledger has beyond it, each entry as it was written; how many there were.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from publisher.errors import PortalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from requests import Response
     from sodapy import Socrata
@@ -161,10 +161,11 @@ class SocrataClient:
                     return view
         return None
 
-    def listed(self) -> list[str]:
-        """The ids of all our datasets that everyone can see."""
+    def listed(self, names: Collection[str] | None = None) -> list[str]:
+        """The ids of all our datasets that everyone can see, or of those with one of these names."""
         assets = self._try("list the datasets", lambda _: self._reader.datasets(only=["dataset"]))
-        return [asset["resource"]["id"] for asset in assets if _marks(asset)]
+        marked = [(asset["resource"]["id"], _marks(asset)) for asset in assets]
+        return [identifier for identifier, ours in marked if ours and (names is None or not {*ours}.isdisjoint(names))]
 
     def create(self, name: str, fields: Fields) -> View:
         """Create a private working copy. If an answer was lost, look for what it made: no name is used twice."""

@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING
 import pytest
 from postgres import serving
 
+from publisher.backup.contents import read_backup
 from publisher.backup.making import back_up
 from publisher.backup.record import newest_backup
-from publisher.errors import LockedError
+from publisher.backup.restoring import restore
+from publisher.errors import BudgetError, DefinitionError, LockedError, PortalError, SourceError
 from publisher.pipeline.session import held_lock
+from publisher.privacy.chain import Head
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from township import Answer, Town
+
+    from publisher.backup.contents import Backup
 
 KEPT = (
     "private/journal.jsonl",
@@ -108,10 +114,44 @@ def test_a_release_knows_that_the_ledger_is_older(saved: Town) -> None:
     shutil.rmtree(saved.root / "outside")
     shutil.rmtree(saved.state / "private")
     (saved.state / "public" / "ledger.head").unlink()
+    (saved.state / "public" / "ledger.jsonl").unlink()
     answer = saved.publisher("restore", "copies")
     assert answer.code == 4
     assert "the release water/2024-01/2 was paid for by entry" in answer.err
     assert not (saved.state / "private" / "key").exists()
+
+
+def test_the_portal_and_the_public_ledger_know_that_the_ledger_is_older(saved: Town) -> None:
+    """On another machine, whose heads are lost, the portal is asked, and if no one knows nothing is restored. Where a
+    head remembers the ledger no one is asked."""
+    workspace, copies = find_workspace(saved.root), saved.root / "copies"
+    asked: list[Collection[str]] = []
+
+    def published(names: Collection[str]) -> list[Head]:
+        asked.append(names)
+        return [Head("https://data.example.org/d/abcd-1234, release 2024-03/2,", 99, "0" * 64)]
+
+    def silent(_: Collection[str]) -> list[Head]:
+        raise PortalError("no portal answers")
+
+    told = (saved.state / "public" / "ledger.jsonl").read_bytes()
+    shutil.rmtree(saved.root / "outside")
+    shutil.rmtree(saved.state)
+    with pytest.raises(BudgetError, match=r"release 2024-03/2, was paid for by entry 99: an older ledger would spend"):
+        restore(workspace, copies, published)
+    assert asked == [{"requests", "water"}]
+    with pytest.raises(PortalError):
+        restore(workspace, copies, silent)
+    newer = told + told.splitlines(keepends=True)[-1].replace(b'"sequence":19', b'"sequence":20')
+    for content in (newer, told.replace(b'"at":"20', b'"at":"19')):
+        (saved.state / "public" / "ledger.jsonl").write_bytes(content)
+        with pytest.raises(BudgetError, match=r"ledger.jsonl has entry (20|19)"):
+            restore(workspace, copies, lambda _: [])
+    assert saved.charges() == []
+    (saved.state / "public" / "ledger.jsonl").write_bytes(told)
+    restore(workspace, copies, lambda _: [])
+    shutil.rmtree(saved.state)
+    assert restore(workspace, copies, silent).entries == len(told.splitlines())
 
 
 def test_lost_and_damaged_files_come_back_under_a_newer_ledger(saved: Town) -> None:
@@ -168,6 +208,55 @@ def test_names_that_lead_elsewhere_are_refused(saved: Town) -> None:
     assert answer.code == 5
     assert "which no backup has" in answer.err
     assert not (saved.root / "escaped").exists()
+
+
+def test_a_link_in_a_backup_is_not_followed(saved: Town) -> None:
+    """A file in its place that is a link is no copy, wherever it leads and whatever is there: nothing is restored."""
+    (folder,) = made(saved)
+    table = folder / "state/public/releases/water/2024-01/1/data.csv"
+    elsewhere = saved.root / "elsewhere.csv"
+    table.rename(elsewhere)
+    table.symlink_to(elsewhere)
+    with pytest.raises(SourceError, match=r"the backup is damaged: state/public/releases/water/2024-01/1/data.csv"):
+        read_backup(saved.root / "copies")
+
+
+def test_a_backup_is_changed_while_it_is_restored(saved: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put in its place is what was checked, or nothing."""
+    real, name = read_backup, "state/public/releases/water/2024-01/1/data.csv"
+
+    def changed_afterward(folder: Path) -> Backup:
+        found = real(folder)
+        (found.folder / name).write_bytes(b"changed")
+        return found
+
+    monkeypatch.setattr("publisher.backup.restoring.read_backup", changed_afterward)
+    shutil.rmtree(saved.releases / "water" / "2024-01")
+    with pytest.raises(SourceError, match=r"data.csv: was changed while it was restored"):
+        restore(find_workspace(saved.root), saved.root / "copies", lambda _: [])
+    assert not (saved.releases / "water/2024-01/1/data.csv").exists()
+
+
+def test_the_key_never_lies_beside_records(saved: Town) -> None:
+    """Not in another backup of the same folder either, in whatever order they are made."""
+    workspace = find_workspace(saved.root)
+    with pytest.raises(DefinitionError, match="has a backup with private/key, and this one would have records"):
+        back_up(workspace, saved.root / "copies", records=True, key=True)
+    back_up(workspace, saved.root / "other", records=True, key=True)
+    with pytest.raises(DefinitionError, match="has a backup with records, and this one would have private/key"):
+        back_up(workspace, saved.root / "other", records=False, key=True)
+    assert len(made(saved)) == len(made(saved, "other")) == 1
+    assert not back_up(workspace, saved.root / "other", records=False, key=False)[1].key
+
+
+def test_a_folder_that_is_a_link_is_not_left_out(saved: Town) -> None:
+    """Records that were moved to another disk would be missing from every backup, and no one would know."""
+    landed = saved.state / "private/landed/meters"
+    landed.rename(saved.root / "large disk")
+    landed.symlink_to(saved.root / "large disk")
+    with pytest.raises(SourceError, match="landed/meters: is a link to a folder"):
+        back_up(find_workspace(saved.root), saved.root / "whole", records=True, key=True)
+    assert made(saved, "whole") == []
 
 
 def test_the_second_one_shares_what_has_not_changed(saved: Town) -> None:

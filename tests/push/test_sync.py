@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -20,19 +21,21 @@ from publisher.analyst.file import write_analyst_file
 from publisher.analyst.published import PublishedDataset
 from publisher.approvals.approval import signed
 from publisher.approvals.keys import SigningKey
-from publisher.errors import BudgetError, PortalError, SourceError
+from publisher.errors import BudgetError, PortalError, PublisherError, SourceError
 from publisher.journal.journal import read_entries
 from publisher.pipeline.reviews import release_subject
-from publisher.pipeline.session import locked
+from publisher.pipeline.session import locked, opened
 from publisher.pipeline.totals import refresh_totals
 from publisher.push import metadata
 from publisher.push.client import SocrataClient
 from publisher.push.metadata import relation
+from publisher.push.published import published_heads, published_if_answered
 from publisher.push.sync import check_delivery, deliver, portal_addresses
 from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import statistical_hash
 from publisher.release.manifest import MANIFEST, hash_of
-from publisher.workspace import DatasetFile, Workspace, find_workspace
+from publisher.run import PeriodSelection, run
+from publisher.workspace import DatasetFile, SourceFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     from conftest import Broken, Running, Town
 
     from publisher.pipeline.catalog import Catalog
+    from publisher.records.landing import Landing
     from publisher.release.manifest import Release
 
 TITLES = {"": "Requests by ward", "city": "Requests in the city", "districts": "Requests by district"}
@@ -101,6 +105,34 @@ class Desk:
             requests.delete(address, auth=(target.username, target.password), timeout=20)
 
 
+@dataclass
+class Observed:
+    """Watches a run, and agrees to everything."""
+
+    steps: list[str] = field(default_factory=list)
+
+    def total(self, steps: int) -> None:
+        """Nothing to note."""
+
+    def step(self, words: str) -> None:
+        self.steps.append(words)
+
+    def doing(self, words: str) -> None:
+        self.steps.append(words)
+
+    def warn(self, error: PublisherError) -> None:
+        """The report has it."""
+
+    def note(self, words: str) -> None:
+        """Nothing to note."""
+
+    def landed(self, source: SourceFile, landing: Landing) -> None:
+        """Nothing to note."""
+
+    def agree(self, question: str) -> bool:  # noqa: ARG002
+        return True
+
+
 @pytest.fixture
 def desk(tmp_path: Path, portal: Running, broken: Broken) -> Iterator[Desk]:
     place = workspace(tmp_path)
@@ -131,6 +163,49 @@ def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
     assert (west["id"], west["district_name"], west["requests_status"]) == ("2018-W01.w", "The West", "caution")
     assert west["median_days_range"]
     assert desk.check() == f"{desk.broken.url}/d/{desk.id('')}"
+
+
+def of_another_machine(desk: Desk, root: Path) -> Workspace:
+    """The workspace with another state folder, which knows nothing of what was released, and the same portal."""
+    place = workspace(root)
+    portal = place.settings.portal.model_copy(update={"url": desk.broken.url})
+    return replace(place, settings=place.settings.model_copy(update={"portal": portal}))
+
+
+def test_a_ledger_that_is_older_than_the_portal_draws_nothing(desk: Desk, tmp_path: Path) -> None:
+    """Before anything is drawn the portal is asked: what this ledger has not paid for would be drawn again."""
+    release = ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    place = of_another_machine(desk, tmp_path / "another")
+    paid = release.manifest.ledger
+    assert {(head.sequence, head.hash) for head in published_heads(place)} == {(paid.sequence, paid.hash)}
+    place.data.mkdir(exist_ok=True)
+    (place.data / "requests.csv").write_text("ID,OPENED,WARD,DAYS\n1,2018-01-03,1,2\n")
+    observer, weeks = Observed(), PeriodSelection(date(2018, 1, 1), date(2018, 1, 15))
+    report = run(place, [place.dataset("weekly")], weeks, observer, push=True)
+    assert {outcome.status for outcome in report.outcomes} == {"refused"}, report.errors
+    assert f"the ledger is missing entry {paid.sequence}, which {desk.broken.url}/d/" in str(report.errors[0])
+    with opened(place) as catalog:
+        assert catalog.ledger.entries("charge") == []
+    assert [each for each in observer.steps if "reading its records" in each] == []
+
+
+def test_a_portal_that_does_not_answer_is_not_an_empty_one(desk: Desk, tmp_path: Path) -> None:
+    """Whoever must know what was published is told that no one knows; a run goes on, and its push asks again. An
+    embedded portal of this machine without a store has published nothing. Tables of others count only if named."""
+    ready(desk.catalog, desk.dataset, "2018-W01")
+    desk.push()
+    place = of_another_machine(desk, tmp_path / "another")
+    (place.root / "datasets" / "weekly.toml").rename(place.root / "datasets" / "others.toml")
+    other = replace(find_workspace(place.root), settings=place.settings)
+    assert published_heads(other) == []
+    assert len(published_heads(other, ["weekly"])) == 1
+    desk.broken.faults["/api/catalog/v1"] = [lambda handler: handler.lose() or True] * 9
+    with pytest.raises(PortalError):
+        published_heads(place)
+    assert published_if_answered(place) == []
+    alone = place.settings.portal.model_copy(update={"url": "http://127.0.0.1:9"})
+    assert published_heads(replace(place, settings=place.settings.model_copy(update={"portal": alone}))) == []
 
 
 def test_delivering_again_changes_nothing(desk: Desk) -> None:
