@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import pytest
+
+from publisher.definitions.settings import PortalSettings
 from publisher.push import embedded
-
-if TYPE_CHECKING:
-    import pytest
 
 
 class Late(BaseHTTPRequestHandler):
@@ -23,6 +25,22 @@ class Late(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Says nothing."""
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_portal_gets_no_secrets_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It faces the web; the workspace's key and the passwords of feeds are in the environment of who starts it."""
+    monkeypatch.setenv("WORKSPACE_KEY", "secret-key")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = set(children.read_text().split())
+    with embedded.running(PortalSettings(url=f"http://127.0.0.1:{port}"), tmp_path / "portal"):
+        (child,) = {*children.read_text().split()} - before
+        told = Path(f"/proc/{child}/environ").read_bytes()
+    assert b"PATH=" in told
+    assert b"secret-key" not in told
 
 
 def test_a_slow_portal_answers(monkeypatch: pytest.MonkeyPatch) -> None:
