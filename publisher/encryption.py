@@ -31,7 +31,7 @@ from publisher import durable
 from publisher.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -287,8 +287,8 @@ def in_memory(private: Path) -> Path | None:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise SourceError(f"{folder}: is not a folder of this user alone: find out who made it, and remove it")
     if private != found.private:  # a state of its own inside, such as an audit's
-        folder = folder / _mark(private)
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder = folder / private.relative_to(found.private)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
 
@@ -302,11 +302,11 @@ def scratch(private: Path) -> Path:
     return (in_memory(private) or private) / "tmp"
 
 
-def empty_scratch(private: Path) -> None:
-    """Remove what is temporary and was left in memory."""
+def empty_scratch(private: Path, apart: Callable[[Path], Iterable[Path]] = lambda _: ()) -> None:
+    """Remove what is temporary and was left in memory, but for what is `apart` in that folder: others are at work."""
     folder = in_memory(private)
     if folder is not None:
-        for path in folder.iterdir():
+        for path in {*folder.iterdir()} - {*apart(folder)}:
             shutil.rmtree(path, ignore_errors=True)
         (folder / "tmp").mkdir(mode=0o700, exist_ok=True)
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from publisher import encryption
 from publisher.audit.worst import RECORD, TIME, TIME_FORM, UNIT, worst_of
 from publisher.definitions.feed import FileFeed, accept_all
 from publisher.definitions.source import Column, Event
@@ -112,10 +113,12 @@ def scratch_folder(workspace: Workspace) -> Iterator[Path]:
         raise LockedError(f"another audit is running in {folder}: wait until it ends") from None
     try:
         _empty(folder)
+        encryption.empty_scratch(folder)
         with private_files():
             yield folder
     finally:
         _empty(folder)
+        encryption.empty_scratch(folder)
         folder.rmdir()
         os.close(descriptor)
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import textwrap
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from publisher import encryption
 from publisher.cases.letters import check_letters
 from publisher.commands.case_steps import LETTERS
+from publisher.commands.preview import private_folder
 from publisher.commands.terminal import print_json
 from publisher.definitions.period import parse
-from publisher.durable import private_files
 from publisher.engine.guard import guarded
 from publisher.engine.input import check_columns
 from publisher.errors import DefinitionError, PublisherError, SourceError
@@ -100,13 +96,9 @@ def inspect_files(workspace: Workspace) -> Iterator[FileCheck]:
         raise SourceError(f"{workspace.data}: there is no such folder: {words}")
     if workspace.copies is not None:
         yield _store(workspace.copies)
-    with private_files():
-        temporary = Path(tempfile.mkdtemp(prefix="publisher-check-", dir=encryption.in_memory(workspace.private)))
-    try:
+    with private_folder(workspace) as temporary:
         for source in workspace.sources.values():
             yield from check_source_files(workspace, source, temporary)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     try:
         datasets = workspace.datasets
     except DefinitionError:

@@ -154,16 +154,20 @@ def _at_work(folder: Path) -> bool:
     return True
 
 
+def _apart(folder: Path) -> list[Path]:
+    """States of their own in a private folder, perhaps at work, and what others look at just now."""
+    return [folder / "audit", folder / "rehearsal", *filter(_at_work, folder.glob(".preview.*"))]
+
+
 def _tidy(workspace: Workspace, *, thoroughly: bool) -> None:
     """Remove spilled data, and files and folders that a killed command was still writing; `thoroughly`, in all folders
     and not only in the first ones."""
     shutil.rmtree(workspace.private / "tmp", ignore_errors=True)
     with writing("the state folder"):
         (workspace.private / "tmp").mkdir(mode=0o700)
-        encryption.empty_scratch(workspace.private)
+        encryption.empty_scratch(workspace.private, _apart)
         workspace.public.mkdir(exist_ok=True)
-        apart = [workspace.private / "audit", workspace.private / "rehearsal"]  # states of their own, perhaps at work
-        apart += filter(_at_work, workspace.private.glob(".preview.*"))
+        apart = _apart(workspace.private)
         for folder in (workspace.state, workspace.public, workspace.private):
             found = folder.rglob(".*") if thoroughly and folder != workspace.state else folder.glob(".*")
             remove_unfinished(path for path in found if not any(map(path.is_relative_to, apart)))

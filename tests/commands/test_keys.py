@@ -8,6 +8,7 @@ import gzip
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,9 @@ import pytest
 from township import CANARY, COMMAND, Town, requests_csv
 
 from publisher import encryption
+from publisher.commands.check import inspect_files
+from publisher.pipeline.session import locked
+from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +130,41 @@ WITHOUT_KEY = (
     ('\n[encryption]\nkey = { file = "/none/there" }\n', ONE, "/none/there cannot be read"),
     ('\n[encryption]\nkey = { command = ["false"] }\n', ONE, "the command false ended with code 1"),
 )
+
+
+def test_a_run_leaves_what_others_have_in_memory(sealed: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit that is at work, and someone who looks at a file, keep their temporary files; those of the dead go."""
+    monkeypatch.setenv("TOWN_KEY", ONE)
+    monkeypatch.setenv("XDG_STATE_HOME", str(sealed.root / "heads"))
+    workspace = find_workspace(sealed.root)
+    folder = encryption.in_memory(workspace.private)
+    audit = encryption.in_memory(workspace.private / "audit" / "worst" / "private")
+    assert folder is not None
+    assert audit is not None
+    looking, dead = folder / f".preview.{os.getpid()}", folder / ".preview.999999999"
+    looking.mkdir()
+    dead.mkdir()
+    with locked(workspace):
+        assert (looking.exists(), audit.exists(), dead.exists()) == (True, True, False)
+
+
+def test_files_are_looked_at_in_the_private_folder(sealed: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by `check --data`, which makes a plain copy of a packed file or a workbook: never in the machine's /tmp."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(sealed.root / "heads"))
+    path = sealed.root / "publisher.toml"
+    path.write_text(path.read_text().replace(SETTING, ""))
+    workspace = find_workspace(sealed.root)
+    with locked(workspace):
+        pass
+    elsewhere = sealed.root / "tmp of the machine"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
+    checks = inspect_files(workspace)
+    next(checks)
+    assert [each.name for each in workspace.private.glob(".preview.*")] == [f".preview.{os.getpid()}"]
+    assert list(elsewhere.iterdir()) == []
+    list(checks)
+    assert not list(workspace.private.glob(".preview.*"))
 
 
 def test_without_its_key_nothing_is_charged(sealed: Town) -> None:
