@@ -1,7 +1,8 @@
 """`publisher review --page`: what a reviewer decides by, in a browser on this machine. It shows, and signs nothing.
 
-The address has a token that works once; the browser that used it keeps a cookie. No one else is shown anything, and
-there is nothing to send: only GET is answered.
+The address has a token that works once; the browser that used it keeps a cookie, which it sends to no other server on
+this machine, since it belongs to a path that only this one has. No one else is shown anything, and there is nothing to
+send: only GET is answered.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class ReviewPage(ThreadingHTTPServer):
         self.page = page.encode()
         self.token: str | None = secrets.token_urlsafe(32)
         self.cookie = secrets.token_urlsafe(32)
+        self.place = f"/{secrets.token_urlsafe(16)}/"
         self.address = f"http://{HOST}:{self.server_port}/{self.token}"
 
     def spend(self, path: str) -> bool:
@@ -79,13 +81,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, or the way to it; everything else is refused."""
-        name = f"review-{self.server.server_port}"
+        name, place = "review", self.server.place
         if self.headers.get("Host") != f"{HOST}:{self.server.server_port}":  # another name that leads here
             self._answer(403, b"")
         elif self.server.spend(self.path):
-            cookie = f"{name}={self.server.cookie}; HttpOnly; SameSite=Strict; Path=/"
-            self._answer(303, b"", {"Location": "/", "Set-Cookie": cookie})
-        elif self.path == "/" and compare_digest(self._cookie(name).encode(), self.server.cookie.encode()):
+            cookie = f"{name}={self.server.cookie}; HttpOnly; SameSite=Strict; Path={place}"
+            self._answer(303, b"", {"Location": place, "Set-Cookie": cookie})
+        elif self.path == place and compare_digest(self._cookie(name).encode(), self.server.cookie.encode()):
             self._answer(200, self.server.page)
         else:
             words = (
