@@ -61,7 +61,16 @@ def say(words: str = "", *, err: bool = False, **style: Any) -> None:
 
 def fitted(words: str, *, err: bool = False) -> str:
     """Words as `say` prints them, for a question."""
-    return wrapped(words, width_of(sys.stderr if err else sys.stdout))
+    return wrapped(harmless(words), width_of(sys.stderr if err else sys.stdout))
+
+
+def harmless(words: str) -> str:
+    """Words without what a terminal would obey: names of columns, files and portals come from others.
+
+    >>> harmless("ok\\x1b[2K\\rwrong")
+    'ok·[2K·wrong'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else "·" for c in words)
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -72,7 +81,7 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[obj
         bool(rows) and all(isinstance(row[n], int | float) and not isinstance(row[n], bool) for row in rows)
         for n in range(len(headings))
     ]
-    cells = [[shown(value) for value in row] for row in rows]
+    cells = [[harmless(shown(value)) for value in row] for row in rows]
     for line in table(headings, cells, width_of(sys.stdout), _styled, numeric):
         click.echo(line)
 

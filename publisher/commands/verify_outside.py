@@ -65,6 +65,7 @@ def read_witness(path: Path) -> Witness:
 def verified_folder(path: Path, witnesses: Sequence[Witness], keys: Sequence[str]) -> Iterator[VerificationRow]:
     """Every check of a public folder, or of one release in it; nothing else is read. Raises DefinitionError."""
     place = public_place(path)
+    _refuse_no_files(place.public)
     store = ReleaseStore(place.public, _NOWHERE)
     try:
         ledger = read_public_ledger((place.public / FILE).read_bytes())
@@ -82,6 +83,13 @@ def verified_folder(path: Path, witnesses: Sequence[Witness], keys: Sequence[str
     yield from (witness_row(each, ledger, keys) for each in witnesses)
 
 
+def _refuse_no_files(public: Path) -> None:
+    """Raise SourceError for what is no file and no folder, such as a link to a device: reading it might never end."""
+    for path in sorted(public.rglob("*")):
+        if not (path.is_file() or path.is_dir()):
+            raise SourceError(f"{path}: is neither a file nor a folder: nothing was checked")
+
+
 def _releases(store: ReleaseStore, ledger: PublicLedger, dataset: str, names: Sequence[str]) -> VerificationRow:
     faults: list[str] = []
     proven = 0
@@ -95,7 +103,10 @@ def _releases(store: ReleaseStore, ledger: PublicLedger, dataset: str, names: Se
         faults += [f"{name}: {each} was changed or is missing" for each in changed]
         faults += manifest_faults(release.manifest, store.sha256(name), ledger)
         if GUARANTEE in release.manifest.files and GUARANTEE not in changed:
-            faults += guarantee_faults(release.manifest, json.loads(release.content(GUARANTEE)), ledger)
+            try:
+                faults += guarantee_faults(release.manifest, json.loads(release.content(GUARANTEE)), ledger)
+            except (BudgetError, ValueError, KeyError, TypeError, AttributeError):
+                faults.append(f"{name}: its guarantee, or a charge in the ledger, cannot be read")
         proven += release.manifest.proof is not None
     words = f"releases: {len(names)}, with a proof: {proven}"
     return VerificationRow(f"{dataset}: releases", words, tuple(faults), SourceError.exit_code)
@@ -207,16 +218,17 @@ def _approvals(place: PublicPlace, ledger: PublicLedger, names: Sequence[str]) -
     faults = [
         f"{file}/{reviewer}.json: {words}"
         for (file, reviewer), (entry, said) in sorted(last.items())
-        if (words := approval_fault(_read(place.public / FOLDER / file / f"{reviewer}.json"), entry, said, ledger))
+        if (words := approval_fault(_read(place.public / FOLDER, f"{file}/{reviewer}.json"), entry, said, ledger))
     ]
     return VerificationRow("approvals", f"decisions: {len(last)}", tuple(faults), SourceError.exit_code)
 
 
-def _read(path: Path) -> bytes:
-    """A file; empty if it is not there."""
+def _read(folder: Path, name: str) -> bytes:
+    """A file in a folder; empty if it is not there, or if the name leads elsewhere."""
+    path = folder / name
     try:
-        return path.read_bytes()
-    except OSError:
+        return path.read_bytes() if path.resolve().is_relative_to(folder.resolve()) else b""
+    except (OSError, ValueError):
         return b""
 
 

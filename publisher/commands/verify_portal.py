@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import json
 import logging
 import re
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from publisher.pipeline.reviews import KINDS
 from publisher.privacy.chain import leaf_of_hash, payload_hash
 from publisher.privacy.merkle import leaf_hash, root_of
 from publisher.push.client import SocrataClient, View
-from publisher.push.evidence import EVIDENCE, ROWS, ProvenEntry, ReleaseEvidence
+from publisher.push.evidence import EVIDENCE, MOST_BYTES, ROWS, ProvenEntry, ReleaseEvidence
 from publisher.push.publication import named
 from publisher.push.rows import compare, read_row
 from publisher.push.target import Target
@@ -61,6 +62,8 @@ def _table(client: SocrataClient, identifier: str) -> VerificationRow:
         for file in (*_NEEDED, GUARANTEE, ROWS)
         if file in view.assets
     }
+    if lost := [file for file in _NEEDED if file not in files and file in _sent(view)]:
+        return VerificationRow(f"{name}: portal", "", (f"{name}: {lost[0]} was attached, and is gone",), _CODE)
     if not set(_NEEDED) <= files.keys():
         words = f"{name}: has no {MANIFEST} and {EVIDENCE}: it is a total over time, or from before there were any"
         return VerificationRow(f"{name}: portal", "", (words,))
@@ -75,6 +78,14 @@ def _table(client: SocrataClient, identifier: str) -> VerificationRow:
     except (ValueError, KeyError, TypeError):
         return VerificationRow(f"{name}: portal", "", (f"{name}: {MANIFEST} or {EVIDENCE} was changed",), _CODE)
     return VerificationRow(f"{name}: portal", f"newest release: {manifest.name}", tuple(faults), _CODE)
+
+
+def _sent(view: View) -> set[str]:
+    """The files that the table says were attached to it."""
+    try:
+        return set(json.loads(view.custom.get("files") or "{}"))
+    except (ValueError, TypeError):
+        return set()
 
 
 _CODE = PortalError.exit_code
@@ -113,8 +124,10 @@ def _holds(proven: ProvenEntry) -> bool:
 def _row_faults(
     client: SocrataClient, view: View, manifest: Manifest, files: Mapping[str, bytes], level: str
 ) -> Iterator[str]:
-    """The rows of the newest release that are not those of its CSV."""
+    """The rows of the newest release that are not those of its CSV, and rows of periods after it."""
     if ROWS not in files:
+        if manifest.files[csv_file(level)].bytes <= MOST_BYTES:
+            yield f"{view.ours}: {ROWS} is gone, so its rows cannot be compared"
         return
     table = manifest if not level else next(each for each in manifest.rollups if each.name == level)
     wanted = {str(row[_key(table.columns)]): row for row in _csv_rows(files[ROWS], table.columns)}
@@ -124,6 +137,9 @@ def _row_faults(
     difference = compare(wanted, held, table.columns)
     if difference.ids:
         yield f"{view.ours} {manifest.period}: rows that are not as released: {named(difference.ids)}"
+    later = client.rows(view.id, ["id"], where=f"{period} > '{manifest.period}'", anonymous=True)
+    if ids := [str(row.get("id")) for row in later]:
+        yield f"{view.ours}: rows after {manifest.period}, the newest release: {named(ids)}"
 
 
 def _key(columns: Sequence[ColumnSpec]) -> int:

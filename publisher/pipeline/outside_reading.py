@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 Payload = dict[str, Any]
 
-_SAYS = {
-    "release": ("dataset", "period", "edition"),
-    "approval": ("place", "reviewer", "sha256", "owner"),
-    "rejection": ("place", "reviewer", "sha256", "owner"),
-    "reviewers": ("owner", "reviewers"),
+_DECISION: dict[str, type] = {"place": str, "reviewer": str, "sha256": str, "owner": str}
+_SAYS: dict[str, dict[str, type]] = {
+    "release": {"dataset": str, "period": str, "edition": int},
+    "approval": _DECISION,
+    "rejection": _DECISION,
+    "reviewers": {"owner": str, "reviewers": dict},
 }
 """What an entry of each kind that is not counted has to say."""
 
@@ -111,7 +112,7 @@ def read_public_ledger(content: bytes) -> PublicLedger:
     try:
         found = PublicLedger(entries)
         return PublicLedger(entries, found.over_budget())
-    except (BudgetError, ValueError, KeyError, TypeError):
+    except (BudgetError, ValueError, KeyError, TypeError, AttributeError):
         return PublicLedger(entries, ["a charge in the ledger cannot be read"])
 
 
@@ -133,4 +134,6 @@ def _says(kind: str, payload: str) -> bool:
         said = json.loads(payload)
     except ValueError:
         return False
-    return isinstance(said, dict) and all(name in said for name in _SAYS.get(kind, ()))
+    return isinstance(said, dict) and all(
+        isinstance(said.get(name), form) for name, form in _SAYS.get(kind, {}).items()
+    )

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from publisher.approvals.keys import SigningKey
 from publisher.approvals.witness import TreeHead, Witness, witnessed
+from publisher.commands.verify_outside import verified_folder
+from publisher.errors import SourceError
+from publisher.privacy.chain import entry_hash, payload_hash
+from publisher.release.manifest import hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +135,61 @@ def test_each_change_is_found_by_its_name(released: Town, public: Path, change: 
     wrong = {row["what"]: row["faults"] for row in answer.rows if row["result"] == "wrong"}
     assert any(words in fault for fault in wrong[what]), wrong
     assert answer.code == code
+
+
+def forged(public: Path, number: int, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what an entry says, and the hashes after it, as someone who makes up a whole ledger can."""
+    lines = entries(public)
+    for line, after in zip(lines[number - 1 :], [*lines[number:], None], strict=True):
+        if line is lines[number - 1]:
+            says = json.loads(str(line["payload"]))
+            change(says)
+            line["payload"] = json.dumps(says)
+            line["sha256"] = payload_hash(line["payload"])
+        if line["payload"] is None or after is None:
+            break
+        after["previous"] = entry_hash(
+            int(str(line["sequence"])), str(line["kind"]), str(line["at"]), str(line["payload"]), str(line["previous"])
+        )
+    write(public, lines)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value"),
+    [("charge", "source", []), ("charge", "parallel", "many"), ("charge", "blocks", 3), ("release", "edition", "one")],
+)
+def test_a_ledger_that_no_one_can_read_is_said_to_be_wrong(public: Path, kind: str, key: str, value: object) -> None:
+    """Whoever verifies does not know who made the files: whatever is in them is a finding, never a crash."""
+    number = next(int(str(each["sequence"])) for each in entries(public) if each["kind"] == kind)
+    forged(public, number, lambda says: says.update({key: value}))
+    faults = [fault for row in verified_folder(public, [], []) for fault in row.faults]
+    assert any("cannot be read" in fault for fault in faults), faults
+
+
+def test_a_guarantee_of_another_form_is_a_finding(public: Path) -> None:
+    """Also one that its manifest knows."""
+    folder = public / "releases" / "water" / "2024-02" / "1"
+    (folder / "guarantee.json").write_text('{"budget": "none"}')
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["files"]["guarantee.json"] = hash_of(folder / "guarantee.json").model_dump()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    faults = [fault for row in verified_folder(public, [], []) for fault in row.faults]
+    assert "water/2024-02/1: its guarantee, or a charge in the ledger, cannot be read" in faults
+
+
+def test_names_in_a_ledger_lead_nowhere_else(public: Path) -> None:
+    """An approval is read in its folder alone, and what is no file is not read at all."""
+    said = {"place": "../..", "reviewer": "secret", "sha256": "0", "owner": "1"}
+    (public.parent / "secret.json").write_text("{}")
+    text = json.dumps(said)
+    last = entries(public)[-1]
+    line = {"sequence": int(str(last["sequence"])) + 1, "kind": "approval", "at": last["at"], "payload": text}
+    write(public, [*entries(public), line | {"sha256": payload_hash(text), "previous": "0" * 64}])
+    faults = [fault for row in verified_folder(public, [], []) for fault in row.faults]
+    assert "../../secret.json: the approval is gone, or cannot be read" in faults
+    (public / "releases" / "endless").symlink_to("/dev/zero")
+    with pytest.raises(SourceError, match="endless: is neither a file nor a folder"):
+        list(verified_folder(public, [], []))
 
 
 def test_a_witness_keeps_the_ledger_as_it_was(released: Town, public: Path) -> None:

@@ -65,6 +65,13 @@ class Shown:
         listed = [each | {"assetId": asset} if each["filename"] == name else each for each in view.attachments]
         self.client.update(self.id, {"metadata": view.fields["metadata"] | {"attachments": listed}})
 
+    def remove(self, name: str) -> None:
+        """Take a file off the list."""
+        view = self.client.view(self.id)
+        assert view is not None
+        listed = [each for each in view.attachments if each["filename"] != name]
+        self.client.update(self.id, {"metadata": view.fields["metadata"] | {"attachments": listed}})
+
 
 def verify(town: Town, address: str, *options: str) -> tuple[Answer, dict[str, Any]]:
     answer = town.publisher("-C", str(town.root.parent), "verify", address, "--json", *options)
@@ -108,6 +115,13 @@ def test_a_portal_is_verified_by_its_address(town: Town, tmp_path: Path) -> None
                 assert answer.code == 6
                 assert any(words in fault for fault in rows["water: portal"]["faults"]), (words, rows)
                 shown.put(name, original)
+            invented = {"id": "2024-04.A", "period": "2024-04", "zone": "A", "accounts": "1"}
+            client.upsert(shown.id, [invented])
+            client.publish(shown.id)
+            (fault,) = verify(town, url)[1]["water: portal"]["faults"]
+            assert fault == "water: rows after 2024-03, the newest release: 2024-04.A"
+            client.upsert(shown.id, [{"id": invented["id"], ":deleted": True}])
+            client.publish(shown.id)
             held = next(iter(client.rows(shown.id, ["id", "accounts"], where="period = '2024-03'")))
             client.upsert(shown.id, [{"id": held["id"], "accounts": "999"}])
             client.publish(shown.id)
@@ -115,6 +129,13 @@ def test_a_portal_is_verified_by_its_address(town: Town, tmp_path: Path) -> None
             (fault,) = rows["water: portal"]["faults"]
             assert fault == f"water 2024-03: rows that are not as released: {held['id']}"
         assert town.publisher("push", "water", PUBLISHER_PORTAL=url).code == 0
+        with SocrataClient(Target(url, False, timeout=20, **account)) as client:
+            shown = Shown(client, client.listed()[0])
+            for name, words in (("release.csv", "release.csv is gone"), ("evidence.json", "attached, and is gone")):
+                shown.remove(name)
+                answer, rows = verify(town, url)
+                assert words in rows["water: portal"]["faults"][0]
+                assert answer.code == 6
     assert town.publisher("verify", "http://127.0.0.1:9/elsewhere").code == 2
     assert town.publisher("verify", url).code == 6  # it has ended
     path = town.state / "public" / "approvals" / "water" / "2024-02" / "1" / "ana.json"
