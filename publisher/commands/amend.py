@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
+from publisher.definitions.ceilings import most_a_block
 from publisher.errors import DefinitionError
 from publisher.pipeline.charges import reading_of
 from publisher.pipeline.decisions import public_reason
@@ -16,6 +17,8 @@ from publisher.privacy.amendment import DateReading
 from publisher.privacy.charge import decimal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from publisher.privacy.ledger import Ledger
     from publisher.workspace import SourceFile
 
@@ -142,7 +145,22 @@ def allowance(
         raise DefinitionError(f"{start}..{end}: is more than {MOST_YEARS} years: allow less at once")
     blocks = tuple(each.label for each in civil.Period(first.start, last.end, window).cut(window))
     amount = LossAmount(_amount("--more", more), _amount("--delta", delta))
+    _refuse_for_minors(source, ledger, blocks, amount)
     return Allowance(source, blocks, amount, reason)
+
+
+def _refuse_for_minors(source: SourceFile, ledger: Ledger, blocks: Sequence[str], more: LossAmount) -> None:
+    """Raise DefinitionError where a block about minors could spend more than the most of all: no decision allows it."""
+    definition = source.definition
+    if not definition.minors:
+        return
+    privacy, before = definition.privacy, ledger.allowed(source.name)
+    most = most_a_block(privacy.currency, minors=True)
+    allowed = max(Fraction(privacy.budget) + before.get(block, NOTHING).loss for block in blocks) + more.loss
+    if allowed > most or more.delta:
+        symbol = "ρ" if privacy.currency == "zcdp" else "ε"
+        words = f"{symbol} {decimal(most)} on a block, and no δ, is the most whatever is decided"
+        raise DefinitionError(f"{source.name}: is about minors: {words}")
 
 
 def _period(text: str) -> civil.Period:

@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from publisher.commands.amend import allowance
+from publisher.errors import DefinitionError
+from publisher.pipeline.session import opened
+from publisher.workspace import find_workspace
+
 if TYPE_CHECKING:
     from township import Town
 
@@ -112,6 +117,20 @@ def test_what_cannot_be_allowed_is_said(released: Town, words: tuple[str, ...], 
     answer = released.publisher("ledger", "allow", "meters", *words, "--yes")
     assert (answer.code, kinds(released)) == (2, [])
     assert said in answer.err
+
+
+def test_no_decision_allows_more_about_minors(released: Town) -> None:
+    """Half of the ceiling is the most that a block of theirs may spend, with all decisions together."""
+    released.edit("pipelines/meters.toml", "retention_months", "minors = true\nretention_months")
+    released.edit("pipelines/meters.toml", "budget = 0.25", "budget = 0.2")
+    with opened(find_workspace(released.root)) as catalog:
+        meters = find_workspace(released.root).source("meters")
+        asked = allowance(meters, catalog.ledger, "2024-01", "2024-02", "0.03", "0", WHY[1])
+        catalog.ledger.record("allowance", asked.payload)
+        for more, delta in (("0.03", "0"), ("0.01", "1e-9")):
+            with pytest.raises(DefinitionError, match=r"meters: is about minors: ρ 0.25 on a block, and no δ"):
+                allowance(meters, catalog.ledger, "2024-02", "2024-03", more, delta, WHY[1])
+        assert allowance(meters, catalog.ledger, "2024-03", "2024-03", "0.05", "0", WHY[1]).more.loss
 
 
 def test_a_format_that_the_export_changed_keeps_what_was_spent(released: Town) -> None:
