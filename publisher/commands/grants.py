@@ -62,6 +62,9 @@ def add_grant(workspace: Workspace, given: dict[str, Any]) -> str:
     for name in given["datasets"]:
         workspace.dataset(name)
     _check_purpose(given["purpose"])
+    for option, texts in (("--person", given["people"]), ("--agreement", (given["agreement"],))):
+        if not all(text.isprintable() and len(text) <= LONGEST for text in texts):
+            raise DefinitionError(f"{option}: write one line of at most {LONGEST} characters")
     try:
         grant = Grant(**given, since=today)
     except ValidationError as error:
@@ -132,10 +135,12 @@ Questions: {workspace.settings.contact}
 
 
 def _copy(workspace: Workspace, catalog: Catalog, dataset: DatasetFile, folder: Path) -> int:
-    """Copy the definition, every edition with its measurements, and the newest answer of `tune`."""
+    """Copy the definitions, every edition with its measurements, and the newest answer of `tune`."""
     folder.mkdir()
     for path in (workspace.root / "datasets" / f"{dataset.name}.toml", *_source_files(workspace, dataset)):
-        (folder / path.name).write_bytes(path.read_bytes())
+        place = folder / path.parent.name  # a dataset and its source may have the same name
+        place.mkdir(exist_ok=True)
+        (place / path.name).write_bytes(path.read_bytes())
     tuned = newest(workspace, catalog.ledger, dataset)
     if tuned is not None:
         (folder / "tuning.json").write_text(tuned.found.model_dump_json(indent=2), encoding="utf-8")

@@ -40,7 +40,10 @@ def test_a_grant_opens_noisy_numbers_of_its_datasets(granted: Town, tmp_path: Pa
     said = done(typed(granted, "grants", "open", "study", str(tmp_path / "out")))
     assert "3 releases, for Ana Ruiz, Ben Ode alone, until" in said
     names = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert {"README.txt", "requests/requests.toml", "requests/requests.sql"} <= names
+    definitions = ("datasets/requests.toml", "pipelines/requests.toml", "pipelines/requests.sql")
+    assert {"README.txt", *(f"requests/{name}" for name in definitions)} <= names
+    for name in definitions:  # the dataset and its source have the same name
+        assert (tmp_path / "out" / "requests" / name).read_bytes() == (granted.root / name).read_bytes()
     assert {f"requests/releases/2024-0{n}/1/{name}" for n in (1, 2, 3) for name in FILES} <= names
     assert (tmp_path / "out/requests/releases/2024-03/1/status.txt").read_text() == "retracted\n"
     assert not [name for name in names if "water" in name or "meters" in name]
@@ -89,6 +92,8 @@ def test_what_is_wrong_with_a_grant_is_said(granted: Town, tmp_path: Path) -> No
     refused(typed(granted, *other), 2, "there is no dataset 'nothing'")
     other[3], other[9] = "requests", "Call 612-555-0123"
     refused(typed(granted, *other), 2, "--purpose: the journal tells it, and it has what looks like a phone number")
+    other[9], other[5] = "To place bus stops", "Ana Ruiz\nUntil: 2099-12-31"
+    refused(typed(granted, *other), 2, "--person: write one line of at most 300 characters")
     refused(typed(granted, "grants", "open", "nobody", str(tmp_path / "out")), 2, "there are: study")
     for folder in (tmp_path, granted.state / "out"):
         refused(typed(granted, "grants", "open", "study", str(folder)), 2, "give a folder that is not there yet")
