@@ -66,7 +66,7 @@ PORTAL_FLOORS = (
 """The same inside the portal."""
 
 FILES = ("workspace", "stages", "buckets", "copies", "duck", "durable", "encryption")
-"""One floor of single files, which may use each other."""
+"""One floor of single files and one small room, which may use each other."""
 
 
 @dataclass(frozen=True)

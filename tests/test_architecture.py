@@ -17,7 +17,7 @@ DOORS = {
     "duckdb": ["duck"],
     "apprise": ["commands.notices"],
     "cronsim": ["definitions.schedule"],
-    "cryptography": ["approvals.keys", "encryption"],
+    "cryptography": ["approvals.keys", "encryption.key"],
     "holidays": ["definitions.schedule"],
     "pyspark": ["executors.spark"],
 }
@@ -49,7 +49,7 @@ def test_object_stores_have_one_door() -> None:
 def test_parquet_is_encrypted_through_one_door() -> None:
     """Whoever writes or reads encrypted Parquet does it with the workspace's key."""
     users = {name_of(path) for path in ROOT.rglob("*.py") if "parquet.encryption" in path.read_text(encoding="utf-8")}
-    assert users == {"encryption"}
+    assert users == {"encryption.parquet"}
 
 
 def test_every_connection_to_duckdb_is_used_safely() -> None:

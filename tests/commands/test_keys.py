@@ -10,7 +10,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +22,7 @@ from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 ONE, OTHER = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 SETTING = '\n[encryption]\nkey = { env = "TOWN_KEY" }\n'
@@ -61,7 +61,7 @@ def plain(town: Town) -> list[str]:
 
 def in_memory(town: Town) -> Path:
     """Where the temporary files of the town are."""
-    return Path("/dev/shm") / f"publisher-{os.geteuid()}-{encryption._mark(town.state / 'private')}"  # noqa: S108
+    return encryption.memory_of(town.state / "private")
 
 
 @pytest.fixture
