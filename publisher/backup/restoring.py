@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from publisher.backup.contents import IN_STEP, JOURNAL, KEY, OWNER, read_backup
 from publisher.backup.expected import damaged_pack, expected_hashes, is_packed
+from publisher.cases.register import DELETED
 from publisher.durable import private_files, sync, write_file, writing
 from publisher.errors import BudgetError, SourceError
 from publisher.journal.entry import Fact, read_entry
-from publisher.journal.journal import NOWHERE, Journal
+from publisher.journal.journal import NOWHERE, Journal, read_entries
 from publisher.pipeline.catalog import Catalog
 from publisher.pipeline.journaling import journal_of
 from publisher.pipeline.public_ledger import FILE, last_line, public_entry
@@ -191,7 +192,8 @@ class _Restoring:
 
     def _bring_files(self, in_step: bool) -> None:
         names = [name for name in self._backup.names if name not in (OWNER, KEY, JOURNAL)]
-        wanted = [name for name in names if not self._is_here(name)]
+        deleted = tuple(f"private/cases/{number}/" for number in self._deleted_cases())
+        wanted = [name for name in names if not (name.startswith(deleted) or self._is_here(name))]
         if not wanted:
             return
         store = ReleaseStore(self._workspace.public, self._workspace.private)
@@ -199,6 +201,11 @@ class _Restoring:
         expected = expected_hashes(catalog, self._backup, wanted)
         for name in wanted:
             self._bring_or_leave(name, expected, in_step)
+
+    def _deleted_cases(self) -> list[str]:
+        """The cases that were deleted with what people wrote, as the journal tells: they never come back."""
+        told = (entry.fact for entry in read_entries(journal_of(self._workspace)) if entry.fact.kind == "case")
+        return [each.reference.removeprefix("case ") for each in told if each.reason.endswith(DELETED)]
 
     def _is_here(self, name: str) -> bool:
         path, written = self._state / name, self._backup.hash_of(name)

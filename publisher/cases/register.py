@@ -18,11 +18,13 @@ from publisher.durable import private_files, write_file, writing
 from publisher.errors import DefinitionError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import date
     from pathlib import Path
 
 FILE = "case.json"
+DELETED = ": deleted"
+"""Ends what the journal says of a case that was deleted."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,11 @@ class CaseRegister:
             )
         return self._read(path)
 
-    def next_number(self, day: date) -> str:
-        """The number of the next case that came in that year; none is given twice, whatever was deleted since."""
-        taken = [path.name.partition("-")[2] for path in self.folder.glob(f"{day.year}-*")]
+    def next_number(self, day: date, told: Iterable[str]) -> str:
+        """The number of the next case that came in that year; none is given twice, whatever was deleted since: `told`
+        are those that the journal knows, also of folders that are gone."""
+        there = [*told, *(path.name for path in self.folder.glob("*-*"))]
+        taken = [number for year, _, number in (each.partition("-") for each in there) if year == str(day.year)]
         last = max((int(each) for each in taken if each.isdigit()), default=0)
         return f"{day.year}-{last + 1:03}"
 

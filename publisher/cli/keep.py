@@ -50,27 +50,31 @@ def doctor(folder: Path, *, backup_days: int, strict: bool, as_json: bool) -> No
 @click.option("--yes", is_flag=True, help="Purge without asking.")
 @click.pass_obj
 def purge(folder: Path, sources: Sequence[str], *, dry: bool, yes: bool) -> None:
-    """Delete landed records beyond their retention.
+    """Delete landed records beyond their retention, and closed cases.
 
     Each source says how long its records are kept, and whether `publisher run` purges by itself. Records wait for a
     release of them that is still due, up to the source's deadline; nothing is purged under a legal hold. Releases, the
-    ledger and first receipts stay. The journal keeps a certificate of what was deleted.
+    ledger and first receipts stay. The journal keeps a certificate of what was deleted. Without a source named, cases
+    that were closed longer ago than [cases] retention_months are deleted too, with their letters.
 
     \b
     Examples:
       publisher purge --dry-run
       publisher purge stlouis-311
     """
+    from publisher.commands.case_retention import planned_cases, purge_cases
     from publisher.commands.purge import planned, purge_sources
+
+    def asked(words: str) -> None:
+        agree(words, yes=yes, undone="Nothing was purged.")
 
     workspace = workspace_of(folder)
     chosen = [workspace.source(name) for name in sources or workspace.sources]
-    for line in (
-        planned(workspace, chosen)
-        if dry
-        else purge_sources(workspace, chosen, lambda words: agree(words, yes=yes, undone="Nothing was purged."))
-    ):
+    for line in planned(workspace, chosen) if dry else purge_sources(workspace, chosen, asked):
         say(line)
+    if not sources:
+        for line in planned_cases(workspace) if dry else purge_cases(workspace, asked):
+            say(line)
 
 
 @main.group(invoke_without_command=True, context_settings={"max_content_width": 100})

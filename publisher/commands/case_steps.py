@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from publisher.cases.case import OUTCOMES, Case, CaseStep
 from publisher.cases.letters import letter
+from publisher.cases.register import DELETED
 from publisher.commands.cases import WHAT, register_of, rule_words, today_of
 from publisher.definitions.clock import OWN_RULE
 from publisher.definitions.period import parse
 from publisher.errors import DefinitionError, PortalError, SourceError
 from publisher.identifiers import IDENTIFIERS
 from publisher.journal.entry import Fact
+from publisher.journal.journal import read_entries
 from publisher.pipeline.journaling import journal_of
 from publisher.pipeline.session import opened
 from publisher.push.shown import differing
@@ -163,7 +165,7 @@ def open_case(workspace: Workspace, asked: CaseOpening) -> list[str]:
     step = CaseStep(what="opened", day=office.today, due=due)
     came = {f"letter{asked.letter.suffix}": _content(asked.letter)} if asked.letter is not None else {}
     with office.register.changing():
-        number = office.register.next_number(received)
+        number = office.register.next_number(received, _told_numbers(workspace))
         case = Case(number=number, kind=asked.kind, received=received, clock=clock, to=_to(asked.to))
         values = {}
         if asked.kind == "accuracy":
@@ -238,7 +240,7 @@ def delete_case(workspace: Workspace, number: str) -> list[str]:
         case = office.register.case(number)
         if case.state != "closed":
             raise DefinitionError(f"case {number} is {case.state}: only a closed case can be deleted")
-        fact = Fact("case", dataset=case.dataset, reference=f"case {number}", reason=f"{case.kind}: deleted")
+        fact = Fact("case", dataset=case.dataset, reference=f"case {number}", reason=f"{case.kind}{DELETED}")
         journal_of(workspace).tell(fact)
         office.register.delete(case)
     return [f"case {number}: deleted with its letters"]
@@ -270,6 +272,12 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _told_numbers(workspace: Workspace) -> list[str]:
+    """The number of every case that the journal tells of."""
+    facts = [entry.fact for entry in read_entries(journal_of(workspace)) if entry.fact.kind == "case"]
+    return [each.reference.partition(",")[0].removeprefix("case ") for each in facts]
 
 
 def _at_work(case: Case) -> Case:

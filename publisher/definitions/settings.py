@@ -244,6 +244,9 @@ class CaseSettings(Model):
     """So many days before an answer is due, `publisher status` and notices say so."""
     hourly_rate: Exact = Field(Decimal(0), ge=0, le=1000)
     """What an hour of preparing summary data costs the person who asked, in dollars."""
+    retention_months: int | None = Field(None, ge=1, le=1200)
+    """Months for which closed cases are kept with their letters; then `publisher purge` deletes them, unless a legal
+    hold is in force. Default: until a person deletes them."""
     signed: Text | None = None
     """Who signs the letters: a name, an office. Default: the organization."""
 

@@ -42,12 +42,13 @@ def test_a_clock_ends_on_its_day(clock: AnswerClock, holidays: str, due: str) ->
 def test_numbers_go_by_the_year_of_the_letter(tmp_path: Path) -> None:
     """The first of a year is 001; the number of a case that was deleted is not given again, even the last one."""
     register = CaseRegister(tmp_path / "cases")
-    assert register.next_number(DAY) == "2026-001"
+    assert register.next_number(DAY, []) == "2026-001"
+    assert register.next_number(DAY, ["2026-007", "2025-099", ""]) == "2026-008"
     for number in ("2026-001", "2026-002", "2025-009"):
         register.write(case(number), {})
-    assert register.next_number(DAY) == "2026-003"
+    assert register.next_number(DAY, []) == "2026-003"
     register.delete(case("2026-002"))
-    assert register.next_number(DAY) == "2026-003"
+    assert register.next_number(DAY, []) == "2026-003"
     assert [each.number for each in register.cases()] == ["2025-009", "2026-001"]
 
 
@@ -67,7 +68,7 @@ def test_a_step_that_was_interrupted_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "cases" / "2026-001" / "2-delay.txt").write_text("half of a l")
     (tmp_path / "cases" / "2026-002").mkdir()
     assert register.cases() == [case()]
-    assert register.next_number(DAY) == "2026-003"
+    assert register.next_number(DAY, []) == "2026-003"
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:

@@ -16,7 +16,10 @@ from publisher.backup.contents import read_backup
 from publisher.backup.making import back_up
 from publisher.backup.record import newest_backup
 from publisher.backup.restoring import restore
+from publisher.cases.register import DELETED
 from publisher.errors import BudgetError, DefinitionError, LockedError, PortalError, SourceError
+from publisher.journal.entry import Fact
+from publisher.pipeline.journaling import journal_of
 from publisher.pipeline.session import held_lock
 from publisher.privacy.chain import Head
 from publisher.workspace import find_workspace
@@ -247,6 +250,20 @@ def test_the_key_never_lies_beside_records(saved: Town) -> None:
         back_up(workspace, saved.root / "other", records=False, key=True)
     assert len(made(saved)) == len(made(saved, "other")) == 1
     assert not back_up(workspace, saved.root / "other", records=False, key=False)[1].key
+
+
+def test_a_case_that_was_deleted_does_not_come_back(saved: Town) -> None:
+    """What a person wrote is gone once the journal says so; a case that was lost comes back."""
+    workspace = find_workspace(saved.root)
+    cases = saved.state / "private" / "cases"
+    for number in ("2024-001", "2024-002"):
+        (cases / number).mkdir(parents=True)
+        (cases / number / "letter.txt").write_text("From someone")
+    back_up(workspace, saved.root / "copies", records=False, key=True)
+    journal_of(workspace).tell(Fact("case", reference="case 2024-001", reason=f"summary{DELETED}"))
+    shutil.rmtree(cases)
+    restore(workspace, saved.root / "copies", lambda _: [])
+    assert [each.name for each in cases.iterdir()] == ["2024-002"]
 
 
 def test_a_folder_that_is_a_link_is_not_left_out(saved: Town) -> None:

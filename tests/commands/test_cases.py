@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from test_status import serving, words
 from township import Answer
 
 from publisher.cli import main
+from publisher.commands.case_retention import planned_cases, purge_cases
 from publisher.definitions.clock import OWN_RULE
+from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,6 +186,37 @@ def test_a_request_that_the_budget_does_not_pay_for_gets_no_estimate(office: Tow
     office.edit("datasets/requests.toml", "rho = 0.1", "rho = 0.05")
     asked = typed(office, "cases", "estimate", number, "requests", "--hours", "1")
     refused(asked, 2, "2024-01..2024-03 would be drawn and charged again")
+
+
+def test_a_closed_case_is_deleted_after_its_retention(office: Town) -> None:
+    """With its letters, unless a legal hold is in force; one that is open stays. No number is given twice, also where
+    the folder is gone."""
+    numbers = []
+    for _ in range(2):
+        done(typed(office, "cases", "open", "summary"))
+        numbers.append(listed(office)[-1]["number"])
+    done(typed(office, "cases", "close", numbers[0], "--reason", "Withdrawn"))
+    cases = office.state / "private" / "cases"
+    file = cases / numbers[0] / "case.json"
+    file.write_text(file.read_text().replace(f'"closed","day":"{day(0)}', f'"closed","day":"{day(400)}'))
+    assert list(planned_cases(find_workspace(office.root))) == []
+    office.edit("publisher.toml", "[cases]", "[cases]\nretention_months = 12")
+    held = '[[hold]]\nsince = 2024-01-01\nreason = "Case 7"\n\n[privacy]'
+    office.edit("pipelines/meters.toml", "[privacy]", held)
+    assert list(planned_cases(find_workspace(office.root))) == []
+    office.edit("pipelines/meters.toml", held, "[privacy]")
+    workspace = find_workspace(office.root)
+    assert list(planned_cases(workspace)) == [
+        f"case {numbers[0]}: closed on {day(400)}, is due to be deleted with its letters."
+    ]
+    agreed: list[str] = []
+    assert list(purge_cases(workspace, agreed.append)) == [f"case {numbers[0]}: deleted with its letters"]
+    assert agreed == [f"case {numbers[0]}: closed, beyond retention: deleted with letters."]
+    assert list((cases / numbers[0]).iterdir()) == []
+    (cases / numbers[0]).rmdir()
+    shutil.rmtree(cases / numbers[1])
+    done(typed(office, "cases", "open", "summary"))
+    assert listed(office)[0]["number"] not in numbers
 
 
 def test_status_says_when_an_answer_is_due(office: Town) -> None:
