@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from publisher import confined; confined.serve()"
+_TOLD = ("PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHON", "VIRTUAL_ENV", "COV", "OPENBLAS_")
+"""How the names of variables begin that children need."""
 _OUT_OF_MEMORY = 77
 _PR_SET_NO_NEW_PRIVS = 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -49,8 +51,18 @@ class StoppedError(Exception):
         self.reason = reason
 
 
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """What programs need of the environment: where they are, and how they write. Keys and passwords are none of it.
+
+    >>> without_secrets({"PATH": "/bin", "LC_ALL": "C", "WORKSPACE_KEY": "secret", "PGPASSWORD": "secret"})
+    {'PATH': '/bin', 'LC_ALL': 'C'}
+    """
+    return {name: value for name, value in environment.items() if name.startswith(_TOLD)}
+
+
 def run(function: Callable[..., Any], *arguments: Any, memory: int, seconds: float) -> Any:
-    """What a function of a module returns, called in a child with at most `memory` bytes and `seconds`.
+    """What a function of a module returns, called in a child with at most `memory` bytes and `seconds`, and without the
+    keys and passwords of the environment.
 
     Arguments and result are JSON. What the child says on its error stream may quote a record, so it is thrown away.
     Raises StoppedError.
@@ -58,7 +70,14 @@ def run(function: Callable[..., Any], *arguments: Any, memory: int, seconds: flo
     call = json.dumps([function.__module__, function.__qualname__, arguments, memory, math.ceil(seconds)])
     command = [sys.executable, "-c", _START, json.dumps(sys.path)]
     try:
-        done = subprocess.run(command, input=call.encode(), capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command,
+            input=call.encode(),
+            capture_output=True,
+            timeout=seconds,
+            check=False,
+            env=without_secrets(os.environ),
+        )
     except subprocess.TimeoutExpired:
         raise StoppedError("time") from None
     if done.returncode == 0:

@@ -26,6 +26,11 @@ def answer(*arguments: object) -> object:
     return [*arguments, resource.getrlimit(resource.RLIMIT_AS), resource.getrlimit(resource.RLIMIT_CORE), os.getpid()]
 
 
+def told() -> list[str]:
+    """The names of its environment."""
+    return sorted(os.environ)
+
+
 def fill() -> int:
     """More memory than there is."""
     return len(bytearray(2 * SPACE))
@@ -51,6 +56,12 @@ def test_the_result_comes_from_another_process_with_limits() -> None:
     *arguments, space, core, process = confined.run(answer, "a", None, 7, memory=SPACE, seconds=30)
     assert (arguments, space, core) == (["a", None, 7], [SPACE, SPACE], [0, 0])
     assert process != os.getpid()
+
+
+def test_a_child_gets_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads files from elsewhere; keys and passwords are in the environment of who starts it."""
+    monkeypatch.setenv("WORKSPACE_KEY", "secret")
+    assert {"PATH", "WORKSPACE_KEY"} & set(confined.run(told, memory=SPACE, seconds=30)) == {"PATH"}
 
 
 @pytest.mark.parametrize(("function", "reason"), [(fill, "memory"), (abort, "memory"), (wait, "time"), (fail, "fault")])

@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from publisher.confined import without_secrets
 from publisher.definitions.feed import is_loopback
 from publisher.errors import PortalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from publisher.definitions.settings import PortalSettings
 
 START_SECONDS = 60
-_TOLD = ("PATH", "HOME", "LANG", "LC_", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "PYTHON", "VIRTUAL_ENV", "COV", "OPENBLAS_")
-"""How the names of variables begin that say where programs are and how they write."""
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 60
 """A portal that took the connection may be long in answering on a busy machine; a second one could not start there."""
 
@@ -49,22 +48,14 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
             command += ["--public-url", f"{address.scheme}://{address.netloc}"]
         log = Path(folder) / "log"
         with log.open("w") as errors:  # a file: no one reads while the portal answers, and a pipe would fill up
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=told(os.environ))
+            told = without_secrets(os.environ)  # it faces the web
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=told)
         try:
             _wait(process, ready, log)
             yield
         finally:
             process.terminate()
             process.wait()
-
-
-def told(environment: Mapping[str, str]) -> dict[str, str]:
-    """What the portal needs of the environment. Keys and passwords of a run are none of it: the portal faces the web.
-
-    >>> told({"PATH": "/bin", "LC_ALL": "C", "WORKSPACE_KEY": "secret", "PGPASSWORD": "secret"})
-    {'PATH': '/bin', 'LC_ALL': 'C'}
-    """
-    return {name: value for name, value in environment.items() if name.startswith(_TOLD)}
 
 
 def answers(url: str) -> bool:

@@ -60,6 +60,7 @@ class JudgingProcess(Judging):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env=confined.without_secrets(os.environ),
             )
 
     def judge(
