@@ -72,8 +72,11 @@ def verified_folder(path: Path, witnesses: Sequence[Witness], keys: Sequence[str
         yield VerificationRow("ledger", f"entries: {ledger.size}", tuple(ledger.faults), BudgetError.exit_code)
     except OSError:
         ledger = PublicLedger(())
-        words = f"{place.public / FILE}: is missing: only what the release itself says can be checked"
-        yield VerificationRow("ledger", "", (words,))
+        alone = f"{place.public / FILE}: is missing: only what the release itself says can be checked"
+        whole = f"{place.public / FILE}: is missing: what was spent, and whether a release is gone, cannot be checked"
+        yield VerificationRow(
+            "ledger", "", (alone if place.name else whole,), 0 if place.name else BudgetError.exit_code
+        )
     names = [place.name] if place.name else list(store.names())
     for dataset in dict.fromkeys(name.partition("/")[0] for name in names):
         own = [name for name in names if name.partition("/")[0] == dataset]

@@ -58,6 +58,8 @@ def test_what_is_public_verifies_elsewhere(released: Town, public: Path) -> None
     (public / "ledger.jsonl").unlink()
     alone = verify(released, public / "releases" / "water" / "2024-02" / "1")
     assert (alone.code, alone.rows[0]["result"]) == (0, "warning")
+    ledger = next(verified_folder(public, [], []))
+    assert (ledger.result, ledger.exit_code) == ("wrong", 4)  # nothing else would tell that a release is gone
 
 
 def a_table(public: Path) -> None:
