@@ -199,7 +199,7 @@ class _Run:
             self.catalog.reconcile(dataset.name)
             jobs = jobs_of(self.workspace, self.catalog, dataset, periods)
             self._ask(dataset, jobs)
-            if dataset.source.definition.late is not None:
+            if dataset.source.definition.late is not None and (jobs or has_files(dataset.source, self.workspace)):
                 self._land(dataset.source)  # the day of receipt may be the day of landing: none is missed
         except RefusedAtLandingError as error:
             self.outcomes += [failure_of(dataset, job.period, error) for job in jobs[:1]]

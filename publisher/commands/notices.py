@@ -4,6 +4,7 @@ count, share, column or value, since it passes through the hands of others."""
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from publisher.pipeline.session import locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from publisher.commands.status import Overview
     from publisher.definitions.settings import NoticeSettings
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 FILE = "notices.json"
 """What was told and still holds, in the private folder."""
+
+ROOM = 4096
+"""Bytes that its file has at least: one block of a disk, which needs no room any more once the disk is full."""
 
 REASONS = {
     "feed missing": "a release is due, and no file has come for it",
@@ -234,6 +239,24 @@ def _told(workspace: Workspace) -> set[Notice]:
 
 
 def _remember(workspace: Workspace, notices: Iterable[Notice]) -> None:
+    """A full disk takes no new file, but the one that lies there can be written over: it is told once, too."""
     rows = [[each.subject, each.reason] for each in sorted(notices)]
-    with private_files():
-        write_file(workspace.private / FILE, json.dumps(rows).encode(), mode=0o600)
+    content, path = json.dumps(rows).encode().ljust(ROOM), workspace.private / FILE
+    try:
+        with private_files():
+            write_file(path, content, mode=0o600)
+    except SourceError:
+        if not _written_over(path, content):
+            raise
+
+
+def _written_over(path: Path, content: bytes) -> bool:
+    """Whether the file could take the content without growing."""
+    with suppress(OSError), path.open("r+b") as file:
+        if os.fstat(file.fileno()).st_size >= len(content):
+            file.write(content)
+            file.truncate()
+            file.flush()
+            os.fsync(file.fileno())
+            return True
+    return False

@@ -66,8 +66,10 @@ def tell_landing(workspace: Workspace, source: SourceFile, batches: Sequence[Bat
     journal_of(workspace).tell(*facts, settle=False)
 
 
-def tell_push(journal: Journal, table: str, page: str, releases: Sequence[Release]) -> None:
-    """Tell that a table on the portal was written; its newest release names what was sent, none that it is closed."""
+def tell_push(journal: Journal, ledger: Ledger, table: str, page: str, releases: Sequence[Release]) -> None:
+    """Tell that a table on the portal was written; its newest release names what was sent, none that it is closed. What
+    the ledger has entered is told before: nothing is pushed before it was released and approved."""
+    follow(journal, ledger, settle=False)
     newest = releases[-1].manifest if releases else None
     fact = Fact(
         "push",

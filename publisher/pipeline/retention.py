@@ -18,6 +18,7 @@ from publisher.errors import DefinitionError
 from publisher.journal.entry import Fact
 from publisher.journal.journal import read_entries
 from publisher.pipeline.catalog import closed_periods
+from publisher.pipeline.journaling import follow
 from publisher.records.batch import BatchStore
 from publisher.records.purging import PurgedMonths, Purging, old_reports, purged_of
 
@@ -198,6 +199,7 @@ def _certify(catalog: Catalog, source: SourceFile, done: Purge) -> None:
     """Tell the journal, once."""
     if any(each.fact.kind == "purge" and each.fact.reference == done.id for each in read_entries(catalog.journal)):
         return
+    follow(catalog.journal, catalog.ledger, settle=False)  # what was released of these records comes before
     fact = Fact("purge", source=source.name, reference=done.id, reason=done.rule, details=done.certificate)
     catalog.journal.tell(fact)
 

@@ -6,6 +6,7 @@ Passwords of a server come from the environment; no message shows one.
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 60
 """Seconds that a writer waits for the one before it."""
+
+ROOM = 1 << 16
+"""Bytes on the disk without which SQLite cannot even open its files; it calls that an I/O error."""
 
 LOCK = 0x7075626C6973
 """The advisory lock that every writer of a ledger on a server takes."""
@@ -96,6 +100,8 @@ class Database:
         """The database's own reason on one line; if it is damaged, even that may not be text."""
         if not isinstance(error, sa.exc.DBAPIError):
             return "it is damaged"
+        if not self.remote and shutil.disk_usage(self.place).free < ROOM:
+            return "the disk is full"
         lines = str(error.orig).strip().splitlines() or ["no reason was given"]
         words = lines[0].strip()
         for secret in self.secrets:

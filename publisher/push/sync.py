@@ -168,7 +168,7 @@ def _deliver(
         _leave(workspace, key, None)  # the next push compares all rows, and checks all files before
         raise
     if publication.changed:
-        tell_push(catalog.journal, dataset.named(level), publication.url, tables)
+        tell_push(catalog.journal, catalog.ledger, dataset.named(level), publication.url, tables)
     _leave(workspace, key, publication.left)
     return publication.url if tables else None
 

@@ -137,6 +137,20 @@ def test_a_bad_file_is_noticed_on_the_day_it_comes(scheduled: Town) -> None:
         assert ran(scheduled).exit_code == 0
 
 
+@pytest.mark.parametrize("late", ["", '\n[late]\npolicy = "charge"\nafter_days = [4]\n'])
+def test_no_file_is_missing_before_something_is_due(scheduled: Town, late: str) -> None:
+    """In the first weeks of a new dataset no file has come, and runs are fine, whatever its policy for late records; on
+    the day on which a release is due, the file is missing."""
+    path = scheduled.root / "pipelines" / "requests.toml"
+    path.write_text(path.read_text() + late)
+    for file in (scheduled.data / "requests").iterdir():
+        file.unlink()
+    with at(2024, 1, 20, 9):
+        assert ran(scheduled).exit_code == 0
+    with at(2024, 2, 5, 9):
+        assert ran(scheduled).exit_code == 5
+
+
 def test_a_period_before_its_time_is_refused(scheduled: Town) -> None:
     """Naming it does not make it due: the error says which schedule it waits for, and machines can ask what is due."""
     scheduled.edit("datasets/requests.toml", 'first = "2024-01"\nlast = "2024-03"', 'first = "2030-01"')
