@@ -19,6 +19,26 @@ def a_manifest(town: Town) -> None:
     path.write_bytes(path.read_bytes() + b" ")
 
 
+def a_table(town: Town) -> None:
+    path = town.releases / "water" / "2024-01" / "1" / "data.csv"
+    path.write_bytes(path.read_bytes().replace(b"1", b"2"))
+
+
+def a_charge(town: Town) -> None:
+    lowered = 'replace(payload, \'"loss":"1/10"\', \'"loss":"1/20"\')'
+    first = "(SELECT min(sequence) FROM entries WHERE kind = 'charge')"
+    town.ledger(f"UPDATE entries SET payload = {lowered} WHERE sequence = {first}")
+
+
+def a_charge_less(town: Town) -> None:
+    town.ledger("DELETE FROM entries WHERE sequence = (SELECT max(sequence) FROM entries WHERE kind = 'charge')")
+
+
+def a_story(town: Town) -> None:
+    path = town.state / "private" / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"kind":"charge"', b'"kind":"read"', 1))
+
+
 def a_key(town: Town) -> None:
     (town.state / "private" / "key").write_bytes(os.urandom(32))
 
@@ -40,6 +60,10 @@ def a_head(town: Town) -> None:
 
 CHANGES: dict[Callable[[Town], None], tuple[int, str, str]] = {
     a_manifest: (5, "water: releases", "water/2024-01/1: changed since it was written: manifest.json"),
+    a_table: (5, "water: releases", "water/2024-01/1: changed since it was written: data.csv"),
+    a_charge: (4, "ledger: chain", "was changed"),
+    a_charge_less: (4, "ledger: chain", "was changed, removed or inserted"),
+    a_story: (5, "journal", "of the journal was changed"),
     a_result: (5, "water: validation results", "1.json was changed after it was written"),
     a_key: (5, "key", "private/key is not the one that the ledger was begun with"),
     a_landed_file: (5, "meters: landed files", "meters.csv was landed with another key"),
