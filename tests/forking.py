@@ -1,10 +1,10 @@
 """A process that has imported everything and forks a child for each command: a command takes as long as its work.
 
 `python forking.py` reads orders, a JSON object a line, from standard input: `{"arguments": [...], "folder": path,
-"package": path, "environment": {...}, "out": path, "err": path}`, and answers with how the child ended: its exit code,
-or minus the signal that killed it. It opens nothing and computes nothing itself, so that a child starts like a process
-of its own. `package` is empty, or a folder with another copy of publisher, which the child runs: the forking
-process itself imports none.
+"package": path, "environment": {...}, "typed": text, "out": path, "err": path}`, and answers with how the child ended:
+its exit code, or minus the signal that killed it. It opens nothing and computes nothing itself, so that a child starts
+like a process of its own. `package` is empty, or a folder with another copy of publisher, which the child runs: a
+forking process for such orders is started with `without`, and imports no copy itself.
 """
 
 from __future__ import annotations
@@ -43,20 +43,27 @@ WITHOUT = "without"
 class Forks:
     """The forking process, with publisher imported or without; one child at a time."""
 
-    def __init__(self, *, without: bool = False) -> None:
-        variables = os.environ | {"OPENBLAS_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false"}
+    def __init__(self, *, without: bool = False, **variables: str) -> None:
+        """These variables are in its environment from the start, such as what the dynamic linker loads."""
+        usual = {"OPENBLAS_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false"}
         self._process = subprocess.Popen(
             [sys.executable, __file__, *([WITHOUT] if without else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=variables,
+            env=os.environ | usual | variables,
         )
 
     def run(
-        self, arguments: list[str], folder: Path, environment: dict[str, str], package: Path | None = None
+        self,
+        arguments: list[str],
+        folder: Path,
+        environment: dict[str, str],
+        package: Path | None = None,
+        typed: str = "",
     ) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error of `publisher` with these arguments in that folder."""
+        """Exit code, standard output and standard error of `publisher` with these arguments in that folder; what is
+        typed comes from its standard input."""
         with tempfile.TemporaryDirectory() as place:
             out, err = Path(place) / "out", Path(place) / "err"
             ended = self._answer(
@@ -65,6 +72,7 @@ class Forks:
                     "folder": str(folder),
                     "package": str(package or ""),
                     "environment": environment,
+                    "typed": typed,
                     "out": str(out),
                     "err": str(err),
                 }
@@ -131,8 +139,13 @@ def live(order: dict[str, Any]) -> NoReturn:
 
 def obey(order: dict[str, Any]) -> int:
     """Run one command of publisher as the command line would; its exit code."""
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
+    typed, types = os.pipe()
+    os.write(types, order["typed"].encode())
+    os.close(types)
+    os.dup2(typed, 0)
+    sys.stdin = os.fdopen(0)
+    if order["typed"]:
+        os.setsid()  # a passphrase is asked for on the terminal, if there is one
     for stream, name in ((1, "out"), (2, "err")):
         opened = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(opened, stream)

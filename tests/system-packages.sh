@@ -1,12 +1,13 @@
 #!/bin/sh
 # What tests need beside Python: strace ends runs at chosen system calls, PostgreSQL keeps ledgers on a server that the
-# tests start themselves, Chromium opens the portal's pages, R reads and writes the portal. Without one of them its tests
-# are skipped and say so; so are those of soda-js without node and npm, which are not installed from here.
+# tests start themselves, Chromium opens the portal's pages, R reads and writes the portal, libfaketime lets years pass.
+# Without one of them its tests are skipped and say so; so are those of soda-js without node and npm, which are not installed from here.
 wanted=""
 command -v strace >/dev/null || wanted="$wanted strace"
 command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || wanted="$wanted postgresql"
 command -v chromium >/dev/null || wanted="$wanted chromium"
 command -v chromedriver >/dev/null || wanted="$wanted chromium-driver"
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || wanted="$wanted libfaketime"
 Rscript -e 'quit(status = !all(sapply(c("httr", "jsonlite"), requireNamespace, quietly = TRUE)))' >/dev/null 2>&1 ||
     wanted="$wanted r-base-core r-cran-httr r-cran-jsonlite"
 [ -z "$wanted" ] && exit 0

@@ -6,15 +6,14 @@ import gzip
 import json
 import random
 import shutil
-import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from small_disk import mounted
 from township import CANARY, Answer, Town, requests_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 BAD = "requests/second.csv"
@@ -273,24 +272,11 @@ def test_a_keyset_with_a_duplicate(town: Town, name: str) -> None:
 # 10. A state folder that takes no more, or nothing at all
 
 
-@contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[Callable[[str], object]]:
-    """A small file system of its own; skips where this user may not mount. Gives a way to mount it anew."""
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("this user may not mount a file system")
-    try:
-        yield lambda other: subprocess.check_call(["mount", "-o", f"remount,{other}", folder])
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.parametrize("size", ["4k", "144k"])
 def test_a_full_disk(town: Town, size: str) -> None:
     """Whether the room ends at the ledger or at the release: one message. With more room the run ends well
     and has charged once."""
-    with _mounted(town.state, f"size={size}") as remount:
+    with mounted(town.state, f"size={size}") as remount:
         answer = town.run("water", "--period", "2024-01")
         _says(answer, 5)
         assert any(words in answer.err for words in ("full", "No space left")), answer.err
@@ -313,7 +299,7 @@ def test_files_that_may_not_grow(town: Town) -> None:
 
 def test_a_read_only_state_folder(first_town: Town, town: Town) -> None:
     """Nothing is begun; what was released before can still be queried."""
-    with _mounted(town.state, "size=50m") as remount:
+    with mounted(town.state, "size=50m") as remount:
         shutil.copytree(first_town.state, town.state, dirs_exist_ok=True)
         remount("ro")
         before = town.tree()

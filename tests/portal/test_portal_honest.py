@@ -5,33 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 from portal_process import publish, start, stop
+from small_disk import mounted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from portal_process import Running
 
 ROWS = [{"id": str(number), "zone": f"Zone {number}"} for number in range(20)]
-
-
-@contextmanager
-def mounted(folder: Path, size: str) -> Iterator[Callable[[str], object]]:
-    """A small disk of its own; skips where this user may not mount. Gives a way to make it larger."""
-    folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=False)
-    if made.returncode:
-        pytest.skip("this user may not mount a file system")
-    try:
-        yield lambda other: subprocess.check_call(["mount", "-o", f"remount,size={other}", folder])
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def random_rows(start: int) -> list[dict[str, Any]]:
@@ -45,7 +33,7 @@ def random_rows(start: int) -> list[dict[str, Any]]:
 @pytest.mark.usefixtures("processes")
 def test_a_full_disk_is_507_and_not_ready(tmp_path: Path) -> None:
     """Writes are refused with 507 and change nothing, reads go on, and with more room everything does."""
-    with mounted(tmp_path / "disk", "30m") as remount:
+    with mounted(tmp_path / "disk", "size=30m") as remount:
         running = start(tmp_path / "disk" / "state")
         try:
             with running.client() as client:
@@ -69,7 +57,7 @@ def test_a_full_disk_is_507_and_not_ready(tmp_path: Path) -> None:
             refused = requests.post(f"{running.address}/api/views.json", json=made, auth=running.login, timeout=60)
             assert refused.status_code == 507
             assert counted(address) == whole
-            remount("90m")
+            remount("size=90m")
             assert requests.get(ready, timeout=60).status_code == 200
             assert requests.post(address, json=random_rows(0), auth=running.login, timeout=60).status_code == 200
         finally:
