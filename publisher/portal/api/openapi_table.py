@@ -448,6 +448,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         "PATCH": _writes("Add a source to a revision", "Reply", "Object"),
     },
     f"{_SOURCE}/load": {"PUT": _writes("Load a source", "Reply")},
+    f"{_SOURCE}/bytes": {"POST": _writes("Send a file in one body", "Reply", "Bytes")},
     f"{_SOURCE}/initiate": {"POST": _writes("Start an upload", "Anything", "Object")},
     f"{_SOURCE}/chunk/{{seq}}/{{offset}}": {"POST": _writes("Send a part of an upload", "Anything", "Bytes")},
     f"{_SOURCE}/commit/{{seq}}/{{offset}}": {"POST": _writes("Finish an upload", "Anything")},

@@ -93,6 +93,7 @@ def view(dataset: PortalDataset, *, staff: bool = False) -> dict[str, Any]:
         "grants": [{"inherited": False, "type": "viewer", "flags": ["public"]}] if dataset.public else [],
         "metadata": metadata,
         "owner": _user(dataset, staff=staff),
+        "permissions": _permissions(dataset, staff=staff),
         "tableAuthor": _user(dataset, staff=staff),
         "query": {},
         "rights": ["read"],

@@ -221,8 +221,10 @@ register_url_convertor("identifier", _Identifier())
 
 def moved(request: Request) -> Response:
     """GET /{category}/{name}/{4x4}, /id/{4x4}, /views/{4x4}: where Socrata has a dataset's page, so that bookmarks of a
-    portal that moved here lead to it."""
-    return RedirectResponse(f"/d/{request.path_params['id']}", 301)
+    portal that moved here lead to it. A program that asks for JSON is led to the rows."""
+    identifier, accepted = request.path_params["id"], request.headers.get("accept", "")
+    rows = "application/json" in accepted and "text/html" not in accepted
+    return RedirectResponse(f"/resource/{identifier}.json" if rows else f"/d/{identifier}", 301, {"Vary": "Accept"})
 
 
 ROUTES = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from publisher.portal.answers.access import portal
 from publisher.portal.api.payloads import parsed
 from publisher.portal.api.views import whole
+from publisher.portal.base.kinds import GEOMETRIES, Kind
 from publisher.portal.base.problems import problem
 from publisher.portal.revisions import schemas
 from publisher.portal.revisions.lookups import answering, named_input, named_output, path_number
@@ -79,14 +81,22 @@ def _rows(request: Request, *, errors: bool) -> list[Reply]:
 
 
 def _cell(column: Reply, row: Reply) -> Reply:
-    if not row[WRONG + column["field_name"]]:
-        return {"ok": row[column["field_name"]]}
+    wrong = row[WRONG + column["field_name"]]
+    if wrong is None:
+        return {"ok": _shown(Kind(column["soql_type"]), row[column["field_name"]])}
     sent = {f"arg{place}": {"ok": row[f":in:{name}"]} for place, name in enumerate(column["inputs"])}
-    return {"error": {"message": f"Failed to convert to {column['soql_type']}", "inputs": sent}}
+    return {"error": {"message": wrong, "inputs": sent}}
+
+
+def _shown(kind: Kind, text: str | None) -> Any:
+    """A cell as SODA shows it: checkboxes, links and shapes are JSON, all others texts."""
+    if text is None or kind not in (Kind.CHECKBOX, Kind.URL, *GEOMETRIES):
+        return text
+    return json.loads(text)
 
 
 def _errors_csv(request: Request) -> Iterator[str]:
-    """The rows with errors as they were sent, with the columns that could not be converted."""
+    """The rows with errors as they were sent, with what is wrong."""
     schema, source = named_output(request), path_number(request, "source")
     columns = schema.body["output_columns"]
     inputs = sorted({name for column in columns for name in column["inputs"]})
@@ -94,8 +104,9 @@ def _errors_csv(request: Request) -> Iterator[str]:
     for page in count(0, PAGE):
         found = list(schemas.cells(portal(request).store.drafts, source, schema, offset=page, limit=PAGE, errors=True))
         for row in found:
-            wrong = [column["field_name"] for column in columns if row[WRONG + column["field_name"]]]
-            yield _line([*(row[f":in:{name}"] for name in inputs), ", ".join(wrong)])
+            found_wrong = [(field, row[WRONG + field]) for field in (column["field_name"] for column in columns)]
+            told = "; ".join(f"{field}: {wrong}" for field, wrong in found_wrong if wrong is not None)
+            yield _line([*(row[f":in:{name}"] for name in inputs), told])
         if len(found) < PAGE:
             return
 

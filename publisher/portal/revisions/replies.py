@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.portal.api.views import iso
 from publisher.portal.revisions import applying
+from publisher.portal.revisions.uploads import PARSE_OPTIONS
 from publisher.portal.store.drafts import Sort
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 BASE = "/api/publishing/v1"
 Reply = dict[str, Any]
+_CONFIG_COLUMN: Reply = {"format": {}, "description": "", "is_primary_key": None, "flags": []}
+"""What a configuration says of a column where nothing was said."""
 
 
 def _revision_link(draft: Draft) -> str:
@@ -46,6 +49,7 @@ def revision_reply(store: PortalStore, draft: Draft) -> Reply:
     if jobs:
         draft = store.drafts.get(Sort.REVISION, draft.id)
         facts = draft.body
+    files = [source.id for source in store.drafts.children(Sort.SOURCE, draft.id) if source.body.get("blob")]
     return {
         "resource": {
             "id": draft.id,
@@ -56,6 +60,7 @@ def revision_reply(store: PortalStore, draft: Draft) -> Reply:
             "metadata": facts["metadata"],
             "notes": facts.get("notes"),
             "output_schema_id": facts.get("output_schema_id"),
+            "blob_id": files[-1] if files else None,
             "state": facts["state"],
             "created_at": iso(draft.created_at),
             "created_by": {"user_id": facts["owner"], "display_name": facts["owner"]},
@@ -104,7 +109,7 @@ def source_reply(store: PortalStore, draft: Draft) -> Reply:
         "resource": {
             "id": draft.id,
             "source_type": facts["source_type"],
-            "parse_options": facts["parse_options"],
+            "parse_options": PARSE_OPTIONS | facts["parse_options"],
             "content_type": facts.get("content_type"),
             "created_at": iso(draft.created_at),
             "finished_at": _time(facts.get("finished_at")),
@@ -115,6 +120,7 @@ def source_reply(store: PortalStore, draft: Draft) -> Reply:
         },
         "links": {
             "show": base,
+            **({} if facts.get("finished_at") else {"bytes": f"{base}/bytes"}),
             "initiate": f"{base}/initiate",
             "chunk": f"{base}/chunk/{{seq_num}}/{{byte_offset}}",
             "commit": f"{base}/commit/{{seq_num}}/{{byte_offset}}",
@@ -194,6 +200,13 @@ def output_reply(source: int, draft: Draft) -> Reply:
 def config_reply(draft: Draft) -> Reply:
     """The reply for a configuration."""
     base = f"{BASE}/config/{draft.body['name']}"
-    facts = {name: draft.body[name] for name in ("name", "data_action", "parse_options", "columns")}
+    columns = draft.body["columns"]
+    facts = {
+        "name": draft.body["name"],
+        "data_action": draft.body["data_action"],
+        "parse_options": PARSE_OPTIONS | (draft.body["parse_options"] or {}),
+        "columns": None if columns is None else [_CONFIG_COLUMN | column for column in columns],
+        "created_at": iso(draft.created_at),
+    }
     links = {"show": base, "update": base, "delete": base, "create_revision": f"{base}/revision/{{fourfour}}"}
-    return {"resource": facts | {"created_at": iso(draft.created_at)}, "links": links}
+    return {"resource": facts, "links": links}

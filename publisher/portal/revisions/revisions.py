@@ -102,9 +102,11 @@ def update_revision(request: Request, sent: bytes, _: str) -> Reply:
 
 
 def discard(request: Request, _: bytes, __: str) -> Reply:
-    """DELETE /revision/{4x4}/{seq}: discard the revision without applying it."""
-    store, draft = portal(request).store, applying.opened(named_revision(request))
-    return revision_reply(store, store.drafts.update(draft, state="discarded", closed_at=int(time.time())))
+    """DELETE /revision/{4x4}/{seq}: discard the revision without applying it; a closed one stays as it is."""
+    store, draft = portal(request).store, named_revision(request)
+    if draft.body["state"] == "open":
+        draft = store.drafts.update(draft, state="discarded", closed_at=int(time.time()))
+    return revision_reply(store, draft)
 
 
 def restore(request: Request, _: bytes, __: str) -> Reply:
@@ -116,17 +118,20 @@ def restore(request: Request, _: bytes, __: str) -> Reply:
 
 
 def plan(request: Request, _: bytes, __: str) -> Reply:
-    """GET /revision/{4x4}/{seq}/plan: what applying the revision will do, in order."""
+    """GET /revision/{4x4}/{seq}/plan: what applying the revision will do, in order, in Socrata's words."""
     store, draft = portal(request).store, named_revision(request)
     action = draft.body["action"]
     output = last_output(store, draft)
-    steps: list[Reply] = [{"type": "set_metadata", "metadata": draft.body["metadata"]}]
+    steps: list[Reply] = [{"type": "prepare_draft_for_import"}]
     if output is not None and action["type"] != "metadata":
-        steps.append({"type": f"{action['type']}_rows", "output_schema_id": output.id})
+        steps.append({"type": "set_schema", "output_schema_id": output.id})
+    steps.append({"type": "apply_metadata", "metadata": draft.body["metadata"]})
+    if output is not None and action["type"] != "metadata":
+        steps.append({"type": "upsert_task", "action": action["type"], "output_schema_id": output.id})
+    steps.append({"type": "set_display_type", "display_type": "table" if output is not None else "blob"})
     if action.get("permission"):
         steps.append({"type": "set_permission", "permission": action["permission"]})
-    if not store.get(draft.dataset or "").published:
-        steps.append({"type": "publish"})
+    steps += [{"type": "publish"}, {"type": "wait_for_replication"}]
     return {"resource": steps, "links": {}}
 
 

@@ -12,6 +12,7 @@ from publisher.portal.api.payloads import ColumnPayload, parsed_as
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import invalid, problem
 from publisher.portal.base.sql import literal, quoted
+from publisher.portal.engine import geography
 from publisher.portal.revisions.transforms import Steps, compiled, conversion, guess
 from publisher.portal.store.drafts import Draft, Drafts, Sort
 from publisher.portal.store.incoming import ORDER
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 SAMPLE = 2000
 """How many rows are checked first."""
 WRONG = ":wrong:"
-"""The prefix of the boolean columns that mark rows with a value that could not be read."""
+"""The prefix of the columns that say what is wrong with a value, or are null."""
 
 
 class TransformPayload(BaseModel):
@@ -99,7 +100,7 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
     beside = file.with_suffix(".output")
     try:
         made_by_field = {each.field_name: made for each, made in zip(plain, transforms, strict=True)}
-        errors = _carry_out(steps.over(_table(file)), made_by_field, beside)
+        errors = _carry_out(steps, _table(file), made_by_field, beside)
         columns = [
             {
                 "field_name": each.field_name,
@@ -108,7 +109,7 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
                 "position": place,
                 "is_primary_key": bool(column.is_primary_key),
                 "transform_expr": column.transform.transform_expr,
-                "soql_type": made.kind.value,
+                "soql_type": (made.kind or Kind.TEXT).value,
                 "inputs": list(made.inputs),
                 "error_count": wrong,
             }
@@ -122,18 +123,23 @@ def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
     return made_draft
 
 
-def _carry_out(table: str, columns: dict[str, Transform], target: Path) -> list[int]:
-    """Write the output columns of a table in SQL; returns for each how many values could not be read."""
+def _carry_out(steps: Steps, rows: str, columns: dict[str, Transform], target: Path) -> list[int]:
+    """Write the output columns of the rows; returns for each how many of its values are wrong. Raises SodaError."""
+    table = steps.over(rows)
     selected = [f"{made.sql} AS {quoted(field)}" for field, made in columns.items()]
-    selected += [f"coalesce({made.wrong}, false) AS {quoted(WRONG + field)}" for field, made in columns.items()]
+    selected += [f"({made.wrong})::VARCHAR AS {quoted(WRONG + field)}" for field, made in columns.items()]
     with closing(_opened(target)) as connection:
-        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()}
+        geography.register(connection)
+        there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {rows}").fetchall()}
         selected += [quoted(name) for name in (":id", ORDER) if name in there]
-        connection.execute(
-            f"COPY (SELECT {', '.join(selected)} FROM {table}) TO {literal(str(target))}"
-            " (FORMAT parquet, COMPRESSION zstd)"
-        )
-        counts = ", ".join(f"count(*) FILTER (WHERE {quoted(WRONG + field)})" for field in columns)
+        query = f"SELECT {', '.join(selected)} FROM {table}"
+        to = f"TO {literal(str(target))} (FORMAT parquet, COMPRESSION zstd)"
+        try:
+            connection.execute(f"COPY ({query}) {to}", steps.bound(query))
+        except (duckdb.OutOfRangeException, duckdb.ConversionException, duckdb.InvalidInputException):
+            words = "The transforms cannot be carried out: a number or a date becomes too large"
+            raise problem(400, "transform.not-possible", words) from None
+        counts = ", ".join(f"count({quoted(WRONG + field)})" for field in columns)
         return list(connection.execute(f"SELECT {counts} FROM {_table(target)}").fetchone() or ())
 
 
@@ -205,11 +211,13 @@ def is_row_identifier(drafts: Drafts, source: int, schema: Draft, field: str) ->
 def cells(
     drafts: Drafts, source: int, schema: Draft, *, offset: int, limit: int, errors: bool
 ) -> Iterator[dict[str, Any]]:
-    """Rows of an output schema with the values sent and the error marks; only rows with errors if `errors`."""
+    """Rows of an output schema with the values sent and what is wrong; only rows with errors if `errors`."""
     columns = schema.body["output_columns"]
     inputs = sorted({name for column in columns for name in column["inputs"]})
     file = drafts.folder(source) / f"input-{schema.parent}.parquet"
-    condition = " OR ".join(quoted(WRONG + column["field_name"]) for column in columns) if errors else "true"
+    condition = (
+        " OR ".join(f"{quoted(WRONG + column['field_name'])} IS NOT NULL" for column in columns) if errors else "true"
+    )
     sent = ", ".join(f"source.{quoted(name)} AS {quoted(':in:' + name)}" for name in inputs) or "0"
     with closing(duckdb.connect()) as connection:
         found = connection.execute(
@@ -229,7 +237,7 @@ def prepared(drafts: Drafts, source: int, schema: Draft, *, deleted: bool, rejec
     columns = [column["field_name"] for column in schema.body["output_columns"]]
     file = _there(drafts, source, schema)
     target = drafts.folder(source) / f"apply-{schema.id}.parquet"
-    condition = " AND ".join(f"NOT {quoted(WRONG + field)}" for field in columns) if rejected else "true"
+    condition = " AND ".join(f"{quoted(WRONG + field)} IS NULL" for field in columns) if rejected else "true"
     with closing(_opened(target)) as connection:
         there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {_table(file)}").fetchall()}
         selected = [quoted(name) for name in (*columns, *((":id",) if ":id" in there else ()), ORDER)]
@@ -250,7 +258,9 @@ def _there(drafts: Drafts, source: int, schema: Draft) -> Path:
 
 def _opened(target: Path) -> duckdb.DuckDBPyConnection:
     """A DuckDB that spills next to the target; DuckDB removes these files, or the sweep of the source's folder."""
-    return duckdb.connect(config={"temp_directory": str(target.parent / "spill")})
+    spill = str(target.parent / "spill")
+    # By a column's least and greatest value, DuckDB 2.0.0 loses rows where a CASE may be NULL below LIKE.
+    return duckdb.connect(config={"temp_directory": spill, "disabled_optimizers": "statistics_propagation"})
 
 
 def _table(file: Path) -> str:

@@ -9,7 +9,6 @@ from starlette.routing import Route
 
 from publisher.portal.answers.access import portal
 from publisher.portal.api.payloads import parsed
-from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import SodaError, invalid
 from publisher.portal.revisions import applying, schemas, uploads
 from publisher.portal.revisions.lookups import answering, config_named, named_revision, named_source, path_number
@@ -97,14 +96,28 @@ def add_to_revision(request: Request, sent: bytes, _: str) -> Reply:
     return source_reply(store, store.drafts.update(source, parent=revision))
 
 
+def put_bytes(request: Request, sent: bytes, _: str) -> Reply:
+    """POST /source/{id}/bytes: the whole file in one body, with its type in `Content-Type`."""
+    store, source = portal(request).store, named_source(request)
+    source = _typed(store, source, request.headers.get("content-type", ""))
+    folder = store.drafts.folder(source.id)
+    uploads.keep_chunk(folder, 0, sent)
+    uploads.assemble(folder, len(sent))
+    return source_reply(store, read_upload(store, source))
+
+
 def initiate(request: Request, sent: bytes, _: str) -> Reply:
     """POST /source/{id}/initiate: start an upload; returns the chunk size to use."""
     store, source = portal(request).store, named_source(request)
+    _typed(store, source, parsed(ContentPayload, sent).content_type)
+    return {"preferred_chunk_size": uploads.CHUNK, "preferred_upload_parallelism": 4}
+
+
+def _typed(store: PortalStore, source: Draft, content_type: str) -> Draft:
+    """The source, whose upload has this type. Raises SodaError if it takes none."""
     if source.body["source_type"].get("type") != "upload" or source.body.get("finished_at"):
         raise invalid("This source is not an upload, or its upload is already complete")
-    content_type = parsed(ContentPayload, sent).content_type.partition(";")[0].strip().lower()
-    store.drafts.update(source, content_type=content_type)
-    return {"preferred_chunk_size": uploads.CHUNK, "preferred_upload_parallelism": 4}
+    return store.drafts.update(source, content_type=content_type.partition(";")[0].strip().lower())
 
 
 def chunk(request: Request, sent: bytes, _: str) -> Reply:
@@ -133,8 +146,7 @@ def read_upload(store: PortalStore, source: Draft) -> Draft:
         kind = facts.get("content_type", "")
         layout = uploads.Layout.of(facts["parse_options"], kind)
         columns = uploads.read_file(folder / "upload", kind, layout, folder / "reading.parquet")
-        texts = [(field, name, Kind.TEXT) for field, name in columns]
-        schema = schemas.add_input(store.drafts, source, texts, folder / "reading.parquet")
+        schema = schemas.add_input(store.drafts, source, columns, folder / "reading.parquet")
         schemas.add_output(store.drafts, schema, _first_output(store, source, schema))
     except SodaError as error:
         return store.drafts.update(source, failed_at=now, failure=error.body.get("message"))
@@ -162,6 +174,7 @@ ROUTES = [
     Route(_SOURCE, answering(update_source), methods=["POST"]),
     Route(_SOURCE, answering(add_to_revision), methods=["PATCH"]),
     Route(f"{_SOURCE}/load", answering(show_source), methods=["PUT"]),
+    Route(f"{_SOURCE}/bytes", answering(put_bytes), methods=["POST"]),
     Route(f"{_SOURCE}/initiate", answering(initiate), methods=["POST"]),
     Route(f"{_SOURCE}/chunk/{{seq}}/{{offset}}", answering(chunk), methods=["POST"]),
     Route(f"{_SOURCE}/commit/{{seq}}/{{offset}}", answering(commit), methods=["POST"]),

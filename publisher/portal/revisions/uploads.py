@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import os
 import re
 import shutil
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from publisher import confined
 from publisher.portal.api.payloads import ColumnPayload
+from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import invalid
-from publisher.portal.revisions import workbooks
+from publisher.portal.revisions import layers, workbooks
 from publisher.portal.store.incoming import ORDER
 
 if TYPE_CHECKING:
@@ -33,7 +37,20 @@ TABLES = {"text/csv": ",", "text/tab-separated-values": "\t", "text/tsv": "\t", 
 _ROWS = 10_000
 _MEMORY = 2 * 1024**3
 _SECONDS = 300
-"""What reading a workbook may take."""
+"""What reading a workbook or a file of shapes may take."""
+PARSE_OPTIONS: dict[str, Any] = {
+    "encoding": "utf8",
+    "header_count": 1,
+    "column_header": 1,
+    "column_separator": ",",
+    "quote_char": '"',
+    "parse_source": True,
+    "remove_empty_rows": True,
+    "trim_whitespace": True,
+}
+"""What holds for a file where nothing else is said."""
+Columns = list[tuple[str, str, Kind]]
+"""Field name, display name and type of each column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +62,22 @@ class Layout:
     encoding: str = "utf-8"
     column_separator: str = ","
     quote_char: str = '"'
+    remove_empty_rows: bool = True
+    trim_whitespace: bool = True
 
     @classmethod
     def of(cls, options: dict[str, Any], content_type: str) -> Layout:
         """Read the parse options. Raises SodaError."""
-        separator = options.get("column_separator") or TABLES.get(content_type, ",")
+        own = TABLES.get(content_type, ",")
+        separator = options.get("column_separator") or own
         layout = cls(
             _whole(options, "header_count"),
             _whole(options, "column_header"),
             str(options.get("encoding") or "utf-8"),
-            str(separator),
+            own if separator == "," else str(separator),  # a comma is said for every file, and a TSV has none
             str(options.get("quote_char") or '"'),
+            options.get("remove_empty_rows") is not False,
+            options.get("trim_whitespace") is not False,
         )
         try:
             "".encode(layout.encoding)  # fails too where it is no encoding of text
@@ -106,13 +128,15 @@ def assemble(folder: Path, size: int) -> Path:
     return target
 
 
-def read_file(upload: Path, content_type: str, layout: Layout, target: Path) -> list[tuple[str, str]]:
-    """Write the file's rows as texts to `target`; returns field and display name of each column. Raises SodaError."""
+def read_file(upload: Path, content_type: str, layout: Layout, target: Path) -> Columns:
+    """Write the file's rows as texts to `target`; returns its columns. Raises SodaError."""
+    if content_type in layers.TYPES:
+        return _read_layer(upload, content_type, target)
     if content_type in WORKBOOKS:
         return _read_workbook(upload, layout, target)
     if content_type in TABLES:
         return _read_table(upload, layout, target)
-    raise invalid("Files of this type cannot be read. Use CSV, TSV, or an Excel workbook.")
+    raise invalid("Files of this type cannot be read. Use CSV, TSV, an Excel workbook, GeoJSON, KML, or a Shapefile.")
 
 
 def named(header: list[str]) -> list[tuple[str, str]]:
@@ -136,36 +160,51 @@ def _spellings(name: str) -> Iterator[str]:
         yield f"{name}_{number}"
 
 
-def _header(upload: Path, layout: Layout) -> list[str]:
-    with upload.open(encoding=_encoding(layout), newline="") as file:
-        lines = csv.reader(file, delimiter=layout.column_separator, quotechar=layout.quote_char)
-        header = next((row for number, row in enumerate(lines, start=1) if number >= max(layout.column_header, 1)), [])
+def _head(rows: Iterator[list[str]], layout: Layout) -> tuple[list[str], int]:
+    """The cells of the header, and how many rows come before the data. Raises SodaError if there is no header."""
+    head: list[list[str]] = []
+    count = 0
+    while len(head) < max(layout.header_count, layout.column_header, 1):
+        row = next(rows, None)
+        if row is None:
+            break
+        count += 1
+        if not layout.remove_empty_rows or any(cell.strip() for cell in row):
+            head.append(row)
+    header = head[max(layout.column_header, 1) - 1] if len(head) >= max(layout.column_header, 1) else []
     if not header:
         raise invalid("The file has no header row")
-    return header if layout.column_header else [""] * len(header)
+    named = header if layout.column_header else [""] * len(header)
+    return named, count if layout.header_count else 0
 
 
 def _encoding(layout: Layout) -> str:
     return "utf-8-sig" if codecs.lookup(layout.encoding).name == "utf-8" else layout.encoding
 
 
-def _read_table(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
+def _read_table(upload: Path, layout: Layout, target: Path) -> Columns:
     try:
-        columns = named(_header(upload, layout))
-        fields = [field for field, _ in columns]
+        with upload.open(encoding=_encoding(layout), newline="") as file:
+            lines = csv.reader(file, delimiter=layout.column_separator, quotechar=layout.quote_char)
+            header, skipped = _head(lines, layout)
+        columns = _texts(header)
+        fields = [field for field, *_ in columns]
         reader = pa_csv.open_csv(
             upload,
             read_options=pa_csv.ReadOptions(
-                column_names=fields, skip_rows_after_names=layout.header_count, encoding=layout.encoding
+                column_names=fields, skip_rows_after_names=skipped, encoding=layout.encoding
             ),
             parse_options=pa_csv.ParseOptions(
-                delimiter=layout.column_separator, quote_char=layout.quote_char, newlines_in_values=True
+                delimiter=layout.column_separator,
+                quote_char=layout.quote_char,
+                newlines_in_values=True,
+                invalid_row_handler=lambda row: "error" if (row.text or "?").strip() else "skip",
             ),
             convert_options=pa_csv.ConvertOptions(
                 column_types=dict.fromkeys(fields, pa.string()), strings_can_be_null=True, null_values=[""]
             ),
         )
-        _write(reader, fields, target)
+        _write(reader, fields, layout, target)
     except (pa.ArrowInvalid, UnicodeError, csv.Error):
         raise invalid(
             "The file is not a table with the same number of cells in each row, or it has another encoding"
@@ -173,7 +212,11 @@ def _read_table(upload: Path, layout: Layout, target: Path) -> list[tuple[str, s
     return columns
 
 
-def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str, str]]:
+def _texts(header: list[str]) -> Columns:
+    return [(field, shown, Kind.TEXT) for field, shown in named(header)]
+
+
+def _read_workbook(upload: Path, layout: Layout, target: Path) -> Columns:
     """Read the first sheet of an Excel workbook, in a child with limits: a small file may unpack to any size."""
     plain = target.with_name(f"{target.name}.csv")
     try:
@@ -188,29 +231,58 @@ def _read_workbook(upload: Path, layout: Layout, target: Path) -> list[tuple[str
         plain.unlink(missing_ok=True)
 
 
-def _read_rows(rows: Iterator[list[str]], layout: Layout, target: Path) -> list[tuple[str, str]]:
-    top: list[list[str]] = [next(rows, []) for _ in range(layout.header_count)]
-    header = top[layout.column_header - 1] if 0 < layout.column_header <= len(top) else []
-    if not header:
-        raise invalid("The file has no header row")
-    columns = named(header)
-    _write(_batches(rows, [field for field, _ in columns]), [field for field, _ in columns], target)
+def _read_layer(upload: Path, content_type: str, target: Path) -> Columns:
+    """Read the features of a file of shapes, in a child with limits."""
+    plain = target.with_name(f"{target.name}.jsonl")
+    write = layers.write_features
+    try:
+        told = confined.run(write, str(upload), content_type, str(plain), memory=_MEMORY, seconds=_SECONDS)
+        if "problem" in told:
+            raise invalid(told["problem"])
+        names = named([name for name, _ in told["columns"]])
+        columns = [(*name, Kind(kind)) for name, (_, kind) in zip(names, told["columns"], strict=True)]
+        fields = [field for field, *_ in columns]
+        with plain.open(encoding="utf-8") as file:
+            _write(_batches(map(json.loads, file), fields), fields, Layout(), target)
+    except confined.StoppedError:
+        raise invalid("The file of shapes is too large to be read. Send it in parts, or as CSV.") from None
+    finally:
+        plain.unlink(missing_ok=True)
     return columns
 
 
-def _batches(rows: Iterator[list[str]], fields: list[str]) -> Iterator[pa.RecordBatch]:
+def _read_rows(rows: Iterator[list[str]], layout: Layout, target: Path) -> Columns:
+    header, count = _head(rows, layout)
+    if not count:
+        raise invalid("The file has no header row")
+    columns = _texts(header)
+    fields = [field for field, *_ in columns]
+    _write(_batches(rows, fields), fields, layout, target)
+    return columns
+
+
+def _batches(rows: Iterator[list[Any]], fields: list[str]) -> Iterator[pa.RecordBatch]:
     schema = pa.schema([(field, pa.string()) for field in fields])
     while batch := [row for _, row in zip(range(_ROWS), rows, strict=False)]:
         arrays = [pa.array([row[place] or None for row in batch], pa.string()) for place in range(len(fields))]
         yield pa.record_batch(arrays, schema=schema)
 
 
-def _write(batches: Any, fields: list[str], target: Path) -> None:
+def _write(batches: Any, fields: list[str], layout: Layout, target: Path) -> None:
     """Write one row group per batch, with the places of the rows."""
     schema = pa.schema([*((field, pa.string()) for field in fields), (ORDER, pa.int64())])
     begin = 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in batches:
-            places = pa.array(range(begin, begin + batch.num_rows), pa.int64())
-            writer.write_batch(pa.record_batch([*batch.columns, places], schema=schema))
-            begin += batch.num_rows
+            columns = [_trimmed(column) for column in batch.columns] if layout.trim_whitespace else batch.columns
+            made = pa.table(columns, names=fields)
+            if layout.remove_empty_rows:
+                made = made.filter(reduce(pc.or_, [column.is_valid() for column in made.columns]))
+            places = pa.array(range(begin, begin + made.num_rows), pa.int64())
+            writer.write_table(made.append_column(ORDER, places).cast(schema))
+            begin += made.num_rows
+
+
+def _trimmed(column: Any) -> Any:
+    trimmed = pc.utf8_trim_whitespace(column)
+    return pc.if_else(pc.equal(trimmed, ""), pa.scalar(None, pa.string()), trimmed)

@@ -476,6 +476,13 @@ def parse_query(text: str) -> Query:
     return tree
 
 
+def parse_expression(text: str) -> exp.Expr:
+    """Parse a single expression. Raises SodaError `query.compiler.malformed`."""
+    found = Parser(text)
+    tree: exp.Expr = found.whole(found.expr)
+    return tree
+
+
 def parse_clause(select: Select, name: str, text: str) -> None:
     """Parse a single clause, such as `$where`, into a SELECT. Raises SodaError `query.compiler.malformed`."""
     found = Parser(text)

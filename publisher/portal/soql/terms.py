@@ -53,7 +53,8 @@ class Term:
 class Values:
     """The values that a query binds; equal values share a name so that equal expressions have equal SQL."""
 
-    _names: dict[tuple[type, Any], str] = field(default_factory=dict)
+    names: dict[tuple[type, Any], str] = field(default_factory=dict)
+    """The name of each value."""
     _room: int = ROOM
     parts: int = MOST_PARTS
     """How many more parts the query may have."""
@@ -69,12 +70,12 @@ class Values:
 
     def bind(self, value: Any) -> str:
         """The SQL of a placeholder for the value."""
-        return "$" + self._names.setdefault((type(value), value), f"v{len(self._names)}")
+        return "$" + self.names.setdefault((type(value), value), f"v{len(self.names)}")
 
     def bind_list(self, terms: list[Term]) -> str | None:
         """The SQL of a list of bound terms: planned in no time, where thousands of values take DuckDB long. None for
         numbers that would lose digits, as those of a list get one type."""
-        known = {f"${name}": value for (_, value), name in self._names.items()}
+        known = {f"${name}": value for (_, value), name in self.names.items()}
         values = tuple(known[term.sql] for term in terms)
         if any(isinstance(value, Decimal) and not _narrow(value) for value in values):
             return None
@@ -83,7 +84,7 @@ class Values:
     def used(self, sql: str) -> dict[str, Any]:
         """The values that the SQL uses, by name; a literal that became a number is not bound as text."""
         named = set(_NAME.findall(sql))
-        listed = {name: value for (_, value), name in self._names.items() if name in named}
+        listed = {name: value for (_, value), name in self.names.items() if name in named}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in listed.items()}
 
     def literal(self, text: str) -> Term:
