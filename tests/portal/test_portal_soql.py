@@ -265,7 +265,8 @@ def assert_soda_error(answer: requests.Response) -> None:
     body = answer.json()
     assert (body.get("code") or body.get("errorCode", "")).startswith(("query.", "invalid_")), body
     for word in ("duckdb", "Binder", "Catalog Error", "Parser Error", "read_parquet", "Traceback", ".parquet"):
-        assert word not in body["message"].replace(body.get("data", {}).get("query", "\0"), "")
+        ours = body["message"].replace(body.get("data", {}).get("query", "\0"), "").partition(", but got ")[0]
+        assert word not in ours
 
 
 def test_one_clause_cannot_hold_another(ask: Asker) -> None:

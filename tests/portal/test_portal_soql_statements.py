@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter, defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from portal_process import blank
 from test_portal_soql import Asker
+
+from publisher.portal.base.problems import SodaError
+from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
 if TYPE_CHECKING:
     import requests
@@ -287,6 +292,10 @@ def test_errors(ask: Asker, wards: str, query: str, code: str, place: tuple[int,
     if place is not None:
         position = body["data"]["position"]
         assert (position["row"], position["column"]) == place
+        shown = query.split("\n")[place[0] - 1]
+        assert position["line"] == f"{shown}\n{' ' * (place[1] - 1)}^"
+        assert body["message"].endswith(f"; position: Map(row -> {place[0]}, column -> {place[1]}, line -> "
+                                        f"{json.dumps(position['line'])})")  # fmt: skip
 
 
 MALFORMED = [
@@ -317,10 +326,33 @@ def test_malformed_queries_are_told_where(ask: Asker, query: str, row: int, colu
     assert f"at line {row} character {column}: " in body["message"]
 
 
+@pytest.mark.parametrize(
+    ("clause", "text", "reason"),
+    [
+        ("$select", "DBA, CUISINE DESCRIPTION, X", "Expected one of end of input, `,', or `AS', but got `DESCRIPTION'"),
+        ("$query", "SELECT WHERE FROM", "Expected one of an expression or `DISTINCT', but got `WHERE'"),
+        ("$query", "SELECT id LIMIT many", "Expected an integer, but got `many'"),
+        ("$where", "open NOT 'x'", "Expected one of `LIKE', `BETWEEN', or `IN', but got `x'"),
+        ("$where", "(open", "Expected `)', but got end of input"),
+        ("$order", "id NULLS 5", "Expected one of `LAST' or `FIRST', but got `5'"),
+        ("$where", "open = 'x", "Unterminated string"),
+        ("$query", "SELECT id FROM `this`", "Expected a table identifier, but got ``this`'"),
+    ],
+)  # fmt: skip
+def test_parse_errors_have_socratas_words(clause: str, text: str, reason: str) -> None:
+    """What could have come, the latest first, and what came; the first one is a recorded reply of Socrata."""
+    with pytest.raises(SodaError) as refused:
+        compile_question(blank("abcd-efgh"), SoqlQuestion({clause: text}))
+    message = str(refused.value.body["message"])
+    assert message.partition(f'"{text}" at ')[2].partition(": ")[2] == reason
+    line = refused.value.body["data"]["position"]["line"]
+    assert line == f"{text}\n{' ' * (refused.value.body['data']['position']['column'] - 1)}^"
+
+
 @pytest.mark.parametrize("query", ["SELECT", "SELECT id WHERE open NOT", "SELECT id WHERE open IN ("])
 def test_what_ends_too_early_is_told_so(ask: Asker, query: str) -> None:
     """Wherever it ends."""
-    assert refused(ask, query)["message"].endswith(": the query is not complete")
+    assert refused(ask, query)["message"].endswith(", but got end of input")
 
 
 def test_only_public_datasets_are_joined(ask: Asker, private: str) -> None:

@@ -70,7 +70,7 @@ def _texts(kind: Kind, values: pa.Array) -> pa.Array:
         return values.cast(pa.string())
     if kind is Kind.TEXT and pa.types.is_string(values.type):
         return _escaped(values)
-    if (kind is Kind.URL or kind in GEOMETRIES) and pa.types.is_string(values.type):
+    if kind in (Kind.URL, Kind.LOCATION, *GEOMETRIES) and pa.types.is_string(values.type):
         return values
     raise _UnknownError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from publisher.portal.answers import columns
-from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text, point_of_location
 from publisher.portal.base.problems import SodaError
 from publisher.portal.base.sql import literal, quoted
 
@@ -95,9 +95,11 @@ def csv_line(fields: Fields, separator: str = ",") -> str:
 
 
 def geojson_line(fields: Fields) -> str:
-    """SQL for one feature; its geometry is the first column with geometry."""
+    """SQL for one feature; its geometry is the first column with geometry, or else the point of a location."""
     geometry = next((name for name, kind in fields if kind in GEOMETRIES), None)
-    shape = f"coalesce({_value(geometry)}, 'null')" if geometry else "'null'"
+    location = next((name for name, kind in fields if kind is Kind.LOCATION), None)
+    found = _value(geometry) if geometry else point_of_location(_value(location)) if location else "NULL"
+    shape = f"coalesce({found}, 'null')"
     rest = _pairs([(name, kind) for name, kind in fields if name != geometry], nulls=True)
     return f"""'{{"type":"Feature","geometry":' || {shape} || ',"properties":{{' || {rest} || '}}}}'"""
 

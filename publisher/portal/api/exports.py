@@ -16,7 +16,7 @@ from publisher.portal.answers.freshness import headers_of, unchanged
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.api.resource import current
 from publisher.portal.api.views import view
-from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, plain_text
+from publisher.portal.base.kinds import GEOMETRIES, Kind, json_text, part_of_location, plain_text
 from publisher.portal.base.model import SYSTEM
 from publisher.portal.base.problems import invalid
 from publisher.portal.base.sql import quoted
@@ -87,6 +87,9 @@ def _value(kind: Kind, value: str) -> str:
     if kind is Kind.URL:
         pair = f"json_array({value}->'$.url', {value}->'$.description')::VARCHAR"
         return f"CASE WHEN {value} IS NOT NULL THEN {pair} END"
+    if kind is Kind.LOCATION:
+        parts = ", ".join(part_of_location(value, name) for name in ("human_address", "latitude", "longitude"))
+        return f"CASE WHEN {value} IS NOT NULL THEN json_array({parts}, NULL, false)::VARCHAR END"
     if kind in GEOMETRIES:
         return f"""('"' || {plain_text(kind, value)} || '"')"""
     return json_text(kind, value)

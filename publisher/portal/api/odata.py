@@ -248,7 +248,7 @@ def _value(kind: Kind, value: str) -> str:
         return plain_text(kind, value)
     if kind is Kind.FLOATING:
         return json_text(Kind.FIXED, value)
-    if kind is Kind.URL:
+    if kind in (Kind.URL, Kind.LOCATION):
         return f"to_json({plain_text(kind, value)})::VARCHAR"
     return json_text(kind, value)
 

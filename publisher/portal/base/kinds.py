@@ -15,6 +15,7 @@ class Kind(StrEnum):
     FLOATING = "floating_timestamp"
     FIXED = "fixed_timestamp"
     URL = "url"
+    LOCATION = "location"
     POINT = "point"
     MULTIPOINT = "multipoint"
     LINE = "line"
@@ -54,6 +55,7 @@ TIME_FORMAT = "%Y-%m-%dT%H:%M:%S.%g"
 _NUMBER = r"^[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)$"
 _TIME = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?)?"
 _PAIR = r"\[([-+0-9.eE]+),([-+0-9.eE]+)[^\[\]]*\]"
+_PLACE = r"\(\s*([-+0-9.eE]+)\s*,\s*([-+0-9.eE]+)\s*\)"
 _WKT_PAIR = r"([-+0-9.eE]+)\s+([-+0-9.eE]+)"
 _WKT_COORDINATES = {
     "Point": r"regexp_replace({}, '^\[(.*)\]$', '\1')",
@@ -147,6 +149,49 @@ def _reading_url(plain: str) -> str:
     return f"CASE WHEN starts_with({plain}, '{{') THEN {whole} ELSE {made} END"
 
 
+def _reading_location(plain: str) -> str:
+    """An object with latitude, longitude and human_address, a GeoJSON point, or an address with `(latitude, longitude)`
+    after it, as Socrata's CSV has it. Null if there is a place that is not on Earth, or nothing at all."""
+    whole = f"CASE WHEN json_valid({plain}) THEN {plain} END"
+    lines = f"regexp_extract({plain}, '^(.*?)\\s*(?:{_PLACE})?$', 1, 's')"
+    place = f"regexp_extract({plain}, '{_PLACE}$', {{}})"
+    sent = f"starts_with({plain}, '{{')"
+    latitude, longitude = (
+        f"nullif(CASE WHEN {sent} THEN coalesce(json_extract_string({whole}, '$.{name}'),"
+        f" json_extract_string({whole}, '$.coordinates[{index}]')) ELSE {place.format(group)} END, '')"
+        for name, index, group in (("latitude", 1, 1), ("longitude", 0, 2))
+    )
+    told = f"nullif(json_extract_string({whole}, '$.human_address'), '')"
+    human = f"CASE WHEN {sent} THEN {_address_of(told)} ELSE {_address_read(lines)} END"
+    on_earth = " AND ".join(
+        f"regexp_full_match({number}, '-?[0-9]+(\\.[0-9]+)?') AND abs(TRY_CAST({number} AS DOUBLE)) <= {most}"
+        for number, most in ((latitude, 90), (longitude, 180))
+    )
+    members = f"'latitude', {latitude}, 'longitude', {longitude}, 'human_address', {human}"
+    made = f"json_merge_patch('{{}}', json_object({members}))::VARCHAR"
+    nowhere = f"{latitude} IS NULL AND {longitude} IS NULL AND {human} IS NOT NULL"
+    return f"CASE WHEN {on_earth} OR ({nowhere}) THEN {made} END"
+
+
+def _address_of(text: str) -> str:
+    """An address as the JSON text that it is; any other text is a street."""
+    street = f"json_object('address', {text})::VARCHAR"
+    return f"CASE WHEN json_valid({text}) THEN {text} WHEN {text} IS NOT NULL THEN {street} END"
+
+
+def _address_read(lines: str) -> str:
+    """An address on lines: the last one is `City, ST 12345` if there are two or more."""
+    street = f"regexp_extract({lines}, '^(.*)\\n', 1, 's')"
+    last = f"regexp_extract({lines}, '([^\\n]*)$', 1)"
+    parts = r"'^(.*?)(?:,\s*([A-Za-z]{2}))?(?:\s+([0-9]{5}(?:-[0-9]{4})?))?$'"
+    city, state, code = (f"regexp_extract({last}, {parts}, {group})" for group in (1, 2, 3))
+    members = f"'address', {street}, 'city', {city}, 'state', {state}, 'zip', {code}"
+    return (
+        f"CASE WHEN contains({lines}, chr(10)) THEN json_object({members})::VARCHAR"
+        f" WHEN {lines} <> '' THEN json_object('address', {lines}, 'city', '', 'state', '', 'zip', '')::VARCHAR END"
+    )
+
+
 def _reading_instant(plain: str) -> str:
     """An instant without a zone is in UTC; it is stored in UTC."""
     whole = f"CASE WHEN length({plain}) = 10 THEN {plain} || 'T00:00:00' ELSE {plain} END"
@@ -174,6 +219,7 @@ _READINGS = {
     Kind.FLOATING: _reading_time,
     Kind.FIXED: _reading_instant,
     Kind.URL: _reading_url,
+    Kind.LOCATION: _reading_location,
 }
 
 
@@ -187,6 +233,8 @@ def plain_text(kind: Kind, value: str) -> str:
         return f"strftime({value}, '{clock(kind)}')"
     if kind is Kind.URL:
         return _url_text(f"json_extract_string({value}, '$.url')", f"json_extract_string({value}, '$.description')")
+    if kind is Kind.LOCATION:
+        return _location_text(value)
     return _wkt(kind, value) if kind in GEOMETRIES else value
 
 
@@ -202,6 +250,27 @@ def _wkt(kind: Kind, value: str) -> str:
 def _url_text(address: str, description: str) -> str:
     """As in Socrata's CSV: `description (address)`, or whichever of the two is present."""
     return f"coalesce({description} || ' (' || {address} || ')', {address}, {description})"
+
+
+def part_of_location(value: str, name: str) -> str:
+    """SQL for a part of a location as a text: `latitude`, `longitude`, `human_address`, or a part of that one."""
+    if name in ("latitude", "longitude", "human_address"):
+        return f"json_extract_string({value}, '$.{name}')"
+    return f"nullif(json_extract_string({part_of_location(value, 'human_address')}, '$.{name}'), '')"
+
+
+def point_of_location(value: str) -> str:
+    """SQL for the point of a location, as GeoJSON; null if it has only an address."""
+    longitude, latitude = (part_of_location(value, name) for name in ("longitude", "latitude"))
+    return f"""('{{"type":"Point","coordinates":[' || {longitude} || ',' || {latitude} || ']}}')"""
+
+
+def _location_text(value: str) -> str:
+    """As in Socrata's CSV: the street, the city with state and code, and the place, on one line each."""
+    street, city, state, code = (part_of_location(value, name) for name in ("address", "city", "state", "zip"))
+    town = f"nullif(concat_ws(' ', nullif(concat_ws(', ', {city}, {state}), ''), {code}), '')"
+    latitude, longitude = (part_of_location(value, name) for name in ("latitude", "longitude"))
+    return f"nullif(concat_ws(chr(10), {street}, {town}, '(' || {latitude} || ', ' || {longitude} || ')'), '')"
 
 
 def json_text(kind: Kind, value: str) -> str:

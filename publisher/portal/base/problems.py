@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sqlite3
 from typing import Any
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_LINE = 1000
+"""The most characters of a query's line in an error."""
 
 
 class SodaError(Exception):
@@ -157,14 +160,17 @@ def malformed(query: str, line: int, column: int, reason: str) -> SodaError:
     """400: the SoQL cannot be parsed."""
     shown = query if len(query) <= 1000 else query[:1000] + "…"
     message = f'Could not parse SoQL query "{shown}" at line {line} character {column}: {reason}'
-    position = {"row": line, "column": column, "line": _line(shown, line)}
-    return problem(400, "query.compiler.malformed", message, query=shown, position=position)
+    return problem(400, "query.compiler.malformed", message, query=shown, position=position(query, line, column))
 
 
 def semantic(kind: str, reason: str, **data: Any) -> SodaError:
     """400: the SoQL can be parsed but not used here; `kind` is Socrata's word, such as no-such-column."""
     code = f"query.soql.{kind}"
     message = f"Query coordinator error: {code}; {reason}"
+    if "position" in data:
+        row, column, line = (data["position"][name] for name in ("row", "column", "line"))
+        shown = json.dumps(line, ensure_ascii=False)
+        message += f"; position: Map(row -> {row}, column -> {column}, line -> {shown})"
     return SodaError(400, {"errorCode": code, "error": True, "message": message, "data": data})
 
 
@@ -175,6 +181,9 @@ def execution(kind: str, reason: str) -> SodaError:
     return SodaError(400, body)
 
 
-def _line(text: str, number: int) -> str:
-    lines = text.splitlines()
-    return lines[number - 1] if 0 < number <= len(lines) else ""
+def position(text: str, row: int, column: int) -> dict[str, Any]:
+    """A place in a query, as Socrata's errors give it: its line, and below it a caret at the place."""
+    lines = text.split("\n")
+    line = lines[row - 1] if 0 < row <= len(lines) else ""
+    caret = f"\n{' ' * (column - 1)}^" if column <= _LONGEST_LINE else ""
+    return {"row": row, "column": column, "line": line[:_LONGEST_LINE] + caret}

@@ -90,7 +90,7 @@ def _cell(column: Reply, row: Reply) -> Reply:
 
 def _shown(kind: Kind, text: str | None) -> Any:
     """A cell as SODA shows it: checkboxes, links and shapes are JSON, all others texts."""
-    if text is None or kind not in (Kind.CHECKBOX, Kind.URL, *GEOMETRIES):
+    if text is None or kind not in (Kind.CHECKBOX, Kind.URL, Kind.LOCATION, *GEOMETRIES):
         return text
     return json.loads(text)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, reading
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, point_of_location, reading
 from publisher.portal.base.problems import SodaError, problem
 from publisher.portal.base.sql import literal, quoted
 from publisher.portal.soql.calls import called
@@ -38,7 +38,10 @@ FINE = "NULL"
 """What is wrong with a value that is never wrong."""
 _DECIMAL = "DECIMAL(38, 12)"
 _TOO_LONG = f"Only texts of at most {CELL} characters can be made longer"
-_REASON = re.compile(r'^(?:Query coordinator error: [\w.-]+; |Could not parse SoQL query ".*" at )', re.DOTALL)
+_AROUND = re.compile(
+    r'^(?:Query coordinator error: [\w.-]+; |Could not parse SoQL query ".*" at )|; position: Map\(.*\)$', re.DOTALL
+)
+"""What an error says beside its reason."""
 _NAMED = re.compile(r'"(?:[^"]|"")*"|NULL|\$v\d+')
 
 
@@ -118,7 +121,7 @@ def compiled(expression: str, columns: Mapping[str, Kind], steps: Steps) -> Tran
         if error.body.get("code") == "transform.not-possible":
             raise
         shown = expression if len(expression) <= 200 else expression[:200] + "…"
-        reason = _REASON.sub("", str(error.body["message"]))
+        reason = _AROUND.sub("", str(error.body["message"]))
         words = f"The transform {shown} cannot be used: {reason}"
         raise problem(400, "transform.not-possible", words, expression=shown) from None
     return replace(made, inputs=tuple(dict.fromkeys(made.inputs)))
@@ -210,7 +213,9 @@ class _Compiler:
     def _converted(self, kind: Kind, value: Transform) -> Transform:
         if kind in (value.kind, Kind.TEXT):
             return replace(value, kind=kind)
-        read = self._steps.add(f"({reading(kind, _spelled(kind, value.sql))})::VARCHAR", value.level)
+        located = (value.kind, kind) == (Kind.LOCATION, Kind.POINT)
+        text = point_of_location(value.sql) if located else _spelled(kind, value.sql)
+        read = self._steps.add(f"({reading(kind, text)})::VARCHAR", value.level)
         refused = f"CASE WHEN nullif(trim({value.sql}), '') IS NOT NULL AND {read} IS NULL THEN {_unable(kind)} END"
         return Transform(read, _first([value.wrong, refused]), kind, value.inputs, value.level + 1)
 

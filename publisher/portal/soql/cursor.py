@@ -1,4 +1,4 @@
-"""A position in the tokens of one text, for the grammar to read from."""
+"""A position in the tokens of one text, for the grammar to read from; it knows what could have come there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from sqlglot import Token, TokenType
 
 from publisher.portal.base.problems import malformed
-from publisher.portal.soql.lexer import tokens
+from publisher.portal.soql.lexer import SHOWN, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,7 @@ class Cursor:
     def step(self, count: int = 1) -> None:
         """Move forward by this many tokens, or back."""
         self._place += count
+        self._tried: list[str] = []
         self.last, self.token, self.ahead = self.peek(-1), self.peek(0), self.peek(1)
 
     def peek(self, distance: int) -> Token:
@@ -44,7 +45,13 @@ class Cursor:
         found = self.token.token_type in sorts
         if found:
             self.step()
+        else:
+            self._tried += [SHOWN[sort] for sort in sorts]
         return found
+
+    def reset(self) -> None:
+        """Forget what could have come here instead, as Socrata does after an expression."""
+        self._tried = []
 
     def take_pair(self, first: TokenType, second: TokenType) -> bool:
         """Skip two tokens, if both are next."""
@@ -58,14 +65,15 @@ class Cursor:
         for distance, word in enumerate(words):
             token = self.peek(distance)
             if token.token_type in _QUOTED or token.text.upper() != word:
+                self._tried += [] if distance else [f"`{word}'"]
                 return False
         self.step(len(words))
         return True
 
-    def expect(self, sort: TokenType, shown: str) -> None:
+    def expect(self, sort: TokenType) -> None:
         """Skip a token that must be next. Raises SodaError."""
         if not self.take(sort):
-            self.unexpected(f"expected {shown}")
+            self.unexpected()
 
     def separated(self, parse: Callable[[], _T]) -> list[_T]:
         """A list: what `parse` reads, and again after each comma."""
@@ -74,13 +82,24 @@ class Cursor:
             found.append(parse())
         return found
 
-    def unexpected(self, reason: str | None = None) -> NoReturn:
-        """Refuse the next token. Raises SodaError."""
-        if self.token is END:
-            lines = self.text.split("\n")
-            line, column = len(lines), len(lines[-1]) + 1
-            reason = reason or "the query is not complete"
-        else:
-            line, column = self.token.line, self.token.col
-            reason = reason or f"unexpected {self.token.text!r}"
-        raise malformed(self.text, line, column, reason)
+    def unexpected(self, *expected: str, reason: str | None = None) -> NoReturn:
+        """Refuse the next token, in Socrata's words: what could have come instead, or another reason."""
+        token, text = self.token, self.text
+        if token is END:
+            lines = text.split("\n")
+            raise malformed(text, len(lines), len(lines[-1]) + 1, reason or self._instead("end of input", expected))
+        raise malformed(text, token.line, token.col, reason or self._instead(f"`{_shown(token)}'", expected))
+
+    def _instead(self, got: str, expected: tuple[str, ...]) -> str:
+        """What could have come instead of this, the latest first."""
+        *others, last = dict.fromkeys([*expected, *reversed(self._tried)]) or ("nothing",)
+        if not others:
+            return f"Expected {last}, but got {got}"
+        comma = "," if len(others) > 1 else ""
+        return f"Expected one of {', '.join(others)}{comma} or {last}, but got {got}"
+
+
+def _shown(token: Token) -> str:
+    if token.token_type in _QUOTED or token.token_type in (TokenType.VAR, TokenType.PARAMETER):
+        return f"`{token.text}`" if token.token_type == TokenType.IDENTIFIER else token.text
+    return token.text.upper()

@@ -80,7 +80,7 @@ class Parser(Cursor):
         """The result of `parse`, which must read the whole text."""
         found = parse()
         if self.token is not END:
-            self.unexpected()
+            self.unexpected("end of input")
         return found
 
     # statements
@@ -105,11 +105,11 @@ class Parser(Cursor):
     def _statement(self) -> Query:
         self._statements += 1
         if self._statements > MOST_STATEMENTS:
-            self.unexpected(f"a query holds at most {MOST_STATEMENTS} SELECTs")
+            self.unexpected(reason=f"a query holds at most {MOST_STATEMENTS} SELECTs")
         if self.token.token_type == TokenType.L_PAREN:
             inner: Query = self._within(self.query)
             return inner
-        self.expect(TokenType.SELECT, "SELECT")
+        self.expect(TokenType.SELECT)
         return self._select()
 
     def _select(self) -> Select:
@@ -138,7 +138,7 @@ class Parser(Cursor):
         while self.take(TokenType.COMMA):
             select.items.append(self._item())
             if len(select.items) > MOST_SELECTED:
-                self.unexpected(f"a SELECT lists at most {MOST_SELECTED} expressions")
+                self.unexpected(reason=f"a SELECT lists at most {MOST_SELECTED} expressions")
 
     def _item(self) -> Star | Item:
         table = None
@@ -150,56 +150,56 @@ class Parser(Cursor):
             self.step()
             return Star(system, table, self._exceptions())
         node = self.expr()
-        return Item(node, self._name("a name") if self.take(TokenType.ALIAS) else None)
+        return Item(node, self._name() if self.take(TokenType.ALIAS) else None)
 
     def _exceptions(self) -> tuple[str, ...]:
         if not self.take(TokenType.L_PAREN):
             return ()
         if not self.take_words("EXCEPT"):
-            self.unexpected()
-        names = [self._name("a column")]
+            self.unexpected("`EXCEPT'")
+        names = [self._name()]
         while self.take(TokenType.COMMA):
-            names.append(self._name("a column"))
-        self.expect(TokenType.R_PAREN, ")")
+            names.append(self._name())
+        self.expect(TokenType.R_PAREN)
         return tuple(names)
 
     def _table(self) -> TableReference:
         token = self.token
-        self.expect(TABLE, "@this or the @4x4 of a dataset")
+        self.expect(TABLE)
         alias = self._alias() if self.take(TokenType.ALIAS) else None
         if token.text == "this" and alias is None:
-            self.unexpected("@this needs an alias: FROM @this AS a")
+            self.unexpected("an alias for `@this'")
         return TableReference(token.text, alias)
 
     def _alias(self) -> str:
         if self.token.token_type == TABLE:
             self.step()
             return self.last.text.lower()
-        return self._name("an alias").lower()
+        return self._name().lower()
 
     def _join(self) -> Join | None:
         side = ""
         if self.take(TokenType.LEFT, TokenType.RIGHT, TokenType.FULL):
             side = self.last.text.upper()
             self.take(TokenType.OUTER)
-            self.expect(TokenType.JOIN, "JOIN")
+            self.expect(TokenType.JOIN)
         elif self.take(TokenType.INNER):
-            self.expect(TokenType.JOIN, "JOIN")
+            self.expect(TokenType.JOIN)
         elif not self.take(TokenType.JOIN):
             return None
         self._joins += 1
         if self._joins > MOST_JOINS:
-            self.unexpected(f"a query can have at most {MOST_JOINS} joins")
+            self.unexpected(reason=f"a query can have at most {MOST_JOINS} joins")
         lateral = self.take(TokenType.LATERAL)
         source = self._table() if self.token.token_type == TABLE else self._subquery()
-        self.expect(TokenType.ON, "ON")
+        self.expect(TokenType.ON)
         return Join(side, lateral, source, self.expr())
 
     def _subquery(self) -> Subquery:
         if self.token.token_type != TokenType.L_PAREN:
-            self.unexpected()
+            self.unexpected("a table identifier", "`('")
         query = self._within(self.query)
-        self.expect(TokenType.ALIAS, "AS and an alias")
+        self.expect(TokenType.ALIAS)
         return Subquery(query, self._alias())
 
     def _order_and_search(self, select: Select) -> None:
@@ -207,7 +207,7 @@ class Parser(Cursor):
             if not select.order and self.take(TokenType.ORDER_BY):
                 select.order = self.ordering()
             elif not select.search and self.take(TokenType.COMMAND):
-                self.expect(TokenType.STRING, "the words in quotes")
+                self.expect(TokenType.STRING)
                 select.search = self.last.text
 
     def _page(self, select: Select) -> None:
@@ -221,7 +221,7 @@ class Parser(Cursor):
         """The number after LIMIT or OFFSET."""
         token = self.token
         if token.token_type != TokenType.NUMBER or not token.text.isdecimal() or len(token.text) > 18:
-            self.unexpected("expected a whole number, 0 or more")
+            self.unexpected("an integer")
         self.step()
         return int(token.text)
 
@@ -247,7 +247,9 @@ class Parser(Cursor):
 
     def expr(self) -> exp.Expr:
         """Any expression."""
-        return self._climb(_OR)
+        found = self._climb(_OR)
+        self.reset()
+        return found
 
     def _climb(self, lowest: int) -> exp.Expr:  # noqa: RET503 -- `unexpected` never returns
         """An expression whose operators, outside parentheses, bind at least as tightly as `lowest`."""
@@ -268,7 +270,7 @@ class Parser(Cursor):
                 left = self._belonging(token, left)
             else:
                 left = self._cast(left) if token.token_type == TokenType.DCOLON else self._field(left)
-        self.unexpected("too many operators in a row")
+        self.unexpected(reason="too many operators in a row")
 
     def _prefixed(self, lowest: int) -> exp.Expr:
         token = self.token
@@ -295,13 +297,13 @@ class Parser(Cursor):
                 node = exp.Like(this=left, expression=self._deeper(_BELONGING))
             case TokenType.BETWEEN:
                 low = self._deeper(_BELONGING)
-                self.expect(TokenType.AND, "AND")
+                self.expect(TokenType.AND)
                 node = exp.Between(this=left, low=low, high=self._deeper(_BELONGING))
             case TokenType.IN:
                 node = exp.In(this=left, expressions=self._within(self._values))
             case _:
                 self.step(-1)
-                self.unexpected()
+                self.unexpected("`LIKE'", "`BETWEEN'", "`IN'")
         return exp.Not(this=node) if negated else node
 
     def _values(self) -> list[exp.Expr]:
@@ -317,13 +319,13 @@ class Parser(Cursor):
     def _constant(self) -> exp.Expr:
         made = _CONSTANTS.get(self.token.token_type)
         if made is None:
-            self.unexpected()
+            self.unexpected("`NULL'", "`TRUE'", "`FALSE'")
         self.step()
         return made()
 
     def _cast(self, left: exp.Expr) -> exp.Expr:
         token = self.token
-        return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name("a type").lower())), token)
+        return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name().lower())), token)
 
     def _field(self, left: exp.Expr) -> exp.Expr:
         """`point.latitude`, or `b.column` if `b` is the alias of a joined dataset."""
@@ -332,7 +334,7 @@ class Parser(Cursor):
             self.step()
             name = token.text
         else:
-            name = self._name("a field")
+            name = self._name()
         return self._placed(exp.Dot(this=left, expression=exp.Identifier(this=name)), token)
 
     def _atom(self) -> exp.Expr:  # noqa: PLR0911, RET503 -- one way for each sort of token
@@ -360,7 +362,7 @@ class Parser(Cursor):
                 if self.token.token_type == TokenType.L_PAREN and token.token_type != TokenType.IDENTIFIER:
                     return self._call(token)
                 return self._column(token, token.text)
-        self.unexpected()
+        self.unexpected("an expression")
 
     def _column(self, token: Token, name: str, table: str | None = None) -> exp.Expr:
         qualifier = exp.Identifier(this=table) if table else None
@@ -369,11 +371,11 @@ class Parser(Cursor):
     def _qualified(self) -> exp.Expr:
         token = self.token
         self.step()
-        self.expect(TokenType.DOT, ".")
+        self.expect(TokenType.DOT)
         if self.token.token_type == SYSTEM and self.token.text != ":*":
             self.step()
             return self._column(token, self.last.text, token.text)
-        return self._column(token, self._name("a column"), token.text)
+        return self._column(token, self._name(), token.text)
 
     def _case(self) -> exp.Expr:
         """`CASE WHEN … THEN … END`; SoQL has no value before the first WHEN."""
@@ -382,19 +384,19 @@ class Parser(Cursor):
             ifs = []
             while self.take(TokenType.WHEN):
                 condition = self.expr()
-                self.expect(TokenType.THEN, "THEN")
+                self.expect(TokenType.THEN)
                 ifs.append(exp.If(this=condition, true=self.expr()))
             default = self.expr() if self.take(TokenType.ELSE) else None
-            self.expect(TokenType.END, "END")
+            self.expect(TokenType.END)
         return exp.Case(ifs=ifs, default=default)
 
     def _call(self, token: Token) -> exp.Expr:
         call = self._placed(exp.Anonymous(this=token.text.lower(), expressions=self._within(self._arguments)), token)
         filtered: exp.Expr = call
         if self.take_pair(TokenType.FILTER, TokenType.L_PAREN):
-            self.expect(TokenType.WHERE, "WHERE")
+            self.expect(TokenType.WHERE)
             filtered = exp.Filter(this=call, expression=self.expr())
-            self.expect(TokenType.R_PAREN, ")")
+            self.expect(TokenType.R_PAREN)
         if self.take_pair(TokenType.OVER, TokenType.L_PAREN):
             return self._window(filtered)
         return filtered
@@ -418,9 +420,9 @@ class Parser(Cursor):
             between = self.take(TokenType.BETWEEN)
             start = self._edge()
             if between:
-                self.expect(TokenType.AND, "AND")
+                self.expect(TokenType.AND)
             spec = exp.WindowSpec(kind=kind, start=start, end=self._edge() if between else None)
-        self.expect(TokenType.R_PAREN, ")")
+        self.expect(TokenType.R_PAREN)
         return exp.Window(this=function, partition_by=partition, order=exp.Order(expressions=order), spec=spec)
 
     def _edge(self) -> str:
@@ -434,9 +436,9 @@ class Parser(Cursor):
 
     # what all of them need
 
-    def _name(self, what: str) -> str:
+    def _name(self) -> str:
         if self.token.token_type not in _NAMES and self.token.token_type != SYSTEM:
-            self.unexpected(f"expected {what}")
+            self.unexpected("an identifier")
         self.step()
         return str(self.last.text)
 
@@ -446,10 +448,10 @@ class Parser(Cursor):
 
     def _within(self, parse: Callable[[], Any]) -> Any:
         """The expression or list inside parentheses."""
-        self.expect(TokenType.L_PAREN, "(")
+        self.expect(TokenType.L_PAREN)
         with self._level():
             found = parse()
-        self.expect(TokenType.R_PAREN, ")")
+        self.expect(TokenType.R_PAREN)
         return found
 
     def _deeper(self, lowest: int) -> exp.Expr:
@@ -460,7 +462,7 @@ class Parser(Cursor):
     def _level(self) -> Iterator[None]:
         self._depth += 1
         if self._depth > DEEPEST:
-            self.unexpected(f"the query is nested more than {DEEPEST} levels deep")
+            self.unexpected(reason=f"the query is nested more than {DEEPEST} levels deep")
         yield
         self._depth -= 1
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, reading
-from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.base.problems import malformed, position, semantic
 from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.spatial import FIELDS
-from publisher.portal.soql.terms import Term, address, as_text, closed, combined, mismatch, rounded
+from publisher.portal.soql.terms import Term, address, as_text, closed, combined, mismatch, pointed, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,7 @@ CASTS = {
     "checkbox": Kind.CHECKBOX,
     "floating_timestamp": Kind.FLOATING,
     "fixed_timestamp": Kind.FIXED,
+    "location": Kind.LOCATION,
     **{kind.value: kind for kind in GEOMETRIES},
 }
 """The types after `::`."""
@@ -76,9 +77,7 @@ class Expressions:
 
     def where(self, node: exp.Expr | None) -> dict[str, Any]:
         """The position of a node, as Socrata's errors give it."""
-        line, column = self._position(node)
-        lines = self.text.split("\n")
-        return {"position": {"row": line, "column": column, "line": lines[line - 1][:1000]}}
+        return {"position": position(self.text, *self._position(node))}
 
     def _position(self, node: exp.Expr | None) -> tuple[int, int]:
         """The line and character of a node, or of the first of its parts that has them."""
@@ -235,7 +234,7 @@ class Expressions:
     def compare(self, sign: str, left: Term, right: Term) -> Term:
         """`left sign right`, with literals read as the other side's type."""
         (left, right), kind = self.values.agreed([address(left), address(right)], sign)
-        if kind in GEOMETRIES:
+        if kind is Kind.LOCATION or kind in GEOMETRIES:
             raise mismatch(sign, kind)
         return combined(f"({left.sql} {sign} {right.sql})", Kind.CHECKBOX, left, right)
 
@@ -296,6 +295,8 @@ class Expressions:
             return self.values.fitted(term, frozenset({kind}), f"::{name}")
         if kind is Kind.TEXT:
             return as_text(term)
+        if (term.kind, kind) == (Kind.LOCATION, Kind.POINT):
+            return pointed(term)
         if term.kind is not Kind.TEXT:
             raise mismatch(f"::{name}", term.kind)
         read = reading(kind, term.sql)

@@ -117,6 +117,17 @@ SOFT = {
 _WORDS = RESERVED | SOFT
 
 
+SHOWN = {
+    **{sort: f"`{sign}'" for sign, sort in reversed(_SIGNS.items())},
+    **{sort: f"`{word}'" for word, sort in _WORDS.items()},
+    **{sort: f"`{words}'" for words, sort in _PAIRS.items() if not words.endswith("ALL")},
+    TokenType.STRING: "a string",
+    TokenType.NUMBER: "an integer",
+    TABLE: "a table identifier",
+}
+"""Types of tokens as Socrata's errors name them."""
+
+
 def tokens(text: str) -> list[Token]:
     """The tokens of a text. Raises SodaError `query.compiler.malformed` at a character that starts no token."""
     found: list[Token] = []
@@ -152,10 +163,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _fault(character: str) -> str:
-    """What is wrong where no token starts."""
+    """What is wrong where no token starts, in Socrata's words."""
     # A comment without an end is refused at once: read as two signs, each of many would be searched to the end.
-    missing = "the end of a comment" if character == "/" else "the end of a string" if character in "'\"`" else None
-    return f"{missing} is missing" if missing else f"unexpected {character!r}"
+    if character == "/":
+        return "Unexpected end of input: a comment has no end"
+    return "Unterminated string" if character in "'\"`" else f"Unexpected character {character!r}"
 
 
 def _read(kind: str | None, value: str) -> tuple[TokenType, str]:  # noqa: PLR0911 -- one way for each sort

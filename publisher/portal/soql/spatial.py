@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from publisher.portal.base.kinds import GEOMETRIES, Kind
+from publisher.portal.base.kinds import GEOMETRIES, Kind, part_of_location, point_of_location
 from publisher.portal.soql.functions import NUMBER, Function
 from publisher.portal.soql.terms import Term, text_of
 
 SHAPES = frozenset(GEOMETRIES)
+POINTS = frozenset({Kind.POINT})
 POLYGONS = frozenset({Kind.POLYGON, Kind.MULTIPOLYGON})
 
 
@@ -92,12 +93,23 @@ SPATIAL: dict[str, Function] = {
     "crosses": Function((SHAPES, SHAPES), Kind.CHECKBOX, "soda_crosses({0}, {1})"),
     "overlaps": Function((SHAPES, SHAPES), Kind.CHECKBOX, "soda_overlaps({0}, {1})"),
     "polygon_intersection": Function((POLYGONS, POLYGONS), Kind.MULTIPOLYGON, "soda_shared({0}, {1})"),
+    **dict.fromkeys(("location_point", "location_to_point"), Function((POINTS,), Kind.POINT, "{0}")),
     "make_point": Function((NUMBER, NUMBER), Kind.POINT, _make_point),
 }
 
 FIELDS: dict[tuple[Kind, str], tuple[Kind, str]] = {
     (Kind.POINT, "latitude"): (Kind.NUMBER, latitude("{0}")),
     (Kind.POINT, "longitude"): (Kind.NUMBER, longitude("{0}")),
+    (Kind.LOCATION, "latitude"): (Kind.NUMBER, f"TRY_CAST({part_of_location('{0}', 'latitude')} AS DOUBLE)"),
+    (Kind.LOCATION, "longitude"): (Kind.NUMBER, f"TRY_CAST({part_of_location('{0}', 'longitude')} AS DOUBLE)"),
+    (Kind.LOCATION, "point"): (
+        Kind.POINT,
+        point_of_location("{0}").replace("{", "{{").replace("}", "}}").replace("{{0}}", "{0}"),
+    ),
+    **{
+        (Kind.LOCATION, name): (Kind.TEXT, part_of_location("{0}", name))
+        for name in ("human_address", "address", "city", "state", "zip")
+    },
     (Kind.URL, "url"): (Kind.TEXT, "json_extract_string({0}, '$.url')"),
     (Kind.URL, "description"): (Kind.TEXT, "json_extract_string({0}, '$.description')"),
 }

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, plain_text, storage
+from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, plain_text, point_of_location, storage
 from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.base.watch import go_on
 from publisher.portal.soql.geometry import read_literal
@@ -105,6 +105,8 @@ class Values:
             return Term(f"(NULL::{storage(kind)})", kind, longest=0) if kind else term
         if term.kind in kinds and (term.text is None or Kind.TEXT in kinds):
             return term
+        if term.kind is Kind.LOCATION and Kind.POINT in kinds:
+            return pointed(term)
         if term.kind is Kind.URL and kinds >= {Kind.TEXT, Kind.NUMBER}:  # whatever can be compared
             return address(term)
         if term.text is not None:
@@ -144,6 +146,11 @@ def address(term: Term) -> Term:
     if term.kind is not Kind.URL:
         return term
     return combined(f"json_extract_string({term.sql}, '$.url')", Kind.TEXT, term)
+
+
+def pointed(term: Term) -> Term:
+    """The point of a location."""
+    return combined(point_of_location(term.sql), Kind.POINT, term)
 
 
 def as_text(term: Term) -> Term:

@@ -1,0 +1,110 @@
+"""The column type `location` of older catalogs: a place with an address, or one of the two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pytest
+
+from publisher.portal.base.kinds import Kind, plain_text, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import requests
+    from portal_process import Running
+
+ADDRESS = '{"address": "83 South King Street", "city": "Seattle", "state": "WA", "zip": "98104"}'
+STATION = {"latitude": "47.598282", "longitude": "-122.334779", "human_address": ADDRESS}
+LINES = "83 South King Street\nSeattle, WA 98104\n(47.598282, -122.334779)"
+
+
+def stored(text: str) -> tuple[Any, str | None]:
+    """The JSON of what is kept of a text, and its text in CSV."""
+    query = f"SELECT v, {plain_text(Kind.LOCATION, 'v')} FROM (SELECT {reading(Kind.LOCATION, '$t::VARCHAR')} AS v)"
+    kept, shown = duckdb.connect().execute(query, {"t": text}).fetchone() or (None, None)
+    return kept and json.loads(kept), shown
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "shown"),
+    [
+        (json.dumps(STATION), STATION, LINES),
+        ('{"latitude": 41.5, "longitude": -87}', {"latitude": "41.5", "longitude": "-87"}, "(41.5, -87)"),
+        ('{"type":"Point","coordinates":[-87.5,41.25]}', {"latitude": "41.25", "longitude": "-87.5"}, "(41.25, -87.5)"),
+        ("(41.25, -87.5)", {"latitude": "41.25", "longitude": "-87.5"}, "(41.25, -87.5)"),
+        (LINES, STATION | {"human_address": ADDRESS.replace(": ", ":").replace(", ", ",")}, LINES),
+        ('{"human_address": {"address": "Town Hall"}}', {"human_address": '{"address":"Town Hall"}'}, "Town Hall"),
+        ('{"latitude": 1, "longitude": 2, "human_address": "here"}',
+         {"latitude": "1", "longitude": "2", "human_address": '{"address":"here"}'}, "here\n(1, 2)"),
+        ('{"latitude": 91, "longitude": 2}', None, None),
+        ('{"latitude": "1e1", "longitude": 2}', None, None),
+        ('{"latitude": 1}', None, None),
+        ("{}", None, None),
+        ("{no", None, None),
+        ("", None, None),
+    ],
+)  # fmt: skip
+def test_a_location_is_read(text: str, kept: Any, shown: str | None) -> None:
+    """As an object, a point, or lines of an address; a place that is not on Earth is none."""
+    assert stored(text) == (kept, shown)
+
+
+@pytest.fixture(scope="module")
+def places(portal: Running) -> Iterator[str]:
+    """The 4x4 of a public dataset with a location, from JSON and from the CSV that Socrata writes."""
+    columns = [
+        {"fieldName": name, "name": name, "dataTypeName": kind} for name, kind in (("id", "text"), ("at", "location"))
+    ]
+    with portal.client() as client:
+        view = client.create("Places", columns=columns, row_identifier="id")
+        assert [column["dataTypeName"] for column in view["columns"]] == ["text", "location"]
+        client.upsert(
+            view["id"], [{"id": "a", "at": STATION}, {"id": "b", "at": {"human_address": ADDRESS}}, {"id": "c"}]
+        )
+        table = io.StringIO()
+        csv.writer(table).writerows([["id", "at"], ["d", LINES], ["e", "(41.5, -87)"]])
+        client.upsert(view["id"], io.BytesIO(table.getvalue().encode()))
+        client.publish(view["id"])
+        client.set_permission(view["id"], "public")
+        yield view["id"]
+        client.delete(view["id"])
+
+
+def test_locations_are_shown_as_socrata_shows_them(portal: Running, places: str, web: requests.Session) -> None:
+    """JSON with the address as a text of JSON, CSV on lines, GeoJSON as a point, the old rows as an array."""
+    answer = web.get(f"{portal.address}/resource/{places}.json?$order=id")
+    assert json.loads(answer.headers["X-SODA2-Types"]) == ["text", "location"]
+    rows = {row["id"]: row.get("at") for row in answer.json()}
+    assert (rows["a"], rows["b"], rows["c"]) == (STATION, {"human_address": ADDRESS}, None)
+    assert rows["e"] == {"latitude": "41.5", "longitude": "-87"}
+    table = list(csv.DictReader(io.StringIO(web.get(f"{portal.address}/resource/{places}.csv?$order=id").text)))
+    assert [row["at"] for row in table] == [LINES, "83 South King Street\nSeattle, WA 98104", "", LINES, "(41.5, -87)"]
+    features = web.get(f"{portal.address}/resource/{places}.geojson?$order=id").json()["features"]
+    assert [each["geometry"] and each["geometry"]["coordinates"] for each in features] == [
+        [-122.334779, 47.598282], None, None, [-122.334779, 47.598282], [-87, 41.5],
+    ]  # fmt: skip
+    old = web.get(f"{portal.address}/api/views/{places}/rows.json").json()["data"]
+    assert [row[-1] for row in old if row[-2] == "a"] == [[ADDRESS, "47.598282", "-122.334779", None, False]]
+    assert web.get(f"{portal.address}/api/odata/v4/{places}").json()["value"][0]["at"] == LINES
+
+
+def test_locations_are_asked_for(portal: Running, places: str, web: requests.Session) -> None:
+    """Parts after a dot, places as points, no comparison; and a point made of one."""
+
+    def ask(**parameters: str) -> Any:
+        asked = {f"${name}": text for name, text in parameters.items()} | {"$order": "id"}
+        return web.get(f"{portal.address}/resource/{places}.json", params=asked).json()
+
+    near = "within_circle(at, 47.6, -122.33, 1000)"
+    assert [row["id"] for row in ask(select="id", where=near)] == ["a", "d"]
+    parts = ask(select="id, at.latitude, at.city AS city, at::point AS p", where="id = 'a'")
+    point = {"type": "Point", "coordinates": [-122.334779, 47.598282]}
+    assert parts == [{"id": "a", "at_latitude": "47.598282", "city": "Seattle", "p": point}]
+    assert [row["id"] for row in ask(select="id", where="location_to_point(at) is not null")] == ["a", "d", "e"]
+    assert ask(select="id", where="at = at")["errorCode"] == "query.soql.type-mismatch"
+    assert [row["id"] for row in ask(select="id", where="at is null")] == ["c"]
