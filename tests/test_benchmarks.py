@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -52,6 +53,22 @@ def ran(*command: str) -> None:
 def test_a_benchmark_ends_well(name: str) -> None:
     """They repeat for minutes what tests show in seconds; what they print belongs into the documentation."""
     ran(f"{name}.py")
+
+
+@pytest.mark.usefixtures("processes")
+def test_clients_are_run_and_told(tmp_path: Path) -> None:
+    """The benchmark of clients, with the quickest of them; tests/portal has what each client is expected to do."""
+    ran("clients.py", "--rows", "500", "--only", "cfasodapy", "--only", "pandas", "--json", str(tmp_path / "told"))
+    told = json.loads((tmp_path / "told").read_text())
+    assert [each["ok"] for each in told] == [True] * 4
+    assert {each["client"].split()[0] for each in told} == {"cfasodapy", "pandas"}
+
+
+@pytest.mark.evidence("benchmark: the clients that people use, each against a real portal")
+@pytest.mark.usefixtures("processes")
+def test_every_client_does_its_steps() -> None:
+    """It takes minutes, most of which socrata-py sleeps; what it prints belongs into docs/portal.md."""
+    ran("clients.py")
 
 
 @pytest.mark.evidence("every executor counts the same bits of 300,000 records, and what that costs")
