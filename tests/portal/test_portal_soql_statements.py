@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import time
 from collections import Counter, defaultdict
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ import pytest
 from portal_process import blank
 from test_portal_soql import Asker
 
+from publisher.portal.base.kinds import Kind
+from publisher.portal.base.model import PortalColumn
 from publisher.portal.base.problems import SodaError
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
 
@@ -405,12 +409,40 @@ def test_a_sort_beyond_the_memory_or_the_time_is_refused(ask: Asker) -> None:
     assert ask(select="count(*) as n") == [{"n": "120"}]
 
 
+@pytest.mark.parametrize("sign", ["'", ""])
+def test_twenty_thousand_values_cost_little(sign: str) -> None:
+    """Texts and numbers are read and bound as one: 0.02 s of processor time, of which most is a margin here."""
+    text = f"SELECT id WHERE {'id' if sign else 'n'} IN (" + ", ".join(f"{sign}{n}{sign}" for n in range(20_000)) + ")"
+    columns = (PortalColumn(1, "id", "id", Kind.TEXT, 1), PortalColumn(2, "n", "n", Kind.NUMBER, 2))
+    began = time.process_time()
+    made = compile_question(replace(blank("abcd-efgh"), columns=columns), SoqlQuestion({"$query": text}))
+    assert time.process_time() - began < 0.15
+    (values,) = made.values.values()
+    assert values == [str(n) if sign else Decimal(n) for n in range(20_000)]
+
+
+def test_long_lists_are_read_as_short_ones_are(ask: Asker, cells: Cells) -> None:
+    """Quotes, signs, lines, NOT, and dates: each long list is a short one, repeated. A list that is none is refused."""
+    for short, field in (
+        ("'0-01', 'O\"st, West', 'it''s'", "zone"), ("1.05,\n -2.05, 0.05", "requests"), ("'4.05', '0.05'", "requests"),
+        ("'2024-01-01', '2024-02-08T00:00:00'", "period_start"),
+    ):  # fmt: skip
+        for word in ("IN", "NOT IN", "in\n"):
+            long = ", ".join([short] * 60)
+            found = ask(select="id", where=f"{field} {word} ({long})")
+            assert found == ask(select="id", where=f"{field} {word} ({short})"), short
+            assert 0 < len(found) < len(cells) or field == "requests"
+    for wrong in ("'x', " * 200 + "5", "5, " * 200 + "5"):
+        assert refused(ask, f"SELECT id WHERE zone IN ({wrong})")["errorCode"] == "query.soql.type-mismatch"
+    lines = "'x',\n" * 200
+    assert refused(ask, f"SELECT id WHERE zone IN ({lines}")["code"] == "query.compiler.malformed"
+    assert refused(ask, f"SELECT id\nWHERE zone IN ({lines}'x') )")["data"]["position"]["row"] == 202
+    name = ask.answer(select="zone in (" + ", ".join(["'x'"] * 101) + ")", limit="1").headers["X-SODA2-Fields"]
+    assert name == json.dumps(["in_zone_" + "_".join(["x"] * 101)])
+
+
 def test_ten_thousand_values_are_a_list(ask: Asker, cells: Cells) -> None:
     """A long IN list is nothing special."""
-    from publisher.portal.soql.dialect import parse_query
-
-    tree: Any = parse_query("SELECT id WHERE id IN (" + ", ".join(f"'{n}'" for n in range(10_000)) + ")")
-    assert len(tree.where.expressions) == 10_000
     values = ", ".join(f"'{n}-00'" for n in range(1_400))
     assert [row["id"] for row in ask(select="id", where=f"id in ({values})")] == ["0-00", "1-00", "2-00"]
     numbers = ", ".join(f"{n}.05" for n in range(1_000))

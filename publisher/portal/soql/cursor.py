@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 from sqlglot import Token, TokenType
 
 from publisher.portal.base.problems import malformed
-from publisher.portal.soql.lexer import SHOWN, tokens
+from publisher.portal.soql.lexer import LISTED, SHOWN, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,4 +102,4 @@ class Cursor:
 def _shown(token: Token) -> str:
     if token.token_type in _QUOTED or token.token_type in (TokenType.VAR, TokenType.PARAMETER):
         return f"`{token.text}`" if token.token_type == TokenType.IDENTIFIER else token.text
-    return token.text.upper()
+    return "(" if token.token_type == LISTED else token.text.upper()

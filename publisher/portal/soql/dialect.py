@@ -11,7 +11,7 @@ from sqlglot import TokenType, exp
 from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.base.watch import go_on
 from publisher.portal.soql.cursor import END, Cursor
-from publisher.portal.soql.lexer import SOFT, SYSTEM, TABLE
+from publisher.portal.soql.lexer import LISTED, SOFT, SYSTEM, TABLE, literals
 from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, TableReference
 
 if TYPE_CHECKING:
@@ -300,11 +300,20 @@ class Parser(Cursor):
                 self.expect(TokenType.AND)
                 node = exp.Between(this=left, low=low, high=self._deeper(_BELONGING))
             case TokenType.IN:
-                node = exp.In(this=left, expressions=self._within(self._values))
+                node = self._in(left)
             case _:
                 self.step(-1)
                 self.unexpected("`LIKE'", "`BETWEEN'", "`IN'")
         return exp.Not(this=node) if negated else node
+
+    def _in(self, left: exp.Expr) -> exp.Expr:
+        """`left IN (…)`; the literals of a long list are no nodes, but noted in `values`."""
+        listed = self.token.text
+        if not self.take(LISTED):
+            return exp.In(this=left, expressions=self._within(self._values))
+        node = exp.In(this=left, expressions=[])
+        node.meta["values"] = literals(listed)
+        return node
 
     def _values(self) -> list[exp.Expr]:
         """Expressions separated by commas; literals, which may be thousands, are read without the grammar between."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
@@ -10,6 +11,7 @@ from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, reading
 from publisher.portal.base.problems import malformed, position, semantic
 from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved
+from publisher.portal.soql.lexer import MANY
 from publisher.portal.soql.spatial import FIELDS
 from publisher.portal.soql.terms import Term, address, as_text, closed, combined, mismatch, pointed, rounded
 
@@ -28,8 +30,6 @@ COMPARISONS: dict[type[exp.Expr], str] = {
     exp.GTE: ">=",
 }
 ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
-_MANY = 100
-"""From this many literals on, IN looks them up in a list."""
 _LEFT_DEEP = (*COMPARISONS, *ARITHMETIC)
 
 CASTS = {
@@ -262,11 +262,22 @@ class Expressions:
         return combined(f"({left.sql} IS {word})", Kind.CHECKBOX, left)
 
     def _in(self, node: exp.In) -> Term:
-        terms = [address(self.term(each)) for each in (node.this, *node.expressions)]
+        values, texts = node.meta.get("values", ((), False))
+        if not values:
+            return self._one_of(node.this, node.expressions)
+        left = address(self.term(node.this))
+        if left.kind is (Kind.TEXT if texts else Kind.NUMBER) and left.text is None:
+            found = self.values.bind(values if texts else tuple(map(Decimal, values)))
+            return combined(f"({left.sql} IN (SELECT unnest({found})))", Kind.CHECKBOX, left)
+        made = exp.Literal.string if texts else exp.Literal.number
+        return self._one_of(node.this, [made(value) for value in values])
+
+    def _one_of(self, this: exp.Expr, values: list[exp.Expr]) -> Term:
+        terms = [address(self.term(each)) for each in (this, *values)]
         (left, *items), kind = self.values.agreed(terms, "IN")
         if kind not in ORDERED and kind is not None:
             raise mismatch("IN", kind)
-        many = len(items) > _MANY and all(isinstance(node, exp.Literal) for node in node.expressions)
+        many = len(items) > MANY and all(isinstance(each, exp.Literal) for each in values)
         listed = (many and self.values.bind_list(items)) or f"({', '.join(item.sql for item in items)})"
         return combined(f"({left.sql} IN {listed})", Kind.CHECKBOX, left, *items)
 

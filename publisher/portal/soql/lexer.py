@@ -25,12 +25,21 @@ _PATTERN = re.compile(
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 
+_TEXT, _NUMBER = r"'[^']*+(?:''[^']*+)*+'", r"[-+]?+\d{1,18}+(?:\.\d{1,18}+)?+"
+_LISTED = re.compile(
+    rf"\(\s*+(?:(?P<texts>{_TEXT}(?:\s*+,\s*+{_TEXT})*+)|{_NUMBER}(?:\s*+,\s*+{_NUMBER})*+)\s*+\)", re.DOTALL
+)
+"""What may follow IN: all in single quotes, or all short numbers."""
+_LITERALS = re.compile(rf"{_TEXT}|{_NUMBER}", re.DOTALL)
+
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|U([0-9a-fA-F]{6})|.)", re.DOTALL)
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _LAST = 0x10FFFF
 
-SYSTEM, TABLE = TokenType.PLACEHOLDER, TokenType.PARAMETER
-"""The tokens `:id` (or `:*`) and `@abcd-efgh`."""
+SYSTEM, TABLE, LISTED = TokenType.PLACEHOLDER, TokenType.PARAMETER, TokenType.LIST
+"""The tokens `:id` (or `:*`), `@abcd-efgh`, and a long list of literals after IN."""
+MANY = 100
+"""From this many literals on, a list is one token: thousands take no longer than one."""
 
 _SIGNS = {
     "|>": TokenType.PIPE_GT,
@@ -124,6 +133,7 @@ SHOWN = {
     TokenType.STRING: "a string",
     TokenType.NUMBER: "an integer",
     TABLE: "a table identifier",
+    LISTED: "`('",
 }
 """Types of tokens as Socrata's errors name them."""
 
@@ -134,18 +144,34 @@ def tokens(text: str) -> list[Token]:
     position, line, line_start = 0, 1, 0
     while position < len(text):
         go_on()
-        match = _PATTERN.match(text, position)
+        match = _long_list(text, position, found) or _PATTERN.match(text, position)
         if match is None or match.lastgroup == "open":
             raise malformed(text, line, position - line_start + 1, _fault(text[position]))
         kind, value = match.lastgroup, match[0]
         if kind != "space":
-            token_type, shown = _read(kind, value)
+            token_type, shown = (LISTED, value) if match.re is _LISTED else _read(kind, value)
             found.append(Token(token_type, shown, line, position - line_start + 1, position, match.end() - 1))
         if "\n" in value:
             line += value.count("\n")
             line_start = position + value.rindex("\n") + 1
         position = match.end()
     return found
+
+
+def _long_list(text: str, position: int, before: list[Token]) -> re.Match[str] | None:
+    """The list of many literals that begins here, after IN."""
+    if text[position] != "(" or not before or before[-1].token_type != TokenType.IN:
+        return None
+    match = _LISTED.match(text, position)
+    return match if match is not None and match[0].count(",") >= MANY else None
+
+
+def literals(listed: str) -> tuple[tuple[str, ...], bool]:
+    """The literals of such a list, and whether they are texts; otherwise all are numbers."""
+    found = _LITERALS.findall(listed)
+    if not found[0].startswith("'"):
+        return tuple(found), False
+    return tuple(each[1:-1].replace("''", "'") for each in found), True
 
 
 def _text(value: str) -> str:

@@ -58,7 +58,8 @@ def _pieces(node: exp.Expr, negated: str = "") -> list[exp.Expr | str]:  # noqa:
         case exp.Between():
             return [node.this, negated, "between", node.args["low"], "and", node.args["high"]]
         case exp.Like() | exp.In():
-            values = [node.expression] if isinstance(node, exp.Like) else node.expressions
+            listed = node.meta.get("values", (node.expressions,))[0]
+            values = [node.expression] if isinstance(node, exp.Like) else listed
             return [negated, node.key, node.this, *values]
         case exp.And() | exp.Or():
             return [node.this, _BETWEEN[type(node)], node.expression]
