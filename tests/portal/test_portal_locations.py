@@ -108,3 +108,4 @@ def test_locations_are_asked_for(portal: Running, places: str, web: requests.Ses
     assert [row["id"] for row in ask(select="id", where="location_to_point(at) is not null")] == ["a", "d", "e"]
     assert ask(select="id", where="at = at")["errorCode"] == "query.soql.type-mismatch"
     assert [row["id"] for row in ask(select="id", where="at is null")] == ["c"]
+    assert [row["id"] for row in ask(select="id", q="king streets")] == ["a", "b", "d"]

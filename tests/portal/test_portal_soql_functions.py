@@ -279,6 +279,23 @@ def test_aggregates(ask: Asker) -> None:
     assert ask(select="sum(n), avg(n), regr_slope(n, m)", where="false") == [{}]
 
 
+def test_an_aggregate_may_stand_in_the_order_alone(ask: Asker) -> None:
+    """Of groups or of all rows, selected or not; and a link is filtered by its address in a parameter."""
+    assert [row.get("yes") for row in ask(select="yes", group="yes", order="count(*) desc, yes")] == [None, False, True]
+    assert ask(select="max(n)", order="max(n)") == [{"max_n": "4"}]
+    assert [row["id"] for row in ask(select="id", _link="https://example.org/a")] == ["a"]
+
+
+def test_a_cell_is_searched_as_words(ask: Asker) -> None:
+    """A description of a link; a decimal is one word, and its parts are none."""
+    assert [row["id"] for row in ask(select="id", q="example.org")] == ["a"]
+    assert [[row["id"] for row in ask(select="id", q=number)] for number in ("4.5", "4", "8.50")] == [
+        ["b"],
+        ["c"],
+        ["c"],
+    ]
+
+
 def test_extent_encloses_every_shape(ask: Asker) -> None:
     """The box of all rows' shapes, of points and of areas."""
     box = ask.one("extent(areas)")

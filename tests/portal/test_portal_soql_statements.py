@@ -353,6 +353,17 @@ def test_parse_errors_have_socratas_words(clause: str, text: str, reason: str) -
     assert line == f"{text}\n{' ' * (refused.value.body['data']['position']['column'] - 1)}^"
 
 
+def test_an_operator_has_socratas_name_where_a_type_does_not_fit(ask: Asker) -> None:
+    """As in its recorded replies: by its sign, or by its word."""
+    for where, name in (
+        ("zone = 5", "op$="),
+        ("zone IN (5)", "#IN"),
+        ("requests LIKE 'x'", "#LIKE"),
+        ("open || 1 > 2", "op$>"),
+    ):
+        assert f"; Type mismatch for {name}, is " in refused(ask, f"SELECT id WHERE {where}")["message"]
+
+
 @pytest.mark.parametrize("query", ["SELECT", "SELECT id WHERE open NOT", "SELECT id WHERE open IN ("])
 def test_what_ends_too_early_is_told_so(ask: Asker, query: str) -> None:
     """Wherever it ends."""

@@ -100,7 +100,7 @@ def test_a_transform_is_soql(
         ("sum(n)", "Aggregate function used in a transform"),
         ("row_number() over ()", "functions of many rows cannot be used"),
         ("geocode(a, b)", "No such function: geocode; arity: 2"),
-        ("a + 1", "Type mismatch for \\+, is text"),
+        ("a + 1", "Type mismatch for op\\$\\+, is text"),
         ("n +", "line 1 character 4: "),
         ("case(true, 'x', false, 3)", "its values have different types: text and number"),
         ("case(b, 'x')", "a condition of case must be a checkbox, not text"),
@@ -194,6 +194,11 @@ MIXED = json.dumps(
 ).encode()
 
 
+ENTITIES = "".join(f'<!ENTITY e{n + 1} "{f"&e{n};" * 10}">' for n in range(9))
+LAUGHS = f'<!DOCTYPE kml [<!ENTITY e0 "ha">{ENTITIES}]><kml><Placemark><name>&e9;</name></Placemark></kml>'.encode()
+"""Two gigabytes of laughter in a few hundred bytes."""
+
+
 def zipped_shapes() -> bytes:
     """A Shapefile of one place in Chicago, in feet, as cities have them."""
     parts = {end: io.BytesIO() for end in ("shp", "shx", "dbf")}
@@ -245,6 +250,7 @@ def test_files_of_shapes_become_rows(tmp_path: Path) -> None:
         ("application/json", MIXED, "one kind; this one has Point, Polygon"),
         (layers.KML, b"<html/>", "The file is not KML, or it is damaged"),
         (layers.KML, b"<kml>", "The file is not KML, or it is damaged"),
+        (layers.KML, LAUGHS, "The file is not KML, or it is damaged"),
         (layers.KMZ, b"PK", "The file is not KMZ, or it is damaged"),
         (layers.SHAPEFILE, b"PK", "The file is not a zipped Shapefile, or it is damaged"),
     ],
@@ -252,3 +258,12 @@ def test_files_of_shapes_become_rows(tmp_path: Path) -> None:
 def test_files_of_no_shapes_are_refused(tmp_path: Path, content_type: str, content: bytes, problem: str) -> None:
     """In one sentence."""
     assert problem in features(tmp_path, content_type, content)[0]
+
+
+def test_an_archive_that_unpacks_to_any_size_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it is read."""
+    monkeypatch.setattr(layers, "LARGEST", 10_000)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("doc.kml", b" " * 10_001)
+    assert features(tmp_path, layers.KMZ, packed.getvalue())[0] == "A file in the archive is larger than 10000 bytes"

@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from publisher.portal.base.kinds import Kind
+from publisher.portal.base.kinds import Kind, part_of_location
 from publisher.portal.base.sql import quoted
 from publisher.portal.soql.terms import Term, exact_number
 
@@ -25,8 +25,8 @@ _MOST_PIECES = 20
 
 
 def found_words(source: FromItem, values: Values, words: str) -> Term:
-    """The condition that each word or quoted phrase occurs in a text, a link or its description; a number may also be
-    the value of a number column."""
+    """The condition that each word or quoted phrase occurs in a text, an address, a link or its description; a number
+    may also be the value of a number column."""
     pieces = [match[1] or match[2] or "" for match in _PIECE.finditer(words)][:_MOST_PIECES]
     wanted = [piece for piece in pieces if stems(_plain(piece)).strip()]
     places = [each for piece in wanted if (each := " OR ".join(_places(source, values, piece)))]
@@ -45,6 +45,8 @@ def _places(source: FromItem, values: Values, piece: str) -> list[str]:
         elif field.kind is Kind.URL:
             found.append(_occurs(f"json_extract_string({column}, '$.url')", phrase, values))
             found.append(_occurs(f"json_extract_string({column}, '$.description')", phrase, values))
+        elif field.kind is Kind.LOCATION:
+            found.append(_occurs(part_of_location(column, "human_address"), phrase, values))
         elif field.kind is Kind.NUMBER and number is not None:
             found.append(f"coalesce({column} = {values.bind(number)}, false)")
     return found

@@ -179,7 +179,16 @@ def bounded(term: Term) -> Term:
 def mismatch(where: str, kind: Kind | None) -> Exception:
     """400: an expression of this type is not allowed here."""
     name = kind.value if kind else "null"
-    return semantic("type-mismatch", f"Type mismatch for {where}, is {name}", function=where, type=name)
+    return semantic(
+        "type-mismatch", f"Type mismatch for {_called(where)}, is {name}", function=_called(where), type=name
+    )
+
+
+def _called(where: str) -> str:
+    """A function or operator by Socrata's name: operators are named by their sign, as in `op$=`, but for some."""
+    if where in ("IN", "BETWEEN", "LIKE"):
+        return f"#{where}"
+    return f"op${where.lower()}" if where in ("AND", "OR", "NOT") or not re.match("[A-Za-z:]", where) else where
 
 
 def combined(sql: str, kind: Kind | None, *terms: Term) -> Term:
