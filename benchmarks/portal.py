@@ -280,16 +280,22 @@ class Connection:
         self._socket = socket.create_connection(server.place, timeout=120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._host = f"{server.place[0]}:{server.place[1]}"
+        self.tag = ""
+        """The entity tag of the last answer."""
 
-    def get(self, target: str) -> bytes:
-        """The body of an answer that has a length. Errors: RuntimeError for any status but 200."""
-        self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+    def get(self, target: str, tag: str = "") -> bytes:
+        """The body of an answer that has a length; with its tag, nothing. Errors: RuntimeError for another status."""
+        known = f"If-None-Match: {tag}\r\n" if tag else ""
+        self._socket.sendall(f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n{known}\r\n".encode())
         got = b""
         while b"\r\n\r\n" not in got:
             got += self._more()
         head, _, body = got.partition(b"\r\n\r\n")
         lowered = head.lower()
-        if not head.startswith(b"HTTP/1.1 200"):
+        self.tag = head.partition(b"\r\netag: ")[2].partition(b"\r\n")[0].decode()
+        if tag and head.startswith(b"HTTP/1.1 304"):
+            return b""
+        if tag or not head.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"{target}: {got[:500]!r}")
         if b"transfer-encoding: chunked" in lowered:
             return self._chunked(body)
@@ -371,6 +377,22 @@ def speed(times: list[float], seconds: float) -> Speed:
     )
 
 
+def pages(server: Server, identifier: str, seconds: float) -> Iterator[Line]:
+    """The portal's page of the dataset, warm: whole, and for a reader who has it already."""
+    connection, path = Connection(server), f"/d/{identifier}"
+    while b'"sha256": null' in connection.get(f"/api/views/{identifier}/downloads.json").replace(b":null", b": null"):
+        time.sleep(1)  # the page lists the files, and changes when one is made
+    connection.get(path)
+    for name, tag in (("page of the dataset, warm", ""), ("page of the dataset, 304", connection.tag)):
+        times: list[float] = []
+        until = time.perf_counter() + seconds
+        while (started := time.perf_counter()) < until:
+            connection.get(path, tag)
+            times.append(time.perf_counter() - started)
+        yield Line(name, speed(times, seconds))
+    connection.close()
+
+
 def exported(server: Server, target: str) -> float:
     """Rows a second of a whole export, from the request to the last byte."""
     server.warm()
@@ -415,6 +437,8 @@ def compared(servers: list[Server], identifier: str, count: int, given: argparse
                     server.warm()
                     times[number] += asked(server, questions[number], connections, seconds / rounds)
             yield Line(f"{task.name}, {connections} conn.", *(speed(each, seconds) for each in times))
+    if given.only in "page of the dataset":
+        yield from pages(servers[0], identifier, seconds)
     if given.only not in "CSV export":
         return
     targets = (f"/resource/{identifier}.csv?$limit={count}", "/cells/cells.csv?_stream=on&_size=max")

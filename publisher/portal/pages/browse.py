@@ -12,6 +12,7 @@ from publisher.portal.answers.access import findable
 from publisher.portal.discovery.families import families
 from publisher.portal.discovery.matching import matching, matching_most, suggestions
 from publisher.portal.pages.headline import headline
+from publisher.portal.pages.once import once
 from publisher.portal.pages.rendering import in_every_language, linker, render
 
 if TYPE_CHECKING:
@@ -167,4 +168,4 @@ def _listed(request: Request, family: Family) -> Listed:
     return Listed(family, headline(request, family.whole()), coverage)
 
 
-ROUTES = in_every_language([Route("/", catalog)])
+ROUTES = in_every_language([Route("/", once(catalog))])

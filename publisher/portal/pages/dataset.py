@@ -23,6 +23,7 @@ from publisher.portal.pages.compare import compare
 from publisher.portal.pages.examples import MOST, examples
 from publisher.portal.pages.headline import asking, headline
 from publisher.portal.pages.map import map_of
+from publisher.portal.pages.once import once
 from publisher.portal.pages.preview import PREFIX, preview
 from publisher.portal.pages.ranking import ranking
 from publisher.portal.pages.reliability import chances, sureness
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.contract import PublisherMetadata, ScheduleFacts, TableShape
     from publisher.portal.discovery.families import Family
+    from publisher.portal.downloads.downloads import Offer
     from publisher.portal.pages.preview import Preview
     from publisher.portal.pages.trend import Ask
 
@@ -204,6 +206,12 @@ def _boundaries(request: Request, dataset: PortalDataset, known: PublisherMetada
     return f"{base_url(request)}/api/views/{dataset.id}/files/{file.id}" if file else None
 
 
+def _files(request: Request) -> list[Offer]:
+    """The files that the page lists, some of which may not be made yet."""
+    dataset = shown_dataset(request)
+    return standing(request, dataset) if dataset is not None else []
+
+
 class _Identifier(Convertor[str]):
     """A 4x4 in an address."""
 
@@ -228,7 +236,13 @@ def moved(request: Request) -> Response:
 
 
 ROUTES = [
-    *in_every_language([Route("/d/{id}", page), Route("/d/{id}/api", api), Route("/d/{id}/guarantee", guarantee)]),
+    *in_every_language(
+        [
+            Route("/d/{id}", once(page, also=_files)),
+            Route("/d/{id}/api", once(api)),
+            Route("/d/{id}/guarantee", once(guarantee)),
+        ]
+    ),
     *(Route(path, moved) for path in ("/id/{id:identifier}", "/views/{id:identifier}")),
 ]
 ELSEWHERE = [Route("/{category}/{name}/{id:identifier}", moved)]

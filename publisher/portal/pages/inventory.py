@@ -13,6 +13,7 @@ from starlette.routing import Route
 from publisher.portal.answers.access import base_url, findable
 from publisher.portal.discovery.families import families
 from publisher.portal.pages.dataset import schedule_of
+from publisher.portal.pages.once import once
 from publisher.portal.pages.rendering import in_every_language, render
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _cell(value: Any) -> str:
 
 
 ROUTES = [
-    *in_every_language([Route("/inventory", page)]),
+    *in_every_language([Route("/inventory", once(page))]),
     Route("/inventory.csv", as_csv),
     Route("/inventory.json", as_json),
 ]

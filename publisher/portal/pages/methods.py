@@ -9,6 +9,7 @@ from starlette.routing import Route
 from publisher.portal.answers.access import findable
 from publisher.portal.contract import Odds
 from publisher.portal.discovery.families import families
+from publisher.portal.pages.once import once
 from publisher.portal.pages.reliability import chances
 from publisher.portal.pages.rendering import in_every_language, render
 
@@ -34,4 +35,4 @@ def about(request: Request) -> Response:
     return render(request, "about.html", contacts=contacts)
 
 
-ROUTES = in_every_language([Route("/methods", methods), Route("/about", about)])
+ROUTES = in_every_language([Route("/methods", once(methods)), Route("/about", once(about))])

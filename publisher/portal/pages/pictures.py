@@ -17,7 +17,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url, findable, portal
-from publisher.portal.answers.freshness import has
 from publisher.portal.base.problems import problem
 from publisher.portal.contract import about
 from publisher.portal.discovery.families import family_of
@@ -26,8 +25,9 @@ from publisher.portal.pages.dataset import shown_dataset
 from publisher.portal.pages.headline import asking
 from publisher.portal.pages.language import language_of
 from publisher.portal.pages.map import map_of
+from publisher.portal.pages.once import once
 from publisher.portal.pages.ranking import ranking
-from publisher.portal.pages.rendering import environment, in_every_language, in_words_of
+from publisher.portal.pages.rendering import environment, in_every_language, in_words_of, tagged
 from publisher.portal.pages.trend import beside, trend
 from publisher.portal.pages.wording import said
 
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from publisher.portal.base.model import PortalDataset
     from publisher.portal.pages.trend import OtherTable
+
+    Shown = Callable[[Request, PortalDataset], dict[str, Any] | None]
 
 FONTS = Path(__file__).parent / "fonts"
 FONT = "DejaVu Sans"
@@ -52,33 +54,41 @@ LINES = 2
 
 
 async def chart(request: Request) -> Response:
-    """GET /d/{4x4}/chart.svg and chart.png: the ranking, or the trend of the cell and measure in the parameters."""
-    return await _picture(request, "chart", _chart)
+    """GET /d/{4x4}/chart.png: the ranking, or the trend of the cell and measure in the parameters."""
+    return await _png(request, "chart", _chart)
 
 
 async def plan(request: Request) -> Response:
-    """GET /d/{4x4}/map.svg and map.png: the map of the measure and period in the query parameters."""
-    return await _picture(request, "map", _map)
+    """GET /d/{4x4}/map.png: the map of the measure and period in the query parameters."""
+    return await _png(request, "map", _map)
 
 
-async def _picture(
-    request: Request, name: str, context: Callable[[Request, PortalDataset], dict[str, Any] | None]
-) -> Response:
+async def _png(request: Request, name: str, context: Shown) -> Response:
     dataset, svg = await run_in_threadpool(_svg, request, name, context)
     mark = hashlib.sha256(svg.encode()).hexdigest()[:32]
-    if request.url.path.endswith(".png"):
-        # One at a time, as every other file that takes a processor for seconds.
-        png = await kept(request, dataset, f"picture-{mark}.png", partial(_write_png, svg))
-        return sent(request, dataset, png, PNG, None)
-    headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "ETag": f'W/"{mark}"'}
-    if has(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(svg, media_type=SVG, headers=headers)
+    # One at a time, as every other file that takes a processor for seconds.
+    png = await kept(request, dataset, f"picture-{mark}.png", partial(_write_png, svg))
+    return sent(request, dataset, png, PNG, None)
 
 
-def _svg(
-    request: Request, name: str, context: Callable[[Request, PortalDataset], dict[str, Any] | None]
-) -> tuple[PortalDataset, str]:
+def chart_svg(request: Request) -> Response:
+    """GET /d/{4x4}/chart.svg: the same as SVG."""
+    return _answer(request, "chart", _chart)
+
+
+def plan_svg(request: Request) -> Response:
+    """GET /d/{4x4}/map.svg: the same as SVG."""
+    return _answer(request, "map", _map)
+
+
+def _answer(request: Request, name: str, context: Shown) -> Response:
+    _, svg = _svg(request, name, context)
+    return tagged(
+        request, Response(svg, media_type=SVG, headers={"Cache-Control": "no-cache", "Vary": "Authorization"})
+    )
+
+
+def _svg(request: Request, name: str, context: Shown) -> tuple[PortalDataset, str]:
     """The dataset and its picture. Raises SodaError, 404 if it has none."""
     dataset = shown_dataset(request)
     shown = context(request, dataset) if dataset and dataset.rows and not dataset.blob else None
@@ -146,8 +156,9 @@ def _write_png(svg: str, path: Path) -> None:
 
 ROUTES = in_every_language(
     [
-        Route(f"/d/{{id}}/{name}.{ending}", endpoint)
-        for name, endpoint in (("chart", chart), ("map", plan))
-        for ending in ("svg", "png")
+        Route("/d/{id}/chart.svg", once(chart_svg)),
+        Route("/d/{id}/chart.png", chart),
+        Route("/d/{id}/map.svg", once(plan_svg)),
+        Route("/d/{id}/map.png", plan),
     ]
 )

@@ -10,6 +10,7 @@ from publisher.portal.answers.access import base_url
 from publisher.portal.contract import about
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.dataset import shown_dataset
+from publisher.portal.pages.once import once
 from publisher.portal.pages.rendering import in_every_language, missing, render
 
 if TYPE_CHECKING:
@@ -71,5 +72,5 @@ def _editions(known: PublisherMetadata, period: str) -> list[ReleaseFacts]:
 
 
 ROUTES = in_every_language(
-    [Route("/d/{id}/releases", history), Route("/d/{id}/releases/{period:path}/{edition}", release)]
+    [Route("/d/{id}/releases", once(history)), Route("/d/{id}/releases/{period:path}/{edition}", once(release))]
 )

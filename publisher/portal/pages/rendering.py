@@ -135,11 +135,18 @@ def render(request: Request, template: str, status: int = 200, **context: Any) -
                 **context,
             )
         )
-    tag = f'W/"{hashlib.sha256(html.encode()).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "Content-Language": language.code, "ETag": tag}
-    if status == 200 and has(request, tag):
-        return Response(status_code=304, headers=headers)
-    return HTMLResponse(html, status, headers)
+    headers = {"Cache-Control": "no-cache", "Vary": "Authorization", "Content-Language": language.code}
+    return tagged(request, HTMLResponse(html, status, headers))
+
+
+def tagged(request: Request, made: Response) -> Response:
+    """The response with an entity tag of its content; 304 if the visitor already has it."""
+    tag = f'W/"{hashlib.sha256(bytes(made.body)).hexdigest()[:32]}"'
+    made.headers["ETag"] = tag
+    if made.status_code != 200 or not has(request, tag):
+        return made
+    kept = ("cache-control", "vary", "content-language", "etag")
+    return Response(status_code=304, headers={name: made.headers[name] for name in kept if name in made.headers})
 
 
 def in_words_of(request: Request, dataset: PortalDataset | None) -> AbstractContextManager[None]:

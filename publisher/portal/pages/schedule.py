@@ -13,6 +13,7 @@ from publisher.portal.answers.access import base_url, findable
 from publisher.portal.contract import MEANINGS
 from publisher.portal.discovery.families import families, family_of
 from publisher.portal.pages.dataset import schedule_of, shown_dataset
+from publisher.portal.pages.once import once
 from publisher.portal.pages.rendering import in_every_language, missing, render
 
 if TYPE_CHECKING:
@@ -92,6 +93,6 @@ def periods(request: Request) -> Response:
 
 
 ROUTES = [
-    *in_every_language([Route("/schedule", page), Route("/d/{id}/schedule", periods)]),
+    *in_every_language([Route("/schedule", once(page)), Route("/d/{id}/schedule", once(periods))]),
     Route("/schedule.json", as_json),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -77,6 +78,10 @@ class DatasetCatalog:
         """All datasets, by name."""
         return self._known.all()
 
+    def open_mark(self) -> str:
+        """A digest of all that anyone may read of the catalog, as it is now."""
+        return self._known.open_mark()
+
     def free_identifier(self) -> str:
         """A new 4x4 that no dataset has."""
         while True:
@@ -131,6 +136,7 @@ class _Known:
         self._changes = -1
         self._datasets: dict[str, PortalDataset | None] = {}
         self._ordered: list[PortalDataset] | None = None
+        self._open_mark = ""
 
     def find(self, identifier: str) -> PortalDataset | None:
         """The dataset with this 4x4, or None."""
@@ -146,10 +152,22 @@ class _Known:
     def all(self) -> list[PortalDataset]:
         """All datasets, by name."""
         with self._lock:
-            connection = self._current()
-            if self._ordered is None:
-                self._ordered = _select(connection, "true", ())
-            return list(self._ordered)
+            return list(self._all())
+
+    def open_mark(self) -> str:
+        """A digest of the open datasets."""
+        with self._lock:
+            everything = self._all()
+            if not self._open_mark:
+                made_of = repr([each for each in everything if each.open])
+                self._open_mark = hashlib.sha256(made_of.encode(errors="surrogatepass")).hexdigest()
+            return self._open_mark
+
+    def _all(self) -> list[PortalDataset]:
+        connection = self._current()
+        if self._ordered is None:
+            self._ordered, self._open_mark = _select(connection, "true", ()), ""
+        return self._ordered
 
     def _current(self) -> sqlite3.Connection:
         """The connection, after the cache is brought up to date with the file."""
