@@ -122,3 +122,22 @@ def test_a_reader_that_has_it_is_told_so(web: requests.Session, portal: Running,
     changed = web.get(address, headers={"If-None-Match": mark})
     assert changed.status_code == 200
     assert len(read(changed.content).findall(f"{ATOM}entry")) == 1
+
+
+def test_the_json_feed_says_the_same(web: requests.Session, portal: Running, described: str) -> None:
+    """JSON Feed 1.1 with the entries of the Atom feed: ids, titles, times, words and pages; 304 for who has it."""
+    for path in (f"/d/{described}/feed", "/feed"):
+        answer = web.get(f"{portal.address}{path}.json")
+        assert answer.headers["content-type"].startswith("application/feed+json")
+        told = answer.json()
+        assert told["version"] == "https://jsonfeed.org/version/1.1"
+        assert told["feed_url"] == f"{portal.address}{path}.json"
+        assert told["home_page_url"] == f"{portal.address}{path.removesuffix('/feed') or '/'}"
+        entries = read(web.get(f"{portal.address}{path}.atom").content).findall(f"{ATOM}entry")
+        names = {"id": "id", "title": "title", "updated": "date_modified", "summary": "content_text"}
+        for name, said_as in names.items():
+            assert [each.findtext(f"{ATOM}{name}") for each in entries] == [each[said_as] for each in told["items"]]
+        links = [each.find(f"{ATOM}link") for each in entries]
+        assert [link.get("href") for link in links if link is not None] == [each["url"] for each in told["items"]]
+        again = web.get(answer.url, headers={"If-None-Match": answer.headers["ETag"]})
+        assert (again.status_code, again.content) == (304, b"")

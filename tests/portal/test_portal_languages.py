@@ -66,7 +66,22 @@ def _texts(entry: str | tuple[str, ...]) -> tuple[str, ...]:
 
 def test_no_word_of_a_template_is_left_untranslated() -> None:
     """Outside of messages a template has no words, but for names, units and code."""
-    names = {"SHA", "CSV", "JSON", "PNG", "SVG", "data", "json", "count", "sum", "kB", "OpenAPI", "Atom"}
+    names = {
+        "SHA",
+        "CSV",
+        "JSON",
+        "PNG",
+        "SVG",
+        "data",
+        "json",
+        "count",
+        "sum",
+        "kB",
+        "OpenAPI",
+        "Atom",
+        "Feed",
+        "BibTeX",
+    }
     for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         text = re.sub(r"{% trans.*?{% endtrans %}|{%.*?%}|{{.*?}}(#\w+)?", " ", file.read_text(), flags=re.DOTALL)
         page = Page(text)

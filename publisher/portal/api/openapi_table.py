@@ -99,6 +99,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "Health": _object("status", "The state of the portal", status=_STRING),
     "Schedules": _object("datasets", "What happened to each period that was due", datasets={"type": "array"}),
     "Inventory": _object("sources", "What is collected about people", sources={"type": "array"}),
+    "Feed": _object("version title items", "A JSON Feed", items={"type": "array"}),
     "Anything": {"type": "object"},
 }
 
@@ -115,6 +116,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "Svg": {"image/svg+xml": ""},
     "Png": {"image/png": ""},
     "Atom": {"application/atom+xml": ""},
+    "JsonFeed": {"application/feed+json": "Feed"},
     "Csdl": {"application/xml": ""},
     "LinkedCatalog": {"application/ld+json": "Catalog"},
     "Parquet": {"application/vnd.apache.parquet": ""},
@@ -323,7 +325,9 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
     "/data.json": {"GET": Operation("The open datasets as DCAT-US 1.1", "Catalog")},
     "/dcat-us-3.json": {"GET": Operation("The open datasets as DCAT-US 3.0, in JSON-LD", "LinkedCatalog")},
     "/feed.atom": {"GET": Operation("Releases and corrections of all datasets", "Atom")},
+    "/feed.json": {"GET": Operation("Releases and corrections of all datasets", "JsonFeed")},
     "/d/{id}/feed.atom": {"GET": Operation("Releases and corrections of one dataset", "Atom")},
+    "/d/{id}/feed.json": {"GET": Operation("Releases and corrections of one dataset", "JsonFeed")},
     "/api/catalog/v1": {"GET": Operation("Search for datasets", "Found", _FOUND + _PAGED)},
     "/api/catalog/v1/autocomplete": {"GET": Operation("Titles that complete what was typed", "Counted", _FOUND)},
     "/api/catalog/v1/categories": {
