@@ -28,6 +28,7 @@ SHARED = frozenset({"Portal", "API", "provisional"})
 PATHS = [
     "/", "/?q=zzz", "/?q=calls&tag=311&sort=name", "/d/{main}", "/d/{main}?zone=*", "/d/{main}?row.zone=B",
     "/d/{city}", "/d/{main}?table=1", "/d/{main}/api",
+    "/d/{main}/ask", "/d/{main}/ask?by=zone&number=requests&order=largest",
     "/d/{main}/guarantee", "/d/{main}/releases", "/d/{main}/releases/2020-W02/1",
     "/methods", "/schedule", "/d/{main}/schedule", "/inventory", "/about", "/none",
 ]  # fmt: skip
@@ -81,6 +82,7 @@ def test_no_word_of_a_template_is_left_untranslated() -> None:
         "Atom",
         "Feed",
         "BibTeX",
+        "SoQL",
     }
     for file in (*TEMPLATES.glob("*.html"), *TEMPLATES.glob("*.svg")):
         text = re.sub(r"{% trans.*?{% endtrans %}|{%.*?%}|{{.*?}}(#\w+)?", " ", file.read_text(), flags=re.DOTALL)

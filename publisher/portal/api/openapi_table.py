@@ -304,6 +304,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         for path in ("/id/{id}", "/views/{id}", "/{category}/{name}/{id}")
     },
     "/d/{id}/api": {"GET": Operation("The page with example queries in several programming languages", "Page")},
+    "/d/{id}/ask": {"GET": Operation("The page where a reader builds a question from lists", "Page")},
     "/d/{id}/chart.svg": {"GET": Operation("The chart on a dataset's page, as a picture", "Svg")},
     "/d/{id}/chart.png": {"GET": Operation("The chart on a dataset's page, as a picture", "Png")},
     "/d/{id}/map.svg": {"GET": Operation("The map on a dataset's page, as a picture", "Svg")},

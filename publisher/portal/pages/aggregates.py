@@ -34,6 +34,16 @@ class Total:
     left_out: int
     """How many cells are suppressed."""
 
+    @classmethod
+    def of(cls, value: Any) -> Total:
+        """What nothing is known about but its value."""
+        return cls(None if value is None else Decimal(str(value)), None, None, 0)
+
+    @property
+    def unranged(self) -> Total:
+        """The same without a range, which does not hold for cells that were chosen by their numbers."""
+        return Total(self.value, None, None, self.left_out)
+
     @property
     def status(self) -> str:
         """Partial if cells are left out, otherwise one that a cell can have; empty if it has no range."""
@@ -49,13 +59,15 @@ class Total:
 def totals(
     measure: ShapeMeasure, ask: Ask, by: list[str], clauses: dict[str, str]
 ) -> list[tuple[dict[str, Any], Total]]:
-    """Sum an additive measure by some columns, its period among them: each row with its total. `clauses` may filter,
+    """Sum an additive measure by some columns, or of all cells: each row with its total. `clauses` may filter,
     order, and limit."""
     group = ", ".join(f"`{name}`" for name in by)
-    said = f"{group}, sum(`{measure.name}`) as total, count(*) as cells, count(`{measure.name}`) as known"
+    said = f"sum(`{measure.name}`) as total, count(*) as cells, count(`{measure.name}`) as known"
     law = measure.noise if measure.low and measure.high else None
     spread = _spread(measure, law) if law else ""
-    rows = ask(clauses | {"$select": said + spread, "$group": group})
+    rows = ask(
+        clauses | ({"$select": f"{group}, {said}{spread}", "$group": group} if by else {"$select": said + spread})
+    )
     return [(row, _total(row, law)) for row in rows]
 
 

@@ -21,10 +21,11 @@ from publisher.portal.downloads.downloads import ahead, standing
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.compare import compare
 from publisher.portal.pages.examples import MOST, examples
+from publisher.portal.pages.filters import PREFIX
 from publisher.portal.pages.headline import asking, headline
 from publisher.portal.pages.map import map_of
 from publisher.portal.pages.once import once
-from publisher.portal.pages.preview import PREFIX, preview
+from publisher.portal.pages.preview import SIZES, preview
 from publisher.portal.pages.ranking import ranking
 from publisher.portal.pages.reliability import chances, sureness
 from publisher.portal.pages.rendering import in_every_language, missing, render
@@ -101,6 +102,7 @@ def _table(request: Request, dataset: PortalDataset) -> Response:
         compared=compare(shape, ask, wanted, course.selects if course else None, released) if shape else None,
         map=map_of(dataset, known, ask, wanted, portal(request).store.assets, tables),
         preview=rows,
+        sizes=SIZES,
         wanted=wanted,
         brief_table=TABLE,
         hidden=_others(wanted),

@@ -7,22 +7,20 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from publisher.grades import STATUSES
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind
-from publisher.portal.base.sql import literal
+from publisher.portal.pages.filters import contains, filters_of, statuses
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from publisher.portal.base.model import PortalColumn, PortalDataset
     from publisher.portal.contract import TableShape
+    from publisher.portal.pages.filters import Filters
     from publisher.portal.pages.trend import Ask
 
 ROWS = 10
-OPTIONS = 40
-"""How many values a select offers; a column with more has a text field that matches part of a value."""
-PREFIX = "row."
-"""The prefix of the filter parameters, so that they do not clash with those of the trend."""
+SIZES = (ROWS, 50, 100)
+"""How many rows a reader may have on one page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,62 +63,77 @@ def _number(value: Any) -> Decimal | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
-    """A form field: a select if it has options, otherwise a text field."""
-
-    column: PortalColumn
-    label: str
-    options: list[tuple[str, str]]
-    chosen: str
-    status: bool = False
-
-    @property
-    def name(self) -> str:
-        """The query parameter."""
-        return PREFIX + self.column.field
-
-
-@dataclass(frozen=True, slots=True)
 class Preview:
     """One page of rows, with the filters and the order that chose them."""
 
     columns: list[PortalColumn]
     everything: list[PortalColumn]
-    filters: list[Filter]
+    filters: Filters
     rows: list[list[TableCell]]
     sort: str
     descending: bool
     column: str
     value: str
     where: str
-    first: int
     total: int
-    earlier: int | None
-    later: int | None
+    page: int
+    """From 0."""
+    size: int
+    """Rows on a page."""
+    order: str
 
     @property
     def filtered(self) -> bool:
         """True if a filter is set."""
         return bool(self.where)
 
+    @property
+    def first(self) -> int:
+        """The number of the first row, from 1."""
+        return self.size * self.page + 1
 
-def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> Preview:
-    """The rows for the parameters `row.FIELD`, `column` and `value`, `sort`, `desc`, and `rows`."""
+    @property
+    def last_page(self) -> int:
+        """The number of the last page, from 0."""
+        return max(0, (self.total - 1) // self.size)
+
+    @property
+    def earlier(self) -> int | None:
+        """The page before, or None; from beyond the end, the last one."""
+        return min(self.page - 1, self.last_page) if self.page else None
+
+    @property
+    def later(self) -> int | None:
+        """The page after, or None."""
+        return self.page + 1 if self.page < self.last_page else None
+
+
+def preview(
+    dataset: PortalDataset,
+    shape: TableShape | None,
+    ask: Ask,
+    wanted: Mapping[str, str],
+    chosen: Sequence[PortalColumn] = (),
+) -> Preview:
+    """The rows for the filters, `column` and `value`, `sort`, `desc`, `size`, and `rows`; of the chosen columns,
+    or of those that are for people."""
     everything = [column for column in dataset.columns if column.kind not in GEOMETRIES]
     named = {column.field: column for column in everything}
-    columns = [column for column in everything if column.field not in _technical(dataset, shape)] or everything
-    filters = _filters(dataset, shape, ask, wanted)
+    usual = [column for column in everything if column.field not in _technical(dataset, shape)] or everything
+    columns = [column for column in chosen if column in everything] or usual
+    filters = filters_of(dataset, shape, ask, wanted)
     column, value = named.get(wanted.get("column", "")), wanted.get("value", "").strip()
-    conditions = [_is(each) for each in filters if each.chosen]
-    conditions += [_has(column, value)] if column and value else []
-    where = " AND ".join(conditions)
+    conditions = [filters.where, contains(column, value) if column and value else ""]
+    where = " AND ".join(each for each in conditions if each)
     page = int(wanted["rows"]) if wanted.get("rows", "").isdecimal() and len(wanted["rows"]) < 8 else 0
+    size = int(wanted["size"]) if wanted.get("size") in {str(each) for each in SIZES} else ROWS
     sort = wanted.get("sort", "") if wanted.get("sort") in named else ""
     narrowed = {"$where": where} if where else {}
     total = int(ask({"$select": "count(*)"} | narrowed)[0]["count"]) if where else dataset.rows
-    reasons = _reasons(shape)
-    read = [*(column.field for column in columns), *reasons.values()]
-    found = ask(_clauses(read, _order(shape, sort, "desc" in wanted), page) | narrowed) if columns else []
+    read = [*(column.field for column in columns), *_reasons(shape).values()]
+    order = _order(shape, sort, "desc" in wanted)
+    clauses = _clauses(read, order, page, size)
+    found = ask(clauses | narrowed) if columns else []
     return Preview(
         columns,
         everything,
@@ -131,10 +144,10 @@ def preview(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
         column.field if column else "",
         value,
         where,
-        ROWS * page + 1,
         total,
-        page - 1 if page else None,
-        page + 1 if ROWS * (page + 1) < total else None,
+        page,
+        size,
+        order,
     )
 
 
@@ -146,9 +159,9 @@ def _cell(row: Mapping[str, Any], column: PortalColumn, shape: TableShape | None
     return TableCell(value, column, part == "status", str(reason or ""), low, high, part)
 
 
-def _clauses(read: list[str], order: str, page: int) -> dict[str, str]:
+def _clauses(read: list[str], order: str, page: int, size: int) -> dict[str, str]:
     fields = ", ".join(f"`{field}`" for field in dict.fromkeys(read))
-    clauses = {"$select": fields, "$limit": str(ROWS), "$offset": str(ROWS * page)}
+    clauses = {"$select": fields, "$limit": str(size), "$offset": str(size * page)}
     return clauses | ({"$order": order} if order else {})
 
 
@@ -159,51 +172,6 @@ def _order(shape: TableShape | None, sort: str, descending: bool) -> str:
         return ""
     keys = "".join(f", `{key.names or key.name}`" for key in shape.keys)
     return f"`{shape.time}` DESC NULLS LAST{keys}"
-
-
-def _filters(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: Mapping[str, str]) -> list[Filter]:
-    """A filter for the period, for each key, and for each status."""
-    if shape is None or not dataset.rows:
-        return []
-    coded = [(shape.period, None, ""), *((key.name, key.names, key.label) for key in shape.keys)]
-    filters = [_filter(dataset, ask, wanted, *each) for each in coded]
-    for field in _statuses(shape):
-        options = [(status, status) for status in STATUSES]
-        filters.append(_chosen(dataset, field, "", options, wanted, status=True))
-    return filters
-
-
-def _filter(
-    dataset: PortalDataset, ask: Ask, wanted: Mapping[str, str], field: str, names: str | None, label: str
-) -> Filter:
-    shown = f", min(`{names}`) AS shown" if names else ""
-    order = "shown" if names else f"`{field}`" + ("" if label else " DESC")
-    clauses = {"$select": f"`{field}`{shown}", "$group": f"`{field}`", "$order": order, "$limit": str(OPTIONS + 1)}
-    found = [row for row in ask(clauses) if row[field] is not None]
-    options = [(str(row[field]), str(row.get("shown") or row[field])) for row in found]
-    if len(options) > OPTIONS:
-        return _chosen(dataset, names or field, label, [], wanted)
-    return _chosen(dataset, field, label, options, wanted)
-
-
-def _chosen(
-    dataset: PortalDataset,
-    field: str,
-    label: str,
-    options: list[tuple[str, str]],
-    wanted: Mapping[str, str],
-    *,
-    status: bool = False,
-) -> Filter:
-    column = next(each for each in dataset.columns if each.field == field)
-    chosen = wanted.get(PREFIX + field, "").strip()
-    offered = not options or chosen in {value for value, _ in options}
-    return Filter(column, label or column.name, options, chosen if offered else "", status)
-
-
-def _statuses(shape: TableShape | None) -> list[str]:
-    found = [measure.status for measure in shape.measures if measure.status] if shape else []
-    return list(dict.fromkeys(found))
 
 
 def _reasons(shape: TableShape | None) -> dict[str, str]:
@@ -218,7 +186,7 @@ def _parts(shape: TableShape | None) -> dict[str, str]:
         return {}
     named = {shape.period: "key"} | {field: "key" for key in shape.keys for field in (key.name, key.names) if field}
     ends = [end for each in shape.measures for end in ((each.low, "lo"), (each.high, "hi"))]
-    return named | {field: part for field, part in ends if field} | dict.fromkeys(_statuses(shape), "status")
+    return named | {field: part for field, part in ends if field} | dict.fromkeys(statuses(shape), "status")
 
 
 def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
@@ -228,14 +196,3 @@ def _technical(dataset: PortalDataset, shape: TableShape | None) -> set[str]:
     coded = {key.name for key in shape.keys if key.names} | set(_reasons(shape).values())
     coded |= {measure.margin_percent for measure in shape.measures if measure.margin_percent}
     return coded | {shape.time} | ({dataset.row_identifier} if dataset.row_identifier else set())
-
-
-def _is(chosen: Filter) -> str:
-    if not chosen.options:
-        return _has(chosen.column, chosen.chosen)
-    return f"`{chosen.column.field}` = {literal(chosen.chosen)}"
-
-
-def _has(column: PortalColumn, value: str) -> str:
-    name = f"`{column.field}`"
-    return f"caseless_contains({name}, {literal(value)})" if column.kind is Kind.TEXT else f"{name} = {literal(value)}"
