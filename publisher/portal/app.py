@@ -31,6 +31,7 @@ from publisher.portal.pages import (
     releases,
     rendering,
     schedule,
+    sharing,
     statics,
 )
 from publisher.portal.revisions import configs, outputs, revisions, sources
@@ -83,6 +84,7 @@ ROUTES = [
     *dataset.ROUTES,
     *pictures.ROUTES,
     *question.ROUTES,
+    *sharing.ROUTES,
     *releases.ROUTES,
     *schedule.ROUTES,
     *inventory.ROUTES,

@@ -113,14 +113,23 @@ class Browser:
     def _tell(self, command: str, **values: Any) -> Any:
         return self.driver.execute_cdp_cmd(command, values)
 
-    def look(self, width: int, scheme: str) -> None:
-        """From now on: this many CSS pixels wide, in this color scheme, without motion."""
+    def look(self, width: int, scheme: str, *, forced: bool = False) -> None:
+        """From now on: this many CSS pixels wide, in this color scheme, in forced colors or not, without motion."""
         self._tell("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         features = [
             {"name": "prefers-color-scheme", "value": scheme},
+            {"name": "forced-colors", "value": "active" if forced else "none"},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]
         self._tell("Emulation.setEmulatedMedia", features=features)
+
+    def printed(self) -> bytes:
+        """The page as a PDF on letter paper, as its print style wants it."""
+        return base64.b64decode(self._tell("Page.printToPDF", printBackground=True)["data"])
+
+    def media(self, name: str) -> None:
+        """Show the page as on this medium; an empty name is the screen."""
+        self._tell("Emulation.setEmulatedMedia", media=name)
 
     def scripts(self, *, allowed: bool) -> None:
         """Whether pages may run theirs."""

@@ -110,6 +110,10 @@ class City:
             "dataset compared": f"{dataset}?first_ward=W1&first_kind=Noise&first_period=2024-12"
             "&second_ward=W2&second_kind=Noise&second_period=2024-12&ward=*",
             "dataset tables": f"{dataset}?table=1&map_table=1",
+            "question": f"{dataset}/ask?by=ward&by=period&number=requests&row.kind=Noise",
+            "question of rows": f"{dataset}/ask?by=ward&by=requests",
+            "share": f"{dataset}/share/chart?kind=Noise&ward=W1",
+            "embed": f"{dataset}/embed/map",
             "api": f"{dataset}/api",
             "file": f"/d/{self.file}",
             "history": f"{dataset}/releases",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import groupby, product
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -13,6 +17,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chromium import Browser
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -40,6 +46,43 @@ for (const each of shown) {
 return [shown.length, hidden];
 """
 
+_SHAPES = """
+const used = new Set();
+for (const each of document.querySelectorAll('#trend svg path, #map svg path, #map svg rect')) {
+  const style = getComputedStyle(each);
+  for (const color of [style.fill, style.stroke]) if (!color.startsWith('url') && color !== 'none') used.add(color);
+}
+return [getComputedStyle(document.body).backgroundColor, [...used]];
+"""
+
+_SMALL = """
+const can = 'a[href], button, input:not([type=hidden]), select, summary';
+const shown = [...document.querySelectorAll(can)].filter(
+  each => each.checkVisibility() && !each.closest('svg') && !each.classList.contains('skip'));
+const inText = each => each.tagName === 'A' && getComputedStyle(each).display === 'inline' &&
+  each.closest('p, li, dd, caption, figcaption') !== null;
+const box = each => each.getBoundingClientRect();
+const small = shown.filter(each => Math.min(box(each).height, box(each).width) < 24);
+const apart = (x, y, other) => {
+  const it = box(other), dx = Math.max(it.left - x, 0, x - it.right), dy = Math.max(it.top - y, 0, y - it.bottom);
+  return Math.hypot(dx, dy) >= 12;
+};
+const free = each => {
+  const it = box(each), x = (it.left + it.right) / 2, y = (it.top + it.bottom) / 2;
+  return shown.every(other => other === each || apart(x, y, other)) && small.every(other => {
+    const that = box(other);
+    return other === each || Math.hypot((that.left + that.right) / 2 - x, (that.top + that.bottom) / 2 - y) >= 24;
+  });
+};
+return small.filter(each => !inText(each) && !free(each)).map(each => each.outerHTML.slice(0, 100));
+"""
+
+_PRINTED = """
+const gone = 'nav, form, button, .skip, .actions, summary';
+return [...document.querySelectorAll(gone)]
+  .filter(each => each.checkVisibility()).map(each => each.outerHTML.slice(0, 80));
+"""
+
 _SAID = """
 const part = (cell, side) => {
   const said = getComputedStyle(cell, side).content;
@@ -65,6 +108,107 @@ def test_axe_finds_nothing(browser: Browser, city: City, page: str, looks: list[
     seen(browser, city, page, looks)
 
 
+@pytest.mark.parametrize(("page", "scheme"), [("dataset tables", "dark"), ("question", "light"), ("share", "dark")])
+def test_axe_finds_nothing_in_forced_colors(browser: Browser, city: City, page: str, scheme: str) -> None:
+    """With the colors that a reader's system forces, shapes have them too: no fill or line of a chart is the page's."""
+    browser.look(1280, scheme, forced=True)
+    browser.open(city.pages[page])
+    assert browser.axe() == []
+    if page == "dataset tables":
+        canvas, used = browser.run(_SHAPES)
+        assert canvas == "rgb(0, 0, 0)"
+        assert used
+        assert all(len(set(re.findall(r"[0-9.]+", color.partition("(")[2])[:3])) == 1 for color in used), used
+
+
+def test_the_focus_is_above_all_places(browser: Browser, city: City) -> None:
+    """Tab to a place of the map: its ring is the last shape, with a halo of paper, and goes with the focus; the map can
+    be skipped, and its places come by name."""
+    browser.look(1280, "light")
+    browser.open(city.pages["dataset"] + "?map_kind=Refuse")
+    browser.run("document.querySelector('#map .over').focus()")
+    skip = browser.press(Keys.TAB)
+    assert skip.find_elements(By.TAG_NAME, "path")
+    names = browser.run("return [...document.querySelectorAll('.places a title')].map(each => each.textContent)")
+    assert names == sorted(names)
+    last = (
+        "const all = document.querySelectorAll('.places path'); return [...all].slice(-2).map(e => e.className.baseVal)"
+    )
+    assert browser.run(last) == ["halo", "ring"]
+    fills = "return [...document.querySelectorAll('.halo, .ring')].map(each => getComputedStyle(each).fill)"
+    assert browser.run(fills) == ["none", "none"]
+    assert browser.run("return document.querySelectorAll('.ring').length") == 1
+    browser.run("document.activeElement.blur()")
+    assert browser.run("return document.querySelectorAll('.ring, .halo').length") == 0
+    browser.run("document.querySelector('#map .over').focus()")
+    browser.press(Keys.ENTER)
+    browser.press(Keys.TAB)
+    assert browser.run("return document.querySelector('#map-legend').contains(document.activeElement)"
+                       " || !document.querySelector('.places').contains(document.activeElement)")  # fmt: skip
+
+
+@pytest.mark.parametrize("page", ["catalog", "dataset tables", "question", "plain dataset"])
+def test_targets_can_be_hit_on_a_phone(browser: Browser, city: City, page: str) -> None:
+    """At 320 pixels every control and every link outside of a sentence is 24 pixels large, or has that much room around
+    it; a map's places are in the table too, which is open."""
+    browser.look(320, "light")
+    browser.open(city.pages[page])
+    assert browser.run(_SMALL) == []
+    if page == "dataset tables":
+        assert browser.run("return document.querySelector('#map-table').open")
+
+
+@pytest.mark.parametrize("page", ["dataset", "dataset tables", "question"])
+def test_a_page_prints_its_numbers(browser: Browser, city: City, page: str) -> None:
+    """Without navigation and forms, in less than 1 MB, with the whole tables."""
+    browser.look(1280, "dark")
+    browser.open(city.pages[page])
+    browser.media("print")
+    try:
+        assert browser.run(_PRINTED) == []
+        assert 5000 < len(browser.printed()) < 1_000_000
+    finally:
+        browser.media("")
+
+
+def test_an_embedded_chart_is_seen_elsewhere(browser: Browser, city: City) -> None:
+    """In a frame of a page of another site the picture loads; the dataset's page does not."""
+    paths = (city.pages["embed"], city.pages["dataset"])
+    page = "<title>elsewhere</title>" + "".join(f'<iframe src="{city.address}{path}"></iframe>' for path in paths)
+    driver = browser.driver
+    with _another_site(page) as address:
+        driver.get(address)
+        found = []
+        for frame in driver.find_elements(By.TAG_NAME, "iframe"):
+            driver.switch_to.frame(frame)
+            found.append(browser.run("return [location.host, document.images[0]?.naturalWidth]"))
+            driver.switch_to.default_content()
+    assert found[0] == [urlsplit(city.address).netloc, 1200]
+    assert found[1][0] != urlsplit(city.address).netloc
+
+
+@contextmanager
+def _another_site(page: str) -> Iterator[str]:
+    """The address of a server that has this page alone."""
+
+    class Site(BaseHTTPRequestHandler):
+        """One page."""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}/"
+        server.shutdown()
+
+
 @pytest.mark.evidence("all pages in both languages, widths and color schemes in a browser")
 @pytest.mark.parametrize("page", PAGES)
 def test_axe_finds_nothing_in_any_look(browser: Browser, city: City, page: str) -> None:
@@ -84,7 +228,9 @@ def seen(browser: Browser, city: City, page: str, looks: list[tuple[str, int, st
         wide = browser.run("return document.documentElement.scrollWidth")
         assert wide <= width, f"{path} is {wide} pixels wide on {width}"
     assert found == []
-    assert {urlsplit(address).netloc for address in loaded.addresses} == {urlsplit(city.address).netloc}
+    asked = [urlsplit(address) for address in loaded.addresses]
+    own = {each.netloc for each in asked if each.scheme != "data"}  # a field for days has the browser's own icon
+    assert own == {urlsplit(city.address).netloc}
     expected = ["404"] if page == "missing" else []
     assert [line for line in loaded.console if not any(word in line for word in expected)] == []
 

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from portal_described import said
+import requests
+from page_reading import loaded
+from portal_described import publish_described, said
 from portal_process import blank
 
 from publisher.portal.contract import about
 from publisher.portal.pages.citation import citation
+
+if TYPE_CHECKING:
+    from portal_process import Running
 
 BASE = "https://data.example.gov"
 
@@ -33,6 +39,19 @@ def test_a_release_has_a_citation_of_its_own() -> None:
     assert found.address == f"{BASE}/d/abcd-1234/releases/2024-02/2"
     assert found.bibtex.splitlines()[0] == "@misc{abcd-1234-2024-02-2,"
     assert "title = {{Requests, 2024-02, edition 2}}," in found.bibtex
+
+
+def test_a_bibliography_is_a_file(portal: Running) -> None:
+    """Of the dataset and of each release, linked from their pages; what is not there is 404."""
+    identifier = publish_described(portal, "Requests to cite")
+    for path in (f"/d/{identifier}", f"/d/{identifier}/releases/2024-02/2"):
+        linked = [link["href"] for link in loaded(portal, path).all("a") if (link["href"] or "").endswith(".bib")]
+        assert linked == [f"{portal.address}{path}/citation.bib"]
+        answer = requests.get(linked[0], timeout=60)
+        assert answer.headers["content-type"].startswith("application/x-bibtex")
+        assert answer.text.startswith("@misc{")
+        assert f"{portal.address}{path}}}" in answer.text
+    loaded(portal, f"/d/{identifier}/releases/2024-02/9/citation.bib", 404)
 
 
 def test_bibtex_keeps_every_character() -> None:

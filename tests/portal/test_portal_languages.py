@@ -167,7 +167,7 @@ def test_every_page_leads_to_itself_in_each_language(portal: Running, web: reque
 
 def test_links_stay_in_the_language(portal: Running) -> None:
     """From a Spanish page every link to a page leads to a Spanish one, but for the switch."""
-    pages = re.compile(r"/(d/(?!.*\.atom)|methods|inventory$|about|$)")
+    pages = re.compile(r"/(d/(?!.*\.(atom|json|bib)$)|methods|inventory$|about|$)")
     for path in ("/es/", f"/es/d/{family(portal)['main']}", "/es/inventory"):
         links = [link for link in loaded(portal, path).all("a") if "hreflang" not in link]
         assert not [link["href"] for link in links if pages.match(link.get("href") or "")]

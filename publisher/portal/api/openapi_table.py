@@ -117,6 +117,7 @@ GIVEN: dict[str, dict[str, str]] = {
     "Png": {"image/png": ""},
     "Atom": {"application/atom+xml": ""},
     "JsonFeed": {"application/feed+json": "Feed"},
+    "BibTeX": {"application/x-bibtex": ""},
     "Csdl": {"application/xml": ""},
     "LinkedCatalog": {"application/ld+json": "Catalog"},
     "Parquet": {"application/vnd.apache.parquet": ""},
@@ -304,6 +305,15 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         for path in ("/id/{id}", "/views/{id}", "/{category}/{name}/{id}")
     },
     "/d/{id}/api": {"GET": Operation("The page with example queries in several programming languages", "Page")},
+    **{
+        f"/d/{{id}}{part}/citation.bib": {"GET": Operation("The citation as BibTeX", "BibTeX")}
+        for part in ("", "/releases/{period}/{edition}")
+    },
+    **{
+        f"/d/{{id}}/{way}/{picture}": {"GET": Operation(f"{words} {picture} of a dataset", "Page")}
+        for way, words in (("share", "What to copy for the"), ("embed", "For a frame on another page: the"))
+        for picture in ("chart", "map")
+    },
     "/d/{id}/ask": {"GET": Operation("The page where a reader builds a question from lists", "Page")},
     "/d/{id}/chart.svg": {"GET": Operation("The chart on a dataset's page, as a picture", "Svg")},
     "/d/{id}/chart.png": {"GET": Operation("The chart on a dataset's page, as a picture", "Png")},

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from publisher.portal.pages.trend import Ask, OtherTable
     from publisher.portal.store.assets import Assets
 
-CLASSES = 5
-"""The maximum number of colors."""
+CLASSES = 3
+"""The maximum number of colors: between black and white, no more than three have a contrast of 3 to 1."""
 WIDTH = 2
 """The width of a class in typical margins, at least: a color is then not decided by the noise alone."""
 PERIODS = 20_000
@@ -242,7 +242,7 @@ class _Question:
             measure=measure,
             selects=selects,
             times=times,
-            areas=tuple(_area(cell, drawing, breaks) for cell in (empty | shown).values()),
+            areas=tuple(_area(cell, drawing, breaks) for cell in sorted((empty | shown).values(), key=_by_name)),
             classes=_classes(values, breaks),
             summed=_summed(selects),
             width=drawing.width,
@@ -296,6 +296,10 @@ class _Question:
         return MapCell(
             place, str(row[self.shape.period]), str(row[self.place.names or self.place.name] or place), *number
         )
+
+
+def _by_name(cell: MapCell) -> tuple[str, str]:
+    return cell.name.casefold(), cell.place
 
 
 def _summed(selects: Sequence[FormSelect]) -> bool:

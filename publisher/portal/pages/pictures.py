@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import textwrap
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,6 +155,15 @@ def _write_png(svg: str, path: Path) -> None:
     path.write_bytes(resvg_py.svg_to_bytes(svg, skip_system_fonts=True, font_files=fonts, sans_serif_family=FONT))
 
 
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A kind of picture, and what a template shows of it; None where a dataset has none."""
+
+    name: str
+    context: Shown
+
+
+CHART, MAP = Picture("chart", _chart), Picture("map", _map)
 ROUTES = in_every_language(
     [
         Route("/d/{id}/chart.svg", once(chart_svg)),

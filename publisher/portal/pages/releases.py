@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url
@@ -15,7 +16,6 @@ from publisher.portal.pages.rendering import in_every_language, missing, render
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from publisher.portal.contract import PublisherMetadata, ReleaseFacts
 
@@ -48,11 +48,10 @@ def release(request: Request) -> Response:
     if dataset is None:
         return missing(request)
     known = about(dataset)
-    period, edition = request.path_params["period"], request.path_params["edition"]
-    found = next((each for each in known.releases if (each.period, str(each.edition)) == (period, edition)), None)
+    found = _edition(known, request)
     if found is None:
         return missing(request)
-    editions = _editions(known, period)
+    editions = _editions(known, found.period)
     return render(
         request,
         "release.html",
@@ -66,11 +65,36 @@ def release(request: Request) -> Response:
     )
 
 
+def bibliography(request: Request) -> Response:
+    """GET /d/{4x4}/citation.bib and /d/{4x4}/releases/{period}/{edition}/citation.bib: the citation as BibTeX."""
+    dataset = shown_dataset(request)
+    if dataset is None:
+        return missing(request)
+    found = None
+    if "edition" in request.path_params:
+        found = _edition(about(dataset), request)
+        if found is None:
+            return missing(request)
+    text = citation(base_url(request), dataset, found).bibtex + "\n"
+    headers = {"Cache-Control": "no-cache", "Vary": "Authorization"}
+    return Response(text, media_type="application/x-bibtex", headers=headers)
+
+
+def _edition(known: PublisherMetadata, request: Request) -> ReleaseFacts | None:
+    """The edition at the address, or None."""
+    period, edition = request.path_params["period"], request.path_params["edition"]
+    return next((each for each in known.releases if (each.period, str(each.edition)) == (period, edition)), None)
+
+
 def _editions(known: PublisherMetadata, period: str) -> list[ReleaseFacts]:
     """The editions of the period, the oldest first."""
     return sorted((each for each in known.releases if each.period == period), key=lambda each: each.edition)
 
 
-ROUTES = in_every_language(
-    [Route("/d/{id}/releases", once(history)), Route("/d/{id}/releases/{period:path}/{edition}", once(release))]
-)
+ROUTES = [
+    Route("/d/{id}/citation.bib", bibliography),
+    Route("/d/{id}/releases/{period:path}/{edition}/citation.bib", bibliography),
+    *in_every_language(
+        [Route("/d/{id}/releases", once(history)), Route("/d/{id}/releases/{period:path}/{edition}", once(release))]
+    ),
+]

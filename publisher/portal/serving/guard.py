@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from typing import TYPE_CHECKING
@@ -26,6 +27,11 @@ logger = logging.getLogger(__name__)
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+EMBEDDED = re.compile(r"(/[a-z]{2})?/d/[0-9a-z-]{9}/embed/[a-z]+")
+"""Pages of this kind may stand in a frame of any other page: they show a picture, and have no form."""
+FRAMED = POLICY.replace("form-action 'self'", "form-action 'none'").replace(
+    "frame-ancestors 'none'", "frame-ancestors *"
 )
 _EXPOSED = (
     "Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Last-Modified, Link, Retry-After,"
@@ -125,6 +131,8 @@ class _Exchange:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers.update(_HEADERS | _SECURE if self._scope.get("scheme") == "https" else _HEADERS)
+            if EMBEDDED.fullmatch(self._scope["path"]):
+                headers["Content-Security-Policy"] = FRAMED
             headers["X-Socrata-RequestId"] = self.identifier
             headers.setdefault("Cache-Control", "no-cache" if "ETag" in headers else "no-store")
         else:

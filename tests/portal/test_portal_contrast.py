@@ -1,0 +1,106 @@
+"""Contrast as WCAG 2.1 computes it, from the colors of the style: text 4.5 to 1, what is seen without words 3."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from publisher.portal.pages.map import CLASSES
+from publisher.portal.pages.rendering import TEMPLATES
+from publisher.portal.pages.statics import files
+
+STYLE = "".join(files()[name].content.decode() for name in ("portal.css", "modes.css"))
+SCHEMES = ["light", "dark", "forced, black on white", "forced, white on black"]
+SYSTEM = {
+    "forced, black on white": {"Canvas": "#ffffff", "CanvasText": "#000000", "Highlight": "#0000c0"},
+    "forced, white on black": {"Canvas": "#000000", "CanvasText": "#ffffff", "Highlight": "#1aebff"},
+}
+"""The colors of two themes that people choose."""
+
+
+def _colors(scheme: str) -> dict[str, str]:
+    """The style's colors by name, in a scheme; those of forced colors replace the others."""
+    blocks = [dict(re.findall(r"--([a-z0-9-]+):([^;}]+)", block)) for block in re.findall(r":root\{(.*?)\}", STYLE)]
+    assert len(blocks) == 3, "light, dark, and forced colors"
+    if scheme in ("light", "dark"):
+        return blocks[0] if scheme == "light" else blocks[0] | blocks[1]
+    colors = blocks[0] | blocks[2]
+    return {name: _system(colors[name], colors, SYSTEM[scheme]) for name in blocks[2]}
+
+
+def _system(color: str, colors: dict[str, str], system: dict[str, str]) -> str:
+    if color.startswith("var("):
+        return _system(colors[color[6:-1]], colors, system)
+    if mixed := re.fullmatch(r"color-mix\(in srgb,CanvasText (\d+)%,Canvas\)", color):
+        part = int(mixed[1]) / 100
+        parts = zip(_parts(system["CanvasText"]), _parts(system["Canvas"]), strict=True)
+        return "#" + "".join(f"{round(part * ink + (1 - part) * paper):02x}" for ink, paper in parts)
+    return system[color]
+
+
+def _parts(color: str) -> list[int]:
+    assert re.fullmatch("#[0-9a-f]{6}", color), color
+    return [int(color[at : at + 2], 16) for at in (1, 3, 5)]
+
+
+def _luminance(color: str) -> float:
+    parts = [part / 255 for part in _parts(color)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    """From 1 to 21."""
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_is_what_it_should_be() -> None:
+    """Black on white has 21; a gray that is known to fail on white fails here."""
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:2])
+def test_text_can_be_read(scheme: str) -> None:
+    """Every color of text on every ground that it stands on; forced colors are the reader's own."""
+    color = _colors(scheme)
+    for ink in ("ink", "quiet", "link"):
+        assert contrast(color[ink], color["paper"]) >= 4.5
+        assert contrast(color[ink], color["soft"]) >= 4.5
+    assert contrast(color["on-strong"], color["strong"]) >= 4.5
+    assert contrast(color["notice-ink"], color["notice"]) >= 4.5
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_lines_bands_and_rings_are_seen(scheme: str) -> None:
+    """On paper: lines, the edge of a band, marks of what is missing, the focus. A dot on the bar of its margin, and a
+    line in its band, differ from them too."""
+    color = _colors(scheme)
+    for line in ("line", "edge", "gap", "grain", "focus"):
+        assert contrast(color[line], color["paper"]) >= 3, line
+    assert contrast(color["line"], color["edge"]) >= 3
+    assert contrast(color["line"], color["band"]) >= 3
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_the_classes_of_a_map_are_told_apart(scheme: str) -> None:
+    """Neighbors in the legend differ by 3 to 1, and so does each place's border from it: ink around the lighter ones
+    (in dark mode the darker ones), paper around the last."""
+    color = _colors(scheme)
+    classes = [color[f"c{number}"] for number in range(CLASSES)]
+    assert all(contrast(one, other) >= 3 for one, other in pairwise(classes))
+    assert all(contrast(color["ink"], each) >= 3 for each in classes[:-1])
+    assert contrast(color["paper"], classes[-1]) >= 3
+    assert ".places path{fill:inherit;stroke:var(--ink)" in STYLE
+    assert ".places .c2 path,.places.of2 .c1 path{stroke:var(--paper)" in STYLE
+    assert contrast(color["grain"], color["soft"]) >= 3
+
+
+def test_pictures_have_the_colors_of_the_light_page() -> None:
+    """Chart and map that leave the page: no other colors, so no other contrasts."""
+    known = set(_colors("light").values())
+    for file in TEMPLATES.glob("*.svg"):
+        assert set(re.findall("#[0-9a-f]{6}", file.read_text())) <= known, file.name
