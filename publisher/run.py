@@ -321,7 +321,7 @@ class _Run:
                     self.observer.step(f"pushing {dataset.name}")
                     try:
                         with telling(datasets[number:]):
-                            url = deliver(self.workspace, self.catalog, client, dataset)
+                            url = deliver(self.workspace, self.catalog, client, dataset, self.observer.note)
                     except UnreachableError:
                         raise
                     except LeftError as error:

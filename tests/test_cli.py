@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("processes")
 COMMAND = Path(sys.executable).with_name("publisher")
 COMMANDS = (
     "init add check sample keyset preview classify land plan tune run schedule notify releases show revalidate accept "
-    "push verify rollback review approve reject reviewers ledger journal purge status sql serve accounts portal doctor "
-    "audit schema cases grants backup restore registry keys"
+    "push drift verify rollback review approve reject reviewers ledger journal purge status sql serve accounts portal "
+    "doctor audit schema cases grants backup restore registry keys"
 ).split()
 ACCOUNTS = [f"accounts {name}" for name in ("list", "add", "remove", "token", "revoke")]
 HEAVY = (

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from publisher.cli.root import command, datasets_of, json_option, main, nothing_defined, say, workspace_of
+from publisher.cli.root import (
+    command,
+    datasets_of,
+    json_option,
+    main,
+    nothing_defined,
+    refuse_together,
+    say,
+    workspace_of,
+)
 from publisher.errors import PortalError
 from publisher.portal.serving.options import options as serving_options
 
@@ -17,18 +27,28 @@ if TYPE_CHECKING:
 
 @command()
 @click.argument("datasets", nargs=-1)
+@click.option("--metadata-only", is_flag=True, help="Send texts, license and files, and no row.")
+@click.option("--rebuild", is_flag=True, help="Make tables again that were deleted on the portal.")
 @click.pass_obj
-def push(folder: Path, datasets: Sequence[str]) -> None:
+def push(folder: Path, datasets: Sequence[str], metadata_only: bool, rebuild: bool) -> None:
     """Bring the portal up to date with the current releases.
 
-    Pushing again changes nothing.
+    Sends rows that are new or different, and no others. Pushing again changes nothing. What someone else has changed on
+    the portal since the last push is printed, then set back; `publisher drift` shows it before.
+
+    \b
+    Examples:
+      publisher push
+      publisher push --metadata-only stlouis-requests
+      publisher push --rebuild stlouis-requests
     """
     from publisher.commands.terminal import print_error, working
     from publisher.errors import SourceError
     from publisher.pipeline.schedules import refresh_schedule
     from publisher.pipeline.session import locked
-    from publisher.push.sync import deliver, map_notes, portal_of, telling
+    from publisher.push.sync import deliver, map_notes, portal_of, redescribe, telling
 
+    refuse_together({"--metadata-only": metadata_only, "--rebuild": rebuild})
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
     if nothing_defined(workspace):
@@ -39,7 +59,10 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
             try:
                 with telling(chosen[number:]), working(f"pushing {dataset.name}"):
                     refresh_schedule(workspace, catalog, dataset)
-                    url = deliver(workspace, catalog, client, dataset)
+                    if metadata_only:
+                        url = redescribe(workspace, catalog, client, dataset, _note)
+                    else:
+                        url = deliver(workspace, catalog, client, dataset, _note, rebuild=rebuild)
             except SourceError as error:  # what is damaged of one dataset does not stop the others
                 if damaged is not None:
                     print_error(str(damaged))
@@ -50,6 +73,47 @@ def push(folder: Path, datasets: Sequence[str]) -> None:
         say(line)
     if damaged is not None:
         raise damaged
+
+
+def _note(words: str) -> None:
+    say(f"note: {words}", err=True)
+
+
+@command()
+@click.argument("datasets", nargs=-1)
+@json_option
+@click.pass_obj
+def drift(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
+    """Show where the portal differs from what it should say.
+
+    Compares releases, rows, columns, texts, license, attached files and who may read. Changes nothing, and reads
+    releases and definitions, never a record. "changed" says where: "there" is by someone else since the last push, and
+    the next push sets it back; "here" is what that push will bring.
+
+    Exits with code 6 if something differs. --json prints an array whose elements have table, page, what, there, here,
+    changed and ids (of the first rows that differ).
+
+    \b
+    Examples:
+      publisher drift
+      publisher drift stlouis-requests --json
+    """
+    from publisher.commands.drift import HEADINGS, Drift, drifts
+    from publisher.commands.terminal import print_json, print_table, working
+
+    workspace = workspace_of(folder)
+    chosen = datasets_of(workspace, datasets)
+    if nothing_defined(workspace, as_json=as_json):
+        return
+    with working("comparing", quiet=as_json):
+        found: list[Drift] = drifts(workspace, chosen)
+    if as_json:
+        print_json([each.fields for each in found])
+    elif found:
+        print_table("", HEADINGS, [each.row for each in found])
+    else:
+        say("The portal says what it should.")
+    sys.exit(PortalError.exit_code if found else 0)
 
 
 @command()

@@ -38,7 +38,7 @@ SECTIONS = {
     "Run": ("run", "land", "schedule", "notify"),
     "Review": ("releases", "show", "revalidate", "accept", "review", "approve", "reject", "rollback", "reviewers"),
     "Prove": ("audit", "verify", "ledger", "journal", "registry"),
-    "Publish": ("push", "serve", "accounts", "portal"),
+    "Publish": ("push", "drift", "serve", "accounts", "portal"),
     "Answer": ("cases", "grants"),
     "Look": ("status", "sql"),
     "Keep": ("doctor", "purge", "backup", "restore", "keys"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from publisher.commands.terminal import say
 from publisher.definitions import period as civil
 from publisher.errors import DefinitionError, HeldError, PublisherError
 from publisher.pipeline.decisions import public_reason
@@ -133,7 +134,7 @@ def bring_up_to_date(workspace: Workspace, catalog: Catalog, dataset: DatasetFil
 
 def _deliver(workspace: Workspace, catalog: Catalog, dataset: DatasetFile) -> None:
     with portal_of(workspace) as client:
-        deliver(workspace, catalog, client, dataset)
+        deliver(workspace, catalog, client, dataset, lambda words: say(words, err=True))
 
 
 def _now_current(catalog: Catalog, release: Release) -> str:

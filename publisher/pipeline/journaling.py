@@ -66,7 +66,9 @@ def tell_landing(workspace: Workspace, source: SourceFile, batches: Sequence[Bat
     journal_of(workspace).tell(*facts, settle=False)
 
 
-def tell_push(journal: Journal, ledger: Ledger, table: str, page: str, releases: Sequence[Release]) -> None:
+def tell_push(
+    journal: Journal, ledger: Ledger, table: str, page: str, releases: Sequence[Release], reason: str = ""
+) -> None:
     """Tell that a table on the portal was written; its newest release names what was sent, none that it is closed. What
     the ledger has entered is told before: nothing is pushed before it was released and approved."""
     follow(journal, ledger, settle=False)
@@ -77,6 +79,7 @@ def tell_push(journal: Journal, ledger: Ledger, table: str, page: str, releases:
         period=newest.period if newest is not None else "",
         edition=newest.edition if newest is not None else None,
         reference=page + (f", manifest {releases[-1].hash_of(MANIFEST).sha256}" if newest is not None else ""),
+        reason=reason,
     )
     with suppress(PublisherError):  # the portal itself says what it has
         journal.tell(fact)

@@ -114,6 +114,10 @@ class MissingError(PortalError):
     """The portal does not have this dataset."""
 
 
+class DeletedError(PortalError):
+    """The portal had this dataset, and no longer does."""
+
+
 class UnreachableError(PortalError):
     """No portal answers: further requests would wait just as long, for nothing."""
 
@@ -167,10 +171,13 @@ class SocrataClient:
         marked = [(asset["resource"]["id"], _marks(asset)) for asset in assets]
         return [identifier for identifier, ours in marked if ours and (names is None or not {*ours}.isdisjoint(names))]
 
-    def create(self, name: str, fields: Fields) -> View:
-        """Create a private working copy. If an answer was lost, look for what it made: no name is used twice."""
+    def create(self, name: str, fields: Fields, before: str | None = None) -> View:
+        """Create a private working copy, with the id that it had `before` where the portal gives it back, as ours does;
+        Socrata makes a new one. If an answer was lost, look for what it made: no name is used twice."""
         title = fields["name"]
         rest = {key: value for key, value in fields.items() if key != "name"}
+        if before is not None and not self.target.public:
+            rest["id"] = before
 
         def once(repeated: bool) -> View:
             found = self.find(name, title) if repeated else None

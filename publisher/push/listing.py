@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from publisher.push.client import MARKER, Fields, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from publisher.release.manifest import ColumnSpec, Shape
 
@@ -27,6 +27,32 @@ LICENSES = {
     "Public Domain": "PUBLIC_DOMAIN",
 }
 """Socrata's codes; any other license is given only by name and link."""
+
+
+_PLAIN = ("name", "description", "attribution", "category", "tags", "licenseId")
+"""The metadata fields that we set, by Socrata's names."""
+
+LISTED = "listed"
+"""The custom field that says, by digests, how we last listed the dataset: what differs was changed by someone else."""
+
+NAMES = {"name": "title", "licenseId": "license"}
+"""What people call the fields of Socrata."""
+
+
+@dataclass(frozen=True)
+class PortalDifference:
+    """One thing in which the portal differs from what it should say."""
+
+    what: str
+    """title, description, columns, field contact, file guarantee.json, rows and so on."""
+    there: str
+    """What the portal says; empty if nothing."""
+    here: str
+    """What it should say."""
+    changed: str = ""
+    """Where it was changed since the last push: there (by someone else) or here; empty if nobody can tell."""
+    ids: tuple[str, ...] = ()
+    """The first rows that differ."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +103,13 @@ class Listing:
 
     @property
     def custom(self) -> dict[str, str]:
-        """Our custom fields, all texts; fields that were added later are present only if they have a value."""
+        """Our custom fields, all texts, and the digests by which a later push sees what someone else has changed."""
+        columns = {column.name: [column.title, column.description] for column in self.columns}
+        return {**self._custom, LISTED: json.dumps(_digests(self._plain(), columns, self._custom), sort_keys=True)}
+
+    @property
+    def _custom(self) -> dict[str, str]:
+        """Fields that were added later are present only if they have a value."""
         fields = {
             "dataset": self.name,
             "shape": self.shape.model_dump_json(exclude_defaults=True),
@@ -111,6 +143,8 @@ class Listing:
         `attached` has the asset ids of the files that were just sent.
         """
         changes = {key: value for key, value in self._plain().items() if not _same(view.fields.get(key), value)}
+        if self.license not in LICENSES and view.fields.get("licenseId"):
+            changes["licenseId"] = None
         if view.custom != self.custom or self.stale(view):
             metadata = view.fields.get("metadata") or {}
             custom = {**(metadata.get("custom_fields") or {}), MARKER: self.custom}
@@ -119,6 +153,36 @@ class Listing:
         if any((held["name"], held.get("description") or "") != (c.title, c.description) for held, c in columns):
             changes["columns"] = [{**held, "name": c.title, "description": c.description} for held, c in columns]
         return changes
+
+    def differences(self, view: View) -> list[PortalDifference]:
+        """Each field, column and custom field in which the portal differs, and who has changed it since."""
+        changed = _changed_there(view)
+
+        def different(what: str, part: str, there: str, here: str) -> Iterator[PortalDifference]:
+            if there != here:
+                yield PortalDifference(what, there, here, changed[part])
+
+        found: list[PortalDifference] = []
+        for key, value in self._plain().items():
+            if not _same(view.fields.get(key), value):
+                found += different(NAMES.get(key, key), key, _text(view.fields.get(key)), _text(value))
+        if self.license not in LICENSES:  # it has no code, so no other one may stand there
+            found += different("license", "licenseId", _text(view.fields.get("licenseId")), "")
+        for column in self.columns:
+            held = view.columns.get(column.name)
+            if held is not None:
+                name = column.name
+                found += different(f"title of {name}", "columns", str(held["name"]), column.title)
+                found += different(
+                    f"description of {name}", "columns", held.get("description") or "", column.description
+                )
+        for name in sorted({*view.custom, *self.custom} - {LISTED, "unfinished"}):
+            found += different(f"field {name}", "metadata", _text(view.custom.get(name)), _text(self.custom.get(name)))
+        return found
+
+    def others(self, view: View) -> list[PortalDifference]:
+        """What someone else has changed since the last push, and the next one sets back."""
+        return [each for each in self.differences(view) if each.changed == "there"]
 
     def begun(self, view: View) -> Fields:
         """The metadata that says that rows and releases do not match for now; `changes` undoes it."""
@@ -166,6 +230,37 @@ def described(column: ColumnSpec) -> Fields:
         "dataTypeName": column.type,
         "description": column.description,
     }
+
+
+def _digests(plain: Fields, columns: Mapping[str, list[str]], custom: Mapping[str, str]) -> dict[str, str]:
+    """A digest for each metadata field, for the columns' words, and for our custom fields, as portals keep them."""
+    ours = {name: text for name, text in custom.items() if name not in (LISTED, "unfinished")}
+    fields = {
+        key: sorted(tag.lower() for tag in plain.get(key) or ()) if key == "tags" else plain.get(key) or ""
+        for key in _PLAIN
+    }
+    parts = {**fields, "columns": columns, "metadata": ours}
+    return {
+        key: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16] for key, value in parts.items()
+    }
+
+
+def _changed_there(view: View) -> dict[str, str]:
+    """By part, whether the portal still says what the last push left there (the change is here), or not (there)."""
+    columns = {name: [str(held["name"]), held.get("description") or ""] for name, held in view.columns.items()}
+    now = _digests(view.fields, columns, view.custom)
+    try:
+        left = json.loads(view.custom.get(LISTED) or "{}")
+        return {
+            part: ("here" if left[part] == digest else "there") if part in left else "" for part, digest in now.items()
+        }
+    except (ValueError, TypeError):
+        return dict.fromkeys(now, "there")
+
+
+def _text(value: object) -> str:
+    """A metadata value for people."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
 
 def _same(held: object, wanted: object) -> bool:

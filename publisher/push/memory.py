@@ -69,6 +69,13 @@ def changed_part(pushed: Pushed | None, view: View, releases: Sequence[Release])
     return ChangedPart(chosen, where, sum(each.manifest.rows for each in releases))
 
 
+def written_since(pushed: Pushed | None, view: View) -> str:
+    """Where rows were changed since that push: there (by someone else) or here; empty if nobody can tell."""
+    if pushed is None or pushed.id != view.id:
+        return ""
+    return "here" if (pushed.updated, pushed.version) == _rows_of(view) else "there"
+
+
 def left_on(view: View, releases: Sequence[Release]) -> Pushed | None:
     """What a push that has just ended left there; None if the portal does not say when rows were written.
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from publisher.definitions import period as civil
 from publisher.errors import PortalError, SourceError
-from publisher.push.listing import described
-from publisher.push.memory import changed_part, left_on
+from publisher.push.client import DeletedError
+from publisher.push.listing import PortalDifference, described
+from publisher.push.memory import changed_part, left_on, marks
 from publisher.push.provenance import editions_on
 from publisher.push.rows import batches, checksum_of, compare, wanted_rows
 
@@ -43,6 +44,10 @@ class Publication:
     """Whether anything was written."""
     left: Pushed | None = None
     """What the next push may start from."""
+    before: str = ""
+    """Where the dataset was before it was deleted there and made again."""
+    set_back: tuple[str, ...] = ()
+    """What someone else had changed there, and is as it was."""
 
 
 def publish(
@@ -54,8 +59,10 @@ def publish(
     remember: Callable[[str], None],
     pushed: Pushed | None = None,
     met: Callable[[View], None] = lambda _: None,
+    told: Callable[[Sequence[PortalDifference]], None] = lambda _: None,
     progress: Callable[[int, int], None] | None = None,
     left: Sequence[Release] = (),
+    rebuild: bool = False,
 ) -> Publication:
     """Make the dataset have exactly these releases, read it back and make it public.
 
@@ -63,9 +70,10 @@ def publish(
     sent, and the others are counted.
 
     `remember` gets the dataset's id at once if it was not `known_id`; `met` gets what the portal has before anything is
-    written, and may raise; `progress` gets the rows sent and the rows to send. The rows of releases that are `left`
-    stay as they are, which the portal must show already. Without any release the dataset is retracted. Raises
-    PortalError; the next call completes what is left.
+    written, and may raise; `told` gets what someone else has changed there since the last push, before it is set back;
+    `progress` gets the rows sent and the rows to send. The rows of releases that are `left` stay as they are, which the
+    portal must show already. Without any release the dataset is retracted. Raises PortalError, DeletedError for a
+    dataset that was deleted there, unless it is to be made again (`rebuild`); the next call completes what is left.
     """
     refuse_stand_ins(client, listing, releases)
     if not releases:
@@ -76,16 +84,24 @@ def publish(
     if view is not None:
         met(view)
         part = changed_part(pushed, view, releases) if not (left or listing.missing(view)) else None
+    gone = known_id if view is None else None
+    if gone is not None and not rebuild:
+        raise DeletedError(
+            f"{client.link(gone)} was deleted there: `publisher push --rebuild` with the dataset's name makes it again"
+        )
     _refuse_unseen(view, left)
     if pushed is not None:
         wanted = wanted_rows(releases if part is None else part.releases, listing.columns)
     changed = view is None
     if view is None:
-        view = client.create(listing.name, listing.creation())
+        view = client.create(listing.name, listing.creation(), known_id)
     if view.id != known_id:
         remember(view.id)
     view, added = _fit(client, listing, view)
     before = _held(client, view, listing, wanted, part, left)
+    theirs = [*listing.others(view), *_rows_of_others(before, listing, releases, pushed, view)]
+    if theirs:
+        told(theirs)
     if before.ids and view.public and "releases" in view.custom:
         client.update(view.id, listing.begun(view))
         view = client.view(view.id) or view
@@ -106,7 +122,42 @@ def publish(
         checksum=checksum_of(wanted) if part is None else "",
         changed=written,
         left=known if not left else None,  # it would not know that rows of these releases are there
+        before=client.link(gone) if gone is not None else "",
+        set_back=tuple(each.what for each in theirs),
     )
+
+
+def describe(
+    client: SocrataClient,
+    listing: Listing,
+    releases: Sequence[Release],
+    *,
+    known_id: str | None,
+    met: Callable[[View], None] = lambda _: None,
+    told: Callable[[Sequence[PortalDifference]], None] = lambda _: None,
+) -> Publication:
+    """Bring metadata and files of a dataset up to date, and neither rows nor who may read it.
+
+    Raises PortalError if the portal does not have exactly these releases and columns: metadata would say what its rows
+    are not.
+    """
+    refuse_stand_ins(client, listing, releases)
+    view = find(client, listing, known_id)
+    if view is None:
+        raise PortalError(f"{client.target.url}: has no dataset {listing.name}: run `publisher push {listing.name}`")
+    met(view)
+    current = {(each.manifest.period, each.manifest.edition) for each in releases}
+    if editions_on(view) != current or listing.missing(view) or listing.misfits(view):
+        raise PortalError(
+            f"{client.link(view.id)}: its releases or columns are not those that are current, so its metadata cannot be"
+            " sent alone: push without --metadata-only"
+        )
+    theirs = listing.others(view)
+    if theirs:
+        told(theirs)
+    changed = _describe(client, listing, view)
+    set_back = tuple(each.what for each in theirs)
+    return Publication(view.id, client.link(view.id), 0, "", changed=changed, set_back=set_back)
 
 
 def retract(client: SocrataClient, listing: Listing, *, known_id: str | None) -> Publication:
@@ -243,8 +294,34 @@ def _without(rows: Iterable[Fields], left: Sequence[Release]) -> Iterator[Fields
             yield row
 
 
+def _rows_of_others(
+    before: Difference, listing: Listing, releases: Sequence[Release], pushed: Pushed | None, view: View
+) -> list[PortalDifference]:
+    """The rows that differ although their release is the one that the last push left there."""
+    if pushed is None or pushed.id != view.id or not before.ids:
+        return []
+    current = marks(releases)
+    place = [column.name for column in listing.columns].index("period")
+    same = [civil.parse(period) for period, mark in current.items() if pushed.tables.get(period) == mark]
+    starts = {name: civil.parse(str(row[place])).start for name, row in before.changed.items()}
+    ids = [name for name, start in starts.items() if any(each.start <= start < each.end for each in same)]
+    if pushed.tables.items() <= current.items():
+        ids += before.gone
+    if not ids:
+        return []
+    return [PortalDifference("rows", named(sorted(ids)), "as released", "there", tuple(sorted(ids)))]
+
+
 def _show(client: SocrataClient, listing: Listing, view: View) -> bool:
     """Bring files and metadata up to date and make the dataset public; returns whether anything was written."""
+    described = _describe(client, listing, view)
+    if not view.public:
+        client.open(view.id, public=True)
+    return described or not view.public
+
+
+def _describe(client: SocrataClient, listing: Listing, view: View) -> bool:
+    """Bring files and metadata up to date; returns whether anything was written."""
     attached = {file.name: client.attach(file.name, file.content, file.media_type) for file in listing.stale(view)}
     changes = listing.changes(view, attached)
     if changes:
@@ -252,6 +329,4 @@ def _show(client: SocrataClient, listing: Listing, view: View) -> bool:
     for file in listing.files:
         if file.name in attached and client.attached(view.id, attached[file.name]) != file.content:
             raise PortalError(f"{client.link(view.id)}: the file {file.name} read back is not the one sent")
-    if not view.public:
-        client.open(view.id, public=True)
-    return bool(changes) or not view.public
+    return bool(changes)

@@ -19,12 +19,13 @@ from publisher.pipeline.totals import refuse_damaged_totals, total_standings, to
 from publisher.pipeline.tuning import newest
 from publisher.push.boundaries import missing
 from publisher.push.client import SocrataClient, UnreachableError
+from publisher.push.drift import compared, left_open, plain
 from publisher.push.embedded import answers, running
 from publisher.push.evidence import evidence_of
 from publisher.push.memory import keep, marks, recalled
 from publisher.push.metadata import listing_of, tables_of
 from publisher.push.provenance import heads_on
-from publisher.push.publication import close, publish
+from publisher.push.publication import close, describe, publish
 from publisher.push.schedules import schedule_facts
 from publisher.push.target import target_of
 from publisher.push.verification import verify
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
 
     from publisher.pipeline.catalog import Catalog, Standing
     from publisher.push.client import View
-    from publisher.push.listing import Listing
+    from publisher.push.listing import Listing, PortalDifference
     from publisher.push.memory import Pushed
+    from publisher.push.publication import Publication
     from publisher.release.manifest import Release
     from publisher.workspace import DatasetFile, Workspace
 
@@ -77,19 +79,34 @@ def telling(datasets: Sequence[DatasetFile]) -> Iterator[None]:
         ) from None
 
 
-def deliver(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
+def deliver(
+    workspace: Workspace,
+    catalog: Catalog,
+    client: SocrataClient,
+    dataset: DatasetFile,
+    note: Callable[[str], None],
+    *,
+    rebuild: bool = False,
+) -> str | None:
     """Make the portal have exactly the current releases; returns the page's address, or None if there is nothing.
 
-    Raises PortalError, SourceError for damaged files (once all else is there, unless the page needs them), and
-    BudgetError when the portal has a release that the ledger has not paid for: another copy of this state made it.
-    Delivering again changes nothing.
+    `note` gets in words what someone else has changed there, before it is set back, and, with `rebuild`, what was made
+    again after it was deleted there. Raises PortalError, SourceError for damaged files (once all else is there, unless
+    the page needs them), and BudgetError when the portal has a release that the ledger has not paid for: another copy
+    of this state made it. Delivering again changes nothing.
     """
     catalog.reconcile(dataset.name)
     standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
     levels = table_names(dataset.definition)
+    if rebuild:  # nothing is known of what is made again: every file is checked
+        for level in levels:
+            _leave(workspace, _key(client, dataset, level), None)
     there = {level: _pushed(workspace).get(_key(client, dataset, level)) for level in levels}
     damaged = _damaged(standings, levels, there)
-    urls = [_deliver(workspace, catalog, client, dataset, level, standings, damaged) for level in levels]
+    urls = [
+        _deliver(workspace, catalog, client, dataset, level, standings, damaged, note, rebuild=rebuild)
+        for level in levels
+    ]
     for level, identifier in _dropped(workspace, client, dataset).items():
         close(client, dataset.named(level), identifier)
     for error in damaged.values():
@@ -120,6 +137,86 @@ def _damaged(
     return found
 
 
+def redescribe(
+    workspace: Workspace,
+    catalog: Catalog,
+    client: SocrataClient,
+    dataset: DatasetFile,
+    note: Callable[[str], None],
+) -> str | None:
+    """Bring the metadata and files of the dataset's tables up to date, and no row; returns the page's address, or None
+    if there is nothing. Raises as `deliver` does, and PortalError where rows have to be sent first."""
+    standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
+    urls = {}
+    for level in table_names(dataset.definition):
+        tables, key, name = tables_of(standings, level), _key(client, dataset, level), dataset.named(level)
+        if not tables:
+            continue
+        publication = describe(
+            client,
+            _listing(workspace, catalog, dataset, level, standings),
+            tables,
+            known_id=_known(workspace).get(key),
+            met=_comparing(catalog, client),
+            told=lambda theirs, name=name: _tell(note, name, theirs),  # type: ignore[misc]
+        )
+        if publication.changed:
+            why = ". ".join(filter(None, ("metadata only", _why(publication))))
+            tell_push(catalog.journal, catalog.ledger, name, publication.url, tables, why)
+        urls[level] = publication.url
+    return urls.get("")
+
+
+def drifted(
+    workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile
+) -> list[tuple[str, str, PortalDifference]]:
+    """(Table, page, difference) for all in which the portal differs from what it should say, without writing. Reads
+    releases, definitions and the ledger, never a record. Raises as `check_delivery` does, but not for differences."""
+    standings = [*catalog.standings(dataset.name), *total_standings(catalog, dataset)]
+    found = []
+    for level in table_names(dataset.definition):
+        tables, key = tables_of(standings, level), _key(client, dataset, level)
+        known = _known(workspace).get(key)
+        if tables or known is not None:
+            listing = _listing(workspace, catalog, dataset, level, standings)
+            pushed = _pushed(workspace).get(key)
+            page, differences = compared(client, listing, tables, known, pushed, _comparing(catalog, client))
+            found += [(listing.name, page, each) for each in differences]
+    for level, identifier in _dropped(workspace, client, dataset).items():
+        found += [
+            (dataset.named(level), client.link(identifier), each)
+            for each in left_open(client, dataset.named(level), identifier)
+        ]
+    return found
+
+
+def _tell(note: Callable[[str], None], table: str, theirs: Sequence[PortalDifference]) -> None:
+    """Show what someone else has changed, before it is set back."""
+    for each in theirs:
+        note(
+            f"{table}: someone changed this on the portal since the last push, and it is set back: {each.what}. "
+            f"There: {plain(each.there)}. Here: {plain(each.here)}"
+        )
+
+
+def _made_again(table: str, publication: Publication) -> str:
+    """What a rebuilt dataset means for those who have its address."""
+    if publication.before == publication.url:
+        return f"{table}: was deleted there, and is made again at the same address"
+    return (
+        f"{table}: was deleted there, and is made again with a new id: {publication.url}. Its old address "
+        f"{publication.before} does not work any more: tell those who use it. `publisher run` writes the new one into "
+        "the analyst file"
+    )
+
+
+def _why(publication: Publication) -> str:
+    """What the journal says of a push, in addition to what was sent."""
+    again = f"made again; it was {publication.before}" if publication.before else ""
+    back = f"set back: {', '.join(publication.set_back)}" if publication.set_back else ""
+    return ". ".join(filter(None, (again, back)))
+
+
 def check_delivery(workspace: Workspace, catalog: Catalog, client: SocrataClient, dataset: DatasetFile) -> str | None:
     """Compare the portal with the current releases, without writing. Raises PortalError naming what differs, and
     BudgetError when the portal has a release that the ledger has not paid for."""
@@ -145,9 +242,13 @@ def _deliver(
     level: str,
     standings: Sequence[Standing],
     damaged: Mapping[Path, SourceError],
+    note: Callable[[str], None],
+    *,
+    rebuild: bool,
 ) -> str | None:
     """Push one table; returns its page's address, or None if there is nothing to show. Rows of damaged releases stay as
     they are."""
+    name = dataset.named(level)
     tables = tables_of(standings, level)
     key = _key(client, dataset, level)
     known = _known(workspace).get(key)
@@ -162,13 +263,17 @@ def _deliver(
             remember=lambda identifier: _remember(workspace, key, identifier),
             pushed=_pushed(workspace).get(key),
             met=_comparing(catalog, client),
+            told=lambda theirs: _tell(note, name, theirs),
+            rebuild=rebuild,
             left=[each for each in tables if each.folder in damaged],
         )
     except PublisherError:
         _leave(workspace, key, None)  # the next push compares all rows, and checks all files before
         raise
+    if publication.before:
+        note(_made_again(name, publication))
     if publication.changed:
-        tell_push(catalog.journal, catalog.ledger, dataset.named(level), publication.url, tables)
+        tell_push(catalog.journal, catalog.ledger, name, publication.url, tables, _why(publication))
     _leave(workspace, key, publication.left)
     return publication.url if tables else None
 

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+from desk import Desk
+from release_examples import workspace
 
+from publisher.pipeline.session import locked
 from publisher.push.target import Target
 
 if TYPE_CHECKING:
@@ -140,3 +143,12 @@ def broken(portal: Running) -> Iterator[Broken]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, portal: Running, broken: Broken) -> Iterator[Desk]:
+    place = workspace(tmp_path)
+    with locked(place) as catalog:
+        desk = Desk(place, catalog, portal, broken)
+        yield desk
+        desk.delete()

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from desk import TITLES, Desk
 from push_examples import QUICK
 from release_examples import of_before, ready, workspace
 
@@ -35,74 +36,16 @@ from publisher.records.places import boundaries_fingerprint
 from publisher.release.identity import statistical_hash
 from publisher.release.manifest import MANIFEST, hash_of
 from publisher.run import PeriodSelection, run
-from publisher.workspace import DatasetFile, SourceFile, Workspace, find_workspace
+from publisher.workspace import SourceFile, find_workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from conftest import Broken, Running, Town
 
-    from publisher.pipeline.catalog import Catalog
     from publisher.records.landing import Landing
     from publisher.release.manifest import Release
-
-TITLES = {"": "Requests by ward", "city": "Requests in the city", "districts": "Requests by district"}
-
-
-class Desk:
-    """A workspace with its open catalog, and the portal behind the server that counts requests."""
-
-    def __init__(self, place: Workspace, catalog: Catalog, portal: Running, broken: Broken) -> None:
-        self.place, self.catalog, self.portal, self.broken = place, catalog, portal, broken
-
-    @property
-    def dataset(self) -> DatasetFile:
-        """As it is defined now."""
-        return find_workspace(self.place.root).dataset("weekly")
-
-    def push(self) -> str | None:
-        self.broken.requests.clear()
-        with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
-            return deliver(self.place, self.catalog, client, self.dataset)
-
-    def check(self) -> str | None:
-        with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
-            return check_delivery(self.place, self.catalog, client, self.dataset)
-
-    def id(self, level: str) -> str:
-        known = json.loads((self.place.state / "portal_ids.json").read_text())
-        return str(known[f"{self.broken.url} weekly {level}".rstrip()])
-
-    def view(self, level: str) -> dict[str, Any]:
-        reply = requests.get(f"{self.portal.url}/api/views/{self.id(level)}.json", timeout=20)
-        assert reply.status_code == 200, reply.text
-        view: dict[str, Any] = reply.json()
-        return view
-
-    def rows(self, level: str) -> list[dict[str, str]]:
-        address = f"{self.portal.url}/resource/{self.id(level)}.json"
-        rows: list[dict[str, str]] = requests.get(address, params={"$order": "id"}, timeout=20).json()
-        return rows
-
-    def open(self, level: str) -> bool:
-        """Whether everybody can read it."""
-        address = f"{self.portal.url}/resource/{self.id(level)}.json"
-        return requests.get(address, timeout=20).status_code == 200
-
-    def edit(self, before: str, after: str) -> None:
-        path = self.place.root / "datasets" / "weekly.toml"
-        text = path.read_text()
-        assert before in text
-        path.write_text(text.replace(before, after))
-
-    def delete(self) -> None:
-        """Takes its datasets off the portal, which all tests share."""
-        path = self.place.state / "portal_ids.json"
-        target = self.portal.target()
-        for identifier in json.loads(path.read_text()).values() if path.is_file() else ():
-            address = f"{self.portal.url}/api/views/{identifier}.json"
-            requests.delete(address, auth=(target.username, target.password), timeout=20)
+    from publisher.workspace import Workspace
 
 
 @dataclass
@@ -131,15 +74,6 @@ class Observed:
 
     def agree(self, question: str) -> bool:  # noqa: ARG002
         return True
-
-
-@pytest.fixture
-def desk(tmp_path: Path, portal: Running, broken: Broken) -> Iterator[Desk]:
-    place = workspace(tmp_path)
-    with locked(place) as catalog:
-        desk = Desk(place, catalog, portal, broken)
-        yield desk
-        desk.delete()
 
 
 def test_companions_are_datasets_of_their_own(desk: Desk) -> None:
@@ -614,7 +548,7 @@ def test_a_portal_that_knows_more_than_the_ledger_is_not_written(desk: Desk, tmp
         desk.broken.requests.clear()
         words = r"is missing entry \d+, which http.*, release 2018-W01/1, remembers"
         with pytest.raises(BudgetError, match=words):
-            deliver(place, catalog, client, place.dataset("weekly"))
+            deliver(place, catalog, client, place.dataset("weekly"), print)
         with pytest.raises(BudgetError, match=words):
             check_delivery(place, catalog, client, place.dataset("weekly"))
     assert desk.broken.writes == []

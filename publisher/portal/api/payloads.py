@@ -12,6 +12,7 @@ from publisher.portal.base.problems import SodaError, invalid
 
 TAKEN = frozenset({"file_row_number", "file_index"})
 """Names of DuckDB's own columns, which the store needs."""
+FOUR_BY_FOUR = re.compile(r"[0-9a-z]{4}-[0-9a-z]{4}")
 _FIELD = re.compile(r"[a-z_][a-z0-9_]{0,254}", re.IGNORECASE)
 
 Text = Annotated[str, Field(max_length=100_000)]
@@ -75,12 +76,23 @@ class ViewPayload(BaseModel):
 
     def attributes(self) -> dict[str, Any]:
         """The sent members as attributes of a dataset, without columns and metadata. A null empties a text."""
-        sent = self.model_dump(exclude_unset=True, exclude={"columns", "metadata", "custom_fields"})
+        sent = self.model_dump(exclude_unset=True, exclude={"id", "columns", "metadata", "custom_fields"})
         emptied = {name: ([] if name == "tags" else "") for name, value in sent.items() if value is None}
         values = sent | emptied
         if not values.get("name", "-"):
             raise invalid("A dataset needs a name")
         return values
+
+
+class NewViewPayload(ViewPayload):
+    """A view to create, with the 4x4 that it should have; as in Socrata, any other text there is ignored."""
+
+    id: str | None = None
+
+    @field_validator("id", mode="before")
+    @classmethod
+    def _identifier(cls, value: object) -> str | None:
+        return value if isinstance(value, str) and FOUR_BY_FOUR.fullmatch(value) else None
 
 
 class MetadataPayload(ViewPayload):

@@ -16,6 +16,7 @@ from publisher.portal.api.payloads import (
     AttachmentPayload,
     ColumnPayload,
     MetadataPayload,
+    NewViewPayload,
     PermissionsPayload,
     ViewPayload,
     parsed,
@@ -128,20 +129,21 @@ def columns(request: Request) -> Response:
 async def create(request: Request) -> Response:
     """POST /api/views.json: create a dataset, unpublished and private."""
     owner = await run_in_threadpool(writer, request)
-    payload = parsed(ViewPayload, await body(request))
+    payload = parsed(NewViewPayload, await body(request))
     made = await run_in_threadpool(_created, portal(request).store, payload, owner)
     request.state.dataset = made.id
     return JSONResponse(view(made, staff=True))
 
 
-def _created(store: PortalStore, payload: ViewPayload, owner: str) -> PortalDataset:
+def _created(store: PortalStore, payload: NewViewPayload, owner: str) -> PortalDataset:
     if payload.name is None:
         raise invalid("A dataset needs a name")
     now = int(time.time())
     attributes = payload.attributes()
     attributes["tags"] = tuple(attributes.get("tags", ()))
+    identifier = store.catalog.free_identifier(payload.id)
     dataset = PortalDataset(
-        id=store.catalog.free_identifier(),
+        id=identifier,
         **attributes,
         metadata=metadata_sent(store, payload),
         columns=_columns(payload.columns or []),
@@ -149,7 +151,7 @@ def _created(store: PortalStore, payload: ViewPayload, owner: str) -> PortalData
         created_at=now,
         updated_at=now,
         rows_updated_at=now,
-        version=1,
+        version=now if identifier == payload.id else 1,  # readers may keep answers of the one that had the id before
         rows=0,
         next_row=1,
     )

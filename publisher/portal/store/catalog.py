@@ -82,8 +82,10 @@ class DatasetCatalog:
         """A digest of all that anyone may read of the catalog, as it is now."""
         return self._known.open_mark()
 
-    def free_identifier(self) -> str:
-        """A new 4x4 that no dataset has."""
+    def free_identifier(self, wanted: str | None = None) -> str:
+        """The 4x4 that is wanted if no dataset has it, as after a dataset was deleted, or else a new one."""
+        if wanted is not None and self.find(wanted) is None:
+            return wanted
         while True:
             letters = "".join(secrets.choice(ALPHABET) for _ in range(8))
             identifier = f"{letters[:4]}-{letters[4:]}"
