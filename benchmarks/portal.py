@@ -219,7 +219,7 @@ class Task:
 
 
 def tasks(identifier: str, count: int) -> list[Task]:
-    """The three kinds of question."""
+    """The kinds of question."""
     weeks = max(1, count // A_WEEK)
 
     def resource(**parameters: str) -> str:
@@ -267,7 +267,27 @@ def tasks(identifier: str, count: int) -> list[Task]:
         Task("filter, 100 rows", portal_filter, datasette_filter),
         Task("group by, sum", portal_group, datasette_group),
         Task("page of 1,000 rows", portal_page, datasette_page),
+        _numbers(identifier, count),
     ]
+
+
+def _numbers(identifier: str, count: int) -> Task:
+    """Rows by their number in the order of a column."""
+
+    def portal(chance: random.Random) -> str:
+        asked = "SELECT id, requests, row_number() OVER (ORDER BY id) AS n |> SELECT * WHERE n > {} LIMIT 100"
+        text = asked.format(chance.randrange(max(1, count - 100)))
+        return f"/resource/{identifier}.json?{urlencode({'$query': text}, quote_via=quote)}"
+
+    def datasette(chance: random.Random) -> str:
+        asked = (
+            "select * from (select id, requests, row_number() over (order by id) as n from cells)"
+            " where n > :first limit 100"
+        )
+        first = str(chance.randrange(max(1, count - 100)))
+        return "/cells.json?" + urlencode({"sql": asked, "first": first, "_shape": "array"})
+
+    return Task("row numbers, 100 rows", portal, datasette)
 
 
 # --- asking
@@ -444,6 +464,9 @@ def compared(servers: list[Server], identifier: str, count: int, given: argparse
     targets = (f"/resource/{identifier}.csv?$limit={count}", "/cells/cells.csv?_stream=on&_size=max")
     rates = [max(exported(server, target) for _ in range(2)) for server, target in zip(servers, targets, strict=False)]
     yield Line("CSV export, rows/s", *(Speed(rate) for rate in rates))
+    for name in ("csv", "json"):  # as older clients download everything; Datasette has nothing like it
+        target = f"/api/views/{identifier}/rows.{name}"
+        yield Line(f"rows.{name}, rows/s", Speed(max(exported(servers[0], target) for _ in range(2))))
 
 
 def agree(servers: list[Server], identifier: str, count: int) -> None:

@@ -37,6 +37,9 @@ def ran(*command: str) -> None:
             "crossed", marks=pytest.mark.evidence("benchmark: tables that are no chain, 20,000 releases of three towns")
         ),
         pytest.param(
+            "fair", marks=pytest.mark.evidence("benchmark: one address that abuses the portal beside another one")
+        ),
+        pytest.param(
             "fuzz", marks=pytest.mark.evidence("benchmark: random questions and requests to a portal of its own")
         ),
         pytest.param("landing", marks=pytest.mark.evidence("benchmark: landing beside DuckDB's own copy")),
@@ -93,3 +96,15 @@ def test_datasets_without_bounds_can_be_counted(monkeypatch: pytest.MonkeyPatch)
     for dataset in find_workspace(BENCHMARKS.parent).datasets.values():
         bounds = sources._unbounded(dataset).definition.bounds
         assert bounds.wider == bounds
+
+
+def test_fairness_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark of fairness fails where the other address waits far longer than alone, or is refused."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    fair = import_module("fair")
+
+    def line(abuse: str, p50: float, refused: int = 0) -> object:
+        return fair.Waited(abuse, 100, p50, 2 * p50, 3 * p50, refused, {})
+
+    found = [line("nothing", 200), line("lexer", 900), line("self-join", 1100), line("upload", 20, refused=1)]
+    assert fair.unfair(found) == ["self-join", "upload"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from publisher.portal.base.problems import SodaError
 from publisher.portal.base.watch import Deadline
 from publisher.portal.soql import dialect, lexer, terms
 from publisher.portal.soql.compiler import SoqlQuestion, compile_question
+from publisher.portal.store import incoming
 
 if TYPE_CHECKING:
     from portal_process import Running
@@ -164,6 +166,59 @@ def test_an_address_takes_a_whole_lane_and_gives_a_quarter_to_each_other() -> No
         "aabbc",
         "aabbc",
     ]
+
+
+def test_an_address_writes_once_at_a_time() -> None:
+    """Also while no one else does: its next upload waits, and another address does not wait for it."""
+
+    async def shown() -> list[str]:
+        lane = Lane(2, most=1)
+        first = await lane.take("a")
+        second = asyncio.ensure_future(lane.take("a"))
+        await settled()
+        found = [taken(lane)]
+        other = asyncio.ensure_future(lane.take("b"))
+        await settled()
+        found.append(taken(lane))
+        lane.leave(first)
+        await settled()
+        found.append(taken(lane))
+        for each in (second, other):
+            lane.leave(await each)
+        return found
+
+    assert asyncio.run(shown()) == ["a", "ab", "ab"]
+
+
+def test_a_long_upload_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that queries go on in between; the rows are those of the whole JSON, whatever looks like the end of a row, and
+    whichever fields a row lacks."""
+    columns = [PortalColumn(n, name, name, Kind.TEXT, n) for n, name in enumerate(("id", "text", "shape"), 1)]
+    shape = {"a": [{"coordinates": 1}, {"coordinates": 2}]}
+    for text, nested in (("plain", None), ('},{" }, {', None), ("\\", shape)):
+        rows = [{"id": str(number), "text": text, "shape": nested} for number in range(12_000)]
+        for indent in (None, 1):
+            content = json.dumps(rows, indent=indent)
+            assert len(list(incoming._pieces(content))) > 1
+            read = incoming.read(content.encode(), "application/json", columns)
+            assert read.num_rows == len(rows)
+            assert read["text"].to_pylist() == [text] * len(rows)
+            assert read["id"].to_pylist() == [row["id"] for row in rows]
+    lacking = [{"id": str(number), "text": "x" * 40} for number in range(12_000)]
+    del lacking[7]["text"]
+    lacking[11_000] |= {"shape": shape, ":deleted": True}
+    content = json.dumps(lacking).encode()
+    found = incoming.read(content, "application/json", columns)
+    with monkeypatch.context() as whole:
+        whole.setattr(incoming, "PIECE", len(content))
+        expected = incoming.read(content, "application/json", columns)
+    assert expected.column(0).num_chunks == 1 < found.column(0).num_chunks
+    assert found.select(expected.column_names).equals(expected)
+    assert set(found.column_names) == set(expected.column_names)
+    long = json.dumps([{"id": "1"}] * 40_000)
+    for broken in (long[:-1], long[:-2] + "]", f"{long[:-1]},]", long.replace("}, {", "} {", 1), f"{long}{long}"):
+        with pytest.raises(SodaError, match="JSON"):
+            incoming.read(broken.encode(), "application/json", columns)
 
 
 def test_the_newest_work_of_who_has_most_gives_way() -> None:

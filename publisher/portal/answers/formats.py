@@ -88,10 +88,14 @@ def json_line(fields: Fields) -> str:
 
 def csv_line(fields: Fields, separator: str = ",") -> str:
     """SQL for one record; each value in double quotes, a null is empty."""
-    cells = [
-        f"""coalesce('"' || replace({plain_text(kind, _value(name))}, '"', '""') || '"', '')""" for name, kind in fields
-    ]
-    return f" || {literal(separator)} || ".join(cells)
+    cells = [f"""'"' || {_cell(name, kind)} || '"'""" for name, kind in fields]
+    return f"concat({f', {literal(separator)}, '.join(cells)})"  # one copy of each text; of a null, nothing
+
+
+def _cell(name: str, kind: Kind) -> str:
+    """SQL for a value's text between double quotes, which only some kinds of text can have themselves."""
+    text = plain_text(kind, _value(name))
+    return text if kind in (*TIMES, Kind.NUMBER, Kind.CHECKBOX, Kind.POINT) else f"""replace({text}, '"', '""')"""
 
 
 def geojson_line(fields: Fields) -> str:

@@ -33,6 +33,8 @@ PULLS = 4
 """Threads that compute the next pieces of streamed answers."""
 PAGES = 40
 """Pages and other answers that one thread makes, at the same time in one process."""
+WRITES = 2
+"""Writes of rows that are carried out at the same time in one process, at most one for each address."""
 PART = 4
 """While others ask too, an address has at most one of this many parts of a lane."""
 OTHERS = 10.0
@@ -65,8 +67,10 @@ class Lane:
     newest work of the address with the most gives way.
     """
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, most: int | None = None) -> None:
         self.places = places
+        self.most = places if most is None else most
+        """How many an address may have, also while no other asks."""
         self.share = max(1, places // PART)
         self._taken: list[LanePlace] = []
         self._held: Counter[str] = Counter()
@@ -134,7 +138,7 @@ class Lane:
         self._make_way()
 
     def _may(self, of: str) -> bool:
-        return self._held[of] < self.share or not self._contended(of)
+        return self._held[of] < self.share or (self._held[of] < self.most and not self._contended(of))
 
     def _contended(self, of: str) -> bool:
         """Whether another address has a place or has asked lately."""
@@ -172,6 +176,7 @@ class Lanes:
         self.pulls = Lane(PULLS)
         self.pullers = CapacityLimiter(PULLS)
         self.pages = Lane(PAGES)
+        self.writes = Lane(WRITES, most=1)
 
 
 _LANES: RunVar[Lanes] = RunVar("lanes")

@@ -76,7 +76,9 @@ def _row(fields: Fields) -> str:
         """'"{ }"'""",
     )
     values = (f"coalesce({_value(kind, f'q.{quoted(name)}')}, 'null')" for name, kind in fields if name not in system)
-    return "'[' || " + " || ',' || ".join((*hidden, *values)) + " || ']'"
+    return (
+        "concat('[', " + ", ',', ".join((*hidden, *values)) + ", ']')"
+    )  # one copy of each text, not one for each comma
 
 
 def _value(kind: Kind, value: str) -> str:

@@ -15,6 +15,8 @@ from starlette.routing import Route
 from publisher.portal.answers import formats
 from publisher.portal.answers.access import base_url, body, joinable, moderate, portal, sources, tabular, writer
 from publisher.portal.answers.freshness import headers_of, unchanged, unkept
+from publisher.portal.answers.lanes import address as address_of
+from publisher.portal.answers.lanes import lanes
 from publisher.portal.answers.streaming import bodiless, computed, sent
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import CHANGED, SodaError, invalid, malformed, row_missing
@@ -202,7 +204,9 @@ async def write(request: Request) -> Response:
     sent = await body(request)
     kind = request.headers.get("content-type", "application/json").lower()
     replace = request.method == "PUT"
-    counts = await run_in_threadpool(portal(request).store.write, identifier, sent, kind, replace=replace, by=by)
+    store = portal(request).store
+    async with lanes().writes.place(address_of(request.scope)):
+        counts = await run_in_threadpool(store.write, identifier, sent, kind, replace=replace, by=by)
     return JSONResponse(counts.soda())
 
 

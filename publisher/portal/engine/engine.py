@@ -262,16 +262,15 @@ def _open_database(
 def _open_view(connection: duckdb.DuckDBPyConnection, source: DatasetRows, name: str, *, hot: bool) -> None:
     stored = {field for field, *_ in connection.execute(f"DESCRIBE SELECT * FROM {parts(source.files)}").fetchall()}
     columns = ", ".join(_stored(column.field, column.kind, stored) for column in (*SYSTEM, *source.dataset.columns))
-    if hot:
-        kept = quoted(f"kept {name}")
-        connection.execute(f'CREATE TABLE {kept} AS SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}')
-        connection.execute(
-            f"CREATE VIEW {quoted(name)} AS SELECT * FROM {kept}"
-        )  # its rowid may be a column of the dataset
+    rows = f'SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}'
+    if not hot:
+        connection.execute(f"CREATE VIEW {quoted(name)} AS {rows}")
+    elif source.dataset.column("rowid") is None:  # to plan a query on a view takes longer than to find a few rows
+        connection.execute(f"CREATE TABLE {quoted(name)} AS {rows}")
     else:
-        connection.execute(
-            f'CREATE VIEW {quoted(name)} AS SELECT {columns}, {PLACE} AS ":place" FROM {parts(source.files)}'
-        )
+        kept = quoted(f"kept {name}")
+        connection.execute(f"CREATE TABLE {kept} AS {rows}")
+        connection.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM {kept}")
 
 
 def _stored(field: str, kind: Kind, stored: set[str]) -> str:

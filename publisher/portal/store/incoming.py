@@ -18,7 +18,7 @@ from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import column_not_found, invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from publisher.portal.base.model import PortalColumn
 
@@ -28,6 +28,9 @@ HAS = ":has:"
 """The prefix of the boolean columns that say which rows have a field."""
 
 _IGNORED = frozenset({":created_at", ":updated_at", ":version"})
+PIECE = 256 * 1024
+"""Letters of JSON that are read at once: while Python reads them, no query of this process goes on."""
+_BETWEEN_ROWS = re.compile(r"\}[ \t\r\n]*(,)[ \t\r\n]*\{")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?").fullmatch
 
 
@@ -49,26 +52,67 @@ def read(body: bytes, content_type: str, columns: Iterable[PortalColumn]) -> pa.
 
 def _from_json(body: bytes) -> pa.Table:
     try:
-        parsed = json.loads(body, parse_int=str, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
+        text = body.decode(json.detect_encoding(body), "surrogatepass").strip(" \t\r\n")
+        return _piece_by_piece(text) or _from_rows(_value(text))
+    except UnicodeEncodeError:
+        raise invalid("The request body has text that is not valid Unicode") from None
+    except ValueError:
         raise invalid("The request body is not JSON") from None
+    except RecursionError:
+        raise invalid("The request body is nested too deeply") from None
+
+
+def _value(text: str) -> Any:
+    return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+
+
+def _piece_by_piece(text: str) -> pa.Table | None:
+    """The rows of a long array, of which only a piece is in Python's memory at once. None if that is not possible: it
+    is short, no array, or no JSON, or a comma was not between two rows."""
+    if len(text) <= PIECE or text[0] != "[" or text[-1] != "]":
+        return None
+    try:
+        tables = [_from_rows(_value(piece)) for piece in _pieces(text)]
+    except json.JSONDecodeError:
+        return None
+    names = list(dict.fromkeys(itertools.chain.from_iterable(table.column_names for table in tables)))
+    if any(table.column_names != names for table in tables):
+        fields = [name for name in names if not name.startswith((":", HAS))]
+        tables = [_telling(table, fields) for table in tables]
+    return pa.concat_tables(tables, promote_options="default")
+
+
+def _pieces(rows: str) -> Iterator[str]:
+    """Arrays that together have these rows. A cut in a text or within a row leaves a piece that is no JSON."""
+    begin = 1
+    while (found := _BETWEEN_ROWS.search(rows, begin + PIECE)) is not None:
+        yield f"[{rows[begin : found.start(1)]}]"
+        begin = found.end(1)
+    yield f"[{rows[begin:]}"
+
+
+def _telling(table: pa.Table, fields: list[str]) -> pa.Table:
+    """The table, which also says of each of these fields which rows have it."""
+    for name in fields:
+        if HAS + name not in table.column_names:
+            there = name in table.column_names
+            table = table.append_column(HAS + name, pa.array([there] * table.num_rows, pa.bool_()))
+    return table
+
+
+def _from_rows(parsed: Any) -> pa.Table:
     rows = [parsed] if isinstance(parsed, dict) else parsed
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise invalid("The request body must be a JSON object or an array of objects")
     names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
     complete = all(len(row) == len(names) for row in rows)
     arrays: dict[str, Any] = {}
-    try:
-        for name in names:
-            if name in _IGNORED:
-                continue
-            arrays[name] = _texts([row[name] for row in rows] if complete else [row.get(name) for row in rows])
-            if not complete and not name.startswith(":"):
-                arrays[HAS + name] = pa.array([name in row for row in rows], pa.bool_())
-    except UnicodeEncodeError:
-        raise invalid("The request body has text that is not valid Unicode") from None
-    except RecursionError:
-        raise invalid("The request body is nested too deeply") from None
+    for name in names:
+        if name in _IGNORED:
+            continue
+        arrays[name] = _texts([row[name] for row in rows] if complete else [row.get(name) for row in rows])
+        if not complete and not name.startswith(":"):
+            arrays[HAS + name] = pa.array([name in row for row in rows], pa.bool_())
     if not arrays:
         arrays[DELETED] = pa.nulls(len(rows), pa.string())
     return pa.table(arrays)

@@ -41,6 +41,9 @@ GROUP = 61_440
 PART = 2 * GROUP
 """Rows per part; new rows are added to the last part until it is full."""
 
+THREADS = max(1, (os.cpu_count() or 1) // 2)
+"""Threads of one write: the other half of the processors is left to readers."""
+
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
 
 
@@ -130,7 +133,8 @@ def build(target: Path, dataset: PortalDataset, old: Sequence[Path], sent: pa.Ta
     columns. Raises SodaError if a cell cannot be read as its column's type, or a row has no identifier.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with closing(duckdb.connect(config={"temp_directory": str(target.parent / "spill")})) as connection:
+    spill = str(target.parent / "spill")
+    with closing(duckdb.connect(config={"temp_directory": spill, "threads": THREADS})) as connection:
         try:
             return _Write(connection, dataset, tuple(old), sent, replace).into(target)
         except duckdb.OutOfMemoryException:
