@@ -147,10 +147,14 @@ def _counting(job: Job, executor: Executor, progress: Progress) -> Counting:
 
 
 def _report(job: Job, casts: dict[str, int]) -> None:
-    """Exact counts of values that did not cast, for the private report only."""
+    """Exact counts of values that did not cast, for the private report only; there is none where all did."""
     folder = job.workspace.private / "reports" / job.dataset.source.name
+    path = folder / f"casts-{job.dataset.name}-{job.period.label}.json"
     content = json.dumps({"dataset": job.dataset.name, "period": job.period.label, "did_not_cast": casts}, indent=2)
-    write_file(folder / f"casts-{job.dataset.name}-{job.period.label}.json", content.encode() + b"\n")
+    if any(casts.values()):
+        write_file(path, content.encode() + b"\n")
+    else:
+        path.unlink(missing_ok=True)  # of an earlier edition
 
 
 def _released(job: Job, noisy: NoisyTable, entry: Entry, *, stand_in: bool, order: str) -> Release:

@@ -3,6 +3,9 @@
 A batch folder has `month=YYYY-MM/<places>-<n>.parquet` and `batch.json`. `<places>` is the start of the fingerprint of
 the boundaries that its records were placed by. Only files with the fingerprint in batch.json count, so placing a batch
 again becomes visible in one step, when batch.json is replaced.
+
+When there are many, their batch.json are brought together in `batches.json` beside the folders. A batch that has a
+batch.json of its own is what that says.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
 from functools import cache
@@ -32,8 +36,15 @@ if TYPE_CHECKING:
     from publisher.definitions.source import Source
 
 _FILE = "batch.json"
+_TOGETHER = "batches.json"
+_MANY = 60
+"""How many batch.json there are before they are brought together."""
+_A_BATCH = re.compile(r"[0-9a-f]{32}")
 NOWHEN = "none"
 """The month of records whose event time is missing or absurd; they are never counted."""
+
+_known: dict[str, tuple[tuple[int, ...], dict[str, Batch]]] = {}
+"""What each `batches.json` says that was read, as long as it is the same file."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class BatchStore:
         self.hidden: frozenset[Path] = frozenset()
         """Files that are being purged: readers pass over them."""
         self._found: dict[str, Batch] | None = None
+        self._contents: dict[str, list[tuple[str, str]]] = {}
 
     def batches(self) -> tuple[Batch, ...]:
         """Every batch in the order of landing, whatever the clock said; what another process changes after the first
@@ -100,14 +112,72 @@ class BatchStore:
 
     def _all(self) -> dict[str, Batch]:
         if self._found is None:
-            self._found = {path.parent.name: self._read(path) for path in self.folder.glob(f"[!.]*/{_FILE}")}
+            there = set(_names(self.folder))
+            own = self._own(there)  # before those that are together: what is brought there meanwhile is seen there
+            together = self._together()
+            for name in sorted(filter(_A_BATCH.fullmatch, there - own.keys() - together.keys())):
+                if (self.folder / name).is_dir():  # else dropped in between
+                    raise SourceError(
+                        f"{self.folder / name / _FILE}: is missing: remove its folder and land the file again"
+                    )
+            self._found = {name: batch for name, batch in together.items() if name in there} | own
         return self._found
+
+    def _own(self, there: Iterable[str]) -> dict[str, Batch]:
+        """The batches that have a batch.json."""
+        found = {}
+        for name in there:
+            with suppress(FileNotFoundError, NotADirectoryError):  # it is said together with others
+                found[name] = self._read(f"{self.folder}/{name}/{_FILE}")
+        return found
+
+    def _together(self) -> dict[str, Batch]:
+        """What is said of batches together; of one whose folder is gone it may still say something. It is read once a
+        process: a run asks several times, of thousands."""
+        path = f"{self.folder}/{_TOGETHER}"
+        try:
+            with open(path, "rb") as file:  # noqa: PTH123 -- its status is that of what is read
+                status = os.fstat(file.fileno())
+                same = status.st_ino, status.st_size, status.st_mtime_ns
+                if _known.get(path, ((), {}))[0] != same:
+                    _known[path] = same, _many().validate_json(file.read(), strict=True)
+            return _known[path][1]
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError):
+            raise SourceError(
+                f"{path}: is damaged: remove it and all folders beside it that have no batch.json, and land their "
+                "files again"
+            ) from None
+
+    def _bring_together(self) -> None:
+        """Say in one file what many batch.json say. Whatever moment it is interrupted at, each batch is said once at
+        least, in the same words."""
+        own = [path for path in (self.folder / name / _FILE for name in self._all()) if path.exists()]
+        if len(own) < _MANY:
+            return
+        durable.write_file(self.folder / _TOGETHER, _many().dump_json(self._all()) + b"\n", mode=0o600)
+        for path in own:
+            path.unlink()
 
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
-        found = (self.folder / batch.batch).glob(f"month=*/{prefix(batch.fingerprint)}-*.parquet")
-        of_months = (path for path in found if first <= path.parent.name.removeprefix("month=") <= last)
-        return sorted(path for path in of_months if path not in self.hidden)
+        begins = f"{prefix(batch.fingerprint)}-"
+        found = [
+            self.folder / batch.batch / month / name
+            for month, name in self._within(batch.batch)
+            if name.startswith(begins) and first <= month.removeprefix("month=") <= last
+        ]
+        return sorted(path for path in found if path not in self.hidden)
+
+    def _within(self, batch: str) -> list[tuple[str, str]]:
+        """The folder and name of every Parquet file of a batch, listed once: a run asks several times, of thousands."""
+        if batch not in self._contents:
+            folder = f"{self.folder}/{batch}"
+            months = [name for name in _names(folder) if name.startswith("month=")]
+            files = [(month, name) for month in months for name in _names(f"{folder}/{month}")]
+            self._contents[batch] = [each for each in files if each[1].endswith(".parquet")]
+        return self._contents[batch]
 
     def scan(self, paths: Sequence[Path]) -> str:
         """SQL for FROM that reads these files. Raises SourceError naming one that is missing or damaged."""
@@ -128,6 +198,7 @@ class BatchStore:
         self.remove_staging()
         for batch in self.batches():
             self.drop_other(batch)
+        self._bring_together()
 
     def remove_staging(self) -> None:
         """Remove what an interrupted landing has staged."""
@@ -175,6 +246,7 @@ class BatchStore:
         durable.sync_trees([folder for folder, _ in staged])
         for folder, batch in staged:
             folder.rename(self.folder / batch.batch)
+            self._contents.pop(batch.batch, None)
             self._all()[batch.batch] = batch
         durable.sync(self.folder)
 
@@ -188,6 +260,7 @@ class BatchStore:
             path.rename(target)
             durable.sync(target.parent)
         durable.sync(folder)
+        self._contents.pop(batch.batch, None)
         self.rewrite(batch)
         self.drop_other(batch)
 
@@ -201,19 +274,25 @@ class BatchStore:
         hidden = self.folder / f".staging-{os.getpid()}-{batch.batch}"
         (self.folder / batch.batch).rename(hidden)
         self._all().pop(batch.batch, None)
+        self._contents.pop(batch.batch, None)
         durable.sync(self.folder)
         shutil.rmtree(hidden)
 
     def drop_other(self, batch: Batch) -> None:
         """Remove the batch's files that have another fingerprint."""
-        current = set(self.files(batch))
-        for path in (self.folder / batch.batch).glob("month=*/*.parquet"):
-            if path not in current:
-                path.unlink()
+        current = f"{prefix(batch.fingerprint)}-"
+        other = [each for each in self._within(batch.batch) if not each[1].startswith(current)]
+        for month, name in other:
+            (self.folder / batch.batch / month / name).unlink()
+        if other:
+            del self._contents[batch.batch]
 
-    def _read(self, path: Path) -> Batch:
+    def _read(self, path: str) -> Batch:
         try:
-            return batch_of(path.read_bytes())
+            with open(path, "rb") as file:  # noqa: PTH123 -- thousands a run
+                return batch_of(file.read())
+        except (FileNotFoundError, NotADirectoryError):
+            raise
         except (OSError, ValueError):
             raise SourceError(f"{path}: is damaged: remove its folder and land the file again") from None
 
@@ -224,6 +303,21 @@ def _adapter() -> TypeAdapter[Batch]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(Batch)
+
+
+@cache
+def _many() -> TypeAdapter[dict[str, Batch]]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(dict[str, Batch])
+
+
+def _names(folder: Path | str) -> list[str]:
+    """What lies in a folder, but for what is hidden; nothing if there is none."""
+    try:
+        return [name for name in os.listdir(folder) if not name.startswith(".")]  # noqa: PTH208 -- thousands a run
+    except FileNotFoundError:
+        return []
 
 
 def two_ways(source: str) -> SourceError:

@@ -88,7 +88,7 @@ def find(source: SourceFile, data: Path) -> tuple[Path, ...]:
     if data.is_dir() and not pattern.startswith("/"):
         found = files(data, pattern, feed.format)
         for path in found:
-            _check_name(path.relative_to(data))
+            _check_name(str(path).removeprefix(f"{data}/"))
         if found:
             return found
     raise SourceError(
@@ -147,10 +147,10 @@ def files(data: Path, pattern: str, form: str) -> tuple[Path, ...]:
     return tuple(file for file in (path, path.with_name(path.name + ".gz")) if file.is_file())[:1]
 
 
-def _check_name(path: Path) -> None:
+def _check_name(path: str) -> None:
     """Check a file name: to the file system it is bytes, but DuckDB and readers of messages need text."""
     shown = os.fsencode(path).decode("utf-8", errors="backslashreplace")
-    if shown != str(path):
+    if shown != path:
         raise SourceError(f"{shown}: the name of this raw file is not UTF-8: rename it")
 
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -246,7 +247,7 @@ class _Job:
         self.shelf.rewrite(replace(batch, received=latest.received) if self.late else batch)
 
     def _name(self, path: Path) -> str:
-        return str(path.relative_to(self.raw))
+        return str(path).removeprefix(f"{self.raw}/")  # thousands a run
 
     def _know_places(self, digests: dict[Path, str], *, old: bool = False) -> None:
         """Remember where each content lies now; of `old` batches, which do not say, that it has lain there before."""
@@ -334,6 +335,8 @@ class _Job:
 
     def _landing(self, new: int, files: tuple[Path, ...], contents: set[str]) -> Landing:
         written = report.write_whole(self.private, self.source.name, self.reports) if self.reports else None
+        if written is not None:
+            report.gather(self.private, self.source.name, datetime.now(UTC))
         present = (batch for batch in self.shelf.batches() if batch.sha256 in contents)
         unlisted = dict.fromkeys(column for batch in present for column in batch.unlisted)
         return Landing(new, len(files) - new, written, tuple(unlisted), tuple(self.reports))

@@ -254,7 +254,7 @@ def _current(source: SourceFile, shelf: BatchStore) -> tuple[Batch, ...]:
     batches = shelf.batches()
     if not batches:
         raise SourceError(f"{source.name}: nothing has been landed: run `publisher land`")
-    if any(batch.basis != basis(source.definition) for batch in batches):
+    if {batch.basis for batch in batches} != {basis(source.definition)}:
         raise SourceError(f"{source.name}: was landed under an earlier definition: run `publisher land`")
     if len({batch.pseudonyms for batch in batches}) > 1:
         raise two_ways(source.name)

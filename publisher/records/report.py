@@ -1,9 +1,14 @@
-"""The private report of a landing: the only place with exact counts of records."""
+"""The private report of a landing: the only place with exact counts of records.
+
+A landing has a report of its own until its month is over; then the reports of that month are one file.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from publisher import encryption
@@ -12,6 +17,8 @@ from publisher.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from pydantic import TypeAdapter
 
     from publisher.records.intake import RawFile
     from publisher.records.rows import LandingCounts
@@ -98,21 +105,51 @@ def write_whole(private: Path, source: str, batches: Sequence[BatchReport]) -> P
     return whole
 
 
+def gather(private: Path, source: str, now: datetime) -> None:
+    """Bring the reports of each month that is over together in one file, which says of each batch what the newest one
+    did. Whatever moment it is interrupted at, all is read as before; a damaged report stays as it is."""
+    months: dict[Path, list[Path]] = {}
+    for path in _single(private, source):
+        written = f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m}"
+        if written < f"{now:%Y-%m}":
+            months.setdefault(folder(private, source) / f"months-{written}.json", []).append(path)
+    for target, paths in months.items():
+        read = {path: found for path in paths if (found := _reports(path)) is not None}
+        before = _reports(target) if target.exists() else ()
+        if not read or before is None:
+            continue
+        counts = {batch.batch: batch for found in (before, *read.values()) for batch in found}
+        content = {"source": source, "batches": [vars(batch) for batch in counts.values()]}
+        encryption.write_file(target, json.dumps(content).encode() + b"\n")
+        for path in read:  # the oldest first: what is left counts before what is in the month's
+            path.unlink()
+
+
 def reported(private: Path, source: str) -> dict[str, BatchReport]:
     """What earlier reports say of each batch; the newest counts. A damaged report says nothing."""
+    months = sorted(folder(private, source).glob("months-*.json"))
+    return {batch.batch: batch for path in (*months, *_single(private, source)) for batch in _reports(path) or ()}
+
+
+def _single(private: Path, source: str) -> list[Path]:
+    """The reports of single landings, the newest last."""
+    paths = [path for kind in ("landing", "counted") for path in folder(private, source).glob(f"{kind}-*.json")]
+    return sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _reports(path: Path) -> tuple[BatchReport, ...] | None:
+    """What a report says of its batches; None if it is damaged."""
+    try:
+        return _adapter().validate_python(json.loads(encryption.read_file(path))["batches"])
+    except (OSError, ValueError, TypeError, KeyError, SourceError):
+        return None
+
+
+@cache
+def _adapter() -> TypeAdapter[tuple[BatchReport, ...]]:
     from pydantic import TypeAdapter
 
-    paths = [path for kind in ("landing", "counted") for path in folder(private, source).glob(f"{kind}-*.json")]
-    found: dict[str, BatchReport] = {}
-    for each in sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name)):
-        try:
-            batches = TypeAdapter(tuple[BatchReport, ...]).validate_python(
-                json.loads(encryption.read_file(each))["batches"]
-            )
-        except (OSError, ValueError, TypeError, KeyError, SourceError):
-            continue
-        found |= {batch.batch: batch for batch in batches}
-    return found
+    return TypeAdapter(tuple[BatchReport, ...])
 
 
 def batches_of(path: Path) -> set[str] | None:

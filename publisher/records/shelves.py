@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from publisher.errors import SourceError
-from publisher.records.batch import BatchStore, batch_of
+from publisher.records.batch import BatchStore
 from publisher.records.pseudonyms import HMAC
 from publisher.records.receipts import CLOSED, RECEIVED, Receipts, days_of, first_way
 from publisher.records.stored_batches import STORED, StoredBatches
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from publisher.copies import LandedCopies
-    from publisher.records.batch import Batch
     from publisher.records.pseudonyms import Way
 
 
@@ -48,7 +47,7 @@ def move_in(private: Path, source: str, copies: LandedCopies, key: str) -> None:
     First receipts go first, so that no batch is ever there without those that came before it. Raises SourceError.
     """
     here = BatchStore(private, source)
-    if not any(here.folder.glob("[!.]*/batch.json")) and not (private / "receipts" / source).is_dir():
+    if not here.batches() and not (private / "receipts" / source).is_dir():
         return
     here.adopt(key)
     store = StoredBatches(private, source, copies)
@@ -57,15 +56,10 @@ def move_in(private: Path, source: str, copies: LandedCopies, key: str) -> None:
     _move_receipts(private, source, copies)
     known = {each.batch for each in store.batches()}
     for batch in here.batches():
-        folder = here.folder / batch.batch
         here.drop_other(batch)
         if batch.batch not in known:
-            store.commit([(folder, _written(folder))])
-        shutil.rmtree(folder)
-
-
-def _written(folder: Path) -> Batch:
-    return batch_of((folder / "batch.json").read_bytes())
+            store.commit([(here.folder / batch.batch, batch)])
+        here.drop(batch)
 
 
 def _move_receipts(private: Path, source: str, copies: LandedCopies) -> None:

@@ -162,7 +162,9 @@ def test_at_the_deadline_a_period_is_not_released(town: Town) -> None:
 def test_a_run_purges_only_where_the_source_says_so(town: Town) -> None:
     """After everything due was released, and once; reports as the source says, and no measurement of what is gone."""
     retain(town, "\n[retention]\nautomatic = true\nreports_months = 12\n", "meters")
+    town.edit("pipelines/meters.sql", " AS liters", " AS liters, TRY_CAST('l' || raw.liters AS DOUBLE) AS never")
     assert town.run().code == 0
+    assert not list((town.state / "private" / "reports" / "requests").glob("casts-*")), "all was cast"
     assert landed(town, "meters") == []
     assert len(landed(town, "requests")) >= 3
     (certificate,) = certificates(town)
