@@ -130,17 +130,17 @@ def _scanned() -> Any:
     import pyarrow.dataset
 
     @dataclass(frozen=True)
-    class Scan:
+    class SealedScan:
         scanner: pa.dataset.Scanner
 
         def to_reader(self) -> pa.RecordBatchReader:
             return pa.RecordBatchReader.from_batches(self.scanner.projected_schema, self.scanner.to_batches())
 
-    class Rows(pa.dataset.FileSystemDataset):  # type: ignore[misc]
-        def scanner(self, **options: Any) -> Scan:
-            return Scan(super().scanner(**options))
+    class SealedRows(pa.dataset.FileSystemDataset):  # type: ignore[misc]
+        def scanner(self, **options: Any) -> SealedScan:
+            return SealedScan(super().scanner(**options))
 
-    return Rows
+    return SealedRows
 
 
 def _columns(path: Path) -> tuple[list[pa.Field], list[str]]:
