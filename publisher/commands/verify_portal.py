@@ -71,11 +71,14 @@ def _table(client: SocrataClient, identifier: str) -> VerificationRow:
         manifest = Manifest.model_validate_json(files[MANIFEST])
         evidence = ReleaseEvidence.model_validate_json(files[EVIDENCE])
         level = "" if name == manifest.dataset else name.removeprefix(f"{manifest.dataset}-")
+        if level not in ("", *(each.name for each in manifest.rollups)):
+            words = f"{name}: shows {MANIFEST} of {manifest.name}, which has no such table"
+            return VerificationRow(f"{name}: portal", "", (words,), _CODE)
         faults = [
             *_release_faults(manifest, evidence, files, level),
             *_row_faults(client, view, manifest, files, level),
         ]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError):
         return VerificationRow(f"{name}: portal", "", (f"{name}: {MANIFEST} or {EVIDENCE} was changed",), _CODE)
     return VerificationRow(f"{name}: portal", f"newest release: {manifest.name}", tuple(faults), _CODE)
 

@@ -65,6 +65,15 @@ class Shown:
         listed = [each | {"assetId": asset} if each["filename"] == name else each for each in view.attachments]
         self.client.update(self.id, {"metadata": view.fields["metadata"] | {"attachments": listed}})
 
+    def rename(self, name: str) -> None:
+        """Say that it is another table."""
+        view = self.client.view(self.id)
+        assert view is not None
+        metadata = view.fields["metadata"]
+        fields = metadata["custom_fields"]
+        ours = {"Publisher": fields["Publisher"] | {"dataset": name}}
+        self.client.update(self.id, {"metadata": metadata | {"custom_fields": fields | ours}})
+
     def remove(self, name: str) -> None:
         """Take a file off the list."""
         view = self.client.view(self.id)
@@ -136,6 +145,10 @@ def test_a_portal_is_verified_by_its_address(town: Town, tmp_path: Path) -> None
                 answer, rows = verify(town, url)
                 assert words in rows["water: portal"]["faults"][0]
                 assert answer.code == 6
+            assert town.publisher("push", "water", PUBLISHER_PORTAL=url).code == 0
+            shown.rename("water-invented")
+            (fault,) = verify(town, url)[1]["water-invented: portal"]["faults"]
+            assert fault == "water-invented: shows manifest.json of water/2024-03/1, which has no such table"
     assert town.publisher("verify", "http://127.0.0.1:9/elsewhere").code == 2
     assert town.publisher("verify", url).code == 6  # it has ended
     path = town.state / "public" / "approvals" / "water" / "2024-02" / "1" / "ana.json"
