@@ -17,6 +17,7 @@ from publisher.backup.expected import damaged_pack, expected_hashes, is_packed
 from publisher.cases.register import DELETED
 from publisher.durable import private_files, sync, write_file, writing
 from publisher.errors import BudgetError, SourceError
+from publisher.grants.grant import ENDED, is_ended
 from publisher.journal.entry import Fact, read_entry
 from publisher.journal.journal import NOWHERE, Journal, read_entries
 from publisher.pipeline.catalog import Catalog
@@ -31,7 +32,7 @@ from publisher.release.manifest import hash_of
 from publisher.release.store import ReleaseStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
 
     from publisher.backup.contents import Backup
@@ -192,8 +193,8 @@ class _Restoring:
 
     def _bring_files(self, in_step: bool) -> None:
         names = [name for name in self._backup.names if name not in (OWNER, KEY, JOURNAL)]
-        deleted = tuple(f"private/cases/{number}/" for number in self._deleted_cases())
-        wanted = [name for name in names if not (name.startswith(deleted) or self._is_here(name))]
+        over = tuple(self._deleted_or_ended())
+        wanted = [name for name in names if not (name.startswith(over) or self._is_here(name))]
         if not wanted:
             return
         store = ReleaseStore(self._workspace.public, self._workspace.private)
@@ -202,10 +203,16 @@ class _Restoring:
         for name in wanted:
             self._bring_or_leave(name, expected, in_step)
 
-    def _deleted_cases(self) -> list[str]:
-        """The cases that were deleted with what people wrote, as the journal tells: they never come back."""
-        told = (entry.fact for entry in read_entries(journal_of(self._workspace)) if entry.fact.kind == "case")
-        return [each.reference.removeprefix("case ") for each in told if each.reason.endswith(DELETED)]
+    def _deleted_or_ended(self) -> Iterator[str]:
+        """Where the cases are that were deleted with what people wrote, and the grants that were ended, as the journal
+        tells: they never come back, but for a grant that the backup too has as ended."""
+        for fact in (entry.fact for entry in read_entries(journal_of(self._workspace))):
+            if fact.kind == "case" and fact.reason.endswith(DELETED):
+                yield f"private/cases/{fact.reference.removeprefix('case ')}/"
+            elif fact.kind == "grant" and fact.reason.startswith(ENDED):
+                name = f"private/grants/{fact.reference.partition(',')[0].removeprefix('grant ')}.json"
+                if not is_ended(self._backup.path(name)):
+                    yield name
 
     def _is_here(self, name: str) -> bool:
         path, written = self._state / name, self._backup.hash_of(name)

@@ -12,7 +12,7 @@ from publisher.commands.cases import today_of
 from publisher.commands.standing import counted, day_words
 from publisher.durable import new_folder, private_files
 from publisher.errors import DefinitionError, SourceError
-from publisher.grants.grant import Grant, GrantRegister
+from publisher.grants.grant import ENDED, Grant, GrantRegister
 from publisher.identifiers import IDENTIFIERS
 from publisher.journal.entry import Fact
 from publisher.pipeline.journaling import journal_of
@@ -74,7 +74,7 @@ def add_grant(workspace: Workspace, given: dict[str, Any]) -> str:
         raise DefinitionError(f"--until: {grant.until} is over: give the last day on which they may see anything")
     if any(each.name == grant.name for each in register.grants()):
         raise DefinitionError(f"there is a grant {grant.name} already: end it, and give another name")
-    _tell(workspace, grant, "added")
+    _tell(workspace, grant, "added: ")
     register.write(grant)
     return (
         f"{grant.name}: in force until {grant.until}. `publisher grants open {grant.name} FOLDER` writes what it opens."
@@ -87,7 +87,7 @@ def end_grant(workspace: Workspace, name: str, reason: str) -> str:
     grant = register.grant(name)
     _refuse_closed(grant, today)
     ended = grant.model_copy(update={"ended": today, "reason": reason})
-    _tell(workspace, ended, "ended")
+    _tell(workspace, ended, ENDED)
     register.write(ended)
     return f"{name}: ended. Ask for copies that were given under it to be deleted."
 
@@ -104,7 +104,7 @@ def open_grant(workspace: Workspace, name: str, folder: Path) -> str:
         raise DefinitionError(f"{folder}: give a folder that is not there yet, outside of the state folder")
     datasets = [workspace.dataset(each) for each in grant.datasets]
     with opened(workspace) as catalog, private_files():
-        _tell(workspace, grant, "opened")
+        _tell(workspace, grant, "opened: ")
         with new_folder(folder) as content:
             (content / "README.txt").write_text(readme(workspace, grant), encoding="utf-8")
             copied = sum(_copy(workspace, catalog, dataset, content / dataset.name) for dataset in datasets)
@@ -196,7 +196,7 @@ def _tell(workspace: Workspace, grant: Grant, what: str) -> None:
             "grant",
             dataset=name,
             reference=f"grant {grant.name}, until {grant.until}",
-            reason=f"{what}: {grant.purpose}",
+            reason=f"{what}{grant.purpose}",
         )
         for name in grant.datasets
     ]

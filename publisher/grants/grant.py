@@ -15,6 +15,9 @@ from publisher.errors import DefinitionError, SourceError
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENDED = "ended: "
+"""Begins what the journal says of a grant that was ended before its last day."""
+
 GrantState = Literal["in force", "expired", "ended"]
 
 
@@ -40,6 +43,14 @@ class Grant(Model):
         if self.ended is not None:
             return "ended"
         return "in force" if today <= self.until else "expired"
+
+
+def is_ended(path: Path) -> bool:
+    """Whether the file has a grant that was ended."""
+    try:
+        return Grant.model_validate_json(path.read_bytes()).ended is not None
+    except (OSError, ValidationError):
+        return False
 
 
 @dataclass(frozen=True)

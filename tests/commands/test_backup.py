@@ -7,6 +7,7 @@ import shutil
 import stat
 import threading
 import time
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from publisher.backup.making import back_up
 from publisher.backup.record import newest_backup
 from publisher.backup.restoring import restore
 from publisher.cases.register import DELETED
+from publisher.commands.grants import add_grant, end_grant, grants_of
 from publisher.errors import BudgetError, DefinitionError, LockedError, PortalError, SourceError
 from publisher.journal.entry import Fact
 from publisher.pipeline.journaling import journal_of
@@ -264,6 +266,23 @@ def test_a_case_that_was_deleted_does_not_come_back(saved: Town) -> None:
     shutil.rmtree(cases)
     restore(workspace, saved.root / "copies", lambda _: [])
     assert [each.name for each in cases.iterdir()] == ["2024-002"]
+
+
+def test_a_grant_that_was_ended_does_not_come_back(saved: Town) -> None:
+    """Its older form would open again; one that the backup has as ended comes back as that."""
+    workspace = find_workspace(saved.root)
+    given = {"people": ("Ana",), "purpose": "Stops", "agreement": "1", "datasets": ("water",), "until": date.max}
+    for name in ("bus", "tram", "train"):
+        add_grant(workspace, given | {"name": name})
+    end_grant(workspace, "train", "Over")
+    back_up(workspace, saved.root / "copies", records=False, key=True)
+    end_grant(workspace, "bus", "Over")
+    shutil.rmtree(saved.state / "private" / "grants")
+    restore(workspace, saved.root / "copies", lambda _: [])
+    assert {each.name: each.ended is not None for each in grants_of(workspace, every=True)} == {
+        "tram": False,
+        "train": True,
+    }
 
 
 def test_a_folder_that_is_a_link_is_not_left_out(saved: Town) -> None:
