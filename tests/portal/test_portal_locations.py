@@ -93,6 +93,13 @@ def test_locations_are_shown_as_socrata_shows_them(portal: Running, places: str,
     assert web.get(f"{portal.address}/api/odata/v4/{places}").json()["value"][0]["at"] == LINES
 
 
+def test_the_page_of_a_dataset_names_the_type(portal: Running, places: str, web: requests.Session) -> None:
+    """In both languages; as shapes, locations are no column of the rows that a page shows."""
+    for start, words in (("", "place and address"), ("/es", "lugar y dirección")):
+        page = web.get(f"{portal.address}{start}/d/{places}")
+        assert (page.status_code, words in page.text, "human_address" in page.text) == (200, True, False)
+
+
 def test_locations_are_asked_for(portal: Running, places: str, web: requests.Session) -> None:
     """Parts after a dot, places as points, no comparison; and a point made of one."""
 

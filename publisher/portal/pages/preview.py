@@ -117,7 +117,7 @@ def preview(
 ) -> Preview:
     """The rows for the filters, `column` and `value`, `sort`, `desc`, `size`, and `rows`; of the chosen columns,
     or of those that are for people."""
-    everything = [column for column in dataset.columns if column.kind not in GEOMETRIES]
+    everything = [column for column in dataset.columns if column.kind not in (Kind.LOCATION, *GEOMETRIES)]
     named = {column.field: column for column in everything}
     usual = [column for column in everything if column.field not in _technical(dataset, shape)] or everything
     columns = [column for column in chosen if column in everything] or usual

@@ -82,7 +82,7 @@ def input_file(drafts: Drafts, schema: Draft) -> Path:
 
 def output_file(drafts: Drafts, source: int, schema: Draft) -> Path:
     """The file with the rows of an output schema as texts."""
-    return drafts.folder(source) / f"output-{schema.id}.parquet"
+    return drafts.folder(source) / f"made-{schema.id}.parquet"
 
 
 def add_output(drafts: Drafts, schema: Draft, payload: SchemaPayload) -> Draft:
