@@ -112,6 +112,7 @@ class City:
             "dataset tables": f"{dataset}?table=1&map_table=1",
             "question": f"{dataset}/ask?by=ward&by=period&number=requests&row.kind=Noise",
             "question of rows": f"{dataset}/ask?by=ward&by=requests",
+            "places": f"{dataset}/places?place=W1&place=W2&place=W3&kind=Refuse",
             "share": f"{dataset}/share/chart?kind=Noise&ward=W1",
             "embed": f"{dataset}/embed/map",
             "api": f"{dataset}/api",

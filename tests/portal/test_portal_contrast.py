@@ -12,6 +12,7 @@ from publisher.portal.pages.rendering import TEMPLATES
 from publisher.portal.pages.statics import files
 
 STYLE = "".join(files()[name].content.decode() for name in ("portal.css", "modes.css"))
+TOOLS = files()["tools.css"].content.decode()
 SCHEMES = ["light", "dark", "forced, black on white", "forced, white on black"]
 SYSTEM = {
     "forced, black on white": {"Canvas": "#ffffff", "CanvasText": "#000000", "Highlight": "#0000c0"},
@@ -83,6 +84,17 @@ def test_lines_bands_and_rings_are_seen(scheme: str) -> None:
         assert contrast(color[line], color["paper"]) >= 3, line
     assert contrast(color["line"], color["edge"]) >= 3
     assert contrast(color["line"], color["band"]) >= 3
+
+
+@pytest.mark.parametrize("scheme", SCHEMES[:2])
+def test_compared_places_are_seen(scheme: str) -> None:
+    """Each of the four lines on paper; dashes tell them apart where colors do not."""
+    others = re.findall(r"--other:(#[0-9a-f]{6})", TOOLS)
+    color = _colors(scheme) | {"other": others[SCHEMES.index(scheme)]}
+    lines = re.findall(r"\.s\d\{--line:var\(--([a-z]+)\)\}", TOOLS)
+    assert len(lines) == 4
+    assert all(contrast(color[line], color["paper"]) >= 3 for line in lines)
+    assert len(re.findall(r"\.s\d \.line\{stroke-dasharray", TOOLS)) == 3
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

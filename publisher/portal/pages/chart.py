@@ -53,10 +53,21 @@ class Chart:
 
 def draw(points: Sequence[ChartPoint]) -> Chart | None:
     """Draw the points in time order; None if there is no value to show."""
-    known = [n for point in points for n in (point.value, point.low, point.high) if n is not None]
+    drawn = draw_together([points])
+    return drawn[0] if drawn else None
+
+
+def draw_together(series: Sequence[Sequence[ChartPoint]]) -> list[Chart]:
+    """Draw several series with the same periods on one scale; none if there is no value to show."""
+    known = [n for points in series for point in points for n in (point.value, point.low, point.high) if n is not None]
     if not known:
-        return None
-    bottom, top, step = scale(min(0.0, float(min(known))), float(max(known)))
+        return []
+    axis = scale(min(0.0, float(min(known))), float(max(known)))
+    return [_drawn(points, axis) for points in series]
+
+
+def _drawn(points: Sequence[ChartPoint], axis: tuple[float, float, float]) -> Chart:
+    bottom, top, step = axis
     count = round((top - bottom) / step)
 
     def across(index: int) -> int:

@@ -52,7 +52,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class SpanFilter:
     """Two form fields: the first and the last day, or the least and the most of a number; empty where it is open."""
 
     column: PortalColumn
@@ -91,7 +91,7 @@ class Filters:
     """All filters of a dataset."""
 
     values: list[Filter]
-    spans: list[Span]
+    spans: list[SpanFilter]
 
     @property
     def where(self) -> str:
@@ -123,7 +123,7 @@ def statuses(shape: TableShape | None) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _spans(dataset: PortalDataset, shape: TableShape | None, wanted: Mapping[str, str]) -> list[Span]:
+def _spans(dataset: PortalDataset, shape: TableShape | None, wanted: Mapping[str, str]) -> list[SpanFilter]:
     """Of the time and each measure; of the first columns with days or numbers if the dataset has no shape."""
     spanning = [column for column in dataset.columns if column.kind in TIMES or column.kind is Kind.NUMBER]
     measures = {each.name for each in shape.measures} if shape is not None else set()
@@ -132,10 +132,10 @@ def _spans(dataset: PortalDataset, shape: TableShape | None, wanted: Mapping[str
     return [_span(column, wanted, measured=column.field in measures) for column in spanning[:SPANS]]
 
 
-def _span(column: PortalColumn, wanted: Mapping[str, str], *, measured: bool) -> Span:
+def _span(column: PortalColumn, wanted: Mapping[str, str], *, measured: bool) -> SpanFilter:
     read = _day if column.kind in TIMES else _number
     first, last = (read(wanted.get(f"{PREFIX}{column.field}.{end}", "").strip()) for end in ("from", "to"))
-    return Span(column, first, last, measured)
+    return SpanFilter(column, first, last, measured)
 
 
 def _day(text: str) -> str:

@@ -47,7 +47,7 @@ COUNT = message("Number of rows")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Offered:
     """A value that a form offers; `form` is its text, with the place of the column's label, or empty for the label."""
 
     value: str
@@ -61,7 +61,7 @@ class Grouped:
     """The answer to a question with a number: its columns' labels, and each row's texts with its number."""
 
     labels: list[str]
-    number: Choice
+    number: Offered
     measure: ShapeMeasure | None
     """The measure that is added up; None where nothing is known about noise."""
     rows: list[tuple[list[str], Total]]
@@ -84,8 +84,8 @@ class Grouped:
 class Question:
     """The form with what was chosen, the question in SoQL, and its answer."""
 
-    columns: list[Choice]
-    numbers: list[Choice]
+    columns: list[Offered]
+    numbers: list[Offered]
     largest: bool
     """Whether the largest numbers come first."""
     filters: Filters
@@ -156,7 +156,7 @@ class _Asked:
         return self._with_number(Question(columns, numbers, largest, filters, "", None, None), number, measure, groups)
 
     def _with_number(
-        self, form: Question, number: Choice, measure: ShapeMeasure | None, groups: Sequence[Choice]
+        self, form: Question, number: Offered, measure: ShapeMeasure | None, groups: Sequence[Offered]
     ) -> Question:
         fields = list(dict.fromkeys(field for each in groups for field in self._fields(each.value)))
         select, value = (_sums(measure), "total") if measure else (f"{_function(number.value)} AS value", "value")
@@ -190,27 +190,27 @@ class _Asked:
         wanted = self.wanted | {"size": str(ROWS), "rows": str(self.page)}
         return preview(self.dataset, self.shape, self.ask, wanted, columns)
 
-    def _columns(self) -> list[Choice]:
+    def _columns(self) -> list[Offered]:
         if self.shape is None:
             plain = [column for column in self.dataset.columns if column.kind not in GEOMETRIES]
-            return [Choice(each.field, each.name, each.field in self.by) for each in plain]
+            return [Offered(each.field, each.name, each.field in self.by) for each in plain]
         period = self._column(self.shape.period)
         offered = [(period.field, period.name)] if period else []
         offered += [(each.name, each.label) for each in self.shape.keys]
         offered += [(each.name, each.label) for each in self.shape.measures]
-        return [Choice(name, label, name in self.by) for name, label in offered]
+        return [Offered(name, label, name in self.by) for name, label in offered]
 
-    def _numbers(self) -> list[Choice]:
+    def _numbers(self) -> list[Offered]:
         wanted = self.wanted.get("number", "")
         if self.shape is not None:
             additive = [each for each in self.shape.measures if each.kind in ADDITIVE]
-            return [Choice(each.name, each.label, each.name == wanted, NUMBERS["sum"]) for each in additive]
-        offered = [Choice("count(*)", "", wanted == "count(*)", COUNT)]
+            return [Offered(each.name, each.label, each.name == wanted, NUMBERS["sum"]) for each in additive]
+        offered = [Offered("count(*)", "", wanted == "count(*)", COUNT)]
         for column in self.dataset.columns:
             if column.kind is Kind.NUMBER:
                 for function, form in NUMBERS.items():
                     value = f"{function}({column.field})"
-                    offered.append(Choice(value, column.name, value == wanted, form))
+                    offered.append(Offered(value, column.name, value == wanted, form))
         return offered
 
     def _column(self, field: str) -> PortalColumn | None:
@@ -235,13 +235,13 @@ class _Asked:
         value = row[self._fields(name)[0]]
         return "" if value is None else str(value)
 
-    def _one_period(self, groups: Sequence[Choice], filters: Filters) -> bool:
+    def _one_period(self, groups: Sequence[Offered], filters: Filters) -> bool:
         """Whether each sum is of one period."""
         if self.shape is None or any(each.value == self.shape.period for each in groups):
             return True
         return any(each.where and each.options for each in filters.values if each.column.field == self.shape.period)
 
-    def _held(self, measure: ShapeMeasure, groups: Sequence[Choice], filters: Filters) -> OtherTable | None:
+    def _held(self, measure: ShapeMeasure, groups: Sequence[Offered], filters: Filters) -> OtherTable | None:
         """The table that was measured by these groups, if the reader adds up whole keys of each period."""
         shape = self.shape
         if shape is None or filters.where:
