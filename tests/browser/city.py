@@ -113,6 +113,7 @@ class City:
             "question": f"{dataset}/ask?by=ward&by=period&number=requests&row.kind=Noise",
             "question of rows": f"{dataset}/ask?by=ward&by=requests",
             "places": f"{dataset}/places?place=W1&place=W2&place=W3&kind=Refuse",
+            "columns": f"{dataset}/columns",
             "share": f"{dataset}/share/chart?kind=Noise&ward=W1",
             "embed": f"{dataset}/embed/map",
             "api": f"{dataset}/api",

@@ -28,7 +28,7 @@ SHARED = frozenset({"Portal", "API", "provisional"})
 PATHS = [
     "/", "/?q=zzz", "/?q=calls&tag=311&sort=name", "/d/{main}", "/d/{main}?zone=*", "/d/{main}?row.zone=B",
     "/d/{city}", "/d/{main}?table=1", "/d/{main}/api",
-    "/d/{main}/ask", "/d/{main}/places?place=B", "/d/{main}/share/chart",
+    "/d/{main}/ask", "/d/{main}/columns", "/d/{main}/places?place=B", "/d/{main}/share/chart",
     "/d/{main}/ask?by=zone&number=requests&order=largest",
     "/d/{main}/guarantee", "/d/{main}/releases", "/d/{main}/releases/2020-W02/1",
     "/methods", "/schedule", "/d/{main}/schedule", "/inventory", "/about", "/none",

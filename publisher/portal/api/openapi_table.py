@@ -315,6 +315,7 @@ OPERATIONS: dict[str, dict[str, Operation]] = {
         for picture in ("chart", "map")
     },
     "/d/{id}/places": {"GET": Operation("The page that compares several places in one chart", "Page")},
+    "/d/{id}/columns": {"GET": Operation("The page with statistics of each column", "Page")},
     "/d/{id}/ask": {"GET": Operation("The page where a reader builds a question from lists", "Page")},
     "/d/{id}/chart.svg": {"GET": Operation("The chart on a dataset's page, as a picture", "Svg")},
     "/d/{id}/chart.png": {"GET": Operation("The chart on a dataset's page, as a picture", "Png")},

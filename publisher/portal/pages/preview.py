@@ -138,7 +138,7 @@ def preview(
         columns,
         everything,
         filters,
-        [[_cell(row, each, shape) for each in columns] for row in found],
+        [[table_cell(row, each, shape) for each in columns] for row in found],
         sort,
         "desc" in wanted,
         column.field if column else "",
@@ -151,7 +151,8 @@ def preview(
     )
 
 
-def _cell(row: Mapping[str, Any], column: PortalColumn, shape: TableShape | None) -> TableCell:
+def table_cell(row: Mapping[str, Any], column: PortalColumn, shape: TableShape | None) -> TableCell:
+    """A column's value in a row, with its margin if the row has it."""
     value, reason = row[column.field], row.get(_reasons(shape).get(column.field, ""))
     measure = next((each for each in shape.measures if each.name == column.field), None) if shape else None
     low, high = (_number(row.get(end or "")) for end in ((measure.low, measure.high) if measure else ("", "")))
