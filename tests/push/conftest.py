@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from desk import Desk
+from push_desk import Desk
 from release_examples import workspace
 
 from publisher.pipeline.session import locked

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from click.testing import CliRunner
-from desk import TITLES, Desk
+from push_desk import TITLES, Desk
 from push_examples import QUICK, listing, release
 from release_examples import ready
 from test_changed_rows import Remembering
@@ -21,7 +21,7 @@ from publisher.journal.journal import read_entries
 from publisher.push.client import DeletedError, SocrataClient
 from publisher.push.drift import plain
 from publisher.push.listing import PortalDifference
-from publisher.push.sync import drifted, redescribe
+from publisher.push.sync import drifted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,13 +36,6 @@ def differing(desk: Desk) -> dict[tuple[str, str], PortalDifference]:
         found = drifted(desk.place, desk.catalog, client, desk.dataset)
     assert desk.broken.writes == []
     return {(name, each.what): each for name, _, each in found}
-
-
-def describe(desk: Desk) -> None:
-    """Pushes the metadata alone."""
-    desk.broken.requests.clear()
-    with SocrataClient(desk.portal.target(desk.broken.url), QUICK) as client:
-        redescribe(desk.place, desk.catalog, client, desk.dataset, desk.notes.append)
 
 
 def edited(desk: Desk, level: str, **fields: Any) -> None:
@@ -65,12 +58,12 @@ def test_metadata_goes_alone(desk: Desk) -> None:
     desk.push()
     desk.edit("How many requests were made.", "How many requests people made.")
     assert differing(desk)["weekly", "description"].changed == "here"
-    describe(desk)
+    desk.describe()
     assert sorted(desk.broken.writes) == sorted(f"PUT /api/views/{desk.id(level)}.json" for level in TITLES)
     assert not [each for each in desk.broken.requests if "/resource" in each]
     assert desk.view("")["description"] == "How many requests people made."
     assert (desk.notes, reasons(desk)[-3:]) == ([], ["metadata only"] * 3)
-    describe(desk)
+    desk.describe()
     assert (desk.broken.writes, len(reasons(desk))) == ([], 6)
     desk.push()
     assert desk.broken.writes == []
@@ -82,11 +75,11 @@ def test_metadata_never_runs_ahead_of_rows(desk: Desk) -> None:
     """With another release current, or a table that is not there, metadata alone would say what the rows are not."""
     ready(desk.catalog, desk.dataset, "2018-W01")
     with pytest.raises(PortalError, match="has no dataset weekly"):
-        describe(desk)
+        desk.describe()
     desk.push()
     ready(desk.catalog, desk.dataset, "2018-W02")
     with pytest.raises(PortalError, match="push without --metadata-only"):
-        describe(desk)
+        desk.describe()
     assert desk.broken.writes == []
     shown = differing(desk)["weekly", "releases"]
     assert (shown.there, shown.here) == ("without 2018-W02/1", "2018-W01/1, 2018-W02/1")

@@ -9,7 +9,7 @@ import requests
 from push_examples import QUICK
 
 from publisher.push.client import SocrataClient
-from publisher.push.sync import check_delivery, deliver
+from publisher.push.sync import check_delivery, deliver, redescribe
 from publisher.workspace import DatasetFile, Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -37,6 +37,12 @@ class Desk:
         self.notes.clear()
         with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
             return deliver(self.place, self.catalog, client, self.dataset, self.notes.append, **options)
+
+    def describe(self) -> str | None:
+        """Pushes the metadata alone."""
+        self.broken.requests.clear()
+        with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
+            return redescribe(self.place, self.catalog, client, self.dataset, self.notes.append)
 
     def check(self) -> str | None:
         with SocrataClient(self.portal.target(self.broken.url), QUICK) as client:
