@@ -99,6 +99,30 @@ def blocks_of(lines: Iterable[ChargeLine]) -> dict[tuple[str, str], Block]:
     return blocks
 
 
+@dataclass
+class RunningSums:
+    """What every block of a source has spent after its first charges: another charge changes the sums of its own blocks
+    alone."""
+
+    charges: int = 0
+    """How many are counted."""
+    _blocks: dict[str, Block] = field(default_factory=dict)
+    _spent: dict[str, LossAmount] = field(default_factory=dict)
+
+    def after(self, charges: Iterable[Iterable[ChargeLine]]) -> Mapping[str, LossAmount]:
+        """The sums with these charges too, given as their lines. Raises BudgetError when one cannot be read."""
+        touched = set()
+        for charge in charges:
+            read = [(line, _amount(line)) for line in charge]  # before any of it is counted
+            for line, amount in read:
+                block = self._blocks.setdefault(line.block, Block())
+                block.add(line.series, 0 if line.parallel else line.sequence, amount)
+                touched.add(line.block)
+            self.charges += 1
+        self._spent |= {name: self._blocks[name].spent for name in touched}
+        return dict(self._spent)
+
+
 def _sum(amounts: Iterable[Fraction]) -> Fraction:
     """The exact sum; of the same denominator whole numbers are added, which most charges have."""
     numerators: dict[int, int] = {}

@@ -84,6 +84,13 @@ class History:
         """What was charged on the blocks of a source, oldest first."""
         return self._where(source, frozenset(blocks).__contains__)
 
+    def made(self, source: str, after: int) -> list[list[ChargeLine]]:
+        """The lines of each charge of the source, but for its first ones."""
+        return [
+            [charge.line._replace(block=block) for block in charge.blocks]
+            for charge in self._charges.get(source, [])[after:]
+        ]
+
     def every(self, source: str, reading: DateReading | None = None) -> list[ChargeLine]:
         """What counts on every block of a source that may count anything; as in `counting`."""
         now = reading or self._amended.get(source)

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from publisher.errors import BudgetError, SourceError
 from publisher.privacy.account import (
     ChargeLine,
+    RunningSums,
     Spending,
     blocks_of,
     refuse_if_elsewhere,
@@ -76,6 +77,7 @@ class Ledger:
         self._facts = Facts()
         self._every: dict[str, tuple[int, list[ChargeLine]]] = {}
         self._spent: dict[str, tuple[int, Mapping[str, LossAmount]]] = {}
+        self._sums: dict[str, RunningSums] = {}
 
     def close(self) -> None:
         """Close the database."""
@@ -260,10 +262,14 @@ class Ledger:
     def spent(self, source: str) -> Mapping[str, LossAmount]:
         """What every block of a source has spent, as its dates are read now. Raises BudgetError when the chain
         breaks."""
+        history = self._read()
+        if not history.amended(source):
+            sums = self._sums.setdefault(source, RunningSums())
+            return sums.after(history.made(source, sums.charges))
         moved, spent = self._spent.get(source, (-1, {}))
-        if moved != self._read().moved:
+        if moved != history.moved:
             spent = {name: block.spent for (_, name), block in blocks_of(self.lines(source)).items()}
-            self._spent[source] = self._history.moved, spent
+            self._spent[source] = history.moved, spent
         return spent
 
     def sources(self) -> list[str]:

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date  # noqa: TC003 - pydantic reads batch.json by the fields of Batch
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from publisher import durable, encryption
@@ -29,7 +30,6 @@ from publisher.records.pseudonyms import HMAC, PREFIXED, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from pydantic import TypeAdapter
 
@@ -162,13 +162,13 @@ class BatchStore:
 
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
-        begins = f"{prefix(batch.fingerprint)}-"
-        found = [
-            self.folder / batch.batch / month / name
+        begins, folder = f"{prefix(batch.fingerprint)}-", f"{self.folder}/{batch.batch}"
+        found = sorted(
+            f"{folder}/{month}/{name}"
             for month, name in self._within(batch.batch)
             if name.startswith(begins) and first <= month.removeprefix("month=") <= last
-        ]
-        return sorted(path for path in found if path not in self.hidden)
+        )
+        return [path for path in map(Path, found) if path not in self.hidden]
 
     def _within(self, batch: str) -> list[tuple[str, str]]:
         """The folder and name of every Parquet file of a batch, listed once: a run asks several times, of thousands."""

@@ -451,7 +451,8 @@ class LedgerContract:
     def test_series_are_summed_as_the_model_says(
         self, tmp_path_factory: pytest.TempPathFactory, charges: list[tuple[str, int, Fraction, Fraction, set[str]]]
     ) -> None:
-        """Series a and b are parallel, c is not: each block bears Σ max and Σ sum, and never more than its budget."""
+        """Series a and b are parallel, c is not: each block bears Σ max and Σ sum, after each charge, and never more than
+        its budget."""
         ledger = self.open(tmp_path_factory.mktemp("ledger"))
         made: dict[tuple[str, int], tuple[Fraction, Fraction, set[str]]] = {}
 
@@ -485,6 +486,8 @@ class LedgerContract:
             else:
                 assert fits
                 made = new
+            of_days = {day: tuple(spent(made, day)) for day in DAYS if any(day in c[2] for c in made.values())}
+            assert ledger.spent("town") == of_days
         told = {each.block: [each.spent, each.delta] for each in ledger.spending()}
         assert told == {day: spent(made, day) for day in DAYS if any(day in c[2] for c in made.values())}
         assert ledger.verify([]) == []
