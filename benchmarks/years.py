@@ -4,9 +4,9 @@
 
 Every day new records of an invented town arrive, and a run lands, releases, checks and pushes them to the embedded
 portal, as `publisher run` does. The first `--runs` days are lived in full. `--filled` writes that many days before
-the first one with the store's own writer, with real charges and real noise but without records, each as if on the day
-after it, and lives 6 days after them: `--filled 3650 --datasets 3` is ten years of three datasets, 10,950
-releases. The first run after them packs the years that are over.
+the first one with the store's own writer, with real charges and real noise, each as if on the day after it, and lives
+6 days after them: `--filled 3650 --datasets 3` is ten years of three datasets, 10,950 releases. The first run after
+them lands the files of all these days and packs the years that are over.
 
 What is compared is processor time: of this process, which runs, and of the portal's. Each number is the median of five
 runs, the last of which is the one that the table names. The days after a filled past are lived in turns with days of a
@@ -264,8 +264,8 @@ class Town:
         return Sample(self.number, cpu, _children() - portal, wall)
 
     def fill(self, days: int, *, then: bool = False) -> None:
-        """Release that many days with the store's own writer: charges and noise are real, records there are none.
-        `then`: as if each had been released on the day after."""
+        """Release that many days with the store's own writer: charges and noise are real, and records arrive but are
+        not counted. `then`: as if each had been released on the day after."""
         workspace = self.workspace
         with _no_waiting(), _accounted_monthly(), locked(workspace) as catalog, _head_at_the_end(catalog.ledger):
             for dataset in workspace.datasets.values():
@@ -273,7 +273,8 @@ class Town:
                 for job in jobs_of(workspace, catalog, dataset, periods):
                     with _written(job.period.end if then else datetime.now(UTC).date()):
                         _release(job)
-        self.day, self.number = self.day + timedelta(days=days), self.number + days
+        for _ in range(days):
+            self.arrive()
 
 
 def _release(job: Job) -> None:
