@@ -192,7 +192,7 @@ class _Asked:
 
     def _columns(self) -> list[Offered]:
         if self.shape is None:
-            plain = [column for column in self.dataset.columns if column.kind not in GEOMETRIES]
+            plain = [column for column in self.dataset.columns if column.kind not in (Kind.LOCATION, *GEOMETRIES)]
             return [Offered(each.field, each.name, each.field in self.by) for each in plain]
         period = self._column(self.shape.period)
         offered = [(period.field, period.name)] if period else []
