@@ -451,8 +451,8 @@ class LedgerContract:
     def test_series_are_summed_as_the_model_says(
         self, tmp_path_factory: pytest.TempPathFactory, charges: list[tuple[str, int, Fraction, Fraction, set[str]]]
     ) -> None:
-        """Series a and b are parallel, c is not: each block bears Σ max and Σ sum, after each charge, and never more than
-        its budget."""
+        """Series a and b are parallel, c is not: each block bears Σ max and Σ sum, after each charge, and never more
+        than its budget."""
         ledger = self.open(tmp_path_factory.mktemp("ledger"))
         made: dict[tuple[str, int], tuple[Fraction, Fraction, set[str]]] = {}
 

@@ -46,7 +46,7 @@ class PlaceLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
+class PlacePair:
     """Two places in the latest period in which both have a number, and in how many periods their ranges overlap."""
 
     first: str
@@ -68,7 +68,7 @@ class PlaceComparison:
     """The other keys."""
     chosen: list[str]
     lines: list[PlaceLine]
-    pairs: list[Pair]
+    pairs: list[PlacePair]
     missing: list[str]
     """The names of chosen places without any number."""
     summed: bool
@@ -134,14 +134,14 @@ def _aligned(points: list[ChartPoint], periods: list[str]) -> list[ChartPoint]:
     return [known.get(period, ChartPoint(period, None, status="")) for period in periods]
 
 
-def _pairs(lines: list[PlaceLine], measure: ShapeMeasure) -> list[Pair]:
+def _pairs(lines: list[PlaceLine], measure: ShapeMeasure) -> list[PlacePair]:
     """What can be said of each two places, together with 95% where the noise is known."""
     both = list(combinations(lines, 2))
     found = [_pair(one, other, measure, len(both)) for one, other in both]
     return [each for each in found if each is not None]
 
 
-def _pair(one: PlaceLine, other: PlaceLine, measure: ShapeMeasure, claims: int) -> Pair | None:
+def _pair(one: PlaceLine, other: PlaceLine, measure: ShapeMeasure, claims: int) -> PlacePair | None:
     ranges = [(n, published(a), published(b)) for n, (a, b) in enumerate(zip(one.points, other.points, strict=True))]
     known = [(n, a, b) for n, a, b in ranges if a is not None and b is not None]
     if not known:
@@ -151,7 +151,7 @@ def _pair(one: PlaceLine, other: PlaceLine, measure: ShapeMeasure, claims: int) 
     told = difference(first, second, law, apart=False, claims=claims if law is not None else 1)
     overlapping = sum(a.low <= b.high and b.low <= a.high for _, a, b in known)
     step = law.step if law is not None else FINEST
-    return Pair(one.name, other.name, one.points[last].period, rounded(told, step), overlapping, len(known))
+    return PlacePair(one.name, other.name, one.points[last].period, rounded(told, step), overlapping, len(known))
 
 
 ROUTES = in_every_language([Route("/d/{id}/places", once(page))])
