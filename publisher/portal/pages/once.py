@@ -94,6 +94,8 @@ def once(endpoint: Endpoint, also: Callable[[Request], object] | None = None) ->
         if request.headers.get("if-none-match", "*").strip() != "*" and has(request, tag):
             return Response(status_code=304, headers=_shared(tag))
         found = _KEPT.find(mark)
+        if found is not None and has(request, tag):  # any page will do, and there is one
+            return Response(status_code=304, headers=_shared(tag))
         if found is not None:
             return Response(found.content, headers=found.headers | {"ETag": tag}, media_type=found.media_type)
         made = endpoint(request)

@@ -45,7 +45,9 @@ def page(request: Request) -> Response:
     known = about(dataset)
     profiles = _profiles(dataset, known.shape, asking(request, dataset))
     measured = {each.name for each in known.shape.measures} if known.shape else set()
-    return render(request, "profile.html", dataset=dataset, about=known, profiles=profiles, measured=measured)
+    return render(
+        request, "profile.html", sureness=[], dataset=dataset, about=known, profiles=profiles, measured=measured
+    )
 
 
 def _profiles(dataset: PortalDataset, shape: TableShape | None, ask: Ask) -> list[ColumnProfile]:
