@@ -38,3 +38,16 @@ def test_a_dataset_of_which_nothing_is_said_has_them_too(portal: Running, sample
     assert rows_of(page)["Zone"][:3] == ["120", "0", "3"]
     assert "more extreme" not in page.words
     loaded(portal, "/d/aaaa-aaaa/columns", 404)
+
+
+def test_a_location_has_no_statistics(portal: Running) -> None:
+    """It has parts, which have no order; the other columns have their numbers."""
+    columns = [
+        {"fieldName": name, "name": name, "dataTypeName": kind} for name, kind in (("a", "number"), ("l", "location"))
+    ]
+    with portal.client() as client:
+        view = client.create("Places with addresses", columns=columns)
+        client.upsert(view["id"], [{"a": 1, "l": {"latitude": "38.6", "longitude": "-90.2"}}])
+        client.publish(view["id"])
+        client.set_permission(view["id"], "public")
+    assert rows_of(loaded(portal, f"/d/{view['id']}/columns")) == {"a": ["1", "0", "1", "1", "1"]}

@@ -51,7 +51,7 @@ def page(request: Request) -> Response:
 
 
 def _profiles(dataset: PortalDataset, shape: TableShape | None, ask: Ask) -> list[ColumnProfile]:
-    columns = [column for column in dataset.columns if column.kind not in GEOMETRIES]
+    columns = [column for column in dataset.columns if column.kind not in (Kind.LOCATION, *GEOMETRIES)]
     counts = ", ".join(
         f"count(`{each.field}`) AS filled_{n}, count(DISTINCT `{each.field}`) AS different_{n}"
         for n, each in enumerate(columns)
