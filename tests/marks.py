@@ -62,7 +62,7 @@ LENGTHY = frozenset(
 )
 """Modules that start no process and take half of the time: statistics of many draws, invented records landed or counted
 in many ways, servers with every fault, real columns and files read whole, and Great Expectations."""
-LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks")
+LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks", "test_two_years")
 """Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
 
 

@@ -59,6 +59,7 @@ def status(
     """
     from publisher.commands.status import overview, print_overview
     from publisher.commands.terminal import print_json
+    from publisher.push.shown import PATIENT, SECONDS
 
     workspace = workspace_of(folder)
     chosen = datasets_of(workspace, datasets)
@@ -75,7 +76,7 @@ def status(
 
         due = due_of(workspace, chosen)
         return print_json([asdict(each) for each in due]) if as_json else print_due(due, chosen)
-    found = overview(workspace, chosen, offline=offline)
+    found = overview(workspace, chosen, offline=offline, seconds=PATIENT if checking else SECONDS)
     if as_json:
         print_json(asdict(found))
     else:

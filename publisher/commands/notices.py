@@ -24,6 +24,7 @@ from publisher.errors import (
 )
 from publisher.feeds.credentials import content_of
 from publisher.pipeline.session import locked
+from publisher.push.shown import PATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +93,7 @@ def tell(
         return ()
     try:
         with locked(workspace):
-            found = overview(workspace, datasets, offline=offline)
+            found = overview(workspace, datasets, offline=offline, seconds=PATIENT)
             now = {*_of_look(found, datasets, settings), *(_of_run(report, found) if report is not None else ())}
             names = {
                 *(each.name for each in datasets),

@@ -24,7 +24,7 @@ from publisher.pipeline.report import next_step
 from publisher.pipeline.reviews import refuse_unapproved
 from publisher.planning.pace import pace_of
 from publisher.push.client import UnreachableError
-from publisher.push.shown import differing
+from publisher.push.shown import SECONDS, differing
 from publisher.records.purging import purged_of
 from publisher.run import PeriodSelection
 
@@ -103,6 +103,8 @@ class Look:
 
     workspace: Workspace
     offline: bool
+    seconds: float = SECONDS
+    """How long an answer of the portal may take."""
     needs: list[Matter] = field(default_factory=list)
     behind: dict[str, int] = field(default_factory=dict)
     """How many periods the portal does not show as they are, by dataset."""
@@ -246,7 +248,7 @@ class Look:
         if self.unreachable:
             return "unreachable"
         try:
-            periods = differing(self.workspace, dataset, standings)
+            periods = differing(self.workspace, dataset, standings, self.seconds)
         except UnreachableError as error:
             self.unreachable = str(error)
             return "unreachable"

@@ -13,6 +13,7 @@ from publisher.commands.terminal import print_table, say
 from publisher.pipeline.report import most_serious
 from publisher.pipeline.session import opened
 from publisher.planning.pace import Spent, spent_of
+from publisher.push.shown import SECONDS
 from publisher.records.shelves import batches_of
 
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ class Overview:
         return most_serious(each.exit_code for each in self.needs)
 
 
-def overview(workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: bool) -> Overview:
-    """Read definitions, ledger, releases and what was landed, and ask the portal; no record is read. Raises
-    BudgetError and SourceError when what is needed for all of it is damaged."""
-    look = Look(workspace, offline)
+def overview(
+    workspace: Workspace, datasets: Sequence[DatasetFile], *, offline: bool, seconds: float = SECONDS
+) -> Overview:
+    """Read definitions, ledger, releases and what was landed, and ask the portal, which has so many seconds to answer;
+    no record is read. Raises BudgetError and SourceError when what is needed for all of it is damaged."""
+    look = Look(workspace, offline, seconds)
     sources = {dataset.source.name: dataset.source for dataset in datasets}
     if workspace.private.is_dir():
         with opened(workspace) as catalog:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
+from threading import Thread, Timer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from mail_server import Mailbox, mail_server
 from reviewed import Reviewers
+from test_status import serving
 
 from publisher.commands.notices import REASONS
 
@@ -161,6 +163,24 @@ def test_one_dead_address_does_not_silence_the_others(town: Town, mailbox: Mailb
         assert "Traceback" not in said
     assert town.run("requests").code == 3
     assert mailbox.new() == []
+
+
+def test_a_portal_that_is_busy_is_no_alarm(released: Town, mailbox: Mailbox) -> None:
+    """One that answers after more time than `publisher status` has is not told; one that is gone is, once."""
+    town = with_address(released, mailbox.address)
+    with serving(town) as portal:
+        assert town.publisher("push").code == 0
+        portal.send_signal(signal.SIGSTOP)
+        goes_on = Timer(8, portal.send_signal, [signal.SIGCONT])
+        goes_on.start()
+        try:
+            answer = town.publisher("notify")
+        finally:
+            goes_on.join()
+        assert (answer.code, mailbox.new()) == (0, []), answer.err
+    for expected in (["portal: the portal does not answer, or does not show what was released"], None):
+        assert town.publisher("notify").code == 0
+        assert [lines[:1] for _, lines in mailbox.new()] == ([expected] if expected else [])
 
 
 def test_a_webhook_gets_the_same(town: Town) -> None:

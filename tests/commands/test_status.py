@@ -37,7 +37,7 @@ def words(answer: Answer) -> str:
 
 
 @contextmanager
-def serving(town: Town) -> Iterator[None]:
+def serving(town: Town) -> Iterator[subprocess.Popen[bytes]]:
     """The town's portal, as a process that answers at the address in the settings."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -52,7 +52,7 @@ def serving(town: Town) -> Iterator[None]:
                 assert process.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
-            yield
+            yield process
         finally:
             process.terminate()
             process.wait(15)

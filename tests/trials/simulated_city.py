@@ -316,7 +316,6 @@ class City:
     today: date = date.min
     alarms: list[tuple[str, str]] = field(default_factory=list)
     """Every line of every mail, with its day."""
-    reviewer_is_there: bool = True
     wrong_ward: str = ""
     """Whose readings are wrong in the next file."""
 
