@@ -212,7 +212,8 @@ def _made_again(table: str, publication: Publication) -> str:
 
 def _why(publication: Publication) -> str:
     """What the journal says of a push, in addition to what was sent."""
-    again = f"made again; it was {publication.before}" if publication.before else ""
+    moved = f" at another address; before: {publication.before}" if publication.before != publication.url else ""
+    again = f"made again after it was deleted there{moved}" if publication.before else ""
     back = f"set back: {', '.join(publication.set_back)}" if publication.set_back else ""
     return ". ".join(filter(None, (again, back)))
 
