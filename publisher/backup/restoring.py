@@ -27,6 +27,7 @@ from publisher.pipeline.session import held_lock, ledger_of
 from publisher.privacy.chain import entry_of
 from publisher.privacy.ledger import OTHER_LEDGER
 from publisher.privacy.outside import refuse_if_replaced
+from publisher.records.batch import is_said_together
 from publisher.records.secrets import fingerprint
 from publisher.release.manifest import hash_of
 from publisher.release.store import ReleaseStore
@@ -217,7 +218,7 @@ class _Restoring:
     def _is_here(self, name: str) -> bool:
         path, written = self._state / name, self._backup.hash_of(name)
         same = path.is_file() and path.stat().st_size == written.bytes and hash_of(path) == written
-        return same or is_packed(self._state, name)
+        return same or is_packed(self._state, name) or is_said_together(path)
 
     def _bring_or_leave(self, name: str, expected: dict[str, str], in_step: bool) -> None:
         path, ours = self._state / name, self._backup.hash_of(name).sha256

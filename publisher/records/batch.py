@@ -312,6 +312,18 @@ def _many() -> TypeAdapter[dict[str, Batch]]:
     return TypeAdapter(dict[str, Batch])
 
 
+def is_said_together(path: Path) -> bool:
+    """Whether what this batch.json of a batch that is there would say is said in the `batches.json` of its source: an
+    older copy would count before it."""
+    if path.name != _FILE or not path.parent.is_dir():
+        return False
+    source = path.parents[1]
+    try:
+        return path.parent.name in BatchStore(source.parents[1], source.name)._together()
+    except SourceError:
+        return False
+
+
 def _names(folder: Path | str) -> list[str]:
     """What lies in a folder, but for what is hidden; nothing if there is none."""
     try:

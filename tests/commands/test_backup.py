@@ -24,6 +24,7 @@ from publisher.journal.entry import Fact
 from publisher.pipeline.journaling import journal_of
 from publisher.pipeline.session import held_lock
 from publisher.privacy.chain import Head
+from publisher.records import batch
 from publisher.workspace import find_workspace
 
 if TYPE_CHECKING:
@@ -315,8 +316,11 @@ def test_the_second_one_shares_what_has_not_changed(saved: Town) -> None:
     assert saved.publisher("verify", "--offline").code == 0
 
 
-def test_records_come_without_the_key_and_only_if_nothing_was_landed_since(saved: Town) -> None:
-    """What was landed or purged since is not brought back in its older form, and the answer says so (5)."""
+def test_records_come_without_the_key_and_only_if_nothing_was_landed_since(
+    saved: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was landed or purged since is not brought back in its older form, and the answer says so (5); nor is what is
+    said together since."""
     assert saved.publisher("backup", "whole", "--with-records").code == 0
     (folder,) = made(saved, "whole")
     assert (folder / "state" / "private" / "landed" / "meters").is_dir()
@@ -326,6 +330,10 @@ def test_records_come_without_the_key_and_only_if_nothing_was_landed_since(saved
     shutil.rmtree(landed)
     assert saved.publisher("restore", "whole").code == 0
     assert saved.tree("state/private/landed") == before
+    monkeypatch.setattr(batch, "_MANY", 1)
+    batch.BatchStore(saved.state / "private", "meters").tidy()
+    assert saved.publisher("restore", "whole").code == 0
+    assert not list(landed.glob("meters/*/batch.json"))
     (saved.data / "requests" / "second.csv").write_text("number,opened,kind,lon,lat,caller\n")
     assert saved.publisher("land").code == 0
     shutil.rmtree(landed / "meters")
