@@ -68,7 +68,7 @@ def run(function: Callable[..., Any], *arguments: Any, memory: int, seconds: flo
     Raises StoppedError.
     """
     call = json.dumps([function.__module__, function.__qualname__, arguments, memory, math.ceil(seconds)])
-    command = [sys.executable, "-c", _START, json.dumps(sys.path)]
+    command = [sys.executable, "-P", "-c", _START, json.dumps(sys.path)]
     try:
         done = subprocess.run(
             command,

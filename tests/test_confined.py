@@ -51,6 +51,13 @@ def fail() -> None:
     raise ValueError("canary-7391")
 
 
+def test_a_module_in_the_folder_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A workspace may hold a file with the name of a module of Python's own."""
+    (tmp_path / "json.py").write_text("raise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    assert confined.run(answer, "a", memory=SPACE, seconds=30)[0] == "a"
+
+
 def test_the_result_comes_from_another_process_with_limits() -> None:
     """Arguments and results are JSON; the child has so much memory and leaves no core dump."""
     *arguments, space, core, process = confined.run(answer, "a", None, 7, memory=SPACE, seconds=30)

@@ -61,7 +61,7 @@ def _elsewhere(mechanisms: tuple[Mechanism, ...]) -> dict[Table, Integers]:
     path = os.pathsep.join([str(Path(publisher.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     try:
         made = subprocess.run(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-P", "-m", __name__],
             input=order,
             capture_output=True,
             text=True,

@@ -42,7 +42,15 @@ def running(settings: PortalSettings, state: Path) -> Iterator[None]:
         )
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder) / "ready"
-        command = [sys.executable, "-m", "publisher.portal", str(state), "--host", address.hostname or "127.0.0.1"]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "publisher.portal",
+            str(state),
+            "--host",
+            address.hostname or "127.0.0.1",
+        ]
         command += ["--port", str(settings.port), "--ready-file", str(ready)]
         if not is_loopback(address.hostname or ""):
             command += ["--public-url", f"{address.scheme}://{address.netloc}"]

@@ -56,7 +56,7 @@ class JudgingProcess(Judging):
         """Start the process, unless this one has everything imported already."""
         if self._process is None and "great_expectations" not in sys.modules:
             self._process = subprocess.Popen(  # its libraries say what they like, which is for nobody
-                [sys.executable, "-c", _START, json.dumps(sys.path)],
+                [sys.executable, "-P", "-c", _START, json.dumps(sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -27,15 +27,25 @@ class Late(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+def stranger(folder: Path) -> Path:
+    """The folder with a package of the product's name that ends whoever imports it."""
+    package = folder / "publisher"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise SystemExit(9)\n")
+    return folder
+
+
 @pytest.mark.usefixtures("processes")
 def test_a_portal_gets_no_secrets_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It faces the web; the workspace's key and the passwords of feeds are in the environment of who starts it."""
+    """It faces the web; the workspace's key and the passwords of feeds are in the environment of who starts it. Nor
+    does it run what lies in the folder in which the run was started."""
     monkeypatch.setenv("WORKSPACE_KEY", "secret-key")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     children = Path(f"/proc/self/task/{os.getpid()}/children")
     before = set(children.read_text().split())
+    monkeypatch.chdir(stranger(tmp_path))
     with embedded.running(PortalSettings(url=f"http://127.0.0.1:{port}"), tmp_path / "portal"):
         (child,) = {*children.read_text().split()} - before
         told = Path(f"/proc/{child}/environ").read_bytes()
