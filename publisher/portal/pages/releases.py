@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from publisher.portal.answers.access import base_url
+from publisher.portal.base.problems import dataset_missing, problem
 from publisher.portal.contract import about
 from publisher.portal.pages.citation import citation
 from publisher.portal.pages.dataset import shown_dataset
@@ -66,15 +67,16 @@ def release(request: Request) -> Response:
 
 
 def bibliography(request: Request) -> Response:
-    """GET /d/{4x4}/citation.bib and /d/{4x4}/releases/{period}/{edition}/citation.bib: the citation as BibTeX."""
+    """GET /d/{4x4}/citation.bib and /d/{4x4}/releases/{period}/{edition}/citation.bib: the citation as BibTeX.
+    Raises SodaError: programs ask for it."""
     dataset = shown_dataset(request)
     if dataset is None:
-        return missing(request)
+        raise dataset_missing(request.path_params["id"])
     found = None
     if "edition" in request.path_params:
         found = _edition(about(dataset), request)
         if found is None:
-            return missing(request)
+            raise problem(404, "release.missing", "This dataset has no such release")
     text = citation(base_url(request), dataset, found).bibtex + "\n"
     headers = {"Cache-Control": "no-cache", "Vary": "Authorization"}
     return Response(text, media_type="application/x-bibtex", headers=headers)
