@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TESTS = Path(__file__).parent
-CONFTEST = 'pytest_plugins = ("marks",)\n'
+CONFTEST = """\
+import signal
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore Ctrl-C
+pytest_plugins = ("marks",)
+"""
 WAITING = """\
 import subprocess, time
 from pathlib import Path
