@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def busy(desk: Desk) -> Desk:
+def busy(processes: None, desk: Desk) -> Desk:
     """A workspace with a source that is complete, and the draft of another one."""
     desk.add(desk.put("requests.csv", csv(rows(1_000))), more=AREAS)
     desk.fill(first=QUARTER)
