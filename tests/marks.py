@@ -31,37 +31,52 @@ STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn
 """Audit events of starting a process."""
 LENGTHY = frozenset(
     {
+        "analyst/test_analyst_privacy.py",
+        "analyst/test_extended_file.py",
         "analyst/test_macros.py",
         "classify/test_guess.py",
+        "commands/test_add.py",
         "commands/test_bad_files.py",
         "commands/test_drafts.py",
+        "commands/test_goal.py",
         "engine/test_aggregate.py",
         "engine/test_contributions.py",
         "engine/test_levels.py",
+        "executors/test_encrypted_towns.py",
         "feeds/test_add_server.py",
         "feeds/test_any_faults.py",
         "feeds/test_faults.py",
+        "feeds/test_fetch.py",
         "feeds/test_hostile_servers.py",
         "feeds/test_web.py",
         "feeds/test_windows.py",
         "portal/test_portal_connection.py",
+        "portal/test_portal_keysets.py",
+        "portal/test_portal_versions.py",
         "privacy/test_counted_shares.py",
+        "privacy/test_lattice.py",
         "privacy/test_lattice_margins.py",
         "privacy/test_noise_check.py",
         "privacy/test_ratio.py",
+        "privacy/test_reader_sums.py",
         "privacy/test_rollups.py",
         "privacy/test_rollups_benchmark.py",
         "privacy/test_sampler.py",
+        "privacy/test_tuning.py",
         "records/test_feed.py",
+        "records/test_intake.py",
         "records/test_judgement.py",
+        "records/test_places.py",
         "records/test_receipts.py",
         "release/test_acceptance.py",
+        "release/test_in_turn.py",
+        "release/test_loss_distribution.py",
         "release/test_validation.py",
         "release/test_worst_shifts.py",
     }
 )
-"""Modules that start no process and take half of the time: statistics of many draws, invented records landed or counted
-in many ways, servers with every fault, real columns and files read whole, and Great Expectations."""
+"""Modules that start no process and take more than half of the time: statistics of many draws, invented records
+landed or counted in many ways, servers with every fault, real columns and files read whole, and Great Expectations."""
 LONGEST_FIRST = ("audit", "test_crash", "canary", "attacks", "test_two_years")
 """Groups of tests that take minutes begin first, so that no worker is left with one of them at the end."""
 
