@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from publisher.privacy.mechanism import _opendp, mechanism_for, noise_alone, opendp_version, sampler_version
+from publisher.privacy.mechanism import mechanism_for, noise_alone, opendp, opendp_version, sampler_version
 from publisher.privacy.noise_check import p_values
 from publisher.privacy.sensitivity import Sensitivity
 
@@ -56,7 +56,7 @@ def times(cells: int) -> None:
         for scale in SCALES:
             own, theirs = made(kind, scale, "numpy"), made(kind, scale, "opendp")
             assert (own.sampler, theirs.sampler) == ("numpy", "opendp")
-            plain = _opendp().deserialize(theirs.serialized)
+            plain = opendp().deserialize(theirs.serialized)
             zeros = np.zeros(cells, dtype=np.int64)
             ours = seconds(lambda: noise_alone(own, cells), 3)  # noqa: B023 - called at once
             threads = seconds(lambda: noise_alone(theirs, cells), 3)  # noqa: B023
