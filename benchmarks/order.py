@@ -1,7 +1,8 @@
 """The keyed order of 10 million rows beside sorting them, which follows: `python benchmarks/order.py [--rows N]`.
 
-Ends with exit code 1 if the order takes more than twice as long as the sort, which some processors do for many numbers at
-a time. Both are seconds of the processor in one process, the best of five, taken in turns, part by part as in a release.
+Ends with exit code 1 if the order takes more than twice as long as the sort, which some processors do for many numbers
+at a time. Both are seconds of the processor in one process, the best of five, taken in turns, part by part as in a
+release.
 """
 
 from __future__ import annotations
