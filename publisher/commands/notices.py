@@ -7,7 +7,7 @@ import json
 import os
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 from publisher.commands.status import overview
@@ -73,6 +73,8 @@ class Notice:
     """A dataset with its period, a source, the portal, the run, or a case."""
     reason: str
     """One of REASONS."""
+    edition: int = 0
+    """Of the release that waits, so that the next one is told as well; 0 for all else."""
 
     @property
     def words(self) -> str:
@@ -198,7 +200,7 @@ def _sent(address: str, title: str, text: str) -> bool:
 
 def _of_look(found: Overview, datasets: Sequence[DatasetFile], settings: NoticeSettings) -> Iterable[Notice]:
     for matter in found.needs:
-        yield Notice(matter.subject, matter.reason)
+        yield Notice(matter.subject, matter.reason, matter.edition or 0)
     by_name = {each.name: each for each in datasets}
     for morning in found.datasets:
         if morning.budget_until is None:
@@ -232,7 +234,7 @@ def _visible(notice: Notice, seen: set[str], *, of_run: bool, offline: bool) -> 
 def _told(workspace: Workspace) -> set[Notice]:
     try:
         rows = json.loads((workspace.private / FILE).read_bytes())
-        return {Notice(subject, reason) for subject, reason in rows}
+        return {Notice(*row) for row in rows}
     except FileNotFoundError:
         return set()
     except (OSError, ValueError, TypeError):
@@ -241,7 +243,7 @@ def _told(workspace: Workspace) -> set[Notice]:
 
 def _remember(workspace: Workspace, notices: Iterable[Notice]) -> None:
     """A full disk takes no new file, but the one that lies there can be written over: it is told once, too."""
-    rows = [[each.subject, each.reason] for each in sorted(notices)]
+    rows = [astuple(each) for each in sorted(notices)]
     content, path = json.dumps(rows).encode().ljust(ROOM), workspace.private / FILE
     try:
         with private_files():

@@ -69,6 +69,8 @@ class Matter:
     words: str
     """What is wrong, and what to do."""
     exit_code: int
+    edition: int | None = None
+    """Of the release that waits for a person, if it is about one."""
 
 
 @dataclass(frozen=True)
@@ -186,25 +188,26 @@ class Look:
                 more = f"; and {len(checked.words) - 2} more" if checked.words[2:] else ""
                 why = f"{'; '.join(checked.words[:2])}{more}"
                 step = next_step(f"{says.dataset} {says.period}", checked)
-                subject = f"{dataset.name} {says.period}"
-                self.needs.append(Matter(subject, "under review", f"held: {why}. {step}", HeldError.exit_code))
+                self._waits(says, "under review", f"held: {why}. {step}")
             elif each.status == "unchecked":
-                words = f"not checked yet: `publisher revalidate {dataset.name}`."
-                subject = f"{dataset.name} {says.period}"
-                self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
+                self._waits(says, "under review", f"not checked yet: `publisher revalidate {dataset.name}`.")
             elif each.status in ("waiting for approval", "rejected") and each.review is not None:
-                self._review(each.release.manifest, each.review)
+                self._review(says, each.review)
+
+    def _waits(self, says: Manifest, reason: Reason, words: str) -> None:
+        """A release that waits for a person."""
+        subject = f"{says.dataset} {says.period}"
+        self.needs.append(Matter(subject, reason, words, HeldError.exit_code, says.edition))
 
     def _review(self, says: Manifest, review: ReviewState) -> None:
         """A release that reviewers did not approve, or rejected."""
         subject = f"{says.dataset} {says.period}"
         if review.state == "rejected":
             words = f"{review.words}. Correct what is wrong, or, if nothing is, `publisher approve {subject}`."
-            self.needs.append(Matter(subject, "under review", words, HeldError.exit_code))
+            self._waits(says, "under review", words)
         else:
             so_far = f" ({review.words})" if review.words else ""
-            words = f"waits for approval{so_far}: `publisher review {subject}` shows it."
-            self.needs.append(Matter(subject, "approval wanted", words, HeldError.exit_code))
+            self._waits(says, "approval wanted", f"waits for approval{so_far}: `publisher review {subject}` shows it.")
 
     def _definition(self, catalog: Catalog, dataset: DatasetFile) -> None:
         """A definition that reviewers did not approve: the next release would not be charged."""

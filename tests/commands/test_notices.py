@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mail_server import Mailbox, mail_server
 from reviewed import Reviewers
+from sessions import free_port
 from test_status import serving
 
 from publisher.commands.notices import REASONS
@@ -37,7 +38,8 @@ def mailbox() -> Iterator[Mailbox]:
 
 @pytest.fixture
 def mailing(town: Town, mailbox: Mailbox) -> Town:
-    """A town whose notices go to that server."""
+    """A town whose notices go to that server; a portal that a push starts has a port of its own."""
+    town.edit("publisher.toml", "http://127.0.0.1:9", f"http://127.0.0.1:{free_port()}")
     return with_address(town, mailbox.address)
 
 
@@ -71,6 +73,20 @@ def test_a_held_release_is_told_once(mailing: Town, mailbox: Mailbox) -> None:
     mailing.run("requests")
     assert mailbox.new() == []
     assert json.loads((mailing.state / "private" / "notices.json").read_text()) == []
+
+
+def test_the_next_edition_that_is_held_is_told_as_well(mailing: Town, mailbox: Mailbox) -> None:
+    """Where a person decided on one edition and the next one waits before anyone looks again, that is something new."""
+    mailing.expect("requests", 0)
+    mailing.run("requests", "--period", "2024-01")
+    assert len(mailbox.new()) == 1
+    accepted = mailing.publisher("accept", "requests", "2024-01", "--reason", "it is right", "--yes")
+    assert accepted.code == 0, accepted.err
+    mailing.edit("datasets/requests.toml", "threshold = 5", "threshold = 8")
+    for mails in (1, 0):
+        mailing.run("requests", "--period", "2024-01")
+        told_now = [lines[0] for _, lines in mailbox.new()]
+        assert told_now == ["requests 2024-01: a release waits for a person's decision"] * mails
 
 
 def test_an_answer_that_is_overdue_is_told_once(mailing: Town, mailbox: Mailbox) -> None:

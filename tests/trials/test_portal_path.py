@@ -19,7 +19,8 @@ import requests
 from fsspec import AbstractFileSystem
 from host import hosted
 from kills import hatched, output_of
-from town import borrow, free_port, settle
+from sessions import free_port
+from town import borrow, settle
 
 from publisher.sample import write_sample
 

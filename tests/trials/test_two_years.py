@@ -450,7 +450,7 @@ def expected_alarms(story: Story) -> Iterator[tuple[date, str]]:
     """What is told when: each thing on the first day on which someone looks."""
     wanted, waits = REASONS["approval wanted"], set()
     for name, end, number in story.editions:
-        if by_hand(story, name, end) and not (number == 2 and story.signed(name, end, 1) is None):
+        if by_hand(story, name, end):
             waits.add((story.made(name, end, number), f"{name} {label(name, end)}"))
     yield from ((day, f"{subject}: {wanted}") for day, subject in waits)
     yield story.portal_dies, f"portal: {REASONS['portal']}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import shutil
-import socket
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -173,11 +172,3 @@ def calls(records: int, seed: int = 1) -> str:
         ward, kind = chance.choice("1123"), chance.choice(("Lamp", "Pothole", "Noise"))
         lines.append(f"{number},{opened},{ward},{kind},Caller {number}")
     return "\n".join(lines) + "\n"
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
