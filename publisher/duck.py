@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,12 +108,19 @@ def _decrypting(connection: DuckDBPyConnection) -> DuckDBPyConnection:
 
 @contextmanager
 def scratch() -> Iterator[DuckDBPyConnection]:
-    """A connection in memory that reaches no file, for questions about SQL, never about records."""
+    """A connection in memory that reaches no file, for questions about SQL, never about records. Its tables have to be
+    temporary, or the next one would have them too."""
+    with safely("asking DuckDB about SQL"), _sealed().cursor() as connection:
+        yield connection
+
+
+@cache
+def _sealed() -> DuckDBPyConnection:
+    """Opened once: that takes longer than a question."""
     import duckdb
 
-    config = _SEALED | {"threads": 1}
-    with safely("asking DuckDB about SQL"), duckdb.connect(":memory:", config=config) as connection:
-        yield connection
+    with safely("asking DuckDB about SQL"):
+        return duckdb.connect(":memory:", config=_SEALED | {"threads": 1})
 
 
 @contextmanager

@@ -46,6 +46,16 @@ def test_no_way_of_asking_shows_a_value(tmp_path: Path, way: str, door: str) -> 
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_a_scratch_leaves_nothing_to_the_next() -> None:
+    """They share what takes long to open; tables are gone with the one that made them, and no file can be reached."""
+    with scratch() as connection:
+        connection.execute("CREATE TEMP TABLE there AS SELECT 1")
+    with pytest.raises(SourceError), scratch() as connection:
+        connection.execute("FROM there")
+    with pytest.raises(SourceError), scratch() as connection:
+        connection.execute(f"FROM read_text('{__file__}')")
+
+
 def test_limits_that_duckdb_refuses_are_one_error(tmp_path: Path) -> None:
     """A memory limit that no machine has."""
     with pytest.raises(SourceError), connect(EngineSettings(memory="9" * 30 + "GB"), tmp_path):

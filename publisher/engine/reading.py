@@ -70,7 +70,7 @@ def fault(written: str, statement: exp.Select, tables: Mapping[str, Iterable[str
     with scratch() as connection:
         for table, columns in tables.items():
             named = {column.lower(): f"{quoted(column)} VARCHAR" for column in columns}
-            connection.execute(f"CREATE TABLE {quoted(table)} ({', '.join(named.values())})")
+            connection.execute(f"CREATE TEMP TABLE {quoted(table)} ({', '.join(named.values())})")
         before, after = (_plan(connection, each) for each in (written, text(statement)))
     for plan in (before, after):
         if plan.get("error"):

@@ -199,7 +199,7 @@ def _read_again(new: DateReading, old: DateReading, start: date, end: date) -> M
     with scratch() as connection:
         # The minutes and seconds vary, so that one that was read as a month or a day shows; zones show at the edges.
         connection.execute(
-            "CREATE TABLE _times AS SELECT _at, "
+            "CREATE TEMP TABLE _times AS SELECT _at, "
             f"timezone({literal(texts)}, timezone({literal(windows)}, _at)) AS _feed FROM (SELECT "
             f"TIMESTAMP {literal(start.isoformat())} + to_minutes(30 * n + n % 30) + to_seconds(7 * n % 60) AS _at "
             f"FROM range({48 * (end - start).days}) AS _range(n) UNION ALL "
@@ -207,7 +207,7 @@ def _read_again(new: DateReading, old: DateReading, start: date, end: date) -> M
             f"to_days(n::INTEGER) AS _day FROM range({(end - start).days}) AS _days(n)))"
         )
         connection.execute(
-            "CREATE TABLE _read AS "
+            "CREATE TEMP TABLE _read AS "
             + " UNION ALL ".join(
                 f"SELECT _at, _feed::DATE AS _day, {n} AS _pair, "
                 f"try_strptime(strftime(_feed, {literal(form)}), {literal(old_form)}) AS _was FROM _times"

@@ -83,15 +83,17 @@ def draw(kind: Kind, scale: Fraction, size: int) -> Integers:
         raise ValueError(f"the scale {scale} needs integers of more than 64 bits")
     sample = _gaussian if kind == "discrete gaussian" else _laplace
     n, d = scale.as_integer_ratio()
+    if size <= CHUNK:
+        return _filled(sample, n, d, size)  # to start a thread takes longer than most draws
     counts = [min(CHUNK, size - start) for start in range(0, size, CHUNK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         parts = list(pool.map(lambda count: _filled(sample, n, d, count), counts))
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+    return np.concatenate(parts)
 
 
 def _filled(sample: Callable[[int, int, int], Integers], n: int, d: int, count: int) -> Integers:
     """Draw rounds of candidates until `count` of them are kept."""
-    parts, missing = [], count
+    parts, missing = [np.zeros(0, dtype=np.int64)], count
     while missing:
         parts.append(sample(n, d, 2 * missing + 64)[:missing])
         missing -= len(parts[-1])

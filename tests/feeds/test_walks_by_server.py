@@ -21,7 +21,10 @@ NEVER = (b"Ann Example", b"ann-example", b"Free text")
 
 
 @pytest.mark.usefixtures("processes")
-@pytest.mark.parametrize("city", CITIES)
+@pytest.mark.parametrize(
+    "city",
+    ["minneapolis", pytest.param("syracuse", marks=pytest.mark.evidence("the walk of every city's page"))],
+)
 def test_a_city_reaches_the_portal_through_seeclickfix(tmp_path: Path, city: str) -> None:
     """Every command succeeds, each period is on the portal, and no reporter, picture or text stands in a file."""
     folder, boundaries, dataset, periods = CITIES[city]
