@@ -32,7 +32,7 @@ def years() -> ModuleType:
     return module
 
 
-@pytest.mark.evidence("fifty months of two towns: a budget ends when it was foretold")
+@pytest.mark.evidence("fifty months of two towns: a budget ends when the ledger says")
 def test_fifty_months(years: ModuleType, tmp_path: Path) -> None:
     """The lifetime's budget is foretold to end with the 46th release and does, to the last tenth; a month's never."""
     workspace = years.settle(tmp_path)
