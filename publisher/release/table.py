@@ -164,7 +164,7 @@ def whole_table(noisy: NoisyTable) -> pa.Table | None:
 def _numbered(level: Level, tables: Mapping[str, Integers]) -> pa.Table:
     import pyarrow as pa
 
-    columns: dict[str, Any] = {"id": cell_keys(level.grid)["id"]}
+    columns: dict[str, Any] = {"id": cell_ids(level.grid)}
     for name, values in tables.items():
         bins = values.reshape(level.grid.size, -1).T
         names = [name] if len(bins) == 1 else [f"{name}_{n}" for n in range(len(bins))]
@@ -231,7 +231,14 @@ def as_released(dataset: DatasetFile, release: Release) -> DatasetFile:
 
 def cell_ids(grid: CellGrid) -> pa.StringArray:
     """The row identifier of every cell: its period and keys, lower case, joined by dots."""
-    return cell_keys(grid)["id"]
+    import numpy as np
+    import pyarrow.compute
+
+    periods, *numbers = np.unravel_index(np.arange(grid.size), grid.shape)
+    ids = _taken([period.label for period in grid.periods], periods)
+    for axis, positions in zip(grid.axes, numbers, strict=True):
+        ids = pyarrow.compute.binary_join_element_wise(ids, _taken(_slugs(axis), positions), ".")
+    return ids
 
 
 def level_names(definition: Dataset) -> tuple[str, ...]:
@@ -438,19 +445,17 @@ def cell_keys(grid: CellGrid) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    numbers = np.unravel_index(np.arange(grid.size), grid.shape)
-    labels = [period.label for period in grid.periods]
-    ids = _taken(labels, numbers[0])
+    periods, *numbers = np.unravel_index(np.arange(grid.size), grid.shape)
     columns: dict[str, Any] = {
-        "period": ids,
-        "period_start": pa.array([period.start for period in grid.periods], pa.date32()).take(pa.array(numbers[0])),
+        "id": cell_ids(grid),
+        "period": _taken([period.label for period in grid.periods], periods),
+        "period_start": pa.array([period.start for period in grid.periods], pa.date32()).take(pa.array(periods)),
     }
-    for axis, positions in zip(grid.axes, numbers[1:], strict=True):
+    for axis, positions in zip(grid.axes, numbers, strict=True):
         columns[axis.name] = _taken(axis.keys, positions)
         if axis.labels is not None:
             columns[f"{axis.name}_name"] = _taken(axis.labels, positions)
-        ids = pa.compute.binary_join_element_wise(ids, _taken(_slugs(axis), positions), ".")
-    return {"id": ids} | columns
+    return columns
 
 
 def _taken(texts: Any, positions: NDArray[np.int64]) -> Any:

@@ -38,6 +38,11 @@ _NUMBER = "number"
 """The position among the rules, kept in an expectation's meta, because results come in another order."""
 _SCANS = {"expect_column_values_to_not_match_regex", "expect_column_values_to_not_match_regex_list"}
 
+LARGE = 200_000
+"""Rows from which a table is large."""
+FEW = 4
+"""How many rules are checked at once of a large table."""
+
 _SCANNED = {"column", "regex", "regex_list"}
 """The arguments of a scan of all texts."""
 
@@ -225,15 +230,24 @@ def _failures(source: Any, check: TableCheck) -> list[Failure]:
             part = asset.add_batch_definition_whole_dataframe("texts" if scans else "whole")
             batch = part.get_batch({"dataframe": rows})
             rules = [(n, rule) for n, rule in enumerate(check.rules) if rule.scans_texts == scans]
-            checks = gx.ExpectationSuite(name=name, expectations=_expectations(rules, parameters))
-            outcome = batch.validate(checks, result_format="BOOLEAN_ONLY", expectation_parameters=parameters)
-            results += outcome.results
+            for some in _parts(rules, len(rows)):
+                checks = gx.ExpectationSuite(name=name, expectations=_expectations(some, parameters))
+                outcome = batch.validate(checks, result_format="BOOLEAN_ONLY", expectation_parameters=parameters)
+                results += outcome.results
     except (GreatExpectationsError, ValueError, TypeError) as error:
         # The parameters are public and no data was read yet: the reason may be shown.
         raise DefinitionError(f"{_files(check)}: a $PARAMETER cannot be filled in: {_line(error)}") from None
     failed = sorted((result for result in results if not result.success), key=_position)
     found = [_failure(check, result, batch) for result in failed]
     return list({failure.words: failure for failure in found}.values())
+
+
+def _parts(rules: Sequence[tuple[int, Rule]], rows: int) -> Iterator[Sequence[tuple[int, Rule]]]:
+    """All rules at once, which is quicker, or, of a large table, some at a time: what Great Expectations computes for a
+    rule has some bytes for every row, and is kept until all of them are checked."""
+    most = len(rules) if rows < LARGE else FEW
+    for start in range(0, len(rules), max(1, most)):
+        yield rules[start : start + most]
 
 
 def _position(result: Any) -> int:

@@ -257,6 +257,25 @@ def test_every_fault_is_named(dataset: DatasetFile, suite: Path, faults: list[Fa
     assert not result.acceptable
 
 
+def test_a_large_table_is_checked_a_few_rules_at_a_time(
+    dataset: DatasetFile, suite: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, with the same results."""
+    table = columns(dataset)
+    for group in FAULTS:
+        for column, value, row, _ in group:
+            table[column][row] = value
+    at_once = checked(dataset, suite, table)
+    asked: list[int] = []
+    monkeypatch.setattr(validation, "LARGE", 1)
+    parts = validation._parts
+    monkeypatch.setattr(validation, "_parts", lambda *given: (asked.append(len(x)) or x for x in parts(*given)))
+    few = checked(dataset, suite, table)
+    assert (few.failures, few.suite_sha256) == (at_once.failures, at_once.suite_sha256)
+    assert len(few.failures) > 10
+    assert max(asked) <= validation.FEW < sum(asked)
+
+
 def test_missing_rows_and_columns_hold(dataset: DatasetFile, suite: Path) -> None:
     """A release that lacks a row or a column is held; checks of the absent column say they could not run."""
     rows = checked(dataset, suite, {name: values[:-1] for name, values in columns(dataset).items()})
