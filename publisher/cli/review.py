@@ -71,9 +71,18 @@ def releases(folder: Path, datasets: Sequence[str], as_json: bool) -> None:
     "--table", metavar="ROLLUP", help="Show the table of this rollup or total (default: the dataset's own table)."
 )
 @click.option("--suite", is_flag=True, help="Show what is expected of every release, instead of a release.")
+@click.option(
+    "--language",
+    type=click.Choice(["en", "es"]),
+    default="en",
+    show_default=True,
+    help="The language of the guarantee.",
+)
 @json_option
 @click.pass_obj
-def show(folder: Path, dataset: str, period: str | None, table: str | None, suite: bool, as_json: bool) -> None:
+def show(
+    folder: Path, dataset: str, period: str | None, table: str | None, suite: bool, language: str, as_json: bool
+) -> None:
     """Show a release: its status, first rows and guarantee.
 
     If the release is held, also shows which expectations failed. PERIOD defaults to the last one released.
@@ -82,6 +91,7 @@ def show(folder: Path, dataset: str, period: str | None, table: str | None, suit
     Examples:
       publisher show stlouis-requests 2018-W03
       publisher show stlouis-requests --table city
+      publisher show stlouis-requests --language es
       publisher show stlouis-requests --suite
     """
     from publisher.commands.show import expected, present, present_expected, presented
@@ -98,7 +108,7 @@ def show(folder: Path, dataset: str, period: str | None, table: str | None, suit
             present_expected(rules)
         return
     with opened(workspace) as catalog:
-        found = presented(catalog, workspace.dataset(dataset), period, table)
+        found = presented(catalog, workspace.dataset(dataset), period, table, language)
     if as_json:
         print_json(asdict(found) | {"folder": str(found.folder)})
     else:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from publisher.commands.markdown import print_markdown
 from publisher.commands.ranges import with_ranges
 from publisher.commands.terminal import print_table, say
+from publisher.definitions.model import LANGUAGES
 from publisher.errors import DefinitionError
 from publisher.pipeline.report import next_step
 from publisher.pipeline.totals import refuse_damaged_totals, total_standings
 from publisher.release.measurements import columns_of, read_measurements
 from publisher.release.suite import rules_of
 from publisher.release.table import level_names, read_published
+from publisher.release.translation import in_language, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,8 +55,11 @@ class Presented:
     """Column, distribution, scale, standard deviation and unit of each published measurement; none by default."""
 
 
-def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None) -> Presented:
-    """The newest release of the period (default: the last one released); `table` is the name of a rollup or a total.
+def presented(
+    catalog: Catalog, dataset: DatasetFile, period: str | None, table: str | None = None, language: str = LANGUAGES[0]
+) -> Presented:
+    """The newest release of the period (default: the last one released); `table` is the name of a rollup or a total,
+    `language` that of its guarantee.
 
     Raises DefinitionError when there is none, and SourceError when its table is damaged.
     """
@@ -85,13 +90,24 @@ def presented(catalog: Catalog, dataset: DatasetFile, period: str | None, table:
         ),
         folder=chosen.folder,
         pack=chosen.packed,
-        statement=chosen.statement,
+        statement=_statement(chosen, dataset, language),
         columns=tuple(rows.column_names),
         rows=tuple(tuple(row.values()) for row in rows.to_pylist()),
         companions=tuple(name for name in dict.fromkeys((*tables, *totals)) if name not in ("", table)),
         bounds=chosen.manifest.shape.bounds,
         noise=tuple(_noise(chosen)),
     )
+
+
+def _statement(release: Release, dataset: DatasetFile, language: str) -> str:
+    """The guarantee in words. Raises DefinitionError when the language cannot say all of it."""
+    if language == LANGUAGES[0]:
+        return release.statement
+    said = in_language(language, release.statement, words_of(dataset, language))
+    if said is None:
+        words = f"this version does not say all of its guarantee in {language!r}: leave out --language"
+        raise DefinitionError(f"{release.manifest.name}: {words}")
+    return said
 
 
 def _noise(release: Release) -> Iterator[tuple[str, str, str, str, str]]:

@@ -302,6 +302,7 @@ class PublisherMetadata:
     """The dataset's name in the publisher's own files."""
     shape: TableShape | None = None
     guarantee: str = ""
+    """As it was published with the newest release, in English."""
     stand_in: bool = False
     contact: str = ""
     limitations: tuple[str, ...] = ()
@@ -329,8 +330,12 @@ class PublisherMetadata:
     """The same of the publisher's datasets that have no page here."""
     unfinished: bool = False
     """True while the publisher is changing the rows, which then may not match `releases`."""
+    guarantees: Mapping[str, str] = field(default_factory=dict)
+    """By language, the same guarantee in it."""
 
 
+_TRANSLATED = "guarantee_"
+"""What the field of a guarantee in another language begins with; the rest is the language."""
 Said = TypeVar("Said")
 _COMPANIONS = TypeAdapter(tuple[Companion, ...])
 _SOURCE = TypeAdapter(SourceFacts)
@@ -374,6 +379,7 @@ def about(dataset: PortalDataset) -> PublisherMetadata:
         _read(_SCHEDULE, said.get("schedule", "")),
         _read(_SCHEDULES, said.get("unpublished", "")) or (),
         said.get("unfinished", "") == "true",
+        {name.removeprefix(_TRANSLATED): text for name, text in said.items() if name.startswith(_TRANSLATED)},
     )
 
 

@@ -19,7 +19,7 @@ from publisher.push.provenance import (
     source_facts,
     tuned_since,
 )
-from publisher.push.translations import translations_of
+from publisher.push.translations import guarantees_of, translations_of
 from publisher.release.aggregates import additive
 from publisher.release.manifest import GUARANTEE
 from publisher.release.table import column_specs, laws_of, shape_of, table_names, title_of, total_of
@@ -97,6 +97,7 @@ def listing_of(
             "bounds": bounds,
             "counted": counted_facts(counted),
             "translations": translations_of(dataset),
+            **(guarantees_of(dataset, tables[-1]) if tables else {}),
             **schedules,
         },
         files=(*files, *_guarantee(tables), *downloads),

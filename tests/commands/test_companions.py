@@ -17,6 +17,7 @@ from publisher.pipeline.journaling import follow
 from publisher.pipeline.session import locked
 from publisher.planning.bins import wide_bins
 from publisher.planning.forecast import public
+from publisher.release.manifest import Release
 from publisher.release.structure import structure
 from publisher.workspace import find_workspace
 
@@ -140,6 +141,23 @@ def test_show_takes_a_companion(place: Workspace, catalog: Catalog, capsys: pyte
     assert "Other tables: districts." in shown
     with pytest.raises(DefinitionError, match=r"weekly/2018-W01/1: has no table 'wards'; .*: city, districts$"):
         presented(catalog, dataset, None, "wards")
+
+
+def test_show_says_the_guarantee_in_spanish(
+    place: Workspace, catalog: Catalog, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same numbers; a guarantee that cannot be said whole is an error that says what to do, not half of it."""
+    dataset = place.dataset("weekly")
+    with pytest.raises(DefinitionError, match=r"^weekly/.*: .* not say all of its guarantee in 'es': leave out --lang"):
+        presented(catalog, dataset, None, language="es")
+    words = "# How privacy is protected in Requests, 2018-W01\n\nA record counts in exactly one cell.\n"
+    monkeypatch.setattr(Release, "statement", words)
+    present(presented(catalog, dataset, None, language="es"))
+    shown = capsys.readouterr().out
+    assert "Cómo se protege la privacidad en Requests, 2018-W01" in shown
+    assert "Un registro cuenta en exactamente una celda." in shown
+    assert "A record" not in shown
+    assert presented(catalog, dataset, None).statement == words
 
 
 @pytest.mark.parametrize("name", ["rollup-city.csv", "measurements-districts.parquet", "guarantee.html"])

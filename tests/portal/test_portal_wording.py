@@ -39,7 +39,9 @@ def city(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made = open_city(running)
     with running.client() as client:
         metadata = requests.get(f"{made.address}/api/views/{made.full}.json", timeout=60).json()["metadata"]
-        metadata["custom_fields"]["Publisher"]["translations"] = json.dumps({"es": SPANISH})
+        said = metadata["custom_fields"]["Publisher"]
+        said["translations"] = json.dumps({"es": SPANISH})
+        said |= {"guarantee": "# Promise\n\nNoise.", "guarantee_es": "# Promesa\n\n- Ruido de *1*."}
         client.update_metadata(made.full, {"metadata": metadata})
     yield made
     stop(running)
@@ -80,6 +82,20 @@ def test_the_page_in_english_and_the_api_are_as_before(city: City) -> None:
     view = requests.get(f"{city.address}/api/views/{city.full}.json", timeout=60).json()
     assert view["name"] == "Requests by ward and month"
     assert {"Ward", "Requests", "Requests, low"} <= {column["name"] for column in view["columns"]}
+
+
+def test_the_guarantee_in_spanish_stands_in_place_of_the_english_one(city: City) -> None:
+    """Not marked as English, as a translation that leads to the text as it was published; the English page has that."""
+    html = read(city, f"/es/d/{city.full}/guarantee")
+    assert '<div class="prose">\n<h1>Promesa</h1>' in html or '<div class="prose">\n<h2>Promesa</h2>' in html
+    assert "<li>Ruido de <em>1</em>.</li>" in html
+    assert "Promise" not in html
+    assert 'id="privacy"' not in html
+    assert "vale el texto en inglés" in Page(html).words
+    assert f'<a href="/d/{city.full}/guarantee" hreflang="en">Leerla en inglés</a>' in html
+    english = read(city, f"/d/{city.full}/guarantee")
+    assert "Promise" in english
+    assert "Promesa" not in english
 
 
 def test_cards_and_pictures_are_in_spanish(city: City) -> None:

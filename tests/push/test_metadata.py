@@ -255,6 +255,37 @@ def test_words_in_other_languages_are_told_beside_the_english_ones(place: Worksp
     assert told(after).translations["es"]["requests"] == "solicitudes"
 
 
+def test_the_guarantee_is_told_in_spanish_too(place: Workspace, catalog: Catalog) -> None:
+    """Its sentences with the dataset's Spanish words beside the English text, which stays as it was written; a text
+    that cannot be said whole is told in English alone."""
+    path = place.root / "datasets/weekly.toml"
+    text = path.read_text().replace(
+        'title = "Requests by ward"', 'title.en = "Requests by ward"\ntitle.es = "Solicitudes por distrito"'
+    )
+    path.write_text(text)
+    place = find_workspace(place.root)
+    ready(catalog, place.dataset("weekly"), "2018-W01")
+    english = "# How privacy is protected in Requests by ward, 2018-W01\n\nEach period is counted once."
+    spanish = (
+        "# Cómo se protege la privacidad en Solicitudes por distrito, 2018-W01\n\nCada período se cuenta una sola vez."
+    )
+    for words, said in ((english, {"es": f"{spanish}\n"}), (f"{english} And so on.", {})):
+        worded(catalog, words)
+        listing = listed(place, catalog)
+        assert listing.guarantee == words
+        assert told(listing).guarantees == said
+        assert ("guarantee_es" in listing.custom) is bool(said)
+
+
+def worded(catalog: Catalog, words: str) -> None:
+    """The newest release, as if it had been written with this guarantee."""
+    release = catalog.current("weekly")[-1]
+    path = release.folder / "guarantee.md"
+    path.chmod(0o600)
+    path.write_text(words)
+    release.manifest.files["guarantee.md"] = hash_of(path)
+
+
 def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Catalog) -> None:
     """A rollup's polygons are those of the wards in it, with its own keys and names; the city has none."""
     features = polygons(listed(place, catalog, "districts"))
