@@ -28,4 +28,5 @@ def _cells(line: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return _BOLD.sub(r"\1", text)
+    """Without marks; a space that keeps words together is one like any other here."""
+    return _BOLD.sub(r"\1", text).replace("\N{NO-BREAK SPACE}", " ")

@@ -77,6 +77,13 @@ const free = each => {
 return small.filter(each => !inText(each) && !free(each)).map(each => each.outerHTML.slice(0, 100));
 """
 
+_OVERLAPS = """
+const boxes = [...document.querySelectorAll('.periods b')].filter(each => each.checkVisibility())
+  .map(each => each.getBoundingClientRect());
+return [boxes.length, boxes.slice(1).filter((each, n) => each.left < boxes[n].right).length];
+"""
+"""How many periods an axis names, and how many of these names begin before the last one ends."""
+
 _PRINTED = """
 const gone = 'nav, form, button, .skip, .actions, summary';
 return [...document.querySelectorAll(gone)]
@@ -147,7 +154,7 @@ def test_the_focus_is_above_all_places(browser: Browser, city: City) -> None:
                        " || !document.querySelector('.places').contains(document.activeElement)")  # fmt: skip
 
 
-@pytest.mark.parametrize("page", ["catalog", "dataset tables", "question", "plain dataset"])
+@pytest.mark.parametrize("page", ["catalog", "dataset tables", "question", "plain dataset", "places"])
 def test_targets_can_be_hit_on_a_phone(browser: Browser, city: City, page: str) -> None:
     """At 320 pixels every control and every link outside of a sentence is 24 pixels large, or has that much room around
     it; a map's places are in the table too, which is open."""
@@ -156,6 +163,21 @@ def test_targets_can_be_hit_on_a_phone(browser: Browser, city: City, page: str) 
     assert browser.run(_SMALL) == []
     if page == "dataset tables":
         assert browser.run("return document.querySelector('#map-table').open")
+
+
+def test_an_axis_is_read_on_a_phone(browser: Browser, city: City) -> None:
+    """However many periods a chart has: at 320 pixels their names are apart, and the first and the last are among
+    them."""
+    browser.look(320, "light")
+    browser.open(f"/es{city.pages['places']}")
+    axis = "const axis = document.querySelector('.periods'), all = [...axis.children];"
+    browser.run(f"{axis} for (const each of all) each.firstChild.textContent = '22 ene 2018';")
+    for periods in (5, 4, 3, 2, 1):
+        browser.run(f"{axis} for (const each of all.slice({periods})) each.remove();")
+        shown, overlapping = browser.run(_OVERLAPS)
+        assert overlapping == 0, periods
+        assert shown >= min(periods, 2)
+        assert browser.run("return document.querySelector('.periods span:last-child b').checkVisibility()")
 
 
 @pytest.mark.parametrize("page", ["dataset", "dataset tables", "question"])
@@ -290,6 +312,15 @@ def test_a_phone_shows_the_range_beside_the_place(browser: Browser, city: City, 
     assert all("()" not in each and "– )" not in each for each in cells)
     assert browser.run("return Math.max(...[...document.querySelectorAll(arguments[0])].map(each => each.scrollWidth))",
                        f"#{part} .cards") <= 360  # fmt: skip
+
+
+def test_a_phone_says_what_each_number_of_a_column_is(browser: Browser, city: City) -> None:
+    """At 320 pixels each statistic stands after its name, also where it is zero, and no head is left above them."""
+    browser.look(320, "light")
+    browser.open(city.pages["columns"])
+    month, *_ = (row for row in browser.run(_SAID, "#rows tbody tr") if row.startswith("Month"))
+    assert re.fullmatch(r"Month With a value:\s\d+ Empty:\s0 Different values:\s\d+", month), month
+    assert not browser.run("return document.querySelector('#rows thead').checkVisibility()")
 
 
 def test_everything_works_without_scripts(browser: Browser, city: City) -> None:

@@ -151,11 +151,13 @@ def test_show_says_the_guarantee_in_spanish(
     with pytest.raises(DefinitionError, match=r"^weekly/.*: .* not say all of its guarantee in 'es': leave out --lang"):
         presented(catalog, dataset, None, language="es")
     words = "# How privacy is protected in Requests, 2018-W01\n\nA record counts in exactly one cell.\n"
+    words += "\n100% means that nothing is promised.\n"
     monkeypatch.setattr(Release, "statement", words)
     present(presented(catalog, dataset, None, language="es"))
     shown = capsys.readouterr().out
     assert "Cómo se protege la privacidad en Requests, 2018-W01" in shown
     assert "Un registro cuenta en exactamente una celda." in shown
+    assert "El 100 % significa que no se promete nada." in shown
     assert "A record" not in shown
     assert presented(catalog, dataset, None).statement == words
 

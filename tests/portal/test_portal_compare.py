@@ -57,7 +57,7 @@ def test_numbers_that_differ(portal: Running, town: str) -> None:
     text = verdict(portal, town, "B 2020-01", "A 2020-01")
     assert text.startswith("They differ: the first is lower by 12, between 6 and 18.")
     text = verdict(portal, town, "A 2020-01", "B 2020-01", "/es")
-    assert text.startswith("Son distintas: la primera es mayor en 12, entre 6 y 18.")
+    assert text.startswith("Son distintas: la primera cifra es mayor en 12, entre 6 y 18.")
 
 
 def test_one_period_offers_two_places(portal: Running) -> None:

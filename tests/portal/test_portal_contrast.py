@@ -35,10 +35,14 @@ def _system(color: str, colors: dict[str, str], system: dict[str, str]) -> str:
     if color.startswith("var("):
         return _system(colors[color[6:-1]], colors, system)
     if mixed := re.fullmatch(r"color-mix\(in srgb,CanvasText (\d+)%,Canvas\)", color):
-        part = int(mixed[1]) / 100
-        parts = zip(_parts(system["CanvasText"]), _parts(system["Canvas"]), strict=True)
-        return "#" + "".join(f"{round(part * ink + (1 - part) * paper):02x}" for ink, paper in parts)
+        return _over(system["CanvasText"], system["Canvas"], int(mixed[1]) / 100)
     return system[color]
+
+
+def _over(ink: str, paper: str, part: float) -> str:
+    """What is seen of a color that covers so much of another one."""
+    parts = zip(_parts(ink), _parts(paper), strict=True)
+    return "#" + "".join(f"{round(part * over + (1 - part) * under):02x}" for over, under in parts)
 
 
 def _parts(color: str) -> list[int]:
@@ -88,13 +92,23 @@ def test_lines_bands_and_rings_are_seen(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES[:2])
 def test_compared_places_are_seen(scheme: str) -> None:
-    """Each of the four lines on paper; dashes tell them apart where colors do not."""
+    """Each of the four lines, and the edge of its margin, on paper; dashes tell them apart where colors do not."""
     others = re.findall(r"--other:(#[0-9a-f]{6})", TOOLS)
-    color = _colors(scheme) | {"other": others[SCHEMES.index(scheme)]}
+    color = _colors(scheme)
+    color |= {"other": others[SCHEMES.index(scheme)], "first": color["link"]}
+    part = float(re.findall(r"stroke-opacity:(\.\d+)", TOOLS)[0])
     lines = re.findall(r"\.s\d\{--line:var\(--([a-z]+)\)\}", TOOLS)
     assert len(lines) == 4
     assert all(contrast(color[line], color["paper"]) >= 3 for line in lines)
+    assert all(contrast(_over(color[line], color["paper"], part), color["paper"]) >= 3 for line in lines)
     assert len(re.findall(r"\.s\d \.line\{stroke-dasharray", TOOLS)) == 3
+
+
+def test_compared_places_are_in_the_reader_s_own_color() -> None:
+    """Where colors are forced, no line keeps one of the page's: on another ground it might not be seen."""
+    forced = dict(re.findall(r"--([a-z]+):(CanvasText)", TOOLS.partition("forced-colors")[2].partition("}}")[0]))
+    own = {*forced, *(name for name, to in _colors(SCHEMES[2]).items() if to == "#000000")}
+    assert set(re.findall(r"\.s\d\{--line:var\(--([a-z]+)\)\}", TOOLS)) <= own
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -269,6 +269,21 @@ def test_one_year_has_a_slider_over_its_periods(portal: Running) -> None:
     assert section(portal, identifier) == ""
 
 
+def test_a_map_with_nothing_to_choose_has_no_form(portal: Running) -> None:
+    """One period, one measure and no key besides the place: a button alone would do nothing."""
+    shape = SHAPE | {"keys": SHAPE["keys"][:1], "measures": SHAPE["measures"][:1]}  # type: ignore[index]
+    identifier = made(portal, (2020,), squares(), shape=json.dumps(shape))
+    assert "<form" in section(portal, identifier)
+    with portal.client() as client:
+        client.replace(
+            identifier, [row for row in rows((2020,)) if row["id"].startswith("2020-01.") and row["kind"] == "a"]
+        )
+    text = section(portal, identifier)
+    assert "January 2020" in text
+    assert "<form" not in text
+    assert "<button" not in text
+
+
 def test_a_slider_speaks_only_where_it_was_moved() -> None:
     """What the list says counts unless the slider stands elsewhere than the page had put it."""
     weeks = tuple(f"2018-W{n:02}" for n in range(1, 53))
@@ -325,7 +340,8 @@ def test_a_color_is_wider_than_the_noise(margin: int) -> None:
 
 
 def test_parks_are_drawn_and_named(portal: Running) -> None:
-    """A polygon without a row is an outline with its name, on the page and in the picture, and links to nothing."""
+    """A polygon without a row has crosses, which no place has, and its name, on the page and in the picture; it links
+    to nothing."""
     collection = json.loads(squares())
     park = json.loads(shapely.to_geojson(shapely.box(2, 1, 3, 2)))
     collection["features"].append({"properties": {"elsewhere": f"Park {EVIL}"}, "geometry": park})
@@ -334,9 +350,12 @@ def test_parks_are_drawn_and_named(portal: Running) -> None:
     name = html.escape(f"Park {EVIL}", quote=False)
     assert f"<title>{name}: not in the table</title></path>" in found
     assert f"Not in the table: <span>{name}</span>" in found
+    assert re.search(r'<pattern id="away".*?<g fill="url\(#away\)">\s*<path class="elsewhere"', found, re.DOTALL)
+    assert "crosses: not in the table" in found
     assert len(re.findall("<a href", found.split("</svg>")[0])) == len(re.findall('<path class="elsewhere"', found)) * 5
     picture = requests.get(f"{portal.address}/d/{identifier}/map.svg", params={"map_kind": "a"}, timeout=20).text
     assert picture.count("<text") > 5
+    assert picture.count('fill="url(#away)"') == 2
     assert EVIL not in found + picture
 
 
