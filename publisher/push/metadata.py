@@ -68,7 +68,8 @@ def listing_of(
     newest = tables[-1].manifest if tables else None
     counted = counted_shares(dataset, shape, tuned, stand_in=stand_in, level=level, newest=newest)
     bounds = " ".join([*shape.bounds, *shape.counted_words(counted)])
-    described = f"{definition.description} {relation(definition, level)}" if level else definition.description
+    related = relation(definition, level) if level else ""
+    described = f"{definition.description} {related}".rstrip()
     return Listing(
         name=dataset.named(level),
         title=title_of(definition, level),
@@ -96,7 +97,7 @@ def listing_of(
             "measurements": measured,
             "bounds": bounds,
             "counted": counted_facts(counted),
-            "translations": translations_of(dataset),
+            "translations": translations_of(dataset, related),
             **(guarantees_of(dataset, tables[-1]) if tables else {}),
             **schedules,
         },

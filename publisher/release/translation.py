@@ -48,7 +48,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class SentenceCatalog:
-    """All forms of each kind, those with fewer parts first."""
+    """All forms of each kind, those with more words of their own first."""
 
     kinds: Mapping[str, tuple[Phrase, ...]]
 
@@ -159,7 +159,7 @@ def catalog(code: str) -> SentenceCatalog:
 
     with (TRANSLATIONS / f"{code}.po").open("rb") as file:
         read = [(each.context or SENTENCE, str(each.id), str(each.string)) for each in read_po(file) if each.id]
-    read.sort(key=lambda each: len(_SLOT.findall(each[1])))
+    read.sort(key=lambda each: -len(_SLOT.sub("", each[1])))
     forms: dict[str, list[str]] = {}
     for kind, english, _ in read:
         forms.setdefault(kind, []).append(english)

@@ -253,6 +253,12 @@ def test_words_in_other_languages_are_told_beside_the_english_ones(place: Worksp
     }
     assert (after.title, after.columns, after.shape) == (before.title, before.columns, before.shape)
     assert told(after).translations["es"]["requests"] == "solicitudes"
+    described = path.read_text().replace('description = "', 'description.es = "Cuántas."\ndescription.en = "', 1)
+    path.write_text(described)
+    listing = listed(find_workspace(place.root), catalog, "districts")
+    whole = listing.description.split("\n\n")[0]
+    spanish = "Cuántas. Totales de «Por distrito»; cuadra exactamente con esa tabla"
+    assert told(listing).translations["es"][whole].startswith(spanish)
 
 
 def test_the_guarantee_is_told_in_spanish_too(place: Workspace, catalog: Catalog) -> None:

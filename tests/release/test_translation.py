@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from guarantee_examples import EXAMPLES, charged_again, facts, increment, privacy, rollups, utility
+from guarantee_examples import COUNT, EXAMPLES, charged_again, facts, increment, privacy, rollups, utility
 
 from publisher.definitions.dataset import WIDER
 from publisher.definitions.model import Translated
+from publisher.push.metadata import relation
 from publisher.release import composition, sentences
 from publisher.release import statement as statement_module
 from publisher.release.guarantee_inputs import Decision, Tuning, WindowSpending
@@ -165,15 +166,43 @@ def test_no_english_is_left(texts: dict[str, str], name: str) -> None:
     assert "“" not in spanish
 
 
+def related() -> list[str]:
+    """What companions say of themselves: rollups, with and without what does not add up, and totals over time."""
+    grains = ("quarter", "year", "year_to_date", "last_12_months")
+    totals = tuple({"name": grain.replace("_", "-"), "title": f"By {grain}", "grain": grain} for grain in grains)
+    people = {"name": "people", "title": "People", "kind": "count_units", "unit": "people"}
+    dataset = {"totals": totals, "measures": (COUNT, people), "publish_measurements": True}
+    over_time = facts(privacy("who", "month", "0.5"), dataset, "2024-01")
+    means = utility().dataset.definition
+    rollup = rollups().dataset.definition.rollups[0]
+    once = covered().dataset.definition
+    several = once.model_copy(update={"bounds": once.bounds.model_copy(update={"max_groups": 2})})
+    only = means.model_copy(update={"measures": means.measures[2:], "rollups": (rollup,)})
+    made = [(rollups().dataset.definition, "town"), (several, "town"), (only, "town")]
+    made += [(over_time.dataset.definition, each["name"]) for each in totals]
+    return [relation(definition, level) for definition, level in made]
+
+
+def test_what_a_companion_is_is_said_whole() -> None:
+    """Each sentence about rollups and totals over time, with the same numbers and no English word."""
+    for text in related():
+        said = catalog("es").paragraph(
+            text, {"The whole town": "Todo", "Requests": "Solicitudes", "People": "Personas"}
+        )
+        assert said is not None, text
+        assert numbers(said) == numbers(text)
+    assert catalog("es").paragraph("Each row adds up the decades of one year.", {}) is None
+
+
 def test_every_entry_is_said_somewhere(texts: dict[str, str]) -> None:
     """No entry of the catalog is left over from a sentence that changed."""
-    everything = "\n".join(texts.values())
+    everything = "\n".join((*texts.values(), *related()))
     known = catalog("es").kinds
     unused = [
         entry.form.pattern
         for kind, entries in known.items()
         for entry in entries
-        if kind not in ("one", "plural", "window", "and_same", "spans")  # all time steps, and lists
+        if kind not in ("steps", "one", "plural", "window", "and_same", "spans")  # all time steps, and lists
         and entry.form.search(everything) is None
     ]
     assert unused == []
