@@ -15,7 +15,7 @@ from publisher.portal.soql.functions import ANY, CHECKBOX, FIXED, FUNCTIONS, NUM
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.relations import PLACE
 from publisher.portal.soql.spatial import SHAPES, SPATIAL
-from publisher.portal.soql.terms import CELL, Term, bounded, closed, combined, mismatch, rounded
+from publisher.portal.soql.terms import CELL, Term, bounded, closed, combined, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -326,7 +326,7 @@ def _date_add(expressions: Expressions, call: Call) -> Term:
     moment = expressions.of_kind(call.nodes[0], TIMES, "date_add")
     period = expressions.term(call.nodes[1])
     if period.text is None:
-        raise mismatch("date_add", period.kind)
+        raise expressions.values.mismatch("date_add", period)
     return moved(expressions.values, moment, period, "+")
 
 
@@ -342,9 +342,9 @@ def _local(expressions: Expressions, call: Call) -> Term:
     try:
         known = ZoneInfo(_ABBREVIATIONS.get(zone.text or "", zone.text or "")).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise semantic(
-            "type-mismatch", "No such time zone; use a name such as America/Chicago", function=call.name
-        ) from None
+        message = "No such time zone; use a name such as America/Chicago"
+        at = expressions.values.at(zone.place)
+        raise semantic("type-mismatch", message, function=call.name, **at) from None
     bound = expressions.values.bind(known)
     return combined(f"timezone({bound}, {instant.sql} AT TIME ZONE 'UTC')", Kind.FLOATING, instant)
 

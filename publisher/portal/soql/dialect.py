@@ -12,7 +12,18 @@ from publisher.portal.base.problems import malformed, semantic
 from publisher.portal.base.watch import go_on
 from publisher.portal.soql.cursor import END, Cursor
 from publisher.portal.soql.lexer import LISTED, SOFT, SYSTEM, TABLE, literals
-from publisher.portal.soql.syntax import Compound, Item, Join, Pipe, Query, Select, Star, Subquery, TableReference
+from publisher.portal.soql.syntax import (
+    Compound,
+    Item,
+    Join,
+    Pipe,
+    Query,
+    Select,
+    Star,
+    Subquery,
+    TableReference,
+    placed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -276,11 +287,12 @@ class Parser(Cursor):
         token = self.token
         if token.token_type == TokenType.NOT and lowest <= _NOT:
             self.step()
-            return exp.Not(this=self._deeper(_NOT))
+            return self._placed(exp.Not(this=self._deeper(_NOT)), token)
         if token.token_type in (TokenType.DASH, TokenType.PLUS):
             self.step()
             operand = self._deeper(_SIGN)
-            return exp.Neg(this=operand) if token.token_type == TokenType.DASH else exp.Paren(this=operand)
+            sort = exp.Neg if token.token_type == TokenType.DASH else exp.Paren
+            return self._placed(sort(this=operand), token)
         return self._atom()
 
     def _belonging(self, token: Token, left: exp.Expr) -> exp.Expr:
@@ -308,18 +320,18 @@ class Parser(Cursor):
 
     def _in(self, left: exp.Expr) -> exp.Expr:
         """`left IN (…)`; the literals of a long list are no nodes, but noted in `values`."""
-        listed = self.token.text
+        listed = self.token
         if not self.take(LISTED):
             return exp.In(this=left, expressions=self._within(self._values))
         node = exp.In(this=left, expressions=[])
-        node.meta["values"] = literals(listed)
+        node.meta.update(values=literals(listed.text), listed=(listed.line, listed.col))
         return node
 
     def _values(self) -> list[exp.Expr]:
         """Expressions separated by commas; literals, which may be thousands, are read without the grammar between."""
         found: list[exp.Expr] = []
         while (made := _LITERALS.get(self.token.token_type)) and self.ahead.token_type in _BEHIND:
-            found.append(made(self.token.text))
+            found.append(self._placed(made(self.token.text), self.token))
             self.step()
             if not self.take(TokenType.COMMA):
                 return found
@@ -330,11 +342,11 @@ class Parser(Cursor):
         if made is None:
             self.unexpected("`NULL'", "`TRUE'", "`FALSE'")
         self.step()
-        return made()
+        return self._placed(made(), self.last)
 
     def _cast(self, left: exp.Expr) -> exp.Expr:
         token = self.token
-        return self._placed(exp.Cast(this=left, to=exp.Var(this=self._name().lower())), token)
+        return exp.Cast(this=left, to=self._placed(exp.Var(this=self._name().lower()), token))
 
     def _field(self, left: exp.Expr) -> exp.Expr:
         """`point.latitude`, or `b.column` if `b` is the alias of a joined dataset."""
@@ -344,21 +356,21 @@ class Parser(Cursor):
             name = token.text
         else:
             name = self._name()
-        return self._placed(exp.Dot(this=left, expression=exp.Identifier(this=name)), token)
+        return exp.Dot(this=left, expression=self._placed(exp.Identifier(this=name), token))
 
     def _atom(self) -> exp.Expr:  # noqa: PLR0911, RET503 -- one way for each sort of token
         token = self.token
         match token.token_type:
             case TokenType.NUMBER:
                 self.step()
-                return exp.Literal.number(token.text)
+                return self._placed(exp.Literal.number(token.text), token)
             case TokenType.STRING:
                 self.step()
-                return exp.Literal.string(token.text)
+                return self._placed(exp.Literal.string(token.text), token)
             case TokenType.NULL | TokenType.TRUE | TokenType.FALSE:
                 return self._constant()
             case TokenType.L_PAREN:
-                return exp.Paren(this=self._within(self.expr))
+                return self._placed(exp.Paren(this=self._within(self.expr)), token)
             case TokenType.CASE if self.ahead.token_type == TokenType.WHEN:
                 return self._case()
             case _ if token.token_type == SYSTEM and token.text != ":*":
@@ -388,6 +400,7 @@ class Parser(Cursor):
 
     def _case(self) -> exp.Expr:
         """`CASE WHEN … THEN … END`; SoQL has no value before the first WHEN."""
+        start = self.token
         with self._level():
             self.step()
             ifs = []
@@ -397,17 +410,17 @@ class Parser(Cursor):
                 ifs.append(exp.If(this=condition, true=self.expr()))
             default = self.expr() if self.take(TokenType.ELSE) else None
             self.expect(TokenType.END)
-        return exp.Case(ifs=ifs, default=default)
+        return self._placed(exp.Case(ifs=ifs, default=default), start)
 
     def _call(self, token: Token) -> exp.Expr:
         call = self._placed(exp.Anonymous(this=token.text.lower(), expressions=self._within(self._arguments)), token)
         filtered: exp.Expr = call
         if self.take_pair(TokenType.FILTER, TokenType.L_PAREN):
             self.expect(TokenType.WHERE)
-            filtered = exp.Filter(this=call, expression=self.expr())
+            filtered = self._placed(exp.Filter(this=call, expression=self.expr()), token)
             self.expect(TokenType.R_PAREN)
         if self.take_pair(TokenType.OVER, TokenType.L_PAREN):
-            return self._window(filtered)
+            return self._placed(self._window(filtered), token)
         return filtered
 
     def _arguments(self) -> list[exp.Expr]:
@@ -452,8 +465,7 @@ class Parser(Cursor):
         return str(self.last.text)
 
     def _placed(self, node: exp.Expr, token: Token) -> exp.Expr:
-        node.meta["position"] = (token.line, token.col)
-        return node
+        return placed(node, (token.line, token.col))
 
     def _within(self, parse: Callable[[], Any]) -> Any:
         """The expression or list inside parentheses."""

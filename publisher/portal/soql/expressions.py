@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from publisher.portal.soql.functions import CHECKBOX, NUMBER, ORDERED, TEXT
 from publisher.portal.soql.intervals import moved
 from publisher.portal.soql.lexer import MANY
 from publisher.portal.soql.spatial import FIELDS
-from publisher.portal.soql.terms import Term, address, as_text, closed, combined, mismatch, pointed, rounded
+from publisher.portal.soql.syntax import placed
+from publisher.portal.soql.terms import Term, address, as_text, closed, combined, pointed, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,14 +100,15 @@ class Expressions:
             node = node.this
         term = self._one(node)
         for above in reversed(outer):
-            term = self._grouped(self._applied(above, term))
+            term = replace(self._grouped(self._applied(above, term)), place=term.place)
         return term
 
     def _one(self, node: Any) -> Term:
         compile_node = _NODES.get(type(node))
         if compile_node is None:
             raise self.refused(str(getattr(node, "key", "this")).upper(), node)
-        return self._grouped(compile_node(self, node))
+        term = self._grouped(compile_node(self, node))
+        return replace(term, place=node.meta.get("position") or term.place or self._position(node))
 
     def _grouped(self, term: Term) -> Term:
         return closed(term) if term.sql in self.groups else term
@@ -172,17 +175,18 @@ class Expressions:
         """`b.column` of a joined dataset, or a part of a value, such as `place.latitude`."""
         name = node.expression.name
         if isinstance(node.this, exp.Column) and not node.this.table and self.scope.named(node.this.name):
-            return self.column(name, node.this.name, node)
+            return self.column(name, node.this.name, node.expression)
         whole = self.term(node.this)
         found = FIELDS.get((whole.kind, name.lower())) if whole.kind else None
         if found is None:
-            raise semantic("no-such-column", f"No such field: {name}", column=name, **self.where(node))
+            raise semantic("no-such-column", f"No such field: {name}", column=name, **self.where(node.expression))
         kind, sql = found
         part = combined(sql.format(whole.sql), kind, whole)
         return rounded(part.sql, part) if kind is Kind.NUMBER else part
 
     def _literal(self, node: exp.Literal) -> Term:
-        return self.values.literal(node.this) if node.is_string else self.values.number(node.this)
+        place = node.meta.get("position")
+        return self.values.literal(node.this) if node.is_string else self.values.number(node.this, place)
 
     def _boolean(self, node: exp.Boolean) -> Term:
         return Term(self.values.bind(bool(node.this)), Kind.CHECKBOX)
@@ -235,7 +239,7 @@ class Expressions:
         """`left sign right`, with literals read as the other side's type."""
         (left, right), kind = self.values.agreed([address(left), address(right)], sign)
         if kind is Kind.LOCATION or kind in GEOMETRIES:
-            raise mismatch(sign, kind)
+            raise self.values.mismatch(sign, left)
         return combined(f"({left.sql} {sign} {right.sql})", Kind.CHECKBOX, left, right)
 
     def _arithmetic(self, sign: str, left: Term, right: Term) -> Term:
@@ -270,13 +274,13 @@ class Expressions:
             found = self.values.bind(values if texts else tuple(map(Decimal, values)))
             return combined(f"({left.sql} IN (SELECT unnest({found})))", Kind.CHECKBOX, left)
         made = exp.Literal.string if texts else exp.Literal.number
-        return self._one_of(node.this, [made(value) for value in values])
+        return self._one_of(node.this, [placed(made(value), node.meta["listed"]) for value in values])
 
     def _one_of(self, this: exp.Expr, values: list[exp.Expr]) -> Term:
         terms = [address(self.term(each)) for each in (this, *values)]
         (left, *items), kind = self.values.agreed(terms, "IN")
         if kind not in ORDERED and kind is not None:
-            raise mismatch("IN", kind)
+            raise self.values.mismatch("IN", left)
         many = len(items) > MANY and all(isinstance(each, exp.Literal) for each in values)
         listed = (many and self.values.bind_list(items)) or f"({', '.join(item.sql for item in items)})"
         return combined(f"({left.sql} IN {listed})", Kind.CHECKBOX, left, *items)
@@ -285,7 +289,7 @@ class Expressions:
         terms = [address(self.term(part)) for part in (node.this, node.args["low"], node.args["high"])]
         (value, low, high), kind = self.values.agreed(terms, "BETWEEN")
         if kind not in ORDERED and kind is not None:
-            raise mismatch("BETWEEN", kind)
+            raise self.values.mismatch("BETWEEN", value)
         return combined(f"({value.sql} BETWEEN {low.sql} AND {high.sql})", Kind.CHECKBOX, value, low, high)
 
     def _like(self, node: exp.Like) -> Term:
@@ -293,7 +297,8 @@ class Expressions:
         return combined(f"({left.sql} LIKE {right.sql})", Kind.CHECKBOX, left, right)
 
     def _cast(self, node: exp.Cast) -> Term:
-        return self.cast(self.term(node.this), str(node.args["to"].name), node)
+        to = node.args["to"]
+        return self.cast(self.term(node.this), str(to.name), to)
 
     def cast(self, term: Term, name: str, node: exp.Expr) -> Term:
         """`term::name`: a cast from or to text; a value that cannot be read becomes null."""
@@ -309,7 +314,7 @@ class Expressions:
         if (term.kind, kind) == (Kind.LOCATION, Kind.POINT):
             return pointed(term)
         if term.kind is not Kind.TEXT:
-            raise mismatch(f"::{name}", term.kind)
+            raise self.values.mismatch(f"::{name}", term)
         read = reading(kind, term.sql)
         return combined(f"TRY_CAST({read} AS DECIMAL(38,9))" if kind is Kind.NUMBER else f"({read})", kind, term)
 

@@ -25,12 +25,13 @@ def moved(values: Values, moment: Term, period: Term, sign: str) -> Term:
     """Compile `moment + period`. Raises SodaError type-mismatch if the period is not valid or too long."""
     found = _PERIOD.fullmatch((period.text or "").strip())
     if found is None:
-        raise semantic("type-mismatch", "An interval must be a text such as 'P1D' or 'PT2H30M'", function=sign)
+        message = "An interval must be a text such as 'P1D' or 'PT2H30M'"
+        raise semantic("type-mismatch", message, function=sign, **values.at(period.place))
     years, months, weeks, days, hours, minutes = (int(part or 0) for part in found.groups()[:6])
     seconds = Decimal(found[7] or 0) + 3600 * hours + 60 * minutes
     parts = (12 * years + months, 7 * weeks + days, int(seconds * 1_000_000))
     if abs(parts[0]) * 31 + abs(parts[1]) + abs(seconds) / 86400 > _MOST_DAYS:
-        raise semantic("type-mismatch", "The interval is too long", function=sign)
+        raise semantic("type-mismatch", "The interval is too long", function=sign, **values.at(period.place))
     way = -1 if sign == "-" else 1
     step = [values.bind(way * part) for part in parts]
     sql = (

@@ -24,7 +24,7 @@ class Shared:
         self.dataset = dataset
         self.text = text
         self.limit = limit
-        self.values = Values(parts=MOST_PARTS + len(text))
+        self.values = Values(parts=MOST_PARTS + len(text), text=text)
         self.joined: dict[str, PortalDataset] = {}
         """The other datasets by 4x4."""
         self._others = others

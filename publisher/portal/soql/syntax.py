@@ -9,6 +9,12 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 
+def placed(node: exp.Expr, place: tuple[int, int]) -> exp.Expr:
+    """The node, with the line and character where it begins."""
+    node.meta["position"] = place
+    return node
+
+
 @dataclass(frozen=True, slots=True)
 class Star:
     """`*`, `:*`, or `@b.*`, without the columns after EXCEPT."""

@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, plain_text, point_of_location, storage
-from publisher.portal.base.problems import malformed, semantic
+from publisher.portal.base.problems import malformed, position, semantic
 from publisher.portal.base.watch import go_on
 from publisher.portal.soql.geometry import read_literal
 
@@ -47,6 +47,8 @@ class Term:
     """True if it is a number stored as a double, rounded to 15 digits."""
     longest: int | None = None
     """The most characters of a text, if known."""
+    place: tuple[int, int] | None = None
+    """The line and character of the query where it begins."""
 
 
 @dataclass(slots=True)
@@ -58,8 +60,20 @@ class Values:
     _room: int = ROOM
     parts: int = MOST_PARTS
     """How many more parts the query may have."""
+    text: str = ""
+    """The text of the query, which errors show."""
     momentary: bool = False
     """True if one of them is the time of the query."""
+
+    def at(self, place: tuple[int, int] | None) -> dict[str, Any]:
+        """A place in the query, as Socrata's errors give it."""
+        return {"position": position(self.text, *place)} if place else {}
+
+    def mismatch(self, where: str, term: Term) -> Exception:
+        """400: an expression of this type is not allowed here."""
+        name, called = term.kind.value if term.kind else "null", _called(where)
+        message = f"Type mismatch for {called}, is {name}"
+        return semantic("type-mismatch", message, function=called, type=name, **self.at(term.place))
 
     def step(self) -> None:
         """Count one more part of the query: names that stand for names double it with each. Raises SodaError."""
@@ -91,18 +105,19 @@ class Values:
         """A string literal."""
         return Term(self.bind(text), Kind.TEXT, text=text, longest=len(text))
 
-    def number(self, text: str) -> Term:
-        """A number literal."""
+    def number(self, text: str, place: tuple[int, int] | None = None) -> Term:
+        """A number literal. Raises SodaError type-mismatch."""
         value = exact_number(text)
         if value is None:
-            raise semantic("type-mismatch", "A number here has more than 38 digits", type="number")
+            message = "A number here has more than 38 digits"
+            raise semantic("type-mismatch", message, type="number", **self.at(place))
         return Term(self.bind(value), Kind.NUMBER)
 
     def fitted(self, term: Term, kinds: frozenset[Kind], where: str) -> Term:
         """Convert the term to one of these types. Raises SodaError type-mismatch."""
         if term.kind is None:
             (kind,) = kinds if len(kinds) == 1 else (None,)
-            return Term(f"(NULL::{storage(kind)})", kind, longest=0) if kind else term
+            return Term(f"(NULL::{storage(kind)})", kind, longest=0, place=term.place) if kind else term
         if term.kind in kinds and (term.text is None or Kind.TEXT in kinds):
             return term
         if term.kind is Kind.LOCATION and Kind.POINT in kinds:
@@ -110,11 +125,11 @@ class Values:
         if term.kind is Kind.URL and kinds >= {Kind.TEXT, Kind.NUMBER}:  # whatever can be compared
             return address(term)
         if term.text is not None:
-            found = _read(term.text, kinds)
+            found = _read(term.text, kinds, self.at(term.place))
             if found is not None:
                 kind, value = found
-                return Term(self.bind(value), kind)
-        raise mismatch(where, term.kind)
+                return Term(self.bind(value), kind, place=term.place)
+        raise self.mismatch(where, term)
 
     def agreed(self, terms: list[Term], where: str) -> tuple[list[Term], Kind | None]:
         """Convert the terms to one type: that of the first term that is neither NULL nor a string literal."""
@@ -176,14 +191,6 @@ def bounded(term: Term) -> Term:
     return replace(term, sql=f"(CASE WHEN length({term.sql}) > {CELL} THEN {stop} ELSE {term.sql} END)", longest=CELL)
 
 
-def mismatch(where: str, kind: Kind | None) -> Exception:
-    """400: an expression of this type is not allowed here."""
-    name = kind.value if kind else "null"
-    return semantic(
-        "type-mismatch", f"Type mismatch for {_called(where)}, is {name}", function=_called(where), type=name
-    )
-
-
 def _called(where: str) -> str:
     """A function or operator by Socrata's name: operators are named by their sign, as in `op$=`, but for some."""
     if where in ("IN", "BETWEEN", "LIKE"):
@@ -192,7 +199,8 @@ def _called(where: str) -> str:
 
 
 def combined(sql: str, kind: Kind | None, *terms: Term) -> Term:
-    """A term made from others: it depends on what they depend on, and a text is as long as the longest of them."""
+    """A term made from others: it begins with the first, depends on what they depend on, and a text is as long as the
+    longest of them."""
     if len(sql) > LONGEST_SQL:
         raise malformed("…", 1, 1, "the query is too large when its parts are combined")
     lengths = [term.longest for term in terms if term.kind is Kind.TEXT]
@@ -207,6 +215,7 @@ def combined(sql: str, kind: Kind | None, *terms: Term) -> Term:
         longest=max((n for n in lengths if n is not None), default=0)
         if kind is Kind.TEXT and None not in lengths
         else None,
+        place=terms[0].place if terms else None,
     )
 
 
@@ -237,8 +246,8 @@ def exact_number(text: str) -> Decimal | None:
     return plain if max(digits, exponent) <= 38 else None
 
 
-def _read(text: str, kinds: frozenset[Kind]) -> tuple[Kind, Any] | None:
-    """Convert a string literal to the first of these types that it can have."""
+def _read(text: str, kinds: frozenset[Kind], at: dict[str, Any]) -> tuple[Kind, Any] | None:
+    """Convert a string literal to the first of these types that it can have; `at` is its place, for an error."""
     zoned = {Kind.FLOATING} if _ZONED.search(text) is None else {Kind.FIXED}
     for kind in sorted(kinds - GEOMETRIES.keys(), key=lambda kind: (kind in TIMES and kind not in zoned, kind)):
         value = _read_plain(text, kind)
@@ -246,7 +255,7 @@ def _read(text: str, kinds: frozenset[Kind]) -> tuple[Kind, Any] | None:
             return kind, value
     if kinds.isdisjoint(GEOMETRIES):
         return None
-    shape = read_literal(text)
+    shape = read_literal(text, at)
     return shape if shape is not None and shape[0] in kinds else None
 
 
