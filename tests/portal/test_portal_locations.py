@@ -5,9 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
 
 import duckdb
+import geopandas
 import pytest
 
 from publisher.portal.base.kinds import Kind, plain_text, reading
@@ -93,6 +98,73 @@ def test_locations_are_shown_as_socrata_shows_them(portal: Running, places: str,
     assert web.get(f"{portal.address}/api/odata/v4/{places}").json()["value"][0]["at"] == LINES
 
 
+POINT = (-122.334779, 47.598282)
+TOLD = {
+    "a": (POINT, ("83 South King Street", "Seattle", "WA", "98104")),
+    "b": (None, ("83 South King Street", "Seattle", "WA", "98104")),
+    "c": (None, (None, None, None, None)),
+    "d": (POINT, ("83 South King Street", "Seattle", "WA", "98104")),
+    "e": ((-87.0, 41.5), (None, None, None, None)),
+}
+"""The point and the parts of the address of each row."""
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["resource/{}.geojson", "api/views/{}/rows.geojson", "api/views/{}/rows.kml", "api/views/{}/rows.kmz",
+     "api/views/{}/rows.shp", "api/geospatial/{}?method=export&format=Shapefile", "api/v3/views/{}/query.geojson"],
+)  # fmt: skip
+def test_map_files_have_the_place_and_the_address(
+    portal: Running, places: str, web: requests.Session, tmp_path: Path, address: str
+) -> None:
+    """GDAL reads a point from each file, and the parts of the address as attributes by Socrata's names."""
+    token = {"X-App-Token": portal.secret["app_token"]}
+    answer = web.get(f"{portal.address}/{address.format(places)}", headers=token)
+    assert answer.status_code == 200, answer.text
+    sort = re.split(r"\W", address)[-1]
+    ending = {"shp": "zip", "Shapefile": "zip"}.get(sort, sort)
+    file = tmp_path / f"rows.{ending}"
+    file.write_bytes(answer.content)
+    if ending == "kmz":
+        with zipfile.ZipFile(file) as archive:
+            file = Path(archive.extract("doc.kml", tmp_path))
+    frame = geopandas.read_file(f"zip://{file}" if ending == "zip" else file)
+    assert frame.crs.to_epsg() == 4326
+    parts = ["at_address", "at_city", "at_state", "at_zip"]
+    assert "at" not in frame.columns
+    found = {}
+    for row in frame.to_dict("records"):
+        shape = row["geometry"]
+        values = tuple(row[name] if isinstance(row[name], str) and row[name] else None for name in parts)
+        found[row["id"]] = ((shape.x, shape.y) if shape is not None else None, values)
+    assert found == TOLD
+
+
+def test_parts_of_an_address_do_not_replace_columns(portal: Running, web: requests.Session) -> None:
+    """A column with the name of a part keeps its values; what is no address has no parts; numbers are read."""
+    columns = [
+        {"fieldName": name, "name": name, "dataTypeName": kind}
+        for name, kind in (("at", "location"), ("at_city", "text"))
+    ]
+    sent = ['{"city": "Troy", "zip": 12180, "state": null}', "[1]", '{"address": {"a": 1}}']
+    with portal.client() as client:
+        made = client.create("Own names", columns=columns)["id"]
+        client.upsert(made, [{"at": {"human_address": each}, "at_city": "mine"} for each in sent])
+        client.publish(made)
+        client.set_permission(made, "public")
+        served = web.get(f"{portal.address}/resource/{made}.geojson").json()["features"]
+        marks = ElementTree.fromstring(web.get(f"{portal.address}/api/views/{made}/rows.kml").content)  # noqa: S314 -- ours
+        client.delete(made)
+    assert [each["properties"]["at_city"] for each in served] == ["mine"] * 3
+    assert [each["properties"]["at_zip"] for each in served] == ["12180", None, None]
+    kml = "{http://www.opengis.net/kml/2.2}"
+    told = [
+        {data.get("name"): data.findtext(f"{kml}value") for data in mark.iter(f"{kml}Data")}
+        for mark in marks.iter(f"{kml}Placemark")
+    ]
+    assert told == [{"at_city": "mine", "at_zip": "12180"}, {"at_city": "mine"}, {"at_city": "mine"}]
+
+
 def test_the_page_of_a_dataset_names_the_type(portal: Running, places: str, web: requests.Session) -> None:
     """In both languages; as shapes, locations are no column of the rows that a page shows."""
     for start, words in (("", "place and address"), ("/es", "lugar y dirección")):
@@ -116,3 +188,20 @@ def test_locations_are_asked_for(portal: Running, places: str, web: requests.Ses
     assert ask(select="id", where="at = at")["errorCode"] == "query.soql.type-mismatch"
     assert [row["id"] for row in ask(select="id", where="at is null")] == ["c"]
     assert [row["id"] for row in ask(select="id", q="king streets")] == ["a", "b", "d"]
+
+
+def test_a_dataset_of_nothing_but_points_has_map_files(portal: Running, web: requests.Session, tmp_path: Path) -> None:
+    """Features without attributes, as many as there are rows."""
+    with portal.client() as client:
+        columns = [{"fieldName": "at", "name": "at", "dataTypeName": "point"}]
+        made = client.create("Points", columns=columns)["id"]
+        client.upsert(made, [{"at": "POINT (1 2)"}, {"at": "POINT (3 4)"}])
+        client.publish(made)
+        client.set_permission(made, "public")
+        for sort, ending in (("geojson", "geojson"), ("kml", "kml"), ("shp", "zip")):
+            answer = web.get(f"{portal.address}/api/views/{made}/rows.{sort}")
+            file = tmp_path / f"rows.{ending}"
+            file.write_bytes(answer.content)
+            frame = geopandas.read_file(f"zip://{file}" if ending == "zip" else file)
+            assert [(point.x, point.y) for point in frame.geometry] == [(1, 2), (3, 4)], sort
+        client.delete(made)

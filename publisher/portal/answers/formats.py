@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from publisher.portal.answers import columns
-from publisher.portal.base.kinds import GEOMETRIES, TIMES, Kind, clock, json_text, plain_text, point_of_location
+from publisher.portal.base.kinds import (
+    GEOMETRIES,
+    TIMES,
+    Kind,
+    address_columns,
+    clock,
+    json_text,
+    part_of_location,
+    plain_text,
+    point_of_location,
+)
 from publisher.portal.base.problems import SodaError
 from publisher.portal.base.sql import literal, quoted
 
@@ -58,14 +68,18 @@ def _value(name: str) -> str:
     return f"q.{quoted(name)}"
 
 
-def _pairs(fields: Fields, *, nulls: bool) -> str:
-    """SQL for the members of a JSON object, each with a leading comma; nulls are left out unless `nulls` is set."""
+def _pairs(values: Iterable[tuple[str, Kind, str]], *, nulls: bool) -> str:
+    """SQL for the members of a JSON object, of keys, types and SQL values; nulls are left out unless `nulls` is set."""
     members = []
-    for name, kind in fields:
-        member = _member("," + json.dumps(name) + ":", kind, _value(name))
+    for name, kind, value in values:
+        member = _member("," + json.dumps(name) + ":", kind, value)
         missing = literal("," + json.dumps(name) + ":null")
         members.append(f"coalesce({member}, {missing})" if nulls else member)
     return f"substr(concat({', '.join(members)}), 2)" if members else "''"
+
+
+def _valued(fields: Fields) -> list[tuple[str, Kind, str]]:
+    return [(name, kind, _value(name)) for name, kind in fields]
 
 
 def _member(key: str, kind: Kind, value: str) -> str:
@@ -83,7 +97,7 @@ def _quoted(text: str) -> str:
 
 def json_line(fields: Fields) -> str:
     """SQL for one object; keys with a null value are left out, as in Socrata."""
-    return f"'{{' || {_pairs(fields, nulls=False)} || '}}'"
+    return f"'{{' || {_pairs(_valued(fields), nulls=False)} || '}}'"
 
 
 def csv_line(fields: Fields, separator: str = ",") -> str:
@@ -99,12 +113,16 @@ def _cell(name: str, kind: Kind) -> str:
 
 
 def geojson_line(fields: Fields) -> str:
-    """SQL for one feature; its geometry is the first column with geometry, or else the point of a location."""
+    """SQL for one feature; its geometry is the first column with geometry, or else the point of a location, whose
+    address becomes properties."""
     geometry = next((name for name, kind in fields if kind in GEOMETRIES), None)
-    location = next((name for name, kind in fields if kind is Kind.LOCATION), None)
+    location = None if geometry else next((name for name, kind in fields if kind is Kind.LOCATION), None)
     found = _value(geometry) if geometry else point_of_location(_value(location)) if location else "NULL"
     shape = f"coalesce({found}, 'null')"
-    rest = _pairs([(name, kind) for name, kind in fields if name != geometry], nulls=True)
+    values = _valued([(name, kind) for name, kind in fields if name not in (geometry, location)])
+    parts = address_columns(location, dict(fields)) if location else {}
+    values += [(name, Kind.TEXT, part_of_location(_value(str(location)), part)) for name, part in parts.items()]
+    rest = _pairs(values, nulls=True)
     return f"""'{{"type":"Feature","geometry":' || {shape} || ',"properties":{{' || {rest} || '}}}}'"""
 
 

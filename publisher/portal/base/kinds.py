@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Kind(StrEnum):
@@ -257,6 +261,17 @@ def part_of_location(value: str, name: str) -> str:
     if name in ("latitude", "longitude", "human_address"):
         return f"json_extract_string({value}, '$.{name}')"
     return f"nullif(json_extract_string({part_of_location(value, 'human_address')}, '$.{name}'), '')"
+
+
+ADDRESS = ("address", "city", "state", "zip")
+"""The parts of a location's `human_address`."""
+
+
+def address_columns(field: str, taken: Collection[str]) -> dict[str, str]:
+    """The parts of a location's address by the names that they have in map files, as Socrata names them; a column of
+    the dataset keeps its name."""
+    named = {f"{field}_{part}": part for part in ADDRESS}
+    return {name: part for name, part in named.items() if name not in taken}
 
 
 def point_of_location(value: str) -> str:

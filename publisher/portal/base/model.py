@@ -93,6 +93,12 @@ class PortalDataset:
         """The first column with geometry, or None."""
         return next((column for column in self.columns if column.kind in GEOMETRIES), None)
 
+    @property
+    def place(self) -> PortalColumn | None:
+        """The column that puts rows on a map: the first with geometry, or else the first location; or None."""
+        location = next((column for column in self.columns if column.kind is Kind.LOCATION), None)
+        return self.geometry or location
+
     def column(self, name: str) -> PortalColumn | None:
         """The column with this field name, or None."""
         return next((column for column in self.columns if column.field == name), None)

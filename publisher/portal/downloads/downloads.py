@@ -21,10 +21,12 @@ from publisher.portal.answers import formats
 from publisher.portal.answers.access import base_url, portal, readable, tabular
 from publisher.portal.answers.access import sources as sources_of
 from publisher.portal.answers.freshness import headers_of, unchanged
+from publisher.portal.base.kinds import Kind
 from publisher.portal.base.problems import SodaError, problem
 from publisher.portal.contract import about
 from publisher.portal.downloads.shapes import (
     Districts,
+    LocatedPlaces,
     Places,
     boundaries,
     write_geojson,
@@ -106,8 +108,8 @@ def _write(form: Format, question: SoqlQuestion, request: Request, dataset: Port
 
 
 def _write_geojson(request: Request, dataset: PortalDataset, target: Path) -> None:
-    """Write the rows as /resource does; without geometry, write the rows of one period with their boundaries."""
-    if dataset.geometry:
+    """Write the rows as /resource does; without places, write the rows of one period with their boundaries."""
+    if dataset.place:
         _write(formats.GEOJSON, SoqlQuestion(limit=None), request, dataset, target)
     else:
         write_geojson(_places(request, dataset), target)
@@ -143,8 +145,12 @@ _EXPORTS = {"shapefile": "shp", "shp": "shp", "kml": "kml", "kmz": "kmz", "geojs
 def _places(request: Request, dataset: PortalDataset) -> Places:
     """The rows as places on a map. Raises SodaError 404."""
     files = portal(request).store.rows(dataset)
-    if dataset.geometry:
-        return Places(files, dataset)
+    if dataset.place:
+        return (
+            LocatedPlaces(files, dataset, dataset.place)
+            if dataset.place.kind is Kind.LOCATION
+            else Places(files, dataset)
+        )
     known = about(dataset)
     store = portal(request).store
     asset = store.assets.attached(dataset, known.boundaries.filename) if known.boundaries else None
@@ -168,7 +174,7 @@ def _no_places() -> Exception:
 
 
 def _mapped(dataset: PortalDataset) -> bool:
-    return dataset.geometry is not None or about(dataset).boundaries is not None
+    return dataset.place is not None or about(dataset).boundaries is not None
 
 
 def _period(request: Request, dataset: PortalDataset, field: str, time: str) -> str:
@@ -245,7 +251,7 @@ def _name(request: Request, dataset: PortalDataset, form: Form) -> str:
 
 
 def _one_period(request: Request, dataset: PortalDataset, form: Form) -> str | None:
-    return (request.query_params.get("period") or None) if form.mapped and not dataset.geometry else None
+    return (request.query_params.get("period") or None) if form.mapped and not dataset.place else None
 
 
 async def _made(request: Request, dataset: PortalDataset, form: Form) -> Kept:

@@ -6,8 +6,10 @@ import json
 import re
 import tempfile
 import zipfile
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import XMLGenerator
@@ -16,7 +18,7 @@ from xml.sax.xmlreader import AttributesImpl
 import pyarrow as pa
 import shapefile
 
-from publisher.portal.base.kinds import GEOMETRIES
+from publisher.portal.base.kinds import GEOMETRIES, Kind, address_columns
 from publisher.portal.downloads.tables import batches, of_period, schema_of
 
 if TYPE_CHECKING:
@@ -64,6 +66,51 @@ class Places:
                 yield (json.loads(text) if text else None), values
 
 
+class LocatedPlaces(Places):
+    """The rows of a dataset with a location: its point, and the parts of its address as columns in its place."""
+
+    def __init__(self, files: Sequence[Path], dataset: PortalDataset, location: PortalColumn) -> None:
+        super().__init__(files, dataset)
+        self.location = location
+        self.own = [column for column in self.columns if column != location]
+        self.parts = address_columns(location.field, {column.field for column in dataset.columns})
+        told = [
+            replace(location, field=name, name=f"{location.name}: {part}", kind=Kind.TEXT)
+            for name, part in self.parts.items()
+        ]
+        self.columns = [*self.own, *told]
+
+    @property
+    def kinds(self) -> set[str]:
+        """Locations are points."""
+        return {"Point"}
+
+    def features(self) -> Iterator[Feature]:
+        """As in `Places`; a location with nothing but an address has no geometry."""
+        for batch in batches(self.files, self.dataset):
+            texts = batch.column(self.location.field).to_pylist()
+            for text, values in zip(texts, _rows(batch, self.own), strict=True):
+                known = json.loads(text) if text else {}
+                address = _address(known.get("human_address"))
+                yield _point_of(known), (*values, *(address.get(part) or None for part in self.parts.values()))
+
+
+def _point_of(location: dict[str, str]) -> dict[str, Any] | None:
+    if "longitude" not in location:
+        return None
+    return {"type": "Point", "coordinates": [float(location[name]) for name in ("longitude", "latitude")]}
+
+
+def _address(text: str | None) -> dict[str, str]:
+    """The parts of an address that are texts or numbers; none if a client sent anything else."""
+    try:
+        found = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    parts = found.items() if isinstance(found, dict) else ()
+    return {name: _plain(part) for name, part in parts if isinstance(part, str | int)}
+
+
 class Districts(Places):
     """The rows of one period, each with the boundary polygon of its place."""
 
@@ -100,7 +147,8 @@ def boundaries(content: bytes, name: str) -> dict[str, Any]:
 
 
 def _rows(batch: Any, columns: Iterable[PortalColumn]) -> Iterator[tuple[Any, ...]]:
-    return zip(*(batch.column(column.field).to_pylist() for column in columns), strict=True)
+    arrays = [batch.column(column.field).to_pylist() for column in columns]
+    return zip(*arrays, strict=True) if arrays else repeat((), batch.num_rows)
 
 
 def _plain(value: Any) -> str:
@@ -233,15 +281,18 @@ def write_shapefile(places: Places, target: Path) -> None:
     """Write a ZIP of .shp, .shx, .dbf, .prj, .cpg, and a legend of the shortened field names."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         stem = Path(folder) / "rows"
-        names = short_names([column.field for column in places.columns])
+        told = [column.field for column in places.columns]
+        names = short_names(told)
         with shapefile.Writer(str(stem), shapeType=_shape_type(places.kinds), encoding="utf-8") as writer:
             types = schema_of(places.files, places.dataset)
-            for name, column in zip(names, places.columns, strict=True):
-                writer.field(name, *_field(types.field(column.field).type))
+            fields = [_field(types.field(name).type if name in types.names else pa.string()) for name in told]
+            for name, field in zip(names or ["row"], fields or [_NUMBERED], strict=True):
+                writer.field(name, *field)
+            missing = ["" if sort == "C" else None for sort, _, _ in fields]
             try:
-                for geometry, values in places.features():
+                for number, (geometry, values) in enumerate(places.features(), start=1):
                     writer.shape(geometry) if geometry else writer.null()
-                    writer.record(*(_cell(value) for value in values))
+                    writer.record(*(map(_cell, values, missing) if names else (number,)))
             except BaseException:
                 writer.balance()  # else it cannot be closed
                 raise
@@ -249,6 +300,10 @@ def write_shapefile(places: Places, target: Path) -> None:
         stem.with_suffix(".cpg").write_text("UTF-8")
         stem.with_suffix(".txt").write_text(_legend(names, places.columns), encoding="utf-8")
         _pack([stem.with_suffix(end) for end in (".shp", ".shx", ".dbf", ".prj", ".cpg", ".txt")], target)
+
+
+_NUMBERED = ("N", 18, 0)
+"""The rows' numbers, where there is nothing but shapes: a Shapefile has at least one field."""
 
 
 def _field(kind: pa.DataType) -> tuple[str, int, int]:
@@ -265,9 +320,11 @@ def _shape_type(kinds: set[str]) -> int:
     return min(types, default=shapefile.NULL) if len(types) < 2 else shapefile.POLYGON
 
 
-def _cell(value: Any) -> Any:
-    """The value for a Shapefile; text is cut at 254 bytes, the most it can have."""
-    if value is None or isinstance(value, bool | Decimal):
+def _cell(value: Any, missing: str | None) -> Any:
+    """The value for a Shapefile, which has `missing` for none; text is cut at 254 bytes, the most it can have."""
+    if value is None:
+        return missing
+    if isinstance(value, bool | Decimal):
         return value
     return _plain(value).encode()[:254].decode(errors="ignore")
 
