@@ -76,6 +76,9 @@ def test_headers_call_a_checkbox_a_boolean(web: requests.Session, portal: Runnin
     """As SODA 2.1 and 3 do."""
     told = web.get(f"{portal.address}/resource/{sample}.json?$select=open&$limit=1")
     assert told.headers["X-SODA2-Types"] == '["boolean"]'
+    query, token = {"query": "SELECT open LIMIT 1"}, {"X-App-Token": portal.secret["app_token"]}
+    told = web.post(f"{portal.address}/api/v3/views/{sample}/query.json", json=query, headers=token)
+    assert told.headers["X-SODA2-Types"] == '["boolean"]'
 
 
 def test_addresses_of_another_portal_lead_to_the_page(web: requests.Session, portal: Running, sample: str) -> None:

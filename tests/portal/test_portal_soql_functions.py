@@ -31,7 +31,15 @@ ROWS: list[dict[str, Any]] = [
         "way": BEND,
         "link": {"url": "https://example.org/a", "description": "A"},
     },
-    {"id": "b", "word": "a dog's run", "n": "2", "m": "4.5", "yes": False, "day": "2023-12-31T00:00:00.000"},
+    {
+        "id": "b",
+        "word": "a dog's run",
+        "n": "2",
+        "m": "4.5",
+        "yes": False,
+        "day": "2023-12-31T00:00:00.000",
+        "link": {"url": "https://other.test/b", "description": "Holes in streets"},
+    },
     {"id": "c", "word": "RUNNING late", "n": "4", "m": "8.5", "area": SQUARE},
     {"id": "d"},
 ]
@@ -201,6 +209,7 @@ FIRST: list[tuple[str, Any]] = [
     ("link = 'https://example.org/a'", True),
     ("link in ('https://example.org/b', 'x')", False),
     ("link between 'http' and 'https://f'", True),
+    ("link < 'https://f'", True),
     ("greatest(link, 'a')", "https://example.org/a"),
     ("nullif(link, 'https://example.org/a')", None),
     ("url('https://example.org', 'B')", {"url": "https://example.org", "description": "B"}),
@@ -270,11 +279,8 @@ def test_aggregates(ask: Asker) -> None:
     (line,) = ask(select="regr_slope(m, n) as s, regr_intercept(m, n) as i, regr_r2(m, n) as r")
     assert line == {"s": "2", "i": "0.5", "r": "1"}
     assert ask.one("sum(m) filter (where yes)") == "2.5"
-    assert (ask.one("bool_and(yes)"), ask.one("bool_or(yes)"), ask.one("max(link)")) == (
-        False,
-        True,
-        "https://example.org/a",
-    )
+    assert (ask.one("bool_and(yes)"), ask.one("bool_or(yes)")) == (False, True)
+    assert (ask.one("min(link)"), ask.one("max(link)")) == ("https://example.org/a", "https://other.test/b")
     assert ask.one("count(*) filter (where n > 1)") == "2"
     assert ask(select="sum(n), avg(n), regr_slope(n, m)", where="false") == [{}]
 
@@ -318,6 +324,7 @@ SEARCHES = [
     ("2.5", "a"),
     ("5", ""),
     ("example", "a"),
+    ("street hole", "b"),
     ("!!!", ""),
 ]
 
