@@ -282,7 +282,7 @@ def _numbers(identifier: str, count: int) -> Task:
     def datasette(chance: random.Random) -> str:
         asked = (
             "select * from (select id, requests, row_number() over (order by id) as n from cells)"
-            " where n > :first limit 100"
+            " where n > cast(:first as integer) limit 100"  # its parameters are texts, and every text is more
         )
         first = str(chance.randrange(max(1, count - 100)))
         return "/cells.json?" + urlencode({"sql": asked, "first": first, "_shape": "array"})
