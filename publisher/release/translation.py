@@ -57,7 +57,8 @@ class SentenceCatalog:
         for entry in self.kinds[kind]:
             if (found := entry.form.fullmatch(text)) is not None:
                 parts = {slot: self._part(slot, found[slot], own) for slot in entry.slots}
-                return entry.other.format(**parts)
+                if None not in parts.values():
+                    return entry.other.format(**parts)
         return None
 
     def paragraph(self, text: str, own: Mapping[str, str]) -> str | None:
