@@ -16,6 +16,7 @@ from publisher.pipeline.session import locked, opened
 from publisher.portal.base.kinds import Kind
 from publisher.portal.base.model import PortalColumn, PortalDataset
 from publisher.portal.contract import PublisherMetadata, about
+from publisher.portal.pages.wording import DESCRIPTIONS, NAME_OF
 from publisher.privacy.finish import finish
 from publisher.push.boundaries import missing
 from publisher.push.metadata import listing_of
@@ -26,7 +27,7 @@ from publisher.release.failure import Failure
 from publisher.release.guarantee import guarantee
 from publisher.release.guarantee_inputs import GuaranteeInputs
 from publisher.release.manifest import hash_of
-from publisher.release.table import laws_of, published_table, shape_of
+from publisher.release.table import column_specs, laws_of, published_table, shape_of
 from publisher.release.validation import Validation
 from publisher.workspace import find_workspace
 
@@ -290,6 +291,21 @@ def worded(catalog: Catalog, words: str) -> None:
     path.chmod(0o600)
     path.write_text(words)
     release.manifest.files["guarantee.md"] = hash_of(path)
+
+
+def test_the_pages_know_what_is_said_of_columns(place: Workspace) -> None:
+    """Whatever the publisher says of the columns that every dataset has is among what Spanish pages translate."""
+    ends = ("id", "period", "period_start", "edition", "_low", "_high", "_margin_percent", "_status", "_reason")
+    dataset = place.dataset("weekly")
+    tables = [column_specs(dataset, level) for level in ("", "districts", "city")]
+    said = {each.description for columns in tables for each in columns if each.name.endswith(ends)}
+    assert len(said) > 8
+    assert said <= set(DESCRIPTIONS)
+    grains = ("day", "week", "month", "quarter", "year")
+    wanted = {form.format(grain) for grain in grains for form in ("The {} of the records.", "First day of the {}.")}
+    assert wanted <= set(DESCRIPTIONS)
+    names = [each.description for columns in tables for each in columns if each.name.endswith("_name")]
+    assert all(each.startswith(NAME_OF.partition("%")[0]) for each in names)
 
 
 def test_coarser_places_are_joined_from_finer_ones(place: Workspace, catalog: Catalog) -> None:

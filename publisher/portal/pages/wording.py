@@ -41,6 +41,45 @@ OTHERS = (
 )
 """Titles that the publisher gives to columns of every dataset."""
 
+DESCRIPTIONS = (
+    message("Identifies the cell; never changes."),
+    message("The day of the records."),
+    message("First day of the day."),
+    message("The week of the records."),
+    message("First day of the week."),
+    message("The month of the records."),
+    message("First day of the month."),
+    message("The quarter of the records."),
+    message("First day of the quarter."),
+    message("The year of the records."),
+    message("First day of the year."),
+    message(
+        "Low end of the 95% margin of error of the noise; before suppression, and without what bounding and "
+        "clamping cut off."
+    ),
+    message(
+        "High end of the 95% margin of error of the noise; before suppression, and without what bounding and "
+        "clamping cut off."
+    ),
+    message(
+        "Half the margin of error in percent of the value, rounded up: 12 means probably within 12%. Empty "
+        "where the value is suppressed or zero, where its margin has no upper end, and in releases made "
+        "before this column was added."
+    ),
+    message(
+        "ok (half the margin is at most 33% of the value), caution (at most 65%: use it with its margin), "
+        "unreliable (more, or no percentage can be given), or suppressed (value and margin are empty)."
+    ),
+    message(
+        "Why it is suppressed: threshold (too few), customer rule (too few customers, or one may have too "
+        "large a share), or complementary (so that another suppressed cell does not follow from the totals). "
+        "Empty if it is not suppressed, and in releases made before this column was added."
+    ),
+    message("Goes up each time the period is published again."),
+)
+"""What the publisher says of columns that every dataset has."""
+NAME_OF = message("The name of the %(key)s.")
+
 _words: ContextVar[Mapping[str, str]] = ContextVar("words")
 
 
@@ -86,8 +125,8 @@ def _lowered(own: Mapping[str, str]) -> dict[str, str]:
 
 
 def _titles(shape: TableShape | None, own: Mapping[str, str], say: Callable[[str], str]) -> dict[str, str]:
-    """The titles of columns that the publisher makes of those of measures and keys."""
-    titles = {each: say(each) for each in OTHERS}
+    """The titles and descriptions that the publisher gives to columns, by itself or from measures and keys."""
+    titles = {each: say(each) for each in (*OTHERS, *DESCRIPTIONS)}
     for measure in shape.measures if shape is not None else ():
         label = own.get(measure.label)
         if label is not None:
@@ -96,4 +135,5 @@ def _titles(shape: TableShape | None, own: Mapping[str, str], say: Callable[[str
         label = own.get(key.label)
         if label is not None:
             titles[f"{key.label} name"] = say(NAMES) % {"key": label}
+            titles[NAME_OF % {"key": key.label.lower()}] = say(NAME_OF) % {"key": label.lower()}
     return titles
