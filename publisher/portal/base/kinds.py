@@ -132,8 +132,18 @@ def reading(kind: Kind, text: str) -> str:
     return _READINGS[kind](plain)
 
 
+def _matching(text: str, pattern: str, value: str) -> str:
+    """The value if the text has the pattern, otherwise NULL."""
+    return f"CASE WHEN regexp_matches({text}, '{pattern}') THEN {value} END"
+
+
+def _json(text: str) -> str:
+    """The text if it is JSON, otherwise NULL."""
+    return f"CASE WHEN json_valid({text}) THEN {text} END"
+
+
 def _reading_number(plain: str) -> str:
-    return f"CASE WHEN regexp_matches({plain}, '{_NUMBER}') THEN {plain} END"
+    return _matching(plain, _NUMBER, plain)
 
 
 def _reading_checkbox(plain: str) -> str:
@@ -143,20 +153,19 @@ def _reading_checkbox(plain: str) -> str:
 
 def _reading_time(plain: str) -> str:
     clock = f"regexp_replace({plain}, 'Z$', '')"
-    return f"CASE WHEN regexp_matches({clock}, '{_TIME}$') THEN TRY_CAST({clock} AS TIMESTAMP) END"
+    return _matching(clock, f"{_TIME}$", f"TRY_CAST({clock} AS TIMESTAMP)")
 
 
 def _reading_url(plain: str) -> str:
     """Either just an address, or an object with the address in it."""
-    whole = f"CASE WHEN json_valid({plain}) THEN {plain} END"
     made = f"CASE WHEN {plain} IS NOT NULL THEN json_object('url', {plain})::VARCHAR END"
-    return f"CASE WHEN starts_with({plain}, '{{') THEN {whole} ELSE {made} END"
+    return f"CASE WHEN starts_with({plain}, '{{') THEN {_json(plain)} ELSE {made} END"
 
 
 def _reading_location(plain: str) -> str:
     """An object with latitude, longitude and human_address, a GeoJSON point, or an address with `(latitude, longitude)`
     after it, as Socrata's CSV has it. Null if there is a place that is not on Earth, or nothing at all."""
-    whole = f"CASE WHEN json_valid({plain}) THEN {plain} END"
+    whole = _json(plain)
     lines = f"regexp_extract({plain}, '^(.*?)\\s*(?:{_PLACE})?$', 1, 's')"
     place = f"regexp_extract({plain}, '{_PLACE}$', {{}})"
     sent = f"starts_with({plain}, '{{')"
@@ -201,7 +210,7 @@ def _reading_instant(plain: str) -> str:
     whole = f"CASE WHEN length({plain}) = 10 THEN {plain} || 'T00:00:00' ELSE {plain} END"
     zoned = f"regexp_matches({plain}, '.{{10}}.*(Z|[-+]\\d\\d(:?\\d\\d)?)$')"
     instant = f"TRY_CAST(({whole}) || CASE WHEN {zoned} THEN '' ELSE 'Z' END AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
-    return f"CASE WHEN regexp_matches({plain}, '{_TIME}(Z|[-+]\\d\\d(:?\\d\\d)?)?$') THEN {instant} END"
+    return _matching(plain, rf"{_TIME}(Z|[-+]\d\d(:?\d\d)?)?$", instant)
 
 
 def _reading_geometry(name: str, plain: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from publisher.grades import STATUSES
 from publisher.portal.base.kinds import TIMES, Kind
 from publisher.portal.base.sql import literal
+from publisher.portal.pages.trend import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,11 +172,7 @@ def _values(dataset: PortalDataset, shape: TableShape | None, ask: Ask, wanted: 
 def _filter(
     dataset: PortalDataset, ask: Ask, wanted: Mapping[str, str], field: str, names: str | None, label: str
 ) -> Filter:
-    shown = f", min(`{names}`) AS shown" if names else ""
-    order = "shown" if names else f"`{field}`" + ("" if label else " DESC")
-    clauses = {"$select": f"`{field}`{shown}", "$group": f"`{field}`", "$order": order, "$limit": str(OPTIONS + 1)}
-    found = [row for row in ask(clauses) if row[field] is not None]
-    options = [(str(row[field]), str(row.get("shown") or row[field])) for row in found]
+    options = values_of(ask, field, names, OPTIONS + 1, latest=not label)
     if len(options) > OPTIONS:
         return _chosen(dataset, names or field, label, [], wanted)
     return _chosen(dataset, field, label, options, wanted)

@@ -203,7 +203,7 @@ def selects_of(
 
 
 def _select(key: ShapeKey, ask: Ask, wanted: str | None, telling: str | None, *, additive: bool) -> FormSelect:
-    options = _values(key, ask)
+    options = values_of(ask, key.name, key.names, CHOICES)
     known = [value for value, _ in options] + [ALL] * additive
     usual = next((value for value in (telling, *known) if value in known), ALL)
     return FormSelect(key.name, key.label, options, str(wanted if wanted in known else usual), additive, str(usual))
@@ -231,15 +231,13 @@ def _telling_cell(shape: TableShape, measure: ShapeMeasure, ask: Ask) -> dict[st
     return {}
 
 
-def _values(key: ShapeKey, ask: Ask) -> list[tuple[str, str]]:
-    shown = f", min(`{key.names}`) as shown" if key.names else ""
-    clauses = {"$select": f"`{key.name}`{shown}", "$group": f"`{key.name}`", "$limit": str(CHOICES)}
-    clauses["$order"] = "shown" if key.names else f"`{key.name}`"
-    return [
-        (str(row[key.name]), str(row.get("shown") or row[key.name]))
-        for row in ask(clauses)
-        if row[key.name] is not None
-    ]
+def values_of(ask: Ask, field: str, names: str | None, most: int, *, latest: bool = False) -> list[tuple[str, str]]:
+    """The values of a column, each with its name, in the order of the names; without names in their own order, or the
+    `latest` first."""
+    shown = f", min(`{names}`) AS shown" if names else ""
+    order = "shown" if names else f"`{field}`" + (" DESC" if latest else "")
+    clauses = {"$select": f"`{field}`{shown}", "$group": f"`{field}`", "$order": order, "$limit": str(most)}
+    return [(str(row[field]), str(row.get("shown") or row[field])) for row in ask(clauses) if row[field] is not None]
 
 
 def _window(page: int) -> dict[str, str]:

@@ -82,13 +82,7 @@ class Expressions:
         return {"position": position(self.text, *self._position(node))}
 
     def _position(self, node: exp.Expr | None) -> tuple[int, int]:
-        """The line and character of a node, or of the first of its parts that has them."""
-        while node is not None:
-            found: tuple[int, int] | None = node.meta.get("position")
-            if found is not None:
-                return found
-            node = next(node.iter_expressions(), None)
-        return 1, 1
+        return _place(node) or (1, 1)
 
     def term(self, node: Any) -> Term:
         """Compile a node. Raises SodaError."""
@@ -108,7 +102,8 @@ class Expressions:
         if compile_node is None:
             raise self.refused(str(getattr(node, "key", "this")).upper(), node)
         term = self._grouped(compile_node(self, node))
-        return replace(term, place=node.meta.get("position") or term.place or self._position(node))
+        place = _place(node)
+        return term if place in (None, term.place) else replace(term, place=place)
 
     def _grouped(self, term: Term) -> Term:
         return closed(term) if term.sql in self.groups else term
@@ -335,6 +330,16 @@ class Expressions:
 
     def _call(self, node: exp.Expr) -> Term:
         return self._called(self, node)
+
+
+def _place(node: exp.Expr | None) -> tuple[int, int] | None:
+    """Where a node begins, or the first of its parts that has a place; None for what `*` stands for."""
+    while node is not None:
+        found: tuple[int, int] | None = node.meta.get("position")
+        if found is not None:
+            return found
+        node = next(node.iter_expressions(), None)
+    return None
 
 
 _NODES: dict[type[exp.Expr], Callable[[Expressions, Any], Term]] = {
