@@ -4,6 +4,7 @@
 
 Prints the requests, the share of questions that are right by construction, the statuses, the answers that differ from
 the second evaluation (none may), the slowest answer and the requests each second. Ends with 1 where anything is wrong.
+A line after each 5,000 requests has the faults so far and the memory that the portal holds: it may not keep growing.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(1, str(Path(__file__).parents[1] / "tests" / "portal"))
 
 from portal_process import start, stop
 from soql.trial import Counts, Site, Trial, prepare, recorded
+
+if TYPE_CHECKING:
+    from portal_process import Running
+
+ROUND = 5_000
+"""Requests after which a line says what there is so far, so that a run which is cut short has told something."""
 
 
 def main() -> int:
@@ -37,7 +45,7 @@ def main() -> int:
             site = prepare(portal, alone=True)
             print(f"seed {arguments.seed}; not answered: {', '.join(sorted(site.missing)) or 'nothing'}", flush=True)
             began = time.perf_counter()
-            counts = _together(site, arguments)
+            counts = _together(site, portal, arguments)
             seconds = time.perf_counter() - began
             errors = [line for line in recorded(portal.state).splitlines() if " ERROR " in line or "Traceback" in line]
         finally:
@@ -46,15 +54,29 @@ def main() -> int:
     return 1 if counts.faults or errors else 0
 
 
-def _together(site: Site, arguments: argparse.Namespace) -> Counts:
-    """The same number of requests from each thread, a seed for each."""
-    counts, requests, threads = Counts(), arguments.requests, arguments.threads
+def _together(site: Site, portal: Running, arguments: argparse.Namespace) -> Counts:
+    """The same number of requests from each thread, a seed for each; after each round a line about all so far."""
+    requests, threads, counts = arguments.requests, arguments.threads, Counts()
+    trials = [Trial(site, f"{arguments.seed}.{number}") for number in range(threads)]
+    end = time.monotonic() + arguments.minutes * 60
     with ThreadPoolExecutor(threads) as pool:
-        share = [requests // threads + (number < requests % threads) for number in range(threads)]
-        trials = [Trial(site, f"{arguments.seed}.{number}") for number in range(threads)]
-        for found in pool.map(Trial.run, trials, share, [arguments.minutes * 60] * threads):
-            counts.add(found)
+        for before in range(0, requests, ROUND):
+            wanted = min(before + ROUND, requests)
+            share = [wanted // threads + (number < wanted % threads) for number in range(threads)]
+            counts = Counts()
+            for found in pool.map(Trial.run, trials, share, [end - time.monotonic()] * threads):
+                counts.add(found)
+            memory = _memory(portal.process.pid)
+            print(f"{counts.requests:>9,} requests, {len(counts.faults)} faults, portal {memory} MB", flush=True)
+            if counts.requests < wanted:  # the time is up, or there are too many faults
+                break
     return counts
+
+
+def _memory(process: int) -> int:
+    """MB of memory that a process holds, by Linux."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
 
 def _tell(counts: Counts, seconds: float, errors: list[str]) -> None:
