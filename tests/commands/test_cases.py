@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
@@ -41,8 +42,8 @@ def office(released: Town) -> Town:
 
 
 def day(back: int) -> str:
-    """So many days ago, on a clock that no source is ahead of."""
-    return (datetime.now(UTC).date() - timedelta(days=back)).isoformat()
+    """So many days ago in the town."""
+    return (datetime.now(ZoneInfo("America/Chicago")).date() - timedelta(days=back)).isoformat()
 
 
 def typed(town: Town, *arguments: str) -> Answer:
