@@ -84,11 +84,7 @@ def publish(
     if view is not None:
         met(view)
         part = changed_part(pushed, view, releases) if not (left or listing.missing(view)) else None
-    gone = known_id if view is None else None
-    if gone is not None and not rebuild:
-        raise DeletedError(
-            f"{client.link(gone)} was deleted there: `publisher push --rebuild` with the dataset's name makes it again"
-        )
+    gone = _gone(client, view, known_id, rebuild=rebuild)
     _refuse_unseen(view, left)
     if pushed is not None:
         wanted = wanted_rows(releases if part is None else part.releases, listing.columns)
@@ -102,9 +98,7 @@ def publish(
     theirs = [*listing.others(view), *_rows_of_others(before, listing, releases, pushed, view)]
     if theirs:
         told(theirs)
-    if before.ids and view.public and "releases" in view.custom:
-        client.update(view.id, listing.begun(view))
-        view = client.view(view.id) or view
+    view = _begun(client, listing, view, before)
     sent = _send(client, view, listing, wanted, before, part, left, progress)
     if not view.published:
         client.publish(view.id)
@@ -125,6 +119,25 @@ def publish(
         before=client.link(gone) if gone is not None else "",
         set_back=tuple(each.what for each in theirs),
     )
+
+
+def _gone(client: SocrataClient, view: View | None, known_id: str | None, *, rebuild: bool) -> str | None:
+    """The id of a dataset that was deleted there, None if there is none. Raises DeletedError unless it is to be made
+    again."""
+    if view is not None or known_id is None:
+        return None
+    if not rebuild:
+        again = "`publisher push --rebuild` with the dataset's name makes it again"
+        raise DeletedError(f"{client.link(known_id)} was deleted there: {again}")
+    return known_id
+
+
+def _begun(client: SocrataClient, listing: Listing, view: View, before: Difference) -> View:
+    """Say in the metadata that rows are being changed, where readers can see some."""
+    if not (before.ids and view.public and "releases" in view.custom):
+        return view
+    client.update(view.id, listing.begun(view))
+    return client.view(view.id) or view
 
 
 def describe(
