@@ -10,7 +10,7 @@ from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from publisher.portal.base.bounds import BoundFacts as BoundFacts  # noqa: PLC0414 -- a part of the contract
 from publisher.portal.base.bounds import CountedShare as CountedShare  # noqa: PLC0414
@@ -210,7 +210,7 @@ class ReleaseFacts(FrozenModel):
     """True if it was retracted."""
     reason: Reason = ""
     """Why this edition was made, if it follows an earlier one."""
-    decisions: list[DecisionFacts] = []
+    decisions: list[DecisionFacts] = Field(default_factory=list)
     """Oldest first."""
     sha256: str = ""
     """SHA-256 of the edition's CSV file, as the publisher keeps it."""

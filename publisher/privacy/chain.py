@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from publisher.errors import BudgetError
@@ -90,7 +91,7 @@ def leaf_of(row: Row) -> bytes:
 
 def leaf_of_hash(sequence: int, kind: str, at: str, payload: str, previous: str) -> bytes:
     """The same where only the hash of the payload is known."""
-    return _ENCODER.encode([sequence, kind, at, payload, previous]).encode()
+    return _encoded(sequence, kind, at, payload, previous).encode()
 
 
 def payload_hash(payload: str) -> str:
@@ -164,6 +165,13 @@ def head_faults(rows: Iterable[Row], heads: Iterable[tuple[str, int, str]]) -> l
 
 
 def _digest(sequence: int, kind: str, at: str, payload: str, previous: str) -> str:
+    return hashlib.sha256(_encoded(sequence, kind, at, payload, previous).encode()).hexdigest()
+
+
+def _encoded(sequence: int, *texts: str) -> str:
+    """A JSON array, made without an encoder of its own for each of thousands of entries: the same text in a third of
+    the time."""
+    if type(sequence) is int and all(type(each) is str for each in texts):
+        return f"[{sequence}, {', '.join(map(encode_basestring, texts))}]"
     # A damaged database may give bytes for text; they have a hash too, which is never the right one.
-    text = _ENCODER.encode([sequence, kind, at, payload, previous])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _ENCODER.encode([sequence, *texts])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from publisher.push.client import MARKER, Fields, View
@@ -101,13 +102,13 @@ class Listing:
         """The title, which says so if the data is not real."""
         return f"[Sample] {self.title}" if self.stand_in else self.title
 
-    @property
+    @cached_property
     def custom(self) -> dict[str, str]:
         """Our custom fields, all texts, and the digests by which a later push sees what someone else has changed."""
         columns = {column.name: [column.title, column.description] for column in self.columns}
         return {**self._custom, LISTED: json.dumps(_digests(self._plain(), columns, self._custom), sort_keys=True)}
 
-    @property
+    @cached_property
     def _custom(self) -> dict[str, str]:
         """Fields that were added later are present only if they have a value."""
         fields = {
