@@ -168,8 +168,7 @@ class BatchStore:
             for month, name in self._within(batch.batch)
             if name.startswith(begins) and first <= month.removeprefix("month=") <= last
         )
-        paths = list(map(Path, found))
-        return [path for path in paths if path not in self.hidden] if self.hidden else paths
+        return [path for path in map(Path, found) if path not in self.hidden]
 
     def _within(self, batch: str) -> list[tuple[str, str]]:
         """The folder and name of every Parquet file of a batch, listed once: a run asks several times, of thousands."""
