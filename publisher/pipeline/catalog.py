@@ -13,7 +13,7 @@ from publisher.durable import write_file
 from publisher.errors import SourceError
 from publisher.pipeline.decisions import NAMES, decide, decisions
 from publisher.pipeline.reviews import AUTOMATIC, Reviews, record_decision, reviews_of
-from publisher.release import packs
+from publisher.release import pack_index, packs
 from publisher.release.manifest import MANIFEST
 from publisher.release.store import refuse_if_changed
 from publisher.release.validation import Validation
@@ -56,6 +56,14 @@ class _Record:
 
 
 @dataclass(frozen=True)
+class _Indexed:
+    """The results in a pack by its index; none if there is no index of this very file."""
+
+    pack: packs.Identity | None
+    results: Mapping[str, tuple[str, Validation]]
+
+
+@dataclass(frozen=True)
 class Catalog:
     """Read the store and the ledger together.
 
@@ -73,6 +81,8 @@ class Catalog:
     _reviews: dict[str, Reviews] = field(default_factory=dict, init=False, repr=False, compare=False)
     _beside: dict[str, set[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By dataset, the periods that have results of checks outside of packs."""
+    _indexed: dict[Path, _Indexed] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """By pack of results, what its index has."""
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition. Raises SourceError when one cannot be
@@ -121,19 +131,51 @@ class Catalog:
 
     def validation(self, release: Release, recorded: Mapping[str, str] | None = None) -> Validation | None:
         """The last check of a release against its suite; None if there is none that the ledger has `recorded`."""
+        checked = self._checked(release)
+        if checked is None:
+            return None
+        digest, found = checked
         says = release.manifest
+        known = self._record(says.dataset).checked if recorded is None else recorded
+        # A result that someone else wrote is none: the release is checked again. A ledger from before results were
+        # recorded has none at all, until they are adopted.
+        return found if not known or known.get(says.name) == digest else None
+
+    def _checked(self, release: Release) -> tuple[str, Validation] | None:
+        """The result of a release's last check after the SHA-256 of its file; None if there is none."""
+        says = release.manifest
+        if says.period not in self._lying_beside(says.dataset) and self.store.indexed:
+            pack = packs.pack_of(self._results(says.dataset), says.period)
+            indexed = self._index(pack).results.get(f"{says.period}/{says.edition}.json")
+            if indexed is not None:
+                return indexed
         try:
             content = self.result(release)
             found = Validation.model_validate_json(content) if content is not None else None
         except (OSError, ValueError):
             raise SourceError(self._damaged(release)) from None
-        if content is None:
+        if content is None or found is None:
             return None
-        known = self._record(says.dataset).checked if recorded is None else recorded
-        digest = known.get(says.name)
-        # A result that someone else wrote is none: the release is checked again. A ledger from before results were
-        # recorded has none at all, until they are adopted.
-        return found if not known or digest == hashlib.sha256(content).hexdigest() else None
+        return hashlib.sha256(content).hexdigest(), found
+
+    def _index(self, pack: Path) -> _Indexed:
+        if pack not in self._indexed:
+            identity = packs.identity_of(pack)
+            place = self.store.index_of(pack)
+            found = pack_index.read_results(place, identity) if identity is not None else None
+            self._indexed[pack] = _Indexed(identity, found) if found is not None else _Indexed(None, {})
+        return self._indexed[pack]
+
+    def index(self, dataset: str) -> None:
+        """Keep the manifests and the results of a dataset's packs whose indexes are missing, or of another file. Raises
+        SourceError when one cannot be read or written."""
+        self.store.index(dataset)
+        for pack in packs.packs_in(self._results(dataset)):
+            identity = packs.identity_of(pack)
+            if identity is not None and self._index(pack).pack != identity:
+                found = {name: _result(pack, name) for name in packs.entries_of(pack)}
+                pack_index.write_results(self.store.index_of(pack), identity, found)
+                self._indexed.pop(pack)
 
     def validation_path(self, release: Release) -> Path:
         """Where the result of a release's last check is, unless it is packed."""
@@ -143,15 +185,20 @@ class Catalog:
         """The file with the result of a release's last check: that of its own, or else the one in the pack; None if
         there is none. Raises OSError when it cannot be read, SourceError when the pack is damaged."""
         says = release.manifest
-        if says.dataset not in self._beside:  # before the packs: what is packed meanwhile is seen in one of them
-            self._beside[says.dataset] = set(packs.numbered(self._results(says.dataset)))
+        beside = self._lying_beside(says.dataset)  # before the packs: what is packed meanwhile is seen in one of them
         name = f"{says.period}/{says.edition}.json"
         packed = packs.read_packed(self._results(says.dataset), name)
-        if packed is None or says.period in self._beside[says.dataset]:
+        if packed is None or says.period in beside:
             with suppress(FileNotFoundError):
                 return self.validation_path(release).read_bytes()
             packed = packs.read_packed(self._results(says.dataset), name)
         return packed
+
+    def _lying_beside(self, dataset: str) -> set[str]:
+        """The periods that have results of checks outside of packs."""
+        if dataset not in self._beside:
+            self._beside[dataset] = set(packs.numbered(self._results(dataset)))
+        return self._beside[dataset]
 
     def unpacked_years(self, dataset: str) -> set[str]:
         """The years of which releases, or results of checks, lie outside of packs."""
@@ -197,7 +244,7 @@ class Catalog:
         content = validation.model_copy(update={"accepted": accepted}).model_dump_json(indent=2).encode() + b"\n"
         self._enter_validation(says.dataset, says.period, says.edition, content)
         write_file(self.validation_path(release), content)
-        self._beside.setdefault(says.dataset, set(packs.numbered(self._results(says.dataset)))).add(says.period)
+        self._lying_beside(says.dataset).add(says.period)
         self._forget(release)
 
     def adopt(self) -> None:
@@ -315,6 +362,15 @@ class Catalog:
         self._periods.pop((release.manifest.dataset, release.manifest.period), None)
         self._records.pop(release.manifest.dataset, None)
         self._reviews.pop(release.manifest.dataset, None)
+
+
+def _result(pack: Path, name: str) -> tuple[str, Validation]:
+    """A result in a pack, after the SHA-256 of its file. Raises SourceError when it is damaged."""
+    try:
+        content = packs.read_packed(pack.parent, name) or b""
+        return hashlib.sha256(content).hexdigest(), Validation.model_validate_json(content)
+    except (OSError, ValueError):
+        raise SourceError(f"{pack}: {name} is damaged: restore it from a backup") from None
 
 
 def closed_periods(late: Late | None, standings: Sequence[Standing]) -> set[str]:

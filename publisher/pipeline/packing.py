@@ -25,11 +25,12 @@ TOGETHER = 30
 
 
 def pack_settled_releases(catalog: Catalog, dataset: str, now: datetime, doing: Callable[[str], None]) -> None:
-    """Pack what is settled of a dataset, defined or not. Raises SourceError where something is not as it was written;
-    it stays where it is."""
+    """Pack what is settled of a dataset, defined or not, and keep indexes of its packs. Raises SourceError where
+    something is not as it was written; it stays where it is."""
     for year in sorted(catalog.unpacked_years(dataset)):
         if year.isdigit() and int(year) <= now.year:
             _pack_year(catalog, dataset, year, now, doing)
+    catalog.index(dataset)
 
 
 def _pack_year(catalog: Catalog, dataset: str, year: str, now: datetime, doing: Callable[[str], None]) -> None:

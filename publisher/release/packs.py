@@ -47,7 +47,10 @@ class _Entry(NamedTuple):
     checksum: int
 
 
-_known: dict[str, tuple[tuple[int, ...], Mapping[str, _Entry]]] = {}
+Identity = tuple[int, int, int]
+"""Which file a pack is: its inode, its size, and when it was written."""
+
+_known: dict[str, tuple[Identity, Mapping[str, _Entry]]] = {}
 """The entries of each pack that was read, as long as it is the same file."""
 
 
@@ -59,6 +62,14 @@ def pack_of(folder: Path, period: str) -> Path:
 def packs_in(folder: Path) -> list[Path]:
     """The packs of a dataset's folder, by year."""
     return sorted(folder.glob("[0-9]" * YEAR + ".zip"))
+
+
+def identity_of(pack: Path) -> Identity | None:
+    """Which file the pack is; None if there is none."""
+    try:
+        return _identity(pack.stat())
+    except OSError:
+        return None
 
 
 def numbered(folder: Path | str) -> list[str]:
@@ -177,8 +188,8 @@ def _opened(pack: str) -> Iterator[int]:
 
 def _entries(pack: str, file: int) -> Mapping[str, _Entry]:
     status = os.fstat(file)
-    same = status.st_ino, status.st_size, status.st_mtime_ns
-    known, entries = _known.get(pack, ((), {}))
+    same = _identity(status)
+    known, entries = _known.get(pack, (None, {}))
     if known != same:
         try:
             entries = _listed(file, status.st_size) or _as_any_zip(file)
@@ -186,6 +197,10 @@ def _entries(pack: str, file: int) -> Mapping[str, _Entry]:
             raise SourceError(f"{pack}: is damaged: restore it from a backup") from None
         _known[pack] = same, entries
     return entries
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _listed(file: int, size: int) -> dict[str, _Entry] | None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from publisher.durable import make_folder, new_folder, private_files, sync, write_file, writing
 from publisher.errors import SourceError
-from publisher.release import packs
+from publisher.release import pack_index, packs
 from publisher.release.manifest import (
     GUARANTEE,
     MANIFEST,
@@ -77,6 +77,8 @@ class _Seen:
     """By name, with the SHA-256 of the manifest."""
     damaged: dict[str, list[Path]] = field(default_factory=dict)
     """By dataset, the packs that cannot be read: nobody knows which releases are in them."""
+    indexed: dict[Path, packs.Identity | None] = field(default_factory=dict)
+    """The packs whose index was looked for, and which file it was of; None if there was none."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class ReleaseStore:
 
     public: Path
     private: Path
+    indexed: bool = True
+    """Whether the indexes of packs are believed; whoever verifies reads the packs."""
     _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
 
     @cached_property
@@ -143,9 +147,11 @@ class ReleaseStore:
         return self._read(name)[1]
 
     def _read(self, name: str) -> tuple[Release, str]:
+        dataset, _, within = name.partition("/")
+        if name not in self._seen.releases and self.indexed:
+            self._recall(dataset, packs.pack_of(self.root / dataset, within))
         if name not in self._seen.releases:
             folder = self.root / name
-            dataset, _, within = name.partition("/")
             try:
                 content = packs.read(f"{self.root}/{dataset}", f"{within}/{MANIFEST}")
                 release = Release(folder, self._measured / name, Manifest.model_validate_json(content))
@@ -153,6 +159,34 @@ class ReleaseStore:
                 raise SourceError(f"{folder / MANIFEST} is missing or damaged: restore it from a backup") from None
             self._seen.releases[name] = release, hashlib.sha256(content).hexdigest()
         return self._seen.releases[name]
+
+    def _recall(self, dataset: str, pack: Path) -> None:
+        """Take what the index has, if it is of this pack."""
+        if pack in self._seen.indexed:
+            return
+        identity = packs.identity_of(pack)
+        found = pack_index.read_manifests(self.index_of(pack), identity) if identity is not None else None
+        self._seen.indexed[pack] = identity if found is not None else None
+        for within, (manifest, digest) in (found or {}).items():
+            name = f"{dataset}/{within}"
+            self._seen.releases[name] = Release(self.root / name, self._measured / name, manifest), digest
+
+    def index(self, dataset: str) -> None:
+        """Keep the manifests of packs whose index is missing, or of another file. Raises SourceError when one cannot be
+        read or written."""
+        for pack in packs.packs_in(self.root / dataset):
+            identity = packs.identity_of(pack)
+            if identity is None or self._seen.indexed.get(pack) == identity:
+                continue
+            names = [each.rpartition("/")[0] for each in packs.entries_of(pack) if _A_MANIFEST.fullmatch(each)]
+            found = {name: self._read(f"{dataset}/{name}") for name in sorted(names)}
+            kept = {name: (release.manifest, digest) for name, (release, digest) in found.items()}
+            pack_index.write_manifests(self.index_of(pack), identity, kept)
+            self._seen.indexed[pack] = identity
+
+    def index_of(self, pack: Path) -> Path:
+        """Where the index of a pack is."""
+        return (self.private / pack_index.FOLDER / pack.relative_to(self.public)).with_suffix(".json")
 
     def damaged(self, dataset: str) -> list[Path]:
         """The packs of a dataset that cannot be read: the releases in them are missing until they are restored."""

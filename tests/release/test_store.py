@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from contextlib import nullcontext, suppress
@@ -202,6 +203,25 @@ def test_a_companion_is_like_a_release(store: ReleaseStore, town: Town) -> None:
     assert (halves.companions, changed_files(halves)) == ((), [])
     with pytest.raises(KeyError):
         written.companion("wards")
+
+
+def test_an_index_of_packs_has_whole_manifests(store: ReleaseStore, town: Town) -> None:
+    """Releases with companions, of two definitions, are read from the index of their pack as from the pack itself, and
+    what releases of one definition have in common is in the index once."""
+    written = [store.write(*release(town.rolled_up(), edition=number)) for number in (1, 2)]
+    written.append(store.write(*release(town, edition=3)))
+    store.pack("town", "2020", written)
+    store.index("town")
+    index = json.loads(store.index_of(store.root / "town" / "2020.zip").read_bytes())
+    tables = {each.manifest.columns for release in written for each in release.tables.values()}
+    assert (len(index["manifests"]), len(index["columns"])) == (3, len(tables))
+    for indexed in (True, False):
+        again = ReleaseStore(store.public, store.private, indexed=indexed)
+        assert again.releases("town") == written
+        assert [type(each.manifest) for each in again.releases("town")] == [Manifest] * 3
+        assert [each.companions for each in again.releases("town")] == [each.companions for each in written]
+        digests = [again.sha256(each.manifest.name) for each in written]
+        assert digests == [hashlib.sha256(each.content("manifest.json")).hexdigest() for each in written]
 
 
 def test_measurements_are_private_unless_the_dataset_asks(store: ReleaseStore, town: Town) -> None:

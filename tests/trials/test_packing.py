@@ -355,6 +355,63 @@ def test_damage_is_named(made: Any, damage: Callable[[Path], None]) -> None:
     assert faults(made) == []
 
 
+INDEXES = {"private/indexes/releases/calls/2016.json", "private/indexes/validations/calls/2016.json"}
+
+
+def test_indexes_are_read_instead_of_packs(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once there are indexes, no manifest and no result is read from a pack to know the standing of every release, and
+    what is known is the same."""
+    with opened(made.workspace) as catalog:
+        before = catalog.standings("calls")
+    pack(made)
+    state = made.folder / "state"
+    assert {str(path.relative_to(state)) for path in (state / "private/indexes").rglob("*.json")} == INDEXES
+    assert {stat.S_IMODE((state / name).stat().st_mode) for name in INDEXES} == {0o600}
+    monkeypatch.setattr(packs, "read", None)
+    monkeypatch.setattr(packs, "read_packed", None)
+    with opened(made.workspace) as catalog:
+        assert catalog.standings("calls") == before
+        assert len(before) == DAYS
+
+
+@pytest.mark.parametrize("index", sorted(INDEXES))
+def test_an_index_of_another_pack_is_not_believed(made: Any, index: str) -> None:
+    """Where a pack was written or restored since, where an index is damaged, and where it is of another version, the
+    pack is read; the next run writes the index again."""
+    before = known(made)
+    pack(made)
+    path = made.folder / "state" / index
+    whole = path.read_text(encoding="utf-8")
+    of = made.folder / "state" / index.replace("private/indexes", "public").replace(".json", ".zip")
+    for text, restored in (
+        (whole[:-1], False),
+        (whole.replace('"version":"', '"version":"1'), False),
+        (whole.replace("2016-01-0", "2016-02-0"), True),
+    ):
+        path.write_text(text, encoding="utf-8")
+        if restored:
+            of.with_suffix(".copy").write_bytes(of.read_bytes())
+            of.with_suffix(".copy").replace(of)
+        assert known(made) == before
+        pack(made)
+        assert json.loads(path.read_text(encoding="utf-8")) | {"pack": 0} == json.loads(whole) | {"pack": 0}
+        assert known(made) == before
+
+
+def test_verification_believes_no_index(made: Any) -> None:
+    """A byte that a disk lost, so that the pack looks like the same file, is found by `publisher verify`."""
+    pack(made)
+    for damage, place in ((a_manifest, "releases"), (a_result, "validations")):
+        path = made.folder / f"state/public/{place}/calls/2016.zip"
+        before, times = path.read_bytes(), path.stat()
+        damage(made.folder / "state")
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        with opened(made.workspace) as catalog:
+            assert len(catalog.standings("calls")) == DAYS  # by the index
+        assert any(DAMAGES[damage][0] in fault for fault in faults(made))
+        path.write_bytes(before)
+
+
 def flip(path: Path, name: str, inside: int) -> None:
     """Change one byte of an entry, counted from where its content begins."""
     content = bytearray(path.read_bytes())
@@ -429,8 +486,9 @@ def test_killed_at_each_kind_of_step(made: Any) -> None:
     for number, (what, where) in enumerate((each.split() for each in every), 1):
         parts = Path(where).relative_to(made.folder / "state").parts
         kinds[what, parts[:2], len(parts)] = number
-    assert {what for what, *_ in kinds} == {"fsync", "os.rename", "os.remove", "os.rmdir"}
-    assert len(kinds) == 6 + 6 + 5  # two fsync and two folders in each place, but for results
+    assert {what for what, *_ in kinds} == {"fsync", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+    packed = 6 + 6 + 5  # two fsync and two folders in each place, but for results
+    assert len(kinds) == packed + 6  # three new folders for indexes; each is a file of which there are two fsync
     kill(made, list(kinds.values()))
 
 
