@@ -291,3 +291,28 @@ def test_columns_and_metadata_change_together(tmp_path: Path) -> None:
     assert [column["id"] for column in after["columns"]] == [column["id"] for column in before["columns"]]
     assert requests.get(f"{running.address}/resource/{name}.json", timeout=30).json()[0]["zone"] == "edition 0"
     stop(running)
+
+
+@pytest.mark.usefixtures("processes")
+def test_metadata_of_years_needs_no_temporary_file(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
+    """Datasets whose metadata is larger than what SQLite sorts in its own memory are listed, written and served again
+    by a process that may write nowhere but in its folder."""
+    running = start(tmp_path / "state")
+    try:
+        with running.client() as client:
+            made = [publish(client, f"Years {number}", cells[:1]) for number in range(3)]
+            for identifier in made:
+                fields = {"Years": {"releases": "of 4,000 releases " * 80_000}}
+                client.update_metadata(identifier, {"metadata": {"custom_fields": fields}})
+    finally:
+        stop(running)
+    again = start(tmp_path / "state")
+    try:
+        found = requests.get(f"{again.address}/api/catalog/v1?q=years", timeout=60)
+        assert found.status_code == 200
+        assert {each["resource"]["id"] for each in found.json()["results"]} == set(made)
+        sent = {"file": ("a.txt", b"a", "text/plain")}
+        put = requests.post(f"{again.address}/api/assets", files=sent, auth=again.login, timeout=60)
+        assert put.status_code == 200
+    finally:
+        assert stop(again) == 0

@@ -49,9 +49,8 @@ class DatasetCatalog:
     @contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
         """A connection for reading; each statement sees the latest complete state."""
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        connection = _opened(self._path)
         try:
-            connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             yield connection
@@ -174,14 +173,22 @@ class _Known:
     def _current(self) -> sqlite3.Connection:
         """The connection, after the cache is brought up to date with the file."""
         if self._connection is None or self._process != os.getpid():  # a fork must not share a connection
-            self._connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-            self._connection.row_factory = sqlite3.Row
+            self._connection = _opened(self._path, check_same_thread=False)
             self._process, self._changes = os.getpid(), -1
         (changes,) = self._connection.execute("PRAGMA data_version").fetchone()
         if changes != self._changes:
             self._changes, self._ordered = changes, None
             self._datasets.clear()
         return self._connection
+
+
+def _opened(path: Path, *, check_same_thread: bool = True) -> sqlite3.Connection:
+    """A connection that needs no temporary file: a portal may write none outside its own folder, and what is sorted
+    (all metadata, of years) soon exceeds what SQLite keeps in memory by itself."""
+    connection = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=check_same_thread)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
 
 
 def _select(connection: sqlite3.Connection, condition: str, values: tuple[Any, ...]) -> list[PortalDataset]:
