@@ -120,7 +120,17 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        dates,
+        elsewhere,
+        *(
+            pytest.param(each, marks=pytest.mark.evidence("more mistakes that are refused at landing, told and mended"))
+            for each in (swapped, emptied)
+        ),
+    ],
+)
 def test_a_mistake_stops_before_anything_is_charged(city: Town, mistake: Callable[[Town], Callable[[], None]]) -> None:
     """Exit code 5 at every run, the likely cause on the terminal and in the private report alone; once it is fixed, the
     same run releases, although no state was deleted."""

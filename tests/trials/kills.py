@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import re
 import signal
 import subprocess
@@ -137,6 +139,12 @@ def one_of_each(calls: list[Call]) -> list[Call]:
             continue
         kinds.setdefault(_ANY.sub("*", call.words.split(maxsplit=1)[1]), call)
     return list(kinds.values())
+
+
+def a_third(calls: list[Call]) -> list[Call]:
+    """A third of them, another one each time, in their order."""
+    chosen = random.sample(range(len(calls)), math.ceil(len(calls) / 3))
+    return [calls[number] for number in sorted(chosen)]
 
 
 def run_killed_at(zygote: Zygote, town: Town, call: Call, *arguments: str) -> bool:
