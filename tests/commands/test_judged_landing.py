@@ -126,7 +126,7 @@ MISTAKES = {
         dates,
         elsewhere,
         *(
-            pytest.param(each, marks=pytest.mark.evidence("more mistakes that are refused at landing, told and put right"))
+            pytest.param(each, marks=pytest.mark.evidence("more mistakes that are refused at landing, told, corrected"))
             for each in (swapped, emptied)
         ),
     ],
