@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -131,8 +132,15 @@ def editions_on(view: View) -> set[tuple[str, int]]:
 
 def _told(view: View) -> tuple[ReleaseFacts, ...]:
     """The releases that a portal's dataset says it has."""
+    releases = view.custom.get("releases")
+    return _read(releases) if isinstance(releases, str) else ()
+
+
+@lru_cache(maxsize=8)
+def _read(releases: str) -> tuple[ReleaseFacts, ...]:
+    """Read once: a push asks several times what the portal says of thousands."""
     try:
-        return _RELEASES.validate_json(view.custom.get("releases") or "[]")
+        return _RELEASES.validate_json(releases)
     except ValueError:
         return ()
 
