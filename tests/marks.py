@@ -99,6 +99,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "evidence(what): repeats what another test shows once; `make evidence` runs it")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names stay short: some values are hundreds of thousands of characters long."""
+    return f"{val[:40]!r} and more" if isinstance(val, str | bytes) and len(val) > 200 else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks, groups and sorts: before pytest selects by marks and xdist names the groups."""

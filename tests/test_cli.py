@@ -156,19 +156,19 @@ def test_names_and_periods_that_do_not_exist(tmp_path: Path) -> None:
 EMPTY = (["plan"], ["run"], ["run", "--rehearse"], ["releases"], ["ledger"], ["push"], ["status"])
 
 
-@pytest.mark.parametrize("command", EMPTY, ids=" ".join)
-def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path, command: list[str]) -> None:
+def test_an_empty_workspace_says_what_to_do_next(tmp_path: Path) -> None:
     """One sentence instead of an empty table, and no portal is opened; JSON stays JSON."""
     publisher("init", cwd=tmp_path)
-    answer = publisher(*command, cwd=tmp_path)
-    assert (answer.returncode, answer.stderr, len(answer.stdout.splitlines())) == (0, "", 1)
-    assert answer.stdout.startswith(
-        "No dataset is defined yet. `publisher add SOURCE FILE` drafts pipelines/<source>.toml"
-    )
-    if command != ["push"]:
-        machine = publisher(*command, "--json", cwd=tmp_path)
-        assert (machine.returncode, json.loads(machine.stdout), machine.stderr) == (0, [], answer.stdout)
-    assert not (tmp_path / "state" / "portal").exists()
+    for command in EMPTY:
+        answer = publisher(*command, cwd=tmp_path)
+        assert (answer.returncode, answer.stderr, len(answer.stdout.splitlines())) == (0, "", 1), command
+        assert answer.stdout.startswith(
+            "No dataset is defined yet. `publisher add SOURCE FILE` drafts pipelines/<source>.toml"
+        )
+        if command != ["push"]:
+            machine = publisher(*command, "--json", cwd=tmp_path)
+            assert (machine.returncode, json.loads(machine.stdout), machine.stderr) == (0, [], answer.stdout)
+        assert not (tmp_path / "state" / "portal").exists()
 
 
 TOGETHER = (
