@@ -156,3 +156,13 @@ def test_the_kept_pages_fit_their_room() -> None:
     cache.keep("d", KeptPage(b"x" * 101, {}, ""))
     assert [name for name in "abcd" if cache.find(name)] == ["a", "c"]
     assert cache.taken == 80
+
+
+def test_the_mark_of_a_dataset_is_made_once() -> None:
+    """It is the same for the same facts, another one after any change, and is not made again for every page: after
+    years the metadata are megabytes."""
+    one, metadata = blank("abcd-1234"), {"custom_fields": {"Publisher": {"releases": "[]"}}}
+    assert one.mark == blank("abcd-1234").mark
+    marks = {one.mark, replace(one, metadata=metadata).mark, replace(one, rows=2).mark, replace(one, public=True).mark}
+    assert len(marks) == 4
+    assert one.mark is one.mark

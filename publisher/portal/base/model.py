@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from publisher.portal.base.kinds import GEOMETRIES, VIEW_NAMES, Kind
@@ -38,7 +40,7 @@ SYSTEM = (
 """The system columns, which every row has without a client sending them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class PortalDataset:
     """A dataset at one moment: its metadata, and the version that has its rows. Times are epoch seconds."""
 
@@ -72,6 +74,11 @@ class PortalDataset:
     rows: int
     next_row: int
     columns: tuple[PortalColumn, ...] = ()
+
+    @cached_property
+    def mark(self) -> str:
+        """A digest of all of it, under which what is made of it is kept; made once, since metadata may be megabytes."""
+        return hashlib.sha256(repr(self).encode(errors="surrogatepass")).hexdigest()
 
     @property
     def open(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ def headline(request: Request, entry: DatasetEntry | None) -> Headline | None:
     """The headline of a table with one number per period; cached until its rows or metadata change."""
     if entry is None or entry.about.shape is None or not entry.dataset.rows:
         return None
-    key = hashlib.sha256(repr(entry.dataset).encode()).hexdigest()  # two changes may share a second
+    key = entry.dataset.mark  # two changes may share a second
     found: Headline | None = _seen.get(key, _UNSEEN)
     if found is not _UNSEEN:
         return found

@@ -160,8 +160,8 @@ class _Known:
         with self._lock:
             everything = self._all()
             if not self._open_mark:
-                made_of = repr([each for each in everything if each.open])
-                self._open_mark = hashlib.sha256(made_of.encode(errors="surrogatepass")).hexdigest()
+                made_of = " ".join(each.mark for each in everything if each.open)
+                self._open_mark = hashlib.sha256(made_of.encode()).hexdigest()
             return self._open_mark
 
     def _all(self) -> list[PortalDataset]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
@@ -79,8 +78,7 @@ class FileCache:
 
     def _folder(self, dataset: PortalDataset) -> Path:
         """The folder of a dataset's version; metadata can be in the files too, so they count as well as the rows."""
-        mark = hashlib.sha256(repr(dataset).encode()).hexdigest()[:16]
-        return self._root / dataset.id / f"{dataset.version:09}-{mark}"
+        return self._root / dataset.id / f"{dataset.version:09}-{dataset.mark[:16]}"
 
     def _tidy(self, dataset: PortalDataset) -> None:
         """Remove files that were replaced long enough ago, and files that there is no space for, the oldest first."""
