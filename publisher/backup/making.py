@@ -53,7 +53,7 @@ def back_up(workspace: Workspace, folder: Path, *, records: bool, key: bool) -> 
     """
     _refuse_inside(workspace, folder)
     with held_lock(workspace, patience=PATIENCE), opened(workspace) as catalog:
-        catalog.ledger.refuse_if_cut(unentered_heads(catalog))
+        catalog.ledger.refuse_if_cut(unentered_heads(catalog.by_the_files))
         follow(catalog.journal, catalog.ledger)
         rows, now = catalog.ledger.rows(), datetime.now(UTC)
         about = BackupAbout(

@@ -145,7 +145,7 @@ class _Restoring:
         for who, sequence, digest in self._on_the_portal():
             if not 0 < sequence <= len(rows) or rows[sequence - 1].hash != digest:
                 raise _older(rows, f"{who} was paid for by entry {sequence}")
-        store = ReleaseStore(self._workspace.public, self._workspace.private)
+        store = ReleaseStore(self._workspace.public, self._workspace.private, indexed=False)
         for name in store.names():
             try:
                 head = store.named(name).manifest.ledger
@@ -198,7 +198,7 @@ class _Restoring:
         wanted = [name for name in names if not (name.startswith(over) or self._is_here(name))]
         if not wanted:
             return
-        store = ReleaseStore(self._workspace.public, self._workspace.private)
+        store = ReleaseStore(self._workspace.public, self._workspace.private, indexed=False)
         catalog = Catalog(store, self._ledger, journal_of(self._workspace))
         expected = expected_hashes(catalog, self._backup, wanted)
         for name in wanted:

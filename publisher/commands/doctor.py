@@ -78,7 +78,7 @@ def _ledger(workspace: Workspace) -> Diagnosis:
         return Diagnosis("ledger", "nothing is spent yet")
     try:
         with opened(workspace) as catalog:
-            findings = list(ledger_findings(catalog))
+            findings = list(ledger_findings(catalog.by_the_files))
         faults = [fault for each in findings for fault in each.faults]
         words = f"verifies: {', '.join(each.checked for each in findings)}"
         return Diagnosis("ledger", "; ".join(faults) or words, BudgetError.exit_code if faults else 0)

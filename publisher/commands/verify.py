@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from publisher.errors import BudgetError, PublisherError, SourceError
@@ -57,7 +57,7 @@ def verified(
     workspace: Workspace, catalog: Catalog, datasets: Sequence[DatasetFile], *, offline: bool
 ) -> Iterator[VerificationRow]:
     """Every check, one after another, whatever the others find. Writes nothing, and believes no index of a pack."""
-    catalog = replace(catalog, store=replace(catalog.store, indexed=False))
+    catalog = catalog.by_the_files
     found = list(ledger_findings(catalog))
     yield from found
     try:

@@ -66,7 +66,7 @@ def verified_folder(path: Path, witnesses: Sequence[Witness], keys: Sequence[str
     """Every check of a public folder, or of one release in it; nothing else is read. Raises DefinitionError."""
     place = public_place(path)
     _refuse_no_files(place.public)
-    store = ReleaseStore(place.public, _NOWHERE)
+    store = ReleaseStore(place.public, _NOWHERE, indexed=False)
     try:
         ledger = read_public_ledger((place.public / FILE).read_bytes())
         yield VerificationRow("ledger", f"entries: {ledger.size}", tuple(ledger.faults), BudgetError.exit_code)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from publisher.privacy.ledger import Ledger
     from publisher.release.manifest import Release
     from publisher.release.store import ReleaseStore
+
+_A_RESULT = re.compile(r"[0-9][^/]*/[0-9]+\.json")
 
 Status = Literal["ready", "waiting for approval", "rejected", "held", "unchecked", "retracted", "superseded"]
 
@@ -83,6 +86,11 @@ class Catalog:
     """By dataset, the periods that have results of checks outside of packs."""
     _indexed: dict[Path, _Indexed] = field(default_factory=dict, init=False, repr=False, compare=False)
     """By pack of results, what its index has."""
+
+    @property
+    def by_the_files(self) -> Catalog:
+        """The same for whoever verifies: it reads what packs have, whatever is kept of it."""
+        return replace(self, store=replace(self.store, indexed=False))
 
     def standings(self, dataset: str) -> list[Standing]:
         """Every release of a dataset with its status, by period and edition. Raises SourceError when one cannot be
@@ -173,7 +181,9 @@ class Catalog:
         for pack in packs.packs_in(self._results(dataset)):
             identity = packs.identity_of(pack)
             if identity is not None and self._index(pack).pack != identity:
-                found = {name: _result(pack, name) for name in packs.entries_of(pack)}
+                names = filter(_A_RESULT.fullmatch, packs.entries_of(pack))
+                read = {name: _result(pack, name) for name in names}
+                found = {name: result for name, result in read.items() if result is not None}
                 pack_index.write_results(self.store.index_of(pack), identity, found)
                 self._indexed.pop(pack)
 
@@ -364,13 +374,13 @@ class Catalog:
         self._reviews.pop(release.manifest.dataset, None)
 
 
-def _result(pack: Path, name: str) -> tuple[str, Validation]:
-    """A result in a pack, after the SHA-256 of its file. Raises SourceError when it is damaged."""
+def _result(pack: Path, name: str) -> tuple[str, Validation] | None:
+    """A result in a pack, after the SHA-256 of its file; None if it is damaged, which whoever needs it is told."""
     try:
         content = packs.read_packed(pack.parent, name) or b""
         return hashlib.sha256(content).hexdigest(), Validation.model_validate_json(content)
     except (OSError, ValueError):
-        raise SourceError(f"{pack}: {name} is damaged: restore it from a backup") from None
+        return None
 
 
 def closed_periods(late: Late | None, standings: Sequence[Standing]) -> set[str]:

@@ -1,13 +1,16 @@
 """What the packs hold, read once: neither a manifest nor the result of a check in a pack changes, so that those of a
 year are kept together in one private file, and a run reads thousands of them in one step.
 
-An index is believed as long as its pack is the same file. It may be deleted at any time: the next run writes it again.
-Whoever verifies what was written reads the packs themselves.
+An index is believed as long as it is whole and its pack is the same file. It may be deleted at any time: the next run
+writes it again, from the pack. Whoever verifies what was written reads the packs themselves.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import NonNegativeInt  # noqa: TC002 - pydantic reads it
 
 from publisher import __version__
 from publisher.definitions.model import Model
@@ -24,19 +27,22 @@ if TYPE_CHECKING:
 FOLDER = "indexes"
 """In the private folder; below it as the packs lie in the public one."""
 
+VERSION = f"{__version__} 1"
+"""Of the program and, between two releases of it, of what an index has: another one is not read."""
+
 
 class _Rollup(RollupTable):
     """A companion, with the places of its columns and shape among all that there are."""
 
-    columns: int  # type: ignore[assignment]
-    shape: int  # type: ignore[assignment]
+    columns: NonNegativeInt  # type: ignore[assignment]
+    shape: NonNegativeInt  # type: ignore[assignment]
 
 
 class _Row(Manifest):
     """A manifest in the same way: what releases of one definition have in common is there once."""
 
-    columns: int  # type: ignore[assignment]
-    shape: int  # type: ignore[assignment]
+    columns: NonNegativeInt  # type: ignore[assignment]
+    shape: NonNegativeInt  # type: ignore[assignment]
     rollups: tuple[_Rollup, ...] = ()
 
 
@@ -89,7 +95,7 @@ def write_manifests(path: Path, pack: Identity, manifests: Mapping[str, tuple[Ma
     _write(
         path,
         _Manifests.model_construct(
-            version=__version__, pack=pack, columns=tuple(columns), shapes=tuple(shapes), manifests=rows
+            version=VERSION, pack=pack, columns=tuple(columns), shapes=tuple(shapes), manifests=rows
         ),
     )
 
@@ -102,20 +108,24 @@ def read_results(path: Path, pack: Identity) -> Mapping[str, tuple[str, Validati
 
 def write_results(path: Path, pack: Identity, results: Mapping[str, tuple[str, Validation]]) -> None:
     """Keep them. Raises SourceError when it cannot be written."""
-    _write(path, _Results(version=__version__, pack=pack, results=dict(results)))
+    _write(path, _Results(version=VERSION, pack=pack, results=dict(results)))
 
 
 def _read(kind: type[Kind], path: Path, pack: Identity) -> Kind | None:
     try:
-        found = kind.model_validate_json(path.read_bytes())
+        digest, _, content = path.read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() != digest:
+            return None  # a disk may lose a bit
+        found = kind.model_validate_json(content)
     except (OSError, ValueError):  # none, or of another version
         return None
-    return found if (found.version, found.pack) == (__version__, pack) else None
+    return found if (found.version, found.pack) == (VERSION, pack) else None
 
 
 def _write(path: Path, index: Model) -> None:
+    content = index.model_dump_json().encode()
     with private_files():
-        write_file(path, index.model_dump_json().encode(), mode=0o600)
+        write_file(path, hashlib.sha256(content).hexdigest().encode() + b"\n" + content, mode=0o600)
 
 
 def _whole(row: _Row | _Rollup, index: _Manifests) -> dict[str, Any]:

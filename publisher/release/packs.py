@@ -47,8 +47,8 @@ class _Entry(NamedTuple):
     checksum: int
 
 
-Identity = tuple[int, int, int]
-"""Which file a pack is: its inode, its size, and when it was written."""
+Identity = tuple[int, int, int, int]
+"""Which file a pack is: its inode, its size, and when it was written and changed."""
 
 _known: dict[str, tuple[Identity, Mapping[str, _Entry]]] = {}
 """The entries of each pack that was read, as long as it is the same file."""
@@ -200,7 +200,7 @@ def _entries(pack: str, file: int) -> Mapping[str, _Entry]:
 
 
 def _identity(status: os.stat_result) -> Identity:
-    return status.st_ino, status.st_size, status.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _listed(file: int, size: int) -> dict[str, _Entry] | None:

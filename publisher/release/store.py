@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -172,14 +172,16 @@ class ReleaseStore:
             self._seen.releases[name] = Release(self.root / name, self._measured / name, manifest), digest
 
     def index(self, dataset: str) -> None:
-        """Keep the manifests of packs whose index is missing, or of another file. Raises SourceError when one cannot be
-        read or written."""
+        """Keep the manifests of packs whose index is missing, or of another file, as the packs have them. Raises
+        SourceError when one cannot be read or written."""
         for pack in packs.packs_in(self.root / dataset):
+            self._recall(dataset, pack)
             identity = packs.identity_of(pack)
-            if identity is None or self._seen.indexed.get(pack) == identity:
+            if identity is None or self._seen.indexed[pack] == identity:
                 continue
             names = [each.rpartition("/")[0] for each in packs.entries_of(pack) if _A_MANIFEST.fullmatch(each)]
-            found = {name: self._read(f"{dataset}/{name}") for name in sorted(names)}
+            fresh = replace(self, indexed=False)
+            found = {name: fresh._read(f"{dataset}/{name}") for name in sorted(names)}
             kept = {name: (release.manifest, digest) for name, (release, digest) in found.items()}
             pack_index.write_manifests(self.index_of(pack), identity, kept)
             self._seen.indexed[pack] = identity

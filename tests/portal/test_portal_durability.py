@@ -296,7 +296,7 @@ def test_columns_and_metadata_change_together(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("processes")
 def test_metadata_of_years_needs_no_temporary_file(tmp_path: Path, cells: list[dict[str, Any]]) -> None:
     """Datasets whose metadata is larger than what SQLite sorts in its own memory are listed, written and served again
-    by a process that may write nowhere but in its folder."""
+    by a process that may write nowhere but in its folder, where the kernel has Landlock."""
     running = start(tmp_path / "state")
     try:
         with running.client() as client:

@@ -46,8 +46,8 @@ def covered(town: Town, currency: Currency) -> Dataset:
     ["zcdp", pytest.param("pure", marks=pytest.mark.evidence("ranges of the counted share with Laplace noise"))],
 )
 def test_ranges_hold_the_true_share(town: Town, currency: Currency) -> None:
-    """Over 1,000 draws of a small city whose share is four fifths, with Gaussian and with Laplace noise, 95% is not
-    rejected; a range that holds 91% is found. The share itself is right on average."""
+    """Over 1,000 draws of a small city whose share is four fifths, with Gaussian noise (Laplace noise is evidence),
+    95% is not rejected; a range that holds 91% is found. The share itself is right on average."""
     definition = covered(town, currency)
     cells, levels = 12, (Level("", grid_of_size(12), Fraction(1), np.arange(12)),)
     tables: dict[tuple[str, str], Any] = {}

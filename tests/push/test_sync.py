@@ -302,7 +302,7 @@ def test_a_damaged_old_release_does_not_stop_a_new_one(desk: Desk) -> None:
     old = ready(desk.catalog, desk.dataset, "2018-W01")
     desk.push()
     before = {level: desk.rows(level) for level in TITLES}
-    names = ("data.parquet", "rollup-city.parquet", "data.csv", "guarantee.json")
+    names, many = ("data.parquet", "rollup-city.parquet", "data.csv", "guarantee.json"), dict.fromkeys(TITLES, 0)
     for week, name in enumerate(names, 2):
         new = ready(desk.catalog, desk.dataset, f"2018-W{week:02}")
         content = (old.folder / name).read_bytes()
@@ -318,7 +318,8 @@ def test_a_damaged_old_release_does_not_stop_a_new_one(desk: Desk) -> None:
         for level in TITLES:
             rows = desk.rows(level)
             assert [row for row in rows if row["period"] == "2018-W01"] == before[level]
-            assert len([row for row in rows if row["period"] == f"2018-W{week:02}"]) == new.tables[level].manifest.rows
+            many[level] += new.tables[level].manifest.rows
+            assert len(rows) == len(before[level]) + many[level]
         (old.folder / name).write_bytes(content)
         desk.push()
     desk.check()

@@ -238,20 +238,22 @@ class Dead:
         self.line.fault = lambda _method, _path: None
 
 
-@pytest.mark.parametrize("policy", [None, pytest.param("increment", marks=MORE)])
+@pytest.mark.parametrize(
+    ("policy", "step"), [(None, 3), pytest.param(None, 1, marks=MORE), pytest.param("increment", 1, marks=MORE)]
+)
 def test_a_landing_that_is_cut_off_at_any_write_loses_nothing(
-    policy: str | None, store: Store, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: str | None, step: int, store: Store, line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each third write (with first receipts, at each), one after another: what can be read is what was there before
+    """At each third write, or at each, one after another: what can be read is what was there before
     or all that is there now, file by file; the next landing has every record once, and leaves no object that is part of
     nothing."""
     monkeypatch.setattr(buckets, "ATTEMPTS", 1)
     late = {"late": {"policy": policy, "received": "%Y-%m-%d.csv", "after_days": (5, 35, 65)}} if policy else {}
     source = definition(delivery="append", feed=REPEATS, **late)
-    for alive in range(0, 100, 1 if policy else 3):
-        store.put(f"cut-{policy}-{alive}".lower())
+    for alive in range(0, 100, step):
+        store.put(f"cut-{policy}-{step}-{alive}".lower())
         city = City(tmp_path / str(alive), source)
-        city.copies = at(f"s3://cut-{policy}-{alive}/r".lower(), line.address, city.root)
+        city.copies = at(f"s3://cut-{policy}-{step}-{alive}/r".lower(), line.address, city.root)
         for day, rows in DAYS.items():
             city.put(lines(*rows), f"raw/{day}.csv")
         dead = Dead(line, alive)

@@ -199,8 +199,8 @@ def long_trial(processes: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_killed_at_each_kind_of_durable_call(trial: Trial) -> None:
-    """Killed as any of these calls begins, a run is completed by the next: charged, released and published once. Each
-    time a third of the kinds is drawn, so that a few runs of the tests try all of them."""
+    """Killed as any of these calls begins, a run is completed by the next: charged, released and published once. A
+    third of the kinds is tried, each day another one."""
     for call in a_third(one_of_each(trial.calls)):
         trial.kill_and_finish(call)
 

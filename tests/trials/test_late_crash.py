@@ -122,7 +122,7 @@ def test_an_undisturbed_run_draws_three_editions(trial: Trial) -> None:
 
 def test_killed_anywhere_it_counts_and_charges_once(trial: Trial) -> None:
     """Completed by the next run: the same editions with the same numbers, charges and receipts. What a run of any
-    records writes in the same way is tried in test_crash. Each time a third of the kinds is drawn."""
+    records writes in the same way is tried in test_crash. A third of the kinds is tried, each day another one."""
     for call in a_third(one_of_each([call for call in trial.calls if any(name in call.words for name in OF_RECORDS)])):
         trial.kill_and_finish(call)
 

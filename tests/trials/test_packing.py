@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -187,7 +188,8 @@ def test_a_year_that_goes_on_is_packed_by_thirty(years: ModuleType, tmp_path: Pa
 
 
 def test_a_pack_of_another_program_is_read(made: Any) -> None:
-    """A pack that was written again by another program, with a comment and its own fields, is read as before."""
+    """A pack that was written again by another program, with a comment, folders and its own fields, is read as
+    before."""
     before = known(made)
     pack(made)
     for name in PACKS:
@@ -196,10 +198,13 @@ def test_a_pack_of_another_program_is_read(made: Any) -> None:
             entries = {each.filename: archive.read(each) for each in archive.infolist()}
         with zipfile.ZipFile(path, "w") as archive:
             archive.comment = b"restored"
+            archive.mkdir("2016-01-01")
             for each, content in entries.items():
                 about = zipfile.ZipInfo(each)
                 about.extra = b"\x55\x54\x05\x00\x03\x00\x00\x00\x00"
                 archive.writestr(about, content)
+    assert known(made) == before
+    pack(made)  # their indexes
     assert known(made) == before
     assert faults(made) == []
 
@@ -383,29 +388,43 @@ def test_an_index_of_another_pack_is_not_believed(made: Any, index: str) -> None
     path = made.folder / "state" / index
     whole = path.read_text(encoding="utf-8")
     of = made.folder / "state" / index.replace("private/indexes", "public").replace(".json", ".zip")
+    digit = whole.rindex("0", 0, whole.index('"manifest' if "releases" in index else '"results') + 3000)
     for text, restored in (
         (whole[:-1], False),
-        (whole.replace('"version":"', '"version":"1'), False),
-        (whole.replace("2016-01-0", "2016-02-0"), True),
+        (whole[:digit] + "1" + whole[digit + 1 :], False),
+        (sealed(whole.partition("\n")[2].replace('"version":"', '"version":"1')), False),
+        (sealed(whole.partition("\n")[2].replace("2016-01-0", "2016-02-0")), True),
     ):
+        assert text != whole
         path.write_text(text, encoding="utf-8")
         if restored:
             of.with_suffix(".copy").write_bytes(of.read_bytes())
             of.with_suffix(".copy").replace(of)
         assert known(made) == before
         pack(made)
-        assert json.loads(path.read_text(encoding="utf-8")) | {"pack": 0} == json.loads(whole) | {"pack": 0}
+        assert said(path.read_text(encoding="utf-8")) == said(whole)
         assert known(made) == before
 
 
-def test_verification_believes_no_index(made: Any) -> None:
+def sealed(content: str) -> str:
+    """An index with that content."""
+    return f"{hashlib.sha256(content.encode()).hexdigest()}\n{content}"
+
+
+def said(index: str) -> dict[str, Any]:
+    """What an index says, but for which file its pack is."""
+    found: dict[str, Any] = json.loads(index.partition("\n")[2])
+    return found | {"pack": 0}
+
+
+def test_verification_believes_no_index(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte that a disk lost, so that the pack looks like the same file, is found by `publisher verify`."""
+    monkeypatch.setattr(packs, "_identity", lambda status: (status.st_ino, status.st_size, 0, 0))
     pack(made)
     for damage, place in ((a_manifest, "releases"), (a_result, "validations")):
         path = made.folder / f"state/public/{place}/calls/2016.zip"
-        before, times = path.read_bytes(), path.stat()
+        before = path.read_bytes()
         damage(made.folder / "state")
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
         with opened(made.workspace) as catalog:
             assert len(catalog.standings("calls")) == DAYS  # by the index
         assert any(DAMAGES[damage][0] in fault for fault in faults(made))
@@ -511,6 +530,7 @@ def kill(made: Any, numbers: Sequence[int]) -> None:
         assert known(made) == before
         pack(made)
         assert files(made) == PACKS
+        assert all((state / name).is_file() for name in INDEXES)
         assert known(made) == before
     assert faults(made) == []
 
