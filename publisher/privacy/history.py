@@ -47,6 +47,8 @@ class History:
     """What counts on every touched block of an amended source, after some entry."""
     _allowed: dict[str, dict[str, LossAmount]] = field(default_factory=lambda: defaultdict(dict))
     """By source and block, what decisions allow in addition to the budget."""
+    _hashes: list[str] = field(default_factory=list)
+    """Of every entry."""
     tree: MerkleTree = field(default_factory=MerkleTree)
     """Over the entries."""
     moved: int = 0
@@ -60,6 +62,7 @@ class History:
             self.count(row)
             self.tree.add(leaf_hash(leaf_of(row)))
             self.sequence, self.hash = row.sequence, row.hash
+            self._hashes.append(row.hash)
 
     def count(self, row: Row) -> None:
         """Count what an entry spends or allows, if it does. Raises BudgetError when it cannot be read."""
@@ -71,6 +74,10 @@ class History:
     def heads(self) -> list[Head]:
         """The last entry read, if any."""
         return [Head("this run", self.sequence, self.hash)] if self.sequence else []
+
+    def hash_of(self, sequence: int) -> str | None:
+        """The hash of an entry that another one that was read comes after; None of all others."""
+        return self._hashes[sequence - 1] if 0 < sequence < self.sequence else None
 
     def series(self, series: str) -> list[int]:
         """The sequences of the charges of a series."""

@@ -59,7 +59,7 @@ OTHER_LEDGER = (
 )
 
 _ONE_BY_ONE = 500
-"""How many entries are looked up by their numbers; of more, all are read."""
+"""How many entries are looked up by their numbers; of more, all that were not read yet are read."""
 
 
 class Ledger:
@@ -328,10 +328,13 @@ class Ledger:
 
     def _refuse_if_cut(self, connection: sa.Connection, heads: Iterable[Head]) -> None:
         """Refuse to spend from or add to a ledger that has lost entries: its blocks would look unspent."""
-        every = [*self._checkpoints.heads(), *self._history.heads, *heads]
-        known = _hashes(connection, {head.sequence for head in every})
+        every, history = [*self._checkpoints.heads(), *self._history.heads, *heads], self._history
+        if len(every) > _ONE_BY_ONE:
+            self._read_on(connection)
+        # What was read is there as long as the last entry that was read is.
+        known = _hashes(connection, {each.sequence for each in every if each.sequence >= history.sequence})
         for who, sequence, digest in every:
-            if known.get(sequence) != digest:
+            if history.hash_of(sequence) != digest and known.get(sequence) != digest:
                 raise BudgetError(
                     f"the ledger is missing entry {sequence}, which {who} remembers: the ledger was deleted, cut or "
                     "replaced by an older copy. Restore the newest copy, then run `publisher verify`. Nothing "
@@ -477,6 +480,6 @@ def _holds(connection: sa.Connection, sequence: int, digest: str) -> bool:
 def _hashes(connection: sa.Connection, sequences: Collection[int]) -> dict[int, str]:
     """The hashes of those of these entries that there are."""
     columns = sa.select(ENTRIES.c.sequence, ENTRIES.c.hash)
-    if len(sequences) <= _ONE_BY_ONE:
-        columns = columns.where(ENTRIES.c.sequence.in_(sequences))
+    few = len(sequences) <= _ONE_BY_ONE
+    columns = columns.where(ENTRIES.c.sequence.in_(sequences) if few else ENTRIES.c.sequence >= min(sequences))
     return {row.sequence: row.hash for row in connection.execute(columns)}

@@ -246,9 +246,9 @@ class SocrataClient:
 
         self._try("publish the dataset", once)
 
-    def update(self, identifier: str, fields: Fields) -> None:
-        """Set those metadata fields, each as a whole."""
-        self._try("update the metadata", lambda _: self._writer.update_metadata(identifier, fields))
+    def update(self, identifier: str, fields: Fields) -> View:
+        """Set those metadata fields, each as a whole; the dataset's metadata since."""
+        return self._try("update the metadata", lambda _: _view(self._writer.update_metadata(identifier, fields)))
 
     def attach(self, name: str, content: bytes, media_type: str) -> str:
         """Send a file and return its id. It appears once a dataset's metadata lists it."""

@@ -104,10 +104,12 @@ def publish(
         client.publish(view.id)
     again = sent or not view.published
     _prove(client, view, wanted, _held(client, view, listing, wanted, part, left) if again else before, part)
-    shown = _show(client, listing, view)
+    since = _describe(client, listing, view)
+    if not view.public:
+        client.open(view.id, public=True)
     rows = len(wanted) if part is None else part.rows
-    written = changed or added or again or shown
-    now = client.view(view.id) if written or part is None else None
+    written = changed or added or again or since is not None or not view.public
+    now = since or (client.view(view.id) if written or part is None else None)
     known = left_on(now, releases) if now is not None else pushed
     return Publication(
         dataset_id=view.id,
@@ -136,8 +138,7 @@ def _begun(client: SocrataClient, listing: Listing, view: View, before: Differen
     """Say in the metadata that rows are being changed, where readers can see some."""
     if not (before.ids and view.public and "releases" in view.custom):
         return view
-    client.update(view.id, listing.begun(view))
-    return client.view(view.id) or view
+    return client.update(view.id, listing.begun(view))
 
 
 def describe(
@@ -168,7 +169,7 @@ def describe(
     theirs = listing.others(view)
     if theirs:
         told(theirs)
-    changed = _describe(client, listing, view)
+    changed = _describe(client, listing, view) is not None
     set_back = tuple(each.what for each in theirs)
     return Publication(view.id, client.link(view.id), 0, "", changed=changed, set_back=set_back)
 
@@ -325,21 +326,12 @@ def _rows_of_others(
     return [PortalDifference("rows", named(sorted(ids)), "as released", "there", tuple(sorted(ids)))]
 
 
-def _show(client: SocrataClient, listing: Listing, view: View) -> bool:
-    """Bring files and metadata up to date and make the dataset public; returns whether anything was written."""
-    described = _describe(client, listing, view)
-    if not view.public:
-        client.open(view.id, public=True)
-    return described or not view.public
-
-
-def _describe(client: SocrataClient, listing: Listing, view: View) -> bool:
-    """Bring files and metadata up to date; returns whether anything was written."""
+def _describe(client: SocrataClient, listing: Listing, view: View) -> View | None:
+    """Bring files and metadata up to date; returns what the portal says since, or None if nothing was written."""
     attached = {file.name: client.attach(file.name, file.content, file.media_type) for file in listing.stale(view)}
     changes = listing.changes(view, attached)
-    if changes:
-        client.update(view.id, changes)
+    now = client.update(view.id, changes) if changes else None
     for file in listing.files:
         if file.name in attached and client.attached(view.id, attached[file.name]) != file.content:
             raise PortalError(f"{client.link(view.id)}: the file {file.name} read back is not the one sent")
-    return bool(changes)
+    return now

@@ -18,7 +18,7 @@ from publisher.errors import SourceError
 from publisher.records import sql
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
     from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
@@ -59,16 +59,18 @@ class KnownRecords:
         self._reading = reading
         self._longest = max(_PIECE, memory // _SHARE // _SIZE)
 
-    def know(self, parts: Mapping[str, tuple[Path, ...]], connection: DuckDBPyConnection) -> None:
+    def know(
+        self, parts: Collection[str], files_of: Callable[[str], Sequence[Path]], connection: DuckDBPyConnection
+    ) -> None:
         """Know the ids in the files of these parts, and no others."""
-        before = self._runs()
-        runs = self._fitting(before, parts.keys())
-        missing = parts.keys() - {part for run in runs for part in run.parts}
+        before, wanted = self._runs(), set(parts)
+        runs = self._fitting(before, wanted)
+        missing = wanted - {part for run in runs for part in run.parts}
         if not missing and len(runs) == len(before):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         number = 1 + max((int(run.name.partition(".")[0]) for run in before), default=0)
-        files = [path for part in sorted(missing) for path in parts[part]]
+        files = [path for part in sorted(missing) for path in files_of(part)]
         for ids in self._sorted(files, connection):
             runs.append(self._write(number, ids, tuple(sorted(missing))))
             number += 1

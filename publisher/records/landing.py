@@ -136,8 +136,6 @@ class _Job:
     progress: Callable[[str], None]
     told: Callable[[Sequence[Batch]], None]
     reports: list[BatchReport] = field(default_factory=list)
-    files: dict[tuple[str, str], tuple[Path, ...]] = field(default_factory=dict)
-    """The files of batches that were listed before, by batch and fingerprint."""
     divided: bool = False
     """Whether workers write the rows of what is landed now."""
 
@@ -469,12 +467,13 @@ class _Job:
         known = report.reported(self.private, self.source.name)
         batches = [batch for batch in batches if batch.batch in known or self.shelf.files(batch)]  # others are purged
         counts = [known.get(batch.batch) or self._count_again(batch) for batch in batches]
-        files = [self.shelf.files(batch) for batch in batches]
+        of_each = [[batch] for batch in batches]
         if len(batches) > 1 or (batches and self.source.definition.fetched):
             counts.append(judgement.together(counts))
-            files.append([path for paths in files for path in paths])
-        for counted, paths in zip(counts, files, strict=True):
+            of_each.append(batches)
+        for counted, of_them in zip(counts, of_each, strict=True):
             if judgement.beyond(self.source.definition, counted):
+                paths = [path for batch in of_them for path in self.shelf.files(batch)]
                 with self._connection() as connection, self.shelf.reading(paths) as there:
                     rows_ = f"(SELECT {columns.names(self.source.definition)} FROM {sql.parquet(there)})"
                     self._judge(counted, partial(str, rows_), connection, whole=False)
@@ -512,20 +511,14 @@ class _Job:
         """The records that are not landed again if feeds only append: all that are landed, or, under a policy for late
         records, remembered, also if their rows are gone. None if there are none."""
         if self.late is None:
-            batches = self._batches()
-            for batch in batches:
-                if (batch.batch, batch.fingerprint) not in self.files:
-                    self.files[batch.batch, batch.fingerprint] = tuple(self.shelf.files(batch))
-            there = [(batch, self.files[batch.batch, batch.fingerprint]) for batch in batches]
             # So many files: if retention has removed some, their records may come again.
-            parts = {f"{batch.batch} {batch.landing} {len(paths)}": paths for batch, paths in there}
-        else:
-            own = {self.receipts.path(batch_id(file.digest, self.basis)) for file in files}
-            parts = {part: paths for part, paths in self.receipts.parts().items() if not own & set(paths)}
-        if not parts:
-            return None
-        self.known.know(parts, connection)
-        return self.known
+            there = {f"{each.batch} {each.landing} {self.shelf.count(each)}": each for each in self._batches()}
+            self.known.know(there, lambda part: self.shelf.files(there[part]), connection)
+            return self.known if there else None
+        own = {self.receipts.path(batch_id(file.digest, self.basis)) for file in files}
+        parts = {part: paths for part, paths in self.receipts.parts().items() if not own & set(paths)}
+        self.known.know(parts, parts.__getitem__, connection)
+        return self.known if parts else None
 
     def _report(self, counted: BatchReport) -> None:
         self.reports.append(counted)

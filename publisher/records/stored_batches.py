@@ -77,6 +77,10 @@ class StoredBatches(BatchStore):
                 paths.append(self.copies.path(f"{self._root}/{name}"))
         return sorted(paths)
 
+    def count(self, batch: Batch) -> int:
+        """How many files the batch has. Raises SourceError if one is gone."""
+        return len(self.files(batch))
+
     def scan(self, paths: Sequence[Path]) -> str:
         """SQL for FROM that reads copies of these files."""
         return sql.written(paths)

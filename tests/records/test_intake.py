@@ -155,7 +155,7 @@ def test_what_is_known_follows_the_parts_that_are_there(tmp_path: Path) -> None:
             ids = f"SELECT CAST(md5(CAST(n AS VARCHAR)) AS UUID) AS _record FROM {drawn}"
             connection.execute(f"COPY ({ids}) TO '{path}' (FORMAT parquet)")
             parts[str(number)] = (path,)
-            known.know(parts, connection)
+            known.know(parts, parts.__getitem__, connection)
         everything = sql.parquet(path for paths in parts.values() for path in paths)
 
         def count() -> int:
@@ -163,9 +163,10 @@ def test_what_is_known_follows_the_parts_that_are_there(tmp_path: Path) -> None:
 
         assert count() == 45
         del parts["2"]
-        known.know(parts, connection)
+        known.know(parts, parts.__getitem__, connection)
         assert count() == 36
-        known.know({}, connection)
+        parts.clear()
+        known.know(parts, parts.__getitem__, connection)
         assert count() == 0
 
 

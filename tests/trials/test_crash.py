@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 WEEKS = ("2018-W02", "2018-W03")
 DURABLE = ("fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat")
 OTHERS = ("pwrite64", "unlink", "unlinkat", "mkdir", "rmdir", "ftruncate")
-MOMENTS = 12
+MOMENTS = 6
 TRIES = 30
 
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is missing: apt-get install strace")
