@@ -24,7 +24,7 @@ from publisher.definitions.period import parse
 from publisher.definitions.settings import Settings
 from publisher.errors import BudgetError, PublisherError, SourceError
 from publisher.pipeline.charges import request_of
-from publisher.privacy.chain import following
+from publisher.privacy.chain import Head, following
 from publisher.privacy.installation import owner_of
 from publisher.privacy.ledger import Ledger, Spending, decimal, open_ledger
 from publisher.privacy.tables import ENTRIES
@@ -566,6 +566,26 @@ class LedgerContract:
         (tmp_path / "ledger.head").unlink()
         with pytest.raises(BudgetError, match="is missing entry 2, which this run remembers"):
             ledger.charge(request(2))
+
+    @pytest.mark.parametrize("many", [1, 600])
+    @pytest.mark.parametrize("read", [False, True])
+    def test_a_head_of_anyone_has_to_be_there(self, ledger: Ledger, tmp_path: Path, many: int, *, read: bool) -> None:
+        """Few heads or many, before the entries were read or after: each has to be an entry of the ledger, and the last
+        one that was read has to be there still."""
+        made = [ledger.charge(request(n)) for n in range(3)]
+        ledger.close()
+        fresh = self.open(tmp_path)
+        if read:
+            fresh.spending()
+        held = [Head("the portal", each.sequence, each.hash) for each in made] * many
+        fresh.refuse_if_cut(held)
+        for sequence, digest in ((1, made[1].hash), (3, made[1].hash), (4, made[2].hash), (0, ""), (-1, "")):
+            with pytest.raises(BudgetError, match=f"is missing entry {sequence}, which another one remembers"):
+                fresh.refuse_if_cut([*held, Head("another one", sequence, digest)])
+        self.change(tmp_path, "DELETE FROM entries WHERE sequence = 3")
+        with pytest.raises(BudgetError, match="is missing entry 3"):
+            fresh.refuse_if_cut(held[:1] * many)
+        fresh.close()
 
     def test_a_damaged_entry_hides_no_other_of_its_kind(self, ledger: Ledger, tmp_path: Path) -> None:
         """Whoever asks again is refused again: a run goes on with other datasets, and what was retracted of them must
