@@ -125,10 +125,10 @@ class BatchStore:
 
     def _own(self, there: Iterable[str]) -> dict[str, Batch]:
         """The batches that have a batch.json."""
-        found = {}
+        found, folder = {}, str(self.folder)
         for name in there:
             with suppress(FileNotFoundError, NotADirectoryError):  # it is said together with others
-                found[name] = self._read(f"{self.folder}/{name}/{_FILE}")
+                found[name] = self._read(f"{folder}/{name}/{_FILE}")
         return found
 
     def _together(self) -> dict[str, Batch]:
@@ -163,9 +163,10 @@ class BatchStore:
     def files(self, batch: Batch, first: str = "", last: str = "~") -> list[Path]:
         """The batch's Parquet files of the months `first` to `last` (YYYY-MM or none), in order."""
         begins, folder = f"{prefix(batch.fingerprint)}-", f"{self.folder}/{batch.batch}"
+        within = self._of_month(batch.batch, first) if first == last else self._within(batch.batch)
         found = sorted(
             f"{folder}/{month}/{name}"
-            for month, name in self._within(batch.batch)
+            for month, name in within
             if name.startswith(begins) and first <= month.removeprefix("month=") <= last
         )
         return [path for path in map(Path, found) if path not in self.hidden]
@@ -178,11 +179,16 @@ class BatchStore:
     def _within(self, batch: str) -> list[tuple[str, str]]:
         """The folder and name of every Parquet file of a batch, listed once: a run asks several times, of thousands."""
         if batch not in self._contents:
-            folder = f"{self.folder}/{batch}"
-            months = [name for name in _names(folder) if name.startswith("month=")]
-            files = [(month, name) for month in months for name in _names(f"{folder}/{month}")]
-            self._contents[batch] = [each for each in files if each[1].endswith(".parquet")]
+            months = [name for name in _names(f"{self.folder}/{batch}") if name.startswith("month=")]
+            self._contents[batch] = [each for month in months for each in self._parquet(batch, month)]
         return self._contents[batch]
+
+    def _of_month(self, batch: str, month: str) -> list[tuple[str, str]]:
+        """The same of one month: of thousands of batches few have records of it, and no other folder is listed."""
+        return self._parquet(batch, f"month={month}") if batch not in self._contents else self._contents[batch]
+
+    def _parquet(self, batch: str, month: str) -> list[tuple[str, str]]:
+        return [(month, name) for name in _names(f"{self.folder}/{batch}/{month}") if name.endswith(".parquet")]
 
     def scan(self, paths: Sequence[Path]) -> str:
         """SQL for FROM that reads these files. Raises SourceError naming one that is missing or damaged."""
