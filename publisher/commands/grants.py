@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from publisher.commands.cases import today_of
 from publisher.commands.standing import counted, day_words
+from publisher.definitions.fault_words import words_of
 from publisher.durable import new_folder, private_files
 from publisher.errors import DefinitionError, SourceError
 from publisher.grants.grant import ENDED, Grant, GrantRegister
@@ -68,8 +69,8 @@ def add_grant(workspace: Workspace, given: dict[str, Any]) -> str:
     try:
         grant = Grant(**given, since=today)
     except ValidationError as error:
-        key = str(error.errors()[0]["loc"][0])
-        raise DefinitionError(f"{key}: {error.errors()[0]['msg'].lower()}") from None
+        fault = error.errors()[0]
+        raise DefinitionError(f"{fault['loc'][0]}: {words_of(fault)}") from None
     if grant.until < today:
         raise DefinitionError(f"--until: {grant.until} is over: give the last day on which they may see anything")
     if any(each.name == grant.name for each in register.grants()):

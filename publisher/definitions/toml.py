@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from publisher.definitions.error_hints import refusal
+from publisher.definitions.fault_words import words_of
 from publisher.definitions.feed import KINDS
 from publisher.definitions.model import Model, RuleError
 from publisher.errors import DefinitionError
@@ -154,9 +155,7 @@ def _words(fault: ErrorDetails, model: type[Model]) -> str:
     if fault["type"] == "extra_forbidden":
         known = ", ".join(model.model_fields) if len(fault["loc"]) == 1 else ""
         return f"unknown key{f' (known here: {known})' if known else ''}"
-    if fault["type"] == "missing":
-        return "is missing"
-    return fault["msg"].removeprefix("Value error, ")
+    return words_of(fault)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import ValidationError
 
+from publisher.definitions.fault_words import words_of
 from publisher.definitions.feed import Open311Feed, Secret, SeeClickFixFeed, SocrataFeed, SqlFeed, web_address
 from publisher.errors import DefinitionError
 
@@ -120,8 +121,7 @@ def _made(model: type[Made], values: dict[str, Any]) -> Made:
     except ValidationError as error:
         fault = error.errors()[0]
         key = ".".join(str(part) for part in fault["loc"])
-        words = "is not as such addresses are" if fault["type"].startswith("string") else fault["msg"]
-        words = words.removeprefix("Value error, ")
+        words = "is not as such addresses are" if fault["type"].startswith("string") else words_of(fault)
         option = "--table" if key == "table" else "--from"
         raise DefinitionError(f"{option}: {key + ' ' if key else ''}{words}") from None
 

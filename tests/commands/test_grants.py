@@ -87,7 +87,7 @@ def test_what_is_wrong_with_a_grant_is_said(granted: Town, tmp_path: Path) -> No
     refused(typed(granted, *GRANT, day(2)), 2, "is over: give the last day")
     other = [*GRANT, day(-1)]
     other[2], other[3] = "Study!", "requests"
-    refused(typed(granted, *other), 2, "name: string should match pattern")
+    refused(typed(granted, *other), 2, "name: must be lowercase letters, digits and hyphens")
     other[2], other[3] = "more", "nothing"
     refused(typed(granted, *other), 2, "there is no dataset 'nothing'")
     other[3], other[9] = "requests", "Call 612-555-0123"

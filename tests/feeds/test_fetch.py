@@ -235,7 +235,10 @@ def test_a_damaged_cursor_is_one_error(town: FetchedTown) -> None:
 
 BAD = {
     'kind = "socrata"': ('kind = "ftp"', r"feed: kind must be one of files, socrata, open311, seeclickfix"),
-    f'dataset = "{ID}"': ('dataset = "abc"', r"feed.dataset: String should match"),
+    f'dataset = "{ID}"': (
+        'dataset = "abc"',
+        r"feed.dataset: must be the id of a dataset on the portal, such as abcd-1234",
+    ),
     "page_size = 2": ("page_size = 2\ntoken = {}", r"feed.token: give exactly one of env"),
     "attempts = 2": ('attempts = 2\npath = "raw"', r"feed.path: unknown key"),
     'delivery = "changes"': ('delivery = "append"', r'delivery: a feed of kind socrata needs delivery = "changes"'),

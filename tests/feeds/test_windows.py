@@ -205,7 +205,7 @@ def test_a_request_without_an_id_waits(city_of: Callable[[str], FetchedCity]) ->
         ('url = "https://ann:secret@town.example/v2"', "feed.url: is not an address such as"),
         ('url = "https://town.example/v2?key=1"', "feed.url: is not an address such as"),
         ("start = 2024-01-01T00:00:00", "feed.start: has no time zone"),
-        ("window_days = 120", "feed.window_days: Input should be less than or equal to 89"),
+        ("window_days = 120", "feed.window_days: must be 89 or less"),
     ],
 )
 def test_what_is_wrong_in_a_feed_is_said(line: str, words: str, city_of: Callable[[str], FetchedCity]) -> None:
