@@ -59,7 +59,7 @@ check: .venv/installed-dev  ## format, lint, types, import rules, docs, and test
 	$(BIN)/mypy
 	$(PYTEST) 2 -m "not (process or trial or evidence)"
 
-test: .venv/installed-dev .venv-sail/installed  ## every gate: all of check, and each mechanism once: about 30 minutes on 2 cores
+test: .venv/installed-dev .venv-sail/installed  ## every gate: all of check, and each mechanism once: 30 to 40 minutes on 2 cores
 	@./tests/system-packages.sh
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
